@@ -1,0 +1,54 @@
+"""What can go wrong, as a tree.
+
+    AssayError
+    ├── DataError          (ValueError)   a file, record or array is malformed                exit 3
+    │   └── AlignmentError                per-token data does not line up with its tokens     exit 3
+    ├── MethodError        (ValueError)   a method cannot run on this data or these options   exit 3
+    ├── UsageError         (ValueError)   the command or a configuration is wrong             exit 2
+    │   └── UnknownNameError (LookupError)  a registry has no such name                       exit 2
+    └── MissingExtraError  (ImportError)  an optional dependency is not installed             exit 2
+
+A message is one line: what, where, got, expected, what to do. `assert` is for tests only.
+"""
+
+from typing import ClassVar
+
+
+class AssayError(Exception):
+    """Base of every error that Assay raises on purpose; `str(error)` is one line for a person."""
+
+    exit_code: ClassVar[int] = 3
+    """What the command line exits with: 2 for usage, 3 for data."""
+
+
+class DataError(AssayError, ValueError):
+    """A file, record or array is malformed."""
+
+
+class AlignmentError(DataError):
+    """Per-token data does not line up with its tokens."""
+
+
+class MethodError(AssayError, ValueError):
+    """A method cannot run on this data or with these options."""
+
+
+class UsageError(AssayError, ValueError):
+    """The command line or a configuration asks for something that does not exist."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UnknownNameError(UsageError, LookupError):
+    """A registry has no such name."""
+
+
+class MissingExtraError(AssayError, ImportError):
+    """An optional dependency is not installed."""
+
+    exit_code: ClassVar[int] = 2
+
+    @classmethod
+    def of(cls, module: str, *, extra: str, to: str) -> "MissingExtraError":
+        """The error for a failed import of `module`, which `to` needs and `extra` installs."""
+        return cls(f"{to} needs {module}, which is not installed: pip install 'assay[{extra}]'")

@@ -1,0 +1,49 @@
+"""Trajectories as they are on disk. Start with `Trajectory`."""
+
+from assay.records.base import Record
+from assay.records.codec import decode, encode, read, write
+from assay.records.decision import Decision
+from assay.records.evidence import CallEvidence, Grade, Level, Mark
+from assay.records.trajectory import (
+    Call,
+    Claim,
+    End,
+    ExpertCall,
+    Ledger,
+    ModelStep,
+    Origin,
+    Role,
+    Span,
+    Step,
+    SystemStep,
+    ToolStep,
+    Trajectory,
+    UserStep,
+)
+
+__all__ = [
+    "Call",
+    "CallEvidence",
+    "Claim",
+    "Decision",
+    "End",
+    "ExpertCall",
+    "Grade",
+    "Ledger",
+    "Level",
+    "Mark",
+    "ModelStep",
+    "Origin",
+    "Record",
+    "Role",
+    "Span",
+    "Step",
+    "SystemStep",
+    "ToolStep",
+    "Trajectory",
+    "UserStep",
+    "decode",
+    "encode",
+    "read",
+    "write",
+]

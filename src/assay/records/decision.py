@@ -1,0 +1,19 @@
+"""What a gate decided about a trajectory. There is one for every trajectory, so the counts add up."""
+
+from typing import Literal
+
+from assay.records.base import Record
+
+
+class Decision(Record):
+    """May this trajectory teach, and how much?"""
+
+    trajectory: str
+    verdict: Literal["keep", "drop", "weight"]
+    gate: str
+    """The gate that decided; "none" where every gate let it pass."""
+    reason: str
+    """One word for counting: "ok", "unscored", "infra", "duplicate", "tampered" ..."""
+    detail: str = ""
+    weight: float = 1.0
+    """Factor on the trajectory's advantages, >= 0. 1 for "keep", 0 for "drop"."""

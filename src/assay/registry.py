@@ -1,0 +1,46 @@
+"""A table of names to classes, plus what other packages add to it by entry point."""
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from assay.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Looks names up. Built-ins are the dict it is given; plug-ins are entry points of `group`.
+
+    A plug-in is imported when it is asked for and not before. It cannot shadow a built-in, and two
+    plug-ins cannot share a name.
+    """
+
+    def __init__(self, kind: str, builtin: dict[str, type[T]], *, group: str) -> None:
+        self.kind, self._builtin, self._group = kind, builtin, group
+
+    def names(self) -> list[str]:
+        """Every name that `get` accepts: built-ins in their order, then plug-ins sorted."""
+        added = {entry.name for entry in self._added()} - self._builtin.keys()
+        return [*self._builtin, *sorted(added)]
+
+    def get(self, name: str) -> type[T]:
+        """Returns the class called `name`.
+
+        Raises:
+            UnknownNameError: no such name, with the nearest one; or two plug-ins claim it.
+        """
+        if name in self._builtin:
+            return self._builtin[name]
+        found = [entry for entry in self._added() if entry.name == name]
+        if len(found) == 1:
+            return found[0].load()
+        if found:
+            owners = ", ".join(sorted(entry.value for entry in found))
+            raise UnknownNameError(f"{self.kind} {name!r} is provided twice: {owners}")
+        close = difflib.get_close_matches(name, self.names(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UnknownNameError(f"no {self.kind} {name!r}.{hint} Known: {', '.join(self.names())}")
+
+    def _added(self) -> tuple[EntryPoint, ...]:
+        return tuple(entry_points(group=self._group))
