@@ -1,0 +1,110 @@
+"""The one kernel that all methods share: terms in, one advantage per token out.
+
+Axes: N tokens, U units, R runs. A *run* is a stretch of tokens with the same step,
+call and role; nothing coarser than a token tells its tokens apart, so most of the arithmetic is
+done on runs and written to tokens by one `np.repeat` at the end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from assay.errors import AlignmentError
+from assay.kernels.term import Term
+from assay.kernels.units import unit_advantages
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Advantages:
+    """What the kernel returns: the parts stay, so that any token can be explained."""
+
+    parts: dict[str, Float64[np.ndarray, " _"]]
+    """Per term: one number per run, or per token where the term is token-wise. NaN: unscored."""
+    total: Float64[np.ndarray, " _"]
+    """Their sum, per run if every part is, else per token. NaN: no term that carries it is scored."""
+    length_R: Int64[np.ndarray, " R"]
+
+    @property
+    def advantage_N(self) -> Float64[np.ndarray, " N"]:
+        """One advantage per token; NaN where unscored, 0 where not carried."""
+        return self.on_tokens(self.total)
+
+    def on_tokens(self, part: Float64[np.ndarray, " _"]) -> Float64[np.ndarray, " N"]:
+        """Returns a part per token, whichever way it is stored."""
+        return np.repeat(part, self.length_R) if part.size == self.length_R.size else part
+
+
+def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Advantages:
+    """Returns the sum of the terms per token, with every part kept.
+
+        A_n = sum_t  part_t(n),   part_t(n) = weight * a_u   for the unit u that carries n, else 0
+
+    Args:
+        terms: what is compared; see `Term`.
+        length_R: tokens of each run; N is their sum.
+
+    Raises:
+        AlignmentError: a term names a unit that it has no value for, or is of the wrong length.
+        MethodError: scale "mean" over a mean that is not positive.
+    """
+    n_tokens = int(length_R.sum())
+    parts: dict[str, Float64[np.ndarray, " _"]] = {}
+    carried: dict[str, Bool[np.ndarray, " _"]] = {}
+    for term in terms:
+        unit = _carrier(term, length_R.size, n_tokens)
+        advantage_U = unit_advantages(term)
+        part = np.append(advantage_U, 0.0)[unit]  # unit -1 reads the 0.0 appended
+        parts[term.name], carried[term.name] = part, unit >= 0
+        if term.weight_N is not None:
+            if part.size == length_R.size:
+                part = np.repeat(part, length_R)
+                carried[term.name] = np.repeat(unit >= 0, length_R)
+            parts[term.name] = np.where(part == 0.0, 0.0, part * term.weight_N)
+    return Advantages(parts, _sum(parts, carried, length_R), length_R)
+
+
+def _sum(
+    parts: dict[str, Float64[np.ndarray, " _"]],
+    carried: dict[str, Bool[np.ndarray, " _"]],
+    length_R: Int64[np.ndarray, " R"],
+) -> Float64[np.ndarray, " _"]:
+    """Adds parts; an unscored part counts nothing, unless no scored one carries the token."""
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    per_token = any(part.size != length_R.size for part in parts.values())
+    size = int(length_R.sum()) if per_token else length_R.size
+    total, scored, unscored = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
+    for name, part in parts.items():
+        carries = carried[name]
+        if per_token and part.size == length_R.size:
+            part, carries = np.repeat(part, length_R), np.repeat(carries, length_R)
+        missing = np.isnan(part)
+        total += np.where(missing, 0.0, part)
+        scored |= carries & ~missing
+        unscored |= missing
+    total[unscored & ~scored] = np.nan
+    return total
+
+
+def _carrier(term: Term, n_runs: int, n_tokens: int) -> Int64[np.ndarray, " _"]:
+    """Returns the unit of each run or token, checked against the term's values."""
+    unit, size, axis = (
+        (term.unit_R, n_runs, "R") if term.unit_R is not None else (term.unit_N, n_tokens, "N")
+    )
+    if unit is None or (term.unit_R is not None and term.unit_N is not None):
+        raise AlignmentError(f"term {term.name!r}: give exactly one of unit_R and unit_N")
+    if unit.size != size:
+        raise AlignmentError(
+            f"term {term.name!r}: unit_{axis} has {unit.size} entries; expected {size}"
+        )
+    n_units = term.value_U.size
+    if unit.size and not -1 <= unit.min() <= unit.max() < n_units:
+        raise AlignmentError(
+            f"term {term.name!r}: unit_{axis} must lie in [-1, {n_units}), the units of value_U; "
+            f"got {unit.min()} to {unit.max()}"
+        )
+    return unit

@@ -1,0 +1,71 @@
+"""pass@k and pass^k: unbiased estimates from n samples, with intervals over groups.
+
+Chen et al. 2021, Evaluating Large Language Models Trained on Code, arXiv:2107.03374 (pass@k);
+Yao et al. 2024, tau-bench, arXiv:2406.12045 (pass^k).
+"""
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from assay.errors import MethodError
+
+
+def pass_at_k(
+    total_G: Int64[np.ndarray, " G"], passed_G: Int64[np.ndarray, " G"], k: int
+) -> Float64[np.ndarray, " G"]:
+    """Returns the probability that at least one of k samples passes, unbiased, per group.
+
+        pass@k = 1 - C(n - c, k) / C(n, k) = 1 - prod_{i < k} (n - c - i) / (n - i)
+
+    Args:
+        total_G: samples n of each group.
+        passed_G: passes c of each group, 0 <= c <= n.
+        k: how many are drawn, 1 <= k.
+
+    Returns:
+        In [0, 1]; NaN where k > n: the estimate does not exist there.
+
+    Raises:
+        MethodError: k < 1, or a count is out of range.
+    """
+    return 1.0 - _all_of(total_G, total_G - passed_G, k)
+
+
+def pass_hat_k(
+    total_G: Int64[np.ndarray, " G"], passed_G: Int64[np.ndarray, " G"], k: int
+) -> Float64[np.ndarray, " G"]:
+    """Returns the probability that all of k samples pass, C(c, k) / C(n, k); see `pass_at_k`."""
+    return _all_of(total_G, passed_G, k)
+
+
+def _all_of(
+    total_G: Int64[np.ndarray, " G"], wanted_G: Int64[np.ndarray, " G"], k: int
+) -> Float64[np.ndarray, " G"]:
+    """Returns C(wanted, k) / C(total, k): the chance that k draws without replacement are all wanted."""
+    if k < 1:
+        raise MethodError(f"k must be at least 1; got {k}")
+    if (wanted_G < 0).any() or (wanted_G > total_G).any():
+        raise MethodError("passes must lie in [0, samples] in every group")
+    chance_G = np.ones(total_G.size)
+    for i in range(k):
+        chance_G *= np.maximum(wanted_G - i, 0) / np.maximum(total_G - i, 1)
+    return np.where(total_G >= k, chance_G, np.nan)
+
+
+def bootstrap_interval(
+    value_G: Float64[np.ndarray, " G"],
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    draws: int = 2000,
+) -> tuple[float, float]:
+    """Returns a percentile interval of the mean over groups, resampling groups and not samples.
+
+    NaN groups are left out; (NaN, NaN) if none is left.
+    """
+    value = value_G[~np.isnan(value_G)]
+    if value.size == 0:
+        return float("nan"), float("nan")
+    picks = rng.integers(0, value.size, (draws, value.size))
+    low, high = np.quantile(value[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

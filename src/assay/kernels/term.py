@@ -1,0 +1,75 @@
+"""A term: six answers that make a credit-assignment method.
+
+    A_n = sum over terms of  weight * cap(sign(scaled(value_u - baseline(peers of u))))
+
+for token n carried by unit u. Every method of the library is a short list of these; see
+`docs/conventions.md` for which options reproduce which engine.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+Baseline = Literal["none", "mean", "loo", "quantile", "shrunk", "virtual", "given"]
+Scale = Literal["none", "std", "mean"]
+Sign = Literal["both", "positive", "negative"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One comparison, and who carries its result.
+
+    Axes: U units (trajectories, steps, calls or tokens), R runs, N tokens, V virtual members.
+    """
+
+    name: str
+    """What the report calls it, for example "outcome"."""
+
+    # What was earned?
+    value_U: Float64[np.ndarray, " U"]
+    """Value of each unit, any unit of measure. NaN: nobody scored it."""
+
+    # Compared with whom?
+    peer_U: Int64[np.ndarray, " U"] | None = None
+    """Units with the same number are compared; -1: this one has no peers. None: nobody is compared."""
+
+    # Who carries it?
+    unit_R: Int64[np.ndarray, " R"] | None = None
+    """Unit carried by each run of tokens; -1: not carried."""
+    unit_N: Int64[np.ndarray, " N"] | None = None
+    """The same per token, for values that differ inside a run. Exactly one of the two is given."""
+
+    # How centred and scaled?
+    baseline: Baseline = "none"
+    scale: Scale = "none"
+    ddof: int = 1
+    """Degrees of freedom taken off the deviation: 1 sample, 0 population."""
+    eps: float = 1e-6
+    """Added to the divisor, in units of the value."""
+    singleton: Literal["zero", "raw"] = "zero"
+    """What a unit alone among its peers gets: 0, or its raw value as if the mean were 0 and the std 1."""
+    given_U: Float64[np.ndarray, " U"] | float = 0.0
+    """Baseline "given": the number to take off."""
+    quantile: float = 0.5
+    """Baseline "quantile": the level K in (0, 1)."""
+    prior: float = 0.0
+    """Baseline "shrunk": what the mean is pulled towards."""
+    shrink: Float64[np.ndarray, " U"] | float = 0.0
+    """Baseline "shrunk": how far, in [0, 1]."""
+    virtual_value_V: Float64[np.ndarray, " V"] | None = None
+    """Baseline "virtual": values that count in mean and deviation and belong to no token."""
+    virtual_peer_V: Int64[np.ndarray, " V"] | None = None
+    value_range: float | None = None
+    """Spread that values can have, for "is this group constant?". None: as observed in this batch."""
+
+    # How much of it counts?
+    weight: float = 1.0
+    weight_U: Float64[np.ndarray, " U"] | None = None
+    weight_N: Float64[np.ndarray, " N"] | None = None
+    sign: Sign = "both"
+    """Keep only the positive or only the negative part of the scaled advantage."""
+    cap: float = np.inf
+    """Bound on the absolute scaled advantage, before weights."""

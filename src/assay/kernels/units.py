@@ -1,0 +1,146 @@
+"""One advantage per unit: value minus baseline, scaled, one-sided, capped, weighted.
+
+Axes: U units, P peer sets (units with the same `peer_U`).
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from assay.errors import MethodError
+from assay.kernels.term import Term
+
+CONSTANT = 1e-6
+"""Peers whose values spread over no more than this share of the value range are constant."""
+ROUND_OFF = 1e-12
+"""...or over no more than this share of their magnitude."""
+
+
+def unit_advantages(term: Term) -> Float64[np.ndarray, " U"]:
+    """Returns each unit's advantage: value - baseline, scaled, one-sided, capped, weighted.
+
+        a_u = w * clip( (v_u - b_u) / s_u, -cap, cap )
+        b: none 0 | mean of the scored peers | loo mean of the others | the least x with F(x) >= K
+           | shrunk (1 - shrink) mean + shrink * prior | virtual mean, virtual members counted | given
+        s: none 1 | std + eps, ddof off the count | mean + eps
+
+    Peers that are constant get exactly 0 under mean, loo, quantile and virtual, and so does a unit
+    alone among its peers (or its raw value, `singleton="raw"`). Constant means
+    max - min <= max(1e-6 * value range, 1e-12 * max |value|): never a test on the deviation, which
+    round-off keeps above zero.
+
+    Returns:
+        In units of the value, or in deviations; NaN where the value is NaN.
+    """
+    advantage_U = _centred(term)
+    if term.sign != "both":
+        advantage_U = (np.maximum if term.sign == "positive" else np.minimum)(advantage_U, 0.0)
+    if term.cap != np.inf:
+        advantage_U = np.clip(advantage_U, -term.cap, term.cap)
+    if term.weight_U is not None:
+        advantage_U = advantage_U * term.weight_U
+    return advantage_U * term.weight if term.weight != 1.0 else advantage_U
+
+
+def _centred(term: Term) -> Float64[np.ndarray, " U"]:
+    value_U, peer_U = term.value_U, term.peer_U
+    if term.baseline in ("none", "given") and term.scale == "none":
+        return value_U - term.given_U if term.baseline == "given" else value_U.copy()
+    if peer_U is None:
+        peer_U = np.zeros(value_U.size, np.int64)
+    compared_U = ~np.isnan(value_U) & (peer_U >= 0)
+    peer, value = peer_U[compared_U], value_U[compared_U]
+    if term.virtual_value_V is not None and term.virtual_peer_V is not None:
+        peer = np.concatenate([peer, term.virtual_peer_V])
+        value = np.concatenate([value, term.virtual_value_V])
+    n_peers = int(max(peer.max(initial=-1), peer_U.max(initial=-1))) + 1
+
+    count_P = np.bincount(peer, minlength=n_peers)
+    sum_P = np.bincount(peer, value, n_peers)
+    mean_P = sum_P / np.maximum(count_P, 1)
+    u = peer_U[compared_U]
+    centred = value_U[compared_U] - _baseline(term, compared_U, u, peer, value, sum_P, count_P)
+    match term.scale:
+        case "std":
+            square_P = np.bincount(peer, (value - mean_P[peer]) ** 2, n_peers)
+            std_P = np.sqrt(square_P / np.maximum(count_P - term.ddof, 1))
+            centred = centred / (std_P[u] + term.eps)
+        case "mean":
+            if (mean_P[u] < 0).any():
+                raise MethodError(
+                    f"term {term.name!r}: scale 'mean' needs means >= 0; got {mean_P[u].min():g}; "
+                    "shift the values"
+                )
+            centred = centred / (mean_P[u] + term.eps)
+        case _:
+            pass
+
+    if term.baseline in ("mean", "loo", "quantile", "virtual"):
+        centred[_constant(value, peer, n_peers, term.value_range)[u]] = 0.0
+        if term.singleton == "raw":
+            alone = count_P[u] == 1
+            divisor = 1.0 + term.eps if term.scale == "std" else 1.0
+            centred[alone] = value_U[compared_U][alone] / divisor
+    advantage_U = np.where(np.isnan(value_U), np.nan, 0.0)  # no peers: 0
+    advantage_U[compared_U] = centred
+    return advantage_U
+
+
+def _baseline(
+    term: Term,
+    compared_U: Bool[np.ndarray, " U"],
+    u: Int64[np.ndarray, " _"],
+    peer: Int64[np.ndarray, " _"],
+    value: Float64[np.ndarray, " _"],
+    sum_P: Float64[np.ndarray, " P"],
+    count_P: Int64[np.ndarray, " P"],
+) -> Float64[np.ndarray, " _"]:
+    """Returns the baseline of each compared unit."""
+    mean_P = sum_P / np.maximum(count_P, 1)
+    match term.baseline:
+        case "mean" | "virtual":
+            return mean_P[u]
+        case "loo":
+            own = term.value_U[compared_U]
+            return (sum_P[u] - own) / np.maximum(count_P[u] - 1, 1)
+        case "quantile":
+            return _quantile(peer, value, count_P, term.quantile)[u]
+        case "shrunk":
+            shrink = term.shrink
+            share = shrink[compared_U] if isinstance(shrink, np.ndarray) else shrink
+            return (1.0 - share) * mean_P[u] + share * term.prior
+        case "given":
+            given = term.given_U
+            return given[compared_U] if isinstance(given, np.ndarray) else np.full(u.size, given)
+        case "none":
+            return np.zeros(u.size)
+
+
+def _quantile(
+    peer: Int64[np.ndarray, " _"],
+    value: Float64[np.ndarray, " _"],
+    count_P: Int64[np.ndarray, " P"],
+    level: float,
+) -> Float64[np.ndarray, " P"]:
+    """Returns each peer set's quantile: the least value x with F(x) >= level."""
+    order = np.lexsort((value, peer))
+    start_P = np.cumsum(count_P) - count_P
+    rank_P = np.ceil(level * count_P - ROUND_OFF).astype(np.int64) - 1
+    at_P = start_P + np.clip(rank_P, 0, np.maximum(count_P - 1, 0))
+    return np.where(count_P > 0, np.append(value[order], 0.0)[np.minimum(at_P, order.size)], 0.0)
+
+
+def _constant(
+    value: Float64[np.ndarray, " _"],
+    peer: Int64[np.ndarray, " _"],
+    n_peers: int,
+    value_range: float | None,
+) -> Bool[np.ndarray, " P"]:
+    """Returns which peer sets are constant, by range and never by deviation."""
+    high_P, low_P = np.full(n_peers, -np.inf), np.full(n_peers, np.inf)
+    np.maximum.at(high_P, peer, value)
+    np.minimum.at(low_P, peer, value)
+    if value_range is None:
+        value_range = float(value.max(initial=-np.inf) - value.min(initial=np.inf))
+        value_range = value_range if np.isfinite(value_range) else 0.0
+    tolerance_P = np.maximum(CONSTANT * value_range, ROUND_OFF * np.maximum(abs(high_P), abs(low_P)))
+    return high_P - low_P <= tolerance_P

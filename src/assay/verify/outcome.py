@@ -1,0 +1,81 @@
+"""What is the outcome worth? The lattice of evidence E0 to E4, resolved.
+
+| independent check (E3, E4) | judge or next state (E1, E2) | claim         | category         | value  |
+|----------------------------|------------------------------|---------------|------------------|--------|
+| pass                       | any                          | claimed, none | true_success     | check  |
+| pass                       | any                          | admitted      | under_claim      | check  |
+| fail                       | any                          | claimed       | false_success    | check  |
+| fail                       | any                          | admitted,none | honest_failure   | check  |
+| none                       | positive                     | claimed       | unverified_claim | judged |
+| none                       | positive                     | else          | weak_success     | judged |
+| none                       | negative                     | any           | weak_failure     | judged |
+| none                       | none                         | any           | unscorable       | None   |
+| any, stopped by infrastructure                            |               | infra            | None   |
+| any, with a "tampered" mark                               |               | tampered         | None   |
+
+E0 alone, the agent's own word, never makes a success. The strongest level that has a value decides;
+inside a level, disagreement is unscorable unless the values agree.
+"""
+
+from typing import Literal
+
+from assay.records import Claim, Grade, Trajectory
+from assay.records.base import Record
+
+Category = Literal[
+    "true_success",
+    "under_claim",
+    "false_success",
+    "honest_failure",
+    "unverified_claim",
+    "weak_success",
+    "weak_failure",
+    "unscorable",
+    "infra",
+    "tampered",
+]
+
+
+class Resolved(Record):
+    """The outcome that training may use, and why."""
+
+    value: float | None
+    category: Category
+    level: Literal["none", "E1", "E2", "E3", "E4"] = "none"
+
+
+def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Resolved:
+    """Returns the outcome of a trajectory under the lattice above.
+
+    Args:
+        trajectory: its `outcome` counts as an E3 grade where no grade of E1 to E4 is recorded.
+        claim: what the agent said, see `claim_of`.
+        pass_at: a value at or above it is a pass.
+    """
+    if trajectory.end == "infra":
+        return Resolved(value=None, category="infra")
+    if any(mark.kind == "tampered" for mark in trajectory.marks):
+        return Resolved(value=None, category="tampered")
+    grades = trajectory.grades
+    if trajectory.outcome is not None and not any(g.level != "E0" for g in grades):
+        grades = (*grades, Grade(level="E3", value=trajectory.outcome))
+    for level in ("E4", "E3", "E2", "E1"):
+        values = {g.value for g in grades if g.level == level and g.value is not None}
+        if len(values) > 1:
+            return Resolved(value=None, category="unscorable", level=level)
+        if values:
+            value = values.pop()
+            return Resolved(
+                value=value, category=_category(level, value >= pass_at, claim), level=level
+            )
+    return Resolved(value=None, category="unscorable")
+
+
+def _category(level: str, passed: bool, claim: Claim) -> Category:
+    if level in ("E3", "E4"):
+        if passed:
+            return "under_claim" if claim == "admitted" else "true_success"
+        return "false_success" if claim == "claimed" else "honest_failure"
+    if not passed:
+        return "weak_failure"
+    return "unverified_claim" if claim == "claimed" else "weak_success"
