@@ -26,6 +26,8 @@ class Advantages:
     """Per term: one number per run, or per token where the term is token-wise. NaN: unscored."""
     total: Float64[np.ndarray, " _"]
     """Their sum, per run if every part is, else per token. NaN: no term that carries it is scored."""
+    carried: Bool[np.ndarray, " _"]
+    """Does any term carry it? Same length as `total`. 0.0 and not carried are different things."""
     length_R: Int64[np.ndarray, " R"]
 
     @property
@@ -64,20 +66,22 @@ def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Adva
                 part = np.repeat(part, length_R)
                 carried[term.name] = np.repeat(unit >= 0, length_R)
             parts[term.name] = np.where(part == 0.0, 0.0, part * term.weight_N)
-    return Advantages(parts, _sum(parts, carried, length_R), length_R)
+    total, any_carried = _sum(parts, carried, length_R)
+    return Advantages(parts, total, any_carried, length_R)
 
 
 def _sum(
     parts: dict[str, Float64[np.ndarray, " _"]],
     carried: dict[str, Bool[np.ndarray, " _"]],
     length_R: Int64[np.ndarray, " R"],
-) -> Float64[np.ndarray, " _"]:
+) -> tuple[Float64[np.ndarray, " _"], Bool[np.ndarray, " _"]]:
     """Adds parts; an unscored part counts nothing, unless no scored one carries the token."""
     if len(parts) == 1:
-        return next(iter(parts.values()))
+        (name,) = parts
+        return parts[name], carried[name]
     per_token = any(part.size != length_R.size for part in parts.values())
     size = int(length_R.sum()) if per_token else length_R.size
-    total, scored, unscored = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
+    total, scored, any_carried = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
     for name, part in parts.items():
         carries = carried[name]
         if per_token and part.size == length_R.size:
@@ -85,9 +89,9 @@ def _sum(
         missing = np.isnan(part)
         total += np.where(missing, 0.0, part)
         scored |= carries & ~missing
-        unscored |= missing
-    total[unscored & ~scored] = np.nan
-    return total
+        any_carried |= carries
+    total[any_carried & ~scored] = np.nan
+    return total, any_carried
 
 
 def _carrier(term: Term, n_runs: int, n_tokens: int) -> Int64[np.ndarray, " _"]:
