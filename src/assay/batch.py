@@ -7,13 +7,14 @@ in characters (`measure`), and everything except training works the same.
 Codes: -1 is "unknown" or "none" in every integer array; 0 and 1 are False and True.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int8, Int64
 
+from assay.errors import AlignmentError
 from assay.records import Decision, Trajectory
 
 Measure = Literal["tokens", "characters"]
@@ -55,6 +56,9 @@ class Batch:
     end_K: Int8[np.ndarray, " K"]
     content_K: Int64[np.ndarray, " K"]
     """Key of everything the policy wrote: equal keys are copies of one trajectory."""
+    reward_names: tuple[str, ...]
+    reward_KJ: Float64[np.ndarray, "K J"]
+    """Named parts of the outcome, J of them; NaN: this trajectory has no such part."""
     weight_K: Float64[np.ndarray, " K"]
     """What the gates left of each trajectory: 0 is dropped."""
 
@@ -164,7 +168,19 @@ class Batch:
         known = np.where((above >= 0).any(axis=0), (above == 1).any(axis=0).astype(float), np.nan)
         return np.where((self.ran_C == 0) | (self.parsed_C == 0), 0.0, known)
 
-    def gated(self, decisions: Iterable[Decision]) -> "Batch":
-        """Returns the batch with the gates' weights; dropped trajectories stay, with weight 0."""
-        weight = {d.trajectory: d.weight if d.verdict != "drop" else 0.0 for d in decisions}
-        return replace(self, weight_K=np.array([weight.get(i, 1.0) for i in self.ids], float))
+    def weighted(self, weight_K: Float64[np.ndarray, " K"]) -> "Batch":
+        """Returns the batch with these weights; a trajectory of weight 0 stays, and moves nothing."""
+        return replace(self, weight_K=weight_K)
+
+    def gated(self, decisions: Sequence[Decision]) -> "Batch":
+        """Returns the batch with the weights that the gates decided, one decision per trajectory.
+
+        Raises:
+            AlignmentError: the decisions are not about this batch, in its order.
+        """
+        if tuple(d.trajectory for d in decisions) != self.ids:
+            raise AlignmentError(
+                f"got {len(decisions)} decisions; expected one for each of the batch's "
+                f"{len(self.ids)} trajectories, in its order"
+            )
+        return self.weighted(np.array([d.weight for d in decisions], float))

@@ -47,6 +47,7 @@ class Builder:
         self._S: list[tuple[float, ...]] = []
         self._C: list[tuple[int, ...]] = []
         self._R: list[tuple[int, int, int, int, int]] = []
+        self._rewards: list[dict[str, float | None]] = []
         self._logprob: list[float] = []
         self._entropy: list[float] = []
         self._has_logprob = self._has_entropy = False
@@ -73,6 +74,7 @@ class Builder:
         content = self._add_steps(trajectory, k, task)
         outcome = _NAN if resolved.value is None else resolved.value
         self._ids.append(trajectory.id)
+        self._rewards.append(trajectory.rewards)
         self._K.append(
             (
                 *(group, task, tree, outcome, _CATEGORY[resolved.category], _CLAIM[claim]),
@@ -223,7 +225,10 @@ class Builder:
         key_C = np.array([row[1] for row in self._C], np.int64)
         sibling = sibling_evidence(key_C, traj_S[step_C], task_K, passed_K)
         recorded = C[4].astype(np.int8)
+        names, reward_KJ = _named(self._rewards)
         return Batch(
+            reward_names=names,
+            reward_KJ=reward_KJ,
             measure=self._measure or "characters",
             ids=tuple(self._ids),
             groups=tuple(self._group),
@@ -265,3 +270,14 @@ def _columns(rows: list[tuple[float, ...]], width: int) -> list[np.ndarray]:
     """Returns rows as `width` columns of float64."""
     table = np.array(rows, float) if rows else np.zeros((0, width))
     return list(table.T)
+
+
+def _named(rewards: list[dict[str, float | None]]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns the names that occur, in order of appearance, and a trajectory-by-name table."""
+    names = tuple(dict.fromkeys(name for parts in rewards for name in parts))
+    table = np.full((len(rewards), len(names)), _NAN)
+    column = {name: j for j, name in enumerate(names)}
+    for k, parts in enumerate(rewards):
+        for name, value in parts.items():
+            table[k, column[name]] = _NAN if value is None else value
+    return names, table

@@ -1,0 +1,65 @@
+"""May it teach? One `Decision` for every trajectory, so that the counts add up."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assay.batch import Batch
+from assay.gate.base import Gate, Verdicts
+from assay.gate.degenerate import Degenerate, components_cancel
+from assay.gate.duplicates import Duplicates, first_copy
+from assay.gate.integrity import Integrity
+from assay.records import Decision
+from assay.registry import Registry
+
+GATES: Registry[Gate] = Registry(
+    "gate",
+    {
+        "integrity": Integrity,  # unscored, infrastructure, tampered, empty
+        "duplicates": Duplicates,  # copies inside a group
+        "degenerate": Degenerate,  # groups whose outcomes do not differ (DAPO)
+    },
+    group="assay.gates",
+)
+
+
+def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> tuple[Decision, ...]:
+    """Returns one decision per trajectory, in the batch's order.
+
+    Gates are asked in turn, each on what the ones before it left. The first that drops a trajectory
+    decides; weights of the others multiply.
+    """
+    weight_K = np.ones(len(batch.ids))
+    decided: dict[int, tuple[str, str, str]] = {}
+    for each in gates:
+        verdicts = each(batch)
+        for k in np.flatnonzero((verdicts.weight_K != 1.0) & (weight_K > 0)).tolist():
+            detail = verdicts.details[k] if verdicts.details else ""
+            decided[k] = (each.name, verdicts.reasons[k], detail)
+        weight_K = weight_K * verdicts.weight_K
+        batch = batch.weighted(weight_K)
+    return tuple(
+        _decision(identity, weight, decided.get(k))
+        for k, (identity, weight) in enumerate(zip(batch.ids, weight_K.tolist(), strict=True))
+    )
+
+
+def _decision(identity: str, weight: float, why: tuple[str, str, str] | None) -> Decision:
+    name, reason, detail = why or ("none", "ok", "")
+    verdict = "keep" if weight == 1.0 else "drop" if weight == 0.0 else "weight"
+    return Decision(
+        trajectory=identity, verdict=verdict, gate=name, reason=reason, detail=detail, weight=weight
+    )
+
+
+__all__ = [
+    "GATES",
+    "Degenerate",
+    "Duplicates",
+    "Gate",
+    "Integrity",
+    "Verdicts",
+    "components_cancel",
+    "first_copy",
+    "gate",
+]

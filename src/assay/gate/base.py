@@ -1,0 +1,34 @@
+"""What a gate is: it may drop a trajectory or weigh it, and says why. It never touches a reward."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+from jaxtyping import Float64
+
+from assay.batch import Batch
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """One verdict per trajectory."""
+
+    weight_K: Float64[np.ndarray, " K"]
+    """0 drop, 1 keep, anything else weighs the trajectory's advantages."""
+    reasons: Sequence[str]
+    """One word each, for counting; "ok" where the gate has nothing to say."""
+    details: Sequence[str] | None = None
+
+
+class Gate(ABC):
+    """Looks at a whole batch, so that it can compare siblings. Pure."""
+
+    __slots__ = ()
+    name: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, batch: Batch) -> Verdicts:
+        """Returns a verdict for every trajectory of the batch, in its order."""
