@@ -1,0 +1,84 @@
+# Every command is idempotent: a stamp in the environment is rebuilt when pyproject or the pins change.
+PYTHON ?= python3
+PYTEST ?= -q
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench test-verl schema lock clean
+
+PIP = -m pip --disable-pip-version-check -qq install
+HAS_VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
+
+# An environment knows its folder by name; one that was copied or moved would run another checkout.
+ifneq ($(wildcard .venv/folder),)
+ifneq ($(shell cat .venv/folder),$(CURDIR))
+$(shell rm -rf .venv .venv-verl)
+endif
+endif
+
+help:
+	@echo 'make demo       audit a recorded set of trajectories and name the report to open'
+	@echo 'make test       run the tests'
+	@echo 'make check      lint, format, types and tests: what CI runs'
+	@echo 'make bench      measure against the budgets'
+	@echo 'make test-verl  tests against verl, in an environment of its own'
+	@echo 'make schema     regenerate the JSON schema of the records'
+	@echo 'make clean      remove environments and caches'
+
+demo: .venv/core
+	@.venv/bin/assay demo
+
+test: .venv/dev
+	@echo '== tests'
+	@.venv/bin/python -m pytest $(PYTEST) -m 'not verl'
+
+check: .venv/dev
+	@echo '== lint'
+	@.venv/bin/ruff check
+	@echo '== format'
+	@.venv/bin/ruff format --check
+	@echo '== types'
+	@.venv/bin/pyright
+	@$(MAKE) --no-print-directory test
+
+bench: .venv/dev
+	@for script in benchmarks/*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+
+test-verl: .venv-verl/verl
+	@echo '== tests against verl'
+	@if [ -z '$(HAS_VERL_TESTS)' ]; then echo 'no test is marked verl'; \
+	else .venv-verl/bin/python -m pytest $(PYTEST) -m verl $(HAS_VERL_TESTS); fi
+
+schema: .venv/core
+	@.venv/bin/python -m assay.records.schema
+
+lock: .venv/dev .venv-verl/verl
+	@.venv/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+	@.venv-verl/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints-verl.txt
+
+clean:
+	@rm -rf .venv .venv-verl .pytest_cache .ruff_cache .hypothesis
+	@find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/python .venv-verl/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo 'Assay needs Python 3.11 or newer; say which with PYTHON=python3.12' >&2; exit 2; }
+	@echo '== $(@:/bin/python=)'
+	@$(PYTHON) -m venv '$(@:/bin/python=)'
+	@pwd > '$(@:/bin/python=)/folder'
+
+.venv/core: .venv/bin/python pyproject.toml constraints.txt
+	@echo '== install assay'
+	@.venv/bin/python $(PIP) -c constraints.txt -e .
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	@echo '== install assay[train,parquet,dev] (a minute or two)'
+	@.venv/bin/python $(PIP) -c constraints.txt -e '.[train,parquet,dev]'
+	@touch $@ .venv/core
+
+.venv-verl/verl: .venv-verl/bin/python pyproject.toml constraints-verl.txt
+	@echo '== install assay[verl,test] (a few minutes)'
+	@.venv-verl/bin/python $(PIP) -c constraints-verl.txt -e '.[verl,test]'
+	@touch $@
