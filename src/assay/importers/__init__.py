@@ -1,22 +1,36 @@
 """Foreign logs to `Trajectory` records. Adding a format is one file and one line here."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from assay.errors import DataError
-from assay.importers.base import Importer, Losses, Probe
+from assay.importers.assay_records import AssayRecords
+from assay.importers.base import Importer, Losses, Probe, one_line
+from assay.importers.chat import Chat
+from assay.importers.intercode import InterCode
+from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.recognise import probe
+from assay.importers.swe_agent import SweAgent
+from assay.importers.tau2_bench import Tau2Bench
+from assay.importers.tau_bench import TauBench
+from assay.importers.who_and_when import WhoAndWhen
 from assay.records import Trajectory
 from assay.registry import Registry
-
-from assay.importers.assay_records import AssayRecords
-from assay.importers.chat import Chat
 
 IMPORTERS: Registry[Importer] = Registry(
     "format",
     {
         "assay": AssayRecords,
         "chat": Chat,  # OpenAI chat messages with task, trial, reward
+        "tau_bench": TauBench,
+        "tau2_bench": Tau2Bench,
+        "intercode": InterCode,
+        "who_and_when": WhoAndWhen,
+        "swe_agent": SweAgent,
+        "mini_swe_agent": MiniSweAgent,
     },
     group="assay.importers",
 )
@@ -56,14 +70,23 @@ def recognise(path: Path) -> str:
 
 
 def _guarded(importer: Importer, path: Path, losses: Losses) -> Iterator[Trajectory]:
-    """Turns what a hostile file can still provoke into one clear line."""
+    """Yields what the importer reads, with ids that are unique and errors that are one line."""
     where = str(path)
+    seen: Counter[str] = Counter()
     try:
         for trajectory in importer.read(path, losses):
-            where = f"{path} after trajectory {trajectory.id!r}"
+            where = f"{path} after trajectory {trajectory.id[:60]!r}"
+            seen[trajectory.id] += 1
+            if (times := seen[trajectory.id]) > 1:
+                losses.add("repeated_id", where)
+                trajectory = msgspec.structs.replace(trajectory, id=f"{trajectory.id}~{times}")
             yield trajectory
     except RecursionError:
-        raise DataError(f"{where}: JSON nested too deeply") from None
+        raise DataError(one_line(f"{where}: JSON nested too deeply")) from None
+    except OSError as error:
+        raise DataError(one_line(f"{where}: {error.strerror or error}")) from None
+    except DataError as error:
+        raise type(error)(one_line(str(error))) from None
 
 
 __all__ = ["IMPORTERS", "Importer", "Losses", "Probe", "load", "recognise"]

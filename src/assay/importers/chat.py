@@ -6,11 +6,12 @@ from typing import Any, ClassVar, final
 
 from assay.errors import DataError
 from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import experts_of, number, steps_of, take, typed
+from assay.importers.messages import count_keys, experts_of, number, origin, steps_of, take, typed
 from assay.importers.reading import documents
-from assay.records import Claim, End, Origin, Trajectory
+from assay.importers.recognise import log_files
+from assay.records import Claim, End, Trajectory
 
-_KEYS = frozenset("id task trial reward messages claimed expert tree end".split())
+_KEYS = frozenset(["id", "task", "trial", "reward", "messages", "claimed", "expert", "tree", "end"])
 ENDS: dict[str, End] = {
     "answered": "answered",
     "done": "answered",
@@ -40,19 +41,24 @@ class Chat(Importer):
     title: ClassVar[str] = "OpenAI chat messages"
 
     def recognises(self, probe: Probe) -> bool:
-        return probe.has("task", "messages") and isinstance(probe.first["messages"], list)
+        seen = probe.log
+        return (
+            seen.has("task", "messages")
+            and isinstance(seen.first["messages"], list)
+            and "trajectory_format" not in seen.first
+        )
 
     def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        for index, (where, record) in enumerate(documents(path)):
-            record = typed(record, dict, where, "an object with task, trial, reward and messages")
-            yield _trajectory(record, where, path, index, losses)
+        for file in log_files(path, self.recognises, losses):
+            for index, (where, record) in enumerate(documents(file)):
+                record = typed(record, dict, where, "an object with task, trial, reward, messages")
+                yield _trajectory(record, where, file, index, losses)
 
 
 def _trajectory(
     record: dict[str, Any], where: str, path: Path, index: int, losses: Losses
 ) -> Trajectory:
-    for key in record.keys() - _KEYS:
-        losses.add(f"key:{key}"[:80], where)
+    count_keys(record, _KEYS, where, losses)
     task = str(take(record, "task", (str, int), where))
     trial = take(record, "trial", int, where, default=None)
     claimed = take(record, "claimed", bool, where, default=None)
@@ -70,7 +76,7 @@ def _trajectory(
         claim=claim,
         expert=None if expert is None else experts_of(expert, f"{where}.expert"),
         end=end_of(take(record, "end", str, where, default="unknown"), f"{where}.end"),
-        origin=Origin(format="chat", path=path.name, index=index),
+        origin=origin("chat", path, index),
     )
 
 

@@ -6,7 +6,9 @@ call of the agent's is kept as a step and answers nothing.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from assay.errors import DataError
@@ -15,6 +17,7 @@ from assay.records import (
     Call,
     ExpertCall,
     ModelStep,
+    Origin,
     Span,
     Step,
     SystemStep,
@@ -24,16 +27,31 @@ from assay.records import (
 
 T = TypeVar("T")
 MISSING: Any = object()
+_MOST = 2**63
+_WORDS: dict[Any, str] = {dict: "object", list: "array"}
 
 _MESSAGE_KEYS = frozenset(
-    "role content tool_calls tool_call_id name reasoning_content reasoning refusal function_call "
-    "is_error".split()
+    [
+        "role",
+        "content",
+        "tool_calls",
+        "tool_call_id",
+        "name",
+        "reasoning_content",
+        "reasoning",
+        "refusal",
+        "function_call",
+        "is_error",
+    ]
 )
 
 
 def typed(value: Any, kind: type[T] | tuple[type[T], ...], where: str, expected: str) -> T:
     """Returns `value` if it is of `kind` (a bool is no number), else one clear DataError."""
-    if isinstance(value, kind) and not (isinstance(value, bool) and bool not in _kinds(kind)):
+    odd = (type(value) is bool and bool not in _kinds(kind)) or (
+        type(value) is int and not -_MOST <= value < _MOST
+    )
+    if isinstance(value, kind) and not odd:
         return value
     raise DataError(f"{where}: got {_shown(value)}; expected {expected}")
 
@@ -43,8 +61,19 @@ def _kinds(kind: Any) -> tuple[Any, ...]:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=True)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+    """Returns one short line for a value of any size and depth."""
+    match value:
+        case dict():
+            return f"an object of {len(value)} keys"
+        case list():
+            return f"an array of {len(value)} elements"
+        case str():
+            cut = value if len(value) <= 40 else value[:37] + "..."
+            return f"str {json.dumps(cut)}"
+        case int() if not -_MOST < value < _MOST:
+            return "an integer beyond 64 bits"
+        case _:
+            return f"{type(value).__name__} {json.dumps(value)}"
 
 
 def take(record: dict[str, Any], key: str, kind: Any, where: str, *, default: Any = MISSING) -> Any:
@@ -58,16 +87,13 @@ def take(record: dict[str, Any], key: str, kind: Any, where: str, *, default: An
 
 
 def _names(kind: Any) -> str:
-    return " or ".join({"dict": "object", "list": "array"}.get(k.__name__, k.__name__) for k in _kinds(kind))
+    return " or ".join(_WORDS.get(k, str(k.__name__)) for k in _kinds(kind))
 
 
 def number(record: dict[str, Any], key: str, where: str) -> float | None:
     """Returns a finite number or None; a bool is not a number, a string is not either."""
     value = take(record, key, (int, float), where, default=None)
-    try:
-        return None if value is None else float(value)
-    except OverflowError:
-        raise DataError(f"{where}.{key}: {len(str(value))}-digit number; expected a double") from None
+    return None if value is None else float(value)
 
 
 def steps_of(messages: Sequence[Any], where: str, losses: Losses) -> tuple[Step, ...]:
@@ -87,8 +113,7 @@ def steps_of(messages: Sequence[Any], where: str, losses: Losses) -> tuple[Step,
         here = f"{where}[{index}]"
         message = typed(message, dict, here, "a message object")
         role = take(message, "role", str, here)
-        for key in message.keys() - _MESSAGE_KEYS:
-            losses.add(f"message_key:{key}"[:80], here)
+        count_keys(message, _MESSAGE_KEYS, here, losses, kind="message_key")
         text = content_text(message.get("content"), f"{here}.content", losses)
         name = take(message, "name", str, here, default="")
         match role:
@@ -98,7 +123,7 @@ def steps_of(messages: Sequence[Any], where: str, losses: Losses) -> tuple[Step,
                 steps.append(step)
             case "tool" | "function":
                 call_id = take(message, "tool_call_id", str, here, default=None)
-                answered = _pair(open_calls, call_id)
+                answered = pair(open_calls, call_id)
                 if answered is None:
                     losses.add("result_of_no_call", here)
                 error = take(message, "is_error", bool, here, default=None)
@@ -114,10 +139,18 @@ def steps_of(messages: Sequence[Any], where: str, losses: Losses) -> tuple[Step,
     return tuple(steps)
 
 
-def _pair(
+def pair(
     open_calls: list[tuple[int, int, str | None]], call_id: str | None
 ) -> tuple[int, int] | None:
-    """Takes the call that a result answers off the open ones: by unique id, else the first."""
+    """Takes the call that a result answers off the open ones: by unique id, else the first.
+
+    Args:
+        open_calls: (step, call, id) of the calls of this turn that nothing has answered yet.
+        call_id: the id that the result names. None: it names none.
+
+    Returns:
+        (step, call), or None where no call is open.
+    """
     if not open_calls:
         return None
     by_id = [i for i, (_, _, known) in enumerate(open_calls) if known == call_id]
@@ -134,6 +167,7 @@ def model_step(message: dict[str, Any], text: str, where: str, losses: Losses) -
     if thought:
         spans = (Span(role="think", start=0, end=len(thought)),)
         text = thought + text
+    text += take(message, "refusal", str, where, default="")
     raw = take(message, "tool_calls", list, where, default=[])
     legacy = take(message, "function_call", dict, where, default=None)
     calls = [call_of(c, f"{where}.tool_calls[{i}]", losses) for i, c in enumerate(raw)]
@@ -172,8 +206,27 @@ def content_text(content: Any, where: str, losses: Losses) -> str:
             parts.append(part["text"])
         else:
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            losses.add(f"content_part:{kind}"[:80], f"{where}[{index}]")
+            losses.add(f"content_part:{kind}", f"{where}[{index}]")
     return "\n".join(parts)
+
+
+def count_keys(
+    record: dict[str, Any], known: Collection[str], where: str, losses: Losses, *, kind: str = "key"
+) -> None:
+    """Counts a loss `kind:KEY` for each key outside `known` that holds anything."""
+    for key in sorted(record.keys() - known):
+        if record[key] not in (None, "", [], {}):
+            losses.add(f"{kind}:{key}", where)
+
+
+def origin(name: str, path: Path, index: int, **extra: str | int | None) -> Origin:
+    """Returns where a record came from; `extra` without its None values."""
+    return Origin(
+        format=name,
+        path=os.fsencode(path.name).decode("utf-8", "backslashreplace"),
+        index=index,
+        extra={key: str(value) for key, value in extra.items() if value is not None},
+    )
 
 
 def experts_of(actions: Iterable[Any], where: str) -> tuple[ExpertCall, ...]:

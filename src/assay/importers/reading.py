@@ -45,9 +45,7 @@ def _float(text: str) -> float:
     return value
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
 
 
 def parse(text: bytes, where: str) -> Any:
@@ -151,7 +149,9 @@ def _elements(path: Path) -> Iterator[tuple[str, Any]]:
             yield where, parse(data[at:end], where)
             separator = _SEPARATOR.match(data, end)
             if separator is None:
-                raise DataError(f"{path}: the list breaks off after record {index}; is it cut short?")
+                raise DataError(
+                    f"{path}: the list breaks off after record {index}; is it cut short?"
+                )
             at, index = separator.end(), index + 1
             if separator[1] == b"]":
                 if at != len(data):
