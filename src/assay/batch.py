@@ -115,7 +115,7 @@ class Batch:
             pass_at: a trajectory passes at this outcome or above.
 
         Raises:
-            DataError: some trajectories have token ids and others do not, and `measure` is None.
+            MixedTokensError: some model steps have token ids, others not, and `measure` is None.
         """
         from assay.builder import Builder  # the builder needs the class above
 
@@ -169,7 +169,7 @@ class Batch:
         return np.where((self.ran_C == 0) | (self.parsed_C == 0), 0.0, known)
 
     def weighted(self, weight_K: Float64[np.ndarray, " K"]) -> "Batch":
-        """Returns the batch with these weights; a trajectory of weight 0 stays, and moves nothing."""
+        """Returns the batch with these weights; weight 0 stays in it, and moves nothing."""
         return replace(self, weight_K=weight_K)
 
     def gated(self, decisions: Sequence[Decision]) -> "Batch":

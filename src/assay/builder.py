@@ -2,14 +2,15 @@
 
 import zlib
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import final
 
 import numpy as np
 
 from assay.batch import CATEGORIES, CLAIMS, ENDS, ROLES, UNTRAINABLE, Batch, Measure
-from assay.errors import DataError
+from assay.errors import MixedTokensError
 from assay.kernels.evidence import sibling_evidence
-from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
+from assay.records import ModelStep, ToolStep, Trajectory
 from assay.verify.canonical import call_key, canonical
 from assay.verify.claims import claim_of
 from assay.verify.observation import is_error
@@ -22,7 +23,10 @@ _CATEGORY = {name: code for code, name in enumerate(CATEGORIES)}
 _UNTRAINABLE = {name: code for code, name in enumerate(UNTRAINABLE)}
 _CALL, _TEXT = _ROLE["call"], _ROLE["text"]
 _NAN = float("nan")
-_NOBODY_LOOKED = CallEvidence()
+_MIXED = (
+    "some model steps have token ids and others have none; "
+    'measure them all in characters (measure="characters")'
+)
 
 
 def _code(value: bool | None) -> int:
@@ -35,6 +39,7 @@ class Builder:
 
     def __init__(self, *, measure: Measure | None = None, pass_at: float = 1.0) -> None:
         self._measure: Measure | None = measure
+        self._asked = measure is not None
         self._pass_at = pass_at
         self._ids: list[str] = []
         self._group: dict[str, int] = {}
@@ -61,7 +66,7 @@ class Builder:
         """Adds one trajectory; evidence it does not carry is read off it.
 
         Raises:
-            DataError: it has token ids and an earlier one has none, or the other way round.
+            MixedTokensError: it has token ids and an earlier one has none, or the other way round.
         """
         k = len(self._ids)
         task = self._task.setdefault(trajectory.task, len(self._task))
@@ -134,12 +139,11 @@ class Builder:
         has_ids = step.token_ids is not None
         if self._measure is None:
             self._measure = "tokens" if has_ids else "characters"
+        if has_ids and not self._asked and self._measure == "characters":
+            raise MixedTokensError(_MIXED)
         if self._measure == "tokens":
             if not has_ids:
-                raise DataError(
-                    "some trajectories have token ids and others do not; "
-                    'measure them all in characters (measure="characters")'
-                )
+                raise MixedTokensError(_MIXED)
             self._token_runs(step, k, s, first_call)
             return
         if not step.spans:
@@ -177,10 +181,8 @@ class Builder:
         n: int,
     ) -> None:
         """Cuts [0, n) wherever sampled ranges or spans begin or end; later spans win."""
-        edges = sorted(
-            {0, n, *(e for r in sampled for e in r), *(e for p in spans for e in p[:2])}
-        )
-        for start, end in zip(edges, edges[1:], strict=False):
+        edges = sorted({0, n, *(e for r in sampled for e in r), *(e for p in spans for e in p[:2])})
+        for start, end in pairwise(edges):
             if not any(a <= start < b for a, b in sampled):
                 self._R.append((k, -1, -1, _TEXT, end - start))
                 continue
@@ -197,9 +199,7 @@ class Builder:
             self._logprob += [_NAN] * length
             self._entropy += [_NAN] * length
 
-    def _token_values(
-        self, step: ModelStep, sampled: tuple[tuple[int, int], ...], n: int
-    ) -> None:
+    def _token_values(self, step: ModelStep, sampled: tuple[tuple[int, int], ...], n: int) -> None:
         """Spreads values given per sampled token over all tokens of the step."""
         for values, column in ((step.logprobs, self._logprob), (step.entropies, self._entropy)):
             if values is None:

@@ -3,6 +3,7 @@
     AssayError
     ├── DataError          (ValueError)   a file, record or array is malformed                exit 3
     │   └── AlignmentError                per-token data does not line up with its tokens     exit 3
+    │       └── MixedTokensError          some trajectories have token ids, others have none  exit 3
     ├── MethodError        (ValueError)   a method cannot run on this data or these options   exit 3
     ├── UsageError         (ValueError)   the command or a configuration is wrong             exit 2
     │   └── UnknownNameError (LookupError)  a registry has no such name                       exit 2
@@ -27,6 +28,10 @@ class DataError(AssayError, ValueError):
 
 class AlignmentError(DataError):
     """Per-token data does not line up with its tokens."""
+
+
+class MixedTokensError(AlignmentError):
+    """Some trajectories have token ids and others have none, so no one measure fits them all."""
 
 
 class MethodError(AssayError, ValueError):

@@ -43,4 +43,5 @@ def run(trajectories: Iterable[Trajectory], recipe: Recipe | None = None) -> Res
     batch = Batch.of(trajectories, pass_at=recipe.pass_at)
     decisions = gate(batch, recipe.gates)
     gated = batch.gated(decisions)
-    return Result(gated, decisions, {name: credit(gated, by) for name, by in recipe.methods.items()})
+    credited = {name: credit(gated, by) for name, by in recipe.methods.items()}
+    return Result(gated, decisions, credited)

@@ -1,0 +1,61 @@
+"""The command line: `assay VERB`. One file per verb; every error is one line and an exit code."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from assay import __version__
+from assay.cli import audit, credit, demo, doctor, import_, methods, view
+from assay.errors import AssayError
+
+app = typer.Typer(
+    name="assay",
+    help="Finds the learning signal in every agent rollout, failed ones included.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("audit")(audit.audit)
+app.command("credit")(credit.credit)
+app.command("methods")(methods.methods)
+app.command("import")(import_.import_log)
+app.command("view")(view.view)
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"assay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Runs the command line: 0 ok, 1 a finding above `--fail-on`, 2 usage, 3 bad input."""
+    try:
+        app()
+    except AssayError as error:
+        print(f"assay: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe left: nothing to say, and nowhere to say it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("assay: interrupted; nothing was half-written", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"assay: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(3)

@@ -1,4 +1,4 @@
-"""Dead groups, told apart by cause. Off by default: what is dead for GRPO may teach another method."""
+"""Dead groups, told apart by cause. Off by default: they may teach another method than GRPO."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -28,9 +28,7 @@ class Degenerate(Gate):
         fate_G, dead_G = fates(
             batch.value_K, batch.group_K, n_groups=batch.n_groups, pass_at=self.pass_at
         )
-        reasons = [
-            FATES[fate_G[g]] if dead_G[g] else "ok" for g in batch.group_K
-        ]
+        reasons = [FATES[fate_G[g]] if dead_G[g] else "ok" for g in batch.group_K]
         return Verdicts((~dead_G[batch.group_K]).astype(float), reasons)
 
 

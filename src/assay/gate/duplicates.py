@@ -31,5 +31,7 @@ class Duplicates(Gate):
         first_K = first_copy(batch)
         copy_K = first_K != np.arange(first_K.size)
         reasons = ["duplicate" if copy else "ok" for copy in copy_K]
-        details = [f"same as {batch.ids[f]}" if c else "" for f, c in zip(first_K, copy_K, strict=True)]
+        details = [
+            f"same as {batch.ids[f]}" if c else "" for f, c in zip(first_K, copy_K, strict=True)
+        ]
         return Verdicts((~copy_K).astype(float), reasons, details)

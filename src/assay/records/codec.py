@@ -6,7 +6,7 @@ every line that `encode` wrote. A file is published whole: temporary name, fsync
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -86,7 +86,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
 
 
 @contextmanager
-def lines(path: str | os.PathLike[str]) -> Iterator[Iterator[tuple[int, bytes]]]:
+def lines(path: str | os.PathLike[str]) -> Generator[Iterator[tuple[int, bytes]]]:
     """Opens a line file, zstd or plain, as (line number from 1, bytes without newline)."""
     try:
         raw = Path(path).open("rb")
@@ -129,9 +129,11 @@ def write(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> i
     """
     count = 0
     with published(path) as stream:
-        sink = zstandard.ZstdCompressor().stream_writer(stream, closefd=False) if (
-            str(path).endswith(".zst")
-        ) else stream
+        sink = (
+            zstandard.ZstdCompressor().stream_writer(stream, closefd=False)
+            if (str(path).endswith(".zst"))
+            else stream
+        )
         for trajectory in trajectories:
             sink.write(_encoder.encode(trajectory) + b"\n")
             count += 1
@@ -141,7 +143,7 @@ def write(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> i
 
 
 @contextmanager
-def published(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def published(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
     """A file that appears under `path` only if the block succeeds: temp, fsync, rename."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,6 @@ def call_key(name: str, arguments: str) -> int:
     is a hash: two different calls collide with probability 2^-63.
     """
     form = canonical(arguments)
-    text = f"{name}\0{'raw' if form is None else 'json'}\0{arguments.strip() if form is None else form}"
+    text = f"{name}\0raw\0{arguments.strip()}" if form is None else f"{name}\0json\0{form}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -1,4 +1,4 @@
-"""Did the agent say that it was done? A statement about the agent's words, never about the world."""
+"""Did the agent say that it was done? About the agent's words, never about the world."""
 
 import re
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ _ADMITTED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _LAST = 3
-"""How many of the last texts are read: agents say goodbye after they have said that they are done."""
+"""How many of the last texts are read: agents say goodbye after saying that they are done."""
 
 
 def claim_of(steps: Iterable[Step]) -> Claim:

@@ -1,0 +1,85 @@
+"""`assay audit`: where the learning signal of a log is, and where it is lost."""
+
+import operator
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from assay.audit import shares
+from assay.cli.options import Format, Json, Log, PassAt, emit, encoded
+from assay.cli.tables import audit_tables
+from assay.errors import UsageError
+from assay.run_dir import AuditRun, audit_log
+
+_RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*([0-9.]+)\s*")
+_OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+
+
+def audit(
+    log: Log,
+    format: Format = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run directory [default: runs/NAME].")
+    ] = None,
+    json: Json = None,
+    pass_at: PassAt = 1.0,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option("--fail-on", help="Exit 1 if this holds, e.g. 'dead>0.4'. Repeatable."),
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Build report.html.")] = True,
+    redact: Annotated[bool, typer.Option(help="Blank secrets in the report.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+) -> None:
+    """Shows where the learning signal of a log is, and where it is lost."""
+    rules = [_rule(text) for text in fail_on or ()]
+    if json is not None and out is None:
+        report = False
+    target = out or (None if json is not None else Path("runs") / _stem(log))
+    run = audit_log(
+        log, format=format, out=target, pass_at=pass_at, report=report, redact=redact, seed=seed
+    )
+    if json is not None:
+        emit([encoded(run.audit)], json)
+    if json != "-":
+        _print(run)
+    broken = [text for text, holds in rules if holds(run.audit)]
+    for text in broken:
+        print(f"assay: --fail-on {text} holds", file=sys.stderr)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _stem(log: Path) -> str:
+    return log.resolve().name.split(".")[0] or "log"
+
+
+def _rule(text: str) -> tuple[str, Any]:
+    """Returns a rule such as "dead>0.4" as (text, test on the audit)."""
+    match = _RULE.fullmatch(text)
+    known = "dead, punished, wasted, infra, unscored, false_claims, errors, fail"
+    if match is None:
+        raise UsageError(f"--fail-on {text}: expected NAME>NUMBER with NAME one of {known}")
+    name, sign, number = match.groups()
+    if name not in known.split(", "):
+        raise UsageError(f"--fail-on {text}: no share {name!r}; known: {known}")
+    try:
+        bound = float(number)
+    except ValueError:
+        raise UsageError(f"--fail-on {text}: {number!r} is no number") from None
+    return text, lambda result: _OPERATORS[sign](shares(result)[name], bound)
+
+
+def _print(run: AuditRun) -> None:
+    console = Console(highlight=False)
+    console.print(f"{run.source}: {run.title}, format [bold]{run.format}[/bold]", markup=True)
+    for table in audit_tables(run.audit):
+        console.print(table)
+    if run.folder is not None:
+        console.print(f"run directory  {run.folder}", soft_wrap=True)
+    if run.report is not None:
+        console.print(f"report         {run.report}", soft_wrap=True)

@@ -1,0 +1,63 @@
+"""`assay doctor`: what is installed, what works, and what to do about the rest."""
+
+import platform
+import sqlite3
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+from assay.cli.options import Json, emit, encoded
+
+_EXTRAS = {
+    "core": ("numpy", "msgspec", "typer", "rich", "jaxtyping", "zstandard"),
+    "train": ("torch", "transformers", "trl", "accelerate", "peft", "datasets"),
+    "verl": ("verl", "ray"),
+    "live": ("starlette", "uvicorn", "httpx"),
+    "parquet": ("pyarrow",),
+    "trackio": ("trackio",),
+    "wandb": ("wandb",),
+}
+_TESTED = {"trl": "1.16.0", "transformers": "5.23.0", "torch": "2.13.0", "verl": "0.9.1"}
+_SAFE_SQLITE = (3, 51, 3)
+
+
+def doctor(json: Json = None) -> None:
+    """Checks the installation: what is there, which versions were tested, what to install."""
+    found = {extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()}
+    advice = _advice(found)
+    if json is not None:
+        emit([encoded({"schema": "assay.doctor/1", "packages": found, "advice": advice})], json)
+    else:
+        typer.echo(f"python {platform.python_version()} on {platform.machine()}")
+        for extra, packages in found.items():
+            line = ", ".join(f"{name} {number or '-'}" for name, number in packages.items())
+            typer.echo(f"{extra:<8} {line}")
+        for sentence in advice:
+            typer.echo(f"! {sentence}")
+    if any(number is None for number in found["core"].values()) or sys.version_info < (3, 11):
+        raise typer.Exit(3)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _advice(found: dict[str, dict[str, str | None]]) -> list[str]:
+    said: list[str] = []
+    for extra, packages in found.items():
+        missing = [name for name, number in packages.items() if number is None]
+        if missing and len(missing) < len(packages):
+            said.append(f"{extra}: {', '.join(missing)} missing; pip install 'assay[{extra}]'")
+        for name, number in packages.items():
+            if number and name in _TESTED and number.split("+")[0] != _TESTED[name]:
+                said.append(f"{name} {number} is not the version tested here, {_TESTED[name]}")
+    if sqlite3.sqlite_version_info < _SAFE_SQLITE:
+        said.append(
+            f"sqlite {sqlite3.sqlite_version} is older than 3.51.3, which fixed a WAL corruption; "
+            "keep one writer per database"
+        )
+    return said

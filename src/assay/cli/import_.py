@@ -1,0 +1,26 @@
+"""`assay import`: any log to Assay records."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.options import Format, Log
+from assay.importers import Losses, load
+from assay.records import write
+
+
+def import_log(
+    log: Log,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A .jsonl or .jsonl.zst file; appears whole.")
+    ],
+    format: Format = None,
+) -> None:
+    """Converts a log to Assay records, and says what it could not carry over."""
+    losses = Losses()
+    name, trajectories = load(log, format=format, losses=losses)
+    count = write(out, trajectories)
+    typer.echo(f"{out}  {count:,} trajectories from {name}")
+    for kind, times in sorted(losses.counts.items()):
+        typer.echo(f"not carried over: {kind} x {times:,}, first at {losses.first[kind]}", err=True)

@@ -1,0 +1,60 @@
+"""Options that several verbs share, and how results leave the process."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from assay.errors import UsageError
+from assay.records.codec import published
+
+Log = Annotated[
+    Path, typer.Argument(help="A log file or a folder of logs; its format is recognised.")
+]
+Format = Annotated[
+    str | None, typer.Option("--format", help="Name the format instead of recognising it.")
+]
+PassAt = Annotated[
+    float, typer.Option("--pass-at", help="A trajectory passes at this outcome or above.")
+]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the machine-readable result; - is stdout."),
+]
+
+_encoder = msgspec.json.Encoder()
+
+
+def encoded(value: Any) -> bytes:
+    """Returns one line of JSON; NaN becomes null."""
+    return _encoder.encode(value) + b"\n"
+
+
+def emit(lines: list[bytes], to: str) -> None:
+    """Writes lines to standard output ("-") or to a file that appears whole."""
+    if to == "-":
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.buffer.flush()
+        return
+    with published(to) as stream:
+        stream.writelines(lines)
+
+
+def settings(pairs: list[str] | None) -> dict[str, Any]:
+    """Returns `--set name=value` pairs; values are JSON where they parse as JSON, else text.
+
+    Raises:
+        UsageError: a pair has no "=".
+    """
+    chosen: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {pair}: expected name=value")
+        try:
+            chosen[name] = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            chosen[name] = text
+    return chosen

@@ -1,0 +1,136 @@
+"""The audit as tables for a terminal. Every number comes from the audit's JSON."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+_FATE_WORDS = {
+    "trained_up": "trained up",
+    "trained_down": "trained down, no sign it was right",
+    "punished_correct": "punished although correct",
+    "neutral": "advantage 0 in a live group",
+    "truncated": "trained down, cut off by its budget",
+    "dead": "dead group: nothing to compare",
+    "unscored": "unscored",
+    "infrastructure": "stopped by infrastructure",
+    "masked": "masked",
+    "drifted": "re-tokenised, untrainable",
+}
+
+
+def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
+    """Yields what `assay audit` prints, trust first."""
+    for warning in result["trust"]["warnings"]:
+        yield Text(f"! {warning}")
+    yield _groups(result)
+    yield _fate(result)
+    yield _calls(result)
+    yield _pass_rates(result)
+    yield _recovered(result)
+    yield _claims(result)
+    if result["losses"]:
+        yield _rows("not carried over", result["losses"].items())
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", no_wrap=not index)
+    return table
+
+
+def _rows(title: str, items: Any) -> Table:
+    table = _table(title, "", "count")
+    for name, count in items:
+        table.add_row(str(name), f"{count:,}")
+    return table
+
+
+def share(part: float, whole: float) -> str:
+    """Returns a percentage, or a dash where there is nothing to take a share of."""
+    return f"{part / whole:.0%}" if whole else "-"
+
+
+def _groups(result: Mapping[str, Any]) -> Table:
+    groups = result["groups"]
+    table = _table("Groups", "", "groups", "share")
+    words = {
+        "mixed": "mixed: some pass, some fail",
+        "all_fail": "all fail",
+        "all_pass": "all pass",
+        "constant_partial": "same partial score",
+        "single": "one scored member",
+        "unscored": "unscored",
+    }
+    for key, word in words.items():
+        if groups[key] or key in ("mixed", "all_fail", "all_pass"):
+            table.add_row(word, f"{groups[key]:,}", share(groups[key], groups["total"]))
+    table.add_section()
+    dead = groups["dead"]
+    table.add_row("teach GRPO nothing", f"{dead:,}", share(dead, groups["total"]), style="bold")
+    return table
+
+
+def _fate(result: Mapping[str, Any]) -> Table:
+    measure = result["measure"]
+    table = _table(f"What GRPO does with what the policy wrote ({measure})", "", measure, "share")
+    total = sum(row[measure] for row in result["fate"].values())
+    for kind, row in result["fate"].items():
+        if row[measure]:
+            style = "bold" if kind == "punished_correct" else ""
+            table.add_row(
+                _FATE_WORDS[kind], f"{row[measure]:,}", share(row[measure], total), style=style
+            )
+    return table
+
+
+def _calls(result: Mapping[str, Any]) -> Table:
+    calls = result["calls"]
+    base = calls["in_failed_of_mixed"]
+    table = _table("Tool calls", "", "calls", "share")
+    table.add_row("all", f"{calls['total']:,}", "")
+    table.add_row("errors", f"{calls['error']:,}", share(calls["error"], calls["total"]))
+    table.add_row("in failed trajectories of mixed groups", f"{base:,}", "")
+    for key, word in (
+        ("punished_expert", "  of these an expert action"),
+        ("punished_sibling", "  of these made by a successful sibling"),
+        ("punished_correct", "  of these either: punished although correct"),
+    ):
+        style = "bold" if key == "punished_correct" else ""
+        table.add_row(word, f"{calls[key]:,}", share(calls[key], base), style=style)
+    table.add_row("expert actions in all-fail groups", f"{calls['expert_in_all_fail']:,}", "")
+    return table
+
+
+def _pass_rates(result: Mapping[str, Any]) -> Table:
+    table = _table("Pass rates, 95 % intervals over groups", "k", "pass@k", "", "pass^k", "")
+    for k, value in result["pass_at_k"].items():
+        at, hat = result["pass_at_k_interval"][k], result["pass_hat_k_interval"][k]
+        table.add_row(
+            k,
+            f"{value:.3f}",
+            f"[{at[0]:.3f}, {at[1]:.3f}]",
+            f"{result['pass_hat_k'][k]:.3f}",
+            f"[{hat[0]:.3f}, {hat[1]:.3f}]",
+        )
+    return table
+
+
+def _recovered(result: Mapping[str, Any]) -> Table:
+    table = _table("Signal in dead groups, by method", "method", "groups", "steps", "share")
+    rows = sorted(result["recovered"].items(), key=lambda item: (-item[1]["steps"], item[0]))
+    for name, row in rows:
+        cells = f"{row['groups']:,}", f"{row['steps']:,}", f"{row['share_of_dead']:.0%}"
+        table.add_row(name, *cells)
+    return table
+
+
+def _claims(result: Mapping[str, Any]) -> Table:
+    claims = result["claims"]
+    table = _table("What the agent says against what was verified", "", "passed", "failed")
+    for word, key in (("says it is done", "claimed"), ("does not say so", "silent")):
+        table.add_row(word, f"{claims[f'{key}_verified']:,}", f"{claims[f'{key}_failed']:,}")
+    return table

@@ -1,0 +1,206 @@
+"""A run on disk: a folder that appears whole, in which every file says what it is.
+
+run.json                      schema "assay.run/1": source, format, options, versions
+trajectories.jsonl.zst        the records (left out where the source already holds records)
+decisions.jsonl               one gate decision per trajectory
+credit/METHOD.jsonl           annotations, schema "assay.credit/1", one file per method
+audit.json                    schema "assay.audit/1"
+report.html  report.json      the page and its JSON twin (a folder `report/` for large sets)
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import msgspec
+import zstandard
+
+from assay import __version__
+from assay.audit import applicable
+from assay.audit import audit as audit_stage
+from assay.batch import Batch
+from assay.credit import credit
+from assay.errors import DataError, MixedTokensError, UsageError
+from assay.gate import gate
+from assay.importers import Losses, load
+from assay.records import Decision, Trajectory, encode, read
+from assay.records.codec import published
+from assay.steps import annotations, step_credit
+
+SCHEMA = "assay.run/1"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AuditRun:
+    """What an audit left behind."""
+
+    source: Path
+    format: str
+    audit: dict[str, Any]
+    folder: Path | None
+    report: Path | None
+
+    @property
+    def title(self) -> str:
+        """Size of the set in words."""
+        counts = self.audit["trajectories"], self.audit["groups"]
+        return f"{counts[0]['total']:,} trajectories in {counts[1]['total']:,} groups"
+
+
+def gated_batch(
+    log: Path,
+    *,
+    format: str | None = None,
+    pass_at: float = 1.0,
+    losses: Losses | None = None,
+    copy_to: Path | None = None,
+) -> tuple[Batch, tuple[Decision, ...], str]:
+    """Returns the gated batch of a log, the gates' decisions and the format's name.
+
+    Args:
+        log: a file or folder.
+        format: its format; None: recognised.
+        pass_at: a trajectory passes at this outcome or above.
+        losses: what could not be carried over is counted here.
+        copy_to: write the records to this file on the way, unless the log holds records already.
+
+    Raises:
+        DataError: the log cannot be read, or holds no trajectory.
+    """
+    name, trajectories = load(log, format=format, losses=losses)
+    if copy_to is not None and name != "assay":
+        trajectories = _copied(trajectories, copy_to)
+    try:
+        batch = Batch.of(trajectories, pass_at=pass_at)
+    except MixedTokensError:
+        again = load(log, format=name)[1]  # losses are counted already
+        if copy_to is not None and name != "assay":
+            again = _copied(again, copy_to)
+        batch = Batch.of(again, measure="characters", pass_at=pass_at)
+    if not batch.ids:
+        raise DataError(f"{log}: no trajectory in it; expected at least one")
+    decisions = gate(batch)
+    return batch.gated(decisions), decisions, name
+
+
+def _copied(trajectories: Iterable[Trajectory], path: Path) -> Iterator[Trajectory]:
+    """Yields trajectories and leaves a compressed copy of each in `path`."""
+    with path.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as stream:
+        for trajectory in trajectories:
+            stream.write(encode(trajectory) + b"\n")
+            yield trajectory
+
+
+def audit_log(
+    log: Path,
+    *,
+    format: str | None = None,
+    out: Path | None = None,
+    pass_at: float = 1.0,
+    report: bool = True,
+    redact: bool = True,
+    seed: int = 0,
+) -> AuditRun:
+    """Audits a log under every method that it allows; with `out`, leaves a run directory.
+
+    Raises:
+        DataError: the log cannot be read.
+        UsageError: `out` exists and is not a run directory of ours.
+    """
+    with _published_folder(out) as folder:
+        losses = Losses()
+        copy = None if folder is None else folder / "trajectories.jsonl.zst"
+        batch, decisions, name = gated_batch(
+            log, format=format, pass_at=pass_at, losses=losses, copy_to=copy
+        )
+        credits = {each: credit(batch, by) for each, by in applicable(batch).items()}
+        result = audit_stage(
+            batch, decisions, credits, pass_at=pass_at, losses=losses.counts, seed=seed
+        )
+        if folder is not None and copy is not None:
+            _write_lines(folder / "decisions.jsonl", decisions)
+            for method, advantages in credits.items():
+                lines = annotations(batch, decisions, method, step_credit(batch, advantages))
+                _write_lines(folder / "credit" / f"{method}.jsonl", lines)
+            _write_lines(folder / "audit.json", [result])
+            _write_lines(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
+            if report:
+                from assay.report import build
+
+                source = copy if copy.exists() else log
+                build(
+                    folder / "report.html",
+                    title=log.resolve().name,
+                    audit=result,
+                    batch=batch,
+                    credits=credits,
+                    trajectories=lambda: read_records(source),
+                    decisions=decisions,
+                    redact=redact,
+                )
+    return AuditRun(log, name, result, out, _page(out))
+
+
+def read_records(path: Path) -> Iterator[Trajectory]:
+    """Yields the records of a file, or of every record file in a folder."""
+    yield from read(path) if path.is_file() else load(path, format="assay")[1]
+
+
+def _page(out: Path | None) -> Path | None:
+    pages = [] if out is None else [out / "report.html", out / "report" / "index.html"]
+    return next((page for page in pages if page.is_file()), None)
+
+
+def _about(log: Path, name: str, pass_at: float, seed: int, losses: Losses) -> dict[str, Any]:
+    options = {"pass_at": pass_at, "seed": seed}
+    return {
+        "schema": SCHEMA,
+        "kind": "audit",
+        "assay": __version__,
+        "source": log.name,
+        "format": name,
+        "options": options,
+        "options_sha256": hashlib.sha256(msgspec.json.encode(options, order="sorted")).hexdigest(),
+        "losses": {
+            kind: {"count": count, "first": losses.first[kind]}
+            for kind, count in sorted(losses.counts.items())
+        },
+    }
+
+
+def _write_lines(path: Path, values: Iterable[Any]) -> None:
+    encoder = msgspec.json.Encoder()
+    with published(path) as stream:
+        for value in values:
+            stream.write(encoder.encode(value) + b"\n")
+
+
+@contextmanager
+def _published_folder(out: Path | None) -> Generator[Path | None]:
+    """A folder that replaces `out` only if the block succeeds; None stays None."""
+    if out is None:
+        yield None
+        return
+    if out.exists() and not (
+        out.is_dir() and ((out / "run.json").is_file() or not any(out.iterdir()))
+    ):
+        raise UsageError(f"{out}: exists and is no run directory; choose another with --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    stale = out.with_name(f".{out.name}.old-{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        yield fresh
+        if out.exists():
+            out.replace(stale)
+        fresh.replace(out)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(stale, ignore_errors=True)
