@@ -1,7 +1,7 @@
 """Reads records one at a time into the columns of a `Batch`; keeps no record."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import final
 
@@ -266,7 +266,7 @@ class Builder:
         )
 
 
-def _columns(rows: list[tuple[float, ...]], width: int) -> list[np.ndarray]:
+def _columns(rows: Sequence[tuple[float, ...]], width: int) -> list[np.ndarray]:
     """Returns rows as `width` columns of float64."""
     table = np.array(rows, float) if rows else np.zeros((0, width))
     return list(table.T)

@@ -65,7 +65,8 @@ def _check_alignment(step: ModelStep, where: str) -> None:
     for name, values in (("logprobs", step.logprobs), ("entropies", step.entropies)):
         if values is not None and len(values) != n_sampled:
             raise AlignmentError(
-                f"{where}.{name}: got {len(values)} values; expected one per sampled token, {n_sampled}"
+                f"{where}.{name}: got {len(values)} values; "
+                f"expected {n_sampled}, one per sampled token"
             )
     for span in (*step.spans, *(c for c in step.calls if c.start is not None)):
         if not 0 <= (span.start or 0) <= (span.end or 0) <= n:

@@ -1,11 +1,11 @@
-"""What a gate decided about a trajectory. There is one for every trajectory, so the counts add up."""
+"""What a gate decided. There is one for every trajectory, so that the counts add up."""
 
 from typing import Literal
 
 from assay.records.base import Record
 
 
-class Decision(Record):
+class Decision(Record, frozen=True):
     """May this trajectory teach, and how much?"""
 
     trajectory: str

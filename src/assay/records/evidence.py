@@ -5,10 +5,11 @@ from typing import Literal
 from assay.records.base import Record
 
 Level = Literal["E0", "E1", "E2", "E3", "E4"]
-"""E0 the agent's own claim, E1 a judge, E2 next-state facts, E3 an independent state check, E4 a person."""
+"""E0 the agent's own claim, E1 a judge, E2 next-state facts, E3 an independent check of the state,
+E4 a person."""
 
 
-class CallEvidence(Record):
+class CallEvidence(Record, frozen=True):
     """What is known of one tool call, weakest to strongest. None: nobody looked."""
 
     parsed: bool | None = None
@@ -23,7 +24,7 @@ class CallEvidence(Record):
     """The environment's state after it is on a path to success."""
 
 
-class Grade(Record):
+class Grade(Record, frozen=True):
     """One judgement of the outcome."""
 
     level: Level
@@ -33,7 +34,7 @@ class Grade(Record):
     reason: str = ""
 
 
-class Mark(Record):
+class Mark(Record, frozen=True):
     """Something a person, a review or an importer pointed at."""
 
     kind: str

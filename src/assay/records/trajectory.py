@@ -22,7 +22,7 @@ Claim = Literal["claimed", "admitted", "none"]
 """Did the agent say that the task is done, say that it is not, or say neither?"""
 
 
-class Span(Record):
+class Span(Record, frozen=True):
     """A half-open stretch of one model step: of its tokens if it has ids, else of its text."""
 
     role: Role
@@ -30,7 +30,7 @@ class Span(Record):
     end: int
 
 
-class Call(Record):
+class Call(Record, frozen=True):
     """One tool call, as the policy wrote it."""
 
     name: str
@@ -44,13 +44,13 @@ class Call(Record):
     evidence: CallEvidence = CallEvidence()
 
 
-class ModelStep(Record, tag_field="kind", tag="model"):
+class ModelStep(Record, frozen=True, tag_field="kind", tag="model"):
     """One thing the policy wrote: thought, calls, answer."""
 
     text: str = ""
     calls: tuple[Call, ...] = ()
     token_ids: tuple[int, ...] | None = None
-    """Tokens that this step adds to the context, template scaffold included. None: the log has no ids."""
+    """Tokens that this step adds to the context, template scaffold included. None: no ids known."""
     sampled: tuple[tuple[int, int], ...] | None = None
     """Half-open ranges of `token_ids` that the policy sampled. None: all of them."""
     logprobs: tuple[float | None, ...] | None = None
@@ -59,7 +59,7 @@ class ModelStep(Record, tag_field="kind", tag="model"):
     """Nats over the full vocabulary, one per sampled token."""
     spans: tuple[Span, ...] = ()
     reward: float | None = None
-    """Step evidence that the environment paid after this step. None: it paid nothing that we know of."""
+    """What the environment paid after this step. None: nothing that we know of."""
     belief: float | None = None
     """log p(right answer | everything up to and including this step), nats."""
     confidence: float | None = None
@@ -75,7 +75,7 @@ class ModelStep(Record, tag_field="kind", tag="model"):
     """Why no gradient may flow here. None: it may."""
 
 
-class ToolStep(Record, tag_field="kind", tag="tool"):
+class ToolStep(Record, frozen=True, tag_field="kind", tag="tool"):
     """One thing the world answered."""
 
     text: str
@@ -87,7 +87,7 @@ class ToolStep(Record, tag_field="kind", tag="tool"):
     token_ids: tuple[int, ...] | None = None
 
 
-class UserStep(Record, tag_field="kind", tag="user"):
+class UserStep(Record, frozen=True, tag_field="kind", tag="user"):
     """One thing a user, or a simulated one, said."""
 
     text: str
@@ -95,7 +95,7 @@ class UserStep(Record, tag_field="kind", tag="user"):
     token_ids: tuple[int, ...] | None = None
 
 
-class SystemStep(Record, tag_field="kind", tag="system"):
+class SystemStep(Record, frozen=True, tag_field="kind", tag="system"):
     """Instructions that nobody in the conversation said."""
 
     text: str
@@ -105,15 +105,15 @@ class SystemStep(Record, tag_field="kind", tag="system"):
 Step = ModelStep | ToolStep | UserStep | SystemStep
 
 
-class ExpertCall(Record):
+class ExpertCall(Record, frozen=True):
     """One action of a known solution of the task."""
 
     name: str
     arguments: str
 
 
-class Ledger(Record):
-    """What this trajectory newly cost. No two methods are compared without it. None: not counted."""
+class Ledger(Record, frozen=True):
+    """What this trajectory newly cost; methods are compared at equal cost. None: not counted."""
 
     prompts: int | None = None
     tokens: int | None = None
@@ -124,7 +124,7 @@ class Ledger(Record):
     wall_seconds: float | None = None
 
 
-class Origin(Record):
+class Origin(Record, frozen=True):
     """Where a record came from, so that any number can be traced to a line of a file."""
 
     format: str
@@ -134,7 +134,7 @@ class Origin(Record):
     extra: dict[str, str] = field(default_factory=dict)
 
 
-class Trajectory(Record, tag_field="schema", tag="assay.trajectory/1"):
+class Trajectory(Record, frozen=True, tag_field="schema", tag="assay.trajectory/1"):
     """One attempt at one task."""
 
     id: str

@@ -36,7 +36,7 @@ Category = Literal[
 ]
 
 
-class Resolved(Record):
+class Resolved(Record, frozen=True):
     """The outcome that training may use, and why."""
 
     value: float | None
