@@ -121,6 +121,7 @@ def _results(
 ) -> Iterator[Trajectory]:
     count_keys(document, _DOCUMENT, where, losses)
     info = take(document, "info", dict, where, default={})
+    count_keys(info, frozenset({"agent_info"}), f"{where}.info", losses, kind="info")
     agent = take(info, "agent_info", dict, f"{where}.info", default={})
     policy = take(agent, "llm", str, f"{where}.info.agent_info", default=None)
     experts = _experts(take(document, "tasks", list, where), f"{where}.tasks", losses)
