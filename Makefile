@@ -39,7 +39,7 @@ check: .venv/dev
 	@echo '== format'
 	@.venv/bin/ruff format --check
 	@echo '== types'
-	@.venv/bin/pyright
+	@.venv/bin/pyright --pythonpath .venv/bin/python
 	@$(MAKE) --no-print-directory test
 
 bench: .venv/dev

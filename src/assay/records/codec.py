@@ -4,29 +4,50 @@ One record a line, UTF-8, keys in field order, defaults left out: `encode(decode
 every line that `encode` wrote. A file is published whole: temporary name, fsync, rename.
 """
 
+import errno
 import io
+import json
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import zstandard
 
-from assay.errors import AlignmentError, DataError
-from assay.records.trajectory import ModelStep, Trajectory
+from assay.errors import DataError
+from assay.records.checks import check, check_finite
+from assay.records.trajectory import Trajectory
 
 MAX_RECORD = 64 * 1024 * 1024
 """Bytes of one record, at most. Longer lines are refused before they are parsed."""
+
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_PIECE = 2048
+"""Compressed bytes taken at a time: zstd unfolds at most 32,768 times, so 64 MiB at most."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Trajectory)
 
 
 def encode(trajectory: Trajectory) -> bytes:
-    """Returns the record as one line of JSON, without the newline."""
-    return _encoder.encode(trajectory)
+    """Returns the record as one line of JSON, without the newline.
+
+    What it returns, `decode` accepts: the line is read back before it is given away.
+
+    Raises:
+        DataError: a NaN, an infinity, a wrong type, text that is no Unicode; names the field.
+        AlignmentError: a step's per-token lists do not line up with its tokens.
+    """
+    where = f"trajectory {trajectory.id!r}"
+    try:
+        check_finite(trajectory, where)
+        line = _encoder.encode(trajectory)
+    except (UnicodeError, OverflowError, TypeError, AttributeError) as error:
+        raise DataError(f"{where} cannot be written: {error}") from None
+    return _encoder.encode(_decode(line, where))
 
 
 def decode(line: bytes, *, where: str = "record") -> Trajectory:
@@ -37,42 +58,41 @@ def decode(line: bytes, *, where: str = "record") -> Trajectory:
         where: what to call it in an error, for example "run.jsonl line 3".
 
     Raises:
-        DataError: not JSON, an unknown key, a wrong type; the message names the field.
+        DataError: not JSON, an unknown or repeated key, a wrong type; the message names the field.
         AlignmentError: a step's per-token lists do not line up with its tokens.
     """
+    trajectory = _decode(line, where)
+    if _encoder.encode(trajectory) != line:
+        _check_keys(line, where)
+    return trajectory
+
+
+def _decode(line: bytes, where: str) -> Trajectory:
     try:
         trajectory = _decoder.decode(line)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise DataError(f"{where}: {error}; expected an assay.trajectory/1 record") from None
-    for index, step in enumerate(trajectory.steps):
-        if type(step) is ModelStep and step.token_ids is not None:
-            _check_alignment(step, f"{where}: trajectory {trajectory.id!r} steps[{index}]")
+    check(trajectory, where)
     return trajectory
 
 
-def _check_alignment(step: ModelStep, where: str) -> None:
-    """Raises AlignmentError unless every per-token list of `step` fits its tokens."""
-    n = len(step.token_ids or ())
-    last = 0
-    for start, end in step.sampled or ():
-        if not last <= start <= end <= n:
-            raise AlignmentError(
-                f"{where}.sampled: got [{start}, {end}); "
-                f"expected ascending disjoint ranges in [0, {n}]"
-            )
-        last = end
-    n_sampled = n if step.sampled is None else sum(end - start for start, end in step.sampled)
-    for name, values in (("logprobs", step.logprobs), ("entropies", step.entropies)):
-        if values is not None and len(values) != n_sampled:
-            raise AlignmentError(
-                f"{where}.{name}: got {len(values)} values; "
-                f"expected {n_sampled}, one per sampled token"
-            )
-    for span in (*step.spans, *(c for c in step.calls if c.start is not None)):
-        if not 0 <= (span.start or 0) <= (span.end or 0) <= n:
-            raise AlignmentError(
-                f"{where}: span [{span.start}, {span.end}) lies outside its {n} tokens"
-            )
+def _check_keys(line: bytes, where: str) -> None:
+    """Raises DataError for what the typed decoder lets pass: a repeated key, a missing schema."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise DataError(f"{where}: key {twice!r} occurs twice in one object; expected once")
+        return record
+
+    try:
+        record = json.loads(line, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, DataError) else DataError(f"{where}: {error}") from None
+    if "schema" not in record:
+        raise DataError(f'{where}.schema: missing; expected "assay.trajectory/1"')
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
@@ -88,19 +108,48 @@ def read(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
 
 @contextmanager
 def lines(path: str | os.PathLike[str]) -> Generator[Iterator[tuple[int, bytes]]]:
-    """Opens a line file, zstd or plain, as (line number from 1, bytes without newline)."""
+    """Opens a line file, zstd or plain, as (line number from 1, bytes without newline).
+
+    Blank lines are skipped but counted.
+
+    Raises:
+        DataError: the file cannot be read, its zstd stream is broken or cut short, or a line is
+            longer than `MAX_RECORD`.
+    """
     try:
-        raw = Path(path).open("rb")
+        raw = Path(path).open("rb")  # noqa: SIM115 only opening it may fail with this message
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     with raw:
-        stream: IO[bytes] = raw
-        if raw.read(4) == b"\x28\xb5\x2f\xfd":
-            raw.seek(0)
-            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
-        else:
-            raw.seek(0)
-        yield _numbered(stream, path)
+        zstd = raw.peek(4)[:4] == _MAGIC
+        yield _numbered(io.BufferedReader(_Frames(raw), 1 << 16) if zstd else raw, path)
+
+
+class _Frames(io.RawIOBase):
+    """The content of a zstd file of any number of frames. Unlike zstandard's own reader, which
+    takes the end of a file that was cut short for the end of the data, it raises there."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self._left = raw, b""
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._left:
+            if self._frame.eof:
+                piece = self._frame.unused_data or self._raw.read(_PIECE)
+                if not piece:
+                    return 0
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            elif not (piece := self._raw.read(_PIECE)):
+                raise zstandard.ZstdError("the file is cut short")
+            self._left = self._frame.decompress(piece)
+        taken = self._left[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._left = self._left[len(taken) :]
+        return len(taken)
 
 
 def _numbered(stream: IO[bytes], path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
@@ -111,6 +160,8 @@ def _numbered(stream: IO[bytes], path: str | os.PathLike[str]) -> Iterator[tuple
             line = stream.readline(MAX_RECORD + 2)
         except zstandard.ZstdError as error:
             raise DataError(f"{path} line {number}: broken zstd stream: {error}") from None
+        except OSError as error:
+            raise DataError(f"{path} line {number}: {error.strerror or error}") from None
         if not line:
             return
         if len(line) > MAX_RECORD + 1:
@@ -127,33 +178,59 @@ def write(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> i
 
     Returns:
         How many were written.
+
+    Raises:
+        DataError: a record cannot be written (see `encode`), or the file cannot be.
     """
-    count = 0
     with published(path) as stream:
-        sink = (
-            zstandard.ZstdCompressor().stream_writer(stream, closefd=False)
-            if (str(path).endswith(".zst"))
-            else stream
-        )
-        for trajectory in trajectories:
-            sink.write(_encoder.encode(trajectory) + b"\n")
-            count += 1
-        if sink is not stream:
-            sink.close()
+        if not str(path).endswith(".zst"):
+            return _write(stream, trajectories)
+        with zstandard.ZstdCompressor().stream_writer(stream, closefd=False) as sink:
+            return _write(sink, trajectories)
+
+
+def _write(stream: Any, trajectories: Iterable[Trajectory]) -> int:
+    count = 0
+    for trajectory in trajectories:
+        stream.write(encode(trajectory) + b"\n")
+        count += 1
     return count
 
 
 @contextmanager
 def published(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
-    """A file that appears under `path` only if the block succeeds: temp, fsync, rename."""
+    """A file that appears under `path` only if the block succeeds: temp, fsync, rename, fsync.
+
+    Raises:
+        DataError: there is no room, or no permission, to write it.
+    """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream = temporary.open("wb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+    try:
+        with stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
+        _fsync_folder(target.parent)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Makes a rename survive a power cut, where folders can be synced at all."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -24,6 +24,10 @@ class CallEvidence(Record, frozen=True):
     """The environment's state after it is on a path to success."""
 
 
+NOBODY_LOOKED = CallEvidence()
+"""The default: one object, so that it can be recognised by identity."""
+
+
 class Grade(Record, frozen=True):
     """One judgement of the outcome."""
 

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import field
 
 from assay.records.base import Record
-from assay.records.evidence import CallEvidence, Grade, Mark
+from assay.records.evidence import NOBODY_LOOKED, CallEvidence, Grade, Mark
 
 End = Literal["answered", "budget", "infra", "unknown"]
 """Why a trajectory ended: by itself, by its own step or token budget (a scored failure), by
@@ -41,7 +41,7 @@ class Call(Record, frozen=True):
     start: int | None = None
     """Where the call's tokens start in the step's `token_ids`; None: not known."""
     end: int | None = None
-    evidence: CallEvidence = CallEvidence()
+    evidence: CallEvidence = NOBODY_LOOKED
 
 
 class ModelStep(Record, frozen=True, tag_field="kind", tag="model"):

@@ -1,0 +1,28 @@
+"""The JSON schema of the records, generated from the types. The file beside this one is version 1.
+
+`make schema` writes it anew; a test holds it to the types, so that a change of the format is seen.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.records.trajectory import Trajectory
+
+PATH = Path(__file__).parent / "trajectory.v1.json"
+"""Where version 1 lies."""
+
+
+def trajectory_schema() -> dict[str, Any]:
+    """Returns the JSON schema (draft 2020-12) of one trajectory record."""
+    schema = msgspec.json.schema(Trajectory)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def schema_text() -> bytes:
+    """Returns the schema as the bytes of its file."""
+    return msgspec.json.format(msgspec.json.encode(trajectory_schema()), indent=2) + b"\n"
+
+
+__all__ = ["PATH", "schema_text", "trajectory_schema"]
