@@ -325,7 +325,7 @@ def dead_share(result: Mapping[str, Any]) -> float:
     return groups["dead"] / groups["total"] if groups["total"] else 0.0
 
 
-def shares(result: Mapping[str, Any]) -> dict[str, Float64 | float]:
+def shares(result: Mapping[str, Any]) -> dict[str, float]:
     """Returns the shares that `--fail-on` knows, in [0, 1]."""
     measure = result["measure"]
     written = {kind: row[measure] for kind, row in result["fate"].items()}

@@ -77,7 +77,7 @@ class Batch:
 
     step_C: Int64[np.ndarray, " C"]
     key_C: Int64[np.ndarray, " C"]
-    """Name and canonical arguments (`verify.canonical.call_key`)."""
+    """Name and canonical arguments (`verify.canonical.call_form`)."""
     parsed_C: Int8[np.ndarray, " C"]
     ran_C: Int8[np.ndarray, " C"]
     sibling_C: Int8[np.ndarray, " C"]

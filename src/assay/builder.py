@@ -1,17 +1,23 @@
-"""Reads records one at a time into the columns of a `Batch`; keeps no record."""
+"""Reads records one at a time into the columns of a `Batch`; keeps no record.
 
-import zlib
+This is the one loop over everything in a log, so it is written for speed: rows are flat, what is
+rare (a recorded state, a step reward, a mask) is kept apart and filled in at the end, and texts are
+compared by their hash.
+"""
+
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from assay.batch import CATEGORIES, CLAIMS, ENDS, ROLES, UNTRAINABLE, Batch, Measure
 from assay.errors import MixedTokensError
 from assay.kernels.evidence import sibling_evidence
-from assay.records import ModelStep, ToolStep, Trajectory
-from assay.verify.canonical import call_key, canonical
+from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
+from assay.records.evidence import NOBODY_LOOKED
+from assay.verify.canonical import call_form
 from assay.verify.claims import claim_of
 from assay.verify.observation import is_error
 from assay.verify.outcome import resolve
@@ -29,8 +35,45 @@ _MIXED = (
 )
 
 
-def _code(value: bool | None) -> int:
-    return -1 if value is None else int(value)
+class Codes(dict[Any, int]):
+    """Numbers things in the order in which they appear: `codes[thing]`."""
+
+    def __missing__(self, thing: Any) -> int:
+        code = self[thing] = len(self)
+        return code
+
+
+@final
+@dataclass(slots=True)
+class Columns:
+    """Rows under construction, flat; what few rows have is kept as {row: value}."""
+
+    ids: list[str] = field(default_factory=list)
+    group: Codes = field(default_factory=Codes)
+    task: Codes = field(default_factory=Codes)
+    tree: Codes = field(default_factory=Codes)
+    key: Codes = field(default_factory=Codes)
+    K: list[float] = field(default_factory=list)
+    """group, task, tree, outcome, category, claim, end"""
+    content: list[int] = field(default_factory=list)
+    rewards: list[dict[str, float | None]] = field(default_factory=list)
+    S: list[int] = field(default_factory=list)
+    """trajectory, index, opening"""
+    seen: list[int] = field(default_factory=list)
+    state: dict[int, str] = field(default_factory=dict)
+    reward: dict[int, float] = field(default_factory=dict)
+    belief: dict[int, float] = field(default_factory=dict)
+    untrainable: dict[int, int] = field(default_factory=dict)
+    C: list[int] = field(default_factory=list)
+    """step, key, parsed, ran, expert; five numbers a row"""
+    sibling: dict[int, int] = field(default_factory=dict)
+    on_path: dict[int, int] = field(default_factory=dict)
+    R: list[int] = field(default_factory=list)
+    """trajectory, step, call, role, length"""
+    logprob: list[float] = field(default_factory=list)
+    entropy: list[float] = field(default_factory=list)
+    has_logprob: bool = False
+    has_entropy: bool = False
 
 
 @final
@@ -41,21 +84,7 @@ class Builder:
         self._measure: Measure | None = measure
         self._asked = measure is not None
         self._pass_at = pass_at
-        self._ids: list[str] = []
-        self._group: dict[str, int] = {}
-        self._task: dict[str, int] = {}
-        self._tree: dict[tuple[str, str], int] = {}
-        self._state: dict[tuple[int, str], int] = {}
-        self._seen: dict[tuple[int, int], int] = {}
-        # one list of tuples per axis; the order of a tuple is the order of the names in `build`
-        self._K: list[tuple[float, ...]] = []
-        self._S: list[tuple[float, ...]] = []
-        self._C: list[tuple[int, ...]] = []
-        self._R: list[tuple[int, int, int, int, int]] = []
-        self._rewards: list[dict[str, float | None]] = []
-        self._logprob: list[float] = []
-        self._entropy: list[float] = []
-        self._has_logprob = self._has_entropy = False
+        self._columns = Columns()
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:
         """Adds every trajectory of an iterable."""
@@ -63,213 +92,244 @@ class Builder:
             self.add(trajectory)
 
     def add(self, trajectory: Trajectory) -> None:
-        """Adds one trajectory; evidence it does not carry is read off it.
+        """Adds one trajectory; evidence that it does not carry is read off it.
 
         Raises:
             MixedTokensError: it has token ids and an earlier one has none, or the other way round.
         """
-        k = len(self._ids)
-        task = self._task.setdefault(trajectory.task, len(self._task))
-        group = self._group.setdefault(trajectory.group, len(self._group))
+        columns = self._columns
+        task = columns.task[trajectory.task]
         tree = -1
         if trajectory.tree is not None:
-            tree = self._tree.setdefault((trajectory.group, trajectory.tree), len(self._tree))
+            tree = columns.tree[trajectory.group, trajectory.tree]
         claim = trajectory.claim or claim_of(trajectory.steps)
         resolved = resolve(trajectory, claim, pass_at=self._pass_at)
-        content = self._add_steps(trajectory, k, task)
+        columns.content.append(self._add_steps(trajectory, len(columns.ids)))
+        columns.ids.append(trajectory.id)
+        columns.rewards.append(trajectory.rewards)
         outcome = _NAN if resolved.value is None else resolved.value
-        self._ids.append(trajectory.id)
-        self._rewards.append(trajectory.rewards)
-        self._K.append(
-            (
-                *(group, task, tree, outcome, _CATEGORY[resolved.category], _CLAIM[claim]),
-                *(_END[trajectory.end], content),
-            )
+        columns.K += (
+            *(columns.group[trajectory.group], task, tree, outcome),
+            *(_CATEGORY[resolved.category], _CLAIM[claim], _END[trajectory.end]),
         )
 
-    def _add_steps(self, trajectory: Trajectory, k: int, task: int) -> int:
-        """Adds the steps of trajectory `k`; returns the key of what the policy wrote."""
-        steps = trajectory.steps
+    def _add_steps(self, trajectory: Trajectory, k: int) -> int:
+        """Adds the steps of trajectory `k`; returns a hash of what the policy wrote."""
+        columns = self._columns
+        S, C, seen, keys = columns.S, columns.C, columns.seen, columns.key
         experts = trajectory.expert
-        keys = None if experts is None else {call_key(e.name, e.arguments) for e in experts}
-        opening, shown, content = 1, -1, 0
-        answered: dict[tuple[int, int], ToolStep] = {}
-        for step in steps:
-            if type(step) is ToolStep and step.call is not None:
-                answered[step.call] = step
-        for index, step in enumerate(steps):
+        known = None if experts is None else {call_form(e.name, e.arguments) for e in experts}
+        row_of: dict[int, int] = {}  # step index -> row of its first call
+        opening, shown, content = 1, 0, 0
+        for index, step in enumerate(trajectory.steps):
             if type(step) is not ModelStep:
-                opening = 0 if type(step) is ToolStep else opening
+                if type(step) is ToolStep:
+                    opening = 0
+                    self._answer(step, row_of)
                 shown = hash(step.text)
                 if step.token_ids:
                     self._unsampled(k, len(step.token_ids))
                 continue
-            s = len(self._S)
-            state = -1
-            if step.state_key is not None:
-                state = self._state.setdefault((task, step.state_key), len(self._state))
-            seen = self._seen.setdefault((task, shown), len(self._seen))
-            mask = -1 if step.untrainable is None else _UNTRAINABLE[step.untrainable]
-            reward = _NAN if step.reward is None else step.reward
-            belief = _NAN if step.belief is None else step.belief
-            self._S.append((k, index, reward, belief, state, seen, opening, mask))
-            content = zlib.crc32(step.text.encode("utf-8", "surrogatepass"), content)
-            first_call = len(self._C)
-            for number, call in enumerate(step.calls):
-                evidence, key = call.evidence, call_key(call.name, call.arguments)
-                ran, parsed, expert = evidence.ran, evidence.parsed, evidence.expert
-                if parsed is None:
-                    parsed = canonical(call.arguments) is not None
-                if ran is None and (result := answered.get((index, number))) is not None:
-                    ran = not (is_error(result.text) if result.error is None else result.error)
-                if expert is None and keys is not None:
-                    expert = key in keys
-                self._C.append(
-                    (
-                        *(s, key, int(parsed), _code(ran), _code(evidence.sibling)),
-                        *(_code(expert), _code(evidence.state)),
-                    )
-                )
-                content = zlib.crc32(key.to_bytes(8, "little"), content)
-            self._add_runs(step, k, s, first_call)
+            s, row = len(seen), len(C)
+            S += (k, index, opening)
+            seen.append(shown)
+            content = hash((content, step.text))
+            row_of[index] = row
+            for call in step.calls:
+                form = call_form(call.name, call.arguments)
+                content = hash((content, form))
+                expert = -1 if known is None else int(form in known)
+                C += (s, keys[form], form.is_json, -1, expert)
+                if call.evidence is not NOBODY_LOOKED:
+                    self._recorded(call.evidence, len(C) - 5)
+            self._add_runs(step, k, s, row // 5)
+            self._rare(step, s)
         return content
 
-    def _add_runs(self, step: ModelStep, k: int, s: int, first_call: int) -> None:
+    def _answer(self, step: ToolStep, row_of: dict[int, int]) -> None:
+        """Fills in whether the call that `step` answers ran, unless its record says so itself."""
+        if step.call is None or (first := row_of.get(step.call[0])) is None:
+            return
+        row = first + 5 * step.call[1]
+        C = self._columns.C
+        if first <= row < len(C) and C[row + 3] < 0:
+            C[row + 3] = not (is_error(step.text) if step.error is None else step.error)
+
+    def _recorded(self, evidence: CallEvidence, row: int) -> None:
+        """Lets what a record says of a call stand."""
+        C, call = self._columns.C, row // 5
+        for offset, value in ((2, evidence.parsed), (3, evidence.ran), (4, evidence.expert)):
+            if value is not None:
+                C[row + offset] = value
+        if evidence.sibling is not None:
+            self._columns.sibling[call] = int(evidence.sibling)
+        if evidence.state is not None:
+            self._columns.on_path[call] = int(evidence.state)
+
+    def _rare(self, step: ModelStep, s: int) -> None:
+        """Keeps what few steps have."""
+        columns = self._columns
+        if step.state_key is not None:
+            columns.state[s] = step.state_key
+        if step.reward is not None:
+            columns.reward[s] = step.reward
+        if step.belief is not None:
+            columns.belief[s] = step.belief
+        if step.untrainable is not None:
+            columns.untrainable[s] = _UNTRAINABLE[step.untrainable]
+
+    def _add_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
         """Adds the runs of one model step: of tokens, or of characters where it has no ids."""
         has_ids = step.token_ids is not None
         if self._measure is None:
             self._measure = "tokens" if has_ids else "characters"
-        if has_ids and not self._asked and self._measure == "characters":
+        if not self._asked and has_ids != (self._measure == "tokens"):
             raise MixedTokensError(_MIXED)
         if self._measure == "tokens":
             if not has_ids:
                 raise MixedTokensError(_MIXED)
-            self._token_runs(step, k, s, first_call)
+            self._token_runs(step, k, s, call)
             return
-        if not step.spans:
-            if step.text:
-                self._R.append((k, s, -1, _TEXT, len(step.text)))
-        elif step.token_ids is None:
+        R = self._columns.R
+        if step.spans and not has_ids:
             spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
-            self._cut(k, s, [(0, len(step.text))], spans, len(step.text))
+            self._cut(k, s, ((0, len(step.text)),), spans, len(step.text))
         elif step.text:
-            self._R.append((k, s, -1, _TEXT, len(step.text)))
-        for number, call in enumerate(step.calls):
-            length = len(call.name) + len(call.arguments)
-            self._R.append((k, s, first_call + number, _CALL, length))
+            R += (k, s, -1, _TEXT, len(step.text))
+        for number, each in enumerate(step.calls, call):
+            R += (k, s, number, _CALL, len(each.name) + len(each.arguments))
 
-    def _token_runs(self, step: ModelStep, k: int, s: int, first_call: int) -> None:
-        ids = step.token_ids or ()
-        sampled = ((0, len(ids)),) if step.sampled is None else step.sampled
+    def _token_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
+        n = len(step.token_ids or ())
+        sampled = ((0, n),) if step.sampled is None else step.sampled
         spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
-        placed = False
-        for number, call in enumerate(step.calls):
-            if call.start is not None and call.end is not None:
-                spans.append((call.start, call.end, _CALL, first_call + number))
-                placed = True
+        placed = [
+            (each.start, each.end, _CALL, call + number)
+            for number, each in enumerate(step.calls)
+            if each.start is not None and each.end is not None
+        ]
         if step.calls and not placed:  # nobody said where: the whole step carries its first call
-            spans.append((0, len(ids), _CALL, first_call))
-        self._cut(k, s, list(sampled), spans, len(ids))
-        self._token_values(step, sampled, len(ids))
+            placed = [(0, n, _CALL, call)]
+        self._cut(k, s, sampled, spans + placed, n)
+        self._token_values(step, sampled, n)
 
     def _cut(
         self,
         k: int,
         s: int,
-        sampled: list[tuple[int, int]],
-        spans: list[tuple[int, int, int, int]],
+        sampled: Sequence[tuple[int, int]],
+        spans: Sequence[tuple[int, int, int, int]],
         n: int,
     ) -> None:
         """Cuts [0, n) wherever sampled ranges or spans begin or end; later spans win."""
-        edges = sorted({0, n, *(e for r in sampled for e in r), *(e for p in spans for e in p[:2])})
-        for start, end in pairwise(edges):
+        edges = {0, n, *(e for r in sampled for e in r), *(e for p in spans for e in p[:2])}
+        for start, end in pairwise(sorted(edge for edge in edges if 0 <= edge <= n)):
             if not any(a <= start < b for a, b in sampled):
-                self._R.append((k, -1, -1, _TEXT, end - start))
+                self._columns.R += (k, -1, -1, _TEXT, end - start)
                 continue
             role, call = _TEXT, -1
             for a, b, span_role, span_call in spans:
                 if a <= start < b:
                     role, call = span_role, span_call
-            self._R.append((k, s, call, role, end - start))
+            self._columns.R += (k, s, call, role, end - start)
 
-    def _unsampled(self, k: int, length: int) -> None:
-        if self._measure != "characters":
-            self._measure = self._measure or "tokens"
-            self._R.append((k, -1, -1, _TEXT, length))
-            self._logprob += [_NAN] * length
-            self._entropy += [_NAN] * length
+    def _unsampled(self, k: int, n: int) -> None:
+        if self._measure == "characters":
+            return
+        columns = self._columns
+        columns.R += (k, -1, -1, _TEXT, n)
+        columns.logprob += [_NAN] * n
+        columns.entropy += [_NAN] * n
 
-    def _token_values(self, step: ModelStep, sampled: tuple[tuple[int, int], ...], n: int) -> None:
+    def _token_values(self, step: ModelStep, sampled: Sequence[tuple[int, int]], n: int) -> None:
         """Spreads values given per sampled token over all tokens of the step."""
-        for values, column in ((step.logprobs, self._logprob), (step.entropies, self._entropy)):
-            if values is None:
-                column += [_NAN] * n
-                continue
+        columns = self._columns
+        for values, column in (
+            (step.logprobs, columns.logprob),
+            (step.entropies, columns.entropy),
+        ):
             spread, at = [_NAN] * n, 0
-            for start, end in sampled:
-                spread[start:end] = [
-                    _NAN if v is None else v for v in values[at : at + end - start]
-                ]
+            for start, end in sampled if values is not None else ():
+                given = (values or ())[at : at + end - start]
+                spread[start:end] = [_NAN if v is None else v for v in given]
                 at += end - start
             column += spread
-        self._has_logprob |= step.logprobs is not None
-        self._has_entropy |= step.entropies is not None
+        columns.has_logprob |= step.logprobs is not None
+        columns.has_entropy |= step.entropies is not None
 
     def build(self) -> Batch:
         """Returns the batch; evidence that needs the other trajectories is added here."""
-        K, S = _columns(self._K, 8), _columns(self._S, 8)
-        C, R = _columns(self._C, 7), _columns(self._R, 5)
-        passed_K = K[3] >= self._pass_at
-        traj_S, step_C = S[0].astype(np.int64), C[0].astype(np.int64)
-        task_K = K[1].astype(np.int64)
-        key_C = np.array([row[1] for row in self._C], np.int64)
-        sibling = sibling_evidence(key_C, traj_S[step_C], task_K, passed_K)
-        recorded = C[4].astype(np.int8)
-        names, reward_KJ = _named(self._rewards)
+        columns, pass_at = self._columns, self._pass_at
+        group, task, tree, outcome_K, category, claim, end = _table(columns.K, 7).T
+        traj, index, opening = _table(columns.S, 3, np.int64).T
+        step, key, parsed, ran, expert = _table(columns.C, 5, np.int64).T
+        traj_R, step_R, call_R, role_R, length_R = _table(columns.R, 5, np.int64).T
+        task_K, n_steps = task.astype(np.int64), traj.size
+        sibling = sibling_evidence(key.copy(), traj[step], task_K, outcome_K >= pass_at)
+        names, reward_KJ = _named(columns.rewards)
+        seen = _within(task_K[traj], np.array(columns.seen, np.int64))
+        states = Codes()
+        state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
         return Batch(
+            measure=self._measure or "characters",
+            ids=tuple(columns.ids),
+            groups=tuple(columns.group),
+            group_K=group.astype(np.int64),
+            task_K=task_K,
+            tree_K=tree.astype(np.int64),
+            outcome_K=outcome_K.copy(),
+            category_K=category.astype(np.int8),
+            claim_K=claim.astype(np.int8),
+            end_K=end.astype(np.int8),
+            content_K=np.array(columns.content, np.int64),
             reward_names=names,
             reward_KJ=reward_KJ,
-            measure=self._measure or "characters",
-            ids=tuple(self._ids),
-            groups=tuple(self._group),
-            group_K=K[0].astype(np.int64),
-            task_K=task_K,
-            tree_K=K[2].astype(np.int64),
-            outcome_K=K[3],
-            category_K=K[4].astype(np.int8),
-            claim_K=K[5].astype(np.int8),
-            end_K=K[6].astype(np.int8),
-            content_K=K[7].astype(np.int64),
-            weight_K=np.ones(len(self._ids)),
-            traj_S=traj_S,
-            index_S=S[1].astype(np.int64),
-            reward_S=S[2],
-            belief_S=S[3],
-            state_S=S[4].astype(np.int64),
-            seen_S=S[5].astype(np.int64),
-            opening_S=S[6].astype(bool),
-            untrainable_S=S[7].astype(np.int8),
-            step_C=step_C,
-            key_C=key_C,
-            parsed_C=C[2].astype(np.int8),
-            ran_C=C[3].astype(np.int8),
-            sibling_C=np.where(recorded >= 0, recorded, sibling),
-            expert_C=C[5].astype(np.int8),
-            on_path_C=C[6].astype(np.int8),
-            traj_R=R[0].astype(np.int64),
-            step_R=R[1].astype(np.int64),
-            call_R=R[2].astype(np.int64),
-            role_R=R[3].astype(np.int8),
-            length_R=R[4].astype(np.int64),
-            logprob_N=np.array(self._logprob) if self._has_logprob else None,
-            entropy_N=np.array(self._entropy) if self._has_entropy else None,
+            weight_K=np.ones(len(columns.ids)),
+            traj_S=traj.copy(),
+            index_S=index.copy(),
+            reward_S=_filled(columns.reward, np.full(n_steps, _NAN)),
+            belief_S=_filled(columns.belief, np.full(n_steps, _NAN)),
+            state_S=_filled(state, np.full(n_steps, -1)),
+            seen_S=seen,
+            opening_S=opening.astype(bool),
+            untrainable_S=_filled(columns.untrainable, np.full(n_steps, -1, np.int8)),
+            step_C=step.copy(),
+            key_C=key.copy(),
+            parsed_C=parsed.astype(np.int8),
+            ran_C=ran.astype(np.int8),
+            sibling_C=_filled(columns.sibling, sibling),
+            expert_C=expert.astype(np.int8),
+            on_path_C=_filled(columns.on_path, np.full(step.size, -1, np.int8)),
+            traj_R=traj_R.copy(),
+            step_R=step_R.copy(),
+            call_R=call_R.copy(),
+            role_R=role_R.astype(np.int8),
+            length_R=length_R.copy(),
+            logprob_N=np.array(columns.logprob) if columns.has_logprob else None,
+            entropy_N=np.array(columns.entropy) if columns.has_entropy else None,
         )
 
 
-def _columns(rows: Sequence[tuple[float, ...]], width: int) -> list[np.ndarray]:
-    """Returns rows as `width` columns of float64."""
-    table = np.array(rows, float) if rows else np.zeros((0, width))
-    return list(table.T)
+def _table(flat: list[Any], width: int, dtype: type = np.float64) -> np.ndarray:
+    """Returns flat rows as a two-dimensional array."""
+    return np.array(flat, dtype).reshape(-1, width)
+
+
+def _filled(sparse: dict[int, Any], dense: np.ndarray) -> np.ndarray:
+    """Returns `dense` with the sparse values written over it."""
+    if sparse:
+        dense[list(sparse)] = list(sparse.values())
+    return dense
+
+
+def _within(task_S: np.ndarray, value_S: np.ndarray) -> np.ndarray:
+    """Returns codes of (task, value) pairs, numbered in the order in which they appear."""
+    _, value_code = np.unique(value_S, return_inverse=True)
+    pair_S = task_S * (int(value_code.max(initial=0)) + 1) + value_code
+    _, first, code = np.unique(pair_S, return_index=True, return_inverse=True)
+    rank = np.empty(first.size, np.int64)
+    rank[np.argsort(first)] = np.arange(first.size)
+    return rank[code]
 
 
 def _named(rewards: list[dict[str, float | None]]) -> tuple[tuple[str, ...], np.ndarray]:

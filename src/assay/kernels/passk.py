@@ -41,7 +41,7 @@ def pass_hat_k(
 def _all_of(
     total_G: Int64[np.ndarray, " G"], wanted_G: Int64[np.ndarray, " G"], k: int
 ) -> Float64[np.ndarray, " G"]:
-    """Returns C(wanted, k) / C(total, k): the chance that k draws without replacement are all wanted."""
+    """Returns C(wanted, k) / C(total, k): the chance that k draws are all wanted."""
     if k < 1:
         raise MethodError(f"k must be at least 1; got {k}")
     if (wanted_G < 0).any() or (wanted_G > total_G).any():
@@ -66,6 +66,9 @@ def bootstrap_interval(
     value = value_G[~np.isnan(value_G)]
     if value.size == 0:
         return float("nan"), float("nan")
-    picks = rng.integers(0, value.size, (draws, value.size))
-    low, high = np.quantile(value[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    # groups of equal value are exchangeable: draw how often each value occurs, not which group
+    distinct, count = np.unique(value, return_counts=True)
+    drawn = rng.multinomial(value.size, count / value.size, draws)
+    means = drawn @ distinct / value.size
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

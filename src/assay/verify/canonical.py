@@ -1,18 +1,27 @@
 """Canonical tool-call arguments: two ways to write the same call become one key."""
 
-import hashlib
+import re
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
-_LARGEST_EXACT = 2**53
+_NOT_NORMAL = re.compile(r'"\s|\s"|\\[nrtfbu]|[0-9][.eE]')
+"""What compact JSON text must not contain to be normal already: space or an escape beside a quote, or
+a number with a point. It may match more than it must."""
 
 
-@lru_cache(maxsize=1 << 16)
+class CallForm(NamedTuple):
+    """What makes two calls the same call."""
+
+    name: str
+    arguments: str
+    """Canonical JSON text, or the text as written where it is not one JSON object."""
+    is_json: bool
+
+
 def canonical(arguments: str) -> str | None:
     """Returns the arguments as canonical JSON text, or None if they are not one JSON object.
 
@@ -21,14 +30,15 @@ def canonical(arguments: str) -> str | None:
     """
     try:
         value = _decode(arguments)
-        if not isinstance(value, dict):
+        if type(value) is not dict:
             return None
-        return _encode(_normal(value)).decode()
+        text = _encode(value).decode()
+        return _encode(_normal(value)).decode() if _NOT_NORMAL.search(text) else text
     except (msgspec.MsgspecError, RecursionError, UnicodeError, OverflowError):
         return None
 
 
-def _normal(value: Json) -> Json:
+def _normal(value: Any) -> Any:
     match value:
         case dict():
             return {key: _normal(item) for key, item in value.items()}
@@ -36,20 +46,17 @@ def _normal(value: Json) -> Json:
             return [_normal(item) for item in value]
         case str():
             return value.strip()
-        case float() if value.is_integer() and abs(value) <= _LARGEST_EXACT:
+        case float() if value.is_integer():
             return int(value)
         case _:
             return value
 
 
 @lru_cache(maxsize=1 << 16)
-def call_key(name: str, arguments: str) -> int:
-    """Returns a 63-bit key that two calls share if and only if name and canonical arguments agree.
+def call_form(name: str, arguments: str) -> CallForm:
+    """Returns the form that two calls share if and only if name and canonical arguments agree.
 
-    Arguments that are not a JSON object are compared as they are written, ends stripped. The key
-    is a hash: two different calls collide with probability 2^-63.
+    Arguments that are not a JSON object are compared as they are written, ends stripped.
     """
     form = canonical(arguments)
-    text = f"{name}\0raw\0{arguments.strip()}" if form is None else f"{name}\0json\0{form}"
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+    return CallForm(name, arguments.strip() if form is None else form, form is not None)
