@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 
 from assay.batch import CATEGORIES, CLAIMS, ENDS, UNTRAINABLE, Batch
 from assay.credit import METHODS, Method

@@ -39,6 +39,7 @@ class Codes(dict[Any, int]):
     """Numbers things in the order in which they appear: `codes[thing]`."""
 
     def __missing__(self, thing: Any) -> int:
+        """Gives the next number to something new."""
         code = self[thing] = len(self)
         return code
 
