@@ -1,12 +1,26 @@
 """The methods, by name. Adding one is one file in this folder and one line here."""
 
+import dataclasses
+import difflib
 from typing import Any
 
 import msgspec
 
 from assay.batch import Batch
 from assay.credit.base import Method
+from assay.credit.baselines import AsymRe, Ebpo, Quantile
+from assay.credit.entropy import RlZvp
+from assay.credit.gigpo import GiGpo
+from assay.credit.halves import GrpoNegative, GrpoPositive
+from assay.credit.likelihood import Lens, Unlikeliness
+from assay.credit.mt_grpo import MtGrpo
 from assay.credit.outcome import DrGrpo, Grpo, MaxRl, Rloo
+from assay.credit.passk import PassAtK
+from assay.credit.presets import preset
+from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
+from assay.credit.toolpo import ToolPo
+from assay.credit.trees import MsGrpo, TreeGrpo
+from assay.credit.virtual import Avspo, Ngrpo
 from assay.errors import UnknownNameError, UsageError
 from assay.kernels.advantages import Advantages
 from assay.registry import Registry
@@ -19,32 +33,61 @@ METHODS: Registry[Method] = Registry(
         "dr_grpo": DrGrpo,  # Liu et al. 2025, arXiv:2503.20783
         "rloo": Rloo,  # Ahmadian et al. 2024, arXiv:2402.14740
         "max_rl": MaxRl,  # Tajwar et al. 2026, arXiv:2602.02710
+        "pass_at_k": PassAtK,  # Pass@k training 2025, arXiv:2508.10751
+        "quantile": Quantile,  # QAE 2025, arXiv:2509.22611
+        "unlikeliness": Unlikeliness,  # He et al. 2025, arXiv:2506.02355
+        "asym_re": AsymRe,  # AsymRE 2025, arXiv:2506.20520
+        # passes and fails apart
+        "reinforce": Reinforce,  # Williams 1992
+        "psr": Psr,  # Zhu et al. 2025, arXiv:2506.01347
+        "nsr": Nsr,  # Zhu et al. 2025, arXiv:2506.01347
+        "w_reinforce": WReinforce,  # Zhu et al. 2025, arXiv:2506.01347
+        "grpo_positive": GrpoPositive,  # half of Shao et al. 2024
+        "grpo_negative": GrpoNegative,  # half of Shao et al. 2024
+        # a bounded signal where all fail
+        "ngrpo": Ngrpo,  # NGRPO 2025, arXiv:2509.18851
+        "avspo": Avspo,  # AVSPO 2026, arXiv:2605.21125
+        "ebpo": Ebpo,  # EBPO 2026, arXiv:2602.05165
+        "rl_zvp": RlZvp,  # RL-ZVP 2025, arXiv:2509.21880
+        "lens": Lens,  # LENS 2025, arXiv:2510.08696
+        # finer than a trajectory
+        "toolpo": ToolPo,  # DeepAgent 2025, arXiv:2510.21618
+        "gigpo": GiGpo,  # Feng et al. 2025, arXiv:2505.10978
+        "mt_grpo": MtGrpo,  # Zeng et al. 2025, arXiv:2505.11821
+        "tree_grpo": TreeGrpo,  # Tree-GRPO 2025, arXiv:2509.21240
+        "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
     },
     group="assay.methods",
 )
 
 
-def method(name: str, **options: Any) -> Method:
+def method(name: str, *, like: str | None = None, **options: Any) -> Method:
     """Returns a method by name, its options checked and converted.
 
-    >>> method("grpo", ddof=0).ddof
-    0
+    >>> method("grpo", like="trl").eps
+    0.0001
+
+    Args:
+        name: one of `METHODS.names()`.
+        like: an engine whose numbers to reproduce; see docs/conventions.md. Options that are
+            given win over it.
+        options: fields of the method, as values or as text.
 
     Raises:
-        UnknownNameError: no such method, or no such option of it; names the nearest.
-        UsageError: an option of the wrong type or out of its choices.
+        UnknownNameError: no such method, option or engine; names the nearest.
+        UsageError: an option of the wrong type or out of its range.
     """
     cls = METHODS.get(name)
-    known = getattr(cls, "__dataclass_fields__", {})
+    known = [f.name for f in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
     for option in options:
         if option not in known:
-            import difflib
-
             close = difflib.get_close_matches(option, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UnknownNameError(
                 f"{name} has no option {option!r}.{hint} Known: {', '.join(known) or 'none'}"
             )
+    if like is not None:
+        options = {**preset(name, like), **options}
     try:
         return msgspec.convert(options, cls, strict=False)
     except msgspec.ValidationError as error:

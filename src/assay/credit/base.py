@@ -12,7 +12,8 @@ from assay.kernels.term import Term
 class Method(ABC):
     """One row of the table of methods. Final in every subclass: a frozen dataclass of its options.
 
-    Class attributes are the row: what a person reads in `assay methods`.
+    Class attributes are the row: what a person reads in `assay methods`. Options are checked when
+    the method is made, and a value that nothing reads is refused, never ignored.
     """
 
     __slots__ = ()
@@ -27,7 +28,7 @@ class Method(ABC):
     scaling: ClassVar[str]
     """Baseline and scale, in words."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """What a batch must hold for it: "logprobs", "entropies", "calls", "rewards"."""
+    """What a batch must hold for it: "logprobs", "entropies", "calls", "trees"."""
 
     @abstractmethod
     def terms(self, batch: Batch) -> list[Term]:
@@ -53,4 +54,5 @@ _HOLDS = {
     "logprobs": lambda batch: batch.logprob_N is not None,
     "entropies": lambda batch: batch.entropy_N is not None,
     "calls": lambda batch: batch.step_C.size > 0,
+    "trees": lambda batch: bool((batch.tree_K >= 0).any()),
 }

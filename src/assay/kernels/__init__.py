@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: no records, no options objects, no input or output."""

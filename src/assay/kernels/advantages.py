@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from assay.errors import AlignmentError
+from assay.errors import AlignmentError, MethodError
 from assay.kernels.term import Term
 from assay.kernels.units import unit_advantages
 
@@ -25,7 +25,7 @@ class Advantages:
     parts: dict[str, Float64[np.ndarray, " _"]]
     """Per term: one number per run, or per token where the term is token-wise. NaN: unscored."""
     total: Float64[np.ndarray, " _"]
-    """Their sum, per run if every part is, else per token. NaN: no term that carries it is scored."""
+    """Their sum, per run if every part is, else per token. NaN: no term carrying it is scored."""
     carried: Bool[np.ndarray, " _"]
     """Does any term carry it? Same length as `total`. 0.0 and not carried are different things."""
     length_R: Int64[np.ndarray, " R"]
@@ -37,7 +37,9 @@ class Advantages:
 
     def on_tokens(self, part: Float64[np.ndarray, " _"]) -> Float64[np.ndarray, " N"]:
         """Returns a part per token, whichever way it is stored."""
-        return np.repeat(part, self.length_R) if part.size == self.length_R.size else part
+        if part.size == int(self.length_R.sum()):  # per token, also where N equals R
+            return part
+        return np.repeat(part, self.length_R)
 
 
 def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Advantages:
@@ -51,21 +53,24 @@ def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Adva
 
     Raises:
         AlignmentError: a term names a unit that it has no value for, or is of the wrong length.
-        MethodError: scale "mean" over a mean that is not positive.
+        MethodError: two terms of one name, or a scale that the values do not allow.
     """
-    n_tokens = int(length_R.sum())
+    n_runs, n_tokens = length_R.size, int(length_R.sum())
     parts: dict[str, Float64[np.ndarray, " _"]] = {}
     carried: dict[str, Bool[np.ndarray, " _"]] = {}
     for term in terms:
-        unit = _carrier(term, length_R.size, n_tokens)
-        advantage_U = unit_advantages(term)
-        part = np.append(advantage_U, 0.0)[unit]  # unit -1 reads the 0.0 appended
-        parts[term.name], carried[term.name] = part, unit >= 0
+        if term.name in parts:
+            raise MethodError(f"two terms are called {term.name!r}; each needs a name of its own")
+        unit = _carrier(term, n_runs, n_tokens)
+        part = np.append(unit_advantages(term), 0.0)[unit]  # unit -1 reads the 0.0 appended
+        carries = unit >= 0
+        # where N equals R a part is kept per token, so that its length never means two things
+        if term.unit_R is not None and (term.weight_N is not None or n_runs == n_tokens):
+            part, carries = np.repeat(part, length_R), np.repeat(carries, length_R)
         if term.weight_N is not None:
-            if part.size == length_R.size:
-                part = np.repeat(part, length_R)
-                carried[term.name] = np.repeat(unit >= 0, length_R)
-            parts[term.name] = np.where(part == 0.0, 0.0, part * term.weight_N)
+            _check_size(term, "weight_N", term.weight_N.size, n_tokens)
+            part = np.where(part == 0.0, 0.0, part * term.weight_N)
+        parts[term.name], carried[term.name] = part, carries
     total, any_carried = _sum(parts, carried, length_R)
     return Advantages(parts, total, any_carried, length_R)
 
@@ -79,12 +84,13 @@ def _sum(
     if len(parts) == 1:
         (name,) = parts
         return parts[name], carried[name]
-    per_token = any(part.size != length_R.size for part in parts.values())
-    size = int(length_R.sum()) if per_token else length_R.size
+    n_tokens = int(length_R.sum())
+    per_token = any(part.size == n_tokens for part in parts.values())
+    size = n_tokens if per_token else length_R.size
     total, scored, any_carried = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
     for name, part in parts.items():
         carries = carried[name]
-        if per_token and part.size == length_R.size:
+        if per_token and part.size != n_tokens:
             part, carries = np.repeat(part, length_R), np.repeat(carries, length_R)
         missing = np.isnan(part)
         total += np.where(missing, 0.0, part)
@@ -101,10 +107,7 @@ def _carrier(term: Term, n_runs: int, n_tokens: int) -> Int64[np.ndarray, " _"]:
     )
     if unit is None or (term.unit_R is not None and term.unit_N is not None):
         raise AlignmentError(f"term {term.name!r}: give exactly one of unit_R and unit_N")
-    if unit.size != size:
-        raise AlignmentError(
-            f"term {term.name!r}: unit_{axis} has {unit.size} entries; expected {size}"
-        )
+    _check_size(term, f"unit_{axis}", unit.size, size)
     n_units = term.value_U.size
     if unit.size and not -1 <= unit.min() <= unit.max() < n_units:
         raise AlignmentError(
@@ -112,3 +115,8 @@ def _carrier(term: Term, n_runs: int, n_tokens: int) -> Int64[np.ndarray, " _"]:
             f"got {unit.min()} to {unit.max()}"
         )
     return unit
+
+
+def _check_size(term: Term, field: str, size: int, expected: int) -> None:
+    if size != expected:
+        raise AlignmentError(f"term {term.name!r}: {field} has {size} entries; expected {expected}")

@@ -34,7 +34,7 @@ class Term:
 
     # Compared with whom?
     peer_U: Int64[np.ndarray, " U"] | None = None
-    """Units with the same number are compared; -1: this one has no peers. None: nobody is compared."""
+    """Units with the same number are compared; -1: this one has no peers. None: all are peers."""
 
     # Who carries it?
     unit_R: Int64[np.ndarray, " R"] | None = None
@@ -50,7 +50,7 @@ class Term:
     eps: float = 1e-6
     """Added to the divisor, in units of the value."""
     singleton: Literal["zero", "raw"] = "zero"
-    """What a unit alone among its peers gets: 0, or its raw value as if the mean were 0 and the std 1."""
+    """What a unit alone among its peers gets: 0, or its value as if the mean were 0, the std 1."""
     given_U: Float64[np.ndarray, " U"] | float = 0.0
     """Baseline "given": the number to take off."""
     quantile: float = 0.5
@@ -63,7 +63,7 @@ class Term:
     """Baseline "virtual": values that count in mean and deviation and belong to no token."""
     virtual_peer_V: Int64[np.ndarray, " V"] | None = None
     value_range: float | None = None
-    """Spread that values can have, for "is this group constant?". None: as observed in this batch."""
+    """Spread that values can have, for "is this group constant?". None: as seen in the batch."""
 
     # How much of it counts?
     weight: float = 1.0

@@ -6,7 +6,7 @@ Axes: U units, P peer sets (units with the same `peer_U`).
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from assay.errors import MethodError
+from assay.errors import AlignmentError, MethodError
 from assay.kernels.term import Term
 
 CONSTANT = 1e-6
@@ -19,18 +19,25 @@ def unit_advantages(term: Term) -> Float64[np.ndarray, " U"]:
     """Returns each unit's advantage: value - baseline, scaled, one-sided, capped, weighted.
 
         a_u = w * clip( (v_u - b_u) / s_u, -cap, cap )
-        b: none 0 | mean of the scored peers | loo mean of the others | the least x with F(x) >= K
-           | shrunk (1 - shrink) mean + shrink * prior | virtual mean, virtual members counted | given
+        b: none 0 | mean of the scored peers | loo mean of the others | given
+           | quantile the least x with F(x) >= K | shrunk (1 - shrink) * mean + shrink * prior
+           | virtual mean, virtual members counted
         s: none 1 | std + eps, ddof off the count | mean + eps
 
     Peers that are constant get exactly 0 under mean, loo, quantile and virtual, and so does a unit
-    alone among its peers (or its raw value, `singleton="raw"`). Constant means
+    alone among its peers (or its raw value, `singleton="raw"`); under none, shrunk and given they
+    are not divided, for they have no deviation. Constant means
     max - min <= max(1e-6 * value range, 1e-12 * max |value|): never a test on the deviation, which
-    round-off keeps above zero.
+    round-off keeps above zero. A unit without peers (-1) gets 0, unless it is compared with nobody.
 
     Returns:
         In units of the value, or in deviations; NaN where the value is NaN.
+
+    Raises:
+        AlignmentError: arrays of the term do not fit each other.
+        MethodError: scale "mean" over a mean that is not positive.
     """
+    _check(term)
     advantage_U = _centred(term)
     if term.sign != "both":
         advantage_U = (np.maximum if term.sign == "positive" else np.minimum)(advantage_U, 0.0)
@@ -39,6 +46,23 @@ def unit_advantages(term: Term) -> Float64[np.ndarray, " U"]:
     if term.weight_U is not None:
         advantage_U = advantage_U * term.weight_U
     return advantage_U * term.weight if term.weight != 1.0 else advantage_U
+
+
+def _check(term: Term) -> None:
+    n_units = term.value_U.size
+    for field in ("peer_U", "given_U", "shrink", "weight_U"):
+        values = getattr(term, field)
+        if isinstance(values, np.ndarray) and values.size != n_units:
+            raise AlignmentError(
+                f"term {term.name!r}: {field} has {values.size} entries; expected {n_units}"
+            )
+    virtual, peer = term.virtual_value_V, term.virtual_peer_V
+    if virtual is None and peer is None:
+        return
+    if virtual is None or peer is None or virtual.size != peer.size:
+        raise AlignmentError(f"term {term.name!r}: give each virtual value its peers, and no more")
+    if np.isnan(virtual).any() or (peer < 0).any():
+        raise AlignmentError(f"term {term.name!r}: virtual members must have a value and peers")
 
 
 def _centred(term: Term) -> Float64[np.ndarray, " U"]:
@@ -56,33 +80,46 @@ def _centred(term: Term) -> Float64[np.ndarray, " U"]:
 
     count_P = np.bincount(peer, minlength=n_peers)
     sum_P = np.bincount(peer, value, n_peers)
-    mean_P = sum_P / np.maximum(count_P, 1)
-    u = peer_U[compared_U]
-    centred = value_U[compared_U] - _baseline(term, compared_U, u, peer, value, sum_P, count_P)
-    match term.scale:
-        case "std":
-            square_P = np.bincount(peer, (value - mean_P[peer]) ** 2, n_peers)
-            std_P = np.sqrt(square_P / np.maximum(count_P - term.ddof, 1))
-            centred = centred / (std_P[u] + term.eps)
-        case "mean":
-            if (mean_P[u] < 0).any():
-                raise MethodError(
-                    f"term {term.name!r}: scale 'mean' needs means >= 0; got {mean_P[u].min():g}; "
-                    "shift the values"
-                )
-            centred = centred / (mean_P[u] + term.eps)
-        case _:
-            pass
-
+    u, own = peer_U[compared_U], value_U[compared_U]
+    constant_P = _constant(value, peer, n_peers, term.value_range)
+    divisor_P = _divisor(term, value, peer, count_P, sum_P, constant_P)
+    centred = (own - _baseline(term, compared_U, u, peer, value, sum_P, count_P)) / divisor_P[u]
     if term.baseline in ("mean", "loo", "quantile", "virtual"):
-        centred[_constant(value, peer, n_peers, term.value_range)[u]] = 0.0
+        centred[constant_P[u]] = 0.0
         if term.singleton == "raw":
             alone = count_P[u] == 1
-            divisor = 1.0 + term.eps if term.scale == "std" else 1.0
-            centred[alone] = value_U[compared_U][alone] / divisor
+            centred[alone] = own[alone] / (1.0 + term.eps if term.scale == "std" else 1.0)
     advantage_U = np.where(np.isnan(value_U), np.nan, 0.0)  # no peers: 0
     advantage_U[compared_U] = centred
     return advantage_U
+
+
+def _divisor(
+    term: Term,
+    value: Float64[np.ndarray, " _"],
+    peer: Int64[np.ndarray, " _"],
+    count_P: Int64[np.ndarray, " P"],
+    sum_P: Float64[np.ndarray, " P"],
+    constant_P: Bool[np.ndarray, " P"],
+) -> Float64[np.ndarray, " P"]:
+    """Returns what each peer set is divided by; 1 where it is constant."""
+    mean_P = sum_P / np.maximum(count_P, 1)
+    match term.scale:
+        case "std":
+            square_P = np.bincount(peer, (value - mean_P[peer]) ** 2, count_P.size)
+            divisor_P = np.sqrt(square_P / np.maximum(count_P - term.ddof, 1)) + term.eps
+        case "mean":
+            # a mean within round-off of 0 over values that differ would divide by nothing
+            refused_P = (mean_P < 0) | (~constant_P & (mean_P <= ROUND_OFF))
+            if refused_P.any():
+                raise MethodError(
+                    f"term {term.name!r}: scale 'mean' needs means above 0; got "
+                    f"{mean_P[refused_P].min():g}; shift the values"
+                )
+            divisor_P = mean_P + term.eps
+        case "none":
+            return np.ones(count_P.size)
+    return np.where(constant_P, 1.0, divisor_P)
 
 
 def _baseline(
@@ -142,5 +179,6 @@ def _constant(
     if value_range is None:
         value_range = float(value.max(initial=-np.inf) - value.min(initial=np.inf))
         value_range = value_range if np.isfinite(value_range) else 0.0
-    tolerance_P = np.maximum(CONSTANT * value_range, ROUND_OFF * np.maximum(abs(high_P), abs(low_P)))
-    return high_P - low_P <= tolerance_P
+    size_P = np.maximum(abs(high_P), abs(low_P))
+    tolerance_P = np.maximum(CONSTANT * value_range, ROUND_OFF * size_P)
+    return high_P - low_P <= tolerance_P  # an empty peer set is constant

@@ -1,0 +1,95 @@
+"""What methods ask of a batch: who passed, how large a group is, who is like whom.
+
+Axes: K trajectories, G groups, S steps, C calls, N tokens.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from assay.batch import Batch
+from assay.errors import MethodError
+
+
+def require(holds: bool | np.bool_, message: str) -> None:
+    """Raises MethodError with the message unless the condition holds."""
+    if not holds:
+        raise MethodError(message)
+
+
+def passes(batch: Batch, method: str, pass_at: float | None) -> Float64[np.ndarray, " K"]:
+    """Returns 1.0 for a pass, 0.0 for a fail, NaN where unscored or dropped.
+
+    Args:
+        batch: the trajectories.
+        method: who asks, for the message.
+        pass_at: an outcome at or above it is a pass. None: outcomes must be 0 or 1 already.
+
+    Raises:
+        MethodError: `pass_at` is None and some outcome is neither 0 nor 1.
+    """
+    value_K = batch.value_K
+    if pass_at is not None:
+        return np.where(np.isnan(value_K), np.nan, (value_K >= pass_at).astype(float))
+    other_K = ~np.isnan(value_K) & (value_K != 0.0) & (value_K != 1.0)
+    if other_K.any():
+        k = int(np.flatnonzero(other_K)[0])
+        raise MethodError(
+            f"{method} needs outcomes of 0 or 1; trajectory {batch.ids[k]!r} has {value_K[k]:g}; "
+            "say which outcomes pass with pass_at"
+        )
+    return value_K
+
+
+def counts(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Int64[np.ndarray, " G"]:
+    """Returns how many members of each group have a value."""
+    return np.bincount(batch.group_K[~np.isnan(value_K)], minlength=batch.n_groups)
+
+
+def sums(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, " G"]:
+    """Returns the sum of the values of each group, those that are NaN left out."""
+    scored_K = ~np.isnan(value_K)
+    return np.bincount(batch.group_K[scored_K], value_K[scored_K], batch.n_groups)
+
+
+def means(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, " G"]:
+    """Returns the mean value of each group, those that are NaN left out; 0 where none is left."""
+    return sums(batch, value_K) / np.maximum(counts(batch, value_K), 1)
+
+
+def same(*codes: Int64[np.ndarray, " U"]) -> Int64[np.ndarray, " U"]:
+    """Returns one number per combination of codes, -1 where any code is -1."""
+    _, number_U = np.unique(np.stack(codes), axis=1, return_inverse=True)
+    missing_U = np.any(np.stack(codes) < 0, axis=0)
+    return np.where(missing_U, -1, number_U.reshape(-1))
+
+
+def carried_N(batch: Batch) -> Bool[np.ndarray, " N"]:
+    """Returns which tokens are sampled, trainable and of a trajectory that was kept."""
+    return np.repeat(batch.all_sampled_R >= 0, batch.length_R)
+
+
+def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
+    """Returns exp(mean log-probability) of the tokens that each trajectory sampled, in (0, 1].
+
+    Tokens without a log-probability are left out; NaN where the trajectory is unscored or dropped.
+
+    Raises:
+        MethodError: a scored trajectory has no log-probability at all.
+    """
+    logprob_N = batch.logprob_N
+    if logprob_N is None:
+        raise MethodError(f"{method} needs logprobs, and no trajectory of the set has any")
+    read_N = np.repeat(batch.step_R >= 0, batch.length_R) & ~np.isnan(logprob_N)
+    traj_N = np.repeat(batch.traj_R, batch.length_R)[read_N]
+    n = len(batch.ids)
+    count_K = np.bincount(traj_N, minlength=n)
+    scored_K = ~np.isnan(batch.value_K)
+    bare_K = scored_K & (count_K == 0)
+    if bare_K.any():
+        k = int(np.flatnonzero(bare_K)[0])
+        raise MethodError(
+            f"{method} needs logprobs of every scored trajectory; {batch.ids[k]!r} has none; "
+            "drop it or take a method that needs none"
+        )
+    mean_K = np.bincount(traj_N, logprob_N[read_N], n) / np.maximum(count_K, 1)
+    return np.where(scored_K, np.exp(mean_K), np.nan)

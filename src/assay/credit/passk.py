@@ -1,0 +1,78 @@
+"""Rewarding the group, not the sample: the advantage of being in a group of k that passes."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from assay.batch import Batch
+from assay.credit.base import Method
+from assay.credit.groups import counts, passes, require, sums
+from assay.credit.outcome import outcome_term
+from assay.errors import MethodError
+from assay.kernels.passk import pass_at_k
+from assay.kernels.term import Term
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PassAtK(Method):
+    """A = (q - rho) / sqrt(rho (1 - rho)): how much this member helps a random group of k to pass.
+
+        rho = 1 - C(n-c, k) / C(n, k)            chance that k of the n contain a pass
+        q = 1 for a pass, else 1 - C(n-c-1, k-1) / C(n-1, k-1)     the same, given this member
+
+    Pass@k training 2025, https://arxiv.org/abs/2508.10751 (analytical form). Groups where rho is 0
+    or 1 get 0: no pass, or more than n - k of them. Where k exceeds the scored members the released
+    code computes NaN; we raise. k = n is legal and useless: rho is then 0 or 1.
+    """
+
+    name: ClassVar[str] = "pass_at_k"
+    source: ClassVar[str] = "Pass@k training 2025, arXiv:2508.10751"
+    value: ClassVar[str] = "chance that k pass, with it"
+    unit: ClassVar[str] = "trajectory"
+    peers: ClassVar[str] = "task group"
+    carried: ClassVar[str] = "all sampled"
+    scaling: ClassVar[str] = "mean, std; of groups of k"
+
+    k: int = 2
+    """Size of the groups that are rewarded, at least 1; 1 is GRPO with ddof 0."""
+    pass_at: float | None = None
+    """An outcome at or above it is a pass. None: outcomes must be 0 or 1, or MethodError."""
+
+    def __post_init__(self) -> None:
+        require(self.k >= 1, f"k must be at least 1; got {self.k}")
+
+    def terms(self, batch: Batch) -> list[Term]:
+        value_K = passes(batch, self.name, self.pass_at)
+        n_G, passed_G = counts(batch, value_K), sums(batch, value_K).astype(np.int64)
+        short_G = (n_G > 0) & (n_G < self.k)
+        if short_G.any():
+            g = int(np.flatnonzero(short_G)[0])
+            raise MethodError(
+                f"{self.name}: group {batch.groups[g]!r} has {n_G[g]} scored members, fewer than "
+                f"k = {self.k}; lower k or gate such groups out"
+            )
+        used_G = n_G > 0
+        rho_G = np.where(used_G, pass_at_k(np.maximum(n_G, self.k), passed_G, self.k), 0.0)
+        fail_G = np.zeros(n_G.size)
+        if self.k > 1:
+            others_G = np.maximum(n_G - 1, self.k - 1)
+            fail_G = pass_at_k(others_G, np.minimum(passed_G, others_G), self.k - 1)
+        variance_G = rho_G * (1.0 - rho_G)
+        scale_G = np.divide(
+            1.0, np.sqrt(variance_G), out=np.zeros_like(rho_G), where=variance_G > 1e-12
+        )
+        with_it_K = np.where(value_K == 1.0, 1.0, fail_G[batch.group_K])
+        return [
+            outcome_term(
+                batch,
+                "pass@k",
+                value_U=np.where(np.isnan(value_K), np.nan, with_it_K),
+                peer_U=None,
+                baseline="given",
+                given_U=rho_G[batch.group_K],
+                scale="none",
+                weight_U=batch.weight_K * scale_G[batch.group_K],
+            )
+        ]

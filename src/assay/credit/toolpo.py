@@ -1,0 +1,90 @@
+"""Correct tool calls beside the outcome, paid on the call tokens: a signal in all-fail groups."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import numpy as np
+from jaxtyping import Float64
+
+from assay.batch import Batch
+from assay.credit.base import Method
+from assay.credit.groups import require
+from assay.credit.outcome import outcome_term
+from assay.kernels.term import Term
+
+Evidence = Literal["best", "ran", "sibling", "expert", "state"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ToolPo(Method):
+    """A = (R - mean R) on all tokens + l1 * (C - mean C) on call tokens, C counting correct calls.
+
+    DeepAgent 2025, ToolPO, https://arxiv.org/abs/2510.21618, eq. 5 and 6; no deviation. The paper
+    does not say what makes a call correct: we take evidence (`evidence`), and a call that nobody
+    judged counts neither for nor against. The paper's memory-folding term (l2) needs paired runs
+    and is left out. C is one number per trajectory, so a wrong call is rewarded together with the
+    right ones beside it, and with "sum" a failing trajectory earns by calling often; "rate" does
+    not pay for that.
+    """
+
+    name: ClassVar[str] = "toolpo"
+    source: ClassVar[str] = "DeepAgent 2025, arXiv:2510.21618"
+    value: ClassVar[str] = "outcome; correct calls"
+    unit: ClassVar[str] = "trajectory"
+    peers: ClassVar[str] = "task group; task group"
+    carried: ClassVar[str] = "all sampled; call tokens"
+    scaling: ClassVar[str] = "mean; mean"
+    needs: ClassVar[tuple[str, ...]] = ("calls",)
+
+    action_reduce: Literal["sum", "rate"] = "sum"
+    """C: how many judged calls are correct ("sum", the paper), or which share of them ("rate")."""
+    l1: float = 1.0
+    """Weight of the action term, at least 0."""
+    evidence: Evidence = "best"
+    """What makes a call correct. "best": a sibling, the expert or the state says so and it ran; one
+    level: that level alone. "ran" is known for most logs and says least."""
+
+    def __post_init__(self) -> None:
+        require(self.l1 >= 0, f"l1 must be at least 0; got {self.l1:g}")
+
+    def terms(self, batch: Batch) -> list[Term]:
+        self.check(batch)
+        return [
+            outcome_term(batch, scale="none"),
+            outcome_term(
+                batch,
+                "action",
+                value_U=self._actions(batch),
+                unit_R=batch.call_tokens_R,
+                scale="none",
+                weight=self.l1,
+            ),
+        ]
+
+    def _actions(self, batch: Batch) -> Float64[np.ndarray, " K"]:
+        """Returns C of each trajectory; NaN where nobody judged its calls, or dropped."""
+        correct_C, n = correct_calls(batch, self.evidence), len(batch.ids)
+        traj_C = batch.traj_S[batch.step_C]
+        judged_C = ~np.isnan(correct_C)
+        total_K = np.bincount(traj_C[judged_C], correct_C[judged_C], n)
+        judged_K = np.bincount(traj_C[judged_C], minlength=n)
+        calls_K = np.bincount(traj_C, minlength=n)
+        if self.action_reduce == "sum":
+            known_K, value_K = (judged_K > 0) | (calls_K == 0), total_K
+        else:
+            known_K, value_K = judged_K > 0, total_K / np.maximum(judged_K, 1)
+        return np.where(known_K & batch.kept_K, value_K, np.nan)
+
+
+def correct_calls(batch: Batch, evidence: Evidence) -> Float64[np.ndarray, " C"]:
+    """Returns 1.0 for a correct call, 0.0 for a wrong one, NaN where nobody looked."""
+    if evidence == "best":
+        return batch.correct_C
+    code_C = {
+        "ran": batch.ran_C,
+        "sibling": batch.sibling_C,
+        "expert": batch.expert_C,
+        "state": batch.on_path_C,
+    }[evidence]
+    return np.where(code_C < 0, np.nan, code_C.astype(float))
