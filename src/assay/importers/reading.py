@@ -1,82 +1,17 @@
-"""Untrusted JSON, read strictly and one record at a time.
+"""Files of untrusted JSON, taken apart so that one record at a time is in memory."""
 
-Refused with one line each: what is not JSON, NaN and infinities, duplicate keys, deep nesting,
-records beyond `MAX_RECORD`, records that would unfold to many times their size, and pickles.
-"""
-
-import json
 import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from assay.errors import DataError
+from assay.importers.strict import parse
 from assay.records.codec import MAX_RECORD, lines
 
-_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SEPARATOR = re.compile(rb"[ \t\r\n]*([,\]])[ \t\r\n]*")
-_EXPANSION = 8
-"""A parsed record may take this many times its bytes in memory, roughly."""
-
-
-class _Refused(Exception):
-    """A JSON value that is legal for some parsers and refused here."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise _Refused(f"key {twice!r} occurs twice in one object; expected once")
-    return value
-
-
-def _constant(text: str) -> NoReturn:
-    raise _Refused(f"{text} is not JSON; write null for a missing number")
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise _Refused(f"number {text} is too large for a double")
-    return value
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
-
-
-def parse(text: bytes, where: str) -> Any:
-    """Returns the one JSON value that `text` holds, strictly.
-
-    Raises:
-        DataError: names `where` and the first thing that is wrong with it.
-    """
-    if len(text) > MAX_RECORD:
-        raise DataError(f"{where}: {len(text):,} bytes; expected at most {MAX_RECORD:,}; split it")
-    if text.startswith(_PICKLES):
-        raise DataError(f"{where}: looks like a pickle, which is never read; export it as JSON")
-    # An empty list is three bytes on disk and 64 in memory: refuse what is all punctuation.
-    cells = text.count(b"[") * 64 + text.count(b"{") * 64 + text.count(b",") * 8
-    if cells > max(_EXPANSION * len(text), 1 << 20):
-        raise DataError(f"{where}: would unfold to over {_EXPANSION} times its size; not a log")
-    try:
-        string = text.decode("utf-8").strip(" \t\r\n\ufeff")
-        value, end = _DECODER.raw_decode(string)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 at byte {error.start}; convert it") from None
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{where}: not JSON at character {error.pos}: {error.msg}; is it cut short?"
-        ) from None
-    except (RecursionError, _Refused, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise DataError(f"{where}: {reason}") from None
-    if end != len(string):
-        raise DataError(f"{where}: more than one JSON value; expected one (or one a line, .jsonl)")
-    return value
 
 
 def documents(path: Path) -> Iterator[tuple[str, Any]]:
@@ -128,11 +63,13 @@ def is_lines(path: Path) -> bool:
         return True
     with lines(path) as numbered:
         first = next(numbered, (0, b""))[1]
-    try:
-        parse(first, "")
-    except DataError:
-        return False
-    return True
+    # Nothing needs to be parsed for this: a value that goes on is not balanced yet.
+    depth, closed = 0, False
+    for token in _STRUCTURE.finditer(first):
+        byte = first[token.start()]
+        depth += (byte in b"[{") - (byte in b"]}")
+        closed = depth == 0 and byte != 0x2C
+    return closed or first[:1] not in (b"{", b"[", b"")
 
 
 def _elements(path: Path) -> Iterator[tuple[str, Any]]:
@@ -159,7 +96,8 @@ def _elements(path: Path) -> Iterator[tuple[str, Any]]:
                 return
 
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]|,', re.DOTALL)
+_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]|,', re.DOTALL)
+"""Strings are possessive: a backtracking pattern would keep one entry per character."""
 
 
 def _end_of_value(data: mmap.mmap, at: int, where: str) -> int:

@@ -1,0 +1,178 @@
+"""One JSON value from untrusted bytes, strictly, and within ten times its size in memory.
+
+Refused with one line each: what is not JSON (truncated, NaN, infinities, half a surrogate pair,
+bytes that are not UTF-8), a key that occurs twice in one object, deep nesting, records beyond
+`MAX_RECORD`, records that would unfold to many times their size, and pickles.
+"""
+
+import json
+import re
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
+
+from assay.errors import DataError
+from assay.importers.base import one_line
+from assay.records.codec import MAX_RECORD
+
+MOST_UNFOLDED = 8
+"""A record may take this many times its bytes when it is parsed and turned into records. With the
+bytes themselves and what is passing, that stays below ten."""
+
+_FREE = 8 << 20
+"""What any record may take, however small it is."""
+_DENSEST = 165
+"""Bytes of memory per byte of the densest text there is, `[{},{},...]`."""
+_SMALL = 1 << 18
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_PIECES = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"){1,256}+', re.DOTALL)
+_WIDE = re.compile(rb"[\xf0-\xff]|\\u[dD]")
+
+
+class Shape(NamedTuple):
+    """What a text is made of."""
+
+    keys: int
+    """Keys of all its objects."""
+    memory: int
+    """Bytes that it takes when parsed and turned into records, at most."""
+
+
+def parse(text: bytes, where: str) -> Any:
+    """Returns the one JSON value that `text` holds.
+
+    Raises:
+        DataError: names `where` and the first thing that is wrong with it.
+    """
+    if len(text) > MAX_RECORD:
+        raise DataError(f"{where}: {len(text):,} bytes; expected at most {MAX_RECORD:,}; split it")
+    if text.startswith(_PICKLES):
+        raise DataError(f"{where}: looks like a pickle, which is never read; export it as JSON")
+    text = text.removeprefix(b"\xef\xbb\xbf")
+    width = _width(text)
+    check_size(text, where, width=width)
+    try:
+        # Python's decoder needs a copy of the text, which may be four times as wide.
+        return _plain(text) if width < 4 or len(text) <= _SMALL else _lean(text)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 at byte {error.start}; convert it") from None
+    except json.JSONDecodeError as error:
+        reason = f"not JSON at character {error.pos}: {error.msg}; is it cut short?"
+        raise DataError(f"{where}: {reason}") from None
+    except RecursionError:
+        raise DataError(f"{where}: nested too deeply; expected a few hundred levels") from None
+    except ValueError as error:
+        raise DataError(f"{where}: {one_line(str(error))}") from None
+
+
+class _RefusedError(ValueError):
+    """A JSON value that is legal for some parsers and refused here."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise _RefusedError(f"key {twice[:40]!r} occurs twice in one object; expected once")
+    return value
+
+
+def _constant(text: str) -> NoReturn:
+    raise _RefusedError(f"{text} is not JSON; write null for a missing number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise _RefusedError(f"number {text[:40]} is too large for a double")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
+
+
+def _plain(text: bytes) -> Any:
+    """Returns the value, by the decoder that sees every key."""
+    string = text.decode().strip(" \t\r\n")
+    value, end = _DECODER.raw_decode(string)
+    if end != len(string):
+        raise _RefusedError("more than one JSON value; expected one (or one a line, .jsonl)")
+    if "\\u" in string:
+        try:
+            msgspec.json.encode(value)
+        except UnicodeEncodeError:
+            raise _RefusedError("half a surrogate pair (\\ud800 to \\udfff); not Unicode") from None
+    return value
+
+
+def _lean(text: bytes) -> Any:
+    """Returns the value, by the decoder that makes no copy; keys are counted afterwards."""
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.MsgspecError as error:
+        raise _RefusedError(f"not JSON: {error}; is it cut short?") from None
+    if shape(text).keys != _keys_of(value):
+        raise _RefusedError("a key occurs twice in one object; expected once")
+    return value
+
+
+def _keys_of(value: Any) -> int:
+    """Returns how many keys all the objects in `value` have."""
+    count, rest = 0, [value]
+    while rest:
+        item = rest.pop()
+        if type(item) is dict:
+            count += len(item)
+            rest.extend(item.values())
+        elif type(item) is list:
+            rest.extend(item)
+    return count
+
+
+def check_size(text: bytes, where: str, *, width: int | None = None) -> None:
+    """Raises DataError if `text` would take over `MOST_UNFOLDED` times its bytes as records.
+
+    An empty list is two bytes on disk and 56 in memory: what is all punctuation is no log.
+    """
+    if len(text) * _DENSEST <= _FREE:
+        return
+    width = _width(text) if width is None else width
+    allowed = max(_FREE, MOST_UNFOLDED * len(text))
+    # A quick upper bound first, as if no punctuation stood inside a string: a value that follows
+    # a comma is a string or a number, and a key is a string.
+    bound = text.count(b"{") * 440 + text.count(b"[") * 100 + text.count(b",") * 56
+    bound += text.count(b":") * 156 + len(text) * width
+    if bound > allowed and shape(text).memory > allowed:
+        size = f"{MOST_UNFOLDED} times its {len(text):,} bytes"
+        raise DataError(f"{where}: would unfold to over {size}; not a log")
+
+
+def shape(text: bytes) -> Shape:
+    """Returns what `text` is made of, its strings told from its structure."""
+    keys, memory = 0, 0
+    for piece in _PIECES.finditer(text):
+        outside = _STRING.sub(b'"', piece[0])
+        here, strings = outside.count(b":"), outside.count(b'"')
+        keys += here
+        memory += _cost(outside, strings, here) + strings * 56 + here * 100
+        memory += (len(piece[0]) - len(outside)) * _width(piece[0])
+    return Shape(keys, memory)
+
+
+def _cost(outside: bytes, strings: int, keys: int) -> int:
+    """Bytes for objects, lists and numbers: measured on CPython 3.11, records included.
+
+    An object may become a step (240) beside its dict (184); a number is 32 and stands in a list and
+    a tuple.
+    """
+    numbers = max(0, outside.count(b",") + 1 - (strings - keys))
+    return outside.count(b"{") * 440 + outside.count(b"[") * 100 + numbers * 48
+
+
+def _width(text: bytes) -> int:
+    """Bytes per character: one character beyond 16 bits makes its whole string four bytes wide."""
+    if text.isascii() and b"\\u" not in text:
+        return 1
+    return 4 if _WIDE.search(text) else 2
