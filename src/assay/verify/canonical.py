@@ -9,8 +9,8 @@ import msgspec
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 _NOT_NORMAL = re.compile(r'"\s|\s"|\\[nrtfbu]|[0-9][.eE]')
-"""What compact JSON text must not contain to be normal already: space or an escape beside a quote, or
-a number with a point. It may match more than it must."""
+"""What compact JSON text must not contain to be normal already: space or an escape beside a quote,
+a number with a point or an exponent. It may match more than it must."""
 
 
 class CallForm(NamedTuple):

@@ -14,12 +14,14 @@
 | any, but with a "tampered" mark             | any            | tampered         | None   |
 
 E0 alone, the agent's own word, never makes a success. The strongest level with a value decides;
-inside a level, disagreement is unscorable unless the values agree.
+inside a level, disagreement is unscorable. Only a person (E4) overrules the outcome that a log
+records: it is what its source made of its own checks and judges (tau2-bench multiplies several, a
+benchmark may vote), so it takes the place of theirs, at their level.
 """
 
 from typing import Literal
 
-from assay.records import Claim, Grade, Trajectory
+from assay.records import Claim, Trajectory
 from assay.records.base import Record
 
 Category = Literal[
@@ -34,6 +36,7 @@ Category = Literal[
     "infra",
     "tampered",
 ]
+ResolvedLevel = Literal["none", "E1", "E2", "E3", "E4"]
 
 
 class Resolved(Record, frozen=True):
@@ -41,14 +44,15 @@ class Resolved(Record, frozen=True):
 
     value: float | None
     category: Category
-    level: Literal["none", "E1", "E2", "E3", "E4"] = "none"
+    level: ResolvedLevel = "none"
 
 
 def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Resolved:
     """Returns the outcome of a trajectory under the lattice above.
 
     Args:
-        trajectory: its `outcome` counts as an E3 grade where no grade of E1 to E4 is recorded.
+        trajectory: its `outcome` counts at the strongest level of E1 to E3 that graded it, at E3
+            where none did.
         claim: what the agent said, see `claim_of`.
         pass_at: a value at or above it is a pass.
     """
@@ -56,22 +60,25 @@ def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Re
         return Resolved(value=None, category="infra")
     if any(mark.kind == "tampered" for mark in trajectory.marks):
         return Resolved(value=None, category="tampered")
-    grades = trajectory.grades
-    if trajectory.outcome is not None and not any(g.level != "E0" for g in grades):
-        grades = (*grades, Grade(level="E3", value=trajectory.outcome))
+    level, values = _strongest(trajectory)
+    if level != "E4" and trajectory.outcome is not None:
+        level, values = "E3" if level == "none" else level, {trajectory.outcome}
+    if len(values) != 1:
+        return Resolved(value=None, category="unscorable", level=level)
+    value = values.pop()
+    return Resolved(value=value, category=_category(level, value >= pass_at, claim), level=level)
+
+
+def _strongest(trajectory: Trajectory) -> tuple[ResolvedLevel, set[float]]:
+    """Returns the strongest level above E0 at which anybody gave a value, and the values there."""
     for level in ("E4", "E3", "E2", "E1"):
-        values = {g.value for g in grades if g.level == level and g.value is not None}
-        if len(values) > 1:
-            return Resolved(value=None, category="unscorable", level=level)
+        values = {g.value for g in trajectory.grades if g.level == level and g.value is not None}
         if values:
-            value = values.pop()
-            return Resolved(
-                value=value, category=_category(level, value >= pass_at, claim), level=level
-            )
-    return Resolved(value=None, category="unscorable")
+            return level, values
+    return "none", set()
 
 
-def _category(level: str, passed: bool, claim: Claim) -> Category:
+def _category(level: ResolvedLevel, passed: bool, claim: Claim) -> Category:
     if level in ("E3", "E4"):
         if passed:
             return "under_claim" if claim == "admitted" else "true_success"
