@@ -236,11 +236,11 @@ def _recovered(
     fate_G: Int64[np.ndarray, " G"],
     dead_G: Bool[np.ndarray, " G"],
     steps: Mapping[str, StepCredit],
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, int | float]]:
     """Returns, per method, how much of the dead groups gets an advantage that is not 0."""
     dead_S = (dead_G & (fate_G != UNSCORED))[batch.group_K][batch.traj_S]
     n_dead = max(int(dead_S.sum()), 1)
-    recovered: dict[str, dict[str, float]] = {}
+    recovered: dict[str, dict[str, int | float]] = {}
     for name, credited in steps.items():
         live_S = dead_S & (np.nan_to_num(credited.magnitude_S) > 0)
         recovered[name] = {
