@@ -8,14 +8,22 @@ import msgspec
 
 from assay.errors import DataError
 from assay.importers.assay_records import AssayRecords
+from assay.importers.atif import Atif
 from assay.importers.base import Importer, Losses, Probe, one_line
 from assay.importers.chat import Chat
+from assay.importers.harbor import Harbor
+from assay.importers.inspect import Inspect
 from assay.importers.intercode import InterCode
 from assay.importers.mini_swe_agent import MiniSweAgent
+from assay.importers.nemo import Nemo
 from assay.importers.recognise import probe
+from assay.importers.rllm import Rllm
 from assay.importers.swe_agent import SweAgent
 from assay.importers.tau2_bench import Tau2Bench
 from assay.importers.tau_bench import TauBench
+from assay.importers.trl import Trl
+from assay.importers.verifiers import Verifiers
+from assay.importers.verl import Verl
 from assay.importers.who_and_when import WhoAndWhen
 from assay.records import Trajectory
 from assay.registry import Registry
@@ -31,6 +39,14 @@ IMPORTERS: Registry[Importer] = Registry(
         "who_and_when": WhoAndWhen,
         "swe_agent": SweAgent,
         "mini_swe_agent": MiniSweAgent,
+        "atif": Atif,
+        "harbor": Harbor,
+        "verifiers": Verifiers,
+        "inspect": Inspect,
+        "verl": Verl,
+        "trl": Trl,
+        "nemo": Nemo,
+        "rllm": Rllm,
     },
     group="assay.importers",
 )
@@ -63,6 +79,8 @@ def recognise(path: Path) -> str:
         return names[0]
     if names:
         raise DataError(f"{path}: could be {' or '.join(names)}; say which with --format")
+    if seen.fault is not None:
+        raise DataError(one_line(str(seen.fault)))
     raise DataError(
         f"{path}: no known log format; expected one of {', '.join(IMPORTERS.names())}; "
         "name it with --format"

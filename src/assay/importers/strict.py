@@ -19,7 +19,7 @@ MOST_UNFOLDED = 8
 """A record may take this many times its bytes when it is parsed and turned into records. With the
 bytes themselves and what is passing, that stays below ten."""
 
-_FREE = 8 << 20
+_FREE = 16 << 20
 """What any record may take, however small it is."""
 _DENSEST = 165
 """Bytes of memory per byte of the densest text there is, `[{},{},...]`."""
@@ -165,10 +165,12 @@ def _cost(outside: bytes, strings: int, keys: int) -> int:
     """Bytes for objects, lists and numbers: measured on CPython 3.11, records included.
 
     An object may become a step (240) beside its dict (184); a number is 32 and stands in a list and
-    a tuple.
+    a tuple; true, false and null exist once, so a mask costs its places only.
     """
     numbers = max(0, outside.count(b",") + 1 - (strings - keys))
-    return outside.count(b"{") * 440 + outside.count(b"[") * 100 + numbers * 48
+    words = outside.count(b"true") + outside.count(b"false") + outside.count(b"null")
+    values = max(numbers * 16, numbers * 48 - words * 32)
+    return outside.count(b"{") * 440 + outside.count(b"[") * 100 + values
 
 
 def _width(text: bytes) -> int:

@@ -1,0 +1,137 @@
+"""Inspect: expected values are those of tests/fixtures/make_inspect.py."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.errors import DataError
+from assay.importers import Losses, load
+from assay.records import ModelStep, Span, ToolStep
+
+FOLDER = Path(__file__).parent.parent / "fixtures" / "inspect"
+
+
+def read(path: Path) -> tuple[dict[str, Any], Losses]:
+    losses = Losses()
+    name, trajectories = load(path, losses=losses)
+    assert name == "inspect"
+    return {t.id: t for t in trajectories}, losses
+
+
+@pytest.mark.parametrize("file", ["sums.eval", "sums.json"])
+def test_scores_limits_and_errors(file: str) -> None:
+    found, losses = read(FOLDER / file)
+    assert {k: (t.group, t.trial, t.outcome, t.end) for k, t in found.items()} == {
+        "uuid-add-1": ("sums/add", 1, 1.0, "answered"),  # C
+        "uuid-add-2": ("sums/add", 2, 0.0, "answered"),  # I
+        "uuid-2-1": ("sums/2", 1, 0.25, "budget"),
+        "uuid-3-1": ("sums/3", 1, None, "infra"),
+        "uuid-4-1": ("sums/4", 1, None, "answered"),  # NaN
+        "uuid-5-1": ("sums/5", 1, None, "answered"),  # two parts, no whole
+    }
+    assert found["uuid-4-1"].rewards == {"match": None}
+    assert found["uuid-5-1"].rewards == {"rubric/clear": 1.0, "rubric/short": 0.0}
+    assert found["uuid-add-1"].reference == "3"
+    assert losses.counts == {"no_outcome": 3}
+
+
+@pytest.mark.parametrize("file", ["sums.eval", "sums.json"])
+def test_messages_with_tools_reasoning_and_attachment(file: str) -> None:
+    steps = read(FOLDER / file)[0]["uuid-add-1"].steps
+    assert steps[1].text == "What is 1 + 2? " * 8
+    model = steps[2]
+    assert type(model) is ModelStep
+    assert (model.text, model.spans) == ("Add them.Adding.", (Span(role="think", start=0, end=9),))
+    assert [(c.name, c.arguments) for c in model.calls] == [
+        ("add", '{"a": 1, "b": 2}'),
+        ("add", '{"a": "x"}'),
+    ]
+    assert steps[3] == ToolStep(text="3", name="add", call=(2, 0), error=False)
+    assert steps[4] == ToolStep(text="a is no number", name="add", call=(2, 1), error=True)
+
+
+def test_a_folder_reads_its_eval_logs_and_counts_the_rest() -> None:
+    found, losses = read(FOLDER)
+    assert (len(found), losses.counts["not_a_log"]) == (6, 1)
+
+
+def archive(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    header = {"version": 2, "status": "success", "eval": {"task": "t", "model": "m"}}
+    with zipfile.ZipFile(path, "w", method) as target:
+        target.writestr("header.json", json.dumps(header))
+        for name, data in members.items():
+            target.writestr(name, data)
+    return path
+
+
+SAMPLE = json.dumps({"id": 1, "epoch": 1, "messages": [], "scores": {}}).encode()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_stored_and_deflated_members_are_read(tmp_path: Path, method: int) -> None:
+    path = archive(tmp_path / "a.eval", {"samples/1_epoch_1.json": SAMPLE}, method)
+    assert list(read(path)[0]) == ["t/1/1"]
+
+
+@pytest.mark.parametrize("name", ["../x.json", "/x.json", "samples/../../x.json", "a\\..\\x"])
+def test_member_names_that_point_outside_are_refused(tmp_path: Path, name: str) -> None:
+    path = archive(tmp_path / "a.eval", {name: b"{}"})
+    with pytest.raises(DataError, match="points outside"):
+        list(load(path, format="inspect")[1])
+
+
+def test_a_bomb_is_refused_before_it_unfolds(tmp_path: Path) -> None:
+    # 30 MB of spaces deflate about 1,000 to 1.
+    path = archive(tmp_path / "a.eval", {"samples/1_epoch_1.json": b" " * 30_000_000})
+    with pytest.raises(DataError, match="unfolds to 30,000,000 bytes"):
+        list(load(path)[1])
+
+
+def test_a_member_that_lies_about_its_length_is_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.eval", {"samples/1_epoch_1.json": b" " * 3_000_000})
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"PK\x01\x02")
+    data[at + 24 : at + 28] = (100).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="length or checksum differs"):
+        list(load(path)[1])
+
+
+def test_a_broken_archive_is_one_line(tmp_path: Path) -> None:
+    whole = (FOLDER / "sums.eval").read_bytes()
+    path = tmp_path / "a.eval"
+    for data in (whole[:200], whole[: len(whole) // 2], whole[:-30]):
+        path.write_bytes(data)
+        with pytest.raises(DataError) as caught:
+            list(load(path, format="inspect")[1])
+        assert "\n" not in str(caught.value)
+
+
+def test_attachments_may_not_unfold_without_end(tmp_path: Path) -> None:
+    key = "0" * 32
+    sample = {
+        "id": 1,
+        "epoch": 1,
+        "attachments": {key: "x" * 100_000},
+        "messages": [{"role": "user", "content": f"attachment://{key} " * 1000}],
+    }
+    path = archive(tmp_path / "a.eval", {"samples/1_epoch_1.json": json.dumps(sample).encode()})
+    with pytest.raises(DataError, match="attachments unfold"):
+        list(load(path)[1])
+
+
+def test_an_invalidated_sample_is_unscored(tmp_path: Path) -> None:
+    path = tmp_path / "sums.json"
+    shutil.copy(FOLDER / "sums.json", path)
+    log = json.loads(path.read_text())
+    for sample in log["samples"]:
+        sample["invalidation"] = {"author": "a"}
+    path.write_text(json.dumps(log))
+    found, losses = read(path)
+    assert {t.outcome for t in found.values()} == {None}
+    assert found["uuid-add-1"].rewards == {"match": 1.0}
+    assert losses.counts["invalidated_sample"] == 6
