@@ -1,0 +1,107 @@
+"""The HTML around the data: hashes in its security policy, nothing from anywhere else."""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+import msgspec
+
+_HERE: Final = Path(__file__).parent
+SCRIPTS: Final = (
+    "dom",
+    "data",
+    "state",
+    "virtual",
+    "parts",
+    "waste",
+    "groups",
+    "align",
+    "group",
+    "values",
+    "heat",
+    "steps",
+    "trajectory",
+    "compare",
+    "claims",
+    "main",
+)
+"""Files of viewer/, in the order they are joined; together they are one function scope."""
+
+_ESCAPES: Final = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
+
+
+def embedded(value: Any) -> bytes:
+    """Returns JSON that is safe inside a script element, keys sorted."""
+    text = msgspec.json.encode(value, order="sorted").decode()
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text.encode()
+
+
+@cache
+def script() -> str:
+    """Returns the viewer: the files of viewer/ in one function scope."""
+    parts = [(_HERE / "viewer" / f"{name}.js").read_text("utf-8") for name in SCRIPTS]
+    return '(() => {\n"use strict";\n' + "\n".join(parts) + "\n})();\n"
+
+
+@cache
+def style() -> str:
+    """Returns the viewer's style sheet."""
+    return (_HERE / "viewer" / "viewer.css").read_text("utf-8")
+
+
+def policy(*, folder: bool) -> str:
+    """Returns the content security policy: our script and style by hash, and nothing else.
+
+    Args:
+        folder: the page may read its own chunk files, next to it.
+    """
+    connect = "connect-src 'self'; " if folder else ""
+    return (
+        f"default-src 'none'; script-src '{_hash(script())}'; style-src '{_hash(style())}'; "
+        f"img-src data:; {connect}base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def opening(index: dict[str, Any], *, folder: bool) -> bytes:
+    """Returns the page up to the chunks. The viewer runs before they are read."""
+    page = Template((_HERE / "page.html").read_text("utf-8"))
+    title = "".join(_ESCAPED_HTML.get(c, c) for c in str(index["title"]))
+    return page.substitute(
+        policy=policy(folder=folder),
+        title=title,
+        style=style(),
+        index=embedded(index).decode(),
+        script=script(),
+    ).encode("utf-8", "replace")
+
+
+_ESCAPED_HTML: Final = {
+    "<": "&lt;",
+    ">": "&gt;",
+    "&": "&amp;",
+    '"': "&quot;",
+    "'": "&#39;",
+    "\0": "",
+}
+
+CLOSING: Final = b"</body>\n</html>\n"
+
+
+def chunk(number: int, packed: bytes) -> bytes:
+    """Returns one chunk as an element that no browser executes."""
+    return b'<script type="text/plain" id="c%d">%b</script>\n' % (number, base64.b64encode(packed))

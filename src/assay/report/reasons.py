@@ -1,0 +1,259 @@
+"""Why a step got its value, in words, with the place to look at.
+
+Two questions, kept apart: *why this sign?* (`codes` and `sentence`: depends on the method) and
+*was the step any good?* (`Evidence`: what is known of its calls, whatever the method).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int8, Int64
+
+from assay.batch import UNTRAINABLE, Batch
+from assay.records import Decision
+
+CODES: Final = (
+    "up",
+    "down",
+    "down_correct",
+    "up_failed",
+    "down_passed",
+    "dead",
+    "level",
+    "uncarried",
+    "unscored",
+    "dropped",
+    *(f"untrainable_{kind}" for kind in UNTRAINABLE),
+)
+"""What `codes` returns, in order. Each has one sentence in `sentence`."""
+
+_CODE: Final = {name: number for number, name in enumerate(CODES)}
+_UNTRAINABLE: Final = {
+    "masked": "the log marks this step as not to be trained on",
+    "drifted": "its tokens are not the ones that were sampled",
+    "copied": "it was copied from another trajectory and already counts there",
+    "logprobs": "its log-probabilities do not belong to these tokens",
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a sentence may say of a trajectory and its group."""
+
+    outcome: float | None
+    passed: bool
+    scored: int
+    """Scored attempts of the group, this one included."""
+    passes: int
+    mean: float | None
+    """Mean outcome of the group's scored attempts."""
+    fate: str
+    """One of `kernels.groups.FATES`."""
+    decision: Decision
+
+
+def codes(
+    batch: Batch,
+    advantage_S: Float64[np.ndarray, " S"],
+    passed_K: Bool[np.ndarray, " K"],
+    dead_G: Bool[np.ndarray, " G"],
+) -> Int8[np.ndarray, " S"]:
+    """Returns the index into `CODES` of why each step has its advantage.
+
+    Args:
+        batch: after the gates.
+        advantage_S: mean advantage of each step; NaN: nothing of it is carried, or unscored.
+        passed_K: which trajectories passed.
+        dead_G: groups in which no outcome differs from another.
+    """
+    traj = batch.traj_S
+    passed, scored = passed_K[traj], ~np.isnan(batch.outcome_K)[traj]
+    up, down = advantage_S > 0, advantage_S < 0
+    cases = [
+        (~batch.kept_K[traj] & scored, "dropped"),
+        *((batch.untrainable_S == n, f"untrainable_{kind}") for n, kind in enumerate(UNTRAINABLE)),
+        (~scored & ~up & ~down, "unscored"),
+        (up & passed, "up"),
+        (up, "up_failed"),
+        (down & passed, "down_passed"),
+        (down & correct_steps(batch), "down_correct"),
+        (down, "down"),
+        (dead_G[batch.group_K][traj], "dead"),
+        (np.isnan(advantage_S), "uncarried"),
+    ]
+    return np.select(
+        [case for case, _ in cases], [_CODE[name] for _, name in cases], _CODE["level"]
+    ).astype(np.int8)
+
+
+def correct_calls(batch: Batch) -> Bool[np.ndarray, " C"]:
+    """Returns which calls ran and are an expert's, a passing sibling's or on a path to success."""
+    above = (batch.expert_C == 1) | (batch.sibling_C == 1) | (batch.on_path_C == 1)
+    return (batch.ran_C == 1) & above
+
+
+def correct_steps(batch: Batch) -> Bool[np.ndarray, " S"]:
+    """Returns which steps make at least one correct call."""
+    return np.bincount(batch.step_C[correct_calls(batch)], minlength=batch.traj_S.size) > 0
+
+
+def sentence(code: str, about: About) -> str:
+    """Returns the sentence of a code for one trajectory: why its steps got what they got."""
+    failed = about.scored - about.passes
+    match code:
+        case "up" if failed:
+            others = attempts(failed)
+            return f"Pushed up: this attempt passed, and {others} of its group did not."
+        case "up":
+            return "Pushed up: this attempt passed."
+        case "down" if about.passes:
+            others = attempts(about.passes)
+            return f"Pushed down: this attempt failed, and {others} of its group passed."
+        case "down" | "up_failed" if about.outcome is not None and about.mean is not None:
+            way = "down" if code == "down" else "up"
+            side = "below" if about.outcome < about.mean else "above"
+            if (way == "down") == (side == "below") and about.outcome != about.mean:
+                return (
+                    f"Pushed {way}: its outcome {about.outcome:g} is {side} "
+                    f"the group's mean {about.mean:.3g}."
+                )
+            return (
+                f"Pushed {way} although the attempt failed: the terms say why."
+                if (way == "up")
+                else "Pushed down: this attempt failed."
+            )
+        case "down":
+            return "Pushed down: this attempt failed."
+        case "down_correct":
+            return "Pushed down with its failed attempt, although its call is correct by evidence."
+        case "up_failed":
+            return "Pushed up, although nobody scored the attempt: the terms say why."
+        case "down_passed":
+            return "Pushed down although the attempt passed: the terms say why."
+        case "dead":
+            return f"Nobody compared: the group is dead ({_dead(about)})."
+        case "level":
+            return "Exactly level with what it is compared with, so neither up nor down."
+        case "uncarried":
+            return "This method credits nothing to this step."
+        case "unscored":
+            return "Nobody scored this attempt, so nothing is credited."
+        case "dropped":
+            decision = about.decision
+            detail = f", {decision.detail}" if decision.detail else ""
+            return f"Left out by the gate {decision.gate} ({decision.reason}{detail})."
+        case _:
+            kind = code.removeprefix("untrainable_")
+            return f"No gradient may flow here: {_UNTRAINABLE.get(kind, kind)}."
+
+
+def attempts(count: int) -> str:
+    """Returns "1 attempt" or "3 attempts"."""
+    return f"{count:,} attempt{'' if count == 1 else 's'}"
+
+
+def _dead(about: About) -> str:
+    match about.fate:
+        case "all_fail":
+            return f"all {about.scored} attempts fail"
+        case "all_pass":
+            return f"all {about.scored} attempts pass"
+        case "constant_partial":
+            return f"all {about.scored} attempts have the same outcome, {about.outcome or 0:g}"
+        case "single":
+            return "it has one scored attempt"
+        case "unscored":
+            return "nobody scored it"
+        case _:
+            return "its outcomes do not differ"
+
+
+@final
+class Evidence:
+    """What is known of the calls of each step, with a link to where it can be seen."""
+
+    def __init__(
+        self, batch: Batch, passed_K: Bool[np.ndarray, " K"], ids: Sequence[str] | None = None
+    ) -> None:
+        self._ids = batch.ids if ids is None else ids
+        self._first_call = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1)).tolist()
+        self._state, self._expert = batch.on_path_C.tolist(), batch.expert_C.tolist()
+        self._sibling, self._ran = batch.sibling_C.tolist(), batch.ran_C.tolist()
+        self._parsed = batch.parsed_C.tolist()
+        self._owners = _owners(batch, passed_K)
+        self._key, self._task = batch.key_C.tolist(), batch.task_K.tolist()
+        self._reward = batch.reward_S.tolist()
+
+    def of(self, step: int, trajectory: int) -> list[dict[str, Any]]:
+        """Returns facts about step `step` (of axis S), strongest first, each with its words.
+
+        A fact is `{"code", "call", "text"}`, and where there is something to look at also
+        `"trajectory"` (index) and `"step"` (index into that trajectory's steps).
+        """
+        facts: list[dict[str, Any]] = []
+        first, last = self._first_call[step], self._first_call[step + 1]
+        for number, c in enumerate(range(first, last)):
+            facts += [{**fact, "call": number} for fact in self._of_call(c, trajectory)]
+        reward = self._reward[step]
+        if reward == reward:
+            facts.append({"code": "reward", "text": f"the environment paid {reward:g} after it"})
+        return facts
+
+    def _of_call(self, c: int, trajectory: int) -> list[dict[str, Any]]:
+        if self._parsed[c] == 0:
+            return [{"code": "malformed", "text": "its arguments are not one JSON object"}]
+        if self._ran[c] == 0:
+            return [{"code": "error", "text": "its observation is an error"}]
+        facts: list[dict[str, Any]] = []
+        if self._state[c] == 1:
+            facts.append({"code": "state", "text": "its state is on a path to success"})
+        if self._expert[c] == 1:
+            facts.append({"code": "expert", "text": "an expert action of this task"})
+        if self._sibling[c] == 1:
+            facts.append(self._same_call(c, trajectory))
+        if not facts and self._ran[c] == 1:
+            facts.append({"code": "unconfirmed", "text": self._unconfirmed(c)})
+        return facts
+
+    def _same_call(self, c: int, trajectory: int) -> dict[str, Any]:
+        pair = (self._task[trajectory], self._key[c])
+        others = [owner for owner in self._owners.get(pair, ()) if owner[0] != trajectory]
+        if not others:  # the record itself says so, and no sibling of this set shows it
+            return {"code": "sibling", "text": "a successful sibling makes the same call"}
+        k, step = others[0]
+        also = f", and in {len(others) - 1} more" if len(others) > 1 else ""
+        text = f"same call occurs in sibling {self._ids[k]} (passed), step {step}{also}"
+        return {"code": "sibling", "text": text, "trajectory": k, "step": step}
+
+    def _unconfirmed(self, c: int) -> str:
+        looked = [
+            words
+            for words, level in (
+                ("expert", self._expert[c]),
+                ("successful sibling", self._sibling[c]),
+            )
+            if level == 0
+        ]
+        if looked:
+            return f"it ran, and no {' and no '.join(looked)} makes this call"
+        return "it ran, and there is nothing to compare it with"
+
+
+def _owners(
+    batch: Batch, passed_K: Bool[np.ndarray, " K"]
+) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Returns (task, call key) -> the passing trajectories that make it, with their first step."""
+    owners: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    traj_C: Int64[np.ndarray, " C"] = batch.traj_S[batch.step_C]
+    at = np.flatnonzero(passed_K[traj_C])
+    keys, trajectories = batch.key_C[at].tolist(), traj_C[at].tolist()
+    tasks = batch.task_K[traj_C[at]].tolist()
+    indices = batch.index_S[batch.step_C[at]].tolist()
+    for task, key, k, index in zip(tasks, keys, trajectories, indices, strict=True):
+        found = owners.setdefault((task, key), [])
+        if not found or found[-1][0] != k:
+            found.append((k, index))
+    return owners

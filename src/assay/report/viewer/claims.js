@@ -1,0 +1,36 @@
+// What the agents said of themselves against what was verified.
+
+const CELLS = [
+  ["claimed_verified", "Said done, and it is", (k) => T.claim[k] === "claimed" && T.passed[k] === 1],
+  ["claimed_failed", "Said done, and it is not", (k) => T.claim[k] === "claimed" && T.passed[k] === 0 && T.outcome[k] !== null],
+  ["silent_verified", "Did not say so, and it is done", (k) => T.claim[k] !== "claimed" && T.passed[k] === 1],
+  ["silent_failed", "Did not say so, and it is not", (k) => T.claim[k] !== "claimed" && T.passed[k] === 0 && T.outcome[k] !== null],
+];
+
+const toClaims = (cell) => to("claims", { cell });
+
+pages.claims = (root, { params }) => {
+  const claims = report.audit.claims;
+  const chosen = CELLS.find(([name]) => name === params.get("cell")) || CELLS[1];
+  const total = Math.max(1, CELLS.reduce((sum, [name]) => sum + (claims[name] || 0), 0));
+  const cell = ([name, title]) => h("td", {}, h("a", { href: toClaims(name), class: `claim-cell ${name}`, "aria-current": name === chosen[0] ? "true" : null },
+    h("b", {}, count(claims[name] || 0)), h("span", {}, title), h("small", {}, percent((claims[name] || 0) / total))));
+  const found = T.id.map((_, k) => k).filter(chosen[2]);
+  const links = h("ul", { class: "samples" });
+  const shown = found.slice(0, 200);
+  add(links, shown.map((k) => h("li", {}, square(k), h("a", { href: toTrajectory(k) }, data(T.id[k] || "(no name)")),
+    h("small", {}, CLAIM_WORDS[T.claim[k]], " · ", plural(T.steps[k], "step"), " · ", h("a", { href: toGroup(T.group[k]) }, "group")))));
+  add(root, [
+    h("h1", {}, "Claimed and verified"),
+    h("p", { class: "lede" }, "What the agent said of its own success in its last words, against the outcome. ",
+      claims.unscored ? `${plural(claims.unscored, "trajectory", "trajectories")} without an outcome are left out.` : ""),
+    h("div", { class: "scroll" }, h("table", { class: "claims" }, h("caption", { class: "unseen" }, "Claims against outcomes"),
+      h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "Verified"), h("th", { scope: "col" }, "Failed"))),
+      h("tbody", {}, h("tr", {}, h("th", { scope: "row" }, "Claimed"), cell(CELLS[0]), cell(CELLS[1])),
+        h("tr", {}, h("th", { scope: "row" }, "Silent"), cell(CELLS[2]), cell(CELLS[3]))))),
+    h("h2", {}, chosen[1]),
+    found.length ? links : h("p", { class: "plain" }, "No trajectory is in this cell."),
+    found.length > shown.length && h("p", { class: "note" }, `and ${count(found.length - shown.length)} more`),
+  ]);
+  return { move: (by) => moveFocus([...links.querySelectorAll("li > a")], by), up: to("waste") };
+};

@@ -1,0 +1,137 @@
+// One group: its attempts as rows on one axis of steps.
+
+pages.group = async (root, { index: g, params }) => {
+  if (g === null || g >= G.id.length) return notThere(root, "group");
+  const members = await membersOf(g);
+  const order = members.map((_, i) => i).sort((a, b) =>
+    (members[b].outcome ?? -1) - (members[a].outcome ?? -1) || a - b);
+  const aligned = params.get("align") === "calls";
+  add(root, [
+    crumbs([["Groups", to("groups")]]),
+    h("h1", {}, "Group ", data(G.id[g] || "(no name)")),
+    h("p", { class: "lede" }, fateBadge(G.fate[g]), " ", groupSentence(g)),
+    G.task[g] !== G.id[g] && h("p", { class: "note" }, "Task ", data(G.task[g])),
+    h("div", { class: "bar-of-tools" }, legend(), alignSwitch(aligned)),
+    lanes(order.map((i) => members[i]), aligned),
+    methodTable(g),
+  ]);
+  const links = () => [...root.querySelectorAll(".lane-name a")];
+  return { move: (by) => moveFocus(links(), by), up: to("groups"), next: groupBy(g, 1), previous: groupBy(g, -1) };
+};
+
+const groupBy = (g, by) => (G.id[g + by] === undefined ? null : toGroup(g + by));
+
+function notThere(root, what) {
+  add(root, [h("h1", {}, `There is no such ${what}`), h("p", { class: "plain" }, "The address names a number that this report does not have. ",
+    h("a", { href: to("groups") }, "See all groups"))]);
+}
+
+function crumbs(links) {
+  return h("nav", { class: "crumbs", "aria-label": "Where you are" }, links.map(([name, href]) => [h("a", { href }, data(name)), h("span", { "aria-hidden": "true" }, "/")]));
+}
+
+function groupSentence(g) {
+  const n = G.members[g].length;
+  const lost = G.written[g].reduce((sum, amount, i) => sum + (["trained_up", "trained_down"].includes(report.fates[i]) ? 0 : amount), 0);
+  const all = G.written[g].reduce((sum, amount) => sum + amount, 0);
+  const punished = G.punished[g] ? ` ${plural(G.punished[g], "correct call")} in failed attempts.` : "";
+  return `${count(G.passed[g])} of ${plural(n, "attempt")} passed. ${all ? percent(lost / all) : "Nothing"} of what they wrote taught nothing or the wrong thing.${punished}`;
+}
+
+function alignSwitch(aligned) {
+  const link = (name, on, value) => h("a", { href: to(`group/${route.index}`, { align: value }), class: "chip", "aria-current": on ? "true" : null }, name);
+  return h("div", { class: "chips", role: "group", "aria-label": "Steps side by side" },
+    link("By position", !aligned, null), link("By equal calls", aligned, "calls"));
+}
+
+function lanes(members, aligned) {
+  const method = currentMethod();
+  const { columns, width } = aligned ? columnsOf(members)
+    : { columns: members.map((m) => m.steps.map((_, i) => i)), width: Math.max(0, ...members.map((m) => m.steps.length)) };
+  const detail = h("p", { class: "lane-detail", role: "status" }, width ? "Point at a step, or move to it with the arrow keys." : "No attempt has a step.");
+  const cells = [];
+  const rows = members.map((member, i) => {
+    const lane = h("div", { class: "lane", role: "list", "aria-label": `steps of ${member.id}`, style: { "--columns": String(Math.max(1, width)) } });
+    const values = unpack(member.methods[method.name].step, member.steps.length);
+    const why = unpack(member.methods[method.name].why, member.steps.length);
+    member.steps.forEach((step, s) => {
+      const cell = laneCell(member, step, values[s], method.scale, columns[i][s]);
+      const show = () => {
+        clear(detail, h("b", {}, `step ${step.index} `), data(step.calls.join(", ") || "text"), ` ${signed(values[s])}. `, reasonText(member, why[s]));
+        for (const [other, key] of cells) other.classList.toggle("same", Boolean(step.key) && key === step.key);
+      };
+      cell.addEventListener("mouseenter", show);
+      cell.addEventListener("focus", show);
+      cells.push([cell, step.key]);
+      lane.appendChild(cell);
+    });
+    return h("div", { class: "lane-row" }, laneName(member), h("div", { class: "lane-scroll" }, lane));
+  });
+  const box = h("div", { class: "lanes" }, rows, detail);
+  box.addEventListener("keydown", laneKeys);
+  const scrolls = box.querySelectorAll(".lane-scroll"); // rows scroll together
+  scrolls.forEach((one) => one.addEventListener("scroll", () => scrolls.forEach((other) => (other.scrollLeft = one.scrollLeft)), { passive: true }));
+  return box;
+}
+
+function laneName(member) {
+  const k = member.index;
+  return h("div", { class: "lane-name" }, square(k),
+    h("a", { href: toTrajectory(k) }, data(member.id || "(no name)")),
+    h("small", {}, outcomeWord(k), T.outcome[k] === null ? "" : ` ${num(T.outcome[k])}`,
+      member.claim === "none" ? "" : ` · ${CLAIM_WORDS[member.claim]}`,
+      member.end === "unknown" || member.end === "answered" ? "" : ` · ${END_WORDS[member.end]}`,
+      member.decision.verdict === "drop" && ` · left out: ${words(member.decision.reason)}`));
+}
+
+function laneCell(member, step, value, scale, column) {
+  const error = step.evidence.some((fact) => fact.code === "error" || fact.code === "malformed");
+  const wronged = value < 0 && step.correct.length > 0;
+  const label = `step ${step.index}, ${step.calls.join(", ") || "text"}, advantage ${signed(value)}${error ? ", error" : ""}${wronged ? ", punished though correct" : ""}`;
+  return h("a", { class: `cell ${shade(value, scale)}${wronged ? " wronged" : ""}`, href: toTrajectory(member.index, { step: step.index }),
+    role: "listitem", "aria-label": label, style: { "grid-column": String(column + 1) } }, error ? "!" : step.calls.length ? "" : "·");
+}
+
+function reasonText(shape, code) {
+  const name = reasonCodes[code];
+  return shape.why[name] || "";
+}
+
+/** Arrow keys walk the cells: left and right in a row, up and down between rows. */
+function laneKeys(event) {
+  const cell = event.target.closest(".lane .cell");
+  const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!cell || !by) return;
+  event.preventDefault();
+  const lanesHere = [...event.currentTarget.querySelectorAll(".lane")];
+  const lane = cell.parentNode;
+  const inLane = [...lane.children];
+  const target = by[1] === 0 ? inLane[inLane.indexOf(cell) + by[0]]
+    : nearest(lanesHere[lanesHere.indexOf(lane) + by[1]], cell);
+  if (target) target.focus();
+}
+
+function nearest(lane, cell) {
+  const column = Number(cell.style.getPropertyValue("grid-column-start") || 1);
+  const far = (each) => Math.abs(Number(each.style.getPropertyValue("grid-column-start") || 1) - column);
+  return lane && [...lane.children].sort((a, b) => far(a) - far(b))[0];
+}
+
+function methodTable(g) {
+  const rows = report.methods.map((each) => [each.name, G.signal[each.name][g] || 0]);
+  const most = Math.max(1e-12, ...rows.map(([, x]) => x));
+  const live = rows.filter(([, x]) => x > 0).sort((a, b) => b[1] - a[1]);
+  return section("What each method would do here", `Mean absolute advantage over the ${unit} of this group.`,
+    live.length === 0 ? h("p", { class: "plain" }, "No method moves anything in this group.")
+      : table("Signal by method", ["Method", "Signal"], live.map(([name, x]) => [
+        h("a", { href: to(`group/${g}`, { method: name === report.reference ? null : name }) }, data(name)),
+        h("span", { class: "measure" }, bar(x / most), num(x))]), "recovered"));
+}
+
+function moveFocus(nodes, by) {
+  if (!nodes.length) return;
+  const at = nodes.indexOf(document.activeElement);
+  const next = at < 0 ? (by > 0 ? 0 : nodes.length - 1) : Math.max(0, Math.min(nodes.length - 1, at + by));
+  nodes[next].focus();
+  nodes[next].scrollIntoView({ block: "nearest" });
+}

@@ -1,0 +1,41 @@
+"""The sentences and numbers that the landing page opens with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+GOOD = ("trained_up", "trained_down")
+"""Fates that carry a signal of the right sign. Everything else is waste."""
+
+
+def headline(audit: Mapping[str, Any]) -> str:
+    """Returns one plain sentence: how much of what the policy wrote carried no good signal."""
+    measure = str(audit["measure"])
+    written = {kind: int(row[measure]) for kind, row in audit["fate"].items()}
+    total = sum(written.values())
+    if total == 0:
+        return "The policy wrote nothing that a signal could reach."
+    lost = total - sum(written.get(kind, 0) for kind in GOOD)
+    wrong = written.get("punished_correct", 0)
+    also = f"; {share(wrong, total)} was pushed down although evidence says that it was right"
+    return (
+        f"Of the {large(total)} {measure} the policy wrote, {share(lost, total)} carried "
+        f"no or wrong-signed signal{also if wrong else ''}."
+    )
+
+
+def large(count: int) -> str:
+    """Returns a count as people say it: 812, 41,200 or 1.4 M."""
+    for size, unit in ((1_000_000_000, "G"), (1_000_000, "M")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"
+
+
+def share(part: int, whole: int) -> str:
+    """Returns a share in per cent, never rounded to 0 or 100 when it is not."""
+    percent = 100 * part / whole
+    if 0 < percent < 1:
+        return "under 1 %"
+    if 99 < percent < 100:
+        return "over 99 %"
+    return f"{percent:.0f} %"
