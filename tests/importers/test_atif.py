@@ -121,6 +121,16 @@ def test_token_ids_that_are_none_are_refused(tmp_path: Path) -> None:
             read(path)
 
 
+def test_an_id_used_twice_in_a_step_answers_in_order(tmp_path: Path) -> None:
+    call = {"tool_call_id": "a", "function_name": "f", "arguments": {}}
+    results = [{"source_call_id": "a", "content": text} for text in ("1", "2")]
+    step = {"step_id": 1, "source": "agent", "message": "", "tool_calls": [call, call]}
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(document({**step, "observation": {"results": results}})))
+    (one,), _ = read(path)
+    assert [(s.text, s.call) for s in one.steps[1:]] == [("1", (0, 0)), ("2", (0, 1))]
+
+
 def test_logprobs_that_do_not_line_up_are_counted_and_train_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     step = {"step_id": 1, "source": "agent", "message": "x"}

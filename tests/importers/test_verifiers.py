@@ -44,6 +44,13 @@ def test_scores_are_weighted_and_null_is_not_zero() -> None:
     assert found[3].outcome == 0.0
 
 
+def test_one_part_that_was_not_computed_leaves_no_sum(tmp_path: Path) -> None:
+    rewards = {"a": {"score": 1.0}, "b": None, "c": {"score": 2.0}}
+    path = changed(tmp_path, lambda trace, _: trace.update(rewards=rewards))
+    one = read(path)[0][0]
+    assert (one.outcome, one.rewards) == (None, {"a": 1.0, "b": None, "c": 2.0})
+
+
 def test_masks_become_sampled_ranges() -> None:
     steps: tuple[Any, ...] = read()[0][0].steps
     assert [s.token_ids for s in steps] == [(1, 2), (3, 4), (5, 6, 7), (8,), (9, 9), (5, 10)]

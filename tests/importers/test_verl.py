@@ -51,6 +51,18 @@ def test_tool_turns_are_cut_out_where_the_template_marks_them() -> None:
     assert last == ModelStep(text="3 and 7.")
 
 
+def test_every_result_answers_a_call_of_its_own_turn(tmp_path: Path) -> None:
+    call = '<tool_call>\n{"name": "add", "arguments": {}}\n</tool_call>'
+    turn = f"{call}\nuser\n<tool_response>\n1\n</tool_response>\nassistant\n"
+    row = {"input": "a", "output": turn * 2 + "2", "score": 1.0, "step": 1}
+    path = tmp_path / "1.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    # Steps: 0 user, 1 model, 2 result, 3 model, 4 result, 5 model.
+    steps = read(path)[0][0].steps
+    assert [s.call for s in steps if type(s) is ToolStep] == [(1, 0), (3, 0)]
+    assert steps[5] == ModelStep(text="2")
+
+
 def test_a_call_that_is_no_json_stays_text() -> None:
     _, model, result = read(FOLDER / "v1")[0][2].steps
     assert model == ModelStep(text="<tool_call>\nadd(1, 2)\n</tool_call>")
