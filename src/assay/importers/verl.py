@@ -50,7 +50,7 @@ class Verl(Importer):
 
     def recognises(self, probe: Probe) -> bool:
         first = probe.first
-        names = [name for name in probe.names if _is_file(name)]
+        names = [name for name in probe.names if _is_file(name.rsplit("/", 1)[-1])]
         if names:
             try:
                 first = next(documents(probe.path / names[0]), ("", None))[1]
