@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int64
 
 from assay.batch import CATEGORIES, CLAIMS, ENDS, UNTRAINABLE, Batch
 from assay.credit import METHODS, Method
+from assay.credit import method as method_of
 from assay.errors import MethodError
 from assay.gate import components_cancel, first_copy
 from assay.kernels.advantages import Advantages
@@ -83,23 +84,36 @@ def audit(
         "steps": {"total": int(batch.traj_S.size)},
         "fate": _fate(batch, dead_G, credits["grpo"]),
         "recovered": _recovered(batch, fate_G, dead_G, steps),
-        "not_applicable": not_applicable(batch, credits),
+        "not_applicable": not_applicable(batch, credits, pass_at=pass_at),
         "claims": _claims(batch, passed_K),
         "losses": dict(sorted((losses or {}).items())),
         "trust": _trust(batch, decisions, passed_K),
     }
 
 
-def applicable(batch: Batch) -> dict[str, Method]:
-    """Returns every registered method, with default options, that can run on the batch."""
-    methods = {name: METHODS.get(name)() for name in METHODS.names()}
+def applicable(batch: Batch, *, pass_at: float = 1.0) -> dict[str, Method]:
+    """Returns every registered method, with default options, that can run on the batch.
+
+    Methods that know only passes and failures are told the same `pass_at` as the audit.
+    """
+    methods = {name: method(name, pass_at=pass_at) for name in METHODS.names()}
     return {name: each for name, each in methods.items() if _refusal(each, batch) is None}
 
 
-def not_applicable(batch: Batch, credits: Mapping[str, Advantages]) -> dict[str, str]:
+def method(name: str, *, pass_at: float, **options: Any) -> Method:
+    """Returns a method; its `pass_at`, where it has one and none is given, is the audit's."""
+    told = hasattr(METHODS.get(name), "pass_at")  # slots and defaults are class attributes
+    return method_of(name, **({"pass_at": pass_at} if told else {}), **options)
+
+
+def not_applicable(
+    batch: Batch, credits: Mapping[str, Advantages], *, pass_at: float = 1.0
+) -> dict[str, str]:
     """Returns the registered methods that are not in `credits`, with the reason."""
     missing = [name for name in METHODS.names() if name not in credits]
-    return {name: _refusal(METHODS.get(name)(), batch) or "not asked for" for name in missing}
+    return {
+        name: _refusal(method(name, pass_at=pass_at), batch) or "not asked for" for name in missing
+    }
 
 
 def _refusal(method: Method, batch: Batch) -> str | None:

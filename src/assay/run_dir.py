@@ -119,7 +119,7 @@ def audit_log(
         batch, decisions, name = gated_batch(
             log, format=format, pass_at=pass_at, losses=losses, copy_to=copy
         )
-        credits = {each: credit(batch, by) for each, by in applicable(batch).items()}
+        credits = {each: credit(batch, by) for each, by in applicable(batch, pass_at=pass_at).items()}
         result = audit_stage(
             batch, decisions, credits, pass_at=pass_at, losses=losses.counts, seed=seed
         )

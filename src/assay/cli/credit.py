@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from assay.audit import method as method_of
 from assay.cli.options import Format, Json, Log, PassAt, emit, encoded, settings
 from assay.credit import credit as credit_stage
-from assay.credit import method as method_of
 from assay.errors import UsageError
 from assay.run_dir import gated_batch
 from assay.steps import annotations, step_credit
@@ -38,7 +38,7 @@ def credit(
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
     chosen = {
-        name: method_of(name, **options, **({} if like is None else {"like": like}))
+        name: method_of(name, **{"pass_at": pass_at, "like": like, **options})
         for name in dict.fromkeys(method)
     }
     batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at)
