@@ -48,7 +48,14 @@ def counts(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Int64[np.ndarray
 def sums(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, " G"]:
     """Returns the sum of the values of each group, those that are NaN left out."""
     scored_K = ~np.isnan(value_K)
-    return np.bincount(batch.group_K[scored_K], value_K[scored_K], batch.n_groups)
+    return totals(value_K[scored_K], batch.group_K[scored_K], batch.n_groups)
+
+
+def totals(
+    value_U: Float64[np.ndarray, " U"], owner_U: Int64[np.ndarray, " U"], n: int
+) -> Float64[np.ndarray, " _"]:
+    """Returns the sum of the values of each of n owners; NaN where one of them is NaN."""
+    return np.bincount(owner_U, value_U, n).astype(float)  # of nothing it would be integer
 
 
 def means(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, " G"]:
@@ -91,5 +98,5 @@ def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
             f"{method} needs logprobs of every scored trajectory; {batch.ids[k]!r} has none; "
             "drop it or take a method that needs none"
         )
-    mean_K = np.bincount(traj_N, logprob_N[read_N], n) / np.maximum(count_K, 1)
+    mean_K = totals(logprob_N[read_N], traj_N, n) / np.maximum(count_K, 1)
     return np.where(scored_K, np.exp(mean_K), np.nan)

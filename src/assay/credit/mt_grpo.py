@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64
 
 from assay.batch import Batch
 from assay.credit.base import Method
-from assay.credit.groups import require
+from assay.credit.groups import require, totals
 from assay.credit.outcome import check_scaling, outcome_term
 from assay.kernels.term import Term
 
@@ -90,7 +90,7 @@ class MtGrpo(Method):
         paid_S = batch.opening_S & ~np.isnan(batch.reward_S)
         if self.turn == "rewards" or (self.turn == "auto" and paid_S.any()):
             require(paid_S.any(), f"{self.name} needs rewards of opening steps, and none has one")
-            value_K = np.bincount(batch.traj_S[paid_S], batch.reward_S[paid_S], n)
+            value_K = totals(batch.reward_S[paid_S], batch.traj_S[paid_S], n)
             known_K = np.bincount(batch.traj_S[paid_S], minlength=n) > 0
             return np.where(known_K & batch.kept_K, value_K, np.nan)
         calls = np.flatnonzero(batch.opening_S[batch.step_C])
@@ -102,7 +102,7 @@ class MtGrpo(Method):
             "call of which it is known whether it ran",
         )
         known_K = np.bincount(traj[known], minlength=n)
-        share_K = np.bincount(traj[known], ran[known], n) / np.maximum(known_K, 1)
+        share_K = totals(ran[known].astype(float), traj[known], n) / np.maximum(known_K, 1)
         silent_K = np.bincount(traj, minlength=n) == 0
         return np.where((silent_K | (known_K > 0)) & batch.kept_K, share_K, np.nan)
 

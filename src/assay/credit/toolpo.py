@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from assay.batch import Batch
 from assay.credit.base import Method
-from assay.credit.groups import require
+from assay.credit.groups import require, totals
 from assay.credit.outcome import outcome_term
 from assay.kernels.term import Term
 
@@ -67,7 +67,7 @@ class ToolPo(Method):
         correct_C, n = correct_calls(batch, self.evidence), len(batch.ids)
         traj_C = batch.traj_S[batch.step_C]
         judged_C = ~np.isnan(correct_C)
-        total_K = np.bincount(traj_C[judged_C], correct_C[judged_C], n)
+        total_K = totals(correct_C[judged_C], traj_C[judged_C], n)
         judged_K = np.bincount(traj_C[judged_C], minlength=n)
         calls_K = np.bincount(traj_C, minlength=n)
         if self.action_reduce == "sum":

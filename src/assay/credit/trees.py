@@ -7,7 +7,7 @@ import numpy as np
 
 from assay.batch import Batch
 from assay.credit.base import Method
-from assay.credit.groups import require
+from assay.credit.groups import require, totals
 from assay.credit.outcome import check_scaling, outcome_term
 from assay.kernels.term import Term
 
@@ -90,5 +90,5 @@ class MsGrpo(Method):
             require(paid_S.any(), f"{self.name} needs rewards per step, and no step has one")
             at, n = batch.traj_S[paid_S], len(batch.ids)
             known_K = (np.bincount(at, minlength=n) > 0) & batch.kept_K
-            value_K = np.where(known_K, np.bincount(at, batch.reward_S[paid_S], n), np.nan)
+            value_K = np.where(known_K, totals(batch.reward_S[paid_S], at, n), np.nan)
         return [outcome_term(batch, value_U=value_K, ddof=self.ddof, eps=self.eps)]

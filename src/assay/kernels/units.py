@@ -79,7 +79,7 @@ def _centred(term: Term) -> Float64[np.ndarray, " U"]:
     n_peers = int(max(peer.max(initial=-1), peer_U.max(initial=-1))) + 1
 
     count_P = np.bincount(peer, minlength=n_peers)
-    sum_P = np.bincount(peer, value, n_peers)
+    sum_P = np.bincount(peer, value, n_peers).astype(float)  # of nothing it is integer
     u, own = peer_U[compared_U], value_U[compared_U]
     constant_P = _constant(value, peer, n_peers, term.value_range)
     divisor_P = _divisor(term, value, peer, count_P, sum_P, constant_P)

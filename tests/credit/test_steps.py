@@ -1,0 +1,359 @@
+"""ToolPO, GiGPO, MT-GRPO, Tree-GRPO and MS-GRPO against values worked out by hand, to 1e-5."""
+
+import numpy as np
+import pytest
+
+from assay.credit import method
+from assay.errors import MethodError
+from assay.records import CallEvidence, ModelStep
+from tests.credit.worlds import answer, batch_of, group, one, per_trajectory, turn
+
+NAN = float("nan")
+
+
+def close(actual, expected):
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def sampled(batch, advantages, k):
+    """What the sampled runs of trajectory k get, in order."""
+    kept_R = (batch.traj_R == k) & (batch.step_R >= 0)
+    return np.repeat(advantages.total, 1)[kept_R].tolist()
+
+
+# ---- ToolPO
+
+
+def caller(outcome, correct, calls, **fields):
+    """A trajectory with `calls` calls of which the expert would make the first `correct`."""
+    expert = [i < correct for i in range(calls)]
+    return one(outcome, steps=[turn(*[None] * calls, expert=expert), turn()], **fields)
+
+
+def toolpo(trajectories, **options):
+    batch = batch_of(trajectories)
+    advantages = method("toolpo", **{"evidence": "expert", **options})(batch)
+    found = []
+    for k in range(len(batch.ids)):
+        values = sampled(batch, advantages, k)
+        found.append((values[0], values[1:-1], values[-1]))  # text, calls, text
+    return found
+
+
+P1 = [caller(1.0, 2, 2), caller(1.0, 0, 1), caller(0.0, 1, 3), caller(0.0, 3, 6)]
+
+
+def test_toolpo_p1():
+    # outcome 1 1 0 0, centred .5 .5 -.5 -.5; correct 2 0 1 3, mean 1.5, centred .5 -1.5 -.5 1.5
+    expected = [(0.5, 1.0, 0.5), (0.5, -1.0, 0.5), (-0.5, -1.0, -0.5), (-0.5, 1.0, -0.5)]
+    for (first, calls, last), (text, call, end) in zip(toolpo(P1), expected, strict=True):
+        close([first, last], [text, end])
+        close(calls, [call] * len(calls))
+
+
+def test_toolpo_p2_all_fail_keeps_a_signal_on_calls_alone():
+    found = toolpo([caller(0.0, c, 3) for c in (0, 1, 2)])
+    for (first, calls, last), call in zip(found, (-1.0, 0.0, 1.0), strict=True):
+        assert first == last == 0.0
+        close(calls, [call] * 3)
+
+
+def test_toolpo_p4_a_rate_does_not_pay_for_calling_often():
+    # 2/2 0/1 1/3 3/6: mean (1 + 0 + 1/3 + 1/2)/4 = .4583333
+    actions = [0.541667, -0.458333, -0.125, 0.041667]
+    outcomes = [0.5, 0.5, -0.5, -0.5]
+    found = toolpo(P1, action_reduce="rate")
+    for (_, calls, _), outcome, action in zip(found, outcomes, actions, strict=True):
+        close(calls, [outcome + action] * len(calls))
+    found = toolpo(P1, action_reduce="rate", l1=2.0)
+    close(found[3][1][0], -0.5 + 2 * 0.041667)
+
+
+def test_toolpo_without_a_call():
+    # it made no correct call: 0 of "sum" and in the mean; of "rate" it has none and stays out
+    silent = one(0.0, steps=[turn(), turn()])
+    batch = batch_of([caller(0.0, 2, 2), caller(0.0, 1, 2), silent])
+    action = method("toolpo", evidence="expert")(batch).parts["action"]
+    close(action[1], 1.0)
+    action = method("toolpo", evidence="expert", action_reduce="rate")(batch).parts["action"]
+    close(action[1], 0.25)  # 1 - (1 + .5)/2
+
+
+def test_toolpo_of_one_trajectory_is_zero():
+    found = toolpo([caller(1.0, 2, 3)])
+    close([found[0][0], *found[0][1]], np.zeros(4))
+
+
+def test_a_call_that_nobody_judged_counts_neither_way():
+    mixed = one(0.0, steps=[turn(None, None, None, expert=[True, None, False])])
+    unjudged = one(0.0, steps=[turn(None, None)])
+    batch = batch_of([mixed, caller(0.0, 0, 1), unjudged])
+    options = {"evidence": "expert", "action_reduce": "rate"}
+    advantages = method("toolpo", **options)(batch)
+    # 1 of 2 judged, 0 of 1; the third is unscored and moves no mean: .5 - .25, 0 - .25, missing
+    close(advantages.parts["action"], [0, 0.25, 0.25, 0.25, 0, -0.25, 0, 0, NAN, NAN])
+    # yet its tokens have an outcome, so they are scored: 0
+    close(advantages.total[-3:], [0, 0, 0])
+
+
+def test_toolpo_evidence_levels():
+    def judged(**evidence):
+        step = turn(None)
+        call = step.calls[0].__class__(
+            name="f", arguments="{}", start=1, end=2, evidence=CallEvidence(**evidence)
+        )
+        return one(0.0, steps=[ModelStep(text="x", token_ids=(0, 1), calls=(call,))])
+
+    worlds = {
+        "ran": ({"ran": True}, {"ran": False}),
+        "sibling": ({"sibling": True}, {"sibling": False}),
+        "expert": ({"expert": True}, {"expert": False}),
+        "state": ({"state": True}, {"state": False}),
+    }
+    for level, pair in worlds.items():
+        batch = batch_of([judged(**pair[0]), judged(**pair[1])])
+        action = method("toolpo", evidence=level)(batch).parts["action"]
+        close(action, [0, 0.5, 0, -0.5])
+    # "best": the expert's call that did not run is wrong, whatever the expert says
+    batch = batch_of([judged(expert=True, ran=True), judged(expert=True, ran=False)])
+    close(method("toolpo")(batch).parts["action"], [0, 0.5, 0, -0.5])
+
+
+def test_toolpo_needs_calls():
+    with pytest.raises(MethodError, match="toolpo needs calls, and no trajectory of the set"):
+        method("toolpo")(group([1.0, 0.0]))
+
+
+# ---- GiGPO
+
+
+def walk(outcome, *states, rewards=None, **fields):
+    """A trajectory of one-token steps from these states."""
+    rewards = rewards or [None] * len(states)
+    steps = [turn(state_key=s, reward=r) for s, r in zip(states, rewards, strict=True)]
+    return one(outcome, steps=steps, **fields)
+
+
+# gamma .9; returns 9/10 1 | .81 .9 1 | 0 0
+# s0: .9 .81 0, mean .57 -> .33 .24 -.57; s1: 1 1 -> 0 0; s2: .9 0, mean .45 -> .45 -.45
+WALKS = [walk(1.0, "s0", "s1"), walk(1.0, "s0", "s2", "s1"), walk(0.0, "s0", "s2")]
+STEP = [0.33, 0.0, 0.24, 0.45, 0.0, -0.57, -0.45]
+
+
+def gigpo(trajectories, **options):
+    batch = batch_of(trajectories)
+    return method("gigpo", **{"gamma": 0.9, **options})(batch)
+
+
+def test_gigpo_paper():
+    found = gigpo(WALKS)
+    close(found.parts["step"], STEP)
+    # outcomes 1 1 0, mean 2/3
+    close(found.parts["outcome"], [1 / 3] * 5 + [-2 / 3] * 2)
+    close(gigpo(WALKS, w=0.5).total, np.array([1 / 3] * 5 + [-2 / 3] * 2) + np.array(STEP) / 2)
+
+
+def test_gigpo_repo_averages_outcomes_over_steps():
+    # five of seven steps belong to a success: 2/7 and -5/7
+    found = gigpo(WALKS, variant="repo")
+    close(found.parts["outcome"], [2 / 7] * 5 + [-5 / 7] * 2)
+    close(found.parts["step"], STEP)
+
+
+def test_gigpo_divided_by_deviations():
+    found = gigpo(WALKS, mode="mean_std_norm")
+    # outcomes: squares 2/9 + 4/9 = 2/3, /2, std .577350: .577350, -1.154701
+    close(found.parts["outcome"], [0.577349] * 5 + [-1.154699] * 2)
+    # s0: squares .1089 + .0576 + .3249 = .4914, /2, std .495681; s2: +-1/sqrt(2)
+    s0 = np.array([0.33, 0.24, -0.57]) / 0.2457**0.5
+    r = 0.5**0.5
+    np.testing.assert_allclose(found.parts["step"], [s0[0], 0, s0[1], r, 0, s0[2], -r], atol=1e-5)
+    # over steps: mean 5/7, squares 5 * 4/49 + 2 * 25/49 = 70/49, /6, std .487950
+    repo = gigpo(WALKS, mode="mean_std_norm", variant="repo")
+    close(repo.parts["outcome"], [0.585540] * 5 + [-1.463849] * 2)
+
+
+def test_gigpo_compares_inside_a_group_only():
+    other = [walk(0.0, "s0", group="h", task="g"), walk(1.0, "s9", group="h", task="g")]
+    close(gigpo([*WALKS, *other]).parts["step"], [*STEP, 0.0, 0.0])
+
+
+def test_gigpo_returns_of_rewards():
+    trajectories = [
+        walk(1.0, "a", "b", rewards=[1.0, 2.0]),  # 1 + .9 * 2 = 2.8; 2
+        walk(0.0, "a", "b", rewards=[None, 1.0]),  # .9; 1: a step without a reward earned 0
+        walk(0.0, "a", "b"),  # nobody paid: unscored
+    ]
+    found = gigpo(trajectories, returns="rewards")
+    close(found.parts["step"], [0.95, 0.5, -0.95, -0.5, NAN, NAN])
+    with pytest.raises(MethodError, match="gigpo needs rewards per step, and no step has one"):
+        gigpo(WALKS, returns="rewards")
+
+
+def test_gigpo_anchors():
+    # states recorded for one trajectory only: its peers, and nobody else's
+    plain = [
+        one(1.0, steps=[turn(), answer("x"), turn()]),
+        one(0.0, steps=[turn(), answer("y"), turn()]),
+    ]
+    # seen: both start from nothing shown; after that they saw different answers
+    close(gigpo(plain).parts["step"], [0.45, 0, 0, -0.45, 0, 0])
+    close(gigpo(plain, anchor="seen").parts["step"], [0.45, 0, 0, -0.45, 0, 0])
+    with pytest.raises(MethodError, match="needs recorded states for anchor 'state'"):
+        gigpo(plain, anchor="state")
+    half = [walk(1.0, "s0"), one(0.0, steps=[turn()])]
+    close(gigpo(half).parts["step"], [0.0, 0.0])
+    close(gigpo(half, anchor="seen").parts["step"], [0.5, -0.5])
+
+
+def test_gigpo_copied_steps_are_no_units():
+    copied = turn(state_key="s0", untrainable="copied")
+    twice = one(1.0, steps=[copied, *walk(1.0, "s0", "s1").steps])
+    found = gigpo([twice, *WALKS[1:]])
+    close(found.parts["step"], [0.0, *STEP])
+    found = gigpo([twice, *WALKS[1:]], variant="repo")
+    close(found.parts["outcome"], [0.0, *[2 / 7] * 5, *[-5 / 7] * 2])
+    # and copied steps at the end do not shift the outcome back
+    late = one(1.0, steps=[*walk(1.0, "s0", "s1").steps, turn(state_key="z", untrainable="copied")])
+    close(gigpo([late, *WALKS[1:]]).parts["step"], [0.33, 0.0, 0.0, *STEP[2:]])
+
+
+def test_gigpo_masked_steps_are_compared_and_not_trained():
+    masked = one(
+        0.0,
+        steps=[turn(state_key="s0", untrainable="masked"), turn(state_key="s2")],
+    )
+    close(gigpo([*WALKS[:2], masked]).parts["step"], [*STEP[:5], 0.0, -0.45])
+
+
+# ---- MT-GRPO
+
+
+def two_turns(outcome, ran, **fields):
+    return one(outcome, steps=[turn(ran), answer(), turn()], **fields)
+
+
+# outcome 1 0 0 1: mean .5, squares 1, /3, std .577350; .5/(.577350 + 1e-4) = .865875
+Z = 0.865875
+MT = [two_turns(o, bool(t)) for o, t in zip((1, 0, 0, 1), (1, 1, 0, 0), strict=True)]
+
+
+def test_mt_grpo_by_hand():
+    batch = batch_of(MT)
+    found = method("mt_grpo")(batch)
+    before = [1.731751, 0.0, -1.731751, 0.0]
+    after = [Z, -Z, -Z, Z]
+    for k in range(4):
+        values = sampled(batch, found, k)
+        close(values, [before[k], before[k], after[k]])
+    half = method("mt_grpo", w=0.5)(batch)
+    close(sampled(batch, half, 1)[0], -Z + 0.5 * Z)
+
+
+def test_mt_grpo_repo_is_the_same_where_a_result_occurs():
+    batch = batch_of(MT)
+    paper, repo = (method("mt_grpo", variant=v)(batch) for v in ("paper", "repo"))
+    close(repo.advantage_N, paper.advantage_N)
+
+
+def test_mt_grpo_without_a_result():
+    # the third never sees a result: paper both terms everywhere, repo z of the sum
+    batch = batch_of([*MT[:2], one(0.0, steps=[turn(False), turn()]), MT[3]])
+    paper = sampled(batch, method("mt_grpo")(batch), 2)
+    close(paper, [-2 * Z] * 3)
+    # sums 2 1 0 1: mean 1, squares 2, /3, std .816497: -1/(.816497 + 1e-4)
+    repo = sampled(batch, method("mt_grpo", variant="repo")(batch), 2)
+    close(repo, [-1.224595] * 3)
+    # the others are as before
+    close(sampled(batch, method("mt_grpo", variant="repo")(batch), 0), [2 * Z, 2 * Z, Z])
+
+
+def test_mt_grpo_turn_rewards():
+    def paid(outcome, *rewards):
+        return one(outcome, steps=[turn(True, reward=r) for r in rewards] + [answer(), turn()])
+
+    # opening rewards .5 + .5, 0, and nobody paid: 1 and 0 of two; +-.5/(.707107 + 1e-4)
+    batch = batch_of([paid(1.0, 0.5, 0.5), paid(1.0, 0.0), two_turns(1.0, True)])
+    found = method("mt_grpo")(batch).parts["turn"]
+    close(found[:4], [0.707007] * 4)
+    assert np.isnan(found[-4]), "nobody paid, so nothing is known"
+    # "ran" reads calls instead: all ran, so all are equal
+    ran = method("mt_grpo", turn="ran")(batch).parts["turn"]
+    close(ran, np.zeros(ran.size))
+    with pytest.raises(MethodError, match="needs rewards of opening steps, and none has one"):
+        method("mt_grpo", turn="rewards")(batch_of(MT))
+
+
+def test_mt_grpo_share_of_calls_that_ran():
+    # 1 of 2, none called, 1 of 1 known, nothing known: .5 0 1 missing; mean .5, std .5
+    steps = [[turn(True, False)], [turn()], [turn(True, None)], [turn(None)]]
+    batch = batch_of(one(0.0, steps=[*s, answer(), turn()]) for s in steps)
+    found = method("mt_grpo", eps=0.0)(batch)
+    firsts = [found.parts["turn"][batch.traj_R == k][0] for k in range(4)]
+    close(firsts, [0, -1, 1, NAN])
+    with pytest.raises(MethodError, match="mt_grpo needs a turn reward"):
+        method("mt_grpo")(group([1.0, 0.0]))
+
+
+# ---- Tree-GRPO
+
+
+def tree(leaves, **options):
+    batch = batch_of(one(o, tree=t) for t, o in leaves)
+    return per_trajectory(batch, method("tree_grpo", **options)(batch))
+
+
+T1 = [("a", 1.0), ("a", 0.0), ("a", 0.0), ("b", 0.0), ("b", 0.0), ("b", 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("leaves", "options", "expected"),
+    [
+        # T1 tree: 1 0 0, std ddof 1 .577350: 1.154701 -.577350; task: mean 1/6, squares 5/6,
+        # /5, std .408248: 2.041241 -.408248
+        (T1, {}, [3.195935, -0.985597, -0.985597, *[-0.408247] * 3]),
+        (T1, {"ddof": 0}, [3.650273, -1.154318, -1.154318, *[-0.447212] * 3]),
+        # T2
+        ([(t, 0.0) for t, _ in T1], {}, [0.0] * 6),
+        # T3: two trees of one leaf; task +-.707107
+        ([("a", 1.0), ("b", 0.0)], {}, [0.707106, -0.707106]),
+        ([("a", 1.0), ("b", 0.0)], {"variant": "repo"}, [1.707105, -0.707106]),
+        # T4: the trees differ and nothing inside them does
+        ([(t, float(t == "a")) for t, _ in T1], {}, [0.912869] * 3 + [-0.912869] * 3),
+    ],
+)
+def test_tree_grpo(leaves, options, expected):
+    close(tree(leaves, **options), expected)
+
+
+def test_tree_grpo_t5_a_shared_prefix_gets_the_sum_over_its_leaves():
+    found = np.array(tree([("a", 1.0), ("a", 0.0), ("a", 0.0)])) / 2  # one tree: A doubles
+    close(found.sum(), 0.0)  # averaged over tokens
+    close((found / np.array([10, 20, 20])).sum(), 0.057735)  # over sequences of 10, 20, 20
+
+
+def test_tree_grpo_t6_format_rewards_of_paper_and_code():
+    by = method("tree_grpo")
+    for rewards, expected in (
+        ([1.0, 0.8, 0.0, -0.2], [1.019048, 0.679365, -0.679365, -1.019048]),
+        ([1.0, 0.8, 0.2, 0.1], [1.073370, 0.621425, -0.734411, -0.960383]),
+    ):
+        batch = batch_of(one(r, tree=str(i)) for i, r in enumerate(rewards))
+        close(per_trajectory(batch, by(batch)), expected)
+
+
+def test_tree_grpo_needs_trees_and_leaves_without_one_compare_with_the_task():
+    with pytest.raises(MethodError, match="tree_grpo needs trees"):
+        method("tree_grpo")(group([1.0, 0.0]))
+    batch = batch_of([one(1.0, tree="a"), one(0.0)])
+    close(per_trajectory(batch, method("tree_grpo")(batch)), [0.707106, -0.707106])
+
+
+def test_ms_grpo_sums_rewards():
+    # returns 3 1 1 -1, mean 1, population deviation sqrt(2)
+    rewards = [(1.0, 2.0), (1.0, None), (0.5, 0.5), (0.0, -1.0), (None, None)]
+    batch = batch_of(walk(0.0, "a", "b", rewards=list(r)) for r in rewards)
+    found = per_trajectory(batch, method("ms_grpo", returns="rewards")(batch))
+    close(found, [1.414213, 0, 0, -1.414213, NAN])
+    with pytest.raises(MethodError, match="ms_grpo needs rewards per step"):
+        method("ms_grpo", returns="rewards")(group([1.0]))

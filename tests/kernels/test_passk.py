@@ -1,0 +1,107 @@
+"""pass@k and pass^k against binomials written out, and intervals against what is known of them."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.errors import MethodError
+from assay.kernels.passk import bootstrap_interval, pass_at_k, pass_hat_k
+
+NAN = float("nan")
+
+
+def counts(*pairs):
+    return np.array([n for n, _ in pairs], np.int64), np.array([c for _, c in pairs], np.int64)
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "expected"),
+    [
+        (4, 1, 2, 0.5),  # 1 - C(3,2)/C(4,2) = 1 - 3/6
+        (8, 1, 4, 0.5),  # 1 - C(7,4)/C(8,4) = 1 - 35/70
+        (8, 2, 4, 55 / 70),  # 1 - C(6,4)/C(8,4) = 1 - 15/70 = .785714
+        (16, 4, 1, 0.25),
+        (16, 4, 4, 1 - 495 / 1820),  # C(12,4)/C(16,4), .728022
+        (16, 4, 8, 1 - 495 / 12870),  # C(12,8)/C(16,8), .961538
+        (4, 0, 4, 0.0),
+        (4, 1, 4, 1.0),
+        (5, 3, 3, 1.0),  # n - c < k: one of any three passes
+        (3, 3, 1, 1.0),
+    ],
+)
+def test_pass_at_k(n, c, k, expected):
+    np.testing.assert_allclose(pass_at_k(*counts((n, c)), k), [expected], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "expected"),
+    [
+        (4, 3, 2, 0.5),  # C(3,2)/C(4,2) = 3/6
+        (8, 2, 2, 1 / 28),
+        (4, 4, 4, 1.0),
+        (4, 3, 4, 0.0),
+        (5, 2, 1, 0.4),
+    ],
+)
+def test_pass_hat_k(n, c, k, expected):
+    np.testing.assert_allclose(pass_hat_k(*counts((n, c)), k), [expected], atol=1e-12)
+
+
+def test_more_draws_than_samples_have_no_estimate():
+    np.testing.assert_array_equal(pass_at_k(*counts((4, 1), (2, 1), (0, 0)), 3), [0.75, NAN, NAN])
+    np.testing.assert_array_equal(pass_hat_k(*counts((2, 2)), 3), [NAN])
+
+
+def test_impossible_counts_are_refused():
+    for k in (0, -1):
+        with pytest.raises(MethodError, match="k must be at least 1"):
+            pass_at_k(*counts((4, 1)), k)
+    for bad in ((2, 3), (2, -1)):
+        with pytest.raises(MethodError, match="passes must lie in"):
+            pass_at_k(*counts(bad), 1)
+        with pytest.raises(MethodError, match="passes must lie in"):
+            pass_hat_k(*counts(bad), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
+def test_matches_counting_every_draw(pair):
+    n, c = pair
+    samples = [True] * c + [False] * (n - c)
+    for k in range(1, n + 1):
+        draws = list(combinations(samples, k))
+        some = sum(any(d) for d in draws) / len(draws)
+        every = sum(all(d) for d in draws) / len(draws)
+        np.testing.assert_allclose(pass_at_k(*counts(pair), k), [some], atol=1e-12)
+        np.testing.assert_allclose(pass_hat_k(*counts(pair), k), [every], atol=1e-12)
+
+
+def test_an_interval_of_equal_groups_is_a_point():
+    rng = np.random.default_rng(0)
+    assert bootstrap_interval(np.array([0.5, 0.5, NAN]), rng=rng) == (0.5, 0.5)
+
+
+def test_an_interval_without_groups_is_none():
+    low, high = bootstrap_interval(np.array([NAN, NAN]), rng=np.random.default_rng(0))
+    assert np.isnan(low)
+    assert np.isnan(high)
+
+
+def test_the_interval_is_a_percentile_of_means_over_groups():
+    # 100 groups, half 0 and half 1: a resampled mean has sd sqrt(.25/100) = .05, so 95 % of them
+    # lie within 1.96 * .05 = .098 of .5, and 50 % within .674 * .05 = .034
+    value_G = np.array([0.0, 1.0] * 50)
+    low, high = bootstrap_interval(value_G, rng=np.random.default_rng(1), draws=20_000)
+    np.testing.assert_allclose([low, high], [0.402, 0.598], atol=0.011)
+    low, high = bootstrap_interval(value_G, rng=np.random.default_rng(1), level=0.5, draws=20_000)
+    np.testing.assert_allclose([low, high], [0.466, 0.534], atol=0.011)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    value_G = np.array([0.0, 1.0, 1.0, 0.25])
+    first = bootstrap_interval(value_G, rng=np.random.default_rng(7), draws=100)
+    assert first == bootstrap_interval(value_G, rng=np.random.default_rng(7), draws=100)
+    assert first != bootstrap_interval(value_G, rng=np.random.default_rng(8), draws=100)
