@@ -129,6 +129,17 @@ def test_mini_swe_agent_version_1_finds_the_block_in_the_text():
     assert run.end == "budget"
 
 
+def test_mini_swe_agent_two_blocks_are_no_call(tmp_path: Path):
+    text = (FIXTURES / "mini_swe_agent/version_1.traj.json").read_text()
+    block = "```bash\\nls -la\\n```"
+    (tmp_path / "a.traj.json").write_text(text.replace(block, f"{block} {block}"))
+    (run,), losses = read(tmp_path, "mini_swe_agent")
+    assert run.steps[2] == ModelStep(
+        text="THOUGHT: look\n\n```bash\nls -la\n``` ```bash\nls -la\n```"
+    )
+    assert losses["several_blocks"] == 1
+
+
 def test_chat_puts_reasoning_first_and_reads_parts():
     (first, second), losses = read(FIXTURES / "chat/two_trials.jsonl", "chat")
     assert [t.id for t in (first, second)] == ["sum/0", "sum-b"]
@@ -142,11 +153,18 @@ def test_chat_puts_reasoning_first_and_reads_parts():
 
 def test_equal_ids_are_told_apart_and_counted(tmp_path: Path):
     line = '{"task":"t","trial":0,"reward":1,"messages":[]}\n'
+    taken = '{"task":"t","id":"t/0~2","reward":1,"messages":[]}\n'
     log = tmp_path / "log.jsonl"
-    log.write_text(line * 3)
+    log.write_text(line + taken + line * 2)
     found, losses = read(log, "chat")
-    assert [t.id for t in found] == ["t/0", "t/0~2", "t/0~3"]
+    assert [t.id for t in found] == ["t/0", "t/0~2", "t/0~3", "t/0~4"]
     assert losses == {"repeated_id": 2}
+
+
+def test_a_file_with_nothing_in_it_is_an_error(tmp_path: Path):
+    (tmp_path / "log.json").write_text("[]")
+    with pytest.raises(DataError, match="no trajectory in it; expected OpenAI chat messages"):
+        list(load(tmp_path / "log.json", format="chat")[1])
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,9 @@ def load(
         UnknownNameError: no such format.
     """
     losses = Losses() if losses is None else losses
+    if not path.is_dir() and not path.is_file():
+        missing = "no regular file; save it to one first" if path.exists() else "no such file"
+        raise DataError(one_line(f"{path}: {missing}"))
     name = format or recognise(path)
     return name, _guarded(IMPORTERS.get(name)(), path, losses)
 
@@ -94,11 +97,16 @@ def _guarded(importer: Importer, path: Path, losses: Losses) -> Iterator[Traject
     try:
         for trajectory in importer.read(path, losses):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
-            seen[trajectory.id] += 1
-            if (times := seen[trajectory.id]) > 1:
+            if trajectory.id in seen:
                 losses.add("repeated_id", where)
-                trajectory = msgspec.structs.replace(trajectory, id=f"{trajectory.id}~{times}")
+                seen[trajectory.id] += 1
+                while (name := f"{trajectory.id}~{seen[trajectory.id]}") in seen:
+                    seen[trajectory.id] += 1
+                trajectory = msgspec.structs.replace(trajectory, id=name)
+            seen[trajectory.id] = 1
             yield trajectory
+        if not seen:
+            raise DataError(f"{path}: no trajectory in it; expected {importer.title}")
     except RecursionError:
         raise DataError(one_line(f"{where}: JSON nested too deeply")) from None
     except OSError as error:

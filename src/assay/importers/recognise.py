@@ -19,13 +19,11 @@ def probe(path: Path) -> Probe:
     """Returns what the first bytes and the first JSON value of `path` show.
 
     Raises:
-        DataError: there is no such file or folder, or it is no regular file.
+        DataError: there is no such file or folder.
     """
     if path.is_dir():
         return _folder(path)
     try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path}: not a regular file; save it to one first")
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
     except OSError as error:

@@ -1,0 +1,257 @@
+"""Every importer against files made to break it: one clear line, or records and counted losses."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assay.errors import DataError
+from assay.importers import IMPORTERS, Losses, load, recognise
+from assay.importers.recognise import probe
+from assay.records import decode, encode
+from tests.importers import hostile
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+FORMATS = IMPORTERS.names()
+
+
+REFUSED = (
+    "cut by one byte",
+    "empty",
+    "binary junk",
+    "pickle",
+    "npy",
+    "utf-16",
+    "utf-32",
+    "deep list",
+    "deep inside",
+    "junk after",
+    "bare NaN",
+    "infinity",
+    "twice",
+    "twice inside",
+    "half a pair",
+    "other half",
+    "half a pair, raw",
+    "control characters",
+)
+"""Variants that may never pass as a log; what only changes the text of one may."""
+
+
+def survives(path: Path, format: str | None) -> str:
+    """Reads `path` as hostile: returns its one error line, or "" where records came out whole."""
+    losses = Losses()
+    try:
+        _, trajectories = load(path, format=format, losses=losses)
+        for trajectory in trajectories:
+            line = encode(trajectory)
+            assert decode(line) == trajectory
+            assert encode(decode(line)) == line
+    except DataError as error:
+        message = str(error)
+        assert message
+        assert message.isprintable(), message
+        assert len(message) <= 520, len(message)
+        return message
+    assert all(kind.isprintable() and len(kind) <= 80 for kind in losses.counts)
+    assert len(losses.counts) <= 201
+    return ""
+
+
+def text_files(format: str) -> list[Path]:
+    files = hostile.fixture_files(FIXTURES / format)
+    return [f for f in files if f.suffix in (".json", ".jsonl", ".traj")]
+
+
+def copies(format: str, tmp_path: Path) -> Iterator[tuple[Path, Path, bytes]]:
+    """Yields (what to read, the file in it to spoil, its bytes), once per name of file."""
+    source = FIXTURES / format
+    files = list({file.name: file for file in hostile.fixture_files(source)}.values())
+    assert files, f"no fixture for {format} in {source}"
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    whole = alone(format, source)
+    for file in files:
+        at = copy / file.relative_to(source)
+        yield (at if whole else copy), at, file.read_bytes()
+        at.write_bytes(file.read_bytes())
+
+
+def alone(format: str, folder: Path) -> bool:
+    """Is each file of the fixture a log by itself (else the folder is one)?"""
+    try:
+        return recognise(folder) != format
+    except DataError:
+        return True
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_fixture_is_recognised_by_one_importer(format: str):
+    source = FIXTURES / format
+    logs = [source] if not alone(format, source) else hostile.fixture_files(source)
+    names: list[str] = []
+    for log in logs:
+        seen = probe(log)
+        names += [name for name in FORMATS if IMPORTERS.get(name)().recognises(seen)]
+    assert set(names) == {format}
+    assert len(names) == len(logs) or len(logs) > 1
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_broken_bytes(format: str, tmp_path: Path):
+    refused = 0
+    for log, file, content in copies(format, tmp_path):
+        for name, variant in hostile.raw(content):
+            file.write_bytes(variant)
+            message = survives(log, format)
+            survives(log, None)
+            refused += bool(message)
+            if name in REFUSED and log == file and variant != content:
+                assert message, name
+    assert refused >= 10
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_mistyped_fields(format: str, tmp_path: Path):
+    tried = 0
+    for log, file, content in copies(format, tmp_path):
+        if file.suffix not in (".json", ".jsonl", ".traj"):
+            continue
+        for variant in hostile.mistyped(content.decode(), most=100):
+            file.write_text(variant)
+            survives(log, format)
+            tried += 1
+    assert tried or not text_files(format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_cross_format(format: str):
+    """A file of one format, forced through another, is one line or records, never a crash."""
+    for other in FORMATS:
+        for file in hostile.fixture_files(FIXTURES / other):
+            survives(file, format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_that_are_no_files(format: str, tmp_path: Path):
+    missing = tmp_path / "missing.json"
+    assert "missing.json" in survives(missing, format)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    survives(empty, format)
+    os.mkfifo(tmp_path / "pipe.json")
+    assert "no regular file" in survives(tmp_path / "pipe.json", format)
+    assert "no regular file" in survives(Path("/dev/zero"), format)
+    if os.getuid() != 0:
+        locked = tmp_path / "locked.json"
+        locked.write_text("{}")
+        locked.chmod(0)
+        assert survives(locked, format)
+
+
+def test_names_of_files_may_be_anything(tmp_path: Path):
+    line = json.dumps({"task": "t", "messages": [{"role": "user", "content": "hi"}]})
+    for name in (b"new\nline.jsonl", b"caf\xe9.jsonl", b"\x1b[2J.jsonl", "\u202e.jsonl".encode()):
+        path = tmp_path / os.fsdecode(name)
+        path.write_text(line)
+        assert survives(path, None) == ""
+        path.write_text("{")
+        message = survives(path, None)
+        assert message.isprintable()
+
+
+def test_foreign_keys_do_not_flood_the_losses(tmp_path: Path):
+    record = {"task": "t", "messages": [], **{f"key\n{i}": i + 1 for i in range(5000)}}
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps(record))
+    losses = Losses()
+    assert len(list(load(log, losses=losses)[1])) == 1
+    assert sum(losses.counts.values()) == 5000
+    assert len(losses.counts) <= 201
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from assay.errors import AssayError
+from assay.importers import IMPORTERS, Losses, load
+from assay.records import encode
+
+path, name = Path(sys.argv[1]), sys.argv[2]
+for each in IMPORTERS.names():
+    IMPORTERS.get(each)()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    for trajectory in load(path, format=name or None, losses=Losses())[1]:
+        pass
+    said = "read"
+except AssayError as error:
+    said = type(error).__name__
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, said)
+"""
+
+
+def peak(path: Path, format: str) -> tuple[int, str]:
+    """Returns the bytes that reading `path` added to a fresh process, and what came of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(path), format],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    memory, said = done.stdout.split()
+    return int(memory), said
+
+
+def chat(content: str) -> str:
+    return f'{{"task":"t","messages":[{{"role":"assistant","content":{content}}}]}}\n'
+
+
+SIZE = 8_000_000
+DENSE = {
+    "text": chat('"' + "a" * SIZE + '"'),
+    "text with one wide character": chat('"' + "a" * SIZE + '\U0001f600"'),
+    "escapes": chat('"' + "\\n\\u00e9" * (SIZE // 8) + '"'),
+    "short strings": chat("[" + ",".join(['"ab"'] * (SIZE // 5)) + "]"),
+    "small objects": chat("[" + ",".join(['{"a":1,"b":2}'] * (SIZE // 14)) + "]"),
+    "empty lists": chat("[" + ",".join(["[]"] * (SIZE // 3)) + "]"),
+    "numbers": chat("[" + ",".join(["1.5"] * (SIZE // 4)) + "]"),
+    "keys": chat("{" + ",".join(f'"{i:07d}":1' for i in range(SIZE // 12)) + "}"),
+    "small messages": '{"task":"t","messages":['
+    + ",".join(['{"role":"assistant"}'] * (SIZE // 21))
+    + "]}",
+    "many records": '{"task":"t","messages":[]}\n' * (SIZE // 27),
+    "many elements": "[" + ",".join(['{"task":"t","messages":[]}'] * (SIZE // 27)) + "]",
+}
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_memory_stays_below_ten_times_the_file(name: str, tmp_path: Path):
+    log = tmp_path / "log.jsonl"
+    log.write_text(DENSE[name])
+    memory, _ = peak(log, "chat")
+    assert memory < 10 * log.stat().st_size, f"{memory / log.stat().st_size:.1f} times"
+
+
+@pytest.fixture(scope="module")
+def long_line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    log = tmp_path_factory.mktemp("long") / "log.jsonl"
+    with log.open("wb") as stream:
+        stream.write(b'{"task":"t","messages":"')
+        for _ in range(100):
+            stream.write(b"a" * 1_000_000)
+        stream.write(b'"}\n')
+    return log
+
+
+@pytest.mark.parametrize("format", [*FORMATS, ""])
+def test_a_line_of_100_mb(format: str, long_line: Path):
+    memory, said = peak(long_line, format)
+    assert said == "DataError"
+    assert memory < 10 * long_line.stat().st_size
