@@ -1,6 +1,7 @@
 """What the pages show of each trajectory but its texts: steps, evidence, advantages, reasons."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -56,6 +57,7 @@ class Shapes:
         self._correct = correct_calls(batch).tolist()
         self._runs = self._packed_runs()
         self._fate = Packed(self.fate_R, self._start_R)
+        self._compared = Compared()
         self.methods = {name: self._method(name, given) for name, given in credits.items()}
         scored_K = ~np.isnan(batch.outcome_K)
         self._scored_G = np.bincount(batch.group_K[scored_K], minlength=groups)
@@ -74,7 +76,8 @@ class Shapes:
     def _method(self, name: str, given: Advantages) -> "MethodShape":
         step_S = step_credit(self.batch, given).advantage_S
         code_S = codes(self.batch, step_S, self.passed_K, self.dead_G)
-        return MethodShape(self.batch, name, given, step_S, code_S, self._start_S, self._start_R)
+        starts = self._start_S, self._start_R
+        return MethodShape(self.batch, name, given, step_S, code_S, starts, self._compared)
 
     def member(self, k: int, trajectory: Trajectory) -> dict[str, Any]:
         """Returns what the pages show of trajectory `k`, without its texts."""
@@ -105,6 +108,7 @@ class Shapes:
             | {name: column[k] for name, column in self._runs.items()},
             "fate": self._fate[k],
             "methods": methods,
+            "compared": self._compared.piece(k),
             "why": {CODES[code]: sentence(CODES[code], about) for code in sorted(seen)},
         }
 
@@ -165,6 +169,33 @@ class Shapes:
 
 
 @final
+class Compared:
+    """What terms compare: value, peers and their mean. Methods share most of it: kept once."""
+
+    def __init__(self) -> None:
+        self._columns: list[dict[str, Packed]] = []
+        self._known: dict[bytes, int] = {}
+
+    def add(
+        self,
+        columns: dict[str, np.ndarray[Any, Any]],
+        packed: Callable[[np.ndarray[Any, Any]], Packed],
+    ) -> int:
+        """Returns the number under which `piece` lists these columns, one per run or per token."""
+        digest = hashlib.sha256()
+        for name, column in columns.items():
+            digest.update(f"{name} {column.size}".encode() + column.tobytes())
+        number = self._known.setdefault(digest.digest(), len(self._columns))
+        if number == len(self._columns):
+            self._columns.append({name: packed(column) for name, column in columns.items()})
+        return number
+
+    def piece(self, k: int) -> list[dict[str, Any]]:
+        """Returns what trajectory `k` is compared with, by number."""
+        return [{name: column[k] for name, column in each.items()} for each in self._columns]
+
+
+@final
 class MethodShape:
     """One method's numbers, packed per trajectory."""
 
@@ -175,9 +206,10 @@ class MethodShape:
         given: Advantages,
         step_S: Float64[np.ndarray, " S"],
         code_S: np.ndarray[Any, Any],
-        start_S: Int64[np.ndarray, " _"],
-        start_R: Int64[np.ndarray, " _"],
+        starts: tuple[Int64[np.ndarray, " _"], Int64[np.ndarray, " _"]],
+        compared: "Compared",
     ) -> None:
+        start_S, start_R = starts
         start_N = np.append(0, np.cumsum(batch.length_R))[start_R]
 
         def packed(values: np.ndarray[Any, Any]) -> Packed:
@@ -188,9 +220,8 @@ class MethodShape:
         self._total = packed(given.total)
         self._parts = {term: packed(part) for term, part in given.parts.items()}
         self._terms = {term.name: term for term in _terms(batch, name, given)}
-        self._values = {
-            each: {what: packed(column) for what, column in _compared(term, batch).items()}
-            for each, term in self._terms.items()
+        self._compared = {
+            each: compared.add(_compared(term, batch), packed) for each, term in self._terms.items()
         }
         self.name, self.signal_G = name, _signal(batch, given)
         loud = np.abs(given.total[np.nan_to_num(given.total) != 0])
@@ -199,10 +230,7 @@ class MethodShape:
     def piece(self, k: int) -> dict[str, Any]:
         """Returns the numbers of trajectory `k`: per step, per run (or token), and per term."""
         terms = {
-            name: {
-                "part": part[k],
-                **{what: column[k] for what, column in self._values.get(name, {}).items()},
-            }
+            name: {"part": part[k], "compared": self._compared.get(name)}
             for name, part in self._parts.items()
         }
         total = {} if len(terms) == 1 else {"total": self._total[k]}

@@ -87,13 +87,13 @@ function partners(k, other) {
   return h("nav", { class: "siblings", "aria-label": "Compare with another attempt" }, h("span", {}, "Compare with "), rest.map(link));
 }
 
-const divider = (kind, title, why) => h("div", { class: `divider ${kind}`, role: "separator", "aria-label": title }, h("b", {}, title), h("small", {}, why));
+const divider = (kind, title, why) => h("div", { class: `divider ${kind}`, role: "separator", "aria-label": title }, h("b", {}, title), why && h("small", {}, why));
 
 /** Returns one side of a row; with `both`, the one card that stands for two equal turns. */
 function pane(turn, across, side, view, kind) {
   if (turn === null) return h("div", { class: `pane side-${side} missing` }, h("p", { class: "faint" }, "nothing here"));
   const differs = !kind && (across === null || turn.key !== across.key);
-  const box = h("div", { class: kind || `pane side-${side}${differs ? " differs" : ""}` });
+  const box = h("div", { class: kind || `pane side-${side}${differs ? " differs" : ""}`, "data-name": kind ? null : view.shape.id });
   for (const i of turn.steps) box.appendChild(stepCard(view.record.steps[i], i, cardView(view, i, () => {})));
   for (const card of box.querySelectorAll(".card")) card.id = `side-${side}-${card.id}`;
   const name = box.querySelector(".card header");

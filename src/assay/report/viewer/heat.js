@@ -103,30 +103,41 @@ const describeRun = (run) =>
   run.step < 0 ? `prompt, ${plural(run.length, unit.slice(0, -1))}`
     : `${ROLE_NAMES[run.role]}, ${plural(run.length, unit.slice(0, -1))}`;
 
-/** Draws a long strip line by line, and only the lines in sight. */
+/** Draws a long strip line by line, and only the lines in sight. It must be in the page to be measured. */
 function longStrip(strip, list, total, scale, pick) {
   strip.classList.add("long");
-  const wide = Math.max(20, Math.floor(Math.min(innerWidth - 120, 700) / 7.3));
   const ends = [];
   let sum = 0;
   for (const run of list) ends.push((sum += run.length));
-  const line = (i) => {
-    const row = h("div", { class: "strip-line" });
-    let at = i * wide;
-    const stop = Math.min(total, at + wide);
-    let r = firstAfter(ends, at);
-    while (at < stop) {
-      const begins = ends[r] - list[r].length;
-      const until = Math.min(stop, ends[r]);
-      row.appendChild(runSpan(list[r], scale, at - begins, until - begins));
-      at = until;
-      r++;
-    }
-    return row;
-  };
-  const rows = virtualRows(strip, Math.ceil(total / wide), 18, line);
-  requestAnimationFrame(() => (rows.update(), wireStrip(strip, pick), performance.mark("assay:heat")));
+  requestAnimationFrame(() => {
+    const wide = Math.max(20, Math.floor((strip.clientWidth - 1) / glyphWidth(strip)));
+    const line = (i) => stripLine(list, ends, i * wide, Math.min(total, (i + 1) * wide), scale);
+    virtualRows(strip, Math.ceil(total / wide), 18, line, 3).update();
+    wireStrip(strip, pick);
+    performance.mark("assay:heat");
+  });
   return strip;
+}
+
+function glyphWidth(strip) {
+  const probe = h("span", {}, GLYPH.repeat(100));
+  strip.appendChild(probe);
+  const width = probe.getBoundingClientRect().width / 100;
+  probe.remove();
+  return width;
+}
+
+function stripLine(list, ends, from, until, scale) {
+  const row = h("div", { class: "strip-line" });
+  let r = firstAfter(ends, from);
+  while (from < until) {
+    const begins = ends[r] - list[r].length;
+    const stop = Math.min(until, ends[r]);
+    row.appendChild(runSpan(list[r], scale, from - begins, stop - begins));
+    from = stop;
+    r++;
+  }
+  return row;
 }
 
 /** Returns the first index whose end lies after `at`, by bisection. */

@@ -161,7 +161,8 @@ function trajectoryKeys(root, k, shape, view, inspector, chosen) {
   const cardsHere = () => [...root.querySelectorAll(".card")];
   const look = (card) => {
     const i = Number(card.id.slice(5));
-    const run = (view.runsOfStep[i] || []).find((each) => each.step >= 0);
+    const wrote = (view.runsOfStep[i] || []).filter((each) => each.step >= 0);
+    const run = wrote.reduce((most, each) => (!most || Math.abs(each.value) > Math.abs(most.value) ? each : most), null);
     if (run) inspector.pick(run, run.start);
     for (const link of root.querySelectorAll(".overview a")) link.classList.toggle("chosen", link.dataset.step === String(i));
   };

@@ -47,8 +47,9 @@ function termsOf(shape, method, run) {
   const given = shape.methods[method.name];
   return method.terms.map((term) => {
     const packed = given.terms[term.name];
-    return { ...term, part: at(packed.part, shape, run), value: at(packed.value, shape, run), peers: at(packed.peers, shape, run),
-      mean: at(packed.mean, shape, run), given: at(packed.baseline, shape, run) };
+    const compared = shape.compared[packed.compared] || {};
+    return { ...term, part: at(packed.part, shape, run), value: at(compared.value, shape, run), peers: at(compared.peers, shape, run),
+      mean: at(compared.mean, shape, run), given: at(compared.baseline, shape, run) };
   });
 }
 

@@ -1,10 +1,10 @@
 // A list of any length that draws the rows in sight.
 
-const AROUND = 12;
+const AROUND = 6;
 const PRINTED = 2000;
 
 /** Fills `box` with `n` rows of `height` pixels; `draw(i)` makes row i. Follows the window. */
-function virtualRows(box, n, height, draw) {
+function virtualRows(box, n, height, draw, around = AROUND) {
   const drawn = new Map();
   box.style.setProperty("height", n * height + "px");
   box.classList.add("virtual");
@@ -12,8 +12,8 @@ function virtualRows(box, n, height, draw) {
   function update(all) {
     if (!box.isConnected && !all) return;
     const top = all ? 0 : -box.getBoundingClientRect().top;
-    const from = all ? 0 : Math.max(0, Math.floor(top / height) - AROUND);
-    const until = all ? Math.min(n, PRINTED) : Math.min(n, Math.ceil((top + innerHeight) / height) + AROUND);
+    const from = all ? 0 : Math.max(0, Math.floor(top / height) - around);
+    const until = all ? Math.min(n, PRINTED) : Math.min(n, Math.ceil((top + innerHeight) / height) + around);
     for (const [i, row] of drawn) {
       if ((i < from || i >= until) && !row.contains(document.activeElement)) {
         row.remove();
