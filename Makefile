@@ -8,7 +8,8 @@ SHELL := /bin/bash
 .PHONY: help demo test check bench test-verl schema lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
-HAS_VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
+BENCHMARKS = advantages audit imports viewer
+VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 
 # An environment knows its folder by name; one that was copied or moved would run another checkout.
 ifneq ($(wildcard .venv/folder),)
@@ -43,12 +44,12 @@ check: .venv/dev
 	@$(MAKE) --no-print-directory test
 
 bench: .venv/dev
-	@for script in benchmarks/*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+	@for each in $(BENCHMARKS); do echo "== $$each"; .venv/bin/python benchmarks/$$each.py; done
 
 test-verl: .venv-verl/verl
 	@echo '== tests against verl'
-	@if [ -z '$(HAS_VERL_TESTS)' ]; then echo 'no test is marked verl'; \
-	else .venv-verl/bin/python -m pytest $(PYTEST) -m verl $(HAS_VERL_TESTS); fi
+	@if [ -z '$(VERL_TESTS)' ]; then echo 'no test is marked verl'; \
+	else .venv-verl/bin/python -m pytest $(PYTEST) -m verl $(VERL_TESTS); fi
 
 schema: .venv/core
 	@.venv/bin/python -m assay.records.schema

@@ -234,7 +234,7 @@ PRIVATE = re.compile(
             r"(?<![\w.])/wo" + r"rk\b",
             r"/tmp/e" + "nv",
             r"/opt/(py" + "pi|whe" + "els)",
-            r"\bses" + r"sions?\b",
+            r"\b(this|our|previous|earlier|later|next) ses" + r"sions?\b",
             r"\bhel" + r"pers?\b",
             r"\bsub-?age" + r"nts?\b",
         )
