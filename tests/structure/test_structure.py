@@ -246,7 +246,8 @@ PRIVATE = re.compile(
 def test_the_text_speaks_of_the_project_only():
     found = []
     for path in tracked():
-        if "fixtures" in path.parts or not path.is_file():
+        quoted = "fixtures" in path.parts or path.name.startswith("claim_messages")
+        if quoted or not path.is_file():
             continue
         try:
             text = path.read_text("utf-8")
