@@ -1,0 +1,122 @@
+"""The frozen-model null: what an untrained copy would "newly solve" through the same pipeline.
+
+A prompt that the base failed n times and another model passes once is counted as new ability by
+many papers. Sampling a frozen copy again does the same for a large share of such prompts, so here a
+prompt is *newly solved* only if a one-sided Fisher exact test against base and null pooled says so,
+with the false discovery rate held over prompts.
+"""
+
+from dataclasses import dataclass
+from math import lgamma
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from assay.errors import DataError
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Prompts that a policy solves and the base did not, counted in three ways."""
+
+    unreached: int
+    """Prompts without a single success of the base."""
+    once: float
+    """Share of those with at least one success here: what not to report."""
+    twice: float
+    """Share of those with at least two."""
+    solved_G: Bool[np.ndarray, " G"]
+    """Prompts, of all, whose success rate rose by the test."""
+
+    @property
+    def solved(self) -> int:
+        """How many prompts."""
+        return int(self.solved_G.sum())
+
+
+def fisher_greater(
+    passed_G: Int64[np.ndarray, " G"],
+    total: int,
+    baseline_G: Int64[np.ndarray, " G"],
+    baseline_total: int,
+) -> Float64[np.ndarray, " G"]:
+    """Returns the one-sided p of Fisher's exact test that the first rate is higher, per prompt.
+
+        p = sum_{x >= c} C(n, x) C(m, K - x) / C(n + m, K),  K = c + b
+
+    Args:
+        passed_G: successes c among `total` samples n.
+        total: n.
+        baseline_G: successes b among `baseline_total` samples m.
+        baseline_total: m.
+
+    Raises:
+        DataError: a count is out of range.
+    """
+    for name, count_G, most in (
+        ("passed", passed_G, total),
+        ("baseline", baseline_G, baseline_total),
+    ):
+        if (count_G < 0).any() or (count_G > most).any():
+            raise DataError(f"fisher_greater: {name} must lie in [0, {most}]")
+    log_factorial = np.array([lgamma(i + 1) for i in range(total + baseline_total + 1)])
+
+    def log_choose(n: int, k: Int64[np.ndarray, " X"]) -> Float64[np.ndarray, " X"]:
+        return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
+
+    p_G = np.ones(passed_G.size)
+    for row, (passed, baseline) in enumerate(zip(passed_G, baseline_G, strict=True)):
+        drawn = int(passed + baseline)
+        x = np.arange(max(0, drawn - baseline_total), min(total, drawn) + 1)
+        logs = log_choose(total, x) + log_choose(baseline_total, drawn - x)
+        weights = np.exp(logs - logs.max())
+        p_G[row] = weights[x >= passed].sum() / weights.sum()
+    return p_G
+
+
+def discoveries(p_G: Float64[np.ndarray, " G"], *, rate: float = 0.05) -> Bool[np.ndarray, " G"]:
+    """Returns which p values to call discoveries, so that `rate` of them are false on average.
+
+    The largest i with p_(i) <= rate * i / G, and all below (Benjamini and Hochberg 1995).
+    """
+    if not 0 < rate < 1:
+        raise DataError(f"discoveries: rate must lie in (0, 1); got {rate:g}")
+    order = np.argsort(p_G, kind="stable")
+    below = np.flatnonzero(p_G[order] <= rate * np.arange(1, p_G.size + 1) / max(p_G.size, 1))
+    found_G = np.zeros(p_G.size, bool)
+    if below.size:
+        found_G[order[: below[-1] + 1]] = True
+    return found_G
+
+
+def expansion(
+    passed_G: Int64[np.ndarray, " G"],
+    base_G: Int64[np.ndarray, " G"],
+    pooled_G: Int64[np.ndarray, " G"],
+    *,
+    total: int,
+    pooled_total: int,
+    rate: float = 0.05,
+) -> Expansion:
+    """Returns what a policy solves that the base does not.
+
+    Args:
+        passed_G: its successes among `total` samples of each prompt.
+        base_G: the base's successes among as many.
+        pooled_G: successes of every untrained sample, base and null together. For the null itself
+            this is the base alone: nothing is compared with itself.
+        total: samples of each prompt.
+        pooled_total: untrained samples of each prompt.
+        rate: false discovery rate.
+    """
+    unreached_G = base_G == 0
+    n = int(unreached_G.sum())
+    p_G = fisher_greater(passed_G, total, pooled_G, pooled_total)
+    return Expansion(
+        unreached=n,
+        once=float((passed_G[unreached_G] >= 1).mean()) if n else float("nan"),
+        twice=float((passed_G[unreached_G] >= 2).mean()) if n else float("nan"),
+        solved_G=discoveries(p_G, rate=rate),
+    )

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from assay.errors import DataError, UsageError
+from assay.evaluate import answer_entropy, curve, distinct, entropy, matched, powers
+
+RNG = np.random.default_rng
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "value"),
+    # 1 - C(12,4)/C(16,4) = 1 - 495/1820; 1 - C(12,8)/C(16,8) = 1 - 495/12870
+    [
+        (16, 4, 1, 0.25),
+        (16, 4, 4, 0.728022),
+        (16, 4, 8, 0.961538),
+        (4, 0, 4, 0.0),
+        (4, 1, 4, 1.0),
+    ],
+)
+def test_pass_at_k(n: int, c: int, k: int, value: float) -> None:
+    found = curve(np.array([n]), np.array([c]), [k], rng=RNG(0), small=True)
+    assert found.pass_at_k[0] == pytest.approx(value, abs=1e-6)
+
+
+def test_pass_hat_k() -> None:
+    # prompts 4 of 16 and 16 of 16: C(4,4)/C(16,4) = 1/1820 and 1, mean .500275
+    found = curve(np.array([16, 16]), np.array([4, 16]), [4], rng=RNG(0))
+    assert found.pass_hat_k[0] == pytest.approx((1 / 1820 + 1) / 2)
+    assert found.pass_at_k[0] == pytest.approx((1 - 495 / 1820 + 1) / 2)
+
+
+def test_half_the_samples_is_as_far_as_k_goes() -> None:
+    total, passed = np.array([16, 16]), np.array([4, 0])
+    assert len(curve(total, passed, [1, 8], rng=RNG(0)).ci) == 2
+    with pytest.raises(UsageError, match="pass@16 from 16 samples: expected at least 32"):
+        curve(total, passed, [1, 16], rng=RNG(0))
+    assert curve(total, passed, [16], rng=RNG(0), small=True).pass_at_k == (0.5,)
+    with pytest.raises(DataError, match="expected 1 to 16"):
+        curve(total, passed, [17], rng=RNG(0), small=True)
+
+
+@pytest.mark.parametrize(
+    ("samples", "small", "ks"),
+    [(256, False, 8), (16, True, 5), (17, False, 4), (1, False, 0), (1, True, 1)],
+)
+def test_powers(samples: int, small: bool, ks: int) -> None:
+    assert powers(samples, small=small) == tuple(2**i for i in range(ks))
+
+
+def test_the_interval_is_over_prompts() -> None:
+    # every prompt the same: nothing varies between prompts, whatever the samples do
+    found = curve(np.full(20, 8), np.full(20, 3), [1, 4], rng=RNG(0))
+    assert found.ci[0] == pytest.approx((3 / 8, 3 / 8))
+
+
+def test_matched_compares_at_the_same_height() -> None:
+    # One prompt kind, 8 samples. First run: passes 2 then 6 of 8. Second: 2, 4, 8.
+    # At pass@1 = .5 the first is half way from 2 to 6: pass@4 = half of (1 - C(6,4)/C(8,4)
+    # = 1 - 15/70) and (1: only 2 failures) = (.785714 + 1)/2; the second is there exactly, at its
+    # checkpoint with 4: 1 - C(4,4)/C(8,4) = 1 - 1/70.
+    first = np.array([[2] * 5, [6] * 5])
+    second = np.array([[2] * 5, [4] * 5, [8] * 5])
+    found = matched(first, second, [4], total=8, rng=RNG(0), at=0.5)
+    assert found.first[0] == pytest.approx((1 - 15 / 70 + 1) / 2)
+    assert found.second[0] == pytest.approx(1 - 1 / 70)
+    gap = found.difference[0]
+    assert gap.value == pytest.approx(1 - 1 / 70 - (1 - 15 / 70 + 1) / 2)
+    assert (gap.low, gap.high) == pytest.approx((gap.value, gap.value))
+
+
+def test_matched_takes_the_highest_that_both_reach() -> None:
+    found = matched(
+        np.array([[2] * 3, [6] * 3]), np.array([[2] * 3, [4] * 3]), [4], total=8, rng=RNG(0)
+    )
+    assert found.at == pytest.approx(0.5)
+
+
+def test_matched_height_that_is_not_reached_is_refused() -> None:
+    runs = np.array([[2] * 3, [4] * 3])
+    with pytest.raises(UsageError, match=r"0\.900 is not reached"):
+        matched(runs, runs, [4], total=8, rng=RNG(0), at=0.9)
+
+
+def test_matched_draws_the_same_prompts_for_both() -> None:
+    # the same run twice: no difference, and none in any draw
+    runs = np.array([[0, 1, 2, 8, 5], [3, 4, 2, 8, 7]])
+    gap = matched(runs, runs, [2, 4], total=8, rng=RNG(0)).difference
+    assert all((each.low, each.value, each.high) == (0.0, 0.0, 0.0) for each in gap)
+
+
+def test_entropy() -> None:
+    assert entropy(np.full(4, 0.25)) == pytest.approx(1.386294, abs=1e-6)  # log 4
+    assert entropy(np.array([0.7, 0.2, 0.1])) == pytest.approx(0.801819, abs=1e-6)
+    assert entropy(np.array([1.0, 0.0])) == 0.0
+    with pytest.raises(DataError, match=r"sum to 0\.5"):
+        entropy(np.array([0.5]))
+
+
+def test_answers() -> None:
+    assert distinct(["a", "b", "a"]) == 2
+    assert answer_entropy(["a", "b", "c", "d"]) == pytest.approx(1.386294, abs=1e-6)
+    assert answer_entropy(["a"] * 5) == 0.0
+    with pytest.raises(DataError, match="no answer"):
+        answer_entropy([])

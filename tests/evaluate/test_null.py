@@ -1,0 +1,66 @@
+from itertools import product
+from math import comb
+
+import numpy as np
+import pytest
+
+from assay.errors import DataError
+from assay.evaluate import discoveries, expansion, fisher_greater
+
+
+def test_fisher_by_counting() -> None:
+    # the definition, in whole numbers: all tables with the same margins and at least as many passes
+    for total, baseline_total in ((3, 4), (6, 2)):
+        for c, b in product(range(total + 1), range(baseline_total + 1)):
+            tables = {
+                x: comb(total, x) * comb(baseline_total, c + b - x)
+                for x in range(total + 1)
+                if 0 <= c + b - x <= baseline_total
+            }
+            exact = sum(n for x, n in tables.items() if x >= c) / sum(tables.values())
+            p = fisher_greater(np.array([c]), total, np.array([b]), baseline_total)
+            assert p[0] == pytest.approx(exact)
+
+
+def test_one_success_after_none_is_no_news() -> None:
+    # 1 of 64 against 0 of 128: p = 64/192 = 1/3; 8 of 64 against 0 of 128:
+    # C(64,8)/C(192,8) = .0001 or so
+    p = fisher_greater(np.array([1, 8]), 64, np.array([0, 0]), 128)
+    assert p[0] == pytest.approx(1 / 3)
+    assert p[1] == pytest.approx(comb(64, 8) / comb(192, 8))
+
+
+def test_counts_out_of_range_are_refused() -> None:
+    with pytest.raises(DataError, match=r"passed must lie in \[0, 4\]"):
+        fisher_greater(np.array([5]), 4, np.array([0]), 4)
+
+
+def test_discoveries() -> None:
+    # rate .05, five p: bounds .01 .02 .03 .04 .05. Sorted .005 .025 .029 .2 .9: the third lies
+    # below its bound, so the second counts too although it is above its own
+    found = discoveries(np.array([0.9, 0.029, 0.005, 0.2, 0.025]))
+    assert found.tolist() == [False, True, True, False, True]
+    assert not discoveries(np.array([0.5, 0.6])).any()
+    assert discoveries(np.array([])).size == 0
+
+
+def test_expansion() -> None:
+    # four prompts, 64 samples; the base reached the last one only
+    base, null = np.array([0, 0, 0, 30]), np.array([0, 1, 0, 31])
+    trained = np.array([1, 2, 40, 30])
+    found = expansion(trained, base, base + null, total=64, pooled_total=128)
+    assert found.unreached == 3
+    assert (found.once, found.twice) == (1.0, pytest.approx(2 / 3))
+    assert found.solved_G.tolist() == [False, False, True, False]
+    assert found.solved == 1
+
+
+def test_an_untrained_copy_solves_by_one_success_and_not_by_the_test() -> None:
+    # 400 prompts solved once in 200 tries: an honest copy "solves" about
+    # 1 - (1 - 1/200)^64 = .27 of those that the base missed
+    rng = np.random.default_rng(0)
+    base, copy = rng.binomial(64, 1 / 200, (2, 400))
+    found = expansion(copy, base, base, total=64, pooled_total=64)
+    assert found.once == pytest.approx(0.27, abs=0.06)
+    assert found.twice < found.once
+    assert found.solved == 0
