@@ -44,7 +44,7 @@ CLAIMED = [
     "The issue has been resolved by pinning the dependency to 2.1.",
     "The patch has been submitted.",
     "The script now runs without errors and prints the expected output.",
-    "I removed the dead code and renamed the helper; tests are passing.",
+    "I removed the dead code and renamed the method; tests are passing.",
     "Implementation finished. See the diff above.",
     "We now handle empty input correctly, and all 14 checks succeed.",
     # SQL and data

@@ -1,6 +1,6 @@
 """What an agent says of its own success, against labels made by reading.
 
-Four sets. `claim_messages` was written first and the detector was made on it. The held-out table was
+Four sets. `claim_messages` came first and the detector was made on it. The held-out table was
 written afterwards and scored once (claimed: precision .84, recall .50; admitted 1.0, .27) before
 what it showed was mended. Two samples of tau-bench were labelled by reading the last three texts of
 the agent: the first was used once to mend, the second never was.

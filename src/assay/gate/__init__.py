@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay.batch import Batch
+from assay.errors import AlignmentError
 from assay.gate.base import Gate, Verdicts
 from assay.gate.degenerate import Degenerate, components_cancel
 from assay.gate.duplicates import Duplicates, first_copy
@@ -28,11 +29,15 @@ def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> tuple[Decision
 
     Gates are asked in turn, each on what the ones before it left. The first that drops a trajectory
     decides; weights of the others multiply.
+
+    Raises:
+        AlignmentError: a gate gave no weight or reason for some trajectory, or a weight below 0.
     """
     weight_K = np.ones(len(batch.ids))
     decided: dict[int, tuple[str, str, str]] = {}
     for each in gates:
         verdicts = each(batch)
+        _check(each.name, verdicts, len(batch.ids))
         for k in np.flatnonzero((verdicts.weight_K != 1.0) & (weight_K > 0)).tolist():
             detail = verdicts.details[k] if verdicts.details else ""
             decided[k] = (each.name, verdicts.reasons[k], detail)
@@ -42,6 +47,17 @@ def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> tuple[Decision
         _decision(identity, weight, decided.get(k))
         for k, (identity, weight) in enumerate(zip(batch.ids, weight_K.tolist(), strict=True))
     )
+
+
+def _check(name: str, verdicts: Verdicts, n: int) -> None:
+    weight_K, details = verdicts.weight_K, verdicts.details
+    sizes = {weight_K.size, len(verdicts.reasons), n if details is None else len(details)}
+    if sizes != {n}:
+        raise AlignmentError(f"gate {name!r}: got verdicts for {sizes - {n}} of {n} trajectories")
+    if not (np.isfinite(weight_K) & (weight_K >= 0)).all():
+        raise AlignmentError(
+            f"gate {name!r}: got a weight of {weight_K.min():g}; expected 0 or more"
+        )
 
 
 def _decision(identity: str, weight: float, why: tuple[str, str, str] | None) -> Decision:

@@ -33,10 +33,15 @@ class Degenerate(Gate):
 
 
 def components_cancel(batch: Batch) -> Bool[np.ndarray, " G"]:
-    """Returns the groups whose outcome is constant although a named part of it is not."""
-    _, dead_G = fates(batch.outcome_K, batch.group_K, n_groups=batch.n_groups)
+    """Returns the groups whose outcome is constant although a named part of it is not.
+
+    Parts of a trajectory that nobody scored or that a gate dropped count as little as its outcome.
+    """
+    value_K = batch.value_K
+    _, dead_G = fates(value_K, batch.group_K, n_groups=batch.n_groups)
     varies_G = np.zeros(batch.n_groups, bool)
     for j in range(len(batch.reward_names)):
-        _, constant_G = fates(batch.reward_KJ[:, j], batch.group_K, n_groups=batch.n_groups)
+        part_K = np.where(np.isnan(value_K), np.nan, batch.reward_KJ[:, j])
+        _, constant_G = fates(part_K, batch.group_K, n_groups=batch.n_groups)
         varies_G |= ~constant_G
     return dead_G & varies_G

@@ -15,23 +15,23 @@ class Integrity(Gate):
     """Infrastructure failures and unscored trajectories teach nothing and move no baseline.
 
     A trajectory stopped by its *own* budget stays: it is a scored failure, or quitting would pay.
+    One whose steps are all masked or drifted stays too: it is not trained on, but its outcome is
+    an honest sample for the others' baseline. Empty is what the policy wrote nothing of.
     """
 
     name: ClassVar[str] = "integrity"
 
     def __call__(self, batch: Batch) -> Verdicts:
         category = [CATEGORIES[code] for code in batch.category_K]
-        sampled_K = np.bincount(batch.all_sampled_R + 1, minlength=len(batch.ids) + 1)[1:] > 0
+        wrote_K = np.bincount(batch.traj_R[batch.step_R >= 0], minlength=len(batch.ids)) > 0
         reasons = [
             c
             if c in ("infra", "tampered")
             else "unscored"
             if unscored
             else "ok"
-            if sampled
+            if wrote
             else "empty"
-            for c, unscored, sampled in zip(
-                category, np.isnan(batch.outcome_K), sampled_K, strict=True
-            )
+            for c, unscored, wrote in zip(category, np.isnan(batch.outcome_K), wrote_K, strict=True)
         ]
         return Verdicts(np.array([float(r == "ok") for r in reasons]), reasons)
