@@ -6,13 +6,23 @@ compared by their hash.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from assay.batch import CATEGORIES, CLAIMS, ENDS, ROLES, UNTRAINABLE, Batch, Measure
+from assay.columns import (
+    C_WIDTH,
+    K_WIDTH,
+    R_WIDTH,
+    S_WIDTH,
+    Codes,
+    Columns,
+    filled,
+    numbered,
+    rows,
+)
 from assay.errors import MixedTokensError
 from assay.kernels.evidence import sibling_evidence
 from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
@@ -33,48 +43,6 @@ _MIXED = (
     "some model steps have token ids and others have none; "
     'measure them all in characters (measure="characters")'
 )
-
-
-class Codes(dict[Any, int]):
-    """Numbers things in the order in which they appear: `codes[thing]`."""
-
-    def __missing__(self, thing: Any) -> int:
-        """Gives the next number to something new."""
-        code = self[thing] = len(self)
-        return code
-
-
-@final
-@dataclass(slots=True)
-class Columns:
-    """Rows under construction, flat; what few rows have is kept as {row: value}."""
-
-    ids: list[str] = field(default_factory=list)
-    group: Codes = field(default_factory=Codes)
-    task: Codes = field(default_factory=Codes)
-    tree: Codes = field(default_factory=Codes)
-    key: Codes = field(default_factory=Codes)
-    K: list[float] = field(default_factory=list)
-    """group, task, tree, outcome, category, claim, end"""
-    content: list[int] = field(default_factory=list)
-    rewards: list[dict[str, float | None]] = field(default_factory=list)
-    S: list[int] = field(default_factory=list)
-    """trajectory, index, opening"""
-    seen: list[int] = field(default_factory=list)
-    state: dict[int, str] = field(default_factory=dict)
-    reward: dict[int, float] = field(default_factory=dict)
-    belief: dict[int, float] = field(default_factory=dict)
-    untrainable: dict[int, int] = field(default_factory=dict)
-    C: list[int] = field(default_factory=list)
-    """step, key, parsed, ran, expert; five numbers a row"""
-    sibling: dict[int, int] = field(default_factory=dict)
-    on_path: dict[int, int] = field(default_factory=dict)
-    R: list[int] = field(default_factory=list)
-    """trajectory, step, call, role, length"""
-    logprob: list[float] = field(default_factory=list)
-    entropy: list[float] = field(default_factory=list)
-    has_logprob: bool = False
-    has_entropy: bool = False
 
 
 @final
@@ -106,18 +74,32 @@ class Builder:
         claim = trajectory.claim or claim_of(trajectory.steps)
         resolved = resolve(trajectory, claim, pass_at=self._pass_at)
         columns.content.append(self._add_steps(trajectory, len(columns.ids)))
+        if trajectory.rewards:
+            columns.rewards[len(columns.ids)] = trajectory.rewards
         columns.ids.append(trajectory.id)
-        columns.rewards.append(trajectory.rewards)
         outcome = _NAN if resolved.value is None else resolved.value
-        columns.K += (
-            *(columns.group[trajectory.group], task, tree, outcome),
-            *(_CATEGORY[resolved.category], _CLAIM[claim], _END[trajectory.end]),
+        columns.K.extend(
+            (
+                *(columns.group[trajectory.group], task, tree, outcome),
+                *(_CATEGORY[resolved.category], _CLAIM[claim], _END[trajectory.end]),
+            )
         )
+
+    def absorb(self, other: "Builder") -> None:
+        """Appends what another builder of this process, or of a fork of it, has read.
+
+        Raises:
+            MixedTokensError: one of them has token ids and the other has none.
+        """
+        if None not in (self._measure, other._measure) and self._measure != other._measure:
+            raise MixedTokensError(_MIXED)
+        self._measure = self._measure or other._measure
+        self._columns.absorb(other._columns)
 
     def _add_steps(self, trajectory: Trajectory, k: int) -> int:
         """Adds the steps of trajectory `k`; returns a hash of what the policy wrote."""
         columns = self._columns
-        S, C, seen, keys = columns.S, columns.C, columns.seen, columns.key
+        S, C = columns.S, columns.C
         experts = trajectory.expert
         known = None if experts is None else {call_form(e.name, e.arguments) for e in experts}
         row_of: dict[int, int] = {}  # step index -> row of its first call
@@ -131,19 +113,19 @@ class Builder:
                 if step.token_ids:
                     self._unsampled(k, len(step.token_ids))
                 continue
-            s, row = len(seen), len(C)
-            S += (k, index, opening)
-            seen.append(shown)
+            s, row = len(S) // S_WIDTH, len(C)
+            S.extend((k, index, opening, shown))
             content = hash((content, step.text))
             row_of[index] = row
             for call in step.calls:
                 form = call_form(call.name, call.arguments)
-                content = hash((content, form))
-                expert = -1 if known is None else int(form in known)
-                C += (s, keys[form], form.is_json, -1, expert)
+                key = hash(form)
+                content = hash((content, key))
+                expert = -1 if known is None else form in known
+                C.extend((s, key, form.is_json, -1, expert))
                 if call.evidence is not NOBODY_LOOKED:
-                    self._recorded(call.evidence, len(C) - 5)
-            self._add_runs(step, k, s, row // 5)
+                    self._recorded(call.evidence, len(C) - C_WIDTH)
+            self._add_runs(step, k, s, row // C_WIDTH)
             self._rare(step, s)
         return content
 
@@ -151,14 +133,14 @@ class Builder:
         """Fills in whether the call that `step` answers ran, unless its record says so itself."""
         if step.call is None or (first := row_of.get(step.call[0])) is None:
             return
-        row = first + 5 * step.call[1]
+        row = first + C_WIDTH * step.call[1]
         C = self._columns.C
         if first <= row < len(C) and C[row + 3] < 0:
             C[row + 3] = not (is_error(step.text) if step.error is None else step.error)
 
     def _recorded(self, evidence: CallEvidence, row: int) -> None:
         """Lets what a record says of a call stand."""
-        C, call = self._columns.C, row // 5
+        C, call = self._columns.C, row // C_WIDTH
         for offset, value in ((2, evidence.parsed), (3, evidence.ran), (4, evidence.expert)):
             if value is not None:
                 C[row + offset] = value
@@ -196,9 +178,9 @@ class Builder:
             spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
             self._cut(k, s, ((0, len(step.text)),), spans, len(step.text))
         elif step.text:
-            R += (k, s, -1, _TEXT, len(step.text))
+            R.extend((k, s, -1, _TEXT, len(step.text)))
         for number, each in enumerate(step.calls, call):
-            R += (k, s, number, _CALL, len(each.name) + len(each.arguments))
+            R.extend((k, s, number, _CALL, len(each.name) + len(each.arguments)))
 
     def _token_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
         n = len(step.token_ids or ())
@@ -226,21 +208,21 @@ class Builder:
         edges = {0, n, *(e for r in sampled for e in r), *(e for p in spans for e in p[:2])}
         for start, end in pairwise(sorted(edge for edge in edges if 0 <= edge <= n)):
             if not any(a <= start < b for a, b in sampled):
-                self._columns.R += (k, -1, -1, _TEXT, end - start)
+                self._columns.R.extend((k, -1, -1, _TEXT, end - start))
                 continue
             role, call = _TEXT, -1
             for a, b, span_role, span_call in spans:
                 if a <= start < b:
                     role, call = span_role, span_call
-            self._columns.R += (k, s, call, role, end - start)
+            self._columns.R.extend((k, s, call, role, end - start))
 
     def _unsampled(self, k: int, n: int) -> None:
         if self._measure == "characters":
             return
         columns = self._columns
-        columns.R += (k, -1, -1, _TEXT, n)
-        columns.logprob += [_NAN] * n
-        columns.entropy += [_NAN] * n
+        columns.R.extend((k, -1, -1, _TEXT, n))
+        columns.logprob.extend([_NAN] * n)
+        columns.entropy.extend([_NAN] * n)
 
     def _token_values(self, step: ModelStep, sampled: Sequence[tuple[int, int]], n: int) -> None:
         """Spreads values given per sampled token over all tokens of the step."""
@@ -254,21 +236,20 @@ class Builder:
                 given = (values or ())[at : at + end - start]
                 spread[start:end] = [_NAN if v is None else v for v in given]
                 at += end - start
-            column += spread
+            column.extend(spread)
         columns.has_logprob |= step.logprobs is not None
         columns.has_entropy |= step.entropies is not None
 
     def build(self) -> Batch:
         """Returns the batch; evidence that needs the other trajectories is added here."""
         columns, pass_at = self._columns, self._pass_at
-        group, task, tree, outcome_K, category, claim, end = _table(columns.K, 7).T
-        traj, index, opening = _table(columns.S, 3, np.int64).T
-        step, key, parsed, ran, expert = _table(columns.C, 5, np.int64).T
-        traj_R, step_R, call_R, role_R, length_R = _table(columns.R, 5, np.int64).T
-        task_K, n_steps = task.astype(np.int64), traj.size
-        sibling = sibling_evidence(key.copy(), traj[step], task_K, outcome_K >= pass_at)
-        names, reward_KJ = _named(columns.rewards)
-        seen = _within(task_K[traj], np.array(columns.seen, np.int64))
+        group, task, tree, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
+        traj, index, opening, shown = rows(columns.S, S_WIDTH).T
+        step, form, parsed, ran, expert = rows(columns.C, C_WIDTH).T
+        traj_R, step_R, call_R, role_R, length_R = rows(columns.R, R_WIDTH).T
+        task_K, key_C = task.astype(np.int64), numbered(form)
+        sibling = sibling_evidence(key_C, traj[step], task_K, outcome_K >= pass_at)
+        names, reward_KJ = _named(columns.rewards, len(columns.ids))
         states = Codes()
         state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
         return Batch(
@@ -282,25 +263,25 @@ class Builder:
             category_K=category.astype(np.int8),
             claim_K=claim.astype(np.int8),
             end_K=end.astype(np.int8),
-            content_K=np.array(columns.content, np.int64),
+            content_K=numbered(np.array(columns.content, np.int64)),
             reward_names=names,
             reward_KJ=reward_KJ,
             weight_K=np.ones(len(columns.ids)),
             traj_S=traj.copy(),
             index_S=index.copy(),
-            reward_S=_filled(columns.reward, np.full(n_steps, _NAN)),
-            belief_S=_filled(columns.belief, np.full(n_steps, _NAN)),
-            state_S=_filled(state, np.full(n_steps, -1)),
-            seen_S=seen,
+            reward_S=filled(columns.reward, np.full(traj.size, _NAN)),
+            belief_S=filled(columns.belief, np.full(traj.size, _NAN)),
+            state_S=filled(state, np.full(traj.size, -1)),
+            seen_S=numbered(task_K[traj], shown),
             opening_S=opening.astype(bool),
-            untrainable_S=_filled(columns.untrainable, np.full(n_steps, -1, np.int8)),
+            untrainable_S=filled(columns.untrainable, np.full(traj.size, -1, np.int8)),
             step_C=step.copy(),
-            key_C=key.copy(),
+            key_C=key_C,
             parsed_C=parsed.astype(np.int8),
             ran_C=ran.astype(np.int8),
-            sibling_C=_filled(columns.sibling, sibling),
+            sibling_C=filled(columns.sibling, sibling),
             expert_C=expert.astype(np.int8),
-            on_path_C=_filled(columns.on_path, np.full(step.size, -1, np.int8)),
+            on_path_C=filled(columns.on_path, np.full(step.size, -1, np.int8)),
             traj_R=traj_R.copy(),
             step_R=step_R.copy(),
             call_R=call_R.copy(),
@@ -311,34 +292,14 @@ class Builder:
         )
 
 
-def _table(flat: list[Any], width: int, dtype: type = np.float64) -> np.ndarray:
-    """Returns flat rows as a two-dimensional array."""
-    return np.array(flat, dtype).reshape(-1, width)
-
-
-def _filled(sparse: dict[int, Any], dense: np.ndarray) -> np.ndarray:
-    """Returns `dense` with the sparse values written over it."""
-    if sparse:
-        dense[list(sparse)] = list(sparse.values())
-    return dense
-
-
-def _within(task_S: np.ndarray, value_S: np.ndarray) -> np.ndarray:
-    """Returns codes of (task, value) pairs, numbered in the order in which they appear."""
-    _, value_code = np.unique(value_S, return_inverse=True)
-    pair_S = task_S * (int(value_code.max(initial=0)) + 1) + value_code
-    _, first, code = np.unique(pair_S, return_index=True, return_inverse=True)
-    rank = np.empty(first.size, np.int64)
-    rank[np.argsort(first)] = np.arange(first.size)
-    return rank[code]
-
-
-def _named(rewards: list[dict[str, float | None]]) -> tuple[tuple[str, ...], np.ndarray]:
+def _named(
+    rewards: dict[int, dict[str, float | None]], n: int
+) -> tuple[tuple[str, ...], np.ndarray]:
     """Returns the names that occur, in order of appearance, and a trajectory-by-name table."""
-    names = tuple(dict.fromkeys(name for parts in rewards for name in parts))
-    table = np.full((len(rewards), len(names)), _NAN)
+    names = tuple(dict.fromkeys(name for parts in rewards.values() for name in parts))
+    table = np.full((n, len(names)), _NAN)
     column = {name: j for j, name in enumerate(names)}
-    for k, parts in enumerate(rewards):
+    for k, parts in rewards.items():
         for name, value in parts.items():
             table[k, column[name]] = _NAN if value is None else value
     return names, table

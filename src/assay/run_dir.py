@@ -28,6 +28,7 @@ from assay.credit import credit
 from assay.errors import DataError, MixedTokensError, UsageError
 from assay.gate import gate
 from assay.importers import Losses, load
+from assay.parallel import batch_of_file, processes_for
 from assay.records import Decision, Trajectory, encode, read
 from assay.records.codec import published
 from assay.steps import annotations, step_credit
@@ -76,8 +77,12 @@ def gated_batch(
     name, trajectories = load(log, format=format, losses=losses)
     if copy_to is not None and name != "assay":
         trajectories = _copied(trajectories, copy_to)
+    processes = processes_for(log) if name == "assay" else 1
     try:
-        batch = Batch.of(trajectories, pass_at=pass_at)
+        if processes > 1:
+            batch = batch_of_file(log, pass_at=pass_at, processes=processes)
+        else:
+            batch = Batch.of(trajectories, pass_at=pass_at)
     except MixedTokensError:
         again = load(log, format=name)[1]  # losses are counted already
         if copy_to is not None and name != "assay":
@@ -119,7 +124,9 @@ def audit_log(
         batch, decisions, name = gated_batch(
             log, format=format, pass_at=pass_at, losses=losses, copy_to=copy
         )
-        credits = {each: credit(batch, by) for each, by in applicable(batch, pass_at=pass_at).items()}
+        credits = {
+            each: credit(batch, by) for each, by in applicable(batch, pass_at=pass_at).items()
+        }
         result = audit_stage(
             batch, decisions, credits, pass_at=pass_at, losses=losses.counts, seed=seed
         )

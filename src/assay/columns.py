@@ -1,0 +1,137 @@
+"""Columns under construction: flat rows of a log, and how several logs' rows become one.
+
+A row is a few numbers in an `array`, 8 bytes each, so that memory grows by some hundred bytes a
+trajectory whatever its texts are. What few rows have is kept as {row: value}. Hashes of texts are
+compared and renumbered before anybody sees them, for they differ from process to process.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, final
+
+import numpy as np
+from jaxtyping import Int64
+
+T = TypeVar("T")
+K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 7, 4, 5, 5
+
+
+class Codes(dict[Any, int]):
+    """Numbers things in the order in which they appear: `codes[thing]`."""
+
+    def __missing__(self, thing: Any) -> int:
+        """Gives the next number to something new."""
+        code = self[thing] = len(self)
+        return code
+
+
+def _integers() -> "array[int]":
+    return array("q")
+
+
+def _floats() -> "array[float]":
+    return array("d")
+
+
+@final
+@dataclass(slots=True)
+class Columns:
+    """What `Builder` fills, one flat array per axis."""
+
+    ids: list[str] = field(default_factory=list[str])
+    group: Codes = field(default_factory=Codes)
+    task: Codes = field(default_factory=Codes)
+    tree: Codes = field(default_factory=Codes)
+    K: "array[float]" = field(default_factory=_floats)
+    """group, task, tree, outcome, category, claim, end"""
+    content: "array[int]" = field(default_factory=_integers)
+    """Hash of what the policy wrote, per trajectory."""
+    rewards: dict[int, dict[str, float | None]] = field(
+        default_factory=dict[int, dict[str, float | None]]
+    )
+    S: "array[int]" = field(default_factory=_integers)
+    """trajectory, index, opening, hash of what was shown last"""
+    state: dict[int, str] = field(default_factory=dict[int, str])
+    reward: dict[int, float] = field(default_factory=dict[int, float])
+    belief: dict[int, float] = field(default_factory=dict[int, float])
+    untrainable: dict[int, int] = field(default_factory=dict[int, int])
+    C: "array[int]" = field(default_factory=_integers)
+    """step, hash of the call's form, parsed, ran, expert"""
+    sibling: dict[int, int] = field(default_factory=dict[int, int])
+    on_path: dict[int, int] = field(default_factory=dict[int, int])
+    R: "array[int]" = field(default_factory=_integers)
+    """trajectory, step, call, role, length"""
+    logprob: "array[float]" = field(default_factory=_floats)
+    entropy: "array[float]" = field(default_factory=_floats)
+    has_logprob: bool = False
+    has_entropy: bool = False
+
+    def absorb(self, other: "Columns") -> None:
+        """Appends the rows of another part of the log, renumbered to follow these.
+
+        Both must come from one process or from forks of one: texts are compared by their hash.
+        """
+        k, s, c = len(self.ids), len(self.S) // S_WIDTH, len(self.C) // C_WIDTH
+        table = rows(other.K, K_WIDTH).copy()
+        table[:, 0] = _renumbered(table[:, 0], self.group, other.group)
+        table[:, 1] = _renumbered(table[:, 1], self.task, other.task)
+        table[:, 2] = _renumbered(table[:, 2], self.tree, other.tree)
+        self.K.frombytes(table.tobytes())
+        for mine, theirs, width, offsets in (
+            (self.S, other.S, S_WIDTH, (k,)),
+            (self.C, other.C, C_WIDTH, (s,)),
+            (self.R, other.R, R_WIDTH, (k, s, c)),
+        ):
+            table = rows(theirs, width).copy()
+            for column, offset in enumerate(offsets):
+                table[table[:, column] >= 0, column] += offset
+            mine.frombytes(table.tobytes())
+        self.ids += other.ids
+        self.content += other.content
+        self.logprob += other.logprob
+        self.entropy += other.entropy
+        self.has_logprob |= other.has_logprob
+        self.has_entropy |= other.has_entropy
+        self.rewards |= _moved(other.rewards, k)
+        self.state |= _moved(other.state, s)
+        self.reward |= _moved(other.reward, s)
+        self.belief |= _moved(other.belief, s)
+        self.untrainable |= _moved(other.untrainable, s)
+        self.sibling |= _moved(other.sibling, c)
+        self.on_path |= _moved(other.on_path, c)
+
+
+def rows(flat: "array[Any]", width: int) -> np.ndarray:
+    """Returns flat rows as a two-dimensional view."""
+    dtype = np.float64 if flat.typecode == "d" else np.int64
+    return np.frombuffer(flat, dtype).reshape(-1, width)
+
+
+def numbered(*columns: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
+    """Returns one code per distinct row of the columns, in the order in which rows appear."""
+    pair = np.zeros(columns[0].size, np.int64)
+    for column in columns:
+        _, code = np.unique(column, return_inverse=True)
+        pair = np.unique(pair * (int(code.max(initial=0)) + 1) + code, return_inverse=True)[1]
+    _, first, code = np.unique(pair, return_index=True, return_inverse=True)
+    rank = np.empty(first.size, np.int64)
+    rank[np.argsort(first)] = np.arange(first.size)
+    return rank[code]
+
+
+def filled(sparse: dict[int, Any], dense: np.ndarray) -> np.ndarray:
+    """Returns `dense` with the sparse values written over it."""
+    if sparse:
+        dense[list(sparse)] = list(sparse.values())
+    return dense
+
+
+def _moved(sparse: dict[int, T], by: int) -> dict[int, T]:
+    return {row + by: value for row, value in sparse.items()}
+
+
+def _renumbered(codes: np.ndarray, mine: Codes, theirs: Iterable[Any]) -> np.ndarray:
+    """Returns their codes as mine; -1 stays -1."""
+    as_mine: Sequence[int] = [mine[thing] for thing in theirs]
+    return np.array([*as_mine, -1], float)[codes.astype(np.int64)]
