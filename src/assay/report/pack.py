@@ -17,7 +17,7 @@ class Packed:
     "n": counts}` where equal neighbours make that shorter, else a list. NaN is null.
     """
 
-    def __init__(self, values: np.ndarray[Any, Any], start_K: Int64[np.ndarray, " _"]) -> None:
+    def __init__(self, values: np.ndarray, start_K: Int64[np.ndarray, " _"]) -> None:
         self._values = significant(values) if values.dtype.kind == "f" else values
         self._start: list[int] = start_K.tolist()
         same = self._values[1:] == self._values[:-1]
@@ -42,7 +42,7 @@ class Packed:
         return listed(self._values[begin:end])
 
 
-def significant(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def significant(values: np.ndarray) -> np.ndarray:
     """Returns the values rounded to six significant digits; NaN stays, -0 becomes 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         exponent = np.floor(np.log10(np.abs(values)))
@@ -51,7 +51,7 @@ def significant(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.round(values * factor) / factor + 0.0
 
 
-def listed(values: np.ndarray[Any, Any]) -> list[Any]:
+def listed(values: np.ndarray) -> list[Any]:
     """Returns a list with None for NaN; whole floats become integers, which are shorter."""
     if values.dtype.kind != "f":
         return values.tolist()

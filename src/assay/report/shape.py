@@ -178,8 +178,8 @@ class Compared:
 
     def add(
         self,
-        columns: dict[str, np.ndarray[Any, Any]],
-        packed: Callable[[np.ndarray[Any, Any]], Packed],
+        columns: dict[str, np.ndarray],
+        packed: Callable[[np.ndarray], Packed],
     ) -> int:
         """Returns the number under which `piece` lists these columns, one per run or per token."""
         digest = hashlib.sha256()
@@ -205,14 +205,14 @@ class MethodShape:
         name: str,
         given: Advantages,
         step_S: Float64[np.ndarray, " S"],
-        code_S: np.ndarray[Any, Any],
+        code_S: np.ndarray,
         starts: tuple[Int64[np.ndarray, " _"], Int64[np.ndarray, " _"]],
         compared: "Compared",
     ) -> None:
         start_S, start_R = starts
         start_N = np.append(0, np.cumsum(batch.length_R))[start_R]
 
-        def packed(values: np.ndarray[Any, Any]) -> Packed:
+        def packed(values: np.ndarray) -> Packed:
             return Packed(values, start_R if values.size == batch.length_R.size else start_N)
 
         self._step, self._code = Packed(step_S, start_S), Packed(code_S, start_S)
@@ -282,7 +282,7 @@ def _reproduces(term: Term, given: Advantages) -> bool:
     return mine.size == part.size and bool(np.allclose(mine, part, equal_nan=True))
 
 
-def _compared(term: Term, batch: Batch) -> dict[str, np.ndarray[Any, Any]]:
+def _compared(term: Term, batch: Batch) -> dict[str, np.ndarray]:
     """Returns, per run or token: the value of its unit, and its peers' mean and number."""
     unit = term.unit_R if term.unit_R is not None else term.unit_N
     value_U = term.value_U

@@ -1,0 +1,130 @@
+"""Small sets whose every number can be counted by hand."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from assay.audit import applicable, audit
+from assay.batch import Batch
+from assay.credit import credit
+from assay.gate import gate
+from assay.records import (
+    Call,
+    ExpertCall,
+    Mark,
+    ModelStep,
+    Step,
+    SystemStep,
+    ToolStep,
+    Trajectory,
+    UserStep,
+)
+from assay.report import build
+
+LOOK = Call(name="look", arguments='{"id": 1}')
+BOOK = Call(name="book", arguments='{"id": 1, "seat": "4A"}')
+WRONG = Call(name="book", arguments='{"id": 2}')
+
+
+def attempt(
+    number: int, group: str, outcome: float | None, calls: Iterable[Call], last: str, **more: Any
+) -> Trajectory:
+    steps: list[Step] = [SystemStep(text="Be kind."), UserStep(text="Book 4A for me.")]
+    for call in calls:
+        steps.append(ModelStep(text=f"I will {call.name}.", calls=(call,)))
+        text = "Error: no such seat" if call is WRONG else '{"ok": true}'
+        steps.append(ToolStep(text=text, name=call.name, call=(len(steps) - 1, 0)))
+    steps.append(ModelStep(text=last))
+    return Trajectory(
+        id=f"{group}/{number}",
+        task=more.pop("task", group),
+        group=group,
+        trial=number,
+        steps=tuple(steps),
+        outcome=outcome,
+        end=more.pop("end", "answered"),
+        **more,
+    )
+
+
+def mixed_set() -> list[Trajectory]:
+    """Eight attempts in four groups: mixed (2 of 3 fail), all fail, all pass, one unscored.
+
+    In "mixed", attempts 1 and 2 make the call `look` that the successful attempt 0 makes too, so
+    two correct calls are punished; attempt 1's other call is answered by an error.
+    """
+    expert = (ExpertCall(name="book", arguments='{"seat":"4A","id":1}'),)
+    return [
+        attempt(0, "mixed", 1.0, [LOOK, BOOK], "I have booked seat 4A.", expert=expert),
+        attempt(1, "mixed", 0.0, [LOOK, WRONG], "I have booked seat 4A.", expert=expert),
+        attempt(2, "mixed", 0.0, [LOOK], "I could not find it.", expert=expert),
+        attempt(0, "fails", 0.0, [WRONG], "Goodbye."),
+        attempt(1, "fails", 0.0, [LOOK], "Goodbye.", marks=(Mark(kind="mistake", step=2),)),
+        attempt(0, "passes", 1.0, [BOOK], "Goodbye."),
+        attempt(1, "passes", 1.0, [BOOK], "I have booked it."),
+        attempt(0, "lost", None, [LOOK], "Goodbye.", end="infra"),
+    ]
+
+
+def token_set() -> list[Trajectory]:
+    """Two attempts with token ids: 3 of prompt, then 2 of scaffold, 6 of text, 4 of a call."""
+
+    def one(number: int, outcome: float) -> Trajectory:
+        call = Call(name="look", arguments='{"id": 1}', start=8, end=12)
+        step = ModelStep(
+            text="thinking about it",
+            calls=(call,),
+            token_ids=tuple(range(100, 112)),
+            sampled=((2, 12),),
+            logprobs=tuple(-0.25 * (i + 1) for i in range(10)),
+            entropies=tuple(0.125 * (i + 1) for i in range(10)),
+        )
+        return Trajectory(
+            id=f"t/{number}",
+            task="t",
+            group="t",
+            outcome=outcome,
+            end="answered",
+            steps=(
+                UserStep(text="go", token_ids=(1, 2, 3)),
+                step,
+                ToolStep(text="ok", call=(1, 0), token_ids=(4, 5)),
+            ),
+        )
+
+    return [one(0, 1.0), one(1, 0.0)]
+
+
+def report_of(
+    records: list[Trajectory],
+    out: Path,
+    *,
+    change: Callable[[dict[str, Any]], None] | None = None,
+    methods: Iterable[str] | None = None,
+    read: list[Trajectory] | None = None,
+    **options: Any,
+) -> tuple[Path, dict[str, Any]]:
+    """Returns the page written for the records, and the audit that it was given.
+
+    `change` alters the audit; `read` is what the build reads instead of the records.
+    """
+    batch = Batch.of(records)
+    decisions = gate(batch)
+    batch = batch.gated(decisions)
+    known = applicable(batch)
+    credits = {name: credit(batch, known[name]) for name in methods or known}
+    credits = {"grpo": credits["grpo"], **credits}
+    result = audit(batch, decisions, credits, losses={"info:cost": 3})
+    if change is not None:
+        change(result)
+    page = build(
+        out,
+        title=options.pop("title", "a set"),
+        audit=result,
+        batch=batch,
+        credits=credits,
+        trajectories=lambda: iter(records if read is None else read),
+        decisions=decisions,
+        **options,
+    )
+    return page, result

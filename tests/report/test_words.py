@@ -1,0 +1,43 @@
+"""The headline: its numbers worked out by hand."""
+
+from typing import Any
+
+import pytest
+
+from assay.report.words import headline, large, share
+
+
+def fates(**amounts: int) -> dict[str, Any]:
+    return {
+        "measure": "tokens",
+        "fate": {kind: {"trajectories": 1, "tokens": n} for kind, n in amounts.items()},
+    }
+
+
+def test_headline_counts_everything_but_rightly_signed_text_as_lost():
+    # 1,400,000 in all; 300,000 + 288,000 carry a right sign; 812,000 / 1,400,000 = 58 %
+    audit = fates(trained_up=300_000, trained_down=288_000, punished_correct=42_000, dead=770_000)
+    assert headline(audit) == (
+        "Of the 1.4 M tokens the policy wrote, 58 % carried no or wrong-signed signal; "
+        "3 % was pushed down although evidence says that it was right."
+    )
+
+
+def test_headline_without_wronged_calls_and_without_text():
+    assert headline(fates(trained_up=40, dead=60)) == (
+        "Of the 100 tokens the policy wrote, 60 % carried no or wrong-signed signal."
+    )
+    assert headline(fates(dead=0)) == "The policy wrote nothing that a signal could reach."
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [(0, "0 %"), (1, "under 1 %"), (1000, "100 %"), (999, "over 99 %"), (505, "50 %")],
+)
+def test_a_share_is_never_rounded_to_nothing_or_all(part: int, said: str):
+    assert share(part, 1000) == said
+
+
+@pytest.mark.parametrize(("n", "said"), [(812, "812"), (41_200, "41,200"), (2_000_000_000, "2 G")])
+def test_large_numbers(n: int, said: str):
+    assert large(n) == said
