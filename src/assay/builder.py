@@ -23,7 +23,7 @@ from assay.columns import (
     numbered,
     rows,
 )
-from assay.errors import MixedTokensError
+from assay.errors import AlignmentError, MixedTokensError
 from assay.kernels.evidence import sibling_evidence
 from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
 from assay.records.evidence import NOBODY_LOOKED
@@ -65,6 +65,7 @@ class Builder:
 
         Raises:
             MixedTokensError: it has token ids and an earlier one has none, or the other way round.
+            AlignmentError: a step has not one log-probability for each sampled token.
         """
         columns = self._columns
         task = columns.task[trajectory.task]
@@ -219,6 +220,7 @@ class Builder:
     def _unsampled(self, k: int, n: int) -> None:
         if self._measure == "characters":
             return
+        self._measure = "tokens"
         columns = self._columns
         columns.R.extend((k, -1, -1, _TEXT, n))
         columns.logprob.extend([_NAN] * n)
@@ -236,6 +238,11 @@ class Builder:
                 given = (values or ())[at : at + end - start]
                 spread[start:end] = [_NAN if v is None else v for v in given]
                 at += end - start
+            if values is not None and at != len(values):
+                raise AlignmentError(
+                    f"trajectory number {len(columns.ids)}: got {len(values)} log-probabilities or "
+                    f"entropies in a step; expected one per sampled token, {at}"
+                )
             column.extend(spread)
         columns.has_logprob |= step.logprobs is not None
         columns.has_entropy |= step.entropies is not None

@@ -286,7 +286,7 @@ def sets(draw: st.DrawFn) -> list[Trajectory]:
 ALL = [Integrity(), Duplicates(), Degenerate()]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(sets(), st.permutations(ALL))
 def test_one_decision_for_each_and_the_counts_add_up(trajectories, gates):
     batch = Batch.of(trajectories, measure="tokens")
@@ -300,7 +300,7 @@ def test_one_decision_for_each_and_the_counts_add_up(trajectories, gates):
     assert counted == len(trajectories)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(sets(), st.randoms(use_true_random=False))
 def test_the_order_of_a_log_decides_nothing_but_which_copy_stays(trajectories, rng):
     shuffled = list(trajectories)
@@ -314,7 +314,7 @@ def test_the_order_of_a_log_decides_nothing_but_which_copy_stays(trajectories, r
     assert sum(d.weight for d in here) == sum(d.weight for d in there)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(sets(), st.sampled_from(["grpo", "dr_grpo", "rloo", "max_rl"]))
 def test_leaving_the_dropped_out_of_the_log_changes_nothing(trajectories, name):
     batch = Batch.of(trajectories, measure="tokens")
