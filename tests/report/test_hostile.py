@@ -35,7 +35,8 @@ HOSTILE = {
     "bidi": "\u202edrowssap\u202c \u2066x\u2069 \ufeff\u200b",
     "control": "null\x00byte \x1b[31mred \x7f \x08",
     "policy": '<meta http-equiv=Content-Security-Policy content="script-src *">'
-    "<base href=//127.0.0.1:9/><iframe srcdoc='<script>parent.owned=1</script>'></iframe><form action=//127.0.0.1:9>",
+    "<base href=//127.0.0.1:9/><iframe srcdoc='<script>parent.owned=1</script>'></iframe>"
+    "<form action=//127.0.0.1:9>",
     "json": '"}],"steps":[{"kind":"model"}]}\\",\\u003cscript\\u003e]]>&lt;b&gt;&amp;',
     "prototype": "__proto__",
 }
