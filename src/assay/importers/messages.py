@@ -48,12 +48,16 @@ _MESSAGE_KEYS = frozenset(
 
 def typed(value: Any, kind: type[T] | tuple[type[T], ...], where: str, expected: str) -> T:
     """Returns `value` if it is of `kind` (a bool is no number), else one clear DataError."""
-    odd = (type(value) is bool and bool not in _kinds(kind)) or (
-        type(value) is int and not -_MOST <= value < _MOST
-    )
-    if isinstance(value, kind) and not odd:
+    if _fits(value, kind):
         return value
     raise DataError(f"{where}: got {_shown(value)}; expected {expected}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Is `value` of `kind`? A bool is no number, and an integer is one of 64 bits."""
+    if type(value) is bool:
+        return kind is bool or bool in _kinds(kind)
+    return isinstance(value, kind) and (type(value) is not int or -_MOST <= value < _MOST)
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:
@@ -83,7 +87,9 @@ def take(record: dict[str, Any], key: str, kind: Any, where: str, *, default: An
         if default is not MISSING:
             return default
         raise DataError(f"{where}.{key}: missing; expected {_names(kind)}")
-    return typed(value, kind, f"{where}.{key}", _names(kind))
+    if _fits(value, kind):
+        return value
+    raise DataError(f"{where}.{key}: got {_shown(value)}; expected {_names(kind)}")
 
 
 def _names(kind: Any) -> str:
