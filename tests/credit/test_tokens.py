@@ -54,6 +54,19 @@ def test_lens_takes_the_mean_of_logprobs_and_skips_what_is_missing():
     close(per_trajectory(batch, method("lens")(batch)), LENS_ALL_FAIL)
 
 
+@pytest.mark.parametrize("reason", ["logprobs", "copied"])
+def test_lens_does_not_read_steps_that_cannot_be_trusted(reason):
+    odd = ModelStep(text="y", token_ids=(1,), logprobs=(-9.0,), untrainable=reason)
+    masked = ModelStep(text="y", token_ids=(1,), logprobs=(math.log(0.4),), untrainable="masked")
+    trajectories = [likely(0.0, p) for p in (0.5, 0.4, 0.3, 0.2)]
+    trajectories[0] = one(0.0, steps=[*trajectories[0].steps, odd])
+    trajectories[1] = one(0.0, steps=[masked])  # not trained, and what it says is still true
+    batch = batch_of(trajectories)
+    term = method("lens").terms(batch)[1]
+    expected = [-0.25, -1 / 6, -0.1071429, -0.0625]  # penalties of test_lens_all_fail, negated
+    close(term.value_U, expected)
+
+
 def test_lens_mixed():
     # one pass at .2, fails at .5 and .3: sum R/pi = 5, 1/mean = 3/5 = .6 < 2 * .5, so D = 1
     # penalties (1/3) * .5/.5 = 1/3 and (1/3) * .3/.7 = 1/7: R' = 1, -1/3, -1/7

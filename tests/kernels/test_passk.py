@@ -100,6 +100,13 @@ def test_the_interval_is_a_percentile_of_means_over_groups():
     np.testing.assert_allclose([low, high], [0.466, 0.534], atol=0.011)
 
 
+def test_rare_values_are_drawn_rarely():
+    # a quarter of the groups at 1: mean .25, sd of a resampled mean sqrt(.1875/100) = .0433
+    value_G = np.array([0.0, 1.0, 0.0, 0.0] * 25)
+    low, high = bootstrap_interval(value_G, rng=np.random.default_rng(1), draws=20_000)
+    np.testing.assert_allclose([low, high], [0.165, 0.335], atol=0.011)
+
+
 def test_the_same_seed_gives_the_same_interval():
     value_G = np.array([0.0, 1.0, 1.0, 0.25])
     first = bootstrap_interval(value_G, rng=np.random.default_rng(7), draws=100)

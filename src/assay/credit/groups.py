@@ -6,8 +6,10 @@ Axes: K trajectories, G groups, S steps, C calls, N tokens.
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from assay.batch import Batch
+from assay.batch import UNTRAINABLE, Batch
 from assay.errors import MethodError
+
+_UNTRUSTED = [UNTRAINABLE.index(reason) for reason in ("logprobs", "copied")]
 
 
 def require(holds: bool | np.bool_, message: str) -> None:
@@ -78,7 +80,8 @@ def carried_N(batch: Batch) -> Bool[np.ndarray, " N"]:
 def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
     """Returns exp(mean log-probability) of the tokens that each trajectory sampled, in (0, 1].
 
-    Tokens without a log-probability are left out; NaN where the trajectory is unscored or dropped.
+    Tokens without a log-probability are left out, and so are steps whose log-probabilities are not
+    to be trusted or that repeat earlier ones. NaN where the trajectory is unscored or dropped.
 
     Raises:
         MethodError: a scored trajectory has no log-probability at all.
@@ -86,7 +89,9 @@ def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
     logprob_N = batch.logprob_N
     if logprob_N is None:
         raise MethodError(f"{method} needs logprobs, and no trajectory of the set has any")
-    read_N = np.repeat(batch.step_R >= 0, batch.length_R) & ~np.isnan(logprob_N)
+    trusted_S = ~np.isin(batch.untrainable_S, _UNTRUSTED)
+    read_R = np.append(trusted_S, False)[batch.step_R]
+    read_N = np.repeat(read_R, batch.length_R) & ~np.isnan(logprob_N)
     traj_N = np.repeat(batch.traj_R, batch.length_R)[read_N]
     n = len(batch.ids)
     count_K = np.bincount(traj_N, minlength=n)
