@@ -101,11 +101,12 @@ def test_tau2_bench_reads_simulations_from_the_folder_beside(tmp_path: Path):
     for run in runs:
         (tmp_path / "simulations" / f"{run['id']}.json").write_text(json.dumps(run))
     inside, _ = read(FIXTURES / "tau2_bench/results.json", "tau2_bench")
+    (tmp_path / "notes.txt").write_text("airline, second run")
     beside, losses = read(tmp_path, "tau2_bench")
     assert [(t.id, t.steps, t.outcome) for t in beside] == [
         (t.id, t.steps, t.outcome) for t in inside
     ]
-    assert "not_a_log" not in losses
+    assert losses["not_a_log"] == 1  # the notes, not the simulations
 
 
 def test_intercode_turns_are_steps_with_rewards():

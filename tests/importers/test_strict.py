@@ -87,6 +87,23 @@ def test_a_list_is_read_one_element_at_a_time(tmp_path: Path):
         next(found)
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\n  \n "])
+@pytest.mark.parametrize("value", [{"a": [1, {"b": "}"}]}, [{"a": 1}]])
+def test_a_document_is_one_however_it_is_written(
+    value: object, before: bytes, indent: int | None, tmp_path: Path
+):
+    log = tmp_path / "log.json"
+    log.write_bytes(before + json.dumps(value, indent=indent).encode() + b"\n")
+    assert [found for _, found in documents(log)] == (value if type(value) is list else [value])
+
+
+def test_lines_may_be_blank(tmp_path: Path):
+    log = tmp_path / "log.json"
+    log.write_text('\n{"a": 1}\n   \n\r\n{"a": 2}')
+    assert [found for _, found in documents(log)] == [{"a": 1}, {"a": 2}]
+
+
 @pytest.mark.parametrize(
     "text", ["[1, 2", "[1, 2}", "[1 2]", "[1,]", "[1]]", "[,]", '["a', "[1] x", "["]
 )

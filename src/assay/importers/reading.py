@@ -10,6 +10,9 @@ from assay.errors import DataError
 from assay.importers.strict import parse
 from assay.records.codec import MAX_RECORD, lines
 
+MAX_DOCUMENT = 512 * 1024 * 1024
+"""Bytes of a file that is one JSON value, at most: such a file holds all trajectories of a run."""
+
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SEPARATOR = re.compile(rb"[ \t\r\n]*([,\]])[ \t\r\n]*")
 
@@ -29,17 +32,18 @@ def documents(path: Path) -> Iterator[tuple[str, Any]]:
     elif is_lines(path):
         with lines(path) as numbered:
             for number, line in numbered:
-                where = f"{path} line {number}"
-                yield where, parse(line, where)
+                if line.strip():
+                    where = f"{path} line {number}"
+                    yield where, parse(line, where)
     else:
-        yield str(path), parse(contents(path), str(path))
+        yield str(path), parse(contents(path, most=MAX_DOCUMENT), str(path), most=MAX_DOCUMENT)
 
 
-def contents(path: Path) -> bytes:
-    """Returns the whole of a file of at most `MAX_RECORD` bytes."""
+def contents(path: Path, *, most: int = MAX_RECORD) -> bytes:
+    """Returns the whole of a file of at most `most` bytes."""
     try:
-        if (size := path.stat().st_size) > MAX_RECORD:
-            raise DataError(f"{path}: {size:,} bytes in one JSON value; at most {MAX_RECORD:,}")
+        if (size := path.stat().st_size) > most:
+            raise DataError(f"{path}: {size:,} bytes in one JSON value; at most {most:,}")
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
@@ -61,15 +65,18 @@ def is_lines(path: Path) -> bool:
     """Is the first line a whole JSON value by itself (JSON Lines, plain or zstd)?"""
     if path.name.endswith((".jsonl", ".jsonl.zst", ".ndjson")):
         return True
-    with lines(path) as numbered:
-        first = next(numbered, (0, b""))[1]
+    try:
+        with lines(path) as numbered:
+            first = next(numbered, (0, b""))[1]
+    except DataError:
+        return False
     # Nothing needs to be parsed for this: a value that goes on is not balanced yet.
     depth, closed = 0, False
     for token in _STRUCTURE.finditer(first):
         byte = first[token.start()]
         depth += (byte in b"[{") - (byte in b"]}")
         closed = depth == 0 and byte != 0x2C
-    return closed or first[:1] not in (b"{", b"[", b"")
+    return closed or first.removeprefix(b"\xef\xbb\xbf").strip()[:1] not in (b"{", b"[", b"")
 
 
 def _elements(path: Path) -> Iterator[tuple[str, Any]]:

@@ -39,14 +39,19 @@ class Shape(NamedTuple):
     """Bytes that it takes when parsed and turned into records, at most."""
 
 
-def parse(text: bytes, where: str) -> Any:
+def parse(text: bytes, where: str, *, most: int = MAX_RECORD) -> Any:
     """Returns the one JSON value that `text` holds.
+
+    Args:
+        text: UTF-8, with or without a byte order mark.
+        where: what to call it in an error, for example "log.jsonl line 3".
+        most: bytes that it may have.
 
     Raises:
         DataError: names `where` and the first thing that is wrong with it.
     """
-    if len(text) > MAX_RECORD:
-        raise DataError(f"{where}: {len(text):,} bytes; expected at most {MAX_RECORD:,}; split it")
+    if len(text) > most:
+        raise DataError(f"{where}: {len(text):,} bytes; expected at most {most:,}; split it")
     if text.startswith(_PICKLES):
         raise DataError(f"{where}: looks like a pickle, which is never read; export it as JSON")
     text = text.removeprefix(b"\xef\xbb\xbf")

@@ -108,12 +108,16 @@ class Tau2Bench(Importer):
         )
 
     def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        beside = path / "results.json"
-        files = iter([beside]) if beside.is_file() else log_files(path, self.recognises, losses)
-        for file in files:
+        others = Losses()
+        for file in log_files(path, self.recognises, others):
             for where, document in documents(file):
                 document = typed(document, dict, where, "an object with tasks and simulations")
                 yield from _results(document, where, file, losses)
+        beside = path / "simulations"
+        read = len(list(beside.glob("*.json"))) if beside.is_dir() else 0
+        for kind, count in others.counts.items():
+            if count > read:
+                losses.add(kind, others.first[kind], count - read)
 
 
 def _results(
