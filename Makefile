@@ -49,7 +49,7 @@ bench: .venv/dev
 test-verl: .venv-verl/verl
 	@echo '== tests against verl'
 	@if [ -z '$(VERL_TESTS)' ]; then echo 'no test is marked verl'; \
-	else .venv-verl/bin/python -m pytest $(PYTEST) -m verl $(VERL_TESTS); fi
+	else .venv-verl/bin/python -m pytest $(PYTEST) -p no:asyncio -m verl $(VERL_TESTS); fi
 
 schema: .venv/core
 	@.venv/bin/python -m assay.records.schema
