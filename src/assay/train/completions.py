@@ -1,0 +1,159 @@
+"""What a trainer generated, as trajectories. No torch."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from assay.errors import AlignmentError, DataError
+from assay.records import Ledger, ModelStep, Trajectory, decode
+
+FIELD = "trajectory"
+"""Extra key under which a rollout function returns one record per completion."""
+
+
+def completion_record(
+    ids: Sequence[int],
+    *,
+    identity: str,
+    group: str,
+    text: str,
+    outcome: float | None,
+    rewards: dict[str, float | None],
+    sampled: Sequence[int] | None = None,
+    answered: bool = True,
+    logprobs: Sequence[float] | None = None,
+    entropies: Sequence[float] | None = None,
+    ledger: Ledger | None = None,
+) -> Trajectory:
+    """Returns the record of a bare completion: one model step.
+
+    Args:
+        ids: the completion's tokens, tool results included.
+        identity: the trajectory's id.
+        group: what it is compared within; also its task.
+        text: what the policy wrote; equal texts in a group are copies.
+        outcome: its reward; None is unscored.
+        rewards: the reward's named parts.
+        sampled: 1 per token that the policy sampled, 0 per token it was shown. None: all 1.
+        answered: it ended by itself, and not at the token limit.
+        logprobs: nats per token of `ids`.
+        entropies: nats per token of `ids`.
+        ledger: what it cost, where counted.
+    """
+    ranges = None if sampled is None or all(sampled) else stretches(sampled)
+    step = ModelStep(
+        text=text,
+        token_ids=tuple(ids),
+        sampled=ranges,
+        logprobs=_picked(logprobs, ranges),
+        entropies=_picked(entropies, ranges),
+    )
+    return Trajectory(
+        id=identity,
+        task=group,
+        group=group,
+        steps=(step,),
+        outcome=outcome,
+        rewards=rewards,
+        end="answered" if answered else "budget",
+        ledger=Ledger() if ledger is None else ledger,
+    )
+
+
+def stretches(flags: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Returns the half-open ranges in which the flags are not 0."""
+    padded = [0, *(1 if flag else 0 for flag in flags), 0]
+    edges = [at for at, (a, b) in enumerate(pairwise(padded)) if a != b]
+    return tuple(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _picked(
+    values: Sequence[float] | None, ranges: tuple[tuple[int, int], ...] | None
+) -> tuple[float | None, ...] | None:
+    if values is None:
+        return None
+    taken = values if ranges is None else [v for a, b in ranges for v in values[a:b]]
+    return tuple(None if v != v else float(v) for v in taken)
+
+
+def given_record(
+    value: Any,
+    ids: Sequence[int],
+    *,
+    row: int,
+    outcome: float | None,
+    rewards: dict[str, float | None],
+) -> tuple[Trajectory, int]:
+    """Returns the record that a rollout function gave for a completion, and how many of its leading
+    tokens are the prompt.
+
+    The reward scores what the record leaves unscored; a record's own outcome, grades and parts
+    stand, and an infrastructure failure stays unscored.
+
+    Raises:
+        DataError: no assay.trajectory/1 record.
+        AlignmentError: its steps' tokens are not the completion's.
+    """
+    where = f"rollout row {row}, field {FIELD!r}"
+    if isinstance(value, Trajectory):
+        record = value
+    elif isinstance(value, str | bytes):
+        record = decode(value.encode() if isinstance(value, str) else value, where=where)
+    else:
+        raise DataError(
+            f"{where}: got {type(value).__name__}; expected the JSON text of a trajectory record"
+        )
+    skip = _aligned(record, list(ids), where)
+    graded = any(grade.level != "E0" for grade in record.grades)
+    if record.outcome is None and not graded and record.end != "infra" and outcome is not None:
+        record = msgspec.structs.replace(record, outcome=outcome, rewards=record.rewards or rewards)
+    return record, skip
+
+
+def _aligned(record: Trajectory, ids: list[int], where: str) -> int:
+    """Returns the leading tokens of the record that belong to the prompt."""
+    tokens, prompt, seen_model = list[int](), 0, False
+    for number, step in enumerate(record.steps):
+        if type(step) is ModelStep and step.token_ids is None:
+            raise AlignmentError(
+                f"{where}: steps[{number}] has no token ids; expected those of the completion"
+            )
+        seen_model |= type(step) is ModelStep
+        tokens += step.token_ids or ()
+        if not seen_model:
+            prompt = len(tokens)
+    if tokens == ids:
+        return 0
+    if tokens[prompt:] == ids:
+        return prompt
+    own = tokens[prompt:]
+    at = next((i for i, (a, b) in enumerate(zip(own, ids, strict=False)) if a != b), None)
+    at = min(len(own), len(ids)) if at is None else at
+    raise AlignmentError(
+        f"{where}: its steps hold {len(own)} tokens and the completion {len(ids)}; they part at "
+        f"token {at}: return the ids that were sampled, never re-tokenised text"
+    )
+
+
+def text_of(completion: Any) -> str:
+    """Returns what a completion says: plain text, or messages joined."""
+    if isinstance(completion, str):
+        return completion
+    return "\n".join(
+        f"{message.get('role', '')}: {message.get('content') or ''}{_calls(message)}"
+        for message in completion
+    )
+
+
+def _calls(message: Any) -> str:
+    calls = message.get("tool_calls")
+    return f" {msgspec.json.encode(calls).decode()}" if calls else ""
+
+
+def calls_of(completion: Any) -> int:
+    """Returns how many tool calls the messages of a completion make."""
+    if isinstance(completion, str):
+        return 0
+    return sum(len(message.get("tool_calls") or ()) for message in completion)

@@ -1,0 +1,321 @@
+"""The configuration of a run: a TOML recipe, changed by --set, frozen, hashed, written back.
+
+    about    what the recipe shows, how long it takes        model   what is trained
+    env      the tasks                                        train   how much, how fast
+    recipe   credit, gates, safety: `assay.train.recipe`      eval    what `assay eval` measures
+    trl      any other field of TRL's GRPOConfig
+
+Precedence: defaults < file < command line. A key that nobody knows is an error.
+"""
+
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal, final
+
+import msgspec
+
+from assay.errors import UnknownNameError, UsageError
+from assay.rollout.backend import Sampling
+from assay.train.recipe import Recipe, known_only
+from assay.train.settings import require
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class About:
+    """For people; no part of the hash."""
+
+    title: str = ""
+    shows: str = ""
+    """What to look for in the result."""
+    minutes: float = 0.0
+    """Measured on two CPU cores."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Env:
+    """Which tasks."""
+
+    name: str = "lookup/even"
+    """A family, a level of it, or my_package:MyEnv; see `assay.world.load`."""
+    dials: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Which policy."""
+
+    name: str = "start"
+    """"start", a folder, or a name that Hugging Face knows."""
+    pad_token: str = ""
+    """Where the tokenizer has none."""
+    lora: int = 0
+    """Rank of adapters on all linear layers. 0: the whole model is trained."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Train:
+    """How much, how fast, how far."""
+
+    steps: int = 100
+    """Optimiser steps."""
+    prompts: int = 16
+    """Tasks of one generated batch."""
+    group: int = 8
+    """Attempts at each."""
+    minibatches: int = 1
+    """Optimiser steps per generated batch; above 1 the later ones are off-policy."""
+    micro: int = 0
+    """Rows of one forward and backward pass, per process. 0: a minibatch at once."""
+    learning_rate: float = 5e-5
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: int = 0
+    """Steps over which the learning rate rises."""
+    max_grad_norm: float = 1.0
+    loss: str = "dapo"
+    """TRL's loss_type."""
+    epsilon: float = 0.2
+    epsilon_high: float = 0.0
+    """Upper clip. 0: as epsilon."""
+    beta: float = 0.0
+    """Weight of the KL term."""
+    temperature: float = 1.0
+    max_tokens: int = 400
+    turn_tokens: int = 160
+    max_length: int = 1024
+    pool: int = 4096
+    """Tasks; each is met once per epoch, in an order of its own."""
+    first_task: int = 0
+    """Seed of the first."""
+    save_every: int = 10
+    keep: int = 2
+    """Checkpoints that stay, the last one among them."""
+    threads: int = 0
+    """Of torch. 0: as many as it takes."""
+
+    def __post_init__(self) -> None:
+        """Refuses what is out of range."""
+        for name in ("steps", "prompts", "minibatches", "pool", "save_every", "keep"):
+            require(getattr(self, name) >= 1, f"train.{name} must be at least 1")
+        require(self.group >= 2, f"train.group: got {self.group}; expected at least 2 to compare")
+        require(self.temperature > 0, "train.temperature must be above 0: 0 explores nothing")
+        require(min(self.micro, self.warmup, self.threads) >= 0, "train: a count is below 0")
+        require(self.learning_rate > 0, "train.learning_rate must be above 0")
+        for name in ("steps", "save_every"):
+            require(
+                getattr(self, name) % self.minibatches == 0,
+                f"train.{name} ({getattr(self, name)}) must be a multiple of train.minibatches "
+                f"({self.minibatches}): a batch is never left half used",
+            )
+        require(
+            (self.prompts * self.group) % (self.minibatches * (self.micro or 1)) == 0,
+            f"train: {self.prompts} prompts x {self.group} rows do not divide into "
+            f"{self.minibatches} minibatches of {self.micro or 'equal'} rows a pass",
+        )
+
+    @property
+    def sampling(self) -> Sampling:
+        """How trajectories are sampled."""
+        return Sampling(
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            turn_tokens=self.turn_tokens,
+            max_length=self.max_length,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Eval:
+    """What `assay eval` measures unless told otherwise."""
+
+    prompts: int = 64
+    samples: int = 64
+    first_task: int = 1_000_000
+    """Seed of the first held-out task."""
+
+    def __post_init__(self) -> None:
+        """Refuses what is out of range."""
+        require(min(self.prompts, self.samples) >= 1, "eval: prompts and samples start at 1")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that decides what a run does, its seed aside."""
+
+    about: About = field(default_factory=About)
+    env: Env = field(default_factory=Env)
+    model: Model = field(default_factory=Model)
+    train: Train = field(default_factory=Train)
+    eval: Eval = field(default_factory=Eval)
+    recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
+    trl: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        """Refuses training tasks that are also measured on, and credit that nobody knows."""
+        Recipe.of(self.recipe)
+        own = range(self.train.first_task, self.train.first_task + self.train.pool)
+        held = range(self.eval.first_task, self.eval.first_task + self.eval.prompts)
+        require(
+            own.stop <= held.start or held.stop <= own.start,
+            f"eval tasks {held.start} to {held.stop - 1} overlap with training tasks "
+            f"{own.start} to {own.stop - 1}; move eval.first_task",
+        )
+        taken = sorted(set(self.trl) & OURS)
+        require(not taken, f"trl.{taken[0] if taken else ''} is set by Assay; see [train]")
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything but `about`."""
+        data = {name: value for name, value in asdict(self).items() if name != "about"}
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+    def toml(self) -> str:
+        """Returns the whole configuration as TOML; `parsed` reads it back."""
+        return "\n".join(_toml("", asdict(self))).lstrip("\n") + "\n"
+
+
+OURS: Final = frozenset(
+    {"output_dir", "max_steps", "num_generations", "per_device_train_batch_size", "seed"}
+    | {"gradient_accumulation_steps", "steps_per_generation", "generation_batch_size"}
+    | {"learning_rate", "lr_scheduler_type", "warmup_steps", "max_grad_norm", "loss_type"}
+    | {"epsilon", "epsilon_high", "beta", "temperature", "shuffle_dataset", "save_steps"}
+    | {"save_strategy", "max_completion_length", "num_iterations", "resume_from_checkpoint"}
+)
+"""Fields of GRPOConfig that [train] decides."""
+
+_SECTIONS: Final = {"about": About, "env": Env, "model": Model, "train": Train, "eval": Eval}
+
+
+def shipped() -> list[str]:
+    """Returns the names of the recipes that come with Assay."""
+    folder = files("assay.recipes")
+    found = (each.name for each in folder.iterdir())
+    return sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml"))
+
+
+def read(name: str) -> dict[str, Any]:
+    """Returns the tables of a recipe: a TOML file, or one that ships, by its bare name.
+
+    Raises:
+        UnknownNameError: neither exists; with the nearest name.
+        UsageError: it is no TOML.
+    """
+    path = Path(name)
+    bare = name.removesuffix(".toml")
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif bare in shipped():
+        text = (files("assay.recipes") / f"{bare}.toml").read_text(encoding="utf-8")
+    else:
+        close = difflib.get_close_matches(bare, shipped(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UnknownNameError(f"no recipe {name!r}.{hint} Shipped: {', '.join(shipped())}")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {name}: {error}") from None
+
+
+def changed(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the tables with `section.key = value` changes made.
+
+    Raises:
+        UsageError: a name without a section, or one that goes through a value.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(tables))
+    for name, value in changes.items():
+        *sections, key = name.split(".")
+        if not sections:
+            raise UsageError(f"--set {name}: expected section.key=value, as in train.steps=200")
+        at = result
+        for section in sections:
+            at = at.setdefault(section, {})
+            if not isinstance(at, dict):
+                raise UsageError(f"--set {name}: {section} is a value, no section")
+        at[key] = value
+        if name == "recipe.method":
+            at.pop("methods", None)
+        if name == "recipe.methods":
+            at.pop("method", None)
+    return result
+
+
+def parsed(tables: Mapping[str, Any], where: str = "recipe") -> Config:
+    """Returns the configuration that tables describe.
+
+    Raises:
+        UnknownNameError: an unknown section or key, with the nearest one.
+        UsageError: a value of the wrong type or out of its range.
+    """
+    known_only(tables, [each.name for each in fields(Config)], where)
+    made: dict[str, Any] = {}
+    for name, value in tables.items():
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{where}: {name} is {value!r}; expected a section [{name}]")
+        cls: Any = _SECTIONS.get(name)
+        if cls is None:
+            made[name] = dict(value)
+            continue
+        known_only(value, [each.name for each in fields(cls)], f"{where} [{name}]")
+        try:
+            made[name] = msgspec.convert(dict(value), cls)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{where} [{name}]: {error}") from None
+    return Config(**made)
+
+
+def _toml(path: str, table: Mapping[str, Any]) -> list[str]:
+    """Returns the lines of a table, plain values first."""
+    lines = [f"[{path}]"] if path else []
+    lines += [f"{_key(k)} = {_value(v)}" for k, v in table.items() if not _is_table(v)]
+    for key, value in table.items():
+        if _is_table(value):
+            lines += ["", *_toml(f"{path}.{_key(key)}" if path else _key(key), value)]
+    return lines
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _key(name: str) -> str:
+    plain = name.replace("_", "").replace("-", "")
+    return name if plain.isascii() and plain.isalnum() else json.dumps(name)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() if not math.isfinite(value):
+            return str(value)
+        case float():
+            return repr(value) if "e" not in repr(value) else _exponent(value)
+        case int():
+            return str(value)
+        case str():
+            return json.dumps(value)
+        case Mapping():
+            inner = ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items())
+            return f"{{ {inner} }}"
+        case Sequence():
+            return f"[{', '.join(map(_value, value))}]"
+        case _:
+            raise UsageError(f"configuration: {value!r} cannot be written as TOML")
+
+
+def _exponent(value: float) -> str:
+    mantissa, _, power = repr(value).partition("e")
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{power}"

@@ -1,0 +1,65 @@
+"""How a recipe fits TRL's settings, and where a process's rows lie. No torch."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+
+from assay.errors import UsageError
+from assay.train.recipe import CLIPPED_LOSSES, Recipe
+from assay.train.signal import Signal
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this process's rows lie among those of all processes."""
+
+    mine: slice
+    skip_K: Int64[np.ndarray, " K"]
+    width: int
+    """T of this process."""
+
+    def wide(self, made: Signal) -> int:
+        """Returns a width that fits the rows of all processes."""
+        return max(self.width, int((made.length_K - self.skip_K).max(initial=0)))
+
+    def cut(self, wide_KT: Shaped[np.ndarray, "K _"]) -> Shaped[np.ndarray, "B T"]:
+        """Returns this process's part of an array over all rows."""
+        return wide_KT[self.mine, : self.width]
+
+
+def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
+    """Checks the recipe against the trainer's arguments, and sets the clip that it asks for.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    recipe.check_loss(loss_type)
+    safety = recipe.safety
+    if args.fp16 and safety.skip_empty:
+        raise UsageError(
+            "fp16's loss scaler cannot leave a step out: take bf16, or safety.skip_empty = false"
+        )
+    if safety.delta is None:
+        return
+    if args.delta is not None and args.delta != safety.delta:
+        raise UsageError(
+            f"GRPOConfig.delta is {args.delta:g} and the recipe's safety.delta {safety.delta:g}; "
+            "give one of them"
+        )
+    if safety.delta <= 1 + args.epsilon:
+        raise UsageError(
+            f"safety.delta is {safety.delta:g}; expected above 1 + epsilon, {1 + args.epsilon:g}"
+        )
+    args.delta = safety.delta
+
+
+def bounds(loss_type: str, low: float, high: float) -> tuple[float, float]:
+    """Returns how far below and above 1 the loss clips ratios; infinite where it does not."""
+    if loss_type in CLIPPED_LOSSES:
+        return low, high
+    if loss_type == "cispo":
+        return float("inf"), high - 1.0
+    return float("inf"), float("inf")

@@ -1,0 +1,238 @@
+"""The directory of a training run: every file whole, a kill at any moment leaves it resumable.
+
+    run.json           schema "assay.run/1", kind "train": versions, hash of the configuration, seed,
+                       status ("running", "finished", "stopped"), step
+    config.toml        the whole configuration, frozen        code.diff   uncommitted changes, in git
+    metrics.jsonl      one object per optimiser step          ledger.jsonl   one per generated batch
+    rollouts/          step_000001.jsonl ...: records, schema "assay.trajectory/1"
+    credit/            step_000001.jsonl ...: annotations, schema "assay.credit/1"
+    checkpoints/       step_N/: see `assay.train.checkpoint`
+    timing.jsonl       seconds, by step and start             LOCK   held while a process trains
+
+Everything but timing.jsonl and LOCK depends on configuration, seed and versions alone, so that a
+run that was killed and resumed ends with the bytes of one that was not.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, final
+
+from assay.errors import DataError, UsageError
+from assay.records import Trajectory, write
+from assay.records.codec import published
+from assay.train.config import Config, parsed, read
+
+SCHEMA: Final = "assay.run/1"
+KIND: Final = "train"
+LOGS: Final = ("metrics.jsonl", "ledger.jsonl")
+"""Files that grow by lines with a step, and are cut back to the last checkpoint on resume."""
+FOLDERS: Final = ("rollouts", "credit")
+"""Folders with one file per generated batch, likewise."""
+
+
+@final
+class Folder:
+    """A run directory that exists."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @staticmethod
+    def create(path: Path, config: Config, *, about: Mapping[str, Any]) -> "Folder":
+        """Makes a new run directory.
+
+        Raises:
+            UsageError: there is something at `path` already.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(
+                f"{path}: exists already; go on with it by --resume {path}, or choose another --out"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        folder = Folder(path)
+        diff = _diff()
+        if diff:
+            _publish(path / "code.diff", diff)
+        _publish(path / "config.toml", config.toml().encode())
+        for name in (*LOGS, "timing.jsonl"):
+            (path / name).touch()
+        for name in (*FOLDERS, "checkpoints"):
+            (path / name).mkdir()
+        # run.json makes it a run: last, so that a kill before leaves nothing to resume
+        folder._write_about(
+            {
+                "schema": SCHEMA,
+                "kind": KIND,
+                **about,
+                "config_sha256": config.sha256,
+                "code_diff": "code.diff" if diff else None,
+                "status": "running",
+                "step": 0,
+            }
+        )
+        return folder
+
+    @staticmethod
+    def open(path: Path) -> "Folder":
+        """Opens a run directory.
+
+        Raises:
+            DataError: there is none.
+        """
+        about = path / "run.json"
+        try:
+            kind = json.loads(about.read_bytes()).get("kind")
+        except (OSError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: no run directory ({error}); expected a run.json") from None
+        if kind != KIND:
+            raise DataError(f"{path}: a run of kind {kind!r}; expected one that assay train made")
+        return Folder(path)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What run.json says."""
+        return json.loads((self.path / "run.json").read_bytes())
+
+    @property
+    def config(self) -> Config:
+        """The frozen configuration.
+
+        Raises:
+            DataError: it is not the one that the run began with.
+        """
+        config = parsed(read(str(self.path / "config.toml")), "config.toml")
+        if config.sha256 != self.about["config_sha256"]:
+            raise DataError(
+                f"{self.path / 'config.toml'}: was changed after the run began; restore it, or "
+                "begin another run with it"
+            )
+        return config
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints are."""
+        return self.path / "checkpoints"
+
+    def update(self, **facts: Any) -> None:
+        """Writes run.json anew."""
+        self._write_about({**self.about, **facts})
+
+    def _write_about(self, about: Mapping[str, Any]) -> None:
+        _publish(self.path / "run.json", json.dumps(about, indent=1).encode() + b"\n")
+
+    def append(self, name: str, row: Mapping[str, Any]) -> None:
+        """Adds a line to a log; a line that does not fit is taken back.
+
+        Raises:
+            DataError: there is no room for it.
+        """
+        path = self.path / name
+        line = json.dumps(row, allow_nan=False).encode() + b"\n"
+        size = path.stat().st_size
+        try:
+            with path.open("ab", buffering=0) as stream:
+                if stream.write(line) != len(line):
+                    raise OSError("only a part of a line fitted")
+        except OSError as error:
+            os.truncate(path, size)
+            raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    def rows(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yields the lines of a log."""
+        with (self.path / name).open("rb") as stream:
+            for line in stream:
+                yield json.loads(line)
+
+    def put_records(self, folder: str, step: int, records: Iterable[Trajectory]) -> None:
+        """Writes the records of a batch."""
+        write(self.path / folder / _name(step), records)
+
+    def put_lines(self, folder: str, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Writes the annotations of a batch."""
+        with published(self.path / folder / _name(step)) as stream:
+            for each in lines:
+                stream.write(json.dumps(each, allow_nan=False).encode() + b"\n")
+
+    def synced(self) -> None:
+        """Makes the logs survive a power cut."""
+        for name in LOGS:
+            descriptor = os.open(self.path / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def cut_back(self, step: int) -> None:
+        """Takes everything back that is newer than a checkpoint, a torn last line included."""
+        for name in LOGS:
+            path = self.path / name
+            kept = 0
+            with path.open("rb") as stream:
+                for line in stream:
+                    if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                        break
+                    kept += len(line)
+            os.truncate(path, kept)
+        for folder in FOLDERS:
+            for path in (self.path / folder).iterdir():
+                number = path.name.removeprefix("step_").partition(".")[0]
+                if path.name.startswith(".") or int(number) > step:
+                    path.unlink()
+        for path in self.path.glob(".*.tmp-*"):
+            path.unlink()
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keeps other processes from training here; freed by the system when the process dies.
+
+        Raises:
+            UsageError: another process does.
+        """
+        with (self.path / "LOCK").open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(f"{self.path}: another process is training here") from None
+            yield
+
+
+def is_training_run(path: Path) -> bool:
+    """Returns whether `path` is a directory that `assay train` made."""
+    try:
+        Folder.open(path)
+    except DataError:
+        return False
+    return True
+
+
+def _name(step: int) -> str:
+    return f"step_{step:06d}.jsonl"
+
+
+def _publish(path: Path, content: bytes) -> None:
+    with published(path) as stream:
+        stream.write(content)
+
+
+def _diff() -> bytes:
+    """Returns the uncommitted changes of the repository that we are in; empty where there is none."""
+    return _asked(["git", "diff", "HEAD"]) or b""
+
+
+def commit_of_code() -> str | None:
+    """Returns the commit that we run from. None: not in git."""
+    said = _asked(["git", "rev-parse", "HEAD"])
+    return None if said is None else said.decode().strip()
+
+
+def _asked(command: list[str]) -> bytes | None:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,90 @@
+"""Which prompt comes when, and what was spent on it: every prompt counted exactly once.
+
+The order is a function of the seed, so a run that was killed needs no cursor: batch b holds the
+prompts b P to (b + 1) P - 1 of one endless order, epoch after epoch.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import numpy as np
+
+from assay.errors import DataError
+from assay.records import Trajectory
+
+COUNTED: Final[tuple[str, ...]] = ("prompts", "trajectories", "tokens", "calls", "env_steps")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of a run's prompts."""
+
+    seed: int
+    pool: int
+    """Tasks of an epoch."""
+    first: int = 0
+    """Seed of the first task."""
+    _epochs: dict[int, list[int]] = field(default_factory=dict[int, list[int]], repr=False)
+
+    def task(self, ordinal: int) -> int:
+        """Returns the task's seed at a place in the order, from 0."""
+        epoch, at = divmod(ordinal, self.pool)
+        if epoch not in self._epochs:
+            self._epochs.clear()
+            rng = np.random.default_rng([self.seed, epoch])
+            self._epochs[epoch] = rng.permutation(self.pool).tolist()
+        return self.first + self._epochs[epoch][at]
+
+
+def row(
+    step: int, first: int, records: Iterable[Trajectory], before: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns the ledger's row of a generated batch: its prompts, what it cost, what all cost.
+
+    Args:
+        step: optimiser step that trains on it first.
+        first: place of its first prompt in the order.
+        records: its trajectories; their groups are numbered by place.
+        before: totals so far, from the row before.
+    """
+    places: dict[int, str] = {}
+    spent = dict.fromkeys(COUNTED, 0)
+    for record in records:
+        places[int(record.group.partition("/")[0])] = record.task
+        ledger = record.ledger
+        spent["trajectories"] += 1
+        for name in ("tokens", "calls", "env_steps"):
+            spent[name] += getattr(ledger, name) or 0
+    spent["prompts"] = len(places)
+    expected = list(range(first, first + len(places)))
+    if sorted(places) != expected:
+        raise DataError(f"ledger: step {step} holds prompts {sorted(places)}; expected {expected}")
+    return {
+        "step": step,
+        "first": first,
+        "tasks": [places[place] for place in expected],
+        **spent,
+        "total": {name: before.get(name, 0) + spent[name] for name in COUNTED},
+    }
+
+
+def check(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Returns the totals of a ledger, after checking that no prompt is lost or counted twice.
+
+    Raises:
+        DataError: a batch does not begin where the one before ended, or a total does not add up.
+    """
+    place, total = 0, dict.fromkeys(COUNTED, 0)
+    for each in rows:
+        if each["first"] != place:
+            raise DataError(
+                f"ledger: step {each['step']} begins at prompt {each['first']}; expected {place}: "
+                "a prompt was lost or repeated"
+            )
+        place += each["prompts"]
+        total = {name: total[name] + each[name] for name in COUNTED}
+        if each["total"] != total:
+            raise DataError(f"ledger: step {each['step']}: totals do not add up")
+    return total

@@ -1,0 +1,154 @@
+"""Loss terms on tensors: pure functions, each with its formula. Needs torch.
+
+Axes: B rows, T padded length. A mask is 1 on tokens that the policy sampled, 0 elsewhere.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Int, Shaped
+
+
+def two_sided_clip(
+    ratio: Float[torch.Tensor, "B _"],
+    advantage: Float[torch.Tensor, "B T"],
+    *,
+    low: float,
+    high: float,
+    delta: float,
+) -> Float[torch.Tensor, "B T"]:
+    """Returns the clipped surrogate loss per token, bounded on both sides of the ratio.
+
+        loss = -min( min(r, delta) A, clip(r, 1 - low, 1 + high) A )
+
+    For A < 0 plain PPO grows without bound in r; here it stops at -delta A, with no gradient beyond
+    (dual clip, Ye et al. 2019, https://arxiv.org/abs/1912.09729). For A > 0 and delta >= 1 + high
+    it is PPO. TRL computes it from `GRPOConfig.delta`, which is what `Safety.delta` sets.
+    """
+    clipped = torch.clamp(ratio, 1.0 - low, 1.0 + high)
+    return -torch.min(torch.clamp(ratio, max=delta) * advantage, clipped * advantage)
+
+
+def off_policy_keep(
+    advantage: Float[torch.Tensor, "B T"],
+    new: Float[torch.Tensor, "B T"],
+    old: Float[torch.Tensor, "B T"],
+    mask: Shaped[torch.Tensor, "B T"],
+    *,
+    threshold: float,
+) -> Float[torch.Tensor, "B 1"]:
+    """Returns 1 for a sequence to keep, 0 for one to drop: negative in total, and off-policy.
+
+        drop  iff  sum_t A_t < 0  and  mean_t (log pi_old - log pi_new) > threshold
+
+    DeepSeek-V3.2's rule, over whole sequences: with one advantage per sequence it is TRL's
+    `off_policy_mask_threshold`. A log-probability that is NaN counts as no change.
+    """
+    gap = torch.nan_to_num(old - new.detach(), nan=0.0) * mask
+    mean_gap = gap.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+    negative = (advantage * mask).sum(1, keepdim=True) < 0
+    return (~(negative & (mean_gap > threshold))).to(advantage.dtype)
+
+
+def preserved(
+    advantage: Float[torch.Tensor, "B T"],
+    new: Float[torch.Tensor, "B T"],
+    old: Float[torch.Tensor, "B T"],
+    mask: Shaped[torch.Tensor, "B T"],
+    span: Int[torch.Tensor, "B T"],
+) -> Float[torch.Tensor, ""]:
+    """Returns the likelihood-preserving term: what actions with A >= 0 lost, per token.
+
+        1/n  sum over spans s with A_s >= 0 and D_s > 0 of  sum_{t in s} max(0, d_t)
+
+    d_t = log pi_old - log pi_new, D_s its sum over the span, n the tokens of spans with A_s >= 0. A
+    span is one action, its A the sum over its tokens. LLDS
+    2025, https://arxiv.org/abs/2512.04220. 0 where new equals old, that is, on-policy.
+    """
+    counted = (mask > 0) & (span >= 0)
+    if not bool(counted.any()):
+        return new.sum() * 0.0
+    _, which = torch.unique(span[counted], return_inverse=True)
+    n_spans = int(which.max()) + 1
+    loss = torch.nan_to_num(old[counted], nan=0.0) - new[counted]
+    loss = torch.where(torch.isnan(old[counted]), torch.zeros_like(loss), loss)
+    lost = torch.zeros(n_spans, dtype=new.dtype, device=new.device)
+    lost = lost.scatter_add(0, which, loss.detach())
+    worth = torch.zeros(n_spans, dtype=advantage.dtype, device=new.device)
+    worth = worth.scatter_add(0, which, advantage[counted])
+    held = (worth >= 0)[which]
+    falling = held & (lost > 0)[which]
+    return (torch.relu(loss) * falling).sum() / held.sum().clamp(min=1)
+
+
+def replayed(
+    new: Float[torch.Tensor, "B T"],
+    old: Float[torch.Tensor, "B T"],
+    mask: Shaped[torch.Tensor, "B T"],
+    *,
+    cap: float,
+) -> Float[torch.Tensor, ""]:
+    """Returns the loss of replayed successes: advantage 1, importance ratio truncated at `cap`.
+
+        -1/n sum_t  sg( min(pi_new / pi_old, cap) ) log pi_new
+
+    Truncated importance sampling (Ionides 2008); with cap <= the ratio it is plain likelihood, as
+    TOPR weighs positives. A log-probability that is NaN counts as on-policy.
+    """
+    gap = torch.nan_to_num(new.detach() - old, nan=0.0)
+    ratio = torch.exp(torch.clamp(gap, max=20.0)).clamp(max=cap)
+    return -(ratio * new * mask).sum() / mask.sum().clamp(min=1)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RatioFacts:
+    """Counts and maxima of a micro-batch, by the sign of the advantage; 0-dim tensors."""
+
+    positive: torch.Tensor
+    """Tokens with A > 0."""
+    negative: torch.Tensor
+    """Tokens with A < 0."""
+    clipped_positive: torch.Tensor
+    """Of those with A > 0: ratio above 1 + high."""
+    clipped_negative: torch.Tensor
+    """Of those with A < 0: ratio below 1 - low."""
+    largest_positive: torch.Tensor
+    """Largest ratio where A > 0; 0 where there is none."""
+    largest_negative: torch.Tensor
+    """Largest ratio where A < 0; 0 where there is none."""
+    largest: torch.Tensor
+    """Largest ratio of any sampled token; NaN if one is."""
+
+
+@torch.no_grad()
+def ratio_facts(
+    advantage: Float[torch.Tensor, "B T"],
+    new: Float[torch.Tensor, "B T"],
+    old: Float[torch.Tensor, "B T"] | None,
+    mask: Shaped[torch.Tensor, "B T"],
+    *,
+    low: float,
+    high: float,
+) -> RatioFacts:
+    """Returns how far sampled tokens moved, by sign. `old` None: on-policy, every ratio is 1."""
+    counted = mask > 0
+    up, down = (advantage > 0) & counted, (advantage < 0) & counted
+    n_up, n_down = up.sum(), down.sum()
+    if old is None:
+        none = torch.zeros((), dtype=new.dtype, device=new.device)
+        one = none + 1.0
+        largest = one if bool(counted.any()) else none
+        return RatioFacts(n_up, n_down, none, none, one * (n_up > 0), one * (n_down > 0), largest)
+    ratio = torch.exp(new - torch.where(torch.isnan(old), new, old))
+    zero = torch.zeros_like(ratio)
+    return RatioFacts(
+        n_up,
+        n_down,
+        (up & (ratio > 1.0 + high)).sum(),
+        (down & (ratio < 1.0 - low)).sum(),
+        torch.where(up, ratio, zero).amax(),
+        torch.where(down, ratio, zero).amax(),
+        torch.where(counted, ratio, zero).amax(),
+    )

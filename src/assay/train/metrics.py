@@ -1,0 +1,65 @@
+"""One row of numbers per optimiser step: to a JSON Lines file, to the console, to trackers."""
+
+import importlib.util
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+TRACKERS: Final = ("trackio", "wandb")
+
+
+def trackers() -> list[str]:
+    """Returns the installed trackers, as `report_to` takes them; "none" where there is none."""
+    found = [name for name in TRACKERS if importlib.util.find_spec(name) is not None]
+    return found or ["none"]
+
+
+@final
+class Metrics:
+    """Appends rows to a file, one JSON object a line; a number that is not finite is null."""
+
+    def __init__(self, path: Path | str | None) -> None:
+        self._path = None if path is None else Path(path)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Appends one row, flushed. Without a path it does nothing."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({key: _plain(value) for key, value in row.items()}, allow_nan=False)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """Returns a row as one line for a person."""
+    dead = {
+        name.removeprefix("dead/"): value
+        for name, value in row.items()
+        if name.startswith("dead/") and value > 0
+    }
+    causes = " ".join(f"{name} {value:.0%}" for name, value in dead.items())
+    parts = [
+        f"step {row['step']}",
+        f"reward {row['reward']:.3f}",
+        f"pass@1 {row['pass_rate']:.3f}",
+        f"dead {row['dead_share']:.0%}" + (f" ({causes})" if causes else ""),
+        f"|A| +{row['mass/positive']:.1f} -{row['mass/negative']:.1f}",
+        f"H {row['entropy']:.3f}",
+        f"ratio {row['ratio/max']:.2f}",
+        f"length {row['length/mean']:.1f}",
+        f"{row['tokens_generated']:,} tokens",
+    ]
+    if row.get("tool_calls"):
+        parts.append(f"{row['tool_calls']:,} calls")
+    if row.get("probe_logprob") is not None:
+        parts.append(f"probe {row['probe_logprob']:.3f}")
+    if row.get("skipped"):
+        parts.append("skipped")
+    return "  ".join(parts)

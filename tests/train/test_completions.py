@@ -1,0 +1,40 @@
+"""Bare completions as records."""
+
+from assay.records import ModelStep
+from assay.train.completions import calls_of, completion_record, stretches, text_of
+
+
+def test_stretches() -> None:
+    assert stretches([1, 1, 0, 1]) == ((0, 2), (3, 4))
+    assert stretches([0, 0]) == ()
+    assert stretches([]) == ()
+
+
+def test_a_completion_is_one_model_step() -> None:
+    record = completion_record(
+        [4, 5, 6],
+        identity="0/1",
+        group="0",
+        text="x",
+        outcome=0.5,
+        rewards={"a": 0.5, "b": None},
+        sampled=[1, 0, 1],
+        answered=False,
+        logprobs=[-1.0, 0.0, float("nan")],
+    )
+    (step,) = record.steps
+    assert isinstance(step, ModelStep)
+    assert (step.token_ids, step.sampled) == ((4, 5, 6), ((0, 1), (2, 3)))
+    assert step.logprobs == (-1.0, None)  # of the sampled tokens; NaN is unknown
+    assert (record.outcome, record.rewards, record.end) == (0.5, {"a": 0.5, "b": None}, "budget")
+
+
+def test_messages_are_text_and_count_their_calls() -> None:
+    messages = [
+        {"role": "assistant", "content": "", "tool_calls": [{"name": "f"}, {"name": "g"}]},
+        {"role": "tool", "content": "3"},
+        {"role": "assistant", "content": "3"},
+    ]
+    assert calls_of(messages) == 2
+    assert text_of(messages) == 'assistant:  [{"name":"f"},{"name":"g"}]\ntool: 3\nassistant: 3'
+    assert (calls_of("plain"), text_of("plain")) == (0, "plain")

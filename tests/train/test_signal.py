@@ -1,0 +1,73 @@
+"""The mix, the actions, and what a log line says."""
+
+import numpy as np
+import pytest
+
+from assay.records import ModelStep, ToolStep, Trajectory, UserStep
+from assay.train import Recipe, signal
+
+from .test_safety import NONE_OF_FOUR, ONE_OF_FOUR, records
+
+
+def test_a_mix_is_the_weighted_sum_with_every_part_kept() -> None:
+    # psr: 1 for the pass; nsr: -1 for the fails; 0.1 and 1: W-REINFORCE.
+    mix = Recipe.of({"methods": [{"name": "psr", "weight": 0.1}, "nsr"]})
+    got = signal(records(ONE_OF_FOUR), mix)
+    assert got.advantage_N.tolist() == pytest.approx([0.1, -1.0, -1.0, -1.0])
+    assert {name.split("/")[0] for name in got.parts} == {"psr", "nsr"}
+    one = signal(records(ONE_OF_FOUR), Recipe.of("w_reinforce"))
+    assert got.advantage_N.tolist() == pytest.approx(one.advantage_N.tolist())
+
+
+def test_facts_by_hand() -> None:
+    # dr_grpo on one pass of four, two tokens each: +0.75 * 2, -0.25 * 6; the other group is dead.
+    got = signal(records(ONE_OF_FOUR, NONE_OF_FOUR, tokens=2), Recipe.of("dr_grpo")).facts()
+    assert got["reward"] == got["pass_rate"] == 0.125
+    assert (got["dead_share"], got["dead/all_fail"], got["dead/all_pass"]) == (0.5, 0.5, 0.0)
+    assert (got["mass/positive"], got["mass/negative"]) == (1.5, 1.5)
+    assert (got["mass/outcome/positive"], got["mass/outcome/negative"]) == (1.5, 1.5)
+    assert (got["unscored_share"], got["dropped_share"], got["mass/all_fail_share"]) == (0, 0, 0)
+
+
+def test_facts_of_a_bounded_batch() -> None:
+    recipe = Recipe.of({"method": "dr_grpo", "safety": {"all_fail": "bounded"}})
+    got = signal(records(ONE_OF_FOUR, NONE_OF_FOUR), recipe).facts()
+    assert got["mass/all_fail_share"] == pytest.approx(0.25)
+    assert got["mass/all_fail/negative"] == pytest.approx(4 / 5**0.5)  # as asked for, uncapped
+
+
+def trajectory(k: int, outcome: float) -> Trajectory:
+    return Trajectory(
+        id=str(k),
+        task="t",
+        group="t",
+        outcome=outcome,
+        steps=(
+            UserStep(text="?", token_ids=(9, 9)),
+            ModelStep(text="call", token_ids=(1, 2, 3), sampled=((0, 1), (2, 3))),
+            ToolStep(text="result", token_ids=(4,)),
+            ModelStep(text=f"answer {k}", token_ids=(5, 6)),
+        ),
+    )
+
+
+def test_prompts_are_cut_off_and_tools_get_nothing() -> None:
+    got = signal([trajectory(0, 1.0), trajectory(1, 0.0)], Recipe.of("dr_grpo"))
+    advantage, weight = got.rows(skip_K=np.array([2, 2]), width=7)
+    # tokens: sampled, shown, sampled, tool, sampled, sampled, padding
+    assert advantage.tolist() == [
+        [0.5, 0.0, 0.5, 0.0, 0.5, 0.5, 0.0],
+        [-0.5, 0.0, -0.5, 0.0, -0.5, -0.5, 0.0],
+    ]
+    assert weight.tolist() == [[1, 0, 1, 0, 1, 1, 0]] * 2
+    sampled = got.sampled(skip_K=np.array([2, 2]), width=7)
+    assert sampled.tolist() == [[1, 0, 1, 0, 1, 1, 1]] * 2
+
+
+def test_an_action_is_a_stretch_of_one_step() -> None:
+    got = signal([trajectory(0, 1.0), trajectory(1, 0.0)], Recipe.of("dr_grpo"))
+    span = got.spans(skip_K=np.array([2, 2]), width=6)
+    assert (span[0] >= 0).tolist() == [True, False, True, False, True, True]
+    numbers = [int(s) for row in span for s in row if s >= 0]
+    assert len(set(numbers)) == 6  # three actions in each of two trajectories
+    assert span[0, 4] == span[0, 5]
