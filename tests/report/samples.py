@@ -67,7 +67,9 @@ def mixed_set() -> list[Trajectory]:
 
 
 def token_set() -> list[Trajectory]:
-    """Two attempts with token ids: 3 of prompt, then 2 of scaffold, 6 of text, 4 of a call."""
+    """Two attempts with token ids: 3 of prompt; 2 of scaffold, 3 of text, 1 forced, 2 of text, 4
+    of a call; 2 of the observation.
+    """
 
     def one(number: int, outcome: float) -> Trajectory:
         call = Call(name="look", arguments='{"id": 1}', start=8, end=12)
@@ -75,9 +77,9 @@ def token_set() -> list[Trajectory]:
             text="thinking about it",
             calls=(call,),
             token_ids=tuple(range(100, 112)),
-            sampled=((2, 12),),
-            logprobs=tuple(-0.25 * (i + 1) for i in range(10)),
-            entropies=tuple(0.125 * (i + 1) for i in range(10)),
+            sampled=((2, 5), (6, 12)),
+            logprobs=tuple(-0.25 * (i + 1) for i in range(9)),
+            entropies=tuple(0.125 * (i + 1) for i in range(9)),
         )
         return Trajectory(
             id=f"t/{number}",

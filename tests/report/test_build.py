@@ -154,11 +154,11 @@ def _changed(record: Any, **changes: Any) -> Any:
 def test_token_runs_and_masked_prompts(tmp_path: Path):
     page, _ = report_of(token_set(), tmp_path / "report.html")
     member = json.loads(page.with_suffix(".json").read_text())["members"][0]
-    # prompt 3, scaffold 2, text 6, call 4, observation 2
-    assert member["runs"]["count"] == 5
-    assert member["runs"]["length"] == [3, 2, 6, 4, 2]
-    assert member["runs"]["step"] == [-1, -1, 0, 0, -1]
-    assert member["runs"]["call"] == [-1, -1, -1, 0, -1]
+    # prompt, scaffold, text, forced, text, call, observation
+    assert member["runs"]["count"] == 7
+    assert member["runs"]["length"] == [3, 2, 3, 1, 2, 4, 2]
+    assert member["runs"]["step"] == [-1, -1, 0, -1, 0, 0, -1]
+    assert member["runs"]["call"] == {"v": [-1, 0, -1], "n": [5, 1, 1]}
 
 
 def test_an_empty_attempt_is_drawn(tmp_path: Path):

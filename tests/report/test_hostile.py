@@ -26,6 +26,7 @@ pytestmark = pytest.mark.chromium
 HOSTILE = {
     "script": "<script>window.owned=1;alert(1)</script>",
     "closing": "</script><script>window.owned=1</script><!--",
+    "spaced": "<!--<script </script ><script >window.owned=1</script >",
     "handler": "<img src=x onerror=\"window.owned=1;fetch('http://127.0.0.1:9/x')\">",
     "quotes": '"\'><svg/onload=window.owned=1>` autofocus onfocus=window.owned=1 x="',
     "address": "javascript:window.owned=1//#/trajectory/0?step=<b>",

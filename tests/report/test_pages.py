@@ -178,6 +178,10 @@ def test_what_if_recolours(made: Any, visit: Start):
     assert "method=nsr" not in seen.page.url
     seen.go("#/group/1?method=nsr")
     assert seen.page.locator(".lane .cell.n5").count() == 4
+    # the choice stays on the way down
+    seen.page.locator(".lane-name a").first.click()
+    seen.settle()
+    assert seen.page.url.endswith("#/trajectory/3?method=nsr")
 
 
 def test_addresses_open_afresh(made: Any, visit: Start):
@@ -261,17 +265,22 @@ def test_the_whole_report_by_keyboard(made: Any, visit: Start):
 def test_token_strips_are_walked_and_explained(tokens: Path, visit: Start):
     seen = visit().open(tokens, "#/trajectory/0?method=toolpo")
     strip = seen.page.locator("#step-1 .strip .run")
-    # 2 of scaffold (hatched), 6 of text, 4 of the call
-    assert [len(each) for each in strip.all_inner_texts()] == [2, 6, 4]
+    # 2 of scaffold (hatched), 3 of text, 1 forced (hatched), 2 of text, 4 of the call
+    assert [len(each) for each in strip.all_inner_texts()] == [2, 3, 1, 2, 4]
+    assert strip.nth(2).get_attribute("class") == "run masked"
     assert strip.first.get_attribute("class") == "run masked"
     strip.first.focus()
     seen.page.keyboard.press("ArrowRight")
     box = seen.page.locator(".inspector")
-    assert "text, 6 tokens" in box.inner_text()
+    assert "text, 3 tokens" in box.inner_text()
     assert "id 102, log-probability \u22120.25, entropy 0.125" in box.inner_text()
     seen.page.keyboard.press("ArrowRight")
+    assert "id 105, not sampled" in box.inner_text()
+    seen.page.keyboard.press("ArrowRight")
+    seen.page.keyboard.press("ArrowRight")
     assert "Call look" in box.inner_text()
-    assert "id 108, log-probability \u22121.75, entropy 0.875" in box.inner_text()
+    # token 108 is the sixth of the sampled ones: 102, 103, 104, 106, 107, 108
+    assert "id 108, log-probability \u22121.5, entropy 0.75" in box.inner_text()
     assert seen.errors == []
 
 
