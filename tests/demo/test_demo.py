@@ -151,7 +151,11 @@ def test_a_refusal_says_why_and_changes_nothing(tool, arguments, says):
 
 def test_log_probabilities_of_bytes_are_those_of_the_utterances():
     # Weights 2, 1, 1 on "ab", "ac", "b": p(a) = 3/4, p(b | a) = 2/3, p(c | a) = 1/3, p(b) = 1/4.
-    options = [Utterance(2.0, "right", "ab"), Utterance(1.0, "slip", "ac"), Utterance(1.0, "admit", "b")]
+    options = [
+        Utterance(2.0, "right", "ab"),
+        Utterance(1.0, "slip", "ac"),
+        Utterance(1.0, "admit", "b"),
+    ]
     expected = {"ab": [3 / 4, 2 / 3], "ac": [3 / 4, 1 / 3], "b": [1 / 4]}
     for option in options:
         got = log_probabilities(options, option)
