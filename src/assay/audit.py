@@ -69,7 +69,7 @@ def audit(
         losses: what the importer could not carry over, by kind.
         seed: of the bootstrap intervals; the same seed gives the same bytes.
     """
-    fate_G, dead_G = fates(batch.outcome_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
+    fate_G, dead_G = group_fates(batch, pass_at=pass_at)
     passed_K = batch.outcome_K >= pass_at
     steps = {name: step_credit(batch, advantages) for name, advantages in credits.items()}
     rng = np.random.default_rng(seed)
@@ -89,6 +89,18 @@ def audit(
         "losses": dict(sorted((losses or {}).items())),
         "trust": _trust(batch, decisions, passed_K),
     }
+
+
+def group_fates(
+    batch: Batch, *, pass_at: float = 1.0
+) -> tuple[Int64[np.ndarray, " G"], Bool[np.ndarray, " G"]]:
+    """Returns what became of each group by its outcomes, and whether it is dead for GRPO.
+
+    Who passed is a matter of outcomes; who is compared, of what the gates left: a group whose only
+    failure was dropped is mixed and dead.
+    """
+    fate_G, _ = fates(batch.outcome_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
+    return fate_G, fates(batch.value_K, batch.group_K, n_groups=batch.n_groups)[1]
 
 
 def applicable(batch: Batch, *, pass_at: float = 1.0) -> dict[str, Method]:
@@ -310,13 +322,15 @@ def _trust(
 def _warnings(trust: Mapping[str, Any], batch: Batch) -> list[str]:
     """Returns one plain sentence for each thing that makes the other numbers doubtful."""
     said: list[str] = []
-    if trust["infra_share"] > 0:
+    n = len(batch.ids)
+    infra, unscored = round(trust["infra_share"] * n), round(trust["unscored_share"] * n)
+    if infra:
         said.append(
-            f"{trust['infra_share']:.0%} of trajectories were stopped by infrastructure; "
+            f"{infra:,} of {n:,} trajectories were stopped by infrastructure; "
             "they are unscored here, whatever reward the log gives them"
         )
-    if trust["unscored_share"] > trust["infra_share"]:
-        said.append(f"{trust['unscored_share'] - trust['infra_share']:.0%} have no outcome at all")
+    if unscored > infra:
+        said.append(f"{unscored - infra:,} of {n:,} trajectories have no outcome at all")
     if (trust["false_claim_share"] or 0) > 0.1:
         said.append(
             f"{trust['false_claim_share']:.0%} of the trajectories that say they are done failed"

@@ -7,12 +7,12 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from assay.audit import FATE_KINDS, run_fates
+from assay.audit import FATE_KINDS, group_fates, run_fates
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.credit import METHODS
 from assay.errors import AssayError
 from assay.kernels.advantages import Advantages
-from assay.kernels.groups import FATES, fates
+from assay.kernels.groups import FATES
 from assay.kernels.term import Term
 from assay.kernels.units import unit_advantages
 from assay.records import Decision, ModelStep, Trajectory
@@ -45,9 +45,7 @@ class Shapes:
         self.batch, self.decisions, self.hide = batch, decisions, hide
         self.ids = [hide(each) for each in batch.ids]
         self.passed_K = batch.outcome_K >= pass_at
-        self.fate_G, self.dead_G = fates(
-            batch.outcome_K, batch.group_K, n_groups=groups, pass_at=pass_at
-        )
+        self.fate_G, self.dead_G = group_fates(batch, pass_at=pass_at)
         reference = next(iter(credits.values()))
         self.fate_R = run_fates(batch, self.dead_G, reference)
         self._start_S = np.searchsorted(batch.traj_S, np.arange(n + 1))
