@@ -196,21 +196,6 @@ def test_addresses_open_afresh(made: Any, visit: Start):
     assert seen.errors == []
 
 
-def test_siblings_side_by_side(made: Any, visit: Start):
-    seen = visit().open(made[0], "#/trajectory/1?with=0")
-    assert "with different calls" in seen.text
-    order = seen.page.evaluate(
-        """[...document.querySelector(".compare").children].map((each) => {
-          const numbers = [...each.querySelectorAll(".number")].map((one) => one.textContent);
-          return each.className.replace("pane ", "") + ":" + numbers;
-        })"""
-    )
-    # system, user and the first call with its result are the same; then the bookings differ
-    assert order[2:5] == ["both:0", "both:1", "both:2,3"]
-    assert order[5].startswith("divider diverges")
-    assert order[-2:] == ["side-0:6", "side-1:6"]
-
-
 def test_the_whole_report_by_keyboard(made: Any, visit: Start):
     seen = visit().open(made[0])
     press = lambda key: (seen.page.keyboard.press(key), seen.settle())  # noqa: E731
