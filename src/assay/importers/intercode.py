@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 
 from assay.errors import DataError
 from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import count_keys, number, origin, take, typed
+from assay.importers.messages import command_text, count_keys, number, origin, take, typed
 from assay.importers.reading import documents
 from assay.importers.recognise import log_files
 from assay.records import Call, Grade, ModelStep, Step, ToolStep, Trajectory, UserStep
@@ -123,8 +123,7 @@ def _turns(
         here = f"{where}.actions[{index}]"
         action = typed(action, str, here, "the text of an action")
         rewards.append(number({"rewards": given[index]}, "rewards", f"{where}[{index}]"))
-        arguments = json.dumps({"command": action}, ensure_ascii=False)
-        call = Call(name=name, arguments=arguments)
+        call = Call(name=name, arguments=command_text(action))
         steps.append(ModelStep(calls=(call,), reward=rewards[-1]))
         if index >= len(seen):
             losses.add("action_without_observation", here)

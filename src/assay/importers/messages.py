@@ -28,6 +28,7 @@ from assay.records import (
 T = TypeVar("T")
 MISSING: Any = object()
 _MOST = 2**63
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _WORDS: dict[Any, str] = {dict: "object", list: "array"}
 
 _MESSAGE_KEYS = frozenset(
@@ -195,7 +196,12 @@ def arguments_text(arguments: Any) -> str:
     """Returns call arguments as JSON text: strings as they are, objects serialised, none as {}."""
     if isinstance(arguments, str):
         return arguments
-    return "{}" if arguments is None else json.dumps(arguments, ensure_ascii=False)
+    return "{}" if arguments is None else _ENCODER.encode(arguments)
+
+
+def command_text(command: str) -> str:
+    """Returns the arguments of a shell-like tool: `{"command": ...}` as JSON text."""
+    return f'{{"command": {_ENCODER.encode(command)}}}'
 
 
 def content_text(content: Any, where: str, losses: Losses) -> str:

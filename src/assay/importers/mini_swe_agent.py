@@ -4,7 +4,6 @@ Three forms of a turn: a bash block in the text (version 1), `tool_calls` with `
 whole objects of the Responses API. The verdict is not inside, so nothing is scored here.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, final
 from assay.errors import DataError
 from assay.importers.base import Importer, Losses, Probe
 from assay.importers.messages import (
+    command_text,
     content_text,
     count_keys,
     model_step,
@@ -235,8 +235,7 @@ def _acted(step: ModelStep, extra: dict[str, Any], where: str, losses: Losses) -
 
 
 def _call(command: str, call_id: str | None) -> Call:
-    arguments = json.dumps({"command": command}, ensure_ascii=False)
-    return Call(name=_TOOL, arguments=arguments, id=call_id)
+    return Call(name=_TOOL, arguments=command_text(command), id=call_id)
 
 
 def _response(message: dict[str, Any], where: str, losses: Losses) -> ModelStep:

@@ -70,13 +70,13 @@ def is_lines(path: Path) -> bool:
             first = next(numbered, (0, b""))[1]
     except DataError:
         return False
+    if path.stat().st_size <= len(first) + 2:
+        return False  # its only line: one value either way
     # Nothing needs to be parsed for this: a value that goes on is not balanced yet.
-    depth, closed = 0, False
-    for token in _STRUCTURE.finditer(first):
-        byte = first[token.start()]
-        depth += (byte in b"[{") - (byte in b"]}")
-        closed = depth == 0 and byte != 0x2C
-    return closed or first.removeprefix(b"\xef\xbb\xbf").strip()[:1] not in (b"{", b"[", b"")
+    first = first.removeprefix(b"\xef\xbb\xbf").strip()
+    if first[:1] not in (b"{", b"["):
+        return bool(first)
+    return _end_of_value(first, 0, len(first)) == len(first)
 
 
 def _elements(path: Path) -> Iterator[tuple[str, Any]]:
@@ -84,12 +84,14 @@ def _elements(path: Path) -> Iterator[tuple[str, Any]]:
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(b"[") + 1
         at = _SPACE.match(data, at).end()  # pyright: ignore[reportOptionalMemberAccess]
-        if data[at : at + 1] == b"]":
+        if data[at : at + 1] == b"]" and not data[at + 1 :].strip():
             return
         index = 0
         while True:
             where = f"{path} record {index}"
-            end = _end_of_value(data, at, where)
+            end = _end_of_value(data, at, min(len(data), at + MAX_RECORD))
+            if end is None:
+                raise DataError(f"{where}: no end within {MAX_RECORD:,} bytes; is it cut short?")
             yield where, parse(data[at:end], where)
             separator = _SEPARATOR.match(data, end)
             if separator is None:
@@ -103,23 +105,21 @@ def _elements(path: Path) -> Iterator[tuple[str, Any]]:
                 return
 
 
-_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]|,', re.DOTALL)
-"""Strings are possessive: a backtracking pattern would keep one entry per character."""
+_SCALAR = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^"\[\]{},\s]++', re.DOTALL)
+_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+[\[\]{}]', re.DOTALL)
+"""Up to the next bracket outside strings. All of it is possessive: a pattern that backtracks would
+keep one entry per character."""
 
 
-def _end_of_value(data: mmap.mmap, at: int, where: str) -> int:
+def _end_of_value(data: mmap.mmap | bytes, at: int, limit: int) -> int | None:
     """Returns the offset after the JSON value that starts at `at`, by counting brackets."""
+    if data[at : at + 1] not in (b"[", b"{"):
+        scalar = _SCALAR.match(data, at, limit)
+        return scalar.end() if scalar else at
     depth = 0
-    for token in _STRUCTURE.finditer(data, at, min(len(data), at + MAX_RECORD)):
-        byte = data[token.start()]
-        if byte in b"[{":
-            depth += 1
-        elif byte in b"]}":
-            depth -= 1
-            if depth == 0:
-                return token.end()
-            if depth < 0:
-                return token.start()
-        elif byte == 0x2C and depth == 0:
-            return token.start()
-    raise DataError(f"{where}: no end within {MAX_RECORD:,} bytes; is the file cut short?")
+    while (found := _BRACKET.match(data, at, limit)) is not None:
+        at = found.end()
+        depth += 1 if data[at - 1 : at] in (b"[", b"{") else -1
+        if depth == 0:
+            return at
+    return None

@@ -27,7 +27,7 @@ _SMALL = 1 << 18
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _PIECES = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"){1,256}+', re.DOTALL)
-_WIDE = re.compile(rb"[\xf0-\xff]|\\u[dD]")
+_WIDE = re.compile(rb"[\xf0-\xff]")
 
 
 class Shape(NamedTuple):
@@ -180,6 +180,8 @@ def _cost(outside: bytes, strings: int, keys: int) -> int:
 
 def _width(text: bytes) -> int:
     """Bytes per character: one character beyond 16 bits makes its whole string four bytes wide."""
-    if text.isascii() and b"\\u" not in text:
-        return 1
-    return 4 if _WIDE.search(text) else 2
+    if not text.isascii() and _WIDE.search(text):
+        return 4
+    if b"\\u" in text:
+        return 4 if b"\\ud" in text or b"\\uD" in text else 2
+    return 1 if text.isascii() else 2

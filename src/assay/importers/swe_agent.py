@@ -5,7 +5,6 @@ demonstrations have a `history` and an empty `trajectory`. Runs with retries hav
 of which is an attempt of its own.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,16 @@ from typing import Any, ClassVar, final
 
 from assay.errors import DataError
 from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import content_text, count_keys, model_step, origin, pair, take, typed
+from assay.importers.messages import (
+    command_text,
+    content_text,
+    count_keys,
+    model_step,
+    origin,
+    pair,
+    take,
+    typed,
+)
 from assay.importers.reading import documents, parse
 from assay.importers.recognise import log_files
 from assay.records import (
@@ -201,8 +209,7 @@ def _acted(response: str, thought: str, action: str) -> ModelStep:
     at = response.rfind(action) if action else -1
     if at >= 0 and (not spans or at >= spans[0].end):
         spans.append(Span(role="call", start=at, end=at + len(action)))
-    arguments = json.dumps({"command": action}, ensure_ascii=False)
-    calls = (Call(name=_TOOL, arguments=arguments),) if action else ()
+    calls = (Call(name=_TOOL, arguments=command_text(action)),) if action else ()
     return ModelStep(text=response, calls=calls, spans=tuple(spans))
 
 
