@@ -10,9 +10,9 @@ from assay.batch import Batch
 from assay.credit import credit
 from assay.gate import gate
 from assay.records import Decision
-from assay.report.reasons import CODES, About, Evidence, codes, sentence
+from assay.report.reasons import CODES, About, Evidence, codes, correct_calls, sentence
 from assay.steps import step_credit
-from tests.report.samples import mixed_set
+from tests.report.samples import WRONG, attempt, mixed_set
 
 
 def about(**changes: Any) -> About:
@@ -109,3 +109,18 @@ def test_evidence_names_the_sibling_and_the_step():
         {"code": "error", "call": 0, "text": "its observation is an error"}
     ]
     assert evidence.of(5, 1) == []
+
+
+def test_evidence_never_points_at_the_call_itself():
+    batch = Batch.of(mixed_set())
+    evidence = Evidence(batch, batch.outcome_K >= 1.0)
+    # passes/0 (K 5, S 12..13) and passes/1 (K 6, S 14..15) make the same call, and both pass
+    assert evidence.of(12, 5)[0]["trajectory"] == 6
+    assert evidence.of(14, 6)[0]["trajectory"] == 5
+
+
+def test_a_call_that_did_not_run_is_not_correct_whoever_makes_it_too():
+    # the same call, answered by an error in the attempt that passed and in the one that failed
+    batch = Batch.of([attempt(n, "g", 1.0 - n, [WRONG], "Done.") for n in range(2)])
+    assert batch.sibling_C.tolist() == [-1, 1]
+    assert correct_calls(batch).tolist() == [False, False]
