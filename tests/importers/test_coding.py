@@ -58,10 +58,24 @@ def test_swe_agent_turns_have_thought_and_call_located():
     }
 
 
+def test_swe_agent_takes_tool_calls_from_the_history():
+    (run,), _ = read(FIXTURES / "swe_agent/tools.traj", "swe_agent")
+    steps = [s for s in run.steps if isinstance(s, ModelStep)]
+    # The second entry failed to parse, so the history does not have it: only its text is known.
+    assert [s.calls for s in steps] == [
+        (Call(name="open", arguments='{"path":"a.py"}', id="c1"),),
+        (bash("opne"),),
+        (Call(name="bash", arguments='{"command":"python a.py"}', id="c2"),),
+    ]
+    assert [s.name for s in run.steps if isinstance(s, ToolStep)] == ["open", "bash", "bash"]
+    assert steps[0].spans == (Span(role="think", start=0, end=10),)
+    assert run.end == "budget"
+
+
 def test_swe_agent_reads_old_demonstrations_and_counts_trials():
     folder = FIXTURES / "swe_agent"
     found, _ = read(folder, "swe_agent")
-    assert [t.id for t in found] == ["demo__repo-1/0", "old_demonstration/0"]
+    assert [t.id for t in found] == ["demo__repo-1/0", "old_demonstration/0", "tools/0"]
     old = found[1]
     assert [type(s).__name__ for s in old.steps] == [
         "SystemStep",

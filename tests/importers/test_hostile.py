@@ -118,7 +118,7 @@ def test_mistyped_fields(format: str, tmp_path: Path):
     for log, file, content in copies(format, tmp_path):
         if file.suffix not in JSON:
             continue
-        for variant in hostile.mistyped(content.decode(), most=100):
+        for variant in hostile.mistyped(content.decode(), most=60):
             file.write_text(variant)
             survives(log, format)
             tried += 1
@@ -225,8 +225,8 @@ DENSE = {
     "small messages": '{"task":"t","messages":['
     + ",".join(['{"role":"assistant"}'] * (SIZE // 21))
     + "]}",
-    "many records": '{"task":"t","messages":[]}\n' * (SIZE // 27),
-    "many elements": "[" + ",".join(['{"task":"t","messages":[]}'] * (SIZE // 27)) + "]",
+    "many records": '{"task":"t","messages":[]}\n' * (SIZE // 54),
+    "many elements": "[" + ",".join(['{"task":"t","messages":[]}'] * (SIZE // 54)) + "]",
 }
 
 

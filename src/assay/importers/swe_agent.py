@@ -80,7 +80,9 @@ class SweAgent(Importer):
             return isinstance(seen.first["trajectory"], list) and bool(
                 {"history", "info"} & seen.first.keys()
             )
-        return seen.has("history", "environment") and isinstance(seen.first["history"], list)
+        history = seen.first.get("history")
+        first = history[0] if isinstance(history, list) and history else None
+        return isinstance(first, dict) and {"role", "content", "agent"} <= first.keys()
 
     def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
         tries: Counter[str] = Counter()
@@ -129,7 +131,7 @@ def _trajectory(
     history = take(run, "history", list, where, default=[])
     if done:
         steps = list(_prompt(done, history, where, losses))
-        _turns(steps, done, f"{where}.trajectory", losses)
+        _turns(steps, done, _written(history), f"{where}.trajectory", losses)
     else:
         steps = _demonstration(history, f"{where}.history", losses)
     losses.add("no_outcome", where)
@@ -177,9 +179,24 @@ def _prompt(done: list[Any], history: list[Any], where: str, losses: Losses) -> 
         yield SystemStep(text=text) if role == "system" else UserStep(text=text)
 
 
-def _turns(steps: list[Step], done: list[Any], where: str, losses: Losses) -> None:
+def _written(history: list[Any]) -> Iterator[dict[str, Any]]:
+    """Yields the messages of the policy that hold its tool calls, where it was given tools."""
+    for message in history:
+        if isinstance(message, dict) and message.get("tool_calls") and not message.get("is_demo"):
+            yield message
+
+
+def _turns(
+    steps: list[Step],
+    done: list[Any],
+    written: Iterator[dict[str, Any]],
+    where: str,
+    losses: Losses,
+) -> None:
     """Appends a model step and its observation for each entry; an entry without a response is
-    what the harness said, not the policy."""
+    what the harness said, not the policy. The entry has the command that was run; the tool call
+    that the policy wrote is in the message of the same action."""
+    message = next(written, None)
     for index, entry in enumerate(done):
         here = f"{where}[{index}]"
         entry = typed(entry, dict, here, "a step object")
@@ -193,23 +210,30 @@ def _turns(steps: list[Step], done: list[Any], where: str, losses: Losses) -> No
         if not action and not response:
             steps.append(ToolStep(text=seen or thought, name=_HARNESS))
             continue
-        steps.append(_acted(response or thought, thought, action))
+        calls: tuple[Call, ...] = ()
+        if action and message is not None and message.get("action") == action:
+            calls = model_step(message, "", f"{here} in history", losses).calls
+            message = next(written, None)
+        step = _acted(response or thought, thought, action, calls)
+        steps.append(step)
         if action:
-            steps.append(ToolStep(text=seen, name=_TOOL, call=(len(steps) - 1, 0)))
+            name = step.calls[0].name
+            steps.append(ToolStep(text=seen, name=name, call=(len(steps) - 1, 0)))
         elif seen:
             steps.append(ToolStep(text=seen, name=_HARNESS))
 
 
-def _acted(response: str, thought: str, action: str) -> ModelStep:
+def _acted(response: str, thought: str, action: str, calls: tuple[Call, ...] = ()) -> ModelStep:
     """Returns one response, its thought and action located in the text if they are there."""
     spans: list[Span] = []
     start = response.find(thought) if thought else -1
     if start >= 0:
         spans.append(Span(role="think", start=start, end=start + len(thought)))
-    at = response.rfind(action) if action else -1
+    at = response.rfind(action) if action and not calls else -1
     if at >= 0 and (not spans or at >= spans[0].end):
         spans.append(Span(role="call", start=at, end=at + len(action)))
-    calls = (Call(name=_TOOL, arguments=command_text(action)),) if action else ()
+    if action and not calls:
+        calls = (Call(name=_TOOL, arguments=command_text(action)),)
     return ModelStep(text=response, calls=calls, spans=tuple(spans))
 
 
