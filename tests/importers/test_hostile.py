@@ -254,3 +254,19 @@ def test_a_line_of_100_mb(format: str, long_line: Path):
     memory, said = peak(long_line, format)
     assert said == "DataError"
     assert memory < 10 * long_line.stat().st_size
+
+
+def test_text_that_gives_orders_stays_text(tmp_path: Path):
+    message = {"role": "assistant", "content": hostile.INJECTION}
+    call = {"name": hostile.INJECTION, "arguments": hostile.INJECTION}
+    record = {"task": hostile.INJECTION, "messages": [message, {**message, "tool_calls": [call]}]}
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps(record))
+    (trajectory,) = load(log)[1]
+    assert trajectory.task == hostile.INJECTION
+    assert [step.text for step in trajectory.steps] == [hostile.INJECTION] * 2
+    assert decode(encode(trajectory)) == trajectory
+    log.write_text(json.dumps({**record, "reward": hostile.INJECTION}))
+    said = survives(log, None)
+    assert "line 1.reward: got str" in said
+    assert "\x1b" not in said

@@ -91,7 +91,8 @@ def _elements(path: Path) -> Iterator[tuple[str, Any]]:
             where = f"{path} record {index}"
             end = _end_of_value(data, at, min(len(data), at + MAX_RECORD))
             if end is None:
-                raise DataError(f"{where}: no end within {MAX_RECORD:,} bytes; is it cut short?")
+                rest = min(len(data) - at, MAX_RECORD)
+                raise DataError(f"{where}: no end in the next {rest:,} bytes; is it cut short?")
             yield where, parse(data[at:end], where)
             separator = _SEPARATOR.match(data, end)
             if separator is None:
