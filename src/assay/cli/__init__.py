@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from assay import __version__
-from assay.cli import audit, credit, demo, doctor, import_, methods, view
+from assay.cli import audit, credit, demo, doctor, import_, methods, view, world
 from assay.errors import AssayError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("import")(import_.import_log)
 app.command("view")(view.view)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.add_typer(world.app, name="world")
 
 
 def _version(asked: bool) -> None:

@@ -1,0 +1,155 @@
+"""`assay world`: list, check, play, measure and build environments and the starting policy."""
+
+import json as _json
+import time
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import typer
+
+from assay.cli.options import Json, emit, encoded, settings
+from assay.errors import UsageError
+
+app = typer.Typer(
+    help="Environments: the five that ship, and your own.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+Env = Annotated[
+    str, typer.Argument(metavar="ENV", help="lookup, lookup/dead, my_package:MyEnv ...")
+]
+Dials = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A dial, for example hops=4."),
+]
+
+
+@app.command("list")
+def list_(json: Json = None) -> None:
+    """Lists the environments with their dials and levels."""
+    from assay.errors import MissingExtraError
+    from assay.world import FAMILIES, LEVELS
+
+    rows: list[dict[str, object]] = []
+    for name in FAMILIES.names():
+        said = (FAMILIES.get(name).__doc__ or "").strip().splitlines()
+        try:
+            example = FAMILIES.get(name)().reset(0)
+        except MissingExtraError as error:
+            example = str(error)
+        rows.append({"name": name, "about": said[0] if said else "", "example": example,
+                     "levels": LEVELS.get(name, {})})  # fmt: skip
+    if json is not None:
+        emit([encoded({"schema": "assay.world/1", "environments": rows})], json)
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<10} {row['about']}\n           {row['example']}")
+        for level, dials in LEVELS.get(str(row["name"]), {}).items():
+            typer.echo(f"           {row['name']}/{level}: {_json.dumps(dials)}")
+
+
+@app.command("check")
+def check(
+    env: Env,
+    dials: Dials = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Tasks to look at.")] = 8,
+    json: Json = None,
+) -> None:
+    """Tests an environment: 0 if it is fit to train on, 1 if a rule is broken."""
+    from assay.world import load
+    from assay.world.checking import check as look
+
+    chosen = settings(dials)
+    load(env, **chosen)
+    lines = list(look(lambda: load(env, **chosen), range(seeds)))
+    broken = sum(line.verdict == "finding" for line in lines)
+    if json is not None:
+        found = [{"rule": x.rule, "verdict": x.verdict, "detail": x.detail} for x in lines]
+        emit([encoded({"schema": "assay.check/1", "environment": env, "lines": found})], json)
+    if json != "-":
+        for line in lines:
+            typer.echo(f"{line.verdict:<8} {line.rule}: {line.detail}")
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command("play")
+def play(
+    env: Env,
+    dials: Dials = None,
+    seed: Annotated[int | None, typer.Option(help="Which task; by default a random one.")] = None,
+    hint: Annotated[str | None, typer.Option(help="right, neutral or wrong.")] = None,
+) -> None:
+    """Lets a person play a task in the terminal."""
+    from assay.world import Recorder, load
+    from assay.world.protocol import INSTRUCTIONS
+
+    if hint not in (None, "right", "neutral", "wrong"):
+        raise UsageError(f"--hint {hint}: expected right, neutral or wrong")
+    environment = load(env, **settings(dials))
+    number = Random().randrange(10**6) if seed is None else seed
+    environment.reset(number)
+    said = environment.hint(hint) if hint else None
+    recorder = Recorder(environment, number, notes=(said,) if said else ())
+    typer.echo(f"{INSTRUCTIONS}\n\n{recorder.prompt}", nl=False)
+    while not recorder.last.done:
+        try:
+            line = input()
+        except EOFError:
+            return
+        recorder.act(f"{line}\n")
+        typer.echo(recorder.observation, nl=False)
+    typer.echo(f"score {recorder.last.score:g}; the reference is {environment.answer()}")
+
+
+@app.command("build")
+def build(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the policy; by default the package's own.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed, the same policy.")] = 0,
+    facts_only: Annotated[bool, typer.Option(help="Build the facts, not the policy.")] = False,
+    policy_only: Annotated[bool, typer.Option(help="Train the policy, keep the facts.")] = False,
+    batches: Annotated[int | None, typer.Option(min=1, help="Shorter or longer training.")] = None,
+) -> None:
+    """Rebuilds facts and starting policy from nothing; a training that was killed goes on."""
+    from assay.world.building import build_facts, build_policy
+
+    began = time.monotonic()
+    if not policy_only:
+        typer.echo(f"facts: {build_facts()} countries")
+    if not facts_only:
+        build_policy(out, seed, batches)
+        typer.echo(f"policy: {time.monotonic() - began:,.0f} s")
+
+
+@app.command("measure")
+def measure(
+    model: Annotated[str, typer.Option(help="A policy: start, a folder, a Hugging Face name.")] = (
+        "start"
+    ),
+    env: Annotated[
+        list[str] | None, typer.Option(help="Environments; by default all levels of all families.")
+    ] = None,
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks per environment.")] = 64,
+    attempts: Annotated[int, typer.Option(min=8, help="Attempts per task.")] = 64,
+    hints: Annotated[bool, typer.Option(help="Measure advice instead: none to wrong.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    json: Json = None,
+) -> None:
+    """Measures pass@1, pass@64 and all-fail groups of 8, per family and level."""
+    from assay.policy.measuring import measure as run
+    from assay.policy.measuring import table
+    from assay.world import BUILT_IN, LEVELS
+
+    levels = ("hard",) if hints else ("even", "hard", "dead")
+    names = env or [f"{name}/{level}" for name in BUILT_IN for level in levels if name in LEVELS]
+    rows = run(model, names, tasks=tasks, attempts=attempts, hints=hints, seed=seed)
+    found = []
+    for row in rows:
+        found.append(row)
+        typer.echo(table(row, first=len(found) == 1), err=json == "-")
+    if json is not None:
+        emit([encoded({"schema": "assay.measure/1", "model": model, "rows": found})], json)

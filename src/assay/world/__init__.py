@@ -1,0 +1,22 @@
+"""The embedded world: five families of tool-use tasks with exact verifiers, and your own.
+
+Start with `Environment` (what an environment must do) and `load`.
+"""
+
+from assay.world.catalogue import BUILT_IN, FAMILIES, LEVELS, load
+from assay.world.environment import Environment, HintKind, Reply
+from assay.world.recording import Recorder, Sampled, solve, task_name
+
+__all__ = [
+    "BUILT_IN",
+    "FAMILIES",
+    "LEVELS",
+    "Environment",
+    "HintKind",
+    "Recorder",
+    "Reply",
+    "Sampled",
+    "load",
+    "solve",
+    "task_name",
+]

@@ -1,0 +1,189 @@
+"""Environments of others as ours: gymnasium environments, and tasks of the verifiers library.
+
+Neither library is imported: an object is used through the few methods named here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, final, runtime_checkable
+
+from assay.errors import DataError, UsageError
+from assay.world.environment import Environment, Reply
+
+
+@runtime_checkable
+class GymnasiumLike(Protocol):
+    """What is used of a gymnasium environment."""
+
+    def reset(self, *, seed: int | None = None) -> tuple[Any, Mapping[str, Any]]:
+        """Returns the first observation and more."""
+        ...
+
+    def step(self, action: Any, /) -> tuple[Any, Any, bool, bool, Mapping[str, Any]]:
+        """Returns observation, reward, terminated, truncated and more."""
+        ...
+
+
+@final
+class FromGymnasium(Environment):
+    """A gymnasium environment that a policy plays in text.
+
+    Its rewards are added up; `score` says what the sum is worth in [0, 1]. An action that is not
+    understood costs a step and changes nothing.
+    """
+
+    def __init__(
+        self,
+        environment: GymnasiumLike,
+        *,
+        actions: Sequence[str] | None = None,
+        describe: Callable[[Any], str] = str,
+        score: Callable[[float], float] = float,
+        steps: int = 100,
+    ) -> None:
+        """Wraps an environment.
+
+        Args:
+            environment: anything with gymnasium's `reset` and `step`.
+            actions: what the policy writes for action 0, 1 ...; None: the text is the action.
+            describe: returns an observation as text.
+            score: returns the score of a sum of rewards; it must lie in [0, 1].
+            steps: turns allowed; a task that is not over by then has failed by budget.
+        """
+        self._environment, self._describe, self._score = environment, describe, score
+        self._actions = None if actions is None else {name: i for i, name in enumerate(actions)}
+        self._steps, self._left, self._sum = steps, 0, 0.0
+
+    def reset(self, seed: int) -> str:
+        """Starts the task and returns what is seen first."""
+        seen, _ = self._environment.reset(seed=seed)
+        self._left, self._sum = self._steps, 0.0
+        return self._describe(seen)
+
+    def step(self, text: str) -> Reply:
+        """Takes an action.
+
+        Raises:
+            UsageError: the task is over.
+        """
+        if not self._left:
+            raise UsageError("step after the end of the task; call reset first")
+        self._left -= 1
+        action: Any = text.strip()
+        if self._actions is not None and action not in self._actions:
+            return self._ended("budget", "") if not self._left else Reply(
+                text=f"<error write one of {', '.join(self._actions)}", ran=False, found=False
+            )  # fmt: skip
+        if self._actions is not None:
+            action = self._actions[action]
+        seen, reward, terminated, truncated, _ = self._environment.step(action)
+        self._sum += float(reward)
+        if terminated:
+            return self._ended("answered", self._describe(seen))
+        if truncated or not self._left:
+            return self._ended("budget", self._describe(seen))
+        return Reply(text=self._describe(seen), ran=True)
+
+    def _ended(self, end: Any, text: str) -> Reply:
+        self._left = 0
+        score = self._score(self._sum)
+        if not 0 <= score <= 1:
+            raise DataError(f"score {score} of rewards {self._sum}; expected one in [0, 1]: "
+                            "pass score= to FromGymnasium")  # fmt: skip
+        return Reply(text=text, done=True, score=score, end=end, ran=True)
+
+    def state_key(self) -> None:
+        """Returns None: gymnasium does not name states."""
+
+
+@runtime_checkable
+class VerifiersTask(Protocol):
+    """What is used of a verifiers task."""
+
+    @property
+    def data(self) -> Any:
+        """Has `prompt_text`."""
+        ...
+
+    def score(self, trace: Any, runtime: Any = None) -> Awaitable[None]:
+        """Writes rewards and metrics into the trace."""
+        ...
+
+
+@final
+class FromVerifiers(Environment):
+    """Single-turn tasks of the verifiers library (0.4 and later): one prompt, one reply, rewards.
+
+    The reply is scored with the task's own `score`, on a stand-in for the trace that has
+    `last_reply`, `rewards`, `metrics` and `record_*`. Tasks that need a runtime, tools or several
+    turns are for the library's own runner; export its traces and import those.
+    """
+
+    def __init__(self, tasks: Sequence[VerifiersTask]) -> None:
+        """Wraps tasks; the seed picks one, modulo their number."""
+        if not tasks:
+            raise UsageError("FromVerifiers: got no tasks; expected at least one")
+        self._tasks, self._task = tasks, None
+
+    def reset(self, seed: int) -> str:
+        """Starts a task and returns its prompt."""
+        self._task = self._tasks[seed % len(self._tasks)]
+        return str(self._task.data.prompt_text)
+
+    def step(self, text: str) -> Reply:
+        """Scores the reply: the weighted mean of its rewards.
+
+        Raises:
+            UsageError: the task is over.
+            DataError: the task gave no reward, or one that is not in [0, 1].
+        """
+        if self._task is None:
+            raise UsageError("step after the end of the task; call reset first")
+        task, self._task = self._task, None
+        trace = Trace(text)
+        asyncio.run(_awaited(task.score(trace)))
+        return Reply(done=True, score=trace.score(), parts=dict(trace.values()))
+
+
+async def _awaited(scoring: Awaitable[None]) -> None:
+    await scoring
+
+
+@final
+class Trace:
+    """Stands in for the library's trace while a reply is scored."""
+
+    def __init__(self, reply: str) -> None:
+        self.last_reply = reply.strip()
+        self.root_reply = self.last_reply
+        self.rewards: dict[str, Any] = {}
+        self.metrics: dict[str, float | None] = {}
+        self.info: dict[str, Any] = {}
+        self._given: dict[str, tuple[float, float]] = {}
+
+    def record_reward(self, name: str, value: float | int, weight: float | int = 1.0) -> None:
+        """Keeps a reward."""
+        self._given[name] = float(value), float(weight)
+
+    def record_metric(self, name: str, value: float | int) -> None:
+        """Keeps a metric."""
+        self.metrics[name] = float(value)
+
+    def record_metrics(self, values: Mapping[str, float | int]) -> None:
+        """Keeps metrics."""
+        for name, value in values.items():
+            self.record_metric(name, value)
+
+    def values(self) -> Mapping[str, float]:
+        """Returns the rewards by name, without their weights."""
+        return {name: value for name, (value, _) in self._given.items()}
+
+    def score(self) -> float:
+        """Returns sum(weight * value) / sum(weight)."""
+        total = sum(weight for _, weight in self._given.values())
+        if total <= 0:
+            raise DataError("the task gave no reward; expected at least one with a weight above 0")
+        score = sum(value * weight for value, weight in self._given.values()) / total
+        if not 0 <= score <= 1:
+            raise DataError(f"the task gave the score {score}; expected one in [0, 1]")
+        return score

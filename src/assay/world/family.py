@@ -1,0 +1,108 @@
+"""What the five families share: turns are taken apart, counted, refused after the end; tools fail
+on demand. A family says what a task is, what a call returns and what an answer is worth."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from random import Random
+
+from assay.errors import UsageError
+from assay.world.environment import Environment, HintKind, Reply
+from assay.world.protocol import GIVE_UP, Turn, parse
+
+BUSY = "<error busy, try again"
+NONE = "<none"
+NEUTRAL = ("take your time", "read it twice", "stay calm", "one line a turn", "think first")
+"""Advice that says nothing about the task: the control for hints."""
+
+
+class Family(Environment):
+    """Base of the families. `reset` and `step` are here; the rest of a task is theirs."""
+
+    def __init__(self, *, steps: int, flaky: float = 0.0) -> None:
+        """Sets the dials that every family has.
+
+        Args:
+            steps: turns that a task allows; the trajectory that needs more has failed.
+            flaky: probability that a call fails although it was right, in [0, 1).
+
+        Raises:
+            UsageError: a dial is out of its range.
+        """
+        if steps < 1 or not 0 <= flaky < 1:
+            raise UsageError(f"{self.title()}: got steps={steps}, flaky={flaky}; "
+                             "expected steps >= 1 and flaky in [0, 1)")  # fmt: skip
+        self.steps, self.flaky = steps, flaky
+        self._left: int | None = None
+        self._rng = Random(0)
+        self._prompt = ""
+
+    def reset(self, seed: int) -> str:
+        """Starts the task of this seed and returns its prompt."""
+        self._rng = Random(f"{self.title()}/{seed}/tools")
+        self._left = self.steps
+        self._prompt = self.begin(Random(f"{self.title()}/{seed}"))
+        return self._prompt
+
+    def step(self, text: str) -> Reply:
+        """Returns the world's answer to one turn.
+
+        Raises:
+            UsageError: the task is over, or none was started.
+        """
+        if not self._left:
+            raise UsageError(f"{self.title()}: step after the end of the task; call reset first")
+        self._left -= 1
+        reply = self._react(parse(text))
+        if reply.done:
+            self._left = 0
+        elif not self._left:
+            return replace(reply, text="", done=True, score=0.0, end="budget")
+        return reply
+
+    def _react(self, turn: Turn) -> Reply:
+        if turn.kind == "malformed":
+            return Reply(text="<error write >tool(x) or =answer", ran=False, found=False)
+        if turn.kind == "answer":
+            given = "" if turn.answer == GIVE_UP else turn.answer
+            parts = self.grade(given)
+            score = sum(parts.values()) / len(parts) if parts and given else 0.0
+            return Reply(done=True, score=score, parts=parts)
+        if self._rng.random() < self.flaky:
+            return Reply(text=BUSY, ran=False, found=False)
+        return self.call(turn.tool, turn.argument)
+
+    @abstractmethod
+    def begin(self, rng: Random) -> str:
+        """Draws a task and returns its prompt."""
+
+    @abstractmethod
+    def call(self, tool: str, argument: str) -> Reply:
+        """Returns what a call that is well formed returns."""
+
+    @abstractmethod
+    def grade(self, given: str) -> Mapping[str, float]:
+        """Returns the named parts of an answer's score, each in [0, 1]; their mean is the score."""
+
+    @abstractmethod
+    def advice(self, kind: HintKind) -> str:
+        """Returns what a right or a wrong hint says, without its mark."""
+
+    def hint(self, kind: HintKind) -> str:
+        """Returns a line of advice. It depends on the task alone, not on what was done in it."""
+        if kind == "neutral":
+            return f"!{Random(self._prompt).choice(NEUTRAL)}"
+        return f"!{self.advice(kind)}"
+
+    def advice_rng(self) -> Random:
+        """Returns the source of a wrong hint's choices: the same for the same task."""
+        return Random(f"{self._prompt}/wrong")
+
+    def lesson(self) -> str:
+        """Returns a line that is true of all tasks of the family: how to go about them."""
+        return "!lesson work step by step, check each answer"
+
+
+def unknown(tool: str) -> Reply:
+    """Returns the answer to a call of a tool that does not exist."""
+    return Reply(text=f"<error no tool {tool}", ran=False, found=False)

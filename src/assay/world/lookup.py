@@ -1,0 +1,118 @@
+"""Multi-hop questions about countries: `?currency of biggest of home of Paris`.
+
+Nine tools, each a real query. The chain is read from right to left, one call a hop. `hops` is the
+dial: 1 to 5 calls lead to the answer.
+"""
+
+from collections.abc import Mapping
+from random import Random
+from typing import ClassVar, Final, final
+
+from assay.errors import UsageError
+from assay.world.environment import HintKind, Reply
+from assay.world.facts import Facts, facts
+from assay.world.family import NONE, Family, unknown
+from assay.world.protocol import answer_text, call_text
+
+VALUES: Final = ("capital", "currency", "language", "region")
+MOVES: Final = ("biggest", "smallest", "north", "south")
+"""From a country to a neighbour: most or fewest people, northernmost or southernmost capital."""
+TOOLS: Final = ("home", *VALUES, *MOVES)
+MAX_HOPS: Final = 5
+
+
+@final
+class Lookup(Family):
+    """Dials: `hops`, 1 to 5; `flaky`; `steps`, by default twice the hops and three."""
+
+    name: ClassVar[str] = "lookup"
+
+    def __init__(self, *, hops: int = 2, flaky: float = 0.0, steps: int | None = None) -> None:
+        """Sets the dials.
+
+        Raises:
+            UsageError: a dial is out of its range.
+        """
+        if not 1 <= hops <= MAX_HOPS:
+            raise UsageError(f"lookup: got hops={hops}; expected 1 to {MAX_HOPS}")
+        super().__init__(steps=2 * hops + 3 if steps is None else steps, flaky=flaky)
+        self.hops = hops
+        self._relations: tuple[str, ...] = ()
+        self._chain: tuple[str, ...] = ()
+        self._progress, self._known = 0, frozenset[str]()
+
+    def begin(self, rng: Random) -> str:
+        """Draws a chain of `hops` calls whose results all differ."""
+        source = facts()
+        while True:
+            start, relations = _drawn(rng, self.hops, source)
+            chain = [start]
+            for relation in relations:
+                found = source.one(relation, chain[-1])
+                if found is None or found in chain:
+                    break
+                chain.append(found)
+            else:
+                self._relations, self._chain = relations, tuple(chain)
+                self._progress, self._known = 0, frozenset()
+                return f"?{' of '.join((*reversed(relations), start))}"
+
+    def call(self, tool: str, argument: str) -> Reply:
+        """Returns what the tool finds; on the path if that is the next link of the chain."""
+        if tool not in TOOLS:
+            return unknown(tool)
+        found = facts().one(tool, argument)
+        if found is None:
+            known = facts().one("home" if tool == "home" else "region", argument)
+            wrong = f"<error no {'city' if tool == 'home' else 'country'} {argument}"
+            return Reply(text=NONE if known else wrong[:60], ran=bool(known), found=False)
+        self._known |= {f"{tool}({argument})"}
+        reached = self._chain.index(found) if found in self._chain else 0
+        on_path = reached > self._progress
+        self._progress = max(self._progress, reached)
+        return Reply(text=f"<{found}", ran=True, found=True, on_path=on_path)
+
+    def grade(self, given: str) -> Mapping[str, float]:
+        """Returns 1 for the end of the chain, upper and lower case alike."""
+        return {"right": float(given.casefold() == self._chain[-1].casefold())}
+
+    def best(self) -> str:
+        """Returns the next call of the chain, or the answer once it is known."""
+        if self._progress == self.hops:
+            return answer_text(self._chain[-1])
+        return call_text(self._relations[self._progress], self._chain[self._progress])
+
+    def answer(self) -> str:
+        """Returns the end of the chain."""
+        return self._chain[-1]
+
+    def state_key(self) -> str:
+        """Returns what has been found out, in no order; failed calls change nothing."""
+        return " ".join(sorted(self._known))
+
+    def advice(self, kind: HintKind) -> str:
+        """Returns the tools in the order of use; wrong: tools that lead elsewhere."""
+        if kind == "right":
+            return f"first {' then '.join(self._relations)}"
+        rng = self.advice_rng()
+        tools = [rng.choice([t for t in (*VALUES, *MOVES) if t != r]) for r in self._relations]
+        return f"first {' then '.join(tools)}"
+
+    def lesson(self) -> str:
+        """Returns how chains are read."""
+        return "!lesson start with the last word, use what you read"
+
+    def dials(self) -> Mapping[str, float | int | str]:
+        """Returns the settings."""
+        return {"hops": self.hops, "flaky": self.flaky, "steps": self.steps}
+
+
+def _drawn(rng: Random, hops: int, source: Facts) -> tuple[str, tuple[str, ...]]:
+    """Returns where a chain starts and what it asks, first hop first."""
+    from_city = rng.random() < (0.3 if hops == 1 else 0.5)
+    start = rng.choice(source.ask("capitals" if from_city else "countries", ""))
+    relations = ["home"] if from_city else []
+    while len(relations) < hops:
+        last = len(relations) == hops - 1
+        relations.append(rng.choice(VALUES if last and rng.random() < 0.8 else MOVES))
+    return start, tuple(relations)

@@ -1,0 +1,175 @@
+"""Write a short text whose facts a rubric checks: `?report Peru: capital, currency`.
+
+The tools are those of `lookup`. The answer is prose on one line, with one sentence a fact:
+`=The capital of Peru is Lima. Its currency is PEN.` Every fact is one item of the rubric. An item
+passes if a sentence names the aspect and the right value, and no sentence about that aspect names
+a wrong value. Dials: `facts` per country and `countries`.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from random import Random
+from typing import ClassVar, Final, final
+
+from assay.errors import UsageError
+from assay.world import facts as source
+from assay.world.environment import HintKind, Reply
+from assay.world.family import NONE, Family, unknown
+from assay.world.protocol import answer_text, call_text
+
+ASPECTS: Final = ("capital", "currency", "language", "region", "biggest", "smallest")
+"""What can be asked for; the last two are neighbours by number of people."""
+MAX_WORDS: Final = 15
+"""Words that a fact may take, on average; longer texts fail the item "short"."""
+
+
+@final
+class Report(Family):
+    """Dials: `facts`, 1 to 6 per country; `countries`, 1 to 3."""
+
+    name: ClassVar[str] = "report"
+
+    def __init__(
+        self, *, facts: int = 2, countries: int = 1, flaky: float = 0.0, steps: int | None = None
+    ) -> None:
+        """Sets the dials.
+
+        Raises:
+            UsageError: a dial is out of its range.
+        """
+        if not 1 <= facts <= len(ASPECTS) or not 1 <= countries <= 3:
+            raise UsageError(
+                f"report: got facts={facts}, countries={countries}; expected 1 to {len(ASPECTS)} "
+                "and 1 to 3"
+            )
+        super().__init__(steps=2 * facts * countries + 3 if steps is None else steps, flaky=flaky)
+        self.facts, self.countries = facts, countries
+        self._wanted: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str], str] = {}
+
+    def begin(self, rng: Random) -> str:
+        """Draws countries and what to report of them; every aspect has a value."""
+        asked = source.facts()
+        names = [n for n in asked.ask("countries", "") if asked.one("biggest", n)]
+        chosen = rng.sample(names, self.countries)
+        aspects = {name: rng.sample(ASPECTS, self.facts) for name in chosen}
+        pairs = [(name, aspect) for name in chosen for aspect in aspects[name]]
+        self._wanted = {(n, a): asked.ask(a, n)[0] for n, a in pairs}
+        self._known = {}
+        return "?report " + "; ".join(f"{name}: {', '.join(aspects[name])}" for name in chosen)
+
+    def call(self, tool: str, argument: str) -> Reply:
+        """Returns what the tool finds; on the path if it was asked for and not known yet."""
+        if tool not in (*ASPECTS, "home", "north", "south"):
+            return unknown(tool)
+        asked = source.facts()
+        found = asked.one(tool, argument)
+        if found is None:
+            known = asked.one("home" if tool == "home" else "region", argument)
+            return Reply(text=NONE if known else f"<error no country {argument}"[:60],
+                         ran=bool(known), found=False)  # fmt: skip
+        pair = (argument, tool)
+        on_path = pair in self._wanted and pair not in self._known
+        self._known[pair] = found
+        return Reply(text=f"<{found}", ran=True, found=True, on_path=on_path)
+
+    def grade(self, given: str) -> Mapping[str, float]:
+        """Returns one item a fact, and "short"; a text without any right fact is worth nothing."""
+        items = {
+            self._item(pair): float(_holds(given, pair, value, self.countries > 1))
+            for pair, value in self._wanted.items()
+        }
+        if not any(items.values()):
+            return {**items, "short": 0.0}
+        words = len(given.split())
+        return {**items, "short": float(words <= MAX_WORDS * len(self._wanted))}
+
+    def _item(self, pair: tuple[str, str]) -> str:
+        return pair[1] if self.countries == 1 else f"{pair[1]} of {pair[0]}"
+
+    def best(self) -> str:
+        """Returns the next call that is missing, or the report once all are there."""
+        for name, aspect in self._wanted:
+            if (name, aspect) not in self._known:
+                return call_text(aspect, name)
+        return answer_text(self.answer())
+
+    def answer(self) -> str:
+        """Returns the reference report."""
+        return " ".join(
+            sentence(name, aspect, value) for (name, aspect), value in self._wanted.items()
+        )
+
+    def state_key(self) -> str:
+        """Returns what has been found out, in no order."""
+        return " ".join(sorted(f"{tool}({of})" for of, tool in self._known))
+
+    def advice(self, kind: HintKind) -> str:
+        """Returns the facts themselves; wrong: the same facts of another country."""
+        values = list(self._wanted.values())
+        if kind == "wrong":
+            rng = self.advice_rng()
+            values = [
+                rng.choice([v for v in _values(aspect) if v != right])
+                for (_, aspect), right in self._wanted.items()
+            ]
+        return f"facts {', '.join(values)}"
+
+    def lesson(self) -> str:
+        """Returns how to go about it."""
+        return "!lesson look up every fact, then write one sentence for each"
+
+    def dials(self) -> Mapping[str, float | int | str]:
+        """Returns the settings."""
+        names = "facts", "countries", "flaky", "steps"
+        return dict(zip(names, (self.facts, self.countries, self.flaky, self.steps), strict=True))
+
+
+def sentence(country: str, aspect: str, value: str) -> str:
+    """Returns one fact as the reference report states it."""
+    words = {"biggest": "biggest neighbour", "smallest": "smallest neighbour"}
+    return f"The {words.get(aspect, aspect)} of {country} is {value}."
+
+
+def _holds(text: str, pair: tuple[str, str], value: str, named: bool) -> bool:
+    """Returns whether some sentence states the fact and none about the same aspect errs.
+
+    A sentence is about an aspect if it holds its word, and, where several countries are reported
+    on (`named`), the country's name. It errs if it lacks the value or holds another one.
+    """
+    country, aspect = pair
+    about = [s for s in _sentences(text) if _is_about(s, aspect)]
+    if named:
+        about = [s for s in about if _has(s, country)]
+    return bool(about) and all(_states(s, country, aspect, value) for s in about)
+
+
+def _sentences(text: str) -> list[str]:
+    """Returns the sentences of a text; a full stop inside a name, as in "St. Peter", ends none."""
+    return [s for s in re.split(r"\.\s+(?=(?:The|Its|It)\b)|\.$|;\s*", text.strip()) if s]
+
+
+def _is_about(text: str, aspect: str) -> bool:
+    return re.search(rf"\b{aspect}\b", text, re.IGNORECASE) is not None
+
+
+def _states(text: str, country: str, aspect: str, value: str) -> bool:
+    """Returns whether a sentence holds the value and, the country's name aside, no other one."""
+    rest = text.replace(country, " ", 1) if country != value else text
+    if not _has(rest, value):
+        return False
+    rest = rest.replace(value, " ")
+    return not any(_has(rest, other) for other in _values(aspect) if other != value)
+
+
+def _has(text: str, words: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) is not None
+
+
+@lru_cache(maxsize=8)
+def _values(aspect: str) -> tuple[str, ...]:
+    """Returns every value that an aspect takes, in order."""
+    asked = source.facts()
+    found = (asked.one(aspect, name) for name in asked.ask("countries", ""))
+    return tuple(sorted({value for value in found if value}))

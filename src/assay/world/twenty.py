@@ -1,0 +1,161 @@
+"""Twenty questions about a country: `?who among 16`, `>ask(region Asia)`, `<no 11`.
+
+The secret is drawn evenly from a pool of `pool` countries, so the exact belief in it after any
+number of answers is 1 / (countries left). The world says how many are left, and names them when
+they are three or fewer: `<yes 2 Peru, Chile`. Dials: `pool` and `steps`.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from math import ceil, log, log2
+from random import Random
+from typing import ClassVar, Final, final
+
+from assay.errors import UsageError
+from assay.world.environment import HintKind, Reply
+from assay.world.facts import facts
+from assay.world.family import Family, unknown
+from assay.world.protocol import answer_text, call_text
+
+KINDS: Final = {
+    "region": "in_region",
+    "part": "in_part",
+    "money": "paying",
+    "language": "speaking",
+    "letter": "lettered",
+    "millions": "peopled",
+    "borders": "bordered",
+}
+"""First word of a question, and the statement that answers it."""
+NAMED: Final = 3
+"""Countries left, at most, for the world to name them."""
+
+
+@final
+class Twenty(Family):
+    """Dials: `pool`, 2 to all countries; `steps`, by default 20 questions and a guess."""
+
+    name: ClassVar[str] = "twenty"
+
+    def __init__(self, *, pool: int = 16, flaky: float = 0.0, steps: int = 21) -> None:
+        """Sets the dials.
+
+        Raises:
+            UsageError: a dial is out of its range.
+        """
+        most = len(facts().ask("countries", ""))
+        if not 2 <= pool <= most:
+            raise UsageError(f"twenty: got pool={pool}; expected 2 to {most}")
+        super().__init__(steps=steps, flaky=flaky)
+        self.pool = pool
+        self._secret, self._left_over = "", frozenset[str]()
+
+    def begin(self, rng: Random) -> str:
+        """Draws a pool and a secret in it."""
+        names = rng.sample(facts().ask("countries", ""), self.pool)
+        self._secret, self._left_over = rng.choice(names), frozenset(names)
+        return f"?who among {self.pool}"
+
+    def call(self, tool: str, argument: str) -> Reply:
+        """Returns yes or no and how many are left; on the path if that saves a halving."""
+        if tool != "ask":
+            return unknown(tool)
+        kind, _, value = argument.partition(" ")
+        if kind not in KINDS or not value.strip():
+            return Reply(text="<error ask what", ran=False, found=False)
+        if kind in ("millions", "borders") and not value.isdigit():
+            return Reply(text=f"<error {kind} is a number", ran=False, found=False)
+        matching = _matching(kind, value.strip())
+        if not matching:
+            return Reply(text="<none", ran=True, found=False)
+        yes = self._secret in matching
+        before = len(self._left_over)
+        self._left_over = self._left_over & matching if yes else self._left_over - matching
+        after = len(self._left_over)
+        named = f" {', '.join(sorted(self._left_over))}" if after <= NAMED else ""
+        return Reply(
+            text=f"<{'yes' if yes else 'no'} {after}{named}",
+            ran=True,
+            found=True,
+            on_path=_halvings(after) < _halvings(before),
+        )
+
+    def grade(self, given: str) -> Mapping[str, float]:
+        """Returns 1 for the secret's name, upper and lower case alike."""
+        return {"right": float(given.casefold() == self._secret.casefold())}
+
+    def best(self) -> str:
+        """Returns the question that splits what is left most evenly, or the last country left."""
+        if len(self._left_over) == 1:
+            return answer_text(self._secret)
+        half = len(self._left_over) / 2
+        question = min(questions(), key=lambda q: abs(len(self._left_over & _matching(*q)) - half))
+        return call_text("ask", " ".join(question))
+
+    def answer(self) -> str:
+        """Returns the secret."""
+        return self._secret
+
+    def state_key(self) -> str:
+        """Returns the countries left, sorted."""
+        return ", ".join(sorted(self._left_over))
+
+    def belief(self) -> float:
+        """Returns the log of the exact posterior of the secret: -ln(countries left)."""
+        return -log(len(self._left_over))
+
+    def advice(self, kind: HintKind) -> str:
+        """Returns the secret's part of the world and first letter; wrong: another country's."""
+        name = self._secret
+        if kind == "wrong":
+            all_names = facts().ask("countries", "")
+            part, letter = self._traits(name)
+            name = self.advice_rng().choice(
+                [n for n in all_names if self._traits(n)[0] != part and n[0] != letter]
+            )
+        part, letter = self._traits(name)
+        return f"it is in part {part}, letter {letter}"
+
+    @staticmethod
+    def _traits(name: str) -> tuple[str, str]:
+        return _part(name), name[0]
+
+    def lesson(self) -> str:
+        """Returns how to go about it."""
+        return "!lesson halve what is left, guess when one is left"
+
+    def dials(self) -> Mapping[str, float | int | str]:
+        """Returns the settings."""
+        return {"pool": self.pool, "flaky": self.flaky, "steps": self.steps}
+
+
+def _halvings(left: int) -> int:
+    """Returns the questions still needed at least: ceil(log2(left))."""
+    return ceil(log2(left))
+
+
+@lru_cache(maxsize=1 << 12)
+def _matching(kind: str, value: str) -> frozenset[str]:
+    return frozenset(facts().ask(KINDS[kind], value))
+
+
+@lru_cache(maxsize=512)
+def _part(name: str) -> str:
+    return next(part for part in facts().ask("parts", "") if name in _matching("part", part))
+
+
+@lru_cache(maxsize=1)
+def questions() -> tuple[tuple[str, str], ...]:
+    """Returns every question worth asking first: those that at least three countries answer yes."""
+    return tuple(q for q in _candidates() if len(_matching(*q)) >= 3)
+
+
+def _candidates() -> Iterator[tuple[str, str]]:
+    source = facts()
+    for kind, what in (("region", "regions"), ("part", "parts")):
+        yield from ((kind, value) for value in source.ask(what, ""))
+    yield from (("letter", letter) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    yield from (("millions", str(number)) for number in (1, 5, 10, 20, 50, 100))
+    yield from (("borders", str(number)) for number in range(1, 8))
+    yield from (("language", value) for value in source.ask("languages", ""))
+    yield from (("money", value) for value in source.ask("currencies", ""))

@@ -1,0 +1,110 @@
+"""Environments of others: gymnasium's own FrozenLake, and tasks shaped like those of verifiers."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from assay.errors import DataError, UsageError
+from assay.world import Recorder
+from assay.world.adapters import FromGymnasium, FromVerifiers
+from assay.world.checking import check
+
+WAYS = ("left", "down", "right", "up")
+# the 4x4 map of gymnasium: SFFF FHFH FFFH HFFG; down down right down right right crosses it
+CROSSING = ("down", "down", "right", "down", "right", "right")
+
+
+def frozen():
+    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra assay[train]")
+    made = gymnasium.make("FrozenLake-v1", is_slippery=False, disable_env_checker=True)
+    return FromGymnasium(made, actions=WAYS, describe=lambda at: f"<field {at}", steps=10)
+
+
+def test_gymnasium_is_played_in_text():
+    environment = frozen()
+    assert environment.reset(0) == "<field 0"
+    assert environment.step("down\n").text == "<field 4"
+    assert environment.step("sideways\n").text == "<error write one of left, down, right, up"
+    for way in CROSSING[1:]:
+        reply = environment.step(f"{way}\n")
+    assert (reply.done, reply.score, reply.end) == (True, 1.0, "answered")
+    with pytest.raises(UsageError, match="after the end"):
+        environment.step("up")
+
+
+def test_gymnasium_that_goes_on_for_ever_is_stopped():
+    environment = frozen()
+    environment.reset(0)
+    replies = [environment.step("up") for _ in range(10)]
+    assert [r.done for r in replies] == [False] * 9 + [True]
+    assert (replies[-1].end, replies[-1].score) == ("budget", 0.0)
+
+
+def test_wrapped_environments_pass_the_check_but_for_the_one_task_they_have():
+    found = {line.rule: line.verdict for line in check(frozen, range(2))}
+    assert found.pop("prompts") == "finding"  # FrozenLake's default map is the same for every seed
+    assert "finding" not in found.values()
+
+
+def test_rewards_that_are_no_score_must_be_translated():
+    class Paying:
+        def reset(self, *, seed=None):
+            return "start", {}
+
+        def step(self, action, /):
+            return "end", 7.0, True, False, {}
+
+    environment = FromGymnasium(Paying())
+    environment.reset(0)
+    with pytest.raises(DataError, match=r"score 7.0.*pass score="):
+        environment.step("x")
+    environment = FromGymnasium(Paying(), score=lambda total: total / 10)
+    environment.reset(0)
+    assert environment.step("x").score == 0.7
+
+
+class Sum:
+    """Shaped like a verifiers task: data.prompt_text, and an async score that writes rewards."""
+
+    def __init__(self, a, b, weight=3.0):
+        self.data = SimpleNamespace(prompt_text=f"{a} + {b} =")
+        self.right, self.weight = str(a + b), weight
+
+    async def score(self, trace, runtime=None):
+        await asyncio.sleep(0)
+        trace.record_metric("length", len(trace.last_reply))
+        trace.record_reward("right", float(trace.last_reply == self.right), self.weight)
+        trace.record_reward("short", float(len(trace.last_reply) < 4), 1.0)
+
+
+def test_verifiers_tasks_are_scored_by_their_own_rewards():
+    environment = FromVerifiers([Sum(2, 3), Sum(50, 60)])
+    assert environment.reset(3) == "50 + 60 ="
+    reply = environment.step("110\n")
+    assert (reply.done, reply.score, reply.parts) == (True, 1.0, {"right": 1.0, "short": 1.0})
+    environment.reset(0)
+    assert environment.step("4").score == 0.25  # (3 * 0 + 1 * 1) / 4
+    with pytest.raises(UsageError):
+        environment.step("5")
+
+
+def test_a_verifiers_attempt_becomes_a_record():
+    recorder = Recorder(FromVerifiers([Sum(2, 3)]), 0)
+    recorder.act("5")
+    record = recorder.trajectory()
+    assert (record.outcome, record.rewards) == (1.0, {"right": 1.0, "short": 1.0})
+    assert record.task == "fromverifiers[]/0"
+
+
+def test_verifiers_tasks_without_rewards_are_refused():
+    class Nothing(Sum):
+        async def score(self, trace, runtime=None):
+            return
+
+    environment = FromVerifiers([Nothing(1, 1)])
+    environment.reset(0)
+    with pytest.raises(DataError, match="gave no reward"):
+        environment.step("2")
+    with pytest.raises(UsageError, match="no tasks"):
+        FromVerifiers([])
