@@ -85,7 +85,7 @@ def test_a_lone_unit_keeps_its_raw_value_on_request():
 
 def test_only_lone_units_are_raw():
     actual = units(baseline="mean", singleton="raw")
-    np.testing.assert_allclose(actual[:2], [0.5, -0.5])
+    np.testing.assert_allclose(actual, [0.5, -0.5, 7, -1, 0, NAN, 1, 0], atol=1e-12)
 
 
 def test_quantile_is_the_least_value_reached():
@@ -99,9 +99,10 @@ def test_quantile_is_the_least_value_reached():
 
 
 def test_quantile_is_not_fooled_by_round_off():
-    # 0.7 * 10 is 7.000000000000001 in float64; the 7th of ten sorted values has F = 0.7 exactly
-    value = [float(i) for i in range(10)]
-    actual = units(value_U=value, peer_U=[0] * 10, baseline="quantile", quantile=0.7)
+    # the 7th of 25 sorted values has F = 7/25 = 0.28 exactly, and is at 6
+    assert 0.28 * 25 > 7, "the round-off that this test is about"
+    value = [float(i) for i in range(25)]
+    actual = units(value_U=value, peer_U=[0] * 25, baseline="quantile", quantile=0.28)
     assert actual[0] == -6.0
 
 
@@ -113,10 +114,10 @@ def test_shrunk():
 
 
 def test_shrunk_by_unit():
-    shrink = [0.0, 1.0, 1.0, 0.5, 0.0, 0.0, 0.0, 0.0]
+    shrink = [0.0, 1.0, 1.0, 0.5, 0.0, 0.75, 0.25, 1.0]
     actual = units(baseline="shrunk", shrink=shrink, prior=2.0)
-    # 1 - 0.5; 0 - 2; 7 - 2; 2 - (1.5 + 1); 0.5 - 0.5; ; 4 - 3
-    np.testing.assert_allclose(actual, [0.5, -2, 5, -0.5, 0, NAN, 1, 0], atol=1e-12)
+    # 1 - 0.5; 0 - 2; 7 - 2; 2 - (1.5 + 1); 0.5 - 0.5; ; 4 - (2.25 + 0.5)
+    np.testing.assert_allclose(actual, [0.5, -2, 5, -0.5, 0, NAN, 1.25, 0], atol=1e-12)
 
 
 def test_given():
@@ -131,6 +132,14 @@ def test_given_and_scaled():
     # alone: constant, so not divided, 7 - 1; no peers: 0
     actual = units(baseline="given", given_U=1.0, scale="std", eps=0.0)
     expected = [0, -2, 6, HALF_ROOT, -1, NAN, 3 * HALF_ROOT, 0]
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
+
+
+def test_given_by_unit_and_scaled():
+    # 1 - 1, 0 - 2, 0.5 - 5 over 0.5; 2 - 4, 4 - 7 over sqrt(2); 7 - 3 alone
+    given = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    actual = units(baseline="given", given_U=given, scale="std", eps=0.0)
+    expected = [0, -4, 4, -2 * HALF_ROOT, -9, NAN, -3 * HALF_ROOT, 0]
     np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
