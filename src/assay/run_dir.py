@@ -8,7 +8,9 @@ audit.json                    schema "assay.audit/1"
 report.html  report.json      the page and its JSON twin (a folder `report/` for large sets)
 """
 
+import glob
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator
@@ -65,7 +67,7 @@ def gated_batch(
     """Returns the gated batch of a log, the gates' decisions and the format's name.
 
     Args:
-        log: a file or folder.
+        log: a file, a folder, or a run directory.
         format: its format; None: recognised.
         pass_at: a trajectory passes at this outcome or above.
         losses: what could not be carried over is counted here.
@@ -74,6 +76,7 @@ def gated_batch(
     Raises:
         DataError: the log cannot be read, or holds no trajectory.
     """
+    log = records_of(log)
     name, trajectories = load(log, format=format, losses=losses)
     if copy_to is not None and name != "assay":
         trajectories = _copied(trajectories, copy_to)
@@ -116,8 +119,11 @@ def audit_log(
 
     Raises:
         DataError: the log cannot be read.
-        UsageError: `out` exists and is not a run directory of ours.
+        UsageError: `out` exists and no audit made it, or it holds the log itself.
     """
+    log = records_of(log)
+    if out is not None and out.resolve() in (log.resolve(), *log.resolve().parents):
+        raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
     with _published_folder(out) as folder:
         losses = Losses()
         copy = None if folder is None else folder / "trajectories.jsonl.zst"
@@ -154,9 +160,33 @@ def audit_log(
     return AuditRun(log, name, result, out, _page(out))
 
 
+def records_of(log: Path) -> Path:
+    """Returns the records in a run directory; anything else is returned as it is.
+
+    Raises:
+        DataError: the run directory holds none: its source held records already.
+    """
+    if not (log / "run.json").is_file():
+        return log
+    if is_training_run(log):
+        return log / "rollouts"
+    records = log / "trajectories.jsonl.zst"
+    if not records.is_file():
+        raise DataError(f"{log}: a run directory without records of its own; name its source")
+    return records
+
+
 def read_records(path: Path) -> Iterator[Trajectory]:
     """Yields the records of a file, or of every record file in a folder."""
     yield from read(path) if path.is_file() else load(path, format="assay")[1]
+
+
+def is_training_run(path: Path) -> bool:
+    """Returns whether `path` is a run directory that `assay train` made."""
+    try:
+        return json.loads((path / "run.json").read_bytes())["kind"] == "train"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _page(out: Path | None) -> Path | None:
@@ -194,13 +224,14 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
     if out is None:
         yield None
         return
-    if out.exists() and not (
-        out.is_dir() and ((out / "run.json").is_file() or not any(out.iterdir()))
-    ):
-        raise UsageError(f"{out}: exists and is no run directory; choose another with --out")
+    if out.exists() and not (out.is_dir() and (_is_audit(out) or not any(out.iterdir()))):
+        raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
+    if is_training_run(out):
+        raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     stale = out.with_name(f".{out.name}.old-{os.getpid()}")
+    _sweep(out)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
     try:
@@ -209,5 +240,38 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
             out.replace(stale)
         fresh.replace(out)
     finally:
+        if stale.exists() and not out.exists():  # stopped between the two
+            stale.replace(out)
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
+
+
+def _is_audit(folder: Path) -> bool:
+    """Did an audit leave this folder? A training run has a run.json too and must stay."""
+    try:
+        about = msgspec.json.decode((folder / "run.json").read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return False
+    return isinstance(about, dict) and (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")
+
+
+def _sweep(out: Path) -> None:
+    """Removes what killed processes left of `out`; a run that one only moved aside comes back."""
+    for left in sorted(out.parent.glob(f".{glob.escape(out.name)}.*-*")):
+        kind, _, pid = left.name.removeprefix(f".{out.name}.").partition("-")
+        if kind not in ("tmp", "old") or not pid.isdecimal() or _alive(int(pid)):
+            continue
+        if kind == "old" and not out.exists():
+            left.replace(out)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
