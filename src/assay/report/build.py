@@ -167,7 +167,6 @@ def _index(
     wrote_K = np.bincount(
         batch.traj_R[batch.step_R >= 0], batch.length_R[batch.step_R >= 0], len(batch.ids)
     )
-    scored = [shapes.passed_K[ks].sum() for ks in groups]
     return {
         "schema": SCHEMA,
         "title": hide(title),
@@ -178,17 +177,7 @@ def _index(
         "methods": [method.about() for method in shapes.methods.values()],
         "fates": list(FATE_KINDS),
         "reasons": list(CODES),
-        "groups": {
-            "id": [hide(each) for each in batch.groups],
-            "task": [columns["task"][ks[0]] for ks in groups],
-            "fate": [FATES[code] for code in shapes.fate_G.tolist()],
-            "dead": shapes.dead_G.astype(int).tolist(),
-            "members": groups,
-            "passed": [int(n) for n in scored],
-            "punished": shapes.punished_G().tolist(),
-            "written": shapes.written_G(),
-            "signal": {name: method.signal_G for name, method in shapes.methods.items()},
-        },
+        "groups": _group_columns(shapes, columns, groups),
         "trajectories": {
             "id": shapes.ids,
             "trial": columns["trial"],
@@ -205,6 +194,22 @@ def _index(
             "slot": [slot for _, slot in places],
         },
         "redacted": None if redactor is None else dict(sorted(redactor.counts.items())),
+    }
+
+
+def _group_columns(
+    shapes: Shapes, columns: dict[str, list[Any]], groups: list[list[int]]
+) -> dict[str, Any]:
+    return {
+        "id": [shapes.hide(each) for each in shapes.batch.groups],
+        "task": [columns["task"][ks[0]] for ks in groups],
+        "fate": [FATES[code] for code in shapes.fate_G.tolist()],
+        "dead": shapes.dead_G.astype(int).tolist(),
+        "members": groups,
+        "passed": [int(shapes.passed_K[ks].sum()) for ks in groups],
+        "punished": shapes.punished_G().tolist(),
+        "written": shapes.written_G(),
+        "signal": {name: method.signal_G for name, method in shapes.methods.items()},
     }
 
 

@@ -112,25 +112,10 @@ def sentence(code: str, about: About) -> str:
         case "down" if about.passes:
             others = attempts(about.passes)
             return f"Pushed down: this attempt failed, and {others} of its group passed."
-        case "down" | "up_failed" if about.outcome is not None and about.mean is not None:
-            way = "down" if code == "down" else "up"
-            side = "below" if about.outcome < about.mean else "above"
-            if (way == "down") == (side == "below") and about.outcome != about.mean:
-                return (
-                    f"Pushed {way}: its outcome {about.outcome:g} is {side} "
-                    f"the group's mean {about.mean:.3g}."
-                )
-            return (
-                f"Pushed {way} although the attempt failed: the terms say why."
-                if (way == "up")
-                else "Pushed down: this attempt failed."
-            )
-        case "down":
-            return "Pushed down: this attempt failed."
+        case "down" | "up_failed":
+            return _ranked(code, about)
         case "down_correct":
             return "Pushed down with its failed attempt, although its call is correct by evidence."
-        case "up_failed":
-            return "Pushed up, although nobody scored the attempt: the terms say why."
         case "down_passed":
             return "Pushed down although the attempt passed: the terms say why."
         case "dead":
@@ -148,6 +133,21 @@ def sentence(code: str, about: About) -> str:
         case _:
             kind = code.removeprefix("untrainable_")
             return f"No gradient may flow here: {_UNTRAINABLE.get(kind, kind)}."
+
+
+def _ranked(code: str, about: About) -> str:
+    """Returns the sentence for a failed attempt that its outcome alone does not explain."""
+    outcome, mean = about.outcome, about.mean
+    if outcome is None or mean is None:
+        way = "down" if code == "down" else "up"
+        return f"Pushed {way}, although nobody scored the attempt: the terms say why."
+    if code == "down" and outcome < mean:
+        return f"Pushed down: its outcome {outcome:g} is below the group's mean {mean:.3g}."
+    if code == "up_failed" and outcome > mean:
+        return f"Pushed up: its outcome {outcome:g} is above the group's mean {mean:.3g}."
+    if code == "down":
+        return "Pushed down: this attempt failed."
+    return "Pushed up although the attempt failed: the terms say why."
 
 
 def attempts(count: int) -> str:
