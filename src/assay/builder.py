@@ -249,16 +249,10 @@ class Builder:
 
     def build(self) -> Batch:
         """Returns the batch; evidence that needs the other trajectories is added here."""
-        columns, pass_at = self._columns, self._pass_at
+        columns = self._columns
         group, task, tree, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
-        traj, index, opening, shown = rows(columns.S, S_WIDTH).T
-        step, form, parsed, ran, expert = rows(columns.C, C_WIDTH).T
-        traj_R, step_R, call_R, role_R, length_R = rows(columns.R, R_WIDTH).T
-        task_K, key_C = task.astype(np.int64), numbered(form)
-        sibling = sibling_evidence(key_C, traj[step], task_K, outcome_K >= pass_at)
+        task_K = task.astype(np.int64)
         names, reward_KJ = _named(columns.rewards, len(columns.ids))
-        states = Codes()
-        state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
         return Batch(
             measure=self._measure or "characters",
             ids=tuple(columns.ids),
@@ -274,29 +268,56 @@ class Builder:
             reward_names=names,
             reward_KJ=reward_KJ,
             weight_K=np.ones(len(columns.ids)),
-            traj_S=traj.copy(),
-            index_S=index.copy(),
-            reward_S=filled(columns.reward, np.full(traj.size, _NAN)),
-            belief_S=filled(columns.belief, np.full(traj.size, _NAN)),
-            state_S=filled(state, np.full(traj.size, -1)),
-            seen_S=numbered(task_K[traj], shown),
-            opening_S=opening.astype(bool),
-            untrainable_S=filled(columns.untrainable, np.full(traj.size, -1, np.int8)),
-            step_C=step.copy(),
-            key_C=key_C,
-            parsed_C=parsed.astype(np.int8),
-            ran_C=ran.astype(np.int8),
-            sibling_C=filled(columns.sibling, sibling),
-            expert_C=expert.astype(np.int8),
-            on_path_C=filled(columns.on_path, np.full(step.size, -1, np.int8)),
-            traj_R=traj_R.copy(),
-            step_R=step_R.copy(),
-            call_R=call_R.copy(),
-            role_R=role_R.astype(np.int8),
-            length_R=length_R.copy(),
+            **_step_arrays(columns, task_K),
+            **_call_arrays(columns, task_K, outcome_K >= self._pass_at),
+            **_run_arrays(columns),
             logprob_N=np.array(columns.logprob) if columns.has_logprob else None,
             entropy_N=np.array(columns.entropy) if columns.has_entropy else None,
         )
+
+
+def _step_arrays(columns: Columns, task_K: np.ndarray) -> dict[str, np.ndarray]:
+    traj, index, opening, shown = rows(columns.S, S_WIDTH).T
+    states = Codes()
+    state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
+    return {
+        "traj_S": traj.copy(),
+        "index_S": index.copy(),
+        "reward_S": filled(columns.reward, np.full(traj.size, _NAN)),
+        "belief_S": filled(columns.belief, np.full(traj.size, _NAN)),
+        "state_S": filled(state, np.full(traj.size, -1)),
+        "seen_S": numbered(task_K[traj], shown),
+        "opening_S": opening.astype(bool),
+        "untrainable_S": filled(columns.untrainable, np.full(traj.size, -1, np.int8)),
+    }
+
+
+def _call_arrays(
+    columns: Columns, task_K: np.ndarray, passed_K: np.ndarray
+) -> dict[str, np.ndarray]:
+    step, form, parsed, ran, expert = rows(columns.C, C_WIDTH).T
+    traj_C, key_C = rows(columns.S, S_WIDTH)[step, 0], numbered(form)
+    sibling = sibling_evidence(key_C, traj_C, task_K, passed_K)
+    return {
+        "step_C": step.copy(),
+        "key_C": key_C,
+        "parsed_C": parsed.astype(np.int8),
+        "ran_C": ran.astype(np.int8),
+        "sibling_C": filled(columns.sibling, sibling),
+        "expert_C": expert.astype(np.int8),
+        "on_path_C": filled(columns.on_path, np.full(step.size, -1, np.int8)),
+    }
+
+
+def _run_arrays(columns: Columns) -> dict[str, np.ndarray]:
+    traj, step, call, role, length = rows(columns.R, R_WIDTH).T
+    return {
+        "traj_R": traj.copy(),
+        "step_R": step.copy(),
+        "call_R": call.copy(),
+        "role_R": role.astype(np.int8),
+        "length_R": length.copy(),
+    }
 
 
 def _named(

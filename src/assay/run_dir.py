@@ -99,7 +99,10 @@ def gated_batch(
 
 def _copied(trajectories: Iterable[Trajectory], path: Path) -> Iterator[Trajectory]:
     """Yields trajectories and leaves a compressed copy of each in `path`."""
-    with path.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as stream:
+    with (
+        path.open("wb") as raw,
+        zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw) as stream,
+    ):
         for trajectory in trajectories:
             stream.write(encode(trajectory) + b"\n")
             yield trajectory

@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -108,16 +107,6 @@ def test_the_offline_half_loads_nothing_heavy():
 def test_the_check_above_would_see_a_heavy_module():
     assert "wave" not in loaded_by("import assay")
     assert "wave" in loaded_by("import assay, wave")
-
-
-def test_importing_assay_takes_under_300_milliseconds():
-    def seconds(statement):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", statement], check=True)
-        return time.perf_counter() - start
-
-    bare = min(seconds("pass") for _ in range(5))
-    assert min(seconds("import assay") for _ in range(5)) - bare < 0.3
 
 
 # --- sizes
