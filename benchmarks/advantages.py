@@ -1,20 +1,24 @@
 """Advantages of 1,024 ragged trajectories, against writing the array and against verl.
 
-    python benchmarks/advantages.py            # against np.repeat
-    python benchmarks/advantages.py --verl     # also against verl 0.9.1, padded (make test-verl's environment)
+python benchmarks/advantages.py            # against np.repeat
+python benchmarks/advantages.py --verl     # and against verl 0.9.1 (its environment: make test-verl)
 """
 
 import sys
 
 import numpy as np
-from measure import Ratio, best, paired, publish
 
 from assay.batch import Batch
 from assay.credit import method
 from assay.records import ModelStep, Trajectory
+from measure import Ratio, best, paired, publish
 
 K, GROUP, LONGEST = 1024, 8, 4096
-RAGGED = ("grpo", "dr_grpo", "rloo", "max_rl")
+RAGGED = (
+    *("grpo", "dr_grpo", "rloo", "max_rl", "quantile", "asym_re", "reinforce", "psr", "nsr"),
+    *("w_reinforce", "grpo_positive", "grpo_negative", "ngrpo", "avspo", "ebpo", "pass_at_k"),
+)
+"""Methods with one advantage per trajectory: what the budget is about."""
 
 
 def ragged(seed: int = 0) -> tuple[Batch, np.ndarray]:
@@ -72,7 +76,10 @@ def against_verl(batch: Batch, lengths: np.ndarray) -> list[Ratio]:
             estimator = core_algos.get_adv_estimator_fn(variant)
             other = best(
                 lambda estimator=estimator: estimator(
-                    token_level_rewards=rewards, response_mask=mask.float(), index=index, config=None
+                    token_level_rewards=rewards,
+                    response_mask=mask.float(),
+                    index=index,
+                    config=None,
                 ),
                 repeat=9,
             )

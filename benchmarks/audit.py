@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 
 import msgspec
-from generate import write_set
-from measure import Ratio, paired, publish
 
 from assay.run_dir import audit_log
+from generate import write_set
+from measure import Ratio, paired, publish
 
 COUNT, MORE = 10_000, 30_000
 

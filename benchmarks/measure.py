@@ -44,7 +44,7 @@ def best(work: Callable[[], object], *, repeat: int = 7) -> float:
 
 
 def paired(ours: Callable[[], object], theirs: Callable[[], object], *, repeat: int = 7) -> float:
-    """Returns the median of ours / theirs over alternating runs, so that a busy machine hurts both."""
+    """Returns the median of ours / theirs over alternating runs: a busy machine hurts both."""
     ours(), theirs()
     ratios: list[float] = []
     for _ in range(repeat):
