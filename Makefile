@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .PHONY: help demo test check bench test-verl schema lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
-BENCHMARKS = advantages audit imports viewer
+BENCHMARKS = advantages audit imports viewer train_step
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 
 # An environment knows its folder by name; one that was copied or moved would run another checkout.
@@ -43,8 +43,11 @@ check: .venv/dev
 	@.venv/bin/pyright --pythonpath .venv/bin/python
 	@$(MAKE) --no-print-directory test
 
-bench: .venv/dev
-	@for each in $(BENCHMARKS); do echo "== $$each"; .venv/bin/python benchmarks/$$each.py; done
+bench: .venv/dev .venv-verl/verl
+	@broken=0; for each in $(BENCHMARKS); do echo "== $$each"; \
+	.venv/bin/python benchmarks/$$each.py || broken=1; done; \
+	echo '== advantages against verl'; \
+	.venv-verl/bin/python benchmarks/advantages.py --verl || broken=1; exit $$broken
 
 test-verl: .venv-verl/verl
 	@echo '== tests against verl'

@@ -1,7 +1,7 @@
 """Advantages of 1,024 ragged trajectories, against writing the array and against verl.
 
 python benchmarks/advantages.py            # against np.repeat
-python benchmarks/advantages.py --verl     # and against verl 0.9.1 (its environment: make test-verl)
+python benchmarks/advantages.py --verl     # and against verl 0.9.1, in .venv-verl
 """
 
 import sys
