@@ -1,13 +1,15 @@
 """`assay credit`: one annotation file per method, beside the log and never in it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from assay.audit import method as method_of
+from assay.audit import method as method_with_bar
 from assay.cli.options import Format, Json, Log, PassAt, emit, encoded, settings
+from assay.credit import Method
 from assay.credit import credit as credit_stage
+from assay.credit import method as method_of
 from assay.errors import UsageError
 from assay.run_dir import gated_batch
 from assay.steps import annotations, step_credit
@@ -37,10 +39,8 @@ def credit(
     options = settings(set_)
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
-    chosen = {
-        name: method_of(name, **{"pass_at": pass_at, "like": like, **options})
-        for name in dict.fromkeys(method)
-    }
+    options = {"like": like, **options}
+    chosen = {name: _method(name, pass_at, options) for name in dict.fromkeys(method)}
     batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at)
     written: list[bytes] = []
     for name, by in chosen.items():
@@ -52,3 +52,10 @@ def credit(
         written += lines
     if json is not None:
         emit(written, json)
+
+
+def _method(name: str, pass_at: float, options: dict[str, Any]) -> Method:
+    """Returns a method; a `pass_at` of its own, by --set, wins over --pass-at."""
+    if "pass_at" in options:
+        return method_of(name, **options)
+    return method_with_bar(name, pass_at=pass_at, **options)

@@ -4,10 +4,9 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from assay.cli.options import Json, emit, encoded
+from assay.cli.options import Json, Terminal, emit, encoded
 from assay.credit import METHODS
 
 COLUMNS = ("name", "value", "unit", "peers", "carried", "scaling", "source")
@@ -24,7 +23,7 @@ def methods(json: Json = None) -> None:
         table.add_column(column, overflow="fold", no_wrap=column == "name")
     for each in rows:
         table.add_row(*(str(each[column]) for column in COLUMNS))
-    Console(highlight=False).print(table)
+    Terminal().print(table)
 
 
 def row(name: str) -> dict[str, Any]:

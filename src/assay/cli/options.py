@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, final
 
 import msgspec
 import typer
+from rich.console import Console
 
 from assay.errors import UsageError
 from assay.records.codec import published
@@ -23,6 +24,19 @@ Json = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE", help="Write the machine-readable result; - is stdout."),
 ]
+
+
+@final
+class Terminal(Console):
+    """A console that leaves a closed pipe to `assay.cli.ending`; rich's own exits with 1."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        """Lets the error through."""
+        raise BrokenPipeError
+
 
 _encoder = msgspec.json.Encoder()
 

@@ -29,7 +29,10 @@ def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield _fate(result)
     yield _calls(result)
     yield _pass_rates(result)
-    yield _recovered(result)
+    if result["groups"]["dead"]:
+        yield _recovered(result)
+    yield from _idle(result)
+    yield Text()
     yield _claims(result)
     if result["losses"]:
         yield _rows("not carried over", result["losses"].items())
@@ -106,7 +109,8 @@ def _calls(result: Mapping[str, Any]) -> Table:
 
 
 def _pass_rates(result: Mapping[str, Any]) -> Table:
-    table = _table("Pass rates, 95 % intervals over groups", "k", "pass@k", "", "pass^k", "")
+    title = "Pass rates, 95 % intervals over groups of k or more"
+    table = _table(title, "k", "pass@k", "", "pass^k", "", "groups")
     for k, value in result["pass_at_k"].items():
         at, hat = result["pass_at_k_interval"][k], result["pass_hat_k_interval"][k]
         table.add_row(
@@ -115,6 +119,7 @@ def _pass_rates(result: Mapping[str, Any]) -> Table:
             f"[{at[0]:.3f}, {at[1]:.3f}]",
             f"{result['pass_hat_k'][k]:.3f}",
             f"[{hat[0]:.3f}, {hat[1]:.3f}]",
+            f"{result['pass_k_groups'][k]:,}",
         )
     return table
 
@@ -123,14 +128,27 @@ def _recovered(result: Mapping[str, Any]) -> Table:
     table = _table("Signal in dead groups, by method", "method", "groups", "steps", "share")
     rows = sorted(result["recovered"].items(), key=lambda item: (-item[1]["steps"], item[0]))
     for name, row in rows:
-        cells = f"{row['groups']:,}", f"{row['steps']:,}", f"{row['share_of_dead']:.0%}"
-        table.add_row(name, *cells)
+        if row["steps"]:
+            cells = f"{row['groups']:,}", f"{row['steps']:,}", f"{row['share_of_dead']:.0%}"
+            table.add_row(name, *cells)
     return table
+
+
+def _idle(result: Mapping[str, Any]) -> Iterator[Text]:
+    """Yields which methods get nothing out of dead groups, and which cannot run on the set."""
+    nothing = [name for name, row in result["recovered"].items() if not row["steps"]]
+    if nothing and result["groups"]["dead"]:
+        yield Text(f"none by {', '.join(sorted(nothing))}")
+    reasons: dict[str, list[str]] = {}
+    for name, reason in result["not_applicable"].items():
+        reasons.setdefault(reason.removeprefix(f"{name} ").partition(",")[0], []).append(name)
+    for reason, names in reasons.items():
+        yield Text(f"not applicable: {', '.join(names)} ({reason})")
 
 
 def _claims(result: Mapping[str, Any]) -> Table:
     claims = result["claims"]
-    table = _table("What the agent says against what was verified", "", "passed", "failed")
+    table = _table("Claims against outcomes", "", "passed", "failed")
     for word, key in (("says it is done", "claimed"), ("does not say so", "silent")):
         table.add_row(word, f"{claims[f'{key}_verified']:,}", f"{claims[f'{key}_failed']:,}")
     return table

@@ -85,8 +85,23 @@ def recognise(path: Path) -> str:
     if seen.fault is not None:
         raise DataError(one_line(str(seen.fault)))
     raise DataError(
-        f"{path}: no known log format; expected one of {', '.join(IMPORTERS.names())}; "
-        "name it with --format"
+        one_line(f"{path}: no known log format ({_seen(seen)})")
+        + f"; expected one of {', '.join(IMPORTERS.names())}; name it with --format"
+    )
+
+
+def _seen(probe: Probe) -> str:
+    """Returns what was found instead of a log, in a few words."""
+    first, files = probe.log.first, len(probe.names)
+    if isinstance(first, dict):
+        keys = [str(key)[:20] for key in first][:6]
+        return f"its first record has the keys {', '.join(keys)}" if keys else "an empty object"
+    if probe.path.is_dir():
+        return f"no log among its {files} files" if files else "the folder is empty"
+    return (
+        "no JSON object"
+        if first is None
+        else f"its first value is no object: {type(first).__name__}"
     )
 
 
