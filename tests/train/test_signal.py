@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from assay.records import ModelStep, ToolStep, Trajectory, UserStep
+from assay.records import Call, ModelStep, ToolStep, Trajectory, UserStep
 from assay.train import Recipe, signal
 
 from .test_safety import NONE_OF_FOUR, ONE_OF_FOUR, records
@@ -71,3 +71,20 @@ def test_an_action_is_a_stretch_of_one_step() -> None:
     numbers = [int(s) for row in span for s in row if s >= 0]
     assert len(set(numbers)) == 6  # three actions in each of two trajectories
     assert span[0, 4] == span[0, 5]
+
+
+def test_a_call_inside_a_step_does_not_cut_its_action() -> None:
+    call = Call(name="f", arguments="{}", start=1, end=2)
+    records = [
+        Trajectory(
+            id=str(k),
+            task="t",
+            group="t",
+            outcome=float(k),
+            steps=(ModelStep(text=f"{k}", token_ids=(1, 2, 3), calls=(call,)),),
+        )
+        for k in range(2)
+    ]
+    span = signal(records, Recipe.of("dr_grpo")).spans()
+    assert [len(set(row)) for row in span.tolist()] == [1, 1]
+    assert span[0, 0] != span[1, 0]  # two trajectories, two actions

@@ -1,0 +1,180 @@
+"""A step of AssayTrainer against one of stock GRPOTrainer, on one thread.
+
+    python benchmarks/train_step.py              # given rollouts: what we add is the largest share
+    python benchmarks/train_step.py --generate   # with generation, as a run has it
+
+Same model (a Llama of 0.8 M parameters with random weights), same rollouts, same batch: 256
+completions of 32 tokens in groups of 8. Both trainers make their steps in turn, and CPU seconds of
+this process are counted, so that a busy machine hurts neither.
+"""
+
+import contextlib
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from typing import Any
+
+os.environ.update(TRL_EXPERIMENTAL_SILENCE="1", HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
+warnings.simplefilter("ignore")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+
+from assay.train.trl import AssayTrainer  # noqa: E402
+from measure import Ratio, publish  # noqa: E402
+
+ROWS, TOKENS, GROUP, VOCABULARY, PROMPT, REPEAT = 256, 32, 8, 96, 16, 15
+GENERATE = "--generate" in sys.argv
+
+
+def tokenizer() -> Any:
+    words = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *map(str, range(93))])}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+    )
+
+
+def model() -> Any:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=128,
+            intermediate_size=384,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=256,
+            pad_token_id=0,
+            bos_token_id=None,
+            eos_token_id=1,
+            tie_word_embeddings=True,
+        )
+    )
+
+
+def rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    completions = rng.integers(3, VOCABULARY, (len(prompts), TOKENS)).tolist()
+    ids = trainer.processing_class(text=prompts)["input_ids"]
+    return {"prompt_ids": ids, "completion_ids": completions, "logprobs": None}
+
+
+def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
+    """Returns 1 for about four in ten, decided by the tokens: both trainers see the same."""
+    return [float(sum(ids) % 10 < 4) for ids in completion_ids]
+
+
+def trainer(cls: Any, **given: Any) -> Any:
+    rng = np.random.default_rng(1)
+    prompts = [" ".join(map(str, rng.integers(0, 93, PROMPT))) for _ in range(64)]
+    config = GRPOConfig(
+        tempfile.mkdtemp(),
+        per_device_train_batch_size=ROWS,
+        num_generations=GROUP,
+        max_completion_length=TOKENS,
+        max_steps=1000,
+        learning_rate=5e-5,
+        logging_steps=1,
+        report_to="none",
+        bf16=False,
+        use_cpu=True,
+        save_strategy="no",
+        disable_tqdm=True,
+        gradient_checkpointing=False,
+        seed=0,
+        dataloader_num_workers=0,
+    )
+    made = cls(
+        model(),
+        reward,
+        config,
+        Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
+        processing_class=tokenizer(),
+        rollout_func=None if GENERATE else rollouts,
+        **given,
+    )
+    made.create_optimizer_and_scheduler(1000)
+    made.optimizer = made.accelerator.prepare(made.optimizer)
+    made.current_gradient_accumulation_steps = 1
+    return made
+
+
+class Steps:
+    """Steps of one trainer, one at a time, as the Trainer's loop makes them, log line included."""
+
+    def __init__(self, made: Any) -> None:
+        self.made = made
+        self.batches = iter(made.get_train_dataloader())
+
+    def __call__(self) -> tuple[float, float]:
+        """Makes a step; returns its CPU and its wall seconds."""
+        made = self.made
+        try:
+            inputs = next(self.batches)
+        except StopIteration:
+            self.batches = iter(made.get_train_dataloader())
+            inputs = next(self.batches)
+        start, wall = time.process_time(), time.perf_counter()
+        made.training_step(made.model, inputs, None)
+        torch.nn.utils.clip_grad_norm_(made.model.parameters(), 1.0)
+        handler = made.callback_handler
+        for event in ("on_pre_optimizer_step", "on_optimizer_step"):
+            getattr(handler, event)(made.args, made.state, made.control)
+            if event == "on_pre_optimizer_step":
+                made.optimizer.step()
+        made.lr_scheduler.step()
+        made.model.zero_grad()
+        made.state.global_step += 1
+        handler.on_step_end(made.args, made.state, made.control)
+        with contextlib.redirect_stdout(io.StringIO()):
+            made.log({"loss": 0.0})
+        return time.process_time() - start, time.perf_counter() - wall
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    stock, ours = Steps(trainer(GRPOTrainer)), Steps(trainer(AssayTrainer, recipe="grpo"))
+    stock(), ours()
+    theirs, mine, share, signal = [], [], [], []
+    for turn in range(REPEAT):
+        for steps in (stock, ours) if turn % 2 else (ours, stock):
+            cpu, wall = steps()
+            (mine if steps is ours else theirs).append(cpu)
+            if steps is ours:
+                signal.append(ours.made.session.batch.seconds)
+                share.append(signal[-1] / wall)
+    ratio = statistics.median(m / t for m, t in zip(mine, theirs, strict=True))
+    note = f"{min(mine):.3f} s / {min(theirs):.3f} s CPU, best of {REPEAT}"
+    name = "train_step_generate" if GENERATE else "train_step"
+    publish(
+        name,
+        [
+            Ratio("AssayTrainer / GRPOTrainer, one step", ratio, 1.02, "at most", note),
+            Ratio(
+                "signal pipeline / step",
+                statistics.median(share),
+                0.03,
+                "at most",
+                f"{min(signal) * 1e3:.1f} ms",
+            ),
+        ],
+        parameters=sum(p.numel() for p in ours.made.model.parameters()),
+        best_ratio=min(mine) / min(theirs),
+        rows=ROWS,
+        tokens=TOKENS,
+    )
+
+
+if __name__ == "__main__":
+    main()
