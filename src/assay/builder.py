@@ -101,8 +101,9 @@ class Builder:
         """Adds the steps of trajectory `k`; returns a hash of what the policy wrote."""
         columns = self._columns
         S, C = columns.S, columns.C
-        experts = trajectory.expert
-        known = None if experts is None else {call_form(e.name, e.arguments) for e in experts}
+        if trajectory.expert is not None:
+            forms = {hash(call_form(each.name, each.arguments)) for each in trajectory.expert}
+            columns.experts.setdefault(trajectory.task, set()).update(forms)
         row_of: dict[int, int] = {}  # step index -> row of its first call
         opening, shown, content = 1, 0, 0
         for index, step in enumerate(trajectory.steps):
@@ -122,8 +123,7 @@ class Builder:
                 form = call_form(call.name, call.arguments)
                 key = hash(form)
                 content = hash((content, key))
-                expert = -1 if known is None else form in known
-                C.extend((s, key, form.is_json, -1, expert))
+                C.extend((s, key, form.is_json, -1, -1))
                 if call.evidence is not NOBODY_LOOKED:
                     self._recorded(call.evidence, len(C) - C_WIDTH)
             self._add_runs(step, k, s, row // C_WIDTH)
@@ -304,9 +304,26 @@ def _call_arrays(
         "parsed_C": parsed.astype(np.int8),
         "ran_C": ran.astype(np.int8),
         "sibling_C": filled(columns.sibling, sibling),
-        "expert_C": expert.astype(np.int8),
+        "expert_C": _expert(columns, traj_C, task_K, form, expert),
         "on_path_C": filled(columns.on_path, np.full(step.size, -1, np.int8)),
     }
+
+
+def _expert(
+    columns: Columns,
+    traj_C: np.ndarray,
+    task_K: np.ndarray,
+    form_C: np.ndarray,
+    recorded_C: np.ndarray,
+) -> np.ndarray:
+    """Returns what is recorded, else whether the task has such an expert action; -1: has it any?"""
+    expert_C = recorded_C.astype(np.int8)
+    code = {task: number for task, number in columns.task.items() if task in columns.experts}
+    known = {number: columns.experts[task] for task, number in code.items()}
+    task_C = task_K[traj_C]
+    for c in np.flatnonzero((expert_C < 0) & np.isin(task_C, list(known))).tolist():
+        expert_C[c] = int(form_C[c]) in known[int(task_C[c])]
+    return expert_C
 
 
 def _run_arrays(columns: Columns) -> dict[str, np.ndarray]:

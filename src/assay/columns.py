@@ -58,6 +58,8 @@ class Columns:
     untrainable: dict[int, int] = field(default_factory=dict[int, int])
     C: "array[int]" = field(default_factory=_integers)
     """step, hash of the call's form, parsed, ran, expert"""
+    experts: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
+    """Hashes of the expert actions of each task, from whichever of its trajectories names them."""
     sibling: dict[int, int] = field(default_factory=dict[int, int])
     on_path: dict[int, int] = field(default_factory=dict[int, int])
     R: "array[int]" = field(default_factory=_integers)
@@ -93,6 +95,8 @@ class Columns:
         self.entropy += other.entropy
         self.has_logprob |= other.has_logprob
         self.has_entropy |= other.has_entropy
+        for task, forms in other.experts.items():
+            self.experts.setdefault(task, set()).update(forms)
         self.rewards |= _moved(other.rewards, k)
         self.state |= _moved(other.state, s)
         self.reward |= _moved(other.reward, s)

@@ -294,7 +294,7 @@ def test_evidence_on_record_stands():
     assert codes(Batch.of([one, passing])) == [
         (1, 1, 1, 1, 1),
         (0, 0, 0, 0, 0),
-        (1, -1, -1, -1, -1),  # the only pass: nobody else to look at, no experts known
+        (1, -1, -1, 1, -1),  # the only pass: nobody else to look at; experts are the task's
     ]
 
 
@@ -302,6 +302,15 @@ def test_no_expert_known_is_not_no_expert_action():
     step = ModelStep(text="x", calls=(call("f"),))
     assert Batch.of([made(step)]).expert_C.tolist() == [-1]
     assert Batch.of([made(step, expert=())]).expert_C.tolist() == [0]
+
+
+def test_experts_are_known_to_the_whole_task_from_any_of_its_trajectories():
+    step = ModelStep(text="x", calls=(call("f"), call("g")))
+    first = made(step, identity="a")
+    second = made(step, identity="b", expert=(ExpertCall(name="g", arguments="{}"),))
+    elsewhere = made(step, identity="c", task="another task")
+    batch = Batch.of([first, second, elsewhere])
+    assert batch.expert_C.tolist() == [0, 1, 0, 1, -1, -1]
 
 
 def test_siblings_are_other_passes_of_the_same_task():
