@@ -1,6 +1,5 @@
 """The command line: `assay VERB`. One file per verb; every error is one line and an exit code."""
 
-import os
 import sys
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from assay import __version__
 from assay.cli import audit, credit, demo, doctor, import_, methods, view, world
-from assay.errors import AssayError
+from assay.cli.ending import ended
 
 app = typer.Typer(
     name="assay",
@@ -45,18 +44,4 @@ def _root(
 
 def main() -> None:
     """Runs the command line: 0 ok, 1 a finding above `--fail-on`, 2 usage, 3 bad input."""
-    try:
-        app()
-    except AssayError as error:
-        print(f"assay: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of a pipe left: nothing to say, and nowhere to say it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except KeyboardInterrupt:
-        print("assay: interrupted; nothing was half-written", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"assay: {where}{error.strerror or error}", file=sys.stderr)
-        sys.exit(3)
+    sys.exit(ended(app))

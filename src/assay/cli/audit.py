@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from assay.audit import shares
-from assay.cli.options import Format, Json, Log, PassAt, emit, encoded
+from assay.cli.options import Format, Json, Log, PassAt, Terminal, emit, encoded
 from assay.cli.tables import audit_tables
 from assay.errors import UsageError
 from assay.run_dir import AuditRun, audit_log
@@ -75,11 +74,11 @@ def _rule(text: str) -> tuple[str, Any]:
 
 
 def _print(run: AuditRun) -> None:
-    console = Console(highlight=False)
-    console.print(f"{run.source}: {run.title}, format [bold]{run.format}[/bold]", markup=True)
+    console = Terminal()
+    console.print(f"{run.source}: {run.title}, format {run.format}", markup=False, soft_wrap=True)
     for table in audit_tables(run.audit):
         console.print(table)
     if run.folder is not None:
-        console.print(f"run directory  {run.folder}", soft_wrap=True)
+        console.print(f"run directory  {run.folder}", markup=False, soft_wrap=True)
     if run.report is not None:
-        console.print(f"report         {run.report}", soft_wrap=True)
+        console.print(f"report         {run.report}", markup=False, soft_wrap=True)
