@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -231,6 +231,7 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
         raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
     if is_training_run(out):
         raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
+    new = [folder for folder in out.parents if not folder.exists()]
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     stale = out.with_name(f".{out.name}.old-{os.getpid()}")
@@ -247,6 +248,9 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
             stale.replace(out)
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
+        for folder in new:
+            with suppress(OSError):  # not empty: the run is in it
+                folder.rmdir()
 
 
 def _is_audit(folder: Path) -> bool:

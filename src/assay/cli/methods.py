@@ -4,6 +4,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from assay.cli.options import Json, Terminal, emit, encoded
@@ -18,11 +19,16 @@ def methods(json: Json = None) -> None:
     if json is not None:
         emit([encoded({"schema": "assay.methods/1", "methods": rows})], json)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in COLUMNS:
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
+        least = {"unit": 10, "carried": 8, "value": 8, "scaling": 8}.get(column)
+        no_wrap = column in ("name", "source")
+        title = "arXiv" if column == "source" else column
+        table.add_column(title, overflow="fold", no_wrap=no_wrap, min_width=least)
     for each in rows:
-        table.add_row(*(str(each[column]) for column in COLUMNS))
+        authors, _, paper = each["source"].rpartition(", ")  # --json - has both
+        paper = paper.removeprefix("arXiv:") if paper.startswith("arXiv:") else authors
+        table.add_row(*(escape(each[column]) for column in COLUMNS[:-1]), escape(paper))
     Terminal().print(table)
 
 

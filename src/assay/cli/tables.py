@@ -52,7 +52,7 @@ def _rows(title: str, items: Any) -> Table:
     return table
 
 
-def share(part: float, whole: float) -> str:
+def share(part: int | float, whole: int | float) -> str:
     """Returns a percentage, or a dash where there is nothing to take a share of."""
     return f"{part / whole:.0%}" if whole else "-"
 

@@ -1,0 +1,246 @@
+"""What goes wrong is one line that says what to do, and an exit code that means one thing."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Assay
+
+MAIN = [sys.executable, "-c", "import sys; from assay.cli import main; main()"]
+
+
+def files(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        # usage: exit 2
+        (["audi", "x"], "No such command 'audi'. Did you mean 'audit'? See assay --help"),
+        (["audit"], "Missing argument 'log'. See assay audit --help"),
+        (["audit", "LOG", "--jsn", "-"], "No such option: --jsn (Possible options: --json)"),
+        (["audit", "LOG", "--pass-at", "high"], "Invalid value for '--pass-at'"),
+        (
+            ["audit", "LOG", "--format", "taubench"],
+            "no format 'taubench'. Did you mean 'tau_bench'?",
+        ),
+        (["audit", "LOG", "--fail-on", "deed>1"], "no share 'deed'; known: dead, punished"),
+        (["audit", "LOG", "--fail-on", "dead"], "expected NAME>NUMBER with NAME one of dead"),
+        (["audit", "LOG", "--fail-on", "dead=1"], "expected NAME>NUMBER"),
+        (["audit", "LOG", "--fail-on", "dead>1.2.3"], "'1.2.3' is no number"),
+        (["audit", "LOG", "-o", "precious"], "precious: exists and is no audit's directory"),
+        (["credit", "LOG", "--json", "-"], "Missing option '--method' / '-m'"),
+        (["credit", "LOG", "-m", "grpo"], "give -o FOLDER for annotation files, or --json -"),
+        (["credit", "LOG", "-m", "grpo", "-o", "x", "--json", "-"], "give -o FOLDER"),
+        (
+            ["credit", "LOG", "-m", "gprpo", "--json", "-"],
+            "no method 'gprpo'. Did you mean 'grpo'?",
+        ),
+        (
+            ["credit", "LOG", "-m", "grpo", "--set", "dof=1", "--json", "-"],
+            "grpo has no option 'dof'. Did you mean 'ddof'? Known: ",
+        ),
+        (["credit", "LOG", "-m", "grpo", "--set", "ddof", "--json", "-"], "expected name=value"),
+        (["credit", "LOG", "-m", "grpo", "--set", "=1", "--json", "-"], "expected name=value"),
+        (
+            ["credit", "LOG", "-m", "grpo", "--set", "ddof=x", "--json", "-"],
+            "grpo: Expected `int`, got `str`",
+        ),
+        (
+            ["credit", "LOG", "-m", "grpo", "--set", "scale=big", "--json", "-"],
+            "grpo: Invalid enum value 'big'",
+        ),
+        (
+            ["credit", "LOG", "-m", "grpo", "--set", "pass_at=1", "--json", "-"],
+            "grpo has no option 'pass_at'",
+        ),
+        (
+            ["credit", "LOG", "-m", "grpo", "-m", "nsr", "--set", "ddof=1", "--json", "-"],
+            "--set belongs to one method",
+        ),
+        (
+            ["credit", "LOG", "-m", "grpo", "--like", "trll", "--json", "-"],
+            "grpo has no preset 'trll'. Did you mean 'trl'?",
+        ),
+        (["credit", "LOG", "-m", "nsr", "--like", "trl", "--json", "-"], "nsr has no presets"),
+        (["import", "LOG"], "Missing option '--out' / '-o'"),
+        (["view", "nowhere"], "nowhere: no report here; make one with assay audit LOG --out"),
+    ],
+)
+def test_usage(assay: Assay, log: Path, tmp_path: Path, arguments: list[str], words: str):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").write_text("mine")
+    before = files(tmp_path)
+    ended = assay(*(str(log) if a == "LOG" else a for a in arguments))
+    assert ended.code == 2
+    assert words in ended.error
+    assert ended.out == b""
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("verb", ["audit", "credit", "import"])
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing.json", None, "missing.json: no such file"),
+        ("empty.json", b"", "empty.json: the file is empty; expected JSON"),
+        ("blank.jsonl", b" \n\n", "blank.jsonl: the file is empty"),
+        ("odd.json", b'{"colour": 1}', "(its first record has the keys colour); expected one of"),
+        ("text.json", b"hello", "text.json: not JSON at character 0"),
+        ("cut.json", b'[{"task_id": 1, "trial": 0', "cut.json record 0"),
+        ("pickle.json", b"\x80\x04\x95\x00", "looks like a pickle, which is never read"),
+        ("empty", "folder", "empty: no known log format (the folder is empty)"),
+        ("bare", "folder with a readme", "(no log among its 1 files)"),
+        ("none.json", b"[]", "none.json"),
+        ("line.jsonl", b'{"task": "a", "messages": []}\n{"task": 1.5, "messages": []}\n', "line 2"),
+    ],
+)
+def test_bad_input(
+    assay: Assay, tmp_path: Path, verb: str, name: str, content: bytes | str | None, words: str
+):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        path.mkdir()
+        if "readme" in content:
+            (path / "readme.txt").write_text("hi")
+    options = {
+        "audit": ["-o", "run"],
+        "credit": ["-m", "grpo", "-o", "credit"],
+        "import": ["-o", "out.jsonl"],
+    }
+    before = files(tmp_path)
+    ended = assay(verb, path, *options[verb])
+    assert ended.code == 3
+    assert words in ended.error
+    assert ended.out == b""
+    assert files(tmp_path) == before, "something half-written is left"
+
+
+def test_a_method_that_cannot_run_is_bad_input(assay: Assay, log: Path):
+    ended = assay("credit", log, "-m", "lens", "--json", "-")
+    assert ended.code == 3
+    assert ended.error == "lens needs logprobs, and no trajectory of the set has any"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["audit", "LOG", "-o", "file/run"],
+        ["audit", "LOG", "--json", "file/result.json"],
+        ["credit", "LOG", "-m", "grpo", "-o", "file/credit"],
+        ["import", "LOG", "-o", "file/out.jsonl"],
+        ["import", "LOG", "-o", "folder"],
+    ],
+)
+def test_where_nothing_can_be_written(
+    assay: Assay, log: Path, tmp_path: Path, arguments: list[str]
+):
+    (tmp_path / "file").write_text("a file, not a folder")
+    (tmp_path / "folder").mkdir()
+    before = files(tmp_path)
+    ended = assay(*(str(log) if a == "LOG" else a for a in arguments))
+    assert ended.code == 3
+    assert re.search(r"(file|folder).*: (Not a directory|File exists|Is a directory)", ended.error)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root writes anywhere")
+def test_a_folder_without_permission(assay: Assay, log: Path, tmp_path: Path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    ended = assay("audit", log, "-o", "locked/run")
+    assert ended.code == 3
+    assert "Permission denied" in ended.error
+
+
+def test_what_a_log_says_cannot_drive_the_terminal(assay: Assay, tmp_path: Path):
+    """Control characters of a foreign log are shown, not obeyed, and never break the line."""
+    evil = "\\u001b[2J\\u0007\\nassay: all is well"
+    path = tmp_path / "evil.jsonl"
+    path.write_text(f'{{"task": "a", "messages": [{{"role": "{evil}", "content": "x"}}]}}\n')
+    ended = assay("audit", path)
+    assert ended.code == 3
+    assert "\x1b" not in ended.err
+    assert "\x07" not in ended.err
+    assert "role" in ended.error
+
+
+# --- real processes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["credit", "LOG", "-m", "grpo", "--json", "-"],
+        ["audit", "LOG", "--json", "-"],
+        ["audit", "LOG", "-o", "run", "--no-report"],
+        ["methods"],
+        ["doctor"],
+    ],
+)
+def test_a_closed_pipe_is_no_error(log: Path, tmp_path: Path, arguments: list[str]):
+    """`assay ... | head -1`: the reader is gone before the first byte."""
+    log.write_text("\n".join([log.read_text()] * 200))  # more than a pipe holds
+    arguments = [str(log) if a == "LOG" else a for a in arguments]
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [*MAIN, *arguments], stdout=write, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    os.close(write)
+    os.close(read)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=60), said) == (0, b"")
+
+
+SLOW = """
+import sys, time
+import assay.run_dir as run_dir
+def slow(*args, **options):
+    print("ready", flush=True)
+    time.sleep(60)
+run_dir.audit_stage = slow
+from assay.cli import main
+main()
+"""
+
+
+def test_an_interrupt_leaves_nothing(log: Path, tmp_path: Path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, "audit", str(log), "-o", "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == b"assay: interrupted; nothing was half-written\n"
+    assert out == b""
+    assert files(tmp_path) == {"log.jsonl"}
+
+
+def test_the_real_command(log: Path, tmp_path: Path):
+    """Once through a real process, for each code."""
+    for arguments, code in (
+        (["audit", str(log), "--json", "-"], 0),
+        (["audit", str(log), "--json", "-", "--fail-on", "dead>0"], 1),
+        (["audit", str(log), "--fail-on", "x"], 2),
+        (["audit", "nothing"], 3),
+    ):
+        ended = subprocess.run(
+            [*MAIN, *arguments], capture_output=True, cwd=tmp_path, timeout=60, check=False
+        )
+        assert ended.returncode == code
+        assert (ended.stdout != b"") == (code < 2)
+        assert (ended.stderr != b"") == (code > 0)
