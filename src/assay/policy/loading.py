@@ -1,0 +1,52 @@
+"""Opens a policy by name: the one that ships, a folder, or any Hugging Face causal LM."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+START: Final = "start"
+"""Name of the policy that ships."""
+
+
+def folder() -> Path:
+    """Returns where the policy that ships lies."""
+    return Path(str(files("assay.policy") / "start"))
+
+
+def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, Any]":
+    """Returns a causal language model in 32-bit floats, ready to sample from, and its tokenizer.
+
+    Args:
+        name: "start", a folder, or a name that Hugging Face knows.
+        device: where the model goes.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+        UsageError: there is no such model, or its tokenizer has no end token.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError.of(
+            error.name or "torch", extra="train", to="a policy"
+        ) from None  # fmt: skip
+    where = str(folder()) if name == START else name
+    if name == START and not (folder() / "model.safetensors").is_file():
+        raise UsageError("the starting policy is not there; build it with: assay world build")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where)
+        model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(f"model {name!r} cannot be opened: {first}") from None
+    if tokenizer.eos_token_id is None:
+        raise UsageError(f"model {name!r}: its tokenizer has no end token; set eos_token")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model.to(device).eval(), tokenizer

@@ -1,0 +1,88 @@
+"""How good is a policy at the world? pass@1, pass@64, and how many groups of 8 would all fail."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from assay.kernels.passk import pass_at_k
+from assay.policy.loading import load
+from assay.policy.playing import Task, play
+from assay.records import Trajectory
+from assay.world import catalogue
+from assay.world.environment import HintKind
+
+GROUP: Final = 8
+SEEDS_FROM: Final = 10_000
+"""Seeds of the measured tasks, so that they are not those that people try first."""
+ADVICE: Final[tuple[HintKind | None, ...]] = (None, "neutral", "right", "wrong")
+
+
+def measure(
+    model: str,
+    names: Sequence[str],
+    *,
+    tasks: int = 64,
+    attempts: int = 64,
+    hints: bool = False,
+    seed: int = 0,
+    batch: int = 512,
+) -> Iterator[dict[str, Any]]:
+    """Yields one row for each environment, and with `hints` for each kind of advice.
+
+    All-fail groups are expected, not counted: for a task with c passes in n attempts a group of 8
+    drawn from them fails as a whole with probability C(n-c, 8) / C(n, 8) = 1 - pass@8.
+    """
+    policy, tokenizer = load(model)
+    for name in names:
+        for advice in ADVICE if hints else (None,):
+            generator = torch.Generator(policy.device).manual_seed(seed)
+            todo = [
+                _task(name, SEEDS_FROM + task, trial, advice)
+                for task in range(tasks)
+                for trial in range(attempts)
+            ]
+            played = list(play(policy, tokenizer, todo, batch=batch, generator=generator))
+            row = summary(played, tasks, attempts)
+            yield {"environment": name, "advice": advice or "none", **row}
+
+
+def _task(name: str, seed: int, trial: int, advice: HintKind | None) -> Task:
+    environment = catalogue.load(name)
+    environment.reset(seed)
+    said = environment.hint(advice) if advice else None
+    return Task(environment=environment, seed=seed, notes=(said,) if said else (), trial=trial)
+
+
+def summary(played: Sequence[Trajectory], tasks: int, attempts: int) -> dict[str, Any]:
+    """Returns the numbers of attempts that are ordered by task."""
+    passed_GK = np.array([t.outcome == 1.0 for t in played]).reshape(tasks, attempts)
+    total_G = np.full(tasks, attempts, np.int64)
+    passed_G = passed_GK.sum(axis=1).astype(np.int64)
+    most = min(64, attempts)
+    return {
+        "tasks": tasks,
+        "attempts": attempts,
+        "pass_at_1": float(passed_GK.mean()),
+        f"pass_at_{most}": float(pass_at_k(total_G, passed_G, most).mean()),
+        "all_fail_at_8": float(1 - pass_at_k(total_G, passed_G, GROUP).mean()),
+        "budget": float(np.mean([t.end == "budget" for t in played])),
+        "tokens": float(np.mean([t.ledger.tokens or 0 for t in played])),
+        "calls": float(np.mean([t.ledger.calls or 0 for t in played])),
+    }
+
+
+def table(row: dict[str, Any], *, first: bool) -> str:
+    """Returns a row of a Markdown table, with the heading before the first."""
+    most = next(key for key in row if key.startswith("pass_at_") and key != "pass_at_1")
+    k = most.removeprefix("pass_at_")
+    line = (
+        f"| {row['environment']} | {row['advice']} | {row['pass_at_1']:.1%} | {row[most]:.1%} | "
+        f"{row['all_fail_at_8']:.1%} | {row['budget']:.1%} | {row['tokens']:.0f} | "
+        f"{row['calls']:.1f} |"
+    )
+    if not first:
+        return line
+    head = f"environment | advice | pass@1 | pass@{k} | all-fail, G = 8 | out of steps | tokens"
+    return f"| {head} | calls |\n|---|---|---|---|---|---|---|---|\n{line}"

@@ -1,0 +1,125 @@
+"""Continues many texts at once, with the exact ids and log-probs of what was sampled.
+
+All rows share one KV cache and take one token per forward: a row that has something to read (the
+rest of its prompt, the world's answer) is fed, the others sample. So every row is as long as every
+other, nothing is padded, and no token is ever tokenised again. Rows that are done leave the batch.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+
+from assay.errors import UsageError
+
+Reader = Callable[[int, Sequence[int], Sequence[float]], Sequence[int] | None]
+"""(row, ids sampled since it last read, their log-probs) -> ids to read next; empty: go on
+sampling; None: done. It is asked after every sampled token."""
+
+
+@final
+@dataclass(slots=True)
+class Row:
+    """One text: everything in it, and which of it was sampled."""
+
+    ids: list[int]
+    """The prompt, then what was sampled and what was read, in order."""
+    sampled: list[int] = field(default_factory=list[int])
+    """Positions in `ids` of the sampled tokens, ascending."""
+    logprobs: list[float] = field(default_factory=list[float])
+    """Nats of each sampled token under the distribution it was drawn from."""
+    entropies: list[float] = field(default_factory=list[float])
+    """Nats, of that distribution."""
+    finished: bool = False
+    """The reader said that it is done; else `max_tokens` or `max_length` stopped it."""
+
+
+@torch.no_grad()
+def sample(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    reader: Reader,
+    *,
+    max_tokens: int,
+    max_length: int = 1024,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> list[Row]:
+    """Returns the continued rows, in the order of the prompts.
+
+    Args:
+        model: any Hugging Face causal language model, in evaluation mode.
+        prompts: ids, at least one in each.
+        reader: says after each sampled token what the row reads next, see `Reader`.
+        max_tokens: sampled tokens of a row, at most.
+        max_length: tokens of a row, at most, whoever wrote them.
+        temperature: logits are divided by it; 0 takes the likeliest token, with log-prob at 1.
+        generator: source of chance; None is torch's own.
+
+    Raises:
+        UsageError: a prompt is empty, or the temperature is negative.
+    """
+    if temperature < 0 or any(not prompt for prompt in prompts):
+        raise UsageError("sample: expected temperature >= 0 and at least one token in every prompt")
+    rows = [Row(list(prompt)) for prompt in prompts]
+    if not rows:
+        return rows
+    fed = min(map(len, prompts))
+    queues = [deque(prompt[fed:]) for prompt in prompts]
+    since = [0] * len(rows)
+    active = list(range(len(rows)))
+    batch = torch.tensor([prompt[:fed] for prompt in prompts], device=model.device)
+    cache: Any = None
+    length = fed
+    while True:
+        out = model(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache, logits = out.past_key_values, out.logits[:, -1].float()
+        drawn, logprob, entropy = _drawn(logits, temperature, generator)
+        length += 1
+        kept: list[int] = []
+        following: list[int] = []
+        for place, at in enumerate(active):
+            row, queue = rows[at], queues[at]
+            if queue:
+                token = queue.popleft()
+            else:
+                token = drawn[place]
+                row.sampled.append(len(row.ids))
+                row.ids.append(token)
+                row.logprobs.append(logprob[place])
+                row.entropies.append(entropy[place])
+                first = since[at]
+                fresh = [row.ids[position] for position in row.sampled[first:]]
+                more = reader(at, fresh, row.logprobs[first:])
+                row.finished = more is None
+                if more:
+                    row.ids += more
+                    queue.extend(more)
+                    since[at] = len(row.sampled)
+                if more is None or len(row.sampled) >= max_tokens:
+                    continue
+            if length < max_length:
+                kept.append(place)
+                following.append(token)
+        if not kept:
+            return rows
+        if len(kept) < len(active):
+            active = [active[place] for place in kept]
+            cache.batch_select_indices(torch.tensor(kept, device=model.device))
+        batch = torch.tensor(following, device=model.device)[:, None]
+
+
+def _drawn(
+    logits: torch.Tensor, temperature: float, generator: torch.Generator | None
+) -> tuple[list[int], list[float], list[float]]:
+    """Returns a token for each row, its log-prob and the distribution's entropy."""
+    logprobs = torch.log_softmax(logits / (temperature or 1.0), dim=-1)
+    chances = logprobs.exp()
+    if temperature == 0:
+        tokens = logits.argmax(dim=-1, keepdim=True)
+    else:
+        tokens = torch.multinomial(chances, 1, generator=generator)
+    entropy = -(chances * logprobs.clamp_min(-1e4)).sum(dim=-1)
+    return tokens[:, 0].tolist(), logprobs.gather(1, tokens)[:, 0].tolist(), entropy.tolist()
