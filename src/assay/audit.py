@@ -29,7 +29,7 @@ from assay.kernels.groups import (
 )
 from assay.kernels.passk import bootstrap_interval, pass_at_k, pass_hat_k
 from assay.records import Decision
-from assay.steps import StepCredit, step_credit
+from assay.steps import step_credit
 
 SCHEMA: Final = "assay.audit/1"
 FATE_KINDS: Final = (
@@ -71,7 +71,6 @@ def audit(
     """
     fate_G, dead_G = group_fates(batch, pass_at=pass_at)
     passed_K = batch.outcome_K >= pass_at
-    steps = {name: step_credit(batch, advantages) for name, advantages in credits.items()}
     rng = np.random.default_rng(seed)
     return {
         "schema": SCHEMA,
@@ -83,7 +82,7 @@ def audit(
         "calls": _calls(batch, fate_G, passed_K),
         "steps": {"total": int(batch.traj_S.size)},
         "fate": _fate(batch, dead_G, credits["grpo"]),
-        "recovered": _recovered(batch, fate_G, dead_G, steps),
+        "recovered": _recovered(batch, fate_G, dead_G, credits),
         "not_applicable": not_applicable(batch, credits, pass_at=pass_at),
         "claims": _claims(batch, passed_K),
         "losses": dict(sorted((losses or {}).items())),
@@ -261,14 +260,15 @@ def _recovered(
     batch: Batch,
     fate_G: Int64[np.ndarray, " G"],
     dead_G: Bool[np.ndarray, " G"],
-    steps: Mapping[str, StepCredit],
+    credits: Mapping[str, Advantages],
 ) -> dict[str, dict[str, int | float]]:
     """Returns, per method, how much of the dead groups gets an advantage that is not 0."""
     dead_S = (dead_G & (fate_G != UNSCORED))[batch.group_K][batch.traj_S]
     n_dead = max(int(dead_S.sum()), 1)
     recovered: dict[str, dict[str, int | float]] = {}
-    for name, credited in steps.items():
-        live_S = dead_S & (np.nan_to_num(credited.magnitude_S) > 0)
+    for name, advantages in credits.items():
+        magnitude_S = step_credit(batch, advantages).magnitude_S
+        live_S = dead_S & (np.nan_to_num(magnitude_S) > 0)
         recovered[name] = {
             "groups": int(np.unique(batch.group_K[batch.traj_S[live_S]]).size),
             "steps": int(live_S.sum()),

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from assay import __version__
 from assay.audit import applicable
 from assay.audit import audit as audit_stage
 from assay.batch import Batch
-from assay.credit import credit
+from assay.credit import Advantages, Method, credit
 from assay.errors import DataError, MixedTokensError, UsageError
 from assay.gate import gate
 from assay.importers import Losses, load
@@ -36,6 +36,29 @@ from assay.records.codec import published
 from assay.steps import annotations, step_credit
 
 SCHEMA = "assay.run/1"
+
+
+@final
+class Credits(Mapping[str, Advantages]):
+    """Advantages of a batch by method, computed when asked for and not kept.
+
+    Twenty methods of a large set held at once would take more memory than everything else.
+    """
+
+    def __init__(self, batch: Batch, methods: Mapping[str, Method]) -> None:
+        self._batch, self._methods = batch, methods
+
+    def __getitem__(self, name: str) -> Advantages:
+        """Computes the advantages of one method."""
+        return credit(self._batch, self._methods[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Names the methods."""
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        """How many methods there are."""
+        return len(self._methods)
 
 
 @final
@@ -133,9 +156,7 @@ def audit_log(
         batch, decisions, name = gated_batch(
             log, format=format, pass_at=pass_at, losses=losses, copy_to=copy
         )
-        credits = {
-            each: credit(batch, by) for each, by in applicable(batch, pass_at=pass_at).items()
-        }
+        credits = Credits(batch, applicable(batch, pass_at=pass_at))
         result = audit_stage(
             batch, decisions, credits, pass_at=pass_at, losses=losses.counts, seed=seed
         )
@@ -155,7 +176,7 @@ def audit_log(
                     title=log.resolve().name,
                     audit=result,
                     batch=batch,
-                    credits=credits,
+                    credits=dict(credits),
                     trajectories=lambda: read_records(source),
                     decisions=decisions,
                     redact=redact,
