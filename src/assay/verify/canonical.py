@@ -52,7 +52,7 @@ def _normal(value: Any) -> Any:
             return value
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def call_form(name: str, arguments: str) -> CallForm:
     """Returns the form that two calls share if and only if name and canonical arguments agree.
 
