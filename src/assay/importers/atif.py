@@ -184,6 +184,9 @@ def _add(
     text = content_text(raw.get("message"), f"{where}.message", losses)
     source = take(raw, "source", str, where)
     calls = _calls(raw, where)
+    if calls and source != "agent":
+        losses.add("call_of_no_agent", where, len(calls))
+        calls = []
     match source:
         case "system":
             steps.append(SystemStep(text=text))
