@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from assay import __version__
-from assay.cli import audit, credit, demo, doctor, import_, methods, view, world
+from assay.cli import (
+    audit,
+    credit,
+    demo,
+    doctor,
+    eval_,
+    import_,
+    methods,
+    recipes,
+    train,
+    view,
+    world,
+)
 from assay.cli.ending import ended
 
 app = typer.Typer(
@@ -24,13 +36,17 @@ app.command("import")(import_.import_log)
 app.command("view")(view.view)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("eval")(eval_.evaluate)
+app.command("recipes")(recipes.recipes)
 app.add_typer(world.app, name="world")
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         typer.echo(f"assay {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

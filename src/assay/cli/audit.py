@@ -12,7 +12,7 @@ from assay.audit import shares
 from assay.cli.options import Format, Json, Log, PassAt, Terminal, emit, encoded
 from assay.cli.tables import audit_tables
 from assay.errors import UsageError
-from assay.run_dir import AuditRun, audit_log
+from assay.run_dir import AuditRun, audit_log, is_training_run
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*([0-9.]+)\s*")
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -38,7 +38,7 @@ def audit(
     rules = [_rule(text) for text in fail_on or ()]
     if json is not None and out is None:
         report = False
-    target = out or (None if json is not None else Path("runs") / _stem(log))
+    target = out or (None if json is not None else _default(log))
     run = audit_log(
         log, format=format, out=target, pass_at=pass_at, report=report, redact=redact, seed=seed
     )
@@ -51,6 +51,11 @@ def audit(
         print(f"assay: --fail-on {text} holds", file=sys.stderr)
     if broken:
         raise typer.Exit(1)
+
+
+def _default(log: Path) -> Path:
+    """Returns where an audit goes: into a training run, beside any other log's name in runs/."""
+    return log / "audit" if is_training_run(log) else Path("runs") / _stem(log)
 
 
 def _stem(log: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from assay.errors import UsageError
+from assay.run_dir import is_training_run
 
 
 def view(
@@ -15,6 +16,8 @@ def view(
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
 ) -> None:
     """Opens a run's report; a large one is served from 127.0.0.1 and nowhere else."""
+    if is_training_run(run):
+        run = run / "audit"  # where assay audit RUN puts it
     page = run if run.is_file() else run / "report.html"
     if page.is_file():
         typer.echo(page.resolve().as_uri())

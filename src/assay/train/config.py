@@ -23,8 +23,11 @@ import msgspec
 
 from assay.errors import UnknownNameError, UsageError
 from assay.rollout.backend import Sampling
-from assay.train.recipe import Recipe, known_only
+from assay.train.recipe import ROW_LOSSES, TOKEN_LOSSES, Recipe, known_only
 from assay.train.settings import require
+
+LOSSES: Final = (*ROW_LOSSES, *TOKEN_LOSSES, "bnpo")
+"""TRL's loss types."""
 
 
 @final
@@ -111,6 +114,7 @@ class Train:
         require(self.temperature > 0, "train.temperature must be above 0: 0 explores nothing")
         require(min(self.micro, self.warmup, self.threads) >= 0, "train: a count is below 0")
         require(self.learning_rate > 0, "train.learning_rate must be above 0")
+        require(self.loss in LOSSES, f"train.loss: got {self.loss!r}; expected {', '.join(LOSSES)}")
         for name in ("steps", "save_every"):
             require(
                 getattr(self, name) % self.minibatches == 0,
@@ -164,7 +168,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuses training tasks that are also measured on, and credit that nobody knows."""
-        Recipe.of(self.recipe)
+        Recipe.of(self.recipe).check_loss(self.train.loss)
         own = range(self.train.first_task, self.train.first_task + self.train.pool)
         held = range(self.eval.first_task, self.eval.first_task + self.eval.prompts)
         require(

@@ -1,8 +1,9 @@
 """The directory of a training run: every file whole, a kill at any moment leaves it resumable.
 
-    run.json           schema "assay.run/1", kind "train": versions, hash of the configuration, seed,
-                       status ("running", "finished", "stopped"), step
-    config.toml        the whole configuration, frozen        code.diff   uncommitted changes, in git
+    run.json           schema "assay.run/1", kind "train": versions, hash of the configuration,
+                       seed, status ("running", "finished"), step
+    config.toml        the whole configuration, frozen
+    code.diff          uncommitted changes, where the run began in a git repository
     metrics.jsonl      one object per optimiser step          ledger.jsonl   one per generated batch
     rollouts/          step_000001.jsonl ...: records, schema "assay.trajectory/1"
     credit/            step_000001.jsonl ...: annotations, schema "assay.credit/1"
@@ -16,6 +17,7 @@ run that was killed and resumed ends with the bytes of one that was not.
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,8 +55,19 @@ class Folder:
             raise UsageError(
                 f"{path}: exists already; go on with it by --resume {path}, or choose another --out"
             )
-        path.mkdir(parents=True, exist_ok=True)
-        folder = Folder(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        try:
+            Folder._fill(fresh, config, about)
+            fresh.replace(path)  # an empty folder may be replaced; whole or not there
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        return Folder(path)
+
+    @staticmethod
+    def _fill(path: Path, config: Config, about: Mapping[str, Any]) -> None:
+        path.mkdir()
         diff = _diff()
         if diff:
             _publish(path / "code.diff", diff)
@@ -63,8 +76,7 @@ class Folder:
             (path / name).touch()
         for name in (*FOLDERS, "checkpoints"):
             (path / name).mkdir()
-        # run.json makes it a run: last, so that a kill before leaves nothing to resume
-        folder._write_about(
+        Folder(path)._write_about(
             {
                 "schema": SCHEMA,
                 "kind": KIND,
@@ -75,7 +87,6 @@ class Folder:
                 "step": 0,
             }
         )
-        return folder
 
     @staticmethod
     def open(path: Path) -> "Folder":
@@ -201,15 +212,6 @@ class Folder:
             yield
 
 
-def is_training_run(path: Path) -> bool:
-    """Returns whether `path` is a directory that `assay train` made."""
-    try:
-        Folder.open(path)
-    except DataError:
-        return False
-    return True
-
-
 def _name(step: int) -> str:
     return f"step_{step:06d}.jsonl"
 
@@ -220,7 +222,7 @@ def _publish(path: Path, content: bytes) -> None:
 
 
 def _diff() -> bytes:
-    """Returns the uncommitted changes of the repository that we are in; empty where there is none."""
+    """Returns the uncommitted changes of the repository that we are in; empty: none."""
     return _asked(["git", "diff", "HEAD"]) or b""
 
 

@@ -76,7 +76,8 @@ def check(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     Raises:
         DataError: a batch does not begin where the one before ended, or a total does not add up.
     """
-    place, total = 0, dict.fromkeys(COUNTED, 0)
+    place = 0
+    total: dict[str, int] = dict.fromkeys(COUNTED, 0)
     for each in rows:
         if each["first"] != place:
             raise DataError(
@@ -84,7 +85,7 @@ def check(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
                 "a prompt was lost or repeated"
             )
         place += each["prompts"]
-        total = {name: total[name] + each[name] for name in COUNTED}
+        total = {name: total[name] + int(each[name]) for name in COUNTED}
         if each["total"] != total:
             raise DataError(f"ledger: step {each['step']}: totals do not add up")
     return total

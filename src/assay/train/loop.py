@@ -1,5 +1,6 @@
 """`AssayTrainer` as a run drives it: our rollouts, our checkpoints, our logs. Needs torch."""
 
+import dataclasses
 import json
 import math
 import time
@@ -8,16 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
+import torch
+from accelerate import PartialState
+
 from assay.errors import DataError, UsageError
 from assay.kernels.advantages import Advantages
 from assay.records import ModelStep, Trajectory
 from assay.rollout.chain import collect, tasks
 from assay.rollout.local import Transformers
 from assay.steps import annotations, step_credit
-from assay.train import checkpoint
+from assay.train import checkpoint as disk
 from assay.train.config import Config
 from assay.train.folder import Folder
 from assay.train.ledger import COUNTED, Order, row
+from assay.train.recipe import known_only
 from assay.train.replay import sample_of
 from assay.train.signal import Signal
 from assay.train.trl import AssayTrainer
@@ -25,6 +30,18 @@ from assay.world.environment import Environment
 
 CLOCKS: Final = ("signal_seconds",)
 """Entries of a step's row that differ from run to run: they go to timing.jsonl."""
+STATE: Final = (
+    "global_step",
+    "epoch",
+    "max_steps",
+    "num_train_epochs",
+    "train_batch_size",
+    "logging_steps",
+    "eval_steps",
+    "save_steps",
+    "num_input_tokens_seen",
+)
+"""What a checkpoint holds of transformers' TrainerState."""
 
 
 @final
@@ -193,37 +210,37 @@ class RunTrainer(AssayTrainer):
         step = int(self.state.global_step)
         if self.accelerator.is_main_process:
             self._folder.synced()
-            checkpoint.commit(self._folder.checkpoints, step, self._fill)
-            checkpoint.sweep(self._folder.checkpoints, upto=step, keep=self._config.train.keep)
+            disk.commit(self._folder.checkpoints, step, self._fill)
+            disk.sweep(self._folder.checkpoints, upto=step, keep=self._config.train.keep)
             self._folder.update(step=step)
         self.accelerator.wait_for_everyone()
 
     def _fill(self, folder: Path) -> None:
         model = self.accelerator.unwrap_model(self.model)
-        checkpoint.save_model(model, folder, self.processing_class)
-        checkpoint.save_optimizer(self.optimizer, self.lr_scheduler, folder)
-        checkpoint.save_random(folder)
+        disk.save_model(model, folder, self.processing_class)
+        disk.save_optimizer(self.optimizer, self.lr_scheduler, folder)
+        disk.save_random(folder)
         # of TRL's own state what decides how it goes on; its log has clocks in it
-        state = {"global_step": self.state.global_step, "max_steps": self.state.max_steps}
+        state = {name: getattr(self.state, name) for name in STATE}
         (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
         self.session.save(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: Any, model: Any = None) -> None:
         """Puts the weights back; the folder was verified before."""
         del model
-        checkpoint.load_model(self.model, Path(resume_from_checkpoint))
+        disk.load_model(self.model, Path(resume_from_checkpoint))
 
-    def _load_optimizer_and_scheduler(self, checkpoint_: Any) -> None:
-        if checkpoint_ is not None:
-            checkpoint.load_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint_))
-            self.session.load(Path(checkpoint_))
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        if checkpoint is not None:
+            disk.load_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
+            self.session.load(Path(checkpoint))
 
-    def _load_scaler(self, checkpoint_: Any) -> None:
-        del checkpoint_
+    def _load_scaler(self, checkpoint: Any) -> None:
+        del checkpoint
 
-    def _load_rng_state(self, checkpoint_: Any) -> None:
-        if checkpoint_ is not None:
-            checkpoint.load_random(Path(checkpoint_))
+    def _load_rng_state(self, checkpoint: Any) -> None:
+        if checkpoint is not None:
+            disk.load_random(Path(checkpoint))
 
 
 def trainer_of(
@@ -250,13 +267,13 @@ def trainer_of(
         trainer = RunTrainer(
             model,
             verified,
-            arguments(config, seed, folder),
+            arguments(config, seed, folder.path),
             train_dataset=Dataset.from_dict({"prompt": prompts}),
             processing_class=tokenizer,
             rollout_func=rollouts,
             recipe=config.recipe,
             say=say,
-            peft_config=_adapters(config),
+            peft_config=adapters(config),
             folder=folder,
             config=config,
             rows=Rows(folder, rollouts, done),
@@ -265,38 +282,20 @@ def trainer_of(
     return trainer
 
 
-def arguments(config: Config, seed: int, folder: Folder) -> Any:
+def arguments(config: Config, seed: int, out: Path) -> Any:
     """Returns TRL's GRPOConfig for a configuration.
 
     Raises:
         UsageError: [trl] has a field that GRPOConfig has not, or a value that it refuses.
     """
-    import dataclasses
-
-    import torch
-    from accelerate import PartialState
-    from trl import GRPOConfig
-
-    from assay.train.recipe import known_only
+    from trl.trainer.grpo_config import GRPOConfig
 
     known_only(config.trl, [each.name for each in dataclasses.fields(GRPOConfig)], "[trl]")
     train = config.train
-    rows = train.prompts * train.group
-    processes = PartialState().num_processes
-    micro = train.micro or max(rows // (train.minibatches * processes), 1)
-    if rows % (processes * micro * train.minibatches):
-        raise UsageError(
-            f"{rows} rows do not divide into {train.minibatches} minibatches of {micro} rows on "
-            f"{processes} processes"
-        )
-    given = {
-        "output_dir": str(folder.path),
+    given: dict[str, Any] = {
+        **_batches(config),
+        "output_dir": str(out),
         "seed": seed,
-        "max_steps": train.steps,
-        "num_generations": train.group,
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": rows // (processes * micro * train.minibatches),
-        "steps_per_generation": rows // (processes * micro),
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": train.schedule,
         "warmup_steps": train.warmup,
@@ -308,11 +307,10 @@ def arguments(config: Config, seed: int, folder: Folder) -> Any:
         "temperature": train.temperature,
         "max_completion_length": train.max_length,
         "scale_rewards": "none",
-        "shuffle_dataset": False,
-        "save_strategy": "steps",
-        "save_steps": train.save_every,
         "report_to": "none",
         "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
         "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         "gradient_checkpointing": False,
         "optim": "adamw_torch",
@@ -324,7 +322,36 @@ def arguments(config: Config, seed: int, folder: Folder) -> Any:
         raise UsageError(f"TRL refuses the configuration: {str(error).splitlines()[0]}") from None
 
 
-def _adapters(config: Config) -> Any:
+def processes() -> PartialState:
+    """Returns accelerate's view of the processes; without a GPU they are joined on the CPU."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def _batches(config: Config) -> dict[str, Any]:
+    """Returns how many rows are sampled and passed at a time, in TRL's words."""
+    train = config.train
+    rows = train.prompts * train.group
+    many = processes().num_processes
+    micro = train.micro or max(rows // (train.minibatches * many), 1)
+    if rows % (many * micro * train.minibatches):
+        raise UsageError(
+            f"{rows} rows do not divide into {train.minibatches} minibatches of {micro} rows on "
+            f"{many} processes"
+        )
+    return {
+        "max_steps": train.steps,
+        "num_generations": train.group,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": rows // (many * micro * train.minibatches),
+        "steps_per_generation": rows // (many * micro),
+        "shuffle_dataset": False,
+        "save_strategy": "steps",
+        "save_steps": train.save_every,
+    }
+
+
+def adapters(config: Config) -> Any:
+    """Returns peft's configuration. None: the whole model is trained."""
     if not config.model.lora:
         return None
     from peft import LoraConfig

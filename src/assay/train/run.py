@@ -2,10 +2,14 @@
 
 import os
 import platform
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
+
+from rich.console import Console
 
 from assay import __version__
 from assay.errors import MissingExtraError, UsageError
@@ -32,6 +36,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     """
     _imported()
     make = _environment(config)
+    _checked(config, seed, out)
     model, tokenizer = _policy(config, seed)
     about = {
         "assay": __version__,
@@ -40,8 +45,9 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
         "versions": versions(),
         "commit": commit_of_code(),
     }
-    folder = Folder.create(out, config, about=about)
-    with folder.locked():
+    folder = Folder.create(out, config, about=about) if _is_main() else Folder(out)
+    _together()
+    with folder.locked() if _is_main() else nullcontext():
         _trained(folder, config, seed, model, tokenizer, make, resume=None)
     return folder
 
@@ -60,17 +66,34 @@ def resume(out: Path) -> Folder:
     _imported()
     from assay.train import checkpoint
 
-    with folder.locked():
-        checkpoint.sweep(folder.checkpoints, upto=None)
+    with folder.locked() if _is_main() else nullcontext():
+        if _is_main():
+            checkpoint.sweep(folder.checkpoints, upto=None)
+        _together()
         whole = checkpoint.committed(folder.checkpoints)
         step = whole[-1] if whole else 0
         at = checkpoint.verified(folder.checkpoints / f"step_{step}") if whole else None
-        folder.cut_back(step)
-        folder.update(step=step, status="running")
+        if _is_main():
+            folder.cut_back(step)
+            folder.update(step=step, status="running")
+        _together()
         make = _environment(config)
         model, tokenizer = _policy(config, int(about["seed"]))
         _trained(folder, config, int(about["seed"]), model, tokenizer, make, resume=at)
     return folder
+
+
+def _is_main() -> bool:
+    from assay.train.loop import processes
+
+    return processes().is_main_process
+
+
+def _together() -> None:
+    """Waits for the other processes, where there are any."""
+    from assay.train.loop import processes
+
+    processes().wait_for_everyone()
 
 
 def versions() -> dict[str, str]:
@@ -91,6 +114,19 @@ def _imported() -> None:
         except ImportError as error:
             missing = error.name or name
             raise MissingExtraError.of(missing, extra="train", to="assay train") from None
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _checked(config: Config, seed: int, out: Path) -> None:
+    """Lets TRL refuse what it would refuse, before anything is written."""
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from assay.train.loop import arguments
+
+        arguments(config, seed, out)
 
 
 def _environment(config: Config) -> Callable[[], Environment]:
@@ -125,6 +161,29 @@ def policy(config: Config) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def opened(config: Config, checkpoint: Path | None) -> tuple[Any, Any]:
+    """Returns the policy of a configuration, with the weights of a checkpoint. None: its base."""
+    _imported()
+    model, tokenizer = policy(config)
+    if checkpoint is not None:
+        from assay.train.checkpoint import load_model
+
+        model = adapted(model, config)
+        load_model(model, checkpoint)
+    return model.eval(), tokenizer
+
+
+def adapted(model: Any, config: Config) -> Any:
+    """Returns the model with the adapters that a configuration trains, if it does."""
+    if not config.model.lora:
+        return model
+    from peft import get_peft_model
+
+    from assay.train.loop import adapters
+
+    return get_peft_model(model, adapters(config))
+
+
 def _policy(config: Config, seed: int) -> tuple[Any, Any]:
     import torch
     from transformers import set_seed
@@ -145,10 +204,10 @@ def _trained(
     *,
     resume: Path | None,
 ) -> None:
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     from assay.train.loop import Rollouts, trainer_of
 
-    with Progress(config.train.steps, "steps") as progress:
+    console = None if _is_main() else Console(quiet=True)
+    with Progress(config.train.steps, "steps", console=console) as progress:
         if resume is not None:
             progress.say(f"resumed at {resume.name}")
             progress.begin(folder.about["step"])
@@ -167,6 +226,10 @@ def _trained(
             say=progress.say,
             done=lambda _: progress.advance(),
         )
-        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    check(folder.rows("ledger.jsonl"))
-    folder.update(step=config.train.steps, status="finished")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between TRL and transformers
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    if _is_main():
+        check(folder.rows("ledger.jsonl"))
+        folder.update(step=config.train.steps, status="finished")
+    _together()

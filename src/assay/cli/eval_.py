@@ -1,0 +1,75 @@
+"""`assay eval`: base, trained and a frozen copy through the same pipeline, with intervals."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from assay.cli.options import Json, emit, encoded
+from assay.cli.train import import_from_here
+
+
+def evaluate(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run directories of the same base and tasks; one or more.")
+    ],
+    samples: Annotated[
+        int | None, typer.Option(help="Attempts at each task [default: the recipe's].")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option(help="Held-out tasks [default: the recipe's].")
+    ] = None,
+    step: Annotated[int | None, typer.Option(help="Checkpoint [default: the last].")] = None,
+    seed: Annotated[int, typer.Option(help="Of sampling and of the intervals.")] = 0,
+    small: Annotated[
+        bool, typer.Option("--small", help="Accept k above half the samples, and its variance.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder [default: RUN/eval].")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Measures pass@k of a trained policy, its base and an untrained copy on held-out tasks."""
+    import_from_here()
+    from assay.evaluate.run import evaluate_runs
+
+    result, folder = evaluate_runs(
+        runs, samples=samples, prompts=prompts, step=step, seed=seed, small=small, out=out
+    )
+    if json is not None:
+        emit([encoded(result)], json)
+    if json != "-":
+        _print(result)
+        typer.echo(f"figure  {folder / 'pass_at_k.svg'}")
+
+
+def _print(result: dict[str, Any]) -> None:
+    title = f"pass@k, {result['prompts']} tasks, {result['samples']} samples, 95 % over tasks"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    arms = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
+    table.add_column("k", justify="right")
+    for name in arms:
+        table.add_column(name, justify="right")
+    for row, k in enumerate(result["k"]):
+        cells = (
+            f"{arm['pass_at_k'][row]:.3f} [{arm['ci'][row][0]:.3f}, {arm['ci'][row][1]:.3f}]"
+            for arm in arms.values()
+        )
+        table.add_row(str(k), *cells)
+    console = Console(highlight=False)
+    console.print(table)
+    for name, arm in result["arms"].items():
+        gap, new = arm["difference"], arm["newly_solved"]
+        console.print(
+            f"{name}: pass@1 {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] over the "
+            f"base; newly solved {new['solved']} (by one success {_share(new['once'])}, a frozen "
+            f"copy {_share(result['null']['newly_solved']['once'])})",
+            soft_wrap=True,
+        )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"

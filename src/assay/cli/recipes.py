@@ -1,0 +1,36 @@
+"""`assay recipes`: what ships, what each shows, how long it takes."""
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from assay.cli.options import Json, emit, encoded
+
+
+def recipes(json: Json = None) -> None:
+    """Lists the shipped recipes: what each shows and how long it takes."""
+    from assay.train.config import parsed, read, shipped
+
+    rows = [
+        {
+            "name": name,
+            "title": config.about.title,
+            "shows": config.about.shows,
+            "minutes": config.about.minutes,
+            "env": config.env.name,
+            "steps": config.train.steps,
+        }
+        for name in shipped()
+        for config in [parsed(read(name), f"recipe {name}")]
+    ]
+    if json is not None:
+        emit([encoded({"schema": "assay.recipes/1", "recipes": rows})], json)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("name", "shows", "tasks", "steps", "minutes"):
+        table.add_column(column, no_wrap=column in ("name", "tasks"))
+    for row in rows:
+        minutes = f"{row['minutes']:g}" if row["minutes"] else "-"
+        told = f"{row['title']}. {row['shows']}"
+        table.add_row(str(row["name"]), told, str(row["env"]), str(row["steps"]), minutes)
+    Console(highlight=False).print(table)

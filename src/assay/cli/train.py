@@ -1,0 +1,70 @@
+"""`assay train`: a recipe in, a run directory out; `--resume` goes on after a kill."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assay.cli.options import settings
+from assay.errors import UsageError
+
+
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A TOML file, or a shipped recipe's name (assay recipes).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run directory [default: runs/NAME-SEED].")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of tasks' order and of all chance.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value. Repeatable.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Same as --set model.name=NAME: any causal LM.")
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option(help="Same as --set env.name=NAME: lookup/dead, my_package:MyEnv.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run directory; nothing else is asked.")
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the whole configuration and stop.")
+    ] = False,
+) -> None:
+    """Trains a policy by a recipe; a kill at any moment leaves a run that --resume finishes."""
+    import_from_here()
+    from assay.train.run import resume as go_on
+    from assay.train.run import start
+
+    if resume is not None:
+        if recipe is not None or set_ or out is not None or model or env or print_config:
+            raise UsageError("--resume takes everything from the run directory; give nothing else")
+        _told(go_on(resume).path)
+        return
+    if recipe is None:
+        raise UsageError("give a recipe: a TOML file, or one of those that assay recipes lists")
+    from assay.train.config import changed, parsed, read
+
+    changes: dict[str, Any] = settings(set_)
+    changes |= {"model.name": model} if model else {}
+    changes |= {"env.name": env} if env else {}
+    config = parsed(changed(read(recipe), changes), f"recipe {recipe}")
+    if print_config:
+        typer.echo(config.toml(), nl=False)
+        return
+    name = Path(recipe).name.removesuffix(".toml")
+    _told(start(config, out or Path("runs") / f"{name}-{seed}", seed=seed).path)
+
+
+def import_from_here() -> None:
+    """Makes modules of the current folder importable, as for `python -m`: my_package:MyEnv."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def _told(path: Path) -> None:
+    typer.echo(f"run directory  {path}")
+    typer.echo(f"measure it     assay eval {path}")

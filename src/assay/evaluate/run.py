@@ -1,0 +1,319 @@
+"""Measures runs: base, trained policies and a frozen copy, all through the same pipeline.
+
+The frozen copy is the base once more with other chance. Whatever it "gains" is what the pipeline
+gives to a policy that learnt nothing.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from assay.errors import DataError, UsageError
+from assay.evaluate.calibration import auroc, brier, ece, ece_debiased, null_band
+from assay.evaluate.curves import check_samples, curve, powers
+from assay.evaluate.diversity import answer_entropy, distinct
+from assay.evaluate.figure import Line, figure
+from assay.evaluate.intervals import paired_difference
+from assay.evaluate.null import Expansion, expansion
+from assay.records import ModelStep, Trajectory
+from assay.records.codec import published
+from assay.rollout.chain import collect, tasks
+from assay.rollout.progress import Progress
+from assay.train.config import Config
+from assay.train.folder import Folder
+from assay.world.catalogue import load as load_environment
+from assay.world.protocol import parse
+
+SCHEMA: Final = "assay.eval/1"
+BASE, NULL, TRAINED = 0, 1, 2
+"""Names of the sources of chance: base and frozen copy differ in nothing else."""
+
+
+@final
+@dataclass(slots=True)
+class Sampled:
+    """What the attempts of one policy came to; G prompts, U attempts that state a confidence."""
+
+    total_G: Int64[np.ndarray, " G"]
+    passed_G: Int64[np.ndarray, " G"]
+    unscored: int
+    answers: list[list[str]]
+    confidence_U: Float64[np.ndarray, " U"]
+    right_U: Bool[np.ndarray, " U"]
+    tokens: int
+    entropy: float | None = field(default=None)
+
+    @staticmethod
+    def of(records: Iterable[Trajectory], prompts: int, pass_at: float) -> "Sampled":
+        """Counts records; they come prompt by prompt.
+
+        Raises:
+            DataError: an attempt that nobody scored, so that samples would be missing.
+        """
+        total, passed = np.zeros(prompts, np.int64), np.zeros(prompts, np.int64)
+        answers: list[list[str]] = [[] for _ in range(prompts)]
+        stated: list[tuple[float, bool]] = []
+        place: dict[str, int] = {}
+        tokens = 0
+        for record in records:
+            at = place.setdefault(record.group, len(place))
+            if record.outcome is None:
+                raise DataError(f"attempt {record.id}: nobody scored it; expected a score of each")
+            right = record.outcome >= pass_at
+            total[at] += 1
+            passed[at] += right
+            tokens += record.ledger.tokens or 0
+            last = next((s for s in reversed(record.steps) if type(s) is ModelStep), ModelStep())
+            turn = parse(last.text)
+            answers[at].append(turn.answer if turn.kind == "answer" else "")
+            if last.confidence is not None:
+                stated.append((last.confidence, right))
+        confidence = np.array([value for value, _ in stated])
+        right_U = np.array([right for _, right in stated], bool)
+        return Sampled(total, passed, 0, answers, confidence, right_U, tokens)
+
+    @property
+    def rate_SG(self) -> Float64[np.ndarray, "S G"]:
+        """Success rate per prompt, one seed."""
+        return (self.passed_G / self.total_G)[None, :]
+
+
+def evaluate_runs(
+    runs: Sequence[Path],
+    *,
+    samples: int | None = None,
+    prompts: int | None = None,
+    step: int | None = None,
+    seed: int = 0,
+    small: bool = False,
+    out: Path | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Returns the result, schema "assay.eval/1", and the folder it was written to.
+
+    Args:
+        runs: run directories; all of the same base and tasks.
+        samples: attempts at each task. None: as the first run's recipe says.
+        prompts: held-out tasks. None: likewise.
+        step: checkpoint. None: the last one of each.
+        seed: of sampling and of the intervals.
+        small: accept n < 2k.
+        out: None: `eval` in the first run.
+
+    Raises:
+        DataError: a run has no whole checkpoint.
+        UsageError: runs that cannot be compared, or too few samples.
+    """
+    folders = [Folder.open(path) for path in runs]
+    configs = [folder.config for folder in folders]
+    config = configs[0]
+    for path, other in zip(runs, configs, strict=True):
+        if (other.env, other.model.name) != (config.env, config.model.name):
+            raise UsageError(
+                f"{path}: other tasks or another base than {runs[0]}; measure it alone"
+            )
+    samples = config.eval.samples if samples is None else samples
+    prompts = config.eval.prompts if prompts is None else prompts
+    ks = powers(samples, small=small)
+    if not ks or prompts < 1:
+        raise UsageError(f"eval: {samples} samples of {prompts} prompts; expected at least 2 of 1")
+    check_samples(np.full(prompts, samples), ks, small=small)
+    found = [_checkpoint(folder, step) for folder in folders]
+    names = _names(runs)
+    with Progress((2 + len(runs)) * samples * prompts, "attempts") as progress:
+        play = _Player(config, prompts, samples, seed, progress)
+        base, null = play(None, BASE), play(None, NULL)
+        arms = {
+            name: play(path, TRAINED + at, of)
+            for at, (name, path, of) in enumerate(zip(names, found, configs, strict=True))
+        }
+    result = _result(config, ks, base, null, arms, seed=seed, small=small)
+    result["steps"] = {
+        name: int(path.name.removeprefix("step_")) for name, path in zip(names, found, strict=True)
+    }
+    folder = out or runs[0] / "eval"
+    _write(result, folder)
+    return result, folder
+
+
+@final
+class _Player:
+    """Plays the held-out tasks with one policy after another."""
+
+    def __init__(
+        self, config: Config, prompts: int, samples: int, seed: int, progress: Progress
+    ) -> None:
+        self._config, self._prompts, self._samples = config, prompts, samples
+        self._seed, self._progress = seed, progress
+
+    def __call__(self, checkpoint: Path | None, chance: int, of: Config | None = None) -> Sampled:
+        """Returns what a policy comes to: the base's weights, or those of a checkpoint."""
+        from assay.rollout.local import Transformers
+        from assay.train.run import opened
+
+        model, tokenizer = opened(of or self._config, checkpoint)
+        config = self._config
+        backend = Transformers(model, tokenizer)
+
+        def records() -> Iterable[Trajectory]:
+            for at in range(self._prompts):
+                attempts = tasks(
+                    lambda: load_environment(config.env.name, **config.env.dials),
+                    [config.eval.first_task + at],
+                    self._samples,
+                )
+                yield from collect(
+                    backend,
+                    attempts,
+                    sampling=config.train.sampling,
+                    seed=(self._seed, chance, at),
+                    watch=self._watch,
+                    clock=None,
+                )
+
+        pass_at = float(config.recipe.get("pass_at", 1.0))
+        return Sampled.of(records(), self._prompts, pass_at)
+
+    def _watch(self, record: Trajectory) -> None:
+        self._progress.seen(record)
+        self._progress.tick()
+
+
+def _result(
+    config: Config,
+    ks: Sequence[int],
+    base: Sampled,
+    null: Sampled,
+    arms: dict[str, Sampled],
+    *,
+    seed: int,
+    small: bool,
+) -> dict[str, Any]:
+    rng = np.random.default_rng([seed, 1])
+    total = int(base.total_G[0])
+    pooled_G = base.passed_G + null.passed_G
+
+    def about(of: Sampled, versus_G: Int64[np.ndarray, " G"], times: int) -> dict[str, Any]:
+        new = expansion(
+            of.passed_G, base.passed_G, versus_G, total=total, pooled_total=times * total
+        )
+        gap = paired_difference(base.rate_SG, of.rate_SG, rng=rng, over="prompts")
+        return {
+            **_about(of, ks, rng, small=small),
+            "difference": asdict(gap),
+            "newly_solved": _expansion(new),
+        }
+
+    told = {name: about(of, pooled_G, 2) for name, of in arms.items()}
+    return {
+        "schema": SCHEMA,
+        "k": list(ks),
+        "base": _about(base, ks, rng, small=small),
+        "trained": next(iter(told.values())),
+        "null": about(null, base.passed_G, 1),
+        "arms": told,
+        "prompts": int(base.total_G.size),
+        "samples": total,
+        "env": config.env.name,
+        "model": config.model.name,
+        "first_task": config.eval.first_task,
+        "temperature": config.train.temperature,
+        "seed": seed,
+        "config_sha256": config.sha256,
+    }
+
+
+def _about(
+    of: Sampled, ks: Sequence[int], rng: np.random.Generator, *, small: bool
+) -> dict[str, Any]:
+    made = curve(of.total_G, of.passed_G, ks, rng=rng, small=small)
+    return {
+        "pass_at_k": list(made.pass_at_k),
+        "ci": [list(pair) for pair in made.ci],
+        "pass_hat_k": list(made.pass_hat_k),
+        "passed": of.passed_G.tolist(),
+        "all_fail": int((of.passed_G == 0).sum()),
+        "distinct_answers": float(np.mean([distinct(said) for said in of.answers])),
+        "answer_entropy": float(np.mean([answer_entropy(said) for said in of.answers])),
+        "tokens": of.tokens,
+        "calibration": _calibration(of, rng),
+    }
+
+
+def _calibration(of: Sampled, rng: np.random.Generator) -> dict[str, Any] | None:
+    """Returns how honest stated confidence is; None: nobody stated any."""
+    if not of.confidence_U.size:
+        return None
+    band = null_band(of.confidence_U, rng=rng, draws=500)
+    discrimination = auroc(of.confidence_U, of.right_U)
+    return {
+        "stated": int(of.confidence_U.size),
+        "brier": brier(of.confidence_U, of.right_U),
+        "ece": ece(of.confidence_U, of.right_U),
+        "ece_null": {"median": band.median, "upper": band.upper},
+        "ece_debiased": ece_debiased(of.confidence_U, of.right_U),
+        "auroc": None if np.isnan(discrimination) else discrimination,
+    }
+
+
+def _expansion(new: Expansion) -> dict[str, Any]:
+    return {
+        "unreached_by_base": new.unreached,
+        "once": None if np.isnan(new.once) else new.once,
+        "twice": None if np.isnan(new.twice) else new.twice,
+        "solved": new.solved,
+    }
+
+
+def _checkpoint(folder: Folder, step: int | None) -> Path:
+    from assay.train.checkpoint import committed, verified
+
+    whole = committed(folder.checkpoints)
+    if not whole or (step is not None and step not in whole):
+        raise DataError(
+            f"{folder.path}: no checkpoint{'' if step is None else f' of step {step}'}; there are "
+            f"{', '.join(map(str, whole)) or 'none'}"
+        )
+    return verified(folder.checkpoints / f"step_{whole[-1] if step is None else step}")
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    names = [path.resolve().name for path in runs]
+    if len(set(names)) != len(names) or set(names) & {"base", "null"}:
+        names = [str(path) for path in runs]
+    if len(set(names)) != len(names):
+        raise UsageError("eval: a run is given twice")
+    return names
+
+
+def _write(result: dict[str, Any], folder: Path) -> None:
+    with published(folder / "eval.json") as stream:
+        stream.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    with published(folder / "pass_at_k.svg") as stream:
+        stream.write(drawn(result).encode())
+
+
+def drawn(result: dict[str, Any]) -> str:
+    """Returns the curves of a result as SVG: base, arms and frozen copy on one axis."""
+    arms = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
+    lines = [
+        Line(
+            name,
+            [float(k) for k in result["k"]],
+            arm["pass_at_k"],
+            [(low, high) for low, high in arm["ci"]],
+        )
+        for name, arm in arms.items()
+    ]
+    return figure(
+        lines,
+        title=f"pass@k on {result['prompts']} held-out tasks of {result['env']}",
+        x_label=f"k, of {result['samples']} samples",
+        y_label="pass@k",
+        x_scale="log2",
+        y_range=(0.0, 1.0),
+    )

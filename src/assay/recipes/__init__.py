@@ -1,0 +1,1 @@
+"""Recipes that ship, one TOML file each; `assay recipes` lists them."""

@@ -1,0 +1,200 @@
+"""Plays many tasks at once: environments answer, a backend samples, exact records come out."""
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, final
+
+from assay.errors import AssayError, DataError
+from assay.records import Trajectory
+from assay.rollout.backend import Backend, Sampling
+from assay.rollout.tokens import Tokens
+from assay.world.environment import Environment
+from assay.world.recording import Recorder, solve, task_name
+
+Watch = Callable[[Trajectory], None]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt to be made."""
+
+    environment: Environment
+    """Belongs to this attempt while it lasts: two at the same time need two."""
+    seed: int
+    """Names the task."""
+    trial: int = 0
+    notes: tuple[str, ...] = ()
+    expert: tuple[str, ...] | None = None
+    id: str | None = None
+    """None: task and trial."""
+    group: str | None = None
+    """None: the task."""
+
+
+def tasks(
+    make: Callable[[], Environment],
+    seeds: Sequence[int],
+    trials: int,
+    *,
+    prefix: str = "",
+    experts: dict[int, tuple[str, ...] | None] | None = None,
+) -> list[Attempt]:
+    """Returns `trials` attempts at each task, each with an environment of its own.
+
+    Args:
+        make: makes an environment.
+        seeds: of the tasks.
+        trials: attempts at each, numbered from 0.
+        prefix: put before ids and groups, to tell batches apart.
+        experts: known solutions by seed, filled in as tasks are solved, so that records say which
+            calls an expert would have made. None: nothing is solved.
+    """
+    attempts: list[Attempt] = []
+    for seed in seeds:
+        first = make()
+        if experts is not None and seed not in experts:
+            with attributed(first, seed, "its expert"):
+                experts[seed] = solve(first, seed)
+        name = task_name(first, seed)
+        attempts += [
+            Attempt(
+                environment=make() if trial else first,
+                seed=seed,
+                trial=trial,
+                expert=None if experts is None else experts[seed],
+                id=f"{prefix}{name}/{trial}",
+                group=f"{prefix}{name}",
+            )
+            for trial in range(trials)
+        ]
+    return attempts
+
+
+def collect(
+    backend: Backend,
+    attempts: Sequence[Attempt],
+    *,
+    sampling: Sampling,
+    seed: Sequence[int],
+    batch: int = 256,
+    policy_version: str | None = None,
+    watch: Watch | None = None,
+    clock: Callable[[], float] | None = time.monotonic,
+) -> Iterator[Trajectory]:
+    """Yields the record of every attempt, in order; ids and log-probs as they were sampled.
+
+    Args:
+        backend: samples.
+        attempts: those of one batch must not share an environment.
+        sampling: how, and how far.
+        seed: names the source of chance.
+        batch: attempts at the same time.
+        policy_version: written into the records.
+        watch: sees each record as it is made.
+        clock: seconds, for the ledger. None: not counted, so that equal runs give equal bytes.
+
+    Raises:
+        DataError: an environment raised, or paid what is no number.
+    """
+    tokens = Tokens(backend.tokenizer)
+    for first in range(0, len(attempts), batch):
+        players = [_Player(each, tokens, sampling) for each in attempts[first : first + batch]]
+        began = None if clock is None else clock()
+        backend.run(
+            [player.prompt for player in players],
+            lambda at, ids, logprobs, players=players: players[at].read(ids, logprobs),
+            sampling=sampling,
+            seed=(*seed, first),
+        )
+        spent = None if clock is None or began is None else (clock() - began) / len(players)
+        for player in players:
+            record = player.finished(policy_version, spent)
+            if watch is not None:
+                watch(record)
+            yield record
+
+
+@final
+class _Player:
+    """One row: reads tokens, plays a turn when it is complete."""
+
+    def __init__(self, attempt: Attempt, tokens: Tokens, sampling: Sampling) -> None:
+        self._attempt, self._tokens, self._sampling = attempt, tokens, sampling
+        with attributed(attempt.environment, attempt.seed, "reset"):
+            self._recorder = Recorder(
+                attempt.environment, attempt.seed, notes=attempt.notes, expert=attempt.expert
+            )
+        self.prompt = tokens.prompt(self._recorder.prompt)
+        self._recorder.read_as(self.prompt)
+        self._open: tuple[Sequence[int], Sequence[float]] = (), ()
+        self._played = 0
+
+    def read(self, ids: Sequence[int], logprobs: Sequence[float]) -> Sequence[int] | None:
+        """Returns what the world answers once the turn is complete; None at the end."""
+        # a world that answered nothing gave the backend nothing to read: its row is still open
+        ids, logprobs = ids[self._played :], logprobs[self._played :]
+        if len(ids) < self._sampling.turn_tokens and not self._tokens.turn_is_over(ids):
+            self._open = tuple(ids), tuple(logprobs)
+            return ()
+        self._open = (), ()
+        sampled = self._tokens.taken(ids, logprobs)
+        attempt = self._attempt
+        with attributed(attempt.environment, attempt.seed, "step"):
+            reply = self._recorder.act("".join(sampled.pieces), sampled)
+        self._check(reply.score, reply.parts)
+        if reply.done:
+            return None
+        if not self._recorder.observation:
+            self._played += len(ids)
+            return ()
+        self._played = 0
+        read = self._tokens.encode(self._recorder.observation)
+        self._recorder.read_as(read)
+        return read
+
+    def _check(self, score: float | None, parts: Mapping[str, float]) -> None:
+        paid = {"score": score, **parts}
+        wrong = {name: value for name, value in paid.items() if not _is_number(value)}
+        for name, value in wrong.items():
+            task = task_name(self._attempt.environment, self._attempt.seed)
+            raise DataError(
+                f"environment task {task}: {name} is {value!r}; expected a finite number, or None "
+                "where nobody scored it"
+            )
+
+    def finished(self, policy_version: str | None, seconds: float | None) -> Trajectory:
+        """Returns the record; an attempt that ran out of tokens has failed by its budget."""
+        if not self._recorder.last.done:
+            ids, logprobs = self._open
+            sampled = self._tokens.taken(ids, logprobs) if ids else None
+            self._recorder.cut_off("".join(sampled.pieces) if sampled else "", sampled)
+        return self._recorder.trajectory(
+            id=self._attempt.id,
+            group=self._attempt.group,
+            trial=self._attempt.trial,
+            policy_version=policy_version,
+            wall_seconds=seconds,
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+
+@contextmanager
+def attributed(environment: Environment, seed: int, what: str) -> Generator[None]:
+    """Says whose fault it is when an environment raises: one line, task and seed in it."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except Exception as error:
+        name = type(environment).__name__
+        raise DataError(
+            f"environment {name}, task of seed {seed}: {what} raised {type(error).__name__}: "
+            f"{error}; try it with: assay world check"
+        ) from error

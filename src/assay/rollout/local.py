@@ -1,0 +1,49 @@
+"""Any Hugging Face causal language model in this process, batched, with a KV cache. Needs torch."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import torch
+
+from assay.policy.sampling import sample
+from assay.rollout.backend import Reader, Sampling
+from assay.rollout.seeds import number
+
+
+@final
+class Transformers:
+    """Backend over a model object; it may be the one that is being trained."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model, self._tokenizer = model, tokenizer
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return self._tokenizer
+
+    def run(
+        self,
+        prompts: Sequence[Sequence[int]],
+        reader: Reader,
+        *,
+        sampling: Sampling,
+        seed: Sequence[int],
+    ) -> None:
+        """Continues every prompt, in evaluation mode, whatever mode the model was in."""
+        generator = torch.Generator(device=self.model.device)
+        generator.manual_seed(number(seed))
+        training = self.model.training
+        self.model.eval()
+        try:
+            sample(
+                self.model,
+                prompts,
+                reader,
+                max_tokens=sampling.max_tokens,
+                max_length=sampling.max_length,
+                temperature=sampling.temperature,
+                generator=generator,
+            )
+        finally:
+            self.model.train(training)

@@ -1,0 +1,120 @@
+"""One line on a terminal while trajectories are made: rate, reward, dead groups, time left."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, final
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from assay.records import Trajectory
+
+_WINDOW: Final = 30.0
+"""Seconds over which the rate is taken."""
+
+
+@final
+class Progress:
+    """A context: `advance` per unit of work, `seen` per trajectory. Silent where nobody watches."""
+
+    def __init__(
+        self,
+        total: int,
+        unit: str,
+        *,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total, self._unit, self._clock = total, unit, clock
+        self._console = Console(stderr=True) if console is None else console
+        self._done = 0
+        self._ticks: deque[tuple[float, int]] = deque()
+        self._reward, self._scored, self._trajectories = 0.0, 0, 0
+        self._groups: dict[str, list[float]] = {}
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[said]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(unit, total=total, said="")
+
+    def __enter__(self) -> "Progress":
+        """Shows the line."""
+        self._bar.start()
+        self._ticks.append((self._clock(), 0))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Takes it away."""
+        self._bar.stop()
+
+    def say(self, message: str) -> None:
+        """Prints a line above."""
+        self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def begin(self, done: int) -> None:
+        """Counts what was done before."""
+        self._done = done
+        self._ticks.clear()
+        self._ticks.append((self._clock(), done))
+
+    def seen(self, record: Trajectory) -> None:
+        """Counts a trajectory."""
+        self._trajectories += 1
+        if record.outcome is not None:
+            self._reward += record.outcome
+            self._scored += 1
+            self._groups.setdefault(record.group, []).append(record.outcome)
+        self._draw()
+
+    def advance(self, by: int = 1) -> None:
+        """Counts work that is done; the means start again."""
+        self.tick(by)
+        self._reward, self._scored = 0.0, 0
+        self._groups.clear()
+
+    def tick(self, by: int = 1) -> None:
+        """Counts work that is done; the means go on."""
+        self._done += by
+        now = self._clock()
+        self._ticks.append((now, self._done))
+        while len(self._ticks) > 2 and now - self._ticks[0][0] > _WINDOW:
+            self._ticks.popleft()
+        self._draw()
+
+    def line(self) -> str:
+        """Returns what it says now."""
+        began, before = self._ticks[0] if self._ticks else (self._clock(), 0)
+        seconds = self._clock() - began
+        rate = (self._done - before) / seconds if seconds > 0 else 0.0
+        left = (self._total - self._done) / rate if rate else math.inf
+        parts = [f"{self._done:,}/{self._total:,} {self._unit}", _rate(rate, self._unit)]
+        if self._scored:
+            parts.append(f"reward {self._reward / self._scored:.3f}")
+        whole = [values for values in self._groups.values() if len(values) > 1]
+        if whole:
+            dead = sum(max(values) - min(values) <= 1e-6 for values in whole)
+            parts.append(f"dead {dead / len(whole):.0%}")
+        parts.append(f"{_duration(left)} left")
+        return "  ".join(parts)
+
+    def _draw(self) -> None:
+        self._bar.update(self._task, completed=self._done, said=self.line())
+
+
+def _rate(rate: float, unit: str) -> str:
+    return f"{rate:.1f} {unit}/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s each"
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "?"
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

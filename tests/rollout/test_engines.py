@@ -1,0 +1,153 @@
+"""The engines that stop at a line, against a stand-in that speaks their protocol."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+from assay.errors import AlignmentError, DataError, UsageError
+from assay.records import ModelStep
+from assay.rollout import Attempt, Sampling, collect
+from assay.rollout.server import Server
+from assay.rollout.turns import Row
+from assay.rollout.vllm import Vllm
+from tests.rollout.fakes import Characters, Guess
+
+LINES = ("#hm\n", ">ask(3)\n", "=5\n")
+
+
+def next_line(ids: list[int]) -> str:
+    """Returns what the stand-in says after these tokens: one line more than it said so far."""
+    text = "".join(map(chr, ids))
+    return LINES[sum(line in text for line in LINES)]
+
+
+class Handler(BaseHTTPRequestHandler):
+    style = "ids"
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(body)
+        line = next_line(body["prompt"])[: body["max_tokens"]]
+        chances = [-i / 4 for i in range(1, len(line) + 1)]
+        logprobs: dict[str, Any] = {"token_logprobs": chances, "tokens": list(line)}
+        choice: dict[str, Any] = {"text": line, "logprobs": logprobs}
+        if self.style == "ids":
+            choice["token_ids"] = [ord(c) for c in line]
+        if self.style == "names":
+            logprobs["tokens"] = [f"token_id:{ord(c)}" for c in line]
+        if self.style == "bare":
+            choice["logprobs"] = None
+        status = 404 if self.style == "missing" else 200
+        answer = json.dumps({"choices": [choice]} if status == 200 else {"error": "no model"})
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        del format, args
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        Handler.asked = []
+        Handler.style = "ids"
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()
+
+
+def attempts(n: int = 3) -> list[Attempt]:
+    return [Attempt(environment=Guess(), seed=4, trial=trial) for trial in range(n)]
+
+
+@pytest.mark.parametrize("style", ["ids", "names"])
+def test_a_server_is_asked_line_by_line_with_ids(url: str, style: str) -> None:
+    Handler.style = style
+    backend = Server(url, "tiny", Characters(), key="secret")
+    records = list(collect(backend, attempts(), sampling=Sampling(), seed=(0,)))
+    assert [record.outcome for record in records] == [1.0] * 3
+    steps = [step for step in records[0].steps if isinstance(step, ModelStep)]
+    # a thought and the call after it are one turn, sampled in two requests
+    assert steps[0].token_ids == tuple(map(ord, "#hm\n>ask(3)\n"))
+    first, second = [-i / 4 for i in range(1, 5)], [-i / 4 for i in range(1, 9)]
+    assert steps[0].logprobs == (*first, *second)
+    assert len(Handler.asked) == 9
+    assert all(type(token) is int for body in Handler.asked for token in body["prompt"])
+    assert len({body["seed"] for body in Handler.asked}) == 9
+
+
+def test_limits_are_asked_for(url: str) -> None:
+    backend = Server(url, "tiny", Characters())
+    sampling = Sampling(max_tokens=7)
+    record = next(collect(backend, attempts(1), sampling=sampling, seed=(0,)))
+    assert [body["max_tokens"] for body in Handler.asked] == [7, 3]
+    assert (record.end, record.ledger.tokens) == ("budget", 7)
+
+
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [("text", "no token ids"), ("bare", "no log-prob"), ("missing", "404 .*no model")],
+)
+def test_a_server_that_does_not_say_what_it_sampled_is_refused(
+    url: str, style: str, said: str
+) -> None:
+    Handler.style = style
+    backend = Server(url, "tiny", Characters())
+    with pytest.raises(DataError, match=said):
+        list(collect(backend, attempts(1), sampling=Sampling(), seed=(0,)))
+
+
+def test_no_server_is_one_line() -> None:
+    backend = Server("http://127.0.0.1:1/v1", "tiny", Characters())
+    with pytest.raises(DataError, match="refused"):
+        list(collect(backend, attempts(1), sampling=Sampling(), seed=(0,)))
+    with pytest.raises(UsageError, match="expected an address"):
+        Server("127.0.0.1", "tiny", Characters())
+
+
+class Engine:
+    """Stands in for vllm.LLM: one call for all rows under way."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def get_tokenizer(self) -> Characters:
+        return Characters()
+
+    def generate(self, prompts: list[Any], parameters: list[Any], *, use_tqdm: bool) -> list[Any]:
+        assert not use_tqdm
+        self.calls.append(len(prompts))
+        answers = []
+        for prompt, wanted in zip(prompts, parameters, strict=True):
+            ids = [ord(c) for c in next_line(prompt["prompt_token_ids"])[: wanted.max_tokens]]
+            chances = [{i: SimpleNamespace(logprob=-n / 4)} for n, i in enumerate(ids, start=1)]
+            output = SimpleNamespace(token_ids=ids, logprobs=chances)
+            answers.append(SimpleNamespace(outputs=[output]))
+        return answers
+
+
+def test_vllm_gets_all_rows_in_each_call() -> None:
+    engine = Engine()
+    backend = Vllm(engine, parameters=lambda **wanted: SimpleNamespace(**wanted))
+    records = list(collect(backend, attempts(), sampling=Sampling(), seed=(0,)))
+    assert engine.calls == [3, 3, 3]
+    assert [record.outcome for record in records] == [1.0] * 3
+    steps = [step for step in records[2].steps if isinstance(step, ModelStep)]
+    assert steps[1].token_ids == tuple(map(ord, "=5\n"))
+    assert steps[1].logprobs == (-0.25, -0.5, -0.75)
+
+
+def test_tokens_and_log_probs_must_be_as_many() -> None:
+    row = Row(0, [5])
+    for ids, chances in (([1, 2], [-0.1]), ([], [])):
+        with pytest.raises(AlignmentError, match="expected as many"):
+            row.take(ids, chances, lambda *_: None, Sampling())

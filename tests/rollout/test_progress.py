@@ -1,0 +1,38 @@
+import io
+
+from rich.console import Console
+
+from assay.records import Trajectory
+from assay.rollout import Progress
+
+
+def attempt(group: str, outcome: float | None) -> Trajectory:
+    return Trajectory(id=group, task=group, group=group, outcome=outcome)
+
+
+def test_line_says_rate_reward_dead_share_and_time_left() -> None:
+    now = [0.0]
+    bar = Progress(100, "steps", console=Console(file=io.StringIO()), clock=lambda: now[0])
+    with bar:
+        now[0] = 4.0
+        bar.advance(10)
+        for group, outcome in (("a", 1.0), ("a", 0.0), ("b", 0.0), ("b", 0.0), ("c", None)):
+            bar.seen(attempt(group, outcome))
+        # 10 in 4 s is 2.5 a second, so 90 take 36 s; one of two scored groups is dead
+        assert bar.line() == "10/100 steps  2.5 steps/s  reward 0.250  dead 50%  0:36 left"
+
+
+def test_nothing_is_drawn_where_nobody_watches() -> None:
+    out = io.StringIO()
+    with Progress(2, "steps", console=Console(file=out)) as bar:
+        bar.advance()
+    assert out.getvalue() == ""
+
+
+def test_slow_work_is_told_in_seconds_each() -> None:
+    now = [0.0]
+    bar = Progress(2000, "steps", console=Console(file=io.StringIO()), clock=lambda: now[0])
+    with bar:
+        now[0] = 20.0
+        bar.advance(10)
+        assert bar.line() == "10/2,000 steps  2.0 s each  1:06:20 left"

@@ -1,0 +1,122 @@
+"""A policy of a few thousand parameters that knows single characters, and a task it can learn."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from assay.world import Environment, Reply
+
+REPO = Path(__file__).parents[2]
+LETTERS = "abcd=?\n"
+
+
+class Letter(Environment):
+    """`?b` wants `=b`; one turn, so that two steps of training take a second."""
+
+    name = "letter"
+
+    def reset(self, seed: int) -> str:
+        self.wanted = "abcd"[seed % 4]
+        return f"?{self.wanted}"
+
+    def step(self, text: str) -> Reply:
+        right = text.strip() == f"={self.wanted}"
+        return Reply(done=True, score=float(right or self.wanted in text) * (1.0 if right else 0.5))
+
+    def answer(self) -> str:
+        return self.wanted
+
+
+class Broken(Letter):
+    """Raises at the third step of its life."""
+
+    name = "broken"
+    lived = 0
+
+    def step(self, text: str) -> Reply:
+        Broken.lived += 1
+        if Broken.lived == 3:
+            raise RuntimeError("the database went away")
+        return super().step(text)
+
+
+class Nothing(Letter):
+    """Pays NaN."""
+
+    name = "nothing"
+
+    def step(self, text: str) -> Reply:
+        return Reply(done=True, score=float("nan"))
+
+
+class Always(Letter):
+    """Everybody passes: no group has anything to compare."""
+
+    name = "always"
+
+    def step(self, text: str) -> Reply:
+        return Reply(done=True, score=1.0)
+
+
+def policy(folder: Path, *, pad: bool = True) -> Path:
+    """Writes a random Llama with a tokenizer of characters; returns its folder."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    vocab = {name: i for i, name in enumerate(["<pad>", "<end>", *LETTERS])}
+    bare = Tokenizer(models.WordLevel(vocab, unk_token="<pad>"))
+    bare.pre_tokenizer = pre_tokenizers.Split("", behavior="isolated")
+    bare.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bare, eos_token="<end>", **({"pad_token": "<pad>"} if pad else {})
+    )
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(vocab),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=1,
+            pad_token_id=0,
+        )
+    )
+    model.save_pretrained(folder)
+    return folder
+
+
+def settings(model: Path, *, steps: int = 4, **more: Any) -> dict[str, Any]:
+    """Returns the tables of a recipe that takes a second or two."""
+    train = {
+        "steps": steps, "prompts": 4, "group": 4, "pool": 10, "threads": 1, "save_every": 1,
+        "max_tokens": 6, "turn_tokens": 6, "max_length": 32, "learning_rate": 1e-2,
+    }  # fmt: skip
+    tables: dict[str, Any] = {
+        "env": {"name": "tests.runs.tiny:Letter"},
+        "model": {"name": str(model)},
+        "train": train,
+        "eval": {"prompts": 4, "samples": 8},
+        "recipe": {"method": "grpo"},
+    }
+    for name, value in more.items():
+        section, _, key = name.partition("__")
+        tables.setdefault(section, {})[key] = value
+    return tables
+
+
+def assay(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "assay", *arguments],
+        capture_output=True, text=True, cwd=cwd, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": str(REPO)}, **options,
+    )  # fmt: skip
