@@ -6,6 +6,7 @@ the file's order, so the batch does not depend on how many there were.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,8 @@ def batch_of_file(path: Path, *, pass_at: float = 1.0, processes: int) -> Batch:
         MixedTokensError: some model steps have token ids and others have none.
     """
     jobs = [(path, start, end, line, pass_at) for start, end, line in _stretches(path, processes)]
-    with multiprocessing.get_context("fork").Pool(len(jobs)) as pool:
+    deaf = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's: it ends the pool
+    with multiprocessing.get_context("fork").Pool(len(jobs), signal.signal, deaf) as pool:
         parts = pool.imap(_part, jobs)
         whole = next(parts)
         for part in parts:

@@ -99,18 +99,21 @@ def gated_batch(
     Raises:
         DataError: the log cannot be read, or holds no trajectory.
     """
-    log = records_of(log)
+    log, losses = records_of(log), Losses() if losses is None else losses
     name, trajectories = load(log, format=format, losses=losses)
     if copy_to is not None and name != "assay":
         trajectories = _copied(trajectories, copy_to)
     processes = processes_for(log) if name == "assay" else 1
     try:
+        batch = None
         if processes > 1:
             batch = batch_of_file(log, pass_at=pass_at, processes=processes)
-        else:
+        if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
             batch = Batch.of(trajectories, pass_at=pass_at)
     except MixedTokensError:
-        again = load(log, format=name)[1]  # losses are counted already
+        losses.counts.clear()  # they are counted again, from the first record to the last
+        losses.first.clear()
+        again = load(log, format=name, losses=losses)[1]
         if copy_to is not None and name != "assay":
             again = _copied(again, copy_to)
         batch = Batch.of(again, measure="characters", pass_at=pass_at)

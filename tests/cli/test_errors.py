@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,41 @@ def test_an_interrupt_leaves_nothing(log: Path, tmp_path: Path):
     assert err == b"assay: interrupted; nothing was half-written\n"
     assert out == b""
     assert files(tmp_path) == {"log.jsonl"}
+
+
+DEAF = """
+import time
+import assay.parallel as parallel, assay.run_dir as run_dir
+run_dir.processes_for = lambda path: 2
+def _part(job):
+    open(job[0].parent / f"started-{job[1]}", "w").close()
+    time.sleep(60)
+parallel._part = _part
+from assay.cli import main
+main()
+"""
+
+
+def test_an_interrupt_of_several_readers_is_one_line(assay: Assay, log: Path, tmp_path: Path):
+    """Ctrl-C goes to every process of the terminal; only one has something to say."""
+    (tmp_path / "set").mkdir()
+    assay("import", log, "-o", "set/records.jsonl")
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEAF, "audit", "set/records.jsonl", "-o", "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "set").glob("started-*"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == b"assay: interrupted; nothing was half-written\n"
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_real_command(log: Path, tmp_path: Path):

@@ -237,17 +237,38 @@ def test_a_mixed_log_is_measured_in_characters_and_copied_whole(tmp_path: Path):
     from assay.importers import Losses
 
     records = [
-        Trajectory(id="a", task="t", group="t", outcome=1.0, steps=(step,))
-        for step in (ModelStep(text="ab", token_ids=(1, 2, 3)), ModelStep(text="cdef"))
+        Trajectory(id=name, task="t", group="t", outcome=1.0, steps=(step,))
+        for name, step in (
+            ("a", ModelStep(text="ab", token_ids=(1, 2, 3))),
+            ("b", ModelStep(text="cdef")),
+            ("a", ModelStep(text="g")),
+        )
     ]
     write(tmp_path / "records.jsonl", records)
     batch, decisions, name = gated_batch(tmp_path / "records.jsonl")
-    assert (batch.measure, name, len(decisions)) == ("characters", "assay", 2)
-    assert batch.length_R.tolist() == [2, 4]
-    # counted once, although the log was read twice
+    assert (batch.measure, name, len(decisions)) == ("characters", "assay", 3)
+    assert batch.length_R.tolist() == [2, 4, 1]
+    # counted once, although the log was read twice and the first time not to its end
     losses = Losses()
     gated_batch(tmp_path / "records.jsonl", losses=losses)
     assert losses.counts == {"repeated_id": 1}
+
+
+def test_how_a_file_is_read_changes_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Several processes cannot see each other's ids; one reader tells copies apart."""
+    from assay.importers import Losses
+
+    step = ModelStep(text="x")
+    records = [
+        Trajectory(id=name, task="t", group="t", outcome=1.0, steps=(step,)) for name in "abcdca"
+    ]
+    write(tmp_path / "records.jsonl", records)
+    expected = ("a", "b", "c", "d", "c~2", "a~2")
+    for processes in (1, 2, 3):
+        monkeypatch.setattr(run_dir, "processes_for", lambda _, n=processes: n)
+        losses = Losses()
+        assert gated_batch(tmp_path / "records.jsonl", losses=losses)[0].ids == expected
+        assert losses.counts == {"repeated_id": 2}
 
 
 def test_a_log_without_a_trajectory_is_an_error(tmp_path: Path):
