@@ -304,15 +304,6 @@ def test_no_expert_known_is_not_no_expert_action():
     assert Batch.of([made(step, expert=())]).expert_C.tolist() == [0]
 
 
-def test_experts_are_known_to_the_whole_task_from_any_of_its_trajectories():
-    step = ModelStep(text="x", calls=(call("f"), call("g")))
-    first = made(step, identity="a")
-    second = made(step, identity="b", expert=(ExpertCall(name="g", arguments="{}"),))
-    elsewhere = made(step, identity="c", task="another task")
-    batch = Batch.of([first, second, elsewhere])
-    assert batch.expert_C.tolist() == [0, 1, 0, 1, -1, -1]
-
-
 def test_siblings_are_other_passes_of_the_same_task():
     def attempt(identity: str, outcome: float | None, *names: str, **fields) -> Trajectory:
         step = ModelStep(text="x", calls=tuple(call(name) for name in names))

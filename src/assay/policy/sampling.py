@@ -81,26 +81,9 @@ def sample(
         kept: list[int] = []
         following: list[int] = []
         for place, at in enumerate(active):
-            row, queue = rows[at], queues[at]
-            if queue:
-                token = queue.popleft()
-            else:
-                token = drawn[place]
-                row.sampled.append(len(row.ids))
-                row.ids.append(token)
-                row.logprobs.append(logprob[place])
-                row.entropies.append(entropy[place])
-                first = since[at]
-                fresh = [row.ids[position] for position in row.sampled[first:]]
-                more = reader(at, fresh, row.logprobs[first:])
-                row.finished = more is None
-                if more:
-                    row.ids += more
-                    queue.extend(more)
-                    since[at] = len(row.sampled)
-                if more is None or len(row.sampled) >= max_tokens:
-                    continue
-            if length < max_length:
+            draw = (drawn[place], logprob[place], entropy[place])
+            token, goes_on = _next(at, rows[at], queues[at], draw, since, reader)
+            if goes_on and len(rows[at].sampled) < max_tokens and length < max_length:
                 kept.append(place)
                 following.append(token)
         if not kept:
@@ -109,6 +92,33 @@ def sample(
             active = [active[place] for place in kept]
             cache.batch_select_indices(torch.tensor(kept, device=model.device))
         batch = torch.tensor(following, device=model.device)[:, None]
+
+
+def _next(
+    at: int,
+    row: Row,
+    queue: deque[int],
+    draw: tuple[int, float, float],
+    since: list[int],
+    reader: Reader,
+) -> tuple[int, bool]:
+    """Returns the token that a row reads next, given or drawn, and whether the row goes on."""
+    if queue:
+        return queue.popleft(), True
+    token, logprob, entropy = draw
+    row.sampled.append(len(row.ids))
+    row.ids.append(token)
+    row.logprobs.append(logprob)
+    row.entropies.append(entropy)
+    first = since[at]
+    fresh = [row.ids[position] for position in row.sampled[first:]]
+    more = reader(at, fresh, row.logprobs[first:])
+    row.finished = more is None
+    if more:
+        row.ids += more
+        queue.extend(more)
+        since[at] = len(row.sampled)
+    return token, more is not None
 
 
 def _drawn(
