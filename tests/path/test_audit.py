@@ -14,11 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.audit import FATE_KINDS, applicable, audit, dead_share, run_fates, shares
+from assay.audit import (
+    FATE_KINDS,
+    applicable,
+    audit,
+    dead_share,
+    group_fates,
+    run_fates,
+    shares,
+)
 from assay.batch import Batch
 from assay.credit import METHODS, credit, method
 from assay.gate import gate
-from assay.kernels.groups import fates
+from assay.kernels.groups import FATES, fates
 from assay.records import Call, ExpertCall, Mark, ModelStep, ToolStep, Trajectory, write
 from tests.records.strategies import trajectories
 
@@ -272,6 +280,22 @@ def test_a_clean_set_warns_of_nothing():
     ]
     (warning,) = audited(bare)["trust"]["warnings"]
     assert "no token ids" in warning
+
+
+def test_pass_rates_of_a_large_group_are_said_for_some_k():
+    # 17 attempts: every k up to 8, then powers of two; 1 pass in 17, so pass@16 is 16/17
+    records = [one(f"a{i}", float(i == 0), said(1, text=str(i))) for i in range(17)]
+    result = audited(records)
+    assert list(result["pass_at_k"]) == ["1", "2", "3", "4", "5", "6", "7", "8", "16"]
+    assert result["pass_at_k"]["16"] == pytest.approx(16 / 17)
+    assert result["pass_hat_k"]["2"] == 0.0
+
+
+def test_a_group_passes_at_1_unless_told_otherwise():
+    batch = Batch.of([one("a1", 1.5, said(1)), one("a2", 1.0, said(2))])
+    fate_G, dead_G = group_fates(batch)
+    assert (FATES[fate_G[0]], dead_G.tolist()) == ("all_pass", [False])
+    assert FATES[group_fates(batch, pass_at=1.2)[0][0]] == "mixed"
 
 
 def test_nothing_scored_and_nothing_at_all():
