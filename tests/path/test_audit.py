@@ -27,7 +27,16 @@ from assay.batch import Batch
 from assay.credit import METHODS, credit, method
 from assay.gate import gate
 from assay.kernels.groups import FATES, fates
-from assay.records import Call, ExpertCall, Mark, ModelStep, ToolStep, Trajectory, write
+from assay.records import (
+    Call,
+    CallEvidence,
+    ExpertCall,
+    Mark,
+    ModelStep,
+    ToolStep,
+    Trajectory,
+    write,
+)
 from tests.records.strategies import trajectories
 
 
@@ -196,6 +205,31 @@ def test_fates(found):
     assert found["steps"] == {"total": 28}
 
 
+def test_what_ran_is_not_yet_right():
+    """Its calls ran: z is nobody's, y was on a path to success by the state, x was not."""
+
+    def step(name: str, n: int, state: bool | None) -> ModelStep:
+        evidence = CallEvidence(ran=True, state=state)
+        call = Call(name=name, arguments="{}", start=0, end=n, evidence=evidence)
+        return said(n, calls=(call,))
+
+    fate = audited(
+        [
+            one("a1", 1.0, said(1)),
+            one("a2", 0.0, step("z", 3, None), step("y", 2, True), step("x", 4, False)),
+        ]
+    )["fate"]
+    assert fate["punished_correct"] == {"trajectories": 1, "tokens": 2}
+    assert fate["trained_down"] == {"trajectories": 1, "tokens": 7}
+
+
+def test_graded_groups_are_all_fail_and_alive():
+    two = [one(f"{g}{i}", 0.1 * i, said(i + 1, text=g)) for g in "ab" for i in range(2)]
+    dead = [one(f"c{i}", 0.0, said(i + 1, text="c")) for i in range(2)]
+    groups = audited(two + dead)["groups"]
+    assert (groups["all_fail"], groups["graded"], groups["dead"]) == (3, 2, 1)
+
+
 def test_recovered(found):
     # model steps in dead groups: b 3, c 2, d 1, h 2, i 2 are 10; g is unscored
     assert found["recovered"]["grpo"] == {"groups": 0, "steps": 0, "share_of_dead": 0.0}
@@ -306,7 +340,9 @@ def test_nothing_scored_and_nothing_at_all():
     assert all(row["steps"] == 0 for row in unscored["recovered"].values())
     empty = audited([])
     assert empty["groups"]["total"] == empty["trajectories"]["total"] == 0
-    assert shares(empty)["dead"] == 0.0
+    # nothing is no share of anything, and an audit of nothing finds no success
+    nothing = dict.fromkeys(shares(empty), 0.0)
+    assert shares(empty) == nothing | {"wasted": 1.0, "fail": 1.0}
 
 
 def numbers(value: Any) -> list[float]:
