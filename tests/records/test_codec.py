@@ -363,7 +363,7 @@ def test_missing_folders_are_made_and_impossible_ones_are_named(tmp_path):
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     """A limit on the size of files stands for the disk: the same code path, another errno."""
     script = (
-        "import re, sys\n"
+        "import resource, sys\n"
         "from assay.records.codec import published\n"
         "from assay.errors import DataError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"

@@ -89,6 +89,17 @@ def test_verifiers_tasks_are_scored_by_their_own_rewards():
         environment.step("5")
 
 
+def test_verifiers_tasks_are_scored_where_a_loop_runs_already():
+    """As in a notebook, or in a test session in which a browser is driven."""
+
+    async def inside():
+        environment = FromVerifiers([Sum(2, 3)])
+        environment.reset(0)
+        return environment.step("5").score
+
+    assert asyncio.run(inside()) == 1.0
+
+
 def test_a_verifiers_attempt_becomes_a_record():
     recorder = Recorder(FromVerifiers([Sum(2, 3)]), 0)
     recorder.act("5")

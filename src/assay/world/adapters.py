@@ -5,6 +5,7 @@ Neither library is imported: an object is used through the few methods named her
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, final, runtime_checkable
 
 from assay.errors import DataError, UsageError
@@ -141,7 +142,8 @@ class FromVerifiers(Environment):
             raise UsageError("step after the end of the task; call reset first")
         task, self._task = self._task, None
         trace = Trace(text)
-        asyncio.run(_awaited(task.score(trace)))
+        with ThreadPoolExecutor(1) as pool:  # a notebook's own thread has a loop that runs already
+            pool.submit(asyncio.run, _awaited(task.score(trace))).result()
         return Reply(done=True, score=trace.score(), parts=dict(trace.values()))
 
 
