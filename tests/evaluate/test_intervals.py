@@ -34,6 +34,8 @@ def test_iqm() -> None:
     assert iqm(np.array([0.0, 1, 2, 3, 4, 5, 6, 100])) == 3.5
     # four over both axes, one cut at either end: mean of .5 .5
     assert iqm(np.array([[0.0, 0.5], [0.5, 1.0]])) == 0.5
+    # six: one cut at either end, (1 + 2 + 3 + 10)/4
+    assert iqm(np.array([20.0, 0, 1, 2, 3, 10])) == 4.0
     # three: a quarter of three is less than one, so none is cut
     assert iqm(np.array([1.0, 2.0, 3.0])) == 2.0
 

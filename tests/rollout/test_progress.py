@@ -16,10 +16,10 @@ def test_line_says_rate_reward_dead_share_and_time_left() -> None:
     with bar:
         now[0] = 4.0
         bar.advance(10)
-        for group, outcome in (("a", 1.0), ("a", 0.0), ("b", 0.0), ("b", 0.0), ("c", None)):
+        for group, outcome in zip("aabbcdd", (1.0, 0.0, 0.0, 0.0, None, 1.0, 1.0), strict=True):
             bar.seen(attempt(group, outcome))
-        # 10 in 4 s is 2.5 a second, so 90 take 36 s; one of two scored groups is dead
-        assert bar.line() == "10/100 steps  2.5 steps/s  reward 0.250  dead 50%  0:36 left"
+        # 10 in 4 s is 2.5 a second, so 90 take 36 s; all of b fail, all of d pass: two of three
+        assert bar.line() == "10/100 steps  2.5 steps/s  reward 0.500  dead 67%  0:36 left"
 
 
 def test_nothing_is_drawn_where_nobody_watches() -> None:
