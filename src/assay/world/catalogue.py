@@ -22,11 +22,31 @@ FAMILIES: Final = Registry[Environment](
 BUILT_IN: Final = ("lookup", "countdown", "twenty", "report", "lake")
 
 LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, float | int]]]] = {
-    "lookup": {"even": {"hops": 2}, "hard": {"hops": 3}, "dead": {"hops": 4}},
-    "countdown": {"even": {"numbers": 3}, "hard": {"numbers": 4}, "dead": {"numbers": 5}},
-    "twenty": {"even": {"pool": 16}, "hard": {"pool": 64}, "dead": {"pool": 200}},
-    "report": {"even": {"facts": 2}, "hard": {"facts": 4}, "dead": {"facts": 6}},
-    "lake": {"even": {"size": 4}, "hard": {"size": 6}, "dead": {"size": 8}},
+    "lookup": {
+        "even": {"hops": 3, "steps": 4},
+        "hard": {"hops": 4, "flaky": 0.3, "steps": 6},
+        "dead": {"hops": 3, "renamed": True},
+    },
+    "countdown": {
+        "even": {"numbers": 2},
+        "hard": {"numbers": 3},
+        "dead": {"numbers": 4, "top": 99},
+    },
+    "twenty": {
+        "even": {"pool": 12},
+        "hard": {"pool": 72},
+        "dead": {"pool": 232, "steps": 7},
+    },
+    "report": {
+        "even": {"facts": 2, "steps": 3},
+        "hard": {"facts": 3, "flaky": 0.3, "steps": 5},
+        "dead": {"facts": 4, "steps": 5},
+    },
+    "lake": {
+        "even": {"size": 4},
+        "hard": {"size": 7, "holes": 0.3},
+        "dead": {"size": 8, "holes": 0.3, "slip": 0.3},
+    },
 }
 """Dials at which the starting policy passes about 45 %, about 10 % and under 1 % of its attempts
 (measured: docs/world.md)."""

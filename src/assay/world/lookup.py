@@ -1,7 +1,7 @@
 """Multi-hop questions about countries: `?currency of biggest of home of Paris`.
 
 Nine tools, each a real query. The chain is read from right to left, one call a hop. `hops` is the
-dial: 1 to 5 calls lead to the answer.
+dial: 1 to 8 calls lead to the answer.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,36 @@ VALUES: Final = ("capital", "currency", "language", "region")
 MOVES: Final = ("biggest", "smallest", "north", "south")
 """From a country to a neighbour: most or fewest people, northernmost or southernmost capital."""
 TOOLS: Final = ("home", *VALUES, *MOVES)
-MAX_HOPS: Final = 5
+MAX_HOPS: Final = 8
+RENAMED: Final = {
+    "home": "owner",
+    "capital": "city",
+    "currency": "money",
+    "language": "tongue",
+    "region": "area",
+    "biggest": "largest",
+    "smallest": "least",
+    "north": "upper",
+    "south": "lower",
+}
+"""Words for the tools in questions where the dial `renamed` is on: the starting policy has never
+seen them and must find out which tools they mean. They are the same in every task."""
 
 
 @final
 class Lookup(Family):
-    """Dials: `hops`, 1 to 5; `flaky`; `steps`, by default twice the hops and three."""
+    """Dials: `hops`, 1 to 8; `renamed`; `flaky`; `steps`, by default twice the hops and three."""
 
     name: ClassVar[str] = "lookup"
 
-    def __init__(self, *, hops: int = 2, flaky: float = 0.0, steps: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        hops: int = 2,
+        renamed: bool = False,
+        flaky: float = 0.0,
+        steps: int | None = None,
+    ) -> None:
         """Sets the dials.
 
         Raises:
@@ -36,13 +56,14 @@ class Lookup(Family):
         if not 1 <= hops <= MAX_HOPS:
             raise UsageError(f"lookup: got hops={hops}; expected 1 to {MAX_HOPS}")
         super().__init__(steps=2 * hops + 3 if steps is None else steps, flaky=flaky)
-        self.hops = hops
+        self.hops, self.renamed = hops, renamed
         self._relations: tuple[str, ...] = ()
         self._chain: tuple[str, ...] = ()
         self._progress, self._known = 0, frozenset[str]()
 
     def begin(self, rng: Random) -> str:
-        """Draws a chain of `hops` calls whose results all differ."""
+        """Draws a chain of `hops` calls whose results all differ, and that no shorter one stands
+        in for: what is asked of the last country has another answer for those before it."""
         source = facts()
         while True:
             start, relations = _drawn(rng, self.hops, source)
@@ -53,9 +74,12 @@ class Lookup(Family):
                     break
                 chain.append(found)
             else:
+                if any(source.one(relations[-1], link) == chain[-1] for link in chain[:-2]):
+                    continue
                 self._relations, self._chain = relations, tuple(chain)
                 self._progress, self._known = 0, frozenset()
-                return f"?{' of '.join((*reversed(relations), start))}"
+                words = [RENAMED[r] for r in relations] if self.renamed else relations
+                return f"?{' of '.join((*reversed(words), start))}"
 
     def call(self, tool: str, argument: str) -> Reply:
         """Returns what the tool finds; on the path if that is the next link of the chain."""
@@ -104,7 +128,8 @@ class Lookup(Family):
 
     def dials(self) -> Mapping[str, float | int | str]:
         """Returns the settings."""
-        return {"hops": self.hops, "flaky": self.flaky, "steps": self.steps}
+        renamed = {"renamed": 1} if self.renamed else {}
+        return {"hops": self.hops, **renamed, "flaky": self.flaky, "steps": self.steps}
 
 
 def _drawn(rng: Random, hops: int, source: Facts) -> tuple[str, tuple[str, ...]]:

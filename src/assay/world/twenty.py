@@ -85,11 +85,13 @@ class Twenty(Family):
         return {"right": float(given.casefold() == self._secret.casefold())}
 
     def best(self) -> str:
-        """Returns the question that splits what is left most evenly, or the last country left."""
-        if len(self._left_over) == 1:
+        """Returns the question that splits what is left most evenly, or the secret where none does:
+        one country is left, or a few that no question tells apart."""
+        left = len(self._left_over)
+        splits = [(abs(len(self._left_over & _matching(*q)) - left / 2), q) for q in questions()]
+        uneven, question = min(splits, key=lambda split: split[0])
+        if uneven == left / 2:
             return answer_text(self._secret)
-        half = len(self._left_over) / 2
-        question = min(questions(), key=lambda q: abs(len(self._left_over & _matching(*q)) - half))
         return call_text("ask", " ".join(question))
 
     def answer(self) -> str:
