@@ -33,6 +33,7 @@ from assay.train.intake import (
     successes,
 )
 from assay.train.losses import off_policy_keep, preserved, ratio_facts, replayed
+from assay.train.padding import TEXT_ONLY, by_length, trimmed
 from assay.train.recipe import ROW_LOSSES, TOKEN_LOSSES, Recipe
 from assay.train.replay import Sample, padded, sample_of
 from assay.train.session import Session
@@ -115,6 +116,18 @@ class AssayTrainer(GRPOTrainer):
         self._prepare_replay(output, made, place)
         self.session.credited(made, [r for r, _ in rows], time.perf_counter() - started)
         return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before: Any = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        made: Any = self._buffered_inputs
+        if not self.training_now or made is before or made is None:
+            return inputs
+        # bnpo divides by the tokens of a micro-batch: there it matters who is in it
+        if self.loss_type == "bnpo" or any(inputs.get(key) is not None for key in TEXT_ONLY):
+            return inputs
+        self._buffered_inputs = by_length(made, self.args.gradient_accumulation_steps)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _place(self, output: dict[str, Any], made: Signal, place: Place) -> None:
         """Replaces advantages, mask and divisor in TRL's dict by what the signal says."""
@@ -204,7 +217,7 @@ class AssayTrainer(GRPOTrainer):
     def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
         if not self.training_now or inputs["advantages"].dim() == 1:
             return super()._compute_loss(model, inputs)
-        self._open = inputs = dict(inputs)
+        self._open = inputs = trimmed(inputs)
         try:
             loss = super()._compute_loss(model, inputs)
         finally:

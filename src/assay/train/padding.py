@@ -1,0 +1,74 @@
+"""Less padding: what TRL pads to the longest row of a generated batch, cut to each micro-batch's.
+
+One long trajectory otherwise sets the cost of every row. Losses are sums over tokens that count,
+so columns in which every row is padding change nothing but the time. Needs torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import torch
+
+Batch = dict[str, Any]
+TEXT_ONLY: Final = ("token_type_ids", "mm_token_type_ids", "pixel_values")
+"""Keys of inputs whose columns we do not know: those batches stay as they are."""
+
+
+def trimmed(inputs: Mapping[str, Any]) -> Batch:
+    """Returns a micro-batch without the columns in which every row is padding.
+
+    Prompts are padded on the left, completions on the right; one column of each always stays.
+    """
+    result = dict(inputs)
+    if any(inputs.get(key) is not None for key in TEXT_ONLY):
+        return result
+    prompt, completion = inputs["prompt_mask"], inputs["completion_mask"]
+    begin = min(_first(prompt.any(0)), prompt.shape[1] - 1)
+    end = max(completion.shape[1] - _first(completion.any(0).flip(0)), 1)
+    for key in ("prompt_ids", "prompt_mask"):
+        result[key] = inputs[key][:, begin:]
+    wide = tuple(completion.shape)
+    for key, value in inputs.items():
+        of_tokens = isinstance(value, torch.Tensor) and tuple(value.shape) == wide
+        if of_tokens and key not in ("prompt_ids", "prompt_mask"):
+            result[key] = value[:, :end]
+    return result
+
+
+def _first(seen: torch.Tensor) -> int:
+    """Returns the index of the first column that is in use; their number if none is."""
+    return int(seen.int().argmax()) if bool(seen.any()) else int(seen.numel())
+
+
+def by_length(batches: Sequence[Batch], window: int) -> list[Batch]:
+    """Returns the micro-batches with rows of about equal length together.
+
+    Args:
+        batches: micro-batches of a generated batch, all of the same number of rows.
+        window: how many of them make one optimiser step; rows never leave their step.
+    """
+    made: list[Batch] = []
+    for first in range(0, len(batches), window):
+        made += _sorted(batches[first : first + window])
+    return made
+
+
+def _sorted(batches: Sequence[Batch]) -> list[Batch]:
+    """Returns the micro-batches of one optimiser step, longest rows first."""
+    if len(batches) == 1:
+        return list(batches)
+    lengths = torch.cat([b["prompt_mask"].sum(1) + b["completion_mask"].sum(1) for b in batches])
+    order = torch.argsort(lengths, descending=True, stable=True)
+    many = len(order) // len(batches)
+    parts = [order[at * many : (at + 1) * many] for at in range(len(batches))]
+    made = [dict(batch) for batch in batches]
+    for key, value in batches[0].items():
+        if isinstance(value, torch.Tensor) and value.dim() > 0:
+            rows = torch.cat([batch[key] for batch in batches])
+            for batch, part in zip(made, parts, strict=True):
+                batch[key] = rows[part]
+        elif isinstance(value, list):
+            flat = [each for batch in batches for each in batch[key]]
+            for batch, part in zip(made, parts, strict=True):
+                batch[key] = [flat[at] for at in part.tolist()]
+    return made
