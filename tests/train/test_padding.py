@@ -9,7 +9,9 @@ torch = pytest.importorskip("torch")
 from assay.train.padding import by_length, trimmed  # noqa: E402
 
 
-def batch(prompts, completions, *, wide=(4, 6)):
+def batch(
+    prompts: list[int], completions: list[int], *, wide: tuple[int, int] = (4, 6)
+) -> dict[str, Any]:
     """Rows with so many tokens; prompts on the right of their columns, completions on the left."""
     rows = len(prompts)
     made: dict[str, Any] = {
