@@ -27,10 +27,11 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
-        UsageError: there is no such model, or its tokenizer has no end token.
+        UsageError: there is no such model, its files are broken, or it has no end token.
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise MissingExtraError.of(
@@ -42,7 +43,7 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
         model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise UsageError(f"model {name!r} cannot be opened: {first}") from None
     if tokenizer.eos_token_id is None:
