@@ -19,7 +19,7 @@ endif
 endif
 
 help:
-	@echo 'make demo       audit a recorded set of trajectories and name the report to open'
+	@echo 'make demo       audit a recorded set, train two recipes, measure them, name the report to open'
 	@echo 'make test       run the tests'
 	@echo 'make check      lint, format, types and tests: what CI runs'
 	@echo 'make bench      measure against the budgets'
@@ -27,7 +27,7 @@ help:
 	@echo 'make schema     regenerate the JSON schema of the records'
 	@echo 'make clean      remove environments and caches'
 
-demo: .venv/core
+demo: .venv/train
 	@.venv/bin/assay demo
 
 test: .venv/dev
@@ -77,10 +77,15 @@ clean:
 	@.venv/bin/python $(PIP) -c constraints.txt -e .
 	@touch $@
 
+.venv/train: .venv/bin/python pyproject.toml constraints.txt
+	@echo '== install assay[train] (a minute or two)'
+	@.venv/bin/python $(PIP) -c constraints.txt -e '.[train]'
+	@touch $@ .venv/core
+
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
 	@echo '== install assay[train,parquet,dev] (a minute or two)'
 	@.venv/bin/python $(PIP) -c constraints.txt -e '.[train,parquet,dev]'
-	@touch $@ .venv/core
+	@touch $@ .venv/core .venv/train
 
 .venv-verl/verl: .venv-verl/bin/python pyproject.toml constraints-verl.txt
 	@echo '== install assay[verl,test] (a few minutes)'

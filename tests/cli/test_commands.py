@@ -290,10 +290,10 @@ def test_doctor(assay: Assay):
 
 
 def test_demo_finds_what_was_planted(assay: Assay, tmp_path: Path):
-    ended = assay("demo")
+    ended = assay("demo", "--audit-only")
     assert ended.code == 0
     assert "report.html" in ended.text
-    result = json.loads((tmp_path / "runs/demo/audit.json").read_bytes())
+    result = json.loads((tmp_path / "runs/demo/recorded/audit.json").read_bytes())
     for fault in json.loads(PLANTED.read_bytes())["faults"]:
         found = result
         for key in fault["audit"].split("."):

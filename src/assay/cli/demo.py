@@ -1,17 +1,64 @@
-"""`assay demo`: the audit of a recorded set that comes with the package."""
+"""`assay demo`: what Assay does, from a recorded set to a trained policy, in minutes."""
 
-from importlib.resources import as_file, files
+from importlib.resources import as_file
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
 from assay.cli.audit import audit
+from assay.cli.options import Terminal, settings
+from assay.cli.train import import_from_here
+from assay.demo import RECORDED
+from assay.demo.words import verdict
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Run directory.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of all it leaves.")] = Path(
+        "runs/demo"
+    ),
+    seed: Annotated[int, typer.Option(help="Of tasks' order and of all chance.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value of both arms. Repeatable.")
+    ] = None,
+    audit_only: Annotated[
+        bool, typer.Option("--audit-only", help="Audit the recorded set and stop: trains nothing.")
+    ] = False,
 ) -> None:
-    """Audits a recorded rollout set with planted faults: what to expect of your own logs."""
-    with as_file(files("assay.demo") / "rollouts.jsonl") as log:
-        audit(log, out=out)
+    """Audits a recorded set, trains GRPO and Assay's recipe on one budget, measures both.
+
+    Run again after an interruption it goes on where it was.
+    """
+    if audit_only:
+        with as_file(RECORDED) as log:
+            audit(log, out=out / "recorded")
+        return
+    import_from_here()
+    from assay.demo.plan import plan
+    from assay.demo.run import run
+
+    result = run(plan(settings(set_), seed), out, say=lambda line: typer.echo(line, err=True))
+    _print(result)
+    typer.echo(f"report  {out / 'report.html'}")
+
+
+def _print(result: dict[str, Any]) -> None:
+    held = result["eval"]
+    title = f"{result['env']}: pass@1 on {held['prompts']} held-out tasks x {held['samples']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "pass@1, 95 %", "over the base", "not 0", "tokens", "calls"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    policies = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
+    for name, arm in policies.items():
+        gap, budget = arm.get("difference"), arm.get("budget")
+        cells = [name, f"{arm['pass_at_1']:.3f} [{arm['ci'][0]:.3f}, {arm['ci'][1]:.3f}]"]
+        told = f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]" if gap else ""
+        cells += [told, ("yes" if gap["excludes_zero"] else "no") if gap else ""]
+        cells += [f"{budget['tokens']:,}", f"{budget['calls']:,}"] if budget else ["", ""]
+        table.add_row(*cells)
+    terminal = Terminal()
+    terminal.print(table)
+    for sentence in verdict(result):
+        terminal.print(sentence, markup=False, soft_wrap=True)

@@ -1,0 +1,165 @@
+"""Trains and audits the arms side by side, one process each, with one line for all of them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from assay.errors import AssayError, DataError, UsageError
+
+QUIET: Final = 10.0
+"""Seconds between lines where standard error is no terminal."""
+_WINDOW: Final = 5
+"""Steps over which the line's means are taken."""
+
+
+@final
+class Arm:
+    """One arm's process: what it is to do next, and how far it is."""
+
+    def __init__(self, name: str, out: Path, seed: int, steps: int) -> None:
+        self.name, self.path, self.steps = name, out / name, steps
+        self.log = out / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._left = list(self._commands(out, seed))
+
+    def _commands(self, out: Path, seed: int) -> Iterator[list[str]]:
+        if not (self.path / "run.json").is_file():
+            config = str(out / f"{self.name}.toml")
+            yield ["train", config, "--out", str(self.path), "--seed", str(seed)]
+        elif json.loads((self.path / "run.json").read_bytes())["status"] != "finished":
+            yield ["train", "--resume", str(self.path)]
+        if not (self.path / "audit" / "run.json").is_file():
+            yield ["audit", str(self.path)]
+
+    def going(self) -> bool:
+        """Begins what is next once the last is done; returns whether anything is left.
+
+        Raises:
+            UsageError: the process says that it was asked for something wrong.
+            DataError: it failed in another way.
+        """
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return True
+            self._process = None
+            if code != 0:
+                raise self._failed(code)
+        if not self._left:
+            return False
+        command = [sys.executable, "-m", "assay", *self._left.pop(0)]
+        with self.log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            )
+        return True
+
+    def stop(self) -> None:
+        """Ends the process; what it did up to its last checkpoint stays."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _failed(self, code: int) -> AssayError:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = (lines or ["nothing"])[-1].removeprefix("assay: ")
+        kind = UsageError if code == 2 else DataError
+        return kind(f"arm {self.name} ended with code {code}: {said} (all of it: {self.log})")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns the whole lines of its metrics so far."""
+        path = self.path / "metrics.jsonl"
+        if not path.is_file():
+            return []
+        lines = path.read_bytes().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+    def told(self) -> str:
+        """Returns its part of the line."""
+        rows = self.rows()
+        if len(rows) >= self.steps:
+            return f"{self.name} {'auditing' if self._process else 'done'}"
+        if not rows:
+            return f"{self.name} 0/{self.steps}"
+        last = rows[-_WINDOW:]
+        reward, dead = (
+            sum(row[key] for row in last) / len(last) for key in ("reward", "dead_share")
+        )
+        return f"{self.name} {len(rows)}/{self.steps} reward {reward:.2f} dead {dead:.0%}"
+
+
+def train(arms: Sequence[Arm], *, console: Console | None = None, every: float = 0.5) -> None:
+    """Runs every arm to its end, all at once; returns when each is trained and audited.
+
+    Raises:
+        UsageError, DataError: as `Arm.going`; the other arms are stopped, and can be resumed.
+    """
+    console = Console(stderr=True, highlight=False) if console is None else console
+    line = Line(arms)
+    shown = 0.0
+    with _until_stopped(arms), Live(console=console, transient=True, auto_refresh=False) as live:
+        while sum(arm.going() for arm in arms):  # every arm is asked, so that all go on
+            said = line()
+            if console.is_terminal:
+                live.update(Text(said, no_wrap=True, overflow="ellipsis"), refresh=True)
+            elif time.monotonic() - shown >= QUIET:
+                console.print(said, soft_wrap=True)
+                shown = time.monotonic()
+            time.sleep(every)
+
+
+@final
+class Line:
+    """What all arms come to, and how long they still take at the rate of the last minute."""
+
+    def __init__(self, arms: Sequence[Arm], clock: Callable[[], float] = time.monotonic) -> None:
+        self._arms, self._clock = arms, clock
+        self._ticks: deque[tuple[float, int]] = deque()
+
+    def __call__(self) -> str:
+        """Returns the line."""
+        done = sum(len(arm.rows()) for arm in self._arms)
+        now = self._clock()
+        self._ticks.append((now, done))
+        while now - self._ticks[0][0] > 60:
+            self._ticks.popleft()
+        began, before = self._ticks[0]
+        left = sum(arm.steps for arm in self._arms) - done
+        parts = [arm.told() for arm in self._arms]
+        if left and done > before:
+            seconds = round(left * (now - began) / (done - before))
+            parts.append(f"{seconds // 60}:{seconds % 60:02d} left")
+        return "   ".join(parts)
+
+
+@contextmanager
+def _until_stopped(arms: Sequence[Arm]) -> Generator[None]:
+    """Ends the processes with us, also when we are asked to end."""
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for arm in arms:
+            arm.stop()

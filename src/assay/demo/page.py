@@ -1,0 +1,255 @@
+"""The demo's page: one HTML file that loads nothing; every number in it is in report.json."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from assay.demo.words import differs, verdict
+from assay.evaluate.figure import COLOURS, Line, figure
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
+STYLE: Final = """
+:root { --paper: #fcfcfa; --sunken: #f4f4f0; --line: #e4e3dd; --ink: #1d2024; --soft: #5b6067;
+  --accent: #1a5d9e; --up: #2f7bbf; --down: #d9762a; color-scheme: light dark; }
+@media (prefers-color-scheme: dark) { :root { --paper: #15171a; --sunken: #212429;
+  --line: #2d3137; --ink: #e6e7e9; --soft: #a3a8af; --accent: #7db8ee; } }
+* { box-sizing: border-box; }
+html { font: 15px/1.55 system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif;
+  color: var(--ink); background: var(--paper); }
+body { margin: 0 auto; max-width: 1060px; padding: 28px 28px 64px;
+  font-variant-numeric: tabular-nums; }
+h1 { font-size: 25px; line-height: 1.25; letter-spacing: -0.01em; margin: 0 0 8px; }
+h2 { font-size: 18px; margin: 40px 0 8px; }
+p, ul { max-width: 72ch; margin: 0 0 12px; }
+a { color: var(--accent); }
+small, .soft { color: var(--soft); }
+.verdict { background: var(--sunken); border-radius: 8px; padding: 14px 18px; margin: 16px 0;
+  list-style: none; }
+.verdict li + li { margin-top: 6px; }
+.wide { overflow-x: auto; margin: 12px 0; }
+table { border-collapse: collapse; font-size: 14px; }
+th, td { text-align: right; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
+th { font-weight: 600; color: var(--soft); }
+th:first-child, td:first-child { text-align: left; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
+  gap: 16px; }
+.figure { border: 1px solid var(--line); border-radius: 8px; overflow: hidden; background: #fff; }
+.figure svg { display: block; width: 100%; height: auto; }
+.single { max-width: 760px; }
+.key { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
+.bar { display: flex; width: 260px; height: 14px; }
+.bar i { display: block; height: 100%; }
+.bar i:first-child { background: var(--up); } .bar i:last-child { background: var(--down); }
+code { font-size: 13px; background: var(--sunken); padding: 1px 5px; border-radius: 4px; }
+"""
+WINDOW: Final = 5
+"""Steps of the running mean in the learning curves."""
+SHOWN: Final = 12
+"""Events on the page."""
+
+
+def page(result: Mapping[str, Any], curves: str) -> str:
+    """Returns the page of a result of `results.gathered`, and pass@k as SVG in it."""
+    parts = [
+        "<h1>GRPO and Assay&#8217;s recipe on one budget</h1>",
+        _run(result),
+        '<ul class="verdict">'
+        + "".join(f"<li>{escape(s)}</li>" for s in verdict(result))
+        + "</ul>",
+        "<h2>Held-out tasks</h2>",
+        _measured(result),
+        f'<div class="figure single">{_inline(curves)}</div>',
+        "<h2>What each arm cost</h2>",
+        _budget(result),
+        "<h2>Learning curves</h2>",
+        _curves(result),
+        "<h2>Where the signal came from</h2>",
+        _signal(result),
+        _dead(result),
+        "<h2>Look closer</h2>",
+        _links(result),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<link rel="icon" href="data:,">\n<title>Demo · Assay</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+    )
+
+
+def _run(result: Mapping[str, Any]) -> str:
+    names = ", ".join(f"{escape(result['titles'][name])} ({name})" for name in result["arms"])
+    return (
+        f"<p>From the same starting policy (<code>{escape(result['model'])}</code>) two recipes "
+        f"trained on <code>{escape(result['env'])}</code> for {result['steps']} steps of "
+        f"{result['prompts']} tasks with {result['group']} attempts each, on the same tasks in the "
+        f"same order, seed {result['seed']}, learning rate {result['learning_rate']:g}: {names}. "
+        f"Then base, both arms and a frozen copy of the base made {result['eval']['samples']} "
+        f"attempts at each of {result['eval']['prompts']} tasks that nobody trained on.</p>"
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{each}</th>" for each in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def _measured(result: Mapping[str, Any]) -> str:
+    last = result["eval"]["k"][-1]
+    policies = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
+    rows: list[list[str]] = []
+    for number, (name, arm) in enumerate(policies.items()):
+        gap = arm.get("difference")
+        rows.append(
+            [
+                f'<span class="key" style="background:{COLOURS[number]}"></span>{escape(name)}',
+                _interval(arm["pass_at_1"], arm["ci"]),
+                _signed(gap) if gap else "",
+                ("yes" if gap["excludes_zero"] else "no") if gap else "",
+                _interval(arm["pass_at_last"], arm["ci_last"]),
+                str(arm["all_fail"]),
+                f"{arm['answer_entropy']:.2f}",
+            ]
+        )
+    head = ("policy", "pass@1", "over the base", "excludes 0", f"pass@{last}", "never solved")
+    note = (
+        '<p class="soft">Intervals are 95 % over tasks; differences are paired by task. '
+        "The frozen copy learnt nothing: what it gains is what this measurement gives away. "
+        "Never solved: tasks without one success. Entropy of the answers in nats.</p>"
+    )
+    return _table((*head, "answer entropy"), rows) + note
+
+
+def _budget(result: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            escape(name),
+            *(f"{arm['budget'][key]:,}" for key in ("prompts", "trajectories", "tokens", "calls")),
+            f"{arm['seconds']:,.0f} s",
+            str(arm["skipped"]),
+        ]
+        for name, arm in result["arms"].items()
+    ]
+    head = ("arm", "tasks", "trajectories", "generated tokens", "tool calls", "training time")
+    return _table((*head, "skipped steps"), rows) + (
+        '<p class="soft">Measured from each run&#8217;s ledger. Tasks and trajectories are equal '
+        "by construction; tokens and calls are what each policy then used.</p>"
+    )
+
+
+def _curves(result: Mapping[str, Any]) -> str:
+    def lines(key: str) -> list[Line]:
+        return [
+            Line(name, [float(x) for x in arm["curve"]["step"]], _smoothed(arm["curve"][key]))
+            for name, arm in result["arms"].items()
+        ]
+
+    shown = (("reward", "mean reward"), ("dead_share", "dead groups"), ("entropy", "entropy"))
+    made = [
+        figure(
+            lines(key),
+            title=f"{label}, mean of {WINDOW} steps",
+            x_label="step",
+            y_label=label,
+            y_range=(0.0, 1.0) if key != "entropy" else None,
+        )
+        for key, label in shown
+    ]
+    inner = "".join(f'<div class="figure">{_inline(_shifted(each))}</div>' for each in made)
+    return f'<div class="figures">{inner}</div>'
+
+
+def _shifted(svg: str) -> str:
+    """Returns a figure without a base, its arms in the colours that they have beside a base."""
+    for number in (1, 0):
+        svg = svg.replace(COLOURS[number], COLOURS[number + 1])
+    return svg
+
+
+def _smoothed(values: Sequence[float | None]) -> list[float]:
+    """Returns the mean of each step and those just before it."""
+    known = [0.0 if value is None else value for value in values]
+    windows = (known[max(0, at + 1 - WINDOW) : at + 1] for at in range(len(known)))
+    return [sum(window) / len(window) for window in windows]
+
+
+def _signal(result: Mapping[str, Any]) -> str:
+    rows: list[list[str]] = []
+    for name, arm in result["arms"].items():
+        mass = arm["mass"]
+        parts = {**mass["terms"], "all, as trained": mass}
+        for part, each in parts.items():
+            rows.append([escape(name), escape(part), *_signs(each)])
+    note = (
+        '<p class="soft">Advantage mass: the sum of absolute advantages over all sampled tokens of '
+        "the run. Terms are before caps and controllers, the last row of an arm after them.</p>"
+    )
+    return _table(("arm", "term", "pushes up", "pushes down", "up and down"), rows) + note
+
+
+def _signs(mass: Mapping[str, Any]) -> list[str]:
+    up, down = mass["positive"], mass["negative"]
+    share = 100 * up / (up + down) if up + down else 0.0
+    bar = f'<div class="bar"><i style="width:{share:.1f}%"></i>'
+    bar += f'<i style="width:{100 - share if up + down else 0:.1f}%"></i></div>'
+    return [f"{up:,.0f}", f"{down:,.0f}", bar]
+
+
+def _dead(result: Mapping[str, Any]) -> str:
+    causes = list(dict.fromkeys(key for arm in result["arms"].values() for key in arm["dead"]))
+    seen = [key for key in causes if any(arm["dead"].get(key) for arm in result["arms"].values())]
+    rows = [
+        [
+            escape(name),
+            f"{sum(arm['dead'].values()):.1%}",
+            *(f"{arm['dead'].get(cause, 0.0):.1%}" for cause in seen),
+            f"{arm['mass']['all_fail_share']:.1%}",
+        ]
+        for name, arm in result["arms"].items()
+    ]
+    head = ("arm", "dead groups", *(cause.replace("_", " ") for cause in seen))
+    note = (
+        '<p class="soft">Dead: all attempts of a group scored alike, so that comparing them '
+        "teaches nothing. The last column is the part of the trained mass that came from groups "
+        "in which all failed.</p>"
+    )
+    return _table((*head, "mass from all-fail"), rows) + note
+
+
+def _links(result: Mapping[str, Any]) -> str:
+    pages = {f"Every trajectory of {n}, audited": a["audit"] for n, a in result["arms"].items()}
+    pages["The recorded set with planted faults, audited"] = result["recorded"]
+    items = "".join(
+        f'<li><a href="{escape(link)}">{escape(text)}</a></li>'
+        for text, link in pages.items()
+        if link
+    )
+    events = [f"{n}, {event}" for n, arm in result["arms"].items() for event in arm["events"]]
+    more = f"<h2>What the safety did</h2>{_list(events[:SHOWN])}" if events else ""
+    left = len(events) - SHOWN
+    rest = f'<p class="soft">{left} more are in metrics.jsonl.</p>' if left > 0 else ""
+    return f"<ul>{items}</ul>{more}{rest}"
+
+
+def _list(lines: Sequence[str], name: str = "") -> str:
+    kind = f' class="{name}"' if name else ""
+    return f"<ul{kind}>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _inline(svg: str) -> str:
+    """Returns an SVG as it stands in HTML, where its namespace goes without saying."""
+    return svg.replace(' xmlns="http://www.w3.org/2000/svg"', "")
+
+
+def _interval(value: float, ci: Sequence[float]) -> str:
+    return f"{value:.3f} <small>{ci[0]:.3f} to {ci[1]:.3f}</small>"
+
+
+def _signed(gap: Mapping[str, Any]) -> str:
+    return f"{gap['value']:+.3f} <small>{differs(gap)}</small>"

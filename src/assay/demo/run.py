@@ -1,0 +1,86 @@
+"""`assay demo`: audit, train, measure, one page; run again after an interruption it goes on."""
+
+import json
+from collections.abc import Callable
+from importlib.resources import as_file
+from pathlib import Path
+from typing import Any, Final
+
+from assay.demo import RECORDED
+from assay.demo.plan import Plan, opened
+from assay.demo.results import gathered
+from assay.errors import MissingExtraError
+from assay.records.codec import published
+from assay.run_dir import audit_log
+
+NEEDED: Final = ("torch", "transformers", "trl", "datasets", "safetensors")
+
+
+def check_installed() -> None:
+    """Raises MissingExtraError where training cannot run; says what runs without."""
+    from importlib.util import find_spec
+
+    for name in NEEDED:
+        if find_spec(name) is None:
+            raise MissingExtraError(
+                f"assay demo trains, and needs {name}, which is not installed: "
+                "pip install 'assay[train]'; assay demo --audit-only runs without it"
+            )
+
+
+def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Returns the demo's result, schema "assay.demo/1"; does what of it is not done yet.
+
+    Raises:
+        UsageError: `out` holds something else, or a demo of another plan.
+        MissingExtraError: the extra [train] is not installed.
+        DataError: an arm failed; the demo can be resumed.
+    """
+    done = out / "report.json"
+    check_installed()
+    opened(plan, out)
+    if done.is_file() and (out / "report.html").is_file():
+        say("finished before; remove the folder to run it anew")
+        return json.loads(done.read_bytes())
+    if not (out / "recorded" / "run.json").is_file():
+        say("1/4  audit of the recorded set")
+        with as_file(RECORDED) as log:
+            audit_log(log, out=out / "recorded")
+    _trained(plan, out, say)
+    _measured(plan, out, say)
+    say("4/4  report")
+    from assay.demo.page import page
+
+    result = gathered(plan, out)
+    figure = (out / "eval" / "pass_at_k.svg").read_text(encoding="utf-8")
+    with published(out / "report.html") as stream:
+        stream.write(page(result, figure).encode())
+    with published(done) as stream:
+        stream.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    return result
+
+
+def _trained(plan: Plan, out: Path, say: Callable[[str], None]) -> None:
+    from assay.demo.arms import Arm, train
+
+    train_ = plan.config.train
+    names = " and ".join(plan.arms)
+    say(
+        f"2/4  {names} side by side: {train_.steps} steps of "
+        f"{train_.prompts} x {train_.group} trajectories on {plan.config.env.name}"
+    )
+    train([Arm(name, out, plan.seed, train_.steps) for name in plan.arms])
+
+
+def _measured(plan: Plan, out: Path, say: Callable[[str], None]) -> None:
+    if (out / "eval" / "eval.json").is_file() and (out / "eval" / "pass_at_k.svg").is_file():
+        return
+    eval_ = plan.config.eval
+    say(
+        f"3/4  base, {', '.join(plan.arms)} and a frozen copy of the base on "
+        f"{eval_.prompts} held-out tasks x {eval_.samples}"
+    )
+    from assay.evaluate.run import evaluate_runs
+
+    runs = [out / name for name in plan.arms]
+    evaluate_runs(runs, seed=plan.seed, small=eval_.samples < 2, out=out / "eval")
