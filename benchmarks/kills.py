@@ -1,6 +1,6 @@
 """Kills a short training run at random moments; every resumed run must end with the same bytes.
 
-    python benchmarks/kills.py --publish        100 kills (a few minutes), results/kills.json
+    python benchmarks/kills.py --publish        100 kills (nine minutes), results/kills.json
     python benchmarks/kills.py --kills 10       what the tests run
 
 A run is killed with SIGKILL, resumed, perhaps killed again, resumed to its end, and compared file
