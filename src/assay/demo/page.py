@@ -35,6 +35,7 @@ th, td { text-align: right; padding: 5px 14px 5px 0; border-bottom: 1px solid va
   white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); }
 th:first-child, td:first-child { text-align: left; }
+.signal th:nth-child(2), .signal td:nth-child(2) { text-align: left; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
   gap: 16px; }
 .figure { border: 1px solid var(--line); border-radius: 8px; overflow: hidden; background: #fff; }
@@ -157,12 +158,18 @@ def _curves(result: Mapping[str, Any]) -> str:
             title=f"{label}, mean of {WINDOW} steps",
             x_label="step",
             y_label=label,
-            y_range=(0.0, 1.0) if key != "entropy" else None,
+            y_range=(0.0, _top(result, key)),
         )
         for key, label in shown
     ]
     inner = "".join(f'<div class="figure">{_inline(_shifted(each))}</div>' for each in made)
     return f'<div class="figures">{inner}</div>'
+
+
+def _top(result: Mapping[str, Any], key: str) -> float:
+    """Returns where a figure's axis ends: 1 for shares and rewards, above all for what is more."""
+    most = max(value or 0.0 for arm in result["arms"].values() for value in arm["curve"][key])
+    return most * 1.1 if key == "entropy" or most > 1 else 1.0
 
 
 def _shifted(svg: str) -> str:
@@ -190,7 +197,8 @@ def _signal(result: Mapping[str, Any]) -> str:
         '<p class="soft">Advantage mass: the sum of absolute advantages over all sampled tokens of '
         "the run. Terms are before caps and controllers, the last row of an arm after them.</p>"
     )
-    return _table(("arm", "term", "pushes up", "pushes down", "up and down"), rows) + note
+    head = ("arm", "term", "pushes up", "pushes down", "up and down")
+    return f'<div class="signal">{_table(head, rows)}</div>' + note
 
 
 def _signs(mass: Mapping[str, Any]) -> list[str]:
