@@ -1,5 +1,6 @@
 """Faults that the tests of whole runs leave out: where the disk ends, and broken models."""
 
+import importlib.util
 import json
 import resource
 from pathlib import Path
@@ -71,4 +72,18 @@ def test_a_model_folder_that_is_broken_is_one_line_and_writes_nothing(
     said = tiny.assay("train", str(path), "--out", str(out), cwd=tmp_path)
     assert said.returncode == 2, said.stderr
     assert "cannot be opened" in complaint(said.stderr)
+    assert (out.exists(), list(tmp_path.glob(".*"))) == (False, [])
+
+
+@pytest.mark.parametrize("tracker", ["wandb", "trackio"])
+def test_a_tracker_that_is_not_installed_is_named_before_anything_is_written(
+    policy: Path, tmp_path: Path, tracker: str
+) -> None:
+    if importlib.util.find_spec(tracker) is not None:
+        pytest.skip(f"{tracker} is installed here")
+    path, out = recipe(tmp_path, policy), tmp_path / "run"
+    asked = ("--set", f"trl.report_to={tracker}")
+    said = tiny.assay("train", str(path), "--out", str(out), *asked, cwd=tmp_path)
+    assert said.returncode == 2
+    assert f"pip install {tracker}" in complaint(said.stderr)
     assert (out.exists(), list(tmp_path.glob(".*"))) == (False, [])

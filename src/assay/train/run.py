@@ -18,6 +18,7 @@ from assay.rollout.progress import Progress
 from assay.train.config import Config
 from assay.train.folder import Folder, commit_of_code
 from assay.train.ledger import check
+from assay.train.metrics import TRACKERS, trackers
 from assay.world.catalogue import load as load_environment
 from assay.world.environment import Environment
 
@@ -126,7 +127,12 @@ def _checked(config: Config, seed: int, out: Path) -> None:
         warnings.simplefilter("ignore")
         from assay.train.loop import arguments
 
-        arguments(config, seed, out)
+        asked: str | list[str] | None = arguments(config, seed, out).report_to
+    for name in [asked] if isinstance(asked, str) else asked or []:
+        if name in TRACKERS and name not in trackers():
+            raise MissingExtraError(
+                f"trl.report_to={name!r} needs {name}, which is not installed: pip install {name}"
+            )
 
 
 def _environment(config: Config) -> Callable[[], Environment]:
