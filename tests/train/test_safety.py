@@ -47,6 +47,12 @@ def test_bounded_all_fail_term_is_whole_where_it_is_small() -> None:
     assert got[-4:] == pytest.approx([-1 / math.sqrt(5)] * 4)
 
 
+def test_flat_all_fail_term_has_no_bound() -> None:
+    twice = [(0.0, "e"), (0.0, "e"), (0.0, "g"), (0.0, "h")]
+    got = made(ONE_OF_FOUR, twice, all_fail="flat")
+    assert got == pytest.approx([0.75, -0.25, -0.25, -0.25, *[-1.0] * 4])
+
+
 def test_copies_of_a_failure_count_once() -> None:
     # e twice: each copy gets half of -1/sqrt(5).
     twice = [(0.0, "e"), (0.0, "e"), (0.0, "g"), (0.0, "h")]

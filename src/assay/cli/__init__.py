@@ -8,6 +8,7 @@ import typer
 from assay import __version__
 from assay.cli import (
     audit,
+    claims,
     credit,
     demo,
     doctor,
@@ -40,6 +41,7 @@ app.command("train")(train.train)
 app.command("eval")(eval_.evaluate)
 app.command("recipes")(recipes.recipes)
 app.add_typer(world.app, name="world")
+app.add_typer(claims.app, name="claims")
 
 
 def _version(asked: bool) -> bool:

@@ -36,6 +36,17 @@ def bounded_term(batch: Batch, failed_K: Bool[np.ndarray, " K"]) -> Term:
     first_K = first_copy(batch)
     copies_K = np.bincount(first_K[failed_K], minlength=first_K.size)[first_K]
     value_K = -1.0 / np.sqrt(size_K + 1.0) / np.maximum(copies_K, 1)
+    return _on_failed(batch, failed_K, value_K)
+
+
+def flat_term(batch: Batch, failed_K: Bool[np.ndarray, " K"]) -> Term:
+    """Returns the term that gives failed trajectories -1, however many failed together."""
+    return _on_failed(batch, failed_K, np.full(failed_K.size, -1.0))
+
+
+def _on_failed(
+    batch: Batch, failed_K: Bool[np.ndarray, " K"], value_K: Float64[np.ndarray, " K"]
+) -> Term:
     return Term(
         name="all_fail",
         value_U=np.where(failed_K, value_K, 0.0),

@@ -101,9 +101,9 @@ class Safety:
 
     cap: float = float("inf")
     """Bound on the absolute advantage of a token, methods mixed."""
-    all_fail: Literal["method", "zero", "bounded"] = "method"
-    """What groups get in which all failed alike: what the method says, 0, or -1/sqrt(G+1) each,
-    copies of one trajectory counted once."""
+    all_fail: Literal["method", "zero", "bounded", "flat"] = "method"
+    """What groups get in which all failed alike: what the method says, 0, -1/sqrt(G+1) each with
+    copies of one trajectory counted once, or -1 each (for comparison: it costs pass@1)."""
     all_fail_share: float = 0.25
     """With "bounded": the most of the batch's |A| that such groups may hold."""
     delta: float | None = None

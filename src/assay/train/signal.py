@@ -17,7 +17,7 @@ from assay.kernels.groups import FATES, fates
 from assay.records import Decision, Trajectory
 from assay.train.recipe import Part, Recipe
 from assay.train.rows import Side, cells, padded_rows
-from assay.train.safety import Scales, all_failed, bounded_term, share_factor
+from assay.train.safety import Scales, all_failed, bounded_term, flat_term, share_factor
 
 
 @final
@@ -168,8 +168,9 @@ def signal(
     if safety.all_fail != "method":
         parts = {name: np.where(failed_N, 0.0, part) for name, part in parts.items()}
         total = np.where(failed_N, 0.0, total)
-    if safety.all_fail == "bounded":
-        given = advantages([bounded_term(batch, failed_K)], batch.length_R)
+    if safety.all_fail in ("bounded", "flat"):
+        made = bounded_term if safety.all_fail == "bounded" else flat_term
+        given = advantages([made(batch, failed_K)], batch.length_R)
         parts["all_fail"] = given.advantage_N
         total = total + given.advantage_N
         carried_N = carried_N | carried_by(given)

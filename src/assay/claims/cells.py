@@ -1,0 +1,122 @@
+"""One cell of an experiment: which tasks, which arm, which seed; and how much is run of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, final
+
+from assay.errors import UsageError
+
+LAMBDAS: Final = (0.03, 0.1, 0.3, 1.0)
+ARMS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "grpo": {"method": "grpo"},
+    "psr": {"method": "psr"},
+    "nsr": {"method": "nsr"},
+    "grpo_positive": {"method": "grpo_positive"},
+    "grpo_negative": {"method": "grpo_negative"},
+    **{f"w_{value:g}": {"method": {"name": "w_reinforce", "lam": value}} for value in LAMBDAS},
+    "grpo_flat": {"method": "grpo", "safety": {"all_fail": "flat"}},
+    "grpo_bounded": {"method": "grpo", "safety": {"all_fail": "bounded"}},
+    "ngrpo": {"method": "ngrpo"},
+}
+"""Arms by name; W-REINFORCE with lambda = 0 is NSR. Loss, clip, rate and steps are the same."""
+STARTS: Final = {"strong": "even", "weak": "hard", "dead": "dead"}
+"""The level of a family from which a prior begins: it passes about 45, 10 and under 1 %."""
+ENVIRONMENTS: Final = ("lookup", "countdown")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How much of every cell is run."""
+
+    name: str
+    steps: int
+    """Optimiser steps."""
+    prompts: int = 16
+    """Tasks a batch."""
+    group: int = 8
+    checkpoints: int = 2
+    """At which held-out pass@k is measured, the last step among them."""
+    held_out: int = 64
+    samples: int = 32
+    """Attempts at each held-out task."""
+    seeds: int = 5
+    learning_rate: float = 2e-4
+
+
+SCALES: Final = {
+    "quick": Scale(
+        name="quick", steps=4, prompts=4, checkpoints=1, held_out=12, samples=16, seeds=1
+    ),
+    "small": Scale(name="small", steps=16, held_out=48),
+    "full": Scale(name="full", steps=120, checkpoints=4, samples=512),
+}
+"""quick: a minute, to see that it runs. small: two cores, an afternoon. full: as the issue asks."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One training run."""
+
+    env: str
+    start: str
+    arm: str
+    seed: int
+    minibatches: int = 1
+    """Optimiser steps a batch; above 1 the later ones are off-policy."""
+    batch: int = 1
+    """Times the scale's tasks a batch."""
+    length: int = 1
+    """Times the scale's steps."""
+    false_negatives: float = 0.0
+    """Share of passes that training sees as failures."""
+
+    @property
+    def key(self) -> str:
+        """Name of the cell: the same for the same contents."""
+        said = [self.env, self.start, self.arm]
+        said += [f"m{self.minibatches}"] if self.minibatches > 1 else []
+        said += [f"b{self.batch}"] if self.batch > 1 else []
+        said += [f"x{self.length}"] if self.length > 1 else []
+        said += [f"fn{self.false_negatives:g}"] if self.false_negatives else []
+        return "-".join([*said, str(self.seed)])
+
+    @property
+    def level(self) -> str:
+        """Environment and level, as `assay.world.load` takes them."""
+        return f"{self.env}/{STARTS[self.start]}"
+
+    def tables(self, scale: Scale) -> dict[str, Any]:
+        """Returns the configuration of the run."""
+        if self.arm not in ARMS:
+            raise UsageError(f"claims: no arm {self.arm!r}; expected one of {', '.join(ARMS)}")
+        steps = scale.steps * self.length * self.minibatches
+        prompts = scale.prompts * self.batch
+        env: dict[str, Any] = {"name": self.level}
+        if self.false_negatives:
+            noisy = {"env": self.level, "rate": self.false_negatives}
+            env = {"name": "assay.claims.noise:FalseNegatives", "dials": noisy}
+        return {
+            "about": {"title": self.key},
+            "env": env,
+            "recipe": {**ARMS[self.arm]},
+            "train": {
+                "steps": steps,
+                "prompts": prompts,
+                "group": scale.group,
+                "minibatches": self.minibatches,
+                "micro": prompts * scale.group // self.minibatches // (2 * self.batch),
+                "learning_rate": scale.learning_rate,
+                "turn_tokens": 32,
+                "max_tokens": 160,
+                "save_every": steps // scale.checkpoints,
+                "keep": scale.checkpoints,
+                "threads": 1,
+            },
+            "eval": {"prompts": scale.held_out, "samples": scale.samples},
+        }
+
+    def data(self) -> dict[str, Any]:
+        """Returns the cell as plain data."""
+        return asdict(self)

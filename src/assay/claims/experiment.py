@@ -1,0 +1,94 @@
+"""The experiments: which cells, which predictions. `sign_by_difficulty` is the first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from assay.claims.cells import ARMS, ENVIRONMENTS, STARTS, Cell, Scale
+from assay.claims.predictions import PREDICTIONS, Prediction
+from assay.errors import UnknownNameError
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """Cells and what they should show."""
+
+    id: str
+    title: str
+    source: str
+    cells: Callable[[Scale, int], Iterator[Cell]]
+    """Cells of a scale with so many seeds, the most telling ones first."""
+    predictions: Sequence[Prediction]
+
+
+MAIN: Final = ("grpo", "psr", "nsr", "grpo_positive", "grpo_negative")
+"""Sign by difficulty: {both, positive, negative} x {flat, in units of the group's deviation}."""
+
+
+def factorial(scale: Scale, seeds: int) -> Iterator[Cell]:
+    """Yields the cells of sign by difficulty: seeds outermost, so that all of it stands early."""
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            yield Cell(env=env, start=start, arm="base", seed=0)
+            yield Cell(env=env, start=start, arm="null", seed=0)
+    seen: set[str] = set()
+    for block in (_core, _sweep, _beside, _stale):
+        for seed in range(seeds):
+            for cell in block(seed):
+                if cell.key not in seen:
+                    seen.add(cell.key)
+                    yield cell
+
+
+def _core(seed: int) -> Iterator[Cell]:
+    for env in ENVIRONMENTS:
+        for start in ("weak", "strong"):
+            for arm in MAIN:
+                yield Cell(env=env, start=start, arm=arm, seed=seed)
+
+
+def _sweep(seed: int) -> Iterator[Cell]:
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            for arm in ARMS:
+                yield Cell(env=env, start=start, arm=arm, seed=seed)
+
+
+def _beside(seed: int) -> Iterator[Cell]:
+    """Larger batches (P2), a verifier that errs (P12), long runs (P15)."""
+    for env in ENVIRONMENTS:
+        for arm in ("psr", "nsr"):
+            yield Cell(env=env, start="strong", arm=arm, seed=seed, batch=4)
+        for arm in ("grpo", "nsr"):
+            yield Cell(env=env, start="strong", arm=arm, seed=seed, false_negatives=0.2)
+        yield Cell(env=env, start="strong", arm="nsr", seed=seed, length=3)
+
+
+def _stale(seed: int) -> Iterator[Cell]:
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            for arm in ARMS:
+                yield Cell(env=env, start=start, arm=arm, seed=seed, minibatches=4)
+
+
+EXPERIMENTS: Final = {
+    "sign_by_difficulty": Experiment(
+        id="sign_by_difficulty",
+        title="Is it the sign of an advantage that matters, or which tasks it weighs?",
+        source="Zhu et al. 2025, https://arxiv.org/abs/2506.01347, and what followed",
+        cells=factorial,
+        predictions=PREDICTIONS,
+    )
+}
+
+
+def experiment(name: str) -> Experiment:
+    """Returns an experiment by its id.
+
+    Raises:
+        UnknownNameError: there is none of that name; with those that exist.
+    """
+    if name not in EXPERIMENTS:
+        raise UnknownNameError(f"no claim {name!r}; there are: {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]

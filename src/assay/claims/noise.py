@@ -1,0 +1,64 @@
+"""An environment whose verifier errs: some passes are scored as failures."""
+
+from collections.abc import Iterator, Mapping
+from itertools import count
+from random import Random
+from typing import ClassVar
+
+from assay.errors import UsageError
+from assay.world.environment import Environment, HintKind, Reply
+
+
+class FalseNegatives(Environment):
+    """Another environment, of which a share `rate` of the passes is scored 0.
+
+    Which ones is drawn anew at every attempt; each object has a source of chance of its own,
+    numbered as objects are made, so a run that is resumed errs elsewhere than one that was not.
+    """
+
+    _made: ClassVar[Iterator[int]] = count()
+
+    def __init__(self, *, env: str, rate: float, seed: int = 0) -> None:
+        """Wraps the environment named `env`.
+
+        Raises:
+            UsageError: rate is not in [0, 1).
+        """
+        from assay.world import load
+
+        if not 0 <= rate < 1:
+            raise UsageError(f"FalseNegatives: rate must lie in [0, 1); got {rate:g}")
+        self._inner, self._rate = load(env), rate
+        self._chance = Random(f"{seed}/{next(self._made)}")
+
+    def reset(self, seed: int) -> str:
+        """Starts the task."""
+        return self._inner.reset(seed)
+
+    def step(self, text: str) -> Reply:
+        """Returns what the inner environment answers, and errs about a pass now and then."""
+        reply = self._inner.step(text)
+        if reply.done and reply.score == 1.0 and self._chance.random() < self._rate:
+            return Reply(text=reply.text, done=True, score=0.0, ran=reply.ran, found=reply.found,
+                         on_path=reply.on_path, end=reply.end)  # fmt: skip
+        return reply
+
+    def best(self) -> str | None:
+        """Returns the expert's next turn."""
+        return self._inner.best()
+
+    def answer(self) -> str | None:
+        """Returns the right answer."""
+        return self._inner.answer()
+
+    def state_key(self) -> str | None:
+        """Returns a name of the current state."""
+        return self._inner.state_key()
+
+    def hint(self, kind: HintKind) -> str | None:
+        """Returns the inner environment's hint."""
+        return self._inner.hint(kind)
+
+    def dials(self) -> Mapping[str, float | int | str]:
+        """Returns the settings."""
+        return {**self._inner.dials(), "rate": self._rate}

@@ -1,0 +1,144 @@
+"""The results page of an experiment: verdicts first, then every arm, as Markdown with figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from assay.claims.cells import ENVIRONMENTS, STARTS
+from assay.claims.experiment import Experiment
+from assay.claims.measures import largest, pass_at
+from assay.claims.predictions import Prediction, Verdict
+from assay.claims.results import Rows
+from assay.evaluate.figure import Line, figure
+from assay.evaluate.intervals import Estimate
+
+SHOWN = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative")
+
+
+def verdicts(
+    experiment: Experiment, rows: Rows
+) -> list[tuple[Prediction, Estimate | None, Verdict]]:
+    """Returns every prediction with what was seen of it."""
+    found: list[tuple[Prediction, Estimate | None, Verdict]] = []
+    for prediction in experiment.predictions:
+        seen = prediction.measure(rows)
+        found.append((prediction, seen, prediction.verdict(seen)))
+    return found
+
+
+def summary(experiment: Experiment, rows: Rows) -> dict[str, Any]:
+    """Returns the machine-readable result, schema "assay.claim/1"."""
+    return {
+        "schema": "assay.claim/1",
+        "id": experiment.id,
+        "title": experiment.title,
+        "runs": sum(row.cell["arm"] not in ("base", "null") for row in rows.rows),
+        "predictions": [
+            {
+                "id": prediction.id,
+                "says": prediction.says,
+                "expected": prediction.expected,
+                "refuted_if": prediction.refuted_if,
+                "seen": None if seen is None else [seen.value, seen.low, seen.high],
+                "unit": prediction.unit,
+                "verdict": verdict,
+            }
+            for prediction, seen, verdict in verdicts(experiment, rows)
+        ],
+    }
+
+
+def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
+    """Returns the page as Markdown; `figures` names the file of each figure."""
+    lines = [f"# {experiment.title}", "", f"Source: {experiment.source}.", "", *_about(rows), ""]
+    lines += ["| | predicted | refuted if | seen, 95 % | verdict |", "|---|---|---|---|---|"]
+    for each, seen, verdict in verdicts(experiment, rows):
+        lines.append(
+            f"| {each.id} | {each.says} ({each.expected}) | {each.refuted_if} "
+            f"| {told(seen, each.unit)} | {verdict} |"
+        )
+    lines += [
+        "",
+        "A verdict needs the whole interval: *held* if all of it agrees, *refuted* if all of it "
+        "lies where the prediction says it would be refuted, *open* otherwise.",
+    ]
+    for title, file in figures.items():
+        lines += ["", f"![{title}]({file})"]
+    return "\n".join([*lines, "", *_arms(rows)]) + "\n"
+
+
+def told(seen: Estimate | None, unit: str) -> str:
+    """Returns an estimate as people read it."""
+    if seen is None:
+        return "-"
+    if unit == "points":
+        return f"{seen.value:+.1%} [{seen.low:+.1%}, {seen.high:+.1%}]"
+    return f"{seen.value:+.4f} [{seen.low:+.4f}, {seen.high:+.4f}] {unit}"
+
+
+def _about(rows: Rows) -> list[str]:
+    trained = [row for row in rows.rows if row.cell["arm"] not in ("base", "null")]
+    if not trained:
+        return ["Nothing was run yet."]
+    first = trained[0]
+    arms = {(row.cell["env"], row.cell["start"], row.cell["arm"]) for row in trained}
+    seeds = [len(rows.find(*arm)) for arm in arms]
+    return [
+        f"{len(trained)} runs at the scale `{first.about['scale']}` "
+        f"({first.about['steps']} steps of {first.about['prompts']} tasks x 8), "
+        f"{min(seeds)} to {max(seeds)} seeds an arm; {len(first.last)} held-out tasks, "
+        f"{first.samples} attempts each; {sum(row.seconds for row in rows.rows) / 60:.0f} minutes "
+        f"of one core of a {first.about['cores']}-core {first.about['machine']} machine; "
+        + ", ".join(f"{name} {v}" for name, v in first.about["versions"].items())
+        + "."
+    ]
+
+
+def _arms(rows: Rows) -> list[str]:
+    k = largest(rows)
+    lines = [f"| tasks | start | arm | seeds | pass@1 | pass@{k} | entropy | dead groups |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            arms = dict.fromkeys(
+                row.cell["arm"]
+                for row in rows.rows
+                if (row.cell["env"], row.cell["start"]) == (env, start)
+            )
+            for arm in arms:
+                found = rows.find(env, start, arm)
+                if not found:
+                    continue
+                values = [pass_at(rows, arm, env, start, each) for each in (1, k)]
+                shown = [f"{value:.1%}" for value in values if value is not None]
+                entropy = [row.entropy for row in found if row.entropy is not None]
+                dead = [row.dead_share for row in found if row.dead_share is not None]
+                shown += [f"{np.mean(entropy):.3f}" if entropy else "-"]
+                shown += [f"{np.mean(dead):.0%}" if dead else "-"]
+                lines.append(f"| {env} | {start} | {arm} | {len(found)} | {' | '.join(shown)} |")
+    return lines
+
+
+def figures(rows: Rows) -> dict[str, str]:
+    """Returns SVGs by file name: pass@k of the main arms, one for each tasks and start."""
+    made: dict[str, str] = {}
+    ks = [1 << i for i in range(largest(rows).bit_length())]
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            lines = [
+                Line(arm, [float(k) for k in ks], [pass_at(rows, arm, env, start, k) or 0.0
+                                                   for k in ks])
+                for arm in SHOWN
+                if rows.find(env, start, arm)
+            ]  # fmt: skip
+            if len(lines) > 1:
+                made[f"{env}-{start}.svg"] = figure(
+                    lines,
+                    title=f"pass@k on held-out {env} tasks, {start} start",
+                    x_label="k",
+                    y_label="pass@k",
+                    x_scale="log2",
+                    y_range=(0.0, 1.0),
+                )
+    return made

@@ -1,0 +1,218 @@
+"""What is predicted of sign by difficulty, and what would refute it; written before any run.
+
+Numbers P1 to P20 follow the order in which they were set down; those missing need rescue or other
+group sizes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Literal, final
+
+from assay.claims import measures as m
+from assay.claims.measures import NOWHERE, Measure, Zone
+from assay.claims.results import Rows
+from assay.evaluate.intervals import Estimate
+
+Verdict = Literal["held", "refuted", "open", "not run"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What should be seen, and what would refute it."""
+
+    id: str
+    says: str
+    expected: str
+    """Direction and size, before anything was run."""
+    refuted_if: str
+    measure: Callable[[Rows], Estimate | None]
+    """What is looked at; None: cells are missing."""
+    holds: Zone
+    """Values that agree with the prediction."""
+    refutes: Zone
+    """Values that refute it. Between the two zones nothing is said."""
+    unit: str = "points"
+    """"points": shares, shown in percent; else as they are."""
+
+    def verdict(self, seen: Estimate | None) -> Verdict:
+        """Returns what an interval says: it must lie in a zone as a whole."""
+        if seen is None:
+            return "not run"
+        if _inside(seen, self.holds):
+            return "held"
+        return "refuted" if _inside(seen, self.refutes) else "open"
+
+
+def _inside(seen: Estimate, zone: Zone) -> bool:
+    return zone[0] <= seen.low and seen.high <= zone[1] and zone[0] < zone[1]
+
+
+NEGATIVE: Final[Zone] = (-inf, 0.0)
+POSITIVE: Final[Zone] = (0.0, inf)
+
+
+def _gap(first: str, second: str, start: str, k: int = 1) -> Measure:
+    return lambda rows: m.difference(rows, first, second, start, k)
+
+
+PREDICTIONS: Final = (
+    Prediction(
+        id="P1 weak",
+        says="From a weak prior NSR reaches only part of what GRPO gains in pass@1",
+        expected="50 to 65 % of the gain",
+        refuted_if="95 % or more",
+        measure=lambda rows: m.share_of_gain(rows, "nsr", "grpo", "weak"),
+        holds=(-inf, 0.95),
+        refutes=(0.95, inf),
+    ),
+    Prediction(
+        id="P1 strong",
+        says="From a strong prior NSR reaches most of it",
+        expected="80 to 95 % of the gain",
+        refuted_if="less than 65 %: no more than from a weak prior",
+        measure=lambda rows: m.share_of_gain(rows, "nsr", "grpo", "strong"),
+        holds=(0.65, inf),
+        refutes=(-inf, 0.65),
+    ),
+    Prediction(
+        id="P2",
+        says="On-policy, PSR and NSR come closer as the batch grows: their expectation is the same",
+        expected="the gap in pass@1 halves when the batch is four times as large",
+        refuted_if="the gap stays or grows",
+        measure=lambda rows: m.gap_by_batch(rows, "strong", 4),
+        holds=NEGATIVE,
+        refutes=POSITIVE,
+    ),
+    Prediction(
+        id="P3 sign",
+        says="At equal pass@1, NSR keeps more of pass@k than PSR",
+        expected="open: the paper says 5 points more, a pilot 1 to 2 less",
+        refuted_if="it keeps less",
+        measure=lambda rows: m.at_equal_height(rows, "psr", "nsr", "weak"),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+    ),
+    Prediction(
+        id="P3 weight",
+        says="At equal pass@1, the positive half of GRPO keeps at least as much of it as NSR",
+        expected="0 to 5 points more",
+        refuted_if="it keeps less",
+        measure=lambda rows: m.at_equal_height(rows, "nsr", "grpo_positive", "weak"),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+    ),
+    Prediction(
+        id="P4",
+        says="The negative half of GRPO loses pass@k below the base: it weighs easy tasks",
+        expected="5 to 12 points less than the base",
+        refuted_if="no more than 1 point less",
+        measure=lambda rows: m.over_base(rows, "grpo_negative", "weak"),
+        holds=(-inf, -0.01),
+        refutes=(-0.01, inf),
+    ),
+    Prediction(
+        id="P5 upper",
+        says="At equal steps NSR has more entropy than GRPO",
+        expected="more",
+        refuted_if="less",
+        measure=lambda rows: m.entropy_gap(rows, "grpo", "nsr", "weak"),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+        unit="nats a token",
+    ),
+    Prediction(
+        id="P5 lower",
+        says="and GRPO at least as much as PSR",
+        expected="as much or more",
+        refuted_if="less",
+        measure=lambda rows: m.entropy_gap(rows, "psr", "grpo", "weak"),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+        unit="nats a token",
+    ),
+    Prediction(
+        id="P6",
+        says="From a weak prior pass@1 grows with lambda of W-REINFORCE up to 1",
+        expected="15 to 18 points more at 1 than at 0.03; shown: 1 less 0.1",
+        refuted_if="0.1 is better than 1",
+        measure=_gap("w_0.1", "w_1", "weak"),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+    ),
+    Prediction(
+        id="P7",
+        says="-1 for every all-fail group on top of GRPO costs pass@1, most from a dead start",
+        expected="5 to 10 points on a dead start",
+        refuted_if="pass@1 rises by more than 1 point",
+        measure=_gap("grpo", "grpo_flat", "dead"),
+        holds=NEGATIVE,
+        refutes=(0.01, inf),
+    ),
+    Prediction(
+        id="P8",
+        says="The bounded all-fail term is within noise of GRPO",
+        expected="less than 1.5 points either way",
+        refuted_if="more than 3 points either way",
+        measure=_gap("grpo", "grpo_bounded", "weak"),
+        holds=(-0.015, 0.015),
+        refutes=(0.03, inf),
+    ),
+    Prediction(
+        id="P9",
+        says="NGRPO's virtual success in mixed groups too costs pass@1",
+        expected="1 to 3 points",
+        refuted_if="it gains",
+        measure=_gap("grpo", "ngrpo", "weak"),
+        holds=NEGATIVE,
+        refutes=POSITIVE,
+    ),
+    Prediction(
+        id="P12",
+        says="20 % false negatives hurt NSR more than they hurt GRPO",
+        expected="twice as much; shown: NSR's loss less 1.2 times GRPO's",
+        refuted_if="less than 1.2 times as much",
+        measure=lambda rows: m.hurt(rows, "nsr", "grpo", "strong", 1.2),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+    ),
+    Prediction(
+        id="P15",
+        says="A long NSR run ends with held-out pass@k below the base",
+        expected="3 to 8 points below",
+        refuted_if="above the base",
+        measure=lambda rows: m.over_base(rows, "nsr", "strong", length=3),
+        holds=NEGATIVE,
+        refutes=POSITIVE,
+    ),
+    Prediction(
+        id="P18 likely",
+        says="Pushing down a token of probability above 0.5 raises the entropy of its position",
+        expected="above 0",
+        refuted_if="below 0",
+        measure=lambda rows: m.squeezed(rows, "likely"),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+        unit="nats",
+    ),
+    Prediction(
+        id="P18 rare",
+        says="and pushing down one below 0.05 lowers it",
+        expected="below 0",
+        refuted_if="above 0",
+        measure=lambda rows: m.squeezed(rows, "rare"),
+        holds=NEGATIVE,
+        refutes=POSITIVE,
+        unit="nats",
+    ),
+    Prediction(
+        id="P20",
+        says='An untrained copy "solves" tasks that the base never solved, by one success in n',
+        expected="10 to 30 % of them",
+        refuted_if="none",
+        measure=m.frozen_expansion,
+        holds=(1e-9, 1.0),
+        refutes=NOWHERE,
+    ),
+)

@@ -1,0 +1,132 @@
+"""What cells came to: one JSON object a line, one line a cell; and what was committed of it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from assay.errors import DataError
+from assay.kernels.passk import pass_at_k
+
+SCHEMA: Final = "assay.claims/1"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one cell came to, or a base (arm "base") or its frozen copy ("null")."""
+
+    cell: Mapping[str, Any]
+    passed: Mapping[str, Sequence[int]]
+    """Passes of each held-out task, by optimiser step; a base has step 0 alone."""
+    samples: int
+    """Attempts at each task."""
+    entropy: float | None = None
+    """Mean nats a sampled token over the last quarter of the steps. None: not trained."""
+    dead_share: float | None = None
+    """Groups without signal, mean over the run."""
+    tokens: int = 0
+    """Generated in training."""
+    seconds: float = 0.0
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Scale and versions."""
+
+    @property
+    def last(self) -> Sequence[int]:
+        """Passes at the last checkpoint."""
+        return self.passed[max(self.passed, key=int)]
+
+
+@final
+class Rows:
+    """The rows of an experiment."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = list(rows)
+
+    def find(self, env: str, start: str, arm: str, **more: Any) -> list[Row]:
+        """Returns the rows of an arm by seed; what is not named must be as it is by default."""
+        wanted: dict[str, Any] = {"minibatches": 1, "batch": 1, "length": 1, "false_negatives": 0.0}
+        wanted |= {"env": env, "start": start, "arm": arm} | more
+        found = [row for row in self.rows if {k: row.cell[k] for k in wanted} == wanted]
+        return sorted(found, key=lambda row: row.cell["seed"])
+
+    def passes(
+        self, env: str, start: str, arm: str, k: int = 1, seeds: Sequence[int] = (), **more: Any
+    ) -> Float64[np.ndarray, "S G"] | None:
+        """Returns pass@k of each seed on each held-out task. None: a seed was not run.
+
+        Args:
+            env: family.
+            start: prior.
+            arm: name.
+            k: of pass@k, at most half the samples.
+            seeds: which, in this order. Empty: all that were run.
+            **more: other fields of the cell that differ from their defaults.
+        """
+        found = {row.cell["seed"]: row for row in self.find(env, start, arm, **more)}
+        chosen = list(seeds) or sorted(found)
+        if not chosen or any(seed not in found for seed in chosen):
+            return None
+        return np.stack([rate(found[seed].last, found[seed].samples, k) for seed in chosen])
+
+    def seeds(self, env: str, start: str, arms: Sequence[str], **more: Any) -> list[int]:
+        """Returns the seeds at which every one of the arms was run."""
+        sets = [{r.cell["seed"] for r in self.find(env, start, arm, **more)} for arm in arms]
+        return sorted(set[int].intersection(*sets)) if sets else []
+
+    def base(self, env: str, start: str, k: int = 1) -> Float64[np.ndarray, " G"] | None:
+        """Returns pass@k of the untrained policy on each task. None: not measured."""
+        found = self.find(env, start, "base")
+        return rate(found[0].last, found[0].samples, k) if found else None
+
+
+def rate(passed: Sequence[int], samples: int, k: int) -> Float64[np.ndarray, " G"]:
+    """Returns unbiased pass@k of each task."""
+    passed_G: Int64[np.ndarray, " G"] = np.asarray(passed, np.int64)
+    return pass_at_k(np.full(passed_G.size, samples, np.int64), passed_G, k)
+
+
+def read(path: Path) -> Rows:
+    """Returns the rows of a file.
+
+    Raises:
+        DataError: a line is no row of this schema.
+    """
+    return Rows(parsed(path.read_text(encoding="utf-8").splitlines(), str(path)))
+
+
+def parsed(lines: Iterable[str], where: str) -> list[Row]:
+    """Returns rows from JSON lines."""
+    rows: list[Row] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            data = json.loads(line)
+            if data.pop("schema") != SCHEMA:
+                raise KeyError("schema")
+            rows.append(Row(**data))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{where}:{number}: {error!r}; expected a line of schema {SCHEMA}; remove the line "
+                "and run again"
+            ) from None
+    return rows
+
+
+def line(row: Row) -> str:
+    """Returns a row as JSON."""
+    data = {name: getattr(row, name) for name in Row.__dataclass_fields__}
+    return json.dumps({"schema": SCHEMA, **data}, allow_nan=False)
+
+
+def shipped(name: str) -> Rows:
+    """Returns the committed rows of an experiment; none if nothing was committed."""
+    file = files("assay.claims.results") / f"{name}.jsonl"
+    if not file.is_file():
+        return Rows([])
+    return Rows(parsed(file.read_text(encoding="utf-8").splitlines(), f"results/{name}.jsonl"))

@@ -1,0 +1,97 @@
+"""Runs the cells of an experiment, several at a time; what is done is not done again."""
+
+import json
+import multiprocessing
+import os
+import platform
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+from assay.claims.cells import Cell, Scale
+from assay.claims.results import Row, Rows, line, read
+from assay.errors import UsageError
+
+
+def run(
+    cells: Sequence[Cell],
+    scale: Scale,
+    out: Path,
+    *,
+    workers: int,
+    say: Callable[[str], None],
+) -> Rows:
+    """Returns the rows of all cells; `out/rows.jsonl` grows by a line as each one ends.
+
+    Raises:
+        UsageError: `out` holds rows of another scale.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "rows.jsonl"
+    done = _done(path, scale)
+    left = [cell for cell in cells if cell.key not in done]
+    say(f"{len(cells)} cells, {len(cells) - len(left)} of them done; {workers} at a time")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_quiet) as pool:
+        futures = {pool.submit(_one, cell, scale, out): cell for cell in left}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                row = replace(future.result(), about={**future.result().about, **machine()})
+                with path.open("a", encoding="utf-8") as stream:
+                    stream.write(line(row) + "\n")
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                say(f"{number}/{len(left)}  {_told(futures[future], row)}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return read(path) if path.exists() else Rows([])
+
+
+def machine() -> dict[str, object]:
+    """Returns where and with what a row was made."""
+    from assay.train.run import versions
+
+    return {"cores": os.cpu_count(), "machine": platform.machine(), "versions": versions()}
+
+
+def _done(path: Path, scale: Scale) -> set[str]:
+    """Returns the keys of the rows in a file; a line that was cut off by a kill is taken away."""
+    if not path.exists():
+        return set()
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    rows = read(path).rows
+    other = {row.about["scale"] for row in rows} - {scale.name}
+    if other:
+        raise UsageError(
+            f"{path}: holds rows of scale {', '.join(sorted(other))}, asked is {scale.name}; "
+            "name another folder (--out)"
+        )
+    return {Cell(**row.cell).key for row in rows}
+
+
+def _quiet() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _one(cell: Cell, scale: Scale, out: Path) -> Row:
+    from assay.claims.work import work
+
+    with (
+        (out / "log.txt").open("a", encoding="utf-8") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        log.write(json.dumps(cell.data()) + "\n")
+        return work(cell, scale, out)
+
+
+def _told(cell: Cell, row: Row) -> str:
+    mean = sum(row.last) / (len(row.last) * row.samples)
+    entropy = "" if row.entropy is None else f"  H {row.entropy:.3f}"
+    return f"{cell.key}: pass@1 {mean:.3f}{entropy}  {row.seconds:.0f} s"

@@ -1,0 +1,146 @@
+"""Runs one cell: trains, measures its checkpoints on held-out tasks, keeps one row. Needs torch."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from assay.claims.cells import Cell, Scale
+from assay.claims.results import Row
+from assay.kernels.passk import bootstrap_interval
+from assay.records import Trajectory
+from assay.train.config import Config, parsed
+
+BASE: Final = ("base", "null")
+"""Cells that are not trained: the starting policy, and once more with other chance."""
+
+
+def work(cell: Cell, scale: Scale, folder: Path) -> Row:
+    """Returns what a cell comes to. Its run directory is kept without its checkpoints."""
+    import torch
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    about: dict[str, Any] = {
+        "scale": scale.name,
+        "steps": scale.steps * cell.length,
+        "prompts": scale.prompts,
+    }
+    if cell.arm in BASE:
+        config = parsed(replace(cell, arm="grpo").tables(scale))
+        passed = measured(config, None, cell, scale)
+        if (cell.env, cell.start, cell.arm) == ("lookup", "weak", "base"):
+            about["squeezing"] = {
+                name: intervals(changes) for name, changes in squeezing(scale).items()
+            }
+        spent = time.monotonic() - began
+        return Row(cell.data(), {"0": passed}, scale.samples, seconds=spent, about=about)
+    config = parsed(cell.tables(scale))
+    where = folder / cell.key
+    shutil.rmtree(where, ignore_errors=True)  # a cell is run whole or not at all
+    run = _trained(config, where, cell.seed)
+    steps = sorted(int(each.name.removeprefix("step_")) for each in run.checkpoints.iterdir())
+    passed = {
+        str(step): measured(config, run.checkpoints / f"step_{step}", cell, scale) for step in steps
+    }
+    rows = list(run.rows("metrics.jsonl"))
+    late = [row["entropy"] for row in rows[-max(len(rows) // 4, 1) :]]
+    shutil.rmtree(run.checkpoints)
+    return Row(
+        cell.data(),
+        passed,
+        scale.samples,
+        entropy=float(np.mean([each for each in late if each is not None])),
+        dead_share=float(np.mean([row["dead_share"] for row in rows])),
+        tokens=int(rows[-1]["tokens_generated"]),
+        seconds=time.monotonic() - began,
+        about=about,
+    )
+
+
+def _trained(config: Config, where: Path, seed: int) -> Any:
+    from assay.train.run import start
+
+    return start(config, where, seed=seed)
+
+
+def measured(config: Config, checkpoint: Path | None, cell: Cell, scale: Scale) -> list[int]:
+    """Returns the passes of each held-out task, on the environment whose verifier does not err."""
+    from assay.rollout.chain import collect, tasks
+    from assay.rollout.local import Transformers
+    from assay.train.run import opened
+    from assay.world import load
+
+    model, tokenizer = opened(config, checkpoint)
+    backend = Transformers(model, tokenizer)
+    # every policy has chance of its own: a shared one would make a frozen copy look identical
+    chance = sum(cell.key.encode()) * 1009 + (0 if checkpoint is None else 1)
+
+    def played(many: Iterable[int]) -> Iterable[Trajectory]:
+        first = config.eval.first_task
+        for low in many:
+            seeds = range(first + low, min(first + low + 8, first + scale.held_out))
+            attempts = tasks(lambda: load(cell.level), list(seeds), scale.samples)
+            yield from collect(
+                backend,
+                attempts,
+                sampling=config.train.sampling,
+                seed=(cell.seed, chance, low),
+                clock=None,
+            )
+
+    scores = [record.outcome == 1.0 for record in played(range(0, scale.held_out, 8))]
+    return np.array(scores).reshape(scale.held_out, scale.samples).sum(1).tolist()
+
+
+def squeezing(scale: Scale, seed: int = 0) -> dict[str, list[float]]:
+    """Returns changes of entropy (nats) when the starting policy's own tokens are pushed down.
+
+    "rare": tokens with pi < 0.05; "likely": pi > 0.5. Positions are those of sampled attempts at
+    `lookup/hard`; those at which nothing else is possible (pi > 0.999) are left out.
+    """
+    import torch
+
+    from assay.claims.squeezing import pushed_down
+    from assay.records import ModelStep
+    from assay.rollout.chain import collect, tasks
+    from assay.rollout.local import Transformers
+    from assay.train.run import opened
+    from assay.world import load
+
+    cell = Cell(env="lookup", start="weak", arm="grpo", seed=seed)
+    config = parsed(cell.tables(scale))
+    model, tokenizer = opened(config, None)
+    first = config.eval.first_task
+    attempts = tasks(lambda: load(cell.level), range(first, first + scale.held_out), 8)
+    found: dict[str, list[float]] = {"rare": [], "likely": []}
+    backend = Transformers(model, tokenizer)
+    for record in collect(backend, attempts, sampling=config.train.sampling, seed=(seed, 0, 0)):
+        ids = [i for step in record.steps for i in getattr(step, "token_ids", None) or ()]
+        own = [
+            type(step) is ModelStep
+            for step in record.steps
+            for _ in getattr(step, "token_ids", None) or ()
+        ]
+        at = [place for place in range(1, len(ids)) if own[place]]
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0].double().numpy()
+        before = [place - 1 for place in at]
+        pi_N, change_N = pushed_down(logits[before], np.array([ids[place] for place in at]))
+        found["rare"] += change_N[pi_N < 0.05].tolist()
+        found["likely"] += change_N[(pi_N > 0.5) & (pi_N < 0.999)].tolist()
+    return found
+
+
+def intervals(changes: list[float]) -> list[float]:
+    """Returns mean, low, high (95 %, positions resampled) and how many there are."""
+    if not changes:
+        return [0.0, 0.0, 0.0, 0.0]
+    low, high = bootstrap_interval(np.array(changes), rng=np.random.default_rng(0))
+    return [float(np.mean(changes)), low, high, float(len(changes))]

@@ -1,0 +1,128 @@
+"""`assay claims`: list, run and show experiments with their predictions and verdicts."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from assay.cli.options import Json, emit, encoded
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from assay.claims import Rows
+
+app = typer.Typer(
+    help="Experiments: what was predicted, what would refute it, what was seen.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+Name = Annotated[str, typer.Argument(metavar="ID", help="As assay claims list names it.")]
+
+
+@app.command("list")
+def list_(json: Json = None) -> None:
+    """Lists the experiments and how their predictions stand by the committed results."""
+    from assay.claims import EXPERIMENTS, shipped
+    from assay.claims.page import summary
+
+    found = [summary(each, shipped(each.id)) for each in EXPERIMENTS.values()]
+    if json is not None:
+        emit([encoded({"schema": "assay.claims/1", "claims": found})], json)
+        return
+    for each in found:
+        typer.echo(f"{each['id']}  {each['title']}  ({each['runs']} runs committed)")
+        for one in each["predictions"]:
+            typer.echo(f"  {one['id']:<11} {one['verdict']:<8} {one['says']}")
+
+
+@app.command("run")
+def run(
+    name: Name,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute, one seed, wide intervals: does it run?")
+    ] = False,
+    scale: Annotated[str, typer.Option(help="quick, small or full.")] = "full",
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds [default: the scale's].")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only cells whose key begins so: lookup-weak. Repeatable."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Cells at a time [default: one a core].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder [default: runs/claims/ID-SCALE].")
+    ] = None,
+) -> None:
+    """Runs an experiment's cells; run again after a kill, it does only what is left."""
+    from assay.claims import experiment
+    from assay.claims.cells import SCALES
+    from assay.claims.runner import run as work
+
+    chosen = experiment(name)
+    if scale not in SCALES:
+        raise UsageError(f"--scale {scale}: expected {', '.join(SCALES)}")
+    at = SCALES["quick" if quick else scale]
+    cells = list(chosen.cells(at, seeds or at.seeds))
+    if quick:
+        cells = cells[:2] + [each for each in cells if each.key.startswith("lookup-weak-")][:7]
+    if only:
+        cells = [each for each in cells if each.key.startswith(tuple(only))]
+    if not cells:
+        raise UsageError(f"--only {' '.join(only or ())}: no cell's key begins so")
+    where = out or Path("runs/claims") / f"{name}-{at.name}"
+    rows = work(cells, at, where, workers=workers or os.cpu_count() or 1, say=typer.echo)
+    typer.echo(f"results  {_written(name, rows, where)}")
+
+
+def _written(name: str, rows: "Rows", where: Path) -> Path:
+    from assay.claims import experiment
+    from assay.claims.page import figures, page
+    from assay.records.codec import published
+
+    made = figures(rows)
+    for file, svg in made.items():
+        with published(where / file) as stream:
+            stream.write(svg.encode())
+    text = page(experiment(name), rows, {file.removesuffix(".svg"): file for file in made})
+    with published(where / f"{name}.md") as stream:
+        stream.write(text.encode())
+    return where / f"{name}.md"
+
+
+@app.command("show")
+def show(
+    name: Name,
+    run_: Annotated[
+        Path | None, typer.Option("--run", help="A folder of your own [default: the committed].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write page and figures to this folder.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Shows predictions, what was seen, and the verdicts."""
+    from assay.claims import experiment, shipped
+    from assay.claims.page import summary, told, verdicts
+    from assay.claims.results import read
+
+    chosen = experiment(name)
+    if run_ is not None and not (run_ / "rows.jsonl").is_file():
+        raise UsageError(f"--run {run_}: no rows.jsonl there; give a folder of assay claims run")
+    rows = shipped(name) if run_ is None else read(run_ / "rows.jsonl")
+    if json is not None:
+        emit([encoded(summary(chosen, rows))], json)
+    if out is not None:
+        typer.echo(f"page  {_written(name, rows, out)}", err=json == "-")
+    if json is not None or out is not None:
+        return
+    table = Table(title=chosen.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "predicted", "refuted if", "seen, 95 %", "verdict"):
+        table.add_column(column)
+    for each, seen, verdict in verdicts(chosen, rows):
+        table.add_row(each.id, each.says, each.refuted_if, told(seen, each.unit), verdict)
+    Console(highlight=False).print(table)

@@ -1,0 +1,147 @@
+"""What predictions are read from, by hand; and what a verdict takes."""
+
+from math import comb
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay.claims import Row, Rows, measures
+from assay.claims.cells import Cell
+from assay.claims.predictions import PREDICTIONS, Prediction
+from assay.claims.squeezing import pushed_down
+from assay.evaluate.intervals import Estimate
+
+
+def row(arm: str, passed: list[int], seed: int = 0, **more: Any) -> Row:
+    """A row on lookup from a weak start, four attempts a task unless told otherwise."""
+    cell = Cell(env="lookup", start="weak", arm=arm, seed=seed, **more.pop("cell", {}))
+    return Row(cell.data(), more.pop("steps", {"10": passed}), more.pop("samples", 4), **more)
+
+
+def base(passed: list[int], arm: str = "base") -> Row:
+    return row(arm, passed, steps={"0": passed})
+
+
+def test_difference_of_pass_at_1():
+    # (3/4 + 1/4)/2 - (1/4 + 1/4)/2 = .25
+    rows = Rows([row("grpo", [1, 1]), row("nsr", [3, 1])])
+    seen = measures.difference(rows, "grpo", "nsr", "weak")
+    assert seen is not None
+    assert (seen.value, seen.low, seen.high) == (0.25, 0.0, 0.5)
+
+
+def test_pass_at_k_is_the_unbiased_one():
+    # n = 4, c = 1: pass@2 = 1 - C(3, 2)/C(4, 2) = .5
+    assert measures.pass_at(Rows([row("nsr", [1])]), "nsr", "lookup", "weak", 2) == 0.5
+    assert 1 - comb(3, 2) / comb(4, 2) == 0.5
+
+
+def test_only_seeds_that_all_arms_have_are_compared():
+    rows = Rows([row("grpo", [4, 4], seed=1), row("nsr", [2, 2], seed=1), row("nsr", [0, 0])])
+    seen = measures.difference(rows, "grpo", "nsr", "weak")
+    assert seen == Estimate(-0.5, -0.5, -0.5)
+    assert measures.difference(rows, "grpo", "psr", "weak") is None
+
+
+def test_cells_that_differ_in_more_than_the_arm_are_kept_apart():
+    rows = Rows([row("nsr", [4]), row("nsr", [0], cell={"length": 3})])
+    assert measures.pass_at(rows, "nsr", "lookup", "weak", 1) == 1.0
+    long = rows.passes("lookup", "weak", "nsr", length=3)
+    assert long is not None
+    assert long.tolist() == [[0.0]]
+
+
+def test_share_of_a_gain():
+    # base .25; grpo .75 gains .5; nsr .5 gains .25: a half, on every draw, both tasks being alike
+    rows = Rows([base([1, 1]), row("grpo", [3, 3]), row("nsr", [2, 2])])
+    assert measures.share_of_gain(rows, "nsr", "grpo", "weak") == Estimate(0.5, 0.5, 0.5)
+
+
+def test_no_share_of_a_gain_that_is_none():
+    rows = Rows([base([3, 3]), row("grpo", [1, 1]), row("nsr", [2, 2])])
+    assert measures.share_of_gain(rows, "nsr", "grpo", "weak") is None
+
+
+def test_over_the_base_at_the_largest_k():
+    # four attempts bear k = 2: base c = 1 gives .5, nsr c = 3 gives 1 - 0 = 1
+    rows = Rows([base([1, 1]), row("nsr", [3, 3])])
+    assert measures.largest(rows) == 2
+    assert measures.over_base(rows, "nsr", "weak") == Estimate(0.5, 0.5, 0.5)
+
+
+def test_what_an_erring_verifier_costs():
+    # nsr loses 3/4, grpo 1/4: .75 - 1.2 * .25 = .45
+    noisy = {"false_negatives": 0.2}
+    rows = Rows([
+        row("nsr", [4]), row("nsr", [1], cell=noisy), row("grpo", [4]), row("grpo", [3], cell=noisy)
+    ])  # fmt: skip
+    seen = measures.hurt(rows, "nsr", "grpo", "weak", 1.2)
+    assert seen is not None
+    assert seen.value == pytest.approx(0.45)
+
+
+def test_gap_of_the_halves_by_batch():
+    # |4 - 1|/4 = .75 with the small batch, |2 - 3|/4 = .25 with the large: -.5
+    large = {"batch": 4}
+    rows = Rows([
+        row("psr", [4]), row("nsr", [1]), row("psr", [2], cell=large), row("nsr", [3], cell=large)
+    ])  # fmt: skip
+    assert measures.gap_by_batch(rows, "weak", 4) == Estimate(-0.5, -0.5, -0.5)
+
+
+def test_entropy_is_compared_seed_by_seed():
+    rows = Rows([
+        row("grpo", [1], entropy=0.5), row("nsr", [1], entropy=0.75),
+        row("grpo", [1], seed=1, entropy=0.25), row("nsr", [1], seed=1, entropy=0.5),
+    ])  # fmt: skip
+    assert measures.entropy_gap(rows, "grpo", "nsr", "weak") == Estimate(0.25, 0.25, 0.25)
+
+
+def test_equal_height_compares_where_pass_at_1_is_equal():
+    # Two tasks, four attempts, k = 2, where c = 0 1 2 3 4 gives pass@2 = 0 .5 5/6 1 1. Base [0 0].
+    # psr [0 4]: pass@1 .5, pass@2 .5. nsr [2 2]: pass@1 .5, pass@2 5/6: a third more.
+    rows = Rows([base([0, 0]), row("psr", [0, 4]), row("nsr", [2, 2])])
+    seen = measures.at_equal_height(rows, "psr", "nsr", "weak")
+    assert seen is not None
+    assert seen.value == pytest.approx(1 / 3)
+
+
+def test_a_frozen_copy_expands_by_chance():
+    # of the three tasks that the base never solved, the copy solves one
+    rows = Rows([base([0, 0, 0, 2]), base([0, 1, 0, 0], "null")])
+    seen = measures.frozen_expansion(rows)
+    assert seen is not None
+    assert seen.value == pytest.approx(1 / 3)
+    assert measures.frozen_expansion(Rows([base([1, 1]), base([0, 0], "null")])) is None
+
+
+def test_pushing_down_a_likely_token_raises_entropy_and_a_rare_one_lowers_it():
+    # logits (2, 1, 0, -1, -2), eta .5; changes worked out apart from this code
+    logits = np.array([[2.0, 1.0, 0.0, -1.0, -2.0]] * 3)
+    pi, change = pushed_down(logits, np.array([0, 3, 4]))
+    assert pi == pytest.approx([0.636, 0.032, 0.012], abs=5e-4)
+    assert change == pytest.approx([0.075, -0.123, -0.108], abs=5e-4)
+
+
+def verdict(low: float, high: float) -> str:
+    given = Prediction(id="", says="", expected="", refuted_if="", measure=lambda _: None,
+                       holds=(-1.0, 0.0), refutes=(0.01, 1.0))  # fmt: skip
+    return given.verdict(Estimate((low + high) / 2, low, high))
+
+
+def test_a_verdict_takes_the_whole_interval():
+    assert verdict(-0.5, -0.1) == "held"
+    assert verdict(0.02, 0.3) == "refuted"
+    assert verdict(-0.1, 0.1) == "open"
+    assert verdict(0.001, 0.005) == "open"  # between the zones
+    assert verdict(0.005, 0.3) == "open"
+
+
+def test_predictions_can_be_refuted_and_have_names_of_their_own():
+    assert len({each.id for each in PREDICTIONS}) == len(PREDICTIONS)
+    for each in PREDICTIONS:
+        assert each.verdict(None) == "not run"
+        assert each.holds[0] < each.holds[1]
+        assert each.refutes[0] < each.refutes[1] or each.id == "P20"
+        assert each.holds[1] <= each.refutes[0] or each.refutes[1] <= each.holds[0]

@@ -1,0 +1,122 @@
+"""Cells, rows on disk, and a run that goes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assay.claims import EXPERIMENTS, Row, Rows, experiment, shipped
+from assay.claims.cells import ARMS, SCALES, Cell, Scale
+from assay.claims.noise import FalseNegatives
+from assay.claims.page import figures, page, summary
+from assay.claims.results import line, parsed, read
+from assay.errors import DataError, UnknownNameError, UsageError
+from assay.train.config import parsed as configured
+from assay.world import load, solve
+
+TINY = Scale(name="tiny", steps=1, prompts=1, group=2, checkpoints=1, held_out=2, samples=2)
+BASE = Cell(env="lookup", start="strong", arm="base", seed=0)
+
+
+def test_every_cell_has_a_key_of_its_own_and_a_configuration_that_is_accepted():
+    cells: list[Cell] = []
+    for scale in SCALES.values():
+        cells = list(EXPERIMENTS["sign_by_difficulty"].cells(scale, 1))
+        assert len({cell.key for cell in cells}) == len(cells)
+    seen = [cell for cell in cells if cell.arm in ARMS]
+    assert {cell.arm for cell in seen} == set(ARMS)
+    for cell in seen:
+        config = configured(cell.tables(SCALES["full"]))
+        assert config.train.learning_rate == SCALES["full"].learning_rate
+        assert config.train.steps == 120 * cell.length * cell.minibatches
+
+
+def test_the_full_factorial_has_every_arm_at_every_start_both_ways():
+    cells = list(EXPERIMENTS["sign_by_difficulty"].cells(SCALES["full"], 5))
+    plain = [c for c in cells if (c.batch, c.length, c.false_negatives) == (1, 1, 0.0)]
+    trained = [c for c in plain if c.arm in ARMS]
+    # two families x three starts x arms x five seeds, on-policy and with four minibatches
+    assert len(trained) == 2 * 3 * len(ARMS) * 5 * 2
+
+
+def test_an_unknown_arm_and_an_unknown_claim_are_refused():
+    with pytest.raises(UsageError, match="no arm 'nope'"):
+        Cell(env="lookup", start="weak", arm="nope", seed=0).tables(TINY)
+    with pytest.raises(UnknownNameError, match="sign_by_difficulty"):
+        experiment("nope")
+
+
+def test_rows_come_back_as_they_were_written():
+    row = Row(BASE.data(), {"0": [1, 0]}, 4, about={"scale": "tiny"})
+    assert parsed([line(row)], "x") == [row]
+    with pytest.raises(DataError, match=r"x:1: .*assay\.claims/1"):
+        parsed(['{"schema": "other"}'], "x")
+
+
+def test_false_negatives_turn_some_passes_into_failures():
+    def share(rate: float) -> float:
+        scores: list[float] = []
+        for seed in range(40):
+            environment = FalseNegatives(env="lookup/even", rate=rate)
+            turns = solve(load("lookup/even"), seed)
+            assert turns is not None
+            environment.reset(seed)
+            replies = [environment.step(turn) for turn in turns]
+            scores.append(replies[-1].score or 0.0)
+        return sum(scores) / len(scores)
+
+    assert share(0.0) == 1.0
+    assert 0.2 < share(0.5) < 0.8
+    with pytest.raises(UsageError, match="rate"):
+        FalseNegatives(env="lookup/even", rate=1.0)
+
+
+def test_a_page_names_verdicts_and_draws_what_was_run():
+    rows = Rows([
+        Row(Cell(env="lookup", start="weak", arm=arm, seed=0).data(), {"4": passed}, 4,
+            about={"scale": "tiny", "steps": 4, "prompts": 1, "cores": 2, "machine": "x",
+                   "versions": {"python": "3"}}, entropy=0.5, dead_share=0.25)
+        for arm, passed in (("base", [1, 0]), ("grpo", [3, 2]), ("nsr", [2, 1]))
+    ])  # fmt: skip
+    made = figures(rows)
+    assert set(made) == {"lookup-weak.svg"}
+    text = page(EXPERIMENTS["sign_by_difficulty"], rows, {"lookup weak": "lookup-weak.svg"})
+    assert "2 runs at the scale `tiny`" in text
+    assert "| lookup | weak | nsr | 1 | 37.5% | 66.7% | 0.500 | 25% |" in text
+    found = {each["id"]: each for each in summary(EXPERIMENTS["sign_by_difficulty"], rows)[
+        "predictions"]}  # fmt: skip
+    assert found["P1 weak"]["seen"][0] == pytest.approx(0.5)  # (.375 - .125)/(.625 - .125)
+    assert found["P6"]["verdict"] == "not run"
+
+
+def test_committed_rows_are_of_one_scale_and_their_page_is_up_to_date():
+    for name, each in EXPERIMENTS.items():
+        rows = shipped(name)
+        assert len({row.about["scale"] for row in rows.rows}) <= 1
+        file = Path(__file__).parents[2] / "docs" / "claims" / f"{name}.md"
+        made = {svg.removesuffix(".svg"): svg for svg in figures(rows)}
+        assert file.read_text(encoding="utf-8") == page(each, rows, made)
+
+
+def test_a_run_goes_on_where_it_was_and_refuses_rows_of_another_scale(tmp_path: Path):
+    pytest.importorskip("trl")
+    from assay.claims.runner import run
+
+    said: list[str] = []
+    nsr = Cell(env="lookup", start="strong", arm="nsr", seed=0)
+    run([BASE], TINY, tmp_path, workers=1, say=said.append)
+    with (tmp_path / "rows.jsonl").open("a") as stream:
+        stream.write('{"cut off by a ki')
+    rows = run([BASE, nsr], TINY, tmp_path, workers=1, say=said.append)
+    assert [row.cell["arm"] for row in rows.rows] == ["base", "nsr"]
+    assert said[2].startswith("2 cells, 1 of them done")
+    trained = rows.rows[1]
+    assert set(trained.passed) == {"1"}
+    assert len(trained.last) == 2
+    assert trained.tokens > 0
+    assert not (tmp_path / nsr.key / "checkpoints").exists()
+    assert read(tmp_path / "rows.jsonl").rows == rows.rows
+    for text in (tmp_path / "rows.jsonl").read_text().splitlines():
+        assert json.loads(text)["about"]["scale"] == "tiny"
+    with pytest.raises(UsageError, match="holds rows of scale tiny"):
+        run([BASE], SCALES["quick"], tmp_path, workers=1, say=said.append)
