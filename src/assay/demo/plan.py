@@ -17,7 +17,7 @@ SMALLER: Final[Mapping[str, Any]] = {
     "train.prompts": 16,
     "train.save_every": 4,
     "eval.prompts": 64,
-    "eval.samples": 32,
+    "eval.samples": 16,
 }
 """What the demo takes less of than the recipes, so that it ends in minutes on two cores."""
 

@@ -80,7 +80,11 @@ def _measured(plan: Plan, out: Path, say: Callable[[str], None]) -> None:
         f"3/4  base, {', '.join(plan.arms)} and a frozen copy of the base on "
         f"{eval_.prompts} held-out tasks x {eval_.samples}"
     )
+    import torch
+
     from assay.evaluate.run import evaluate_runs
 
+    if plan.config.train.threads:  # more of them wait for each other where a core is shared
+        torch.set_num_threads(plan.config.train.threads)
     runs = [out / name for name in plan.arms]
     evaluate_runs(runs, seed=plan.seed, small=eval_.samples < 2, out=out / "eval")
