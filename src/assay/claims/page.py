@@ -83,11 +83,12 @@ def _about(rows: Rows) -> list[str]:
         return ["Nothing was run yet."]
     first = trained[0]
     arms = {(row.cell["env"], row.cell["start"], row.cell["arm"]) for row in trained}
-    seeds = [len(rows.find(*arm)) for arm in arms]
+    few, most = (f([len(rows.find(*arm)) for arm in arms]) for f in (min, max))
+    seeds = str(few) if few == most else f"{few} to {most}"
     return [
         f"{len(trained)} runs at the scale `{first.about['scale']}` "
         f"({first.about['steps']} steps of {first.about['prompts']} tasks x 8), "
-        f"{min(seeds)} to {max(seeds)} seeds an arm; {len(first.last)} held-out tasks, "
+        f"{seeds} seeds an arm; {len(first.last)} held-out tasks, "
         f"{first.samples} attempts each; {sum(row.seconds for row in rows.rows) / 60:.0f} minutes "
         f"of one core of a {first.about['cores']}-core {first.about['machine']} machine; "
         + ", ".join(f"{name} {v}" for name, v in first.about["versions"].items())

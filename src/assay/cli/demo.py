@@ -59,6 +59,7 @@ def _print(result: dict[str, Any]) -> None:
         cells += [f"{budget['tokens']:,}", f"{budget['calls']:,}"] if budget else ["", ""]
         table.add_row(*cells)
     terminal = Terminal()
-    terminal.print(table)
+    # no cell is cut: where the terminal is narrow, lines wrap, and a file takes them whole
+    terminal.print(table, width=max(terminal.width, 100))
     for sentence in verdict(result):
         terminal.print(sentence, markup=False, soft_wrap=True)

@@ -32,6 +32,8 @@ from assay.world.protocol import parse
 SCHEMA: Final = "assay.eval/1"
 BASE, NULL, TRAINED = 0, 1, 2
 """Names of the sources of chance: base and frozen copy differ in nothing else."""
+ROWS: Final = 256
+"""Attempts sampled at a time; more are slower where memory is the limit."""
 
 
 @final
@@ -160,10 +162,12 @@ class _Player:
         backend = Transformers(model, tokenizer)
 
         def records() -> Iterable[Trajectory]:
-            for at in range(self._prompts):
+            many = max(ROWS // self._samples, 1)  # tasks of which all attempts are one batch
+            for at in range(0, self._prompts, many):
+                first = config.eval.first_task
                 attempts = tasks(
                     lambda: load_environment(config.env.name, **config.env.dials),
-                    [config.eval.first_task + at],
+                    range(first + at, first + min(at + many, self._prompts)),
                     self._samples,
                 )
                 yield from collect(

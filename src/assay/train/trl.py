@@ -127,7 +127,7 @@ class AssayTrainer(GRPOTrainer):
         if self.loss_type == "bnpo" or any(inputs.get(key) is not None for key in TEXT_ONLY):
             return inputs
         self._buffered_inputs = by_length(made, self.args.gradient_accumulation_steps)
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+        return self._buffered_inputs[self._step % len(made)]
 
     def _place(self, output: dict[str, Any], made: Signal, place: Place) -> None:
         """Replaces advantages, mask and divisor in TRL's dict by what the signal says."""
