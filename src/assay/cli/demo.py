@@ -59,7 +59,7 @@ def _print(result: dict[str, Any]) -> None:
         cells += [f"{budget['tokens']:,}", f"{budget['calls']:,}"] if budget else ["", ""]
         table.add_row(*cells)
     terminal = Terminal()
-    # no cell is cut: where the terminal is narrow, lines wrap, and a file takes them whole
-    terminal.print(table, width=max(terminal.width, 100))
+    terminal.width = max(terminal.width, 100)  # cells are never cut, lines may wrap
+    terminal.print(table)
     for sentence in verdict(result):
         terminal.print(sentence, markup=False, soft_wrap=True)
