@@ -166,10 +166,13 @@ def measure(work: Path, kills: int, steps: int, seed: int) -> dict[str, Any]:
     whole = those.whole()
     expected, totals = digests(whole), check(Folder.open(whole).rows("ledger.jsonl"))
     runs = different = prompts_wrong = 0
+    files: Counter[str] = Counter()
     while those.kills < kills:
         out = those.killed(work / f"run-{runs}", kills)
         runs += 1
-        different += digests(out) != expected
+        found = digests(out)
+        files.update(name for name, _ in found.items() ^ expected.items())
+        different += found != expected
         prompts_wrong += check(Folder.open(out).rows("ledger.jsonl")) != totals
         shutil.rmtree(out)
     return {
@@ -179,6 +182,7 @@ def measure(work: Path, kills: int, steps: int, seed: int) -> dict[str, Any]:
         "steps": steps,
         "files": len(expected),
         "different": different,
+        "different_files": sorted(files),
         "prompts_lost_or_repeated": prompts_wrong,
         "resumed_from_step": {str(at): n for at, n in sorted(those.resumed.items())},
     }

@@ -2,6 +2,7 @@
 
     python benchmarks/train_step.py              # given rollouts: what we add is the largest share
     python benchmarks/train_step.py --generate   # with generation, as a run has it
+    python benchmarks/train_step.py --long       # one completion ten times as long, 32 rows a pass
 
 Same model (a Llama of 0.8 M parameters with random weights), same rollouts, same batch: 256
 completions of 32 tokens in groups of 8. Both trainers make their steps in turn, and CPU seconds of
@@ -32,7 +33,10 @@ from assay.train.trl import AssayTrainer  # noqa: E402
 from measure import Ratio, publish  # noqa: E402
 
 ROWS, TOKENS, GROUP, VOCABULARY, PROMPT, REPEAT = 256, 32, 8, 96, 16, 15
-GENERATE = "--generate" in sys.argv
+GENERATE, LONG = "--generate" in sys.argv, "--long" in sys.argv
+LONGEST = 10 * TOKENS if LONG else TOKENS
+PASSES = 8 if LONG else 1
+"""Micro-batches of a step."""
 
 
 def tokenizer() -> Any:
@@ -54,7 +58,7 @@ def model() -> Any:
             num_hidden_layers=4,
             num_attention_heads=4,
             num_key_value_heads=4,
-            max_position_embeddings=256,
+            max_position_embeddings=512,
             pad_token_id=0,
             bos_token_id=None,
             eos_token_id=1,
@@ -66,6 +70,7 @@ def model() -> Any:
 def rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     completions = rng.integers(3, VOCABULARY, (len(prompts), TOKENS)).tolist()
+    completions[0] += rng.integers(3, VOCABULARY, LONGEST - TOKENS).tolist()
     ids = trainer.processing_class(text=prompts)["input_ids"]
     return {"prompt_ids": ids, "completion_ids": completions, "logprobs": None}
 
@@ -80,9 +85,10 @@ def trainer(cls: Any, **given: Any) -> Any:
     prompts = [" ".join(map(str, rng.integers(0, 93, PROMPT))) for _ in range(64)]
     config = GRPOConfig(
         tempfile.mkdtemp(),
-        per_device_train_batch_size=ROWS,
+        per_device_train_batch_size=ROWS // PASSES,
+        gradient_accumulation_steps=PASSES,
         num_generations=GROUP,
-        max_completion_length=TOKENS,
+        max_completion_length=LONGEST,
         max_steps=1000,
         learning_rate=5e-5,
         logging_steps=1,
@@ -106,7 +112,7 @@ def trainer(cls: Any, **given: Any) -> Any:
     )
     made.create_optimizer_and_scheduler(1000)
     made.optimizer = made.accelerator.prepare(made.optimizer)
-    made.current_gradient_accumulation_steps = 1
+    made.current_gradient_accumulation_steps = PASSES
     return made
 
 
@@ -117,16 +123,20 @@ class Steps:
         self.made = made
         self.batches = iter(made.get_train_dataloader())
 
+    def _next(self) -> Any:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            self.batches = iter(self.made.get_train_dataloader())
+            return next(self.batches)
+
     def __call__(self) -> tuple[float, float]:
         """Makes a step; returns its CPU and its wall seconds."""
         made = self.made
-        try:
-            inputs = next(self.batches)
-        except StopIteration:
-            self.batches = iter(made.get_train_dataloader())
-            inputs = next(self.batches)
+        batches = [self._next() for _ in range(PASSES)]
         start, wall = time.process_time(), time.perf_counter()
-        made.training_step(made.model, inputs, None)
+        for inputs in batches:
+            made.training_step(made.model, inputs, None)
         torch.nn.utils.clip_grad_norm_(made.model.parameters(), 1.0)
         handler = made.callback_handler
         for event in ("on_pre_optimizer_step", "on_optimizer_step"):
@@ -156,7 +166,7 @@ def main() -> None:
                 share.append(signal[-1] / wall)
     ratio = statistics.median(m / t for m, t in zip(mine, theirs, strict=True))
     note = f"{min(mine):.3f} s / {min(theirs):.3f} s CPU, best of {REPEAT}"
-    name = "train_step_generate" if GENERATE else "train_step"
+    name = "train_step" + "_generate" * GENERATE + "_long" * LONG
     publish(
         name,
         [

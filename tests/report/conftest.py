@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,25 @@ _SWITCHES = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
+_DRAWN = """async () => {
+  const late = performance.now() + 10_000;
+  while (!performance.getEntriesByName("assay:drawn").length) {
+    if (performance.now() > late) throw new Error("the page was not drawn within 10 s");
+    await new Promise((done) => setTimeout(done, 2));
+  }
+}"""
+
+
+@contextmanager
+def answering(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Lets a server answer in a thread that ends with the block, however the block ends."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +83,8 @@ class Visit:
 
     def goto(self, url: str) -> "Visit":
         self.page.goto(url)
-        self.page.wait_for_function("performance.getEntriesByName('assay:drawn').length > 0")
+        # not wait_for_function: when it has to look twice, the page's own policy forbids its eval
+        self.page.evaluate(_DRAWN)
         return self
 
     def settle(self) -> "Visit":
@@ -72,15 +95,14 @@ class Visit:
     def go(self, address: str) -> "Visit":
         """Follows an address inside the open page."""
         self.page.evaluate(
-            """async (to) => {
+            """(to) => {
               if (location.hash === to) return;
               performance.clearMarks("assay:drawn");
               location.hash = to;
-              while (!performance.getEntriesByName("assay:drawn").length)
-                await new Promise((done) => setTimeout(done, 2));
             }""",
             address,
         )
+        self.page.evaluate(_DRAWN)
         return self
 
     @property

@@ -1,7 +1,6 @@
 """The pages in a real browser: numbers, addresses, keys, colours, and what goes wrong plainly."""
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay.report.serve import server
-from tests.report.conftest import Visit
+from tests.report.conftest import Visit, answering
 from tests.report.samples import mixed_set, report_of, token_set
 
 pytestmark = pytest.mark.chromium
@@ -352,9 +351,7 @@ def test_a_folder_is_served_and_on_disk_says_how_to_open_it(tmp_path: Path, visi
     assert seen.page.locator("h1").inner_text().startswith("Of the ")
     seen.go("#/group/0")
     assert "assay view RUN" in seen.text
-    with server(page.parent, port=0) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with server(page.parent, port=0) as running, answering(running):
         url = f"http://127.0.0.1:{running.server_address[1]}/"
         seen = visit().goto(url + "#/trajectory/1?step=2")
         assert "punished though correct" in seen.page.locator("#step-2").inner_text()
@@ -362,5 +359,3 @@ def test_a_folder_is_served_and_on_disk_says_how_to_open_it(tmp_path: Path, visi
         assert {request.split("/")[2] for request in seen.requests if "://" in request} == {
             f"127.0.0.1:{running.server_address[1]}"
         }
-        running.shutdown()
-        thread.join()

@@ -1,7 +1,6 @@
 """The server answers with its own files, to this machine, and with nothing else."""
 
 import http.client
-import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from assay.errors import UsageError
 from assay.report.serve import known, serve, server
+from tests.report.conftest import answering
 from tests.report.samples import mixed_set, report_of
 
 
@@ -19,12 +19,8 @@ def running(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
     (tmp_path / "run" / "secret.txt").write_text("secret")
     (page.parent / "notes.txt").write_text("secret")
     (page.parent / "chunks" / "x.bin").write_text("secret")
-    with server(page.parent, port=0) as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with server(page.parent, port=0) as made, answering(made):
         yield made
-        made.shutdown()
-        thread.join()
 
 
 def ask(

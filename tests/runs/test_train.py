@@ -359,12 +359,31 @@ def test_lora_trains_adapters_and_is_measured(policy: Path, tmp_path: Path, assa
     assert assay("eval", out, "--samples", 4).code == 0
 
 
+def test_a_kill_between_a_checkpoint_and_the_removal_of_older_ones_changes_no_byte(
+    trained: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.train import checkpoint, run
+
+    sweep = checkpoint.sweep
+
+    def killed(parent: Path, *, upto: int | None, **options: Any) -> None:
+        if upto == 4:
+            raise KeyboardInterrupt
+        sweep(parent, upto=upto, **options)
+
+    monkeypatch.setattr(checkpoint, "sweep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.start(parsed(tiny.settings(policy)), tmp_path / "run", seed=5)
+    assert checkpoint.committed(tmp_path / "run" / "checkpoints") == [2, 3, 4]
+    assert of_the_run(run.resume(tmp_path / "run").path) == of_the_run(trained)
+
+
 def test_kills_at_random_moments_change_no_byte() -> None:
     command = [sys.executable, "benchmarks/kills.py", "--kills", "10", "--seed", "1"]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=tiny.REPO, timeout=600, check=False
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, (done.stdout + done.stderr)[:4000]
     result = json.loads(done.stdout.splitlines()[-1])
     assert (result["kills"], result["different"], result["prompts_lost_or_repeated"]) == (10, 0, 0)
 

@@ -51,7 +51,8 @@ SCALES: Final = {
     "small": Scale(name="small", steps=16, held_out=48),
     "full": Scale(name="full", steps=120, checkpoints=4, samples=512),
 }
-"""quick: a minute, to see that it runs. small: two cores, an afternoon. full: as the issue asks."""
+"""quick: a minute or two, to see that it runs. small: about a minute of one core a cell. full: as
+many steps, samples and seeds as its predictions were made for; a matter of days on two cores."""
 
 
 @final

@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +12,7 @@ import numpy as np
 from assay.claims.cells import Cell, Scale
 from assay.claims.results import Row
 from assay.kernels.passk import bootstrap_interval
-from assay.records import Trajectory
-from assay.train.config import Config, parsed
+from assay.train.config import Config, Env, parsed
 
 BASE: Final = ("base", "null")
 """Cells that are not trained: the starting policy, and once more with other chance."""
@@ -72,30 +70,21 @@ def _trained(config: Config, where: Path, seed: int) -> Any:
 
 def measured(config: Config, checkpoint: Path | None, cell: Cell, scale: Scale) -> list[int]:
     """Returns the passes of each held-out task, on the environment whose verifier does not err."""
-    from assay.rollout.chain import collect, tasks
+    from assay.evaluate.run import held_out
     from assay.rollout.local import Transformers
     from assay.train.run import opened
-    from assay.world import load
 
-    model, tokenizer = opened(config, checkpoint)
-    backend = Transformers(model, tokenizer)
     # every policy has chance of its own: a shared one would make a frozen copy look identical
     chance = sum(cell.key.encode()) * 1009 + (0 if checkpoint is None else 1)
-
-    def played(many: Iterable[int]) -> Iterable[Trajectory]:
-        first = config.eval.first_task
-        for low in many:
-            seeds = range(first + low, min(first + low + 8, first + scale.held_out))
-            attempts = tasks(lambda: load(cell.level), list(seeds), scale.samples)
-            yield from collect(
-                backend,
-                attempts,
-                sampling=config.train.sampling,
-                seed=(cell.seed, chance, low),
-                clock=None,
-            )
-
-    scores = [record.outcome == 1.0 for record in played(range(0, scale.held_out, 8))]
+    played = held_out(
+        config,
+        Transformers(*opened(config, checkpoint)),
+        prompts=scale.held_out,
+        samples=scale.samples,
+        seed=(cell.seed, chance),
+        env=Env(cell.level),
+    )
+    scores = [record.outcome == 1.0 for record in played]
     return np.array(scores).reshape(scale.held_out, scale.samples).sum(1).tolist()
 
 

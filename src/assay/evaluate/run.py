@@ -5,7 +5,7 @@ gives to a policy that learnt nothing.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
@@ -22,9 +22,10 @@ from assay.evaluate.intervals import paired_difference
 from assay.evaluate.null import Expansion, expansion
 from assay.records import ModelStep, Trajectory
 from assay.records.codec import published
+from assay.rollout.backend import Backend
 from assay.rollout.chain import collect, tasks
 from assay.rollout.progress import Progress
-from assay.train.config import Config
+from assay.train.config import Config, Env
 from assay.train.folder import Folder
 from assay.world.catalogue import load as load_environment
 from assay.world.protocol import parse
@@ -142,6 +143,46 @@ def evaluate_runs(
     return result, folder
 
 
+def held_out(
+    config: Config,
+    backend: Backend,
+    *,
+    prompts: int,
+    samples: int,
+    seed: tuple[int, int],
+    watch: Callable[[Trajectory], None] | None = None,
+    env: Env | None = None,
+) -> Iterator[Trajectory]:
+    """Yields attempts at the held-out tasks of a configuration, task by task.
+
+    Args:
+        config: says which tasks, and how trajectories are sampled.
+        backend: what plays.
+        prompts: how many tasks.
+        samples: attempts at each.
+        seed: of chance; equal ones play equally.
+        watch: sees every attempt as it ends.
+        env: environment to measure on. None: the one that was trained on.
+    """
+    env = env or config.env
+    many = max(ROWS // samples, 1)  # tasks of which all attempts are one batch
+    first = config.eval.first_task
+    for at in range(0, prompts, many):
+        attempts = tasks(
+            lambda: load_environment(env.name, **env.dials),
+            range(first + at, first + min(at + many, prompts)),
+            samples,
+        )
+        yield from collect(
+            backend,
+            attempts,
+            sampling=config.train.sampling,
+            seed=(*seed, at),
+            watch=watch,
+            clock=None,
+        )
+
+
 @final
 class _Player:
     """Plays the held-out tasks with one policy after another."""
@@ -159,28 +200,16 @@ class _Player:
 
         model, tokenizer = opened(of or self._config, checkpoint)
         config = self._config
-        backend = Transformers(model, tokenizer)
-
-        def records() -> Iterable[Trajectory]:
-            many = max(ROWS // self._samples, 1)  # tasks of which all attempts are one batch
-            for at in range(0, self._prompts, many):
-                first = config.eval.first_task
-                attempts = tasks(
-                    lambda: load_environment(config.env.name, **config.env.dials),
-                    range(first + at, first + min(at + many, self._prompts)),
-                    self._samples,
-                )
-                yield from collect(
-                    backend,
-                    attempts,
-                    sampling=config.train.sampling,
-                    seed=(self._seed, chance, at),
-                    watch=self._watch,
-                    clock=None,
-                )
-
+        records = held_out(
+            config,
+            Transformers(model, tokenizer),
+            prompts=self._prompts,
+            samples=self._samples,
+            seed=(self._seed, chance),
+            watch=self._watch,
+        )
         pass_at = float(config.recipe.get("pass_at", 1.0))
-        return Sampled.of(records(), self._prompts, pass_at)
+        return Sampled.of(records, self._prompts, pass_at)
 
     def _watch(self, record: Trajectory) -> None:
         self._progress.seen(record)

@@ -69,7 +69,7 @@ def resume(out: Path) -> Folder:
 
     with folder.locked() if _is_main() else nullcontext():
         if _is_main():
-            checkpoint.sweep(folder.checkpoints, upto=None)
+            checkpoint.sweep(folder.checkpoints, upto=None, keep=config.train.keep)
         _together()
         whole = checkpoint.committed(folder.checkpoints)
         step = whole[-1] if whole else 0
