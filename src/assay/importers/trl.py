@@ -18,6 +18,7 @@ from assay.errors import DataError, MissingExtraError
 from assay.importers.base import Importer, Losses, Probe
 from assay.importers.folders import files_of
 from assay.importers.messages import origin, steps_of, typed
+from assay.importers.parquet_pages import declared
 from assay.importers.tokens import Groups, whole
 from assay.records import ModelStep, Origin, Step, Trajectory, UserStep
 
@@ -27,6 +28,8 @@ _ROWS_AT_ONCE = 16
 """A dictionary-packed column can repeat one long text in every row: few are unfolded at once."""
 _MOST_UNPACKED = 50
 """Uncompressed bytes that the file may declare, per byte of the file."""
+_FEW = 1 << 14
+"""Values that a column of any file may declare; above it not more than the file has bytes."""
 
 
 @final
@@ -117,10 +120,17 @@ def _check_plain(value: Any, where: str) -> None:
 def _check_size(metadata: Any, path: Path) -> None:
     """Raises DataError where the file declares far more data than it can hold."""
     size = path.stat().st_size
-    declared = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if declared > max(_MOST_UNPACKED * size, 1 << 20) or metadata.num_rows > size:
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    columns = [group.column(i) for group in groups for i in range(group.num_columns)]
+    room, values = sum(group.total_byte_size for group in groups), metadata.num_rows
+    try:
+        for unpacked, count in declared(path, columns):
+            room, values = max(room, unpacked), max(values, count)
+    except DataError as error:
+        raise DataError(f"{path}: broken parquet: {error}") from None
+    if room > max(_MOST_UNPACKED * size, 1 << 20) or values > max(size, _FEW):
         raise DataError(
-            f"{path}: declares {declared:,} bytes in {metadata.num_rows:,} rows; "
+            f"{path}: declares {room:,} bytes and {values:,} values; "
             f"not believable for a file of {size:,} bytes"
         )
 

@@ -1,0 +1,125 @@
+"""What the page headers of a Parquet file declare, read before any reader allocates it.
+
+A reader of Parquet makes room for what a page's header says, and only then looks at the page: a
+header of ten bytes can ask for gigabytes. Headers are structs of Thrift's compact protocol
+(https://github.com/apache/parquet-format, PageHeader): we read the few numbers that ask for room.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, cast, final
+
+from assay.errors import DataError
+
+_UNPACKED, _PACKED = 2, 3
+_KINDS: Final = (5, 7, 8)
+"""Fields that hold the header of a data page, a dictionary page and a data page of version 2; the
+first field of each is its number of values."""
+_VALUES: Final = 1
+_DEEPEST, _LONGEST = 8, 1 << 18
+
+
+def declared(path: Path, columns: Iterable[Any]) -> Iterator[tuple[int, int]]:
+    """Yields (unpacked bytes, values) as the header of each page declares them.
+
+    Args:
+        path: the file.
+        columns: pyarrow's `ColumnChunkMetaData`, which says where pages lie.
+
+    Raises:
+        DataError: a header is broken, or a column's pages do not fill its stretch of the file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        for column in columns:
+            name = column.path_in_schema
+            offsets = (column.dictionary_page_offset, column.data_page_offset)
+            at = min((offset for offset in offsets if offset), default=0)
+            end = at + column.total_compressed_size
+            if not 0 < at <= end <= size:
+                raise DataError(f"column {name} lies outside the file")
+            while at < end:
+                stream.seek(at)
+                reader = _Compact(stream.read(min(end - at, _LONGEST)))
+                unpacked, packed, values = _numbers(reader.struct(), name)
+                yield unpacked, values
+                at += reader.at + packed
+            if at != end:
+                raise DataError(f"column {name}: its pages run past its end")
+
+
+def _numbers(header: Mapping[int, Any], column: str) -> tuple[int, int, int]:
+    """Returns the unpacked bytes, the packed bytes and the values of a page."""
+    kinds = [header[kind] for kind in _KINDS if kind in header]
+    values = kinds[0].get(_VALUES) if len(kinds) == 1 and isinstance(kinds[0], dict) else None
+    found = header.get(_UNPACKED), header.get(_PACKED), values
+    if not all(type(each) is int and each >= 0 for each in found):
+        raise DataError(f"column {column}: a page that does not say how large it is")
+    return cast(tuple[int, int, int], found)
+
+
+@final
+class _Compact:
+    """A reader of Thrift's compact protocol: structs as dictionaries, lists and texts skipped."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.at = content, 0
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        if depth > _DEEPEST:
+            raise DataError("a page header nested too deeply")
+        fields: dict[int, Any] = {}
+        number = 0
+        while kind := self._byte():
+            step, kind = kind >> 4, kind & 15
+            number = number + step if step else self._number()
+            fields[number] = self._value(kind, depth)
+        return fields
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if kind in (1, 2):
+            return kind == 1
+        if kind in (4, 5, 6):
+            return self._number()
+        if kind == 12:
+            return self.struct(depth + 1)
+        if kind in (9, 10):
+            return self._list(depth)
+        self._skip({3: 1, 7: 8}.get(kind) or self._length(kind))
+        return None
+
+    def _list(self, depth: int) -> None:
+        head = self._byte()
+        count, kind = head >> 4, head & 15
+        for _ in range(self._varint() if count == 15 else count):
+            # inside a list, unlike in a struct, a truth takes a byte of its own
+            self._skip(1) if kind in (1, 2) else self._value(kind, depth + 1)
+
+    def _length(self, kind: int) -> int:
+        if kind != 8:
+            raise DataError(f"a page header with a field of unknown type {kind}")
+        return self._varint()
+
+    def _skip(self, count: int) -> None:
+        self.at += count
+        if self.at > len(self.content):
+            raise DataError("a page header that is cut off")
+
+    def _byte(self) -> int:
+        self._skip(1)
+        return self.content[self.at - 1]
+
+    def _varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+            if shift > 63:
+                raise DataError("a page header with a number of more than 64 bits")
+
+    def _number(self) -> int:
+        value = self._varint()
+        return (value >> 1) ^ -(value & 1)

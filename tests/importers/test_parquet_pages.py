@@ -1,0 +1,161 @@
+"""Page headers: what they declare equals what pyarrow wrote, and a lie is found before it costs."""
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from assay.errors import DataError
+from assay.importers import load
+from assay.importers.parquet_pages import declared
+from tests.importers.test_trl import CHAT, TEXT
+
+
+def columns(path: Path) -> list[Any]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        return [group.column(i) for group in groups for i in range(group.num_columns)]
+
+
+def varint(value: int) -> bytes:
+    """Writes a number as Thrift does: zigzag, seven bits a byte."""
+    value, out = (value << 1) ^ (value >> 63), bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes((*out, value))
+
+
+def page(unpacked: int, packed: int, values: int, *, dictionary: bool = False) -> bytes:
+    """Writes the header of a page: type, both sizes, and a struct that begins with the values."""
+    kind, step = (2, 4) if dictionary else (0, 2)
+    numbers = b"".join(b"\x15" + varint(each) for each in (kind, unpacked, packed))
+    return numbers + bytes((step << 4 | 12,)) + b"\x15" + varint(values) + b"\x00\x00"
+
+
+class Column:
+    path_in_schema = "made.up"
+    dictionary_page_offset = None
+
+    def __init__(self, length: int) -> None:
+        self.data_page_offset, self.total_compressed_size = 4, length
+
+
+def pages(path: Path, body: bytes) -> list[tuple[int, int]]:
+    path.write_bytes(b"PAR1" + body)
+    return list(declared(path, [Column(len(body))]))
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_every_page_that_pyarrow_wrote_is_found(
+    version: str, dictionary: bool, compression: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "some.parquet"
+    told = [[{"role": "user", "content": str(i)}] * (i % 3) for i in range(500)]
+    table = pyarrow.table({"text": [str(i) * 9 for i in range(500)], "messages": told})
+    pyarrow.parquet.write_table(
+        table,
+        path,
+        data_page_version=version,
+        use_dictionary=dictionary,
+        compression=compression,
+        data_page_size=500,
+        write_page_index=True,
+        write_batch_size=100,
+    )
+    for column in columns(path):
+        found = list(declared(path, [column]))
+        plain = found[1:] if dictionary else found
+        assert sum(count for _, count in plain) == column.num_values
+        assert len(plain) > (0 if dictionary else 1)
+        headers = column.total_uncompressed_size - sum(unpacked for unpacked, _ in found)
+        assert 0 < headers < 120 * len(found)
+
+
+def test_fixtures_declare_what_their_footer_says() -> None:
+    for path in (TEXT, CHAT):
+        for column in columns(path):
+            total = sum(unpacked for unpacked, _ in declared(path, [column]))
+            assert 0 < total < column.total_uncompressed_size
+
+
+def test_headers_by_hand(tmp_path: Path) -> None:
+    body = page(9, 3, 2, dictionary=True) + b"abc" + page(70_000, 0, 1 << 40) + page(0, 1, 0) + b"x"
+    assert pages(tmp_path / "file", body) == [(9, 2), (70_000, 1 << 40), (0, 0)]
+
+
+def test_what_a_header_may_hold_besides_is_skipped(tmp_path: Path) -> None:
+    more = (
+        b"\x11"  # field 1, true
+        b"\x15" + varint(7)  # field 2: unpacked
+        + b"\x15" + varint(0)  # field 3: packed
+        + b"\x2c\x15" + varint(5)  # field 5: a struct of values and
+        + b"\x18\x02hi"  # a text
+        + b"\x19\x21\x01\x02"  # a list of two truths
+        + b"\x17" + b"\0" * 8  # a double
+        + b"\x19\xf5\x0f" + b"\x02" * 15  # a list of fifteen numbers
+        + b"\x06" + varint(30) + varint(-4)  # a number in a field that is named in full
+        + b"\x00\x00"
+    )  # fmt: skip
+    assert pages(tmp_path / "file", more) == [(7, 5)]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (page(9, 3, 2) + b"ab", "run past its end"),
+        (page(9, 3, 2)[:-4], "cut off"),
+        (page(-9, 3, 2) + b"abc", "how large"),
+        (page(9, -3, 2) + b"abc", "how large"),
+        (page(9, 3, -2) + b"abc", "how large"),
+        (b"\x00", "how large"),
+        (b"\x15\x00\x15\x02\x15\x02\x00", "how large"),
+        (b"\x1c" * 20, "too deeply"),
+        (b"\x19\x1c" + b"\x19\x1c" * 20, "too deeply"),
+        (b"\x15" + b"\xff" * 12, "64 bits"),
+        (b"\x1d\x00", "unknown type 13"),
+        (b"\x18\xff\xff\xff\xff\x0f", "cut off"),
+    ],
+)
+def test_broken_headers_are_named(body: bytes, said: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=said):
+        pages(tmp_path / "file", body)
+
+
+def test_a_column_outside_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="outside the file"):
+        list(declared(tmp_path / "file", [Column(10)]))
+
+
+def rewritten(path: Path, unpacked: int, values: int) -> bytes:
+    """Returns a file whose last column begins with a header that declares something else."""
+    whole = path.read_bytes()
+    column = columns(path)[-1]
+    start = column.data_page_offset
+    whole_size = column.total_compressed_size
+    headers = (page(unpacked, left, values) for left in range(whole_size))
+    header = next(h for left, h in enumerate(headers) if left + len(h) == whole_size)
+    return whole[:start] + header + whole[start + len(header) :]
+
+
+@pytest.mark.parametrize(("unpacked", "values"), [(8, 2**31 - 1), (2**31 - 1, 1)])
+def test_a_header_that_asks_for_gigabytes_is_refused_before_they_are_taken(
+    unpacked: int, values: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "completions_00001.parquet"
+    texts = [str(i) for i in range(9)]
+    table = pyarrow.table(
+        {"step": range(9), "prompt": texts, "completion": texts, "advantage": [0.5] * 9}
+    )
+    pyarrow.parquet.write_table(table, path, use_dictionary=False)
+    path.write_bytes(rewritten(path, unpacked, values))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="not believable"):
+        list(load(path, format="trl")[1])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 48 << 10
