@@ -329,11 +329,11 @@ def _expert(
 def _run_arrays(columns: Columns) -> dict[str, np.ndarray]:
     traj, step, call, role, length = rows(columns.R, R_WIDTH).T
     return {
-        "traj_R": traj.copy(),
-        "step_R": step.copy(),
-        "call_R": call.copy(),
+        "traj_R": traj.astype(np.int64),
+        "step_R": step.astype(np.int64),
+        "call_R": call.astype(np.int64),
         "role_R": role.astype(np.int8),
-        "length_R": length.copy(),
+        "length_R": length.astype(np.int64),
     }
 
 

@@ -1,6 +1,6 @@
 """Columns under construction: flat rows of a log, and how several logs' rows become one.
 
-A row is a few numbers in an `array`, 8 bytes each, so that memory grows by some hundred bytes a
+A row is a few numbers in an `array`, 4 or 8 bytes each, so that memory grows by some hundred bytes a
 trajectory whatever its texts are. What few rows have is kept as {row: value}. Hashes of texts are
 compared and renumbered before anybody sees them, for they differ from process to process.
 """
@@ -28,6 +28,10 @@ class Codes(dict[Any, int]):
 
 def _integers() -> "array[int]":
     return array("q")
+
+
+def _small_integers() -> "array[int]":
+    return array("i")
 
 
 def _floats() -> "array[float]":
@@ -62,7 +66,7 @@ class Columns:
     """Hashes of the expert actions of each task, from whichever of its trajectories names them."""
     sibling: dict[int, int] = field(default_factory=dict[int, int])
     on_path: dict[int, int] = field(default_factory=dict[int, int])
-    R: "array[int]" = field(default_factory=_integers)
+    R: "array[int]" = field(default_factory=_small_integers)
     """trajectory, step, call, role, length"""
     logprob: "array[float]" = field(default_factory=_floats)
     entropy: "array[float]" = field(default_factory=_floats)
@@ -70,25 +74,25 @@ class Columns:
     has_entropy: bool = False
 
     def absorb(self, other: "Columns") -> None:
-        """Appends the rows of another part of the log, renumbered to follow these.
+        """Takes over the rows of another part of the log, renumbered to follow these.
 
         Both must come from one process or from forks of one: texts are compared by their hash.
         """
         k, s, c = len(self.ids), len(self.S) // S_WIDTH, len(self.C) // C_WIDTH
-        table = rows(other.K, K_WIDTH).copy()
+        table = rows(other.K, K_WIDTH)
         table[:, 0] = _renumbered(table[:, 0], self.group, other.group)
         table[:, 1] = _renumbered(table[:, 1], self.task, other.task)
         table[:, 2] = _renumbered(table[:, 2], self.tree, other.tree)
-        self.K.frombytes(table.tobytes())
+        self.K.extend(other.K)
         for mine, theirs, width, offsets in (
             (self.S, other.S, S_WIDTH, (k,)),
             (self.C, other.C, C_WIDTH, (s,)),
             (self.R, other.R, R_WIDTH, (k, s, c)),
         ):
-            table = rows(theirs, width).copy()
+            table = rows(theirs, width)  # a view: theirs are renumbered where they stand
             for column, offset in enumerate(offsets):
                 table[table[:, column] >= 0, column] += offset
-            mine.frombytes(table.tobytes())
+            mine.extend(theirs)
         self.ids += other.ids
         self.content += other.content
         self.logprob += other.logprob
@@ -108,8 +112,9 @@ class Columns:
 
 def rows(flat: "array[Any]", width: int) -> np.ndarray:
     """Returns flat rows as a two-dimensional view."""
-    dtype = np.float64 if flat.typecode == "d" else np.int64
-    return np.frombuffer(flat, dtype).reshape(-1, width)
+    return np.frombuffer(flat, f"{'f' if flat.typecode == 'd' else 'i'}{flat.itemsize}").reshape(
+        -1, width
+    )
 
 
 def numbered(*columns: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
