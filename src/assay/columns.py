@@ -1,7 +1,7 @@
 """Columns under construction: flat rows of a log, and how several logs' rows become one.
 
-A row is a few numbers in an `array`, 4 or 8 bytes each, so that memory grows by some hundred bytes a
-trajectory whatever its texts are. What few rows have is kept as {row: value}. Hashes of texts are
+A row is a few numbers in an `array`, 4 or 8 bytes each, so that memory grows by a hundred bytes a
+step whatever its texts are. What few rows have is kept as {row: value}. Hashes of texts are
 compared and renumbered before anybody sees them, for they differ from process to process.
 """
 

@@ -8,7 +8,7 @@ import pytest
 
 from assay.claims import Row, Rows, measures
 from assay.claims.cells import Cell
-from assay.claims.predictions import PREDICTIONS, Prediction
+from assay.claims.predictions import DEAD_START, PREDICTIONS, Prediction
 from assay.claims.squeezing import pushed_down
 from assay.evaluate.intervals import Estimate
 
@@ -50,6 +50,22 @@ def test_cells_that_differ_in_more_than_the_arm_are_kept_apart():
     long = rows.passes("lookup", "weak", "nsr", length=3)
     assert long is not None
     assert long.tolist() == [[0.0]]
+
+
+def test_what_a_share_of_the_tokens_reaches():
+    # GRPO ends at 1/4 and 2/4 for 100 tokens. The other arm: 3/4 after 50 of them, and after 60
+    # none; the checkpoint that takes 51 is too late for a half
+    ended = row("grpo", [1, 2], steps={"5": [0, 0], "10": [1, 2]}, tokens=100)
+    early = row("nsr", [], steps={"5": [3, 3], "10": [0, 0]}, spent={"5": 50, "10": 60})
+    late = row("nsr", [], steps={"5": [3, 3], "10": [0, 0]}, spent={"5": 51, "10": 60})
+    half = measures.for_tokens(Rows([ended, early]), "grpo", "nsr", "weak", 0.5)
+    assert half is not None
+    assert (half.value, half.low, half.high) == (0.375, 0.25, 0.5)
+    whole = measures.for_tokens(Rows([ended, early]), "grpo", "nsr", "weak", 1.0)
+    assert whole is not None
+    assert whole.value == -0.375
+    assert measures.for_tokens(Rows([ended, late]), "grpo", "nsr", "weak", 0.5) is None
+    assert measures.for_tokens(Rows([ended]), "grpo", "nsr", "weak", 0.5) is None
 
 
 def test_share_of_a_gain():
@@ -139,8 +155,9 @@ def test_a_verdict_takes_the_whole_interval():
 
 
 def test_predictions_can_be_refuted_and_have_names_of_their_own():
-    assert len({each.id for each in PREDICTIONS}) == len(PREDICTIONS)
-    for each in PREDICTIONS:
+    all_of_them = (*PREDICTIONS, *DEAD_START)
+    assert len({each.id for each in all_of_them}) == len(all_of_them)
+    for each in all_of_them:
         assert each.verdict(None) == "not run"
         assert each.holds[0] < each.holds[1]
         assert each.refutes[0] < each.refutes[1] or each.id == "P20"

@@ -12,6 +12,7 @@ from assay.claims.page import figures, page, summary
 from assay.claims.results import line, parsed, read
 from assay.errors import DataError, UnknownNameError, UsageError
 from assay.train.config import parsed as configured
+from assay.train.config import read as load_recipe
 from assay.world import load, solve
 
 TINY = Scale(name="tiny", steps=1, prompts=1, group=2, checkpoints=1, held_out=2, samples=2)
@@ -37,6 +38,24 @@ def test_the_full_factorial_has_every_arm_at_every_start_both_ways():
     trained = [c for c in plain if c.arm in ARMS]
     # two families x three starts x arms x five seeds, on-policy and with four minibatches
     assert len(trained) == 2 * 3 * len(ARMS) * 5 * 2
+
+
+def test_quick_is_a_few_cells_of_every_experiment():
+    for each in EXPERIMENTS.values():
+        keys = {cell.key for cell in each.cells(each.scales["quick"], 1)}
+        assert {f"{name}-0" for name in each.quick} <= keys
+        assert len(each.quick) <= 9
+
+
+def test_the_shipped_recipe_is_trained_as_it_is_shipped():
+    full = EXPERIMENTS["dead_start"].scales["full"]
+    cells = [c for c in EXPERIMENTS["dead_start"].cells(full, 5) if c.arm not in ("base", "null")]
+    assert [cell.arm for cell in cells] == ["grpo", "assay"] * 5
+    for cell in cells:
+        config, recipe = configured(cell.tables(full)), configured(load_recipe(cell.arm))
+        assert config.recipe == recipe.recipe
+        for name in ("prompts", "group", "learning_rate", "max_tokens", "turn_tokens"):
+            assert getattr(config.train, name) == getattr(recipe.train, name)
 
 
 def test_an_unknown_arm_and_an_unknown_claim_are_refused():

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
 from assay.errors import UsageError
+from assay.train.config import read
 
 LAMBDAS: Final = (0.03, 0.1, 0.3, 1.0)
 ARMS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -44,6 +45,8 @@ class Scale:
     learning_rate: float = 2e-4
 
 
+SHIPPED: Final = ("assay",)
+"""Arms that are recipes as Assay ships them."""
 SCALES: Final = {
     "quick": Scale(
         name="quick", steps=4, prompts=4, checkpoints=1, held_out=12, samples=16, seeds=1
@@ -90,8 +93,9 @@ class Cell:
 
     def tables(self, scale: Scale) -> dict[str, Any]:
         """Returns the configuration of the run."""
-        if self.arm not in ARMS:
-            raise UsageError(f"claims: no arm {self.arm!r}; expected one of {', '.join(ARMS)}")
+        if self.arm not in (*ARMS, *SHIPPED):
+            known = ", ".join((*ARMS, *SHIPPED))
+            raise UsageError(f"claims: no arm {self.arm!r}; expected one of {known}")
         steps = scale.steps * self.length * self.minibatches
         prompts = scale.prompts * self.batch
         env: dict[str, Any] = {"name": self.level}
@@ -101,7 +105,7 @@ class Cell:
         return {
             "about": {"title": self.key},
             "env": env,
-            "recipe": {**ARMS[self.arm]},
+            "recipe": read(self.arm)["recipe"] if self.arm in SHIPPED else {**ARMS[self.arm]},
             "train": {
                 "steps": steps,
                 "prompts": prompts,

@@ -1,11 +1,11 @@
-"""The experiments: which cells, which predictions. `sign_by_difficulty` is the first."""
+"""The experiments: which cells, at which scales, and which predictions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from assay.claims.cells import ARMS, ENVIRONMENTS, STARTS, Cell, Scale
-from assay.claims.predictions import PREDICTIONS, Prediction
+from assay.claims.cells import ARMS, ENVIRONMENTS, SCALES, STARTS, Cell, Scale
+from assay.claims.predictions import DEAD_START, PREDICTIONS, Prediction
 from assay.errors import UnknownNameError
 
 
@@ -20,6 +20,10 @@ class Experiment:
     cells: Callable[[Scale, int], Iterator[Cell]]
     """Cells of a scale with so many seeds, the most telling ones first."""
     predictions: Sequence[Prediction]
+    scales: Mapping[str, Scale]
+    """How much can be run of it: "quick", which takes a minute, and others."""
+    quick: Sequence[str]
+    """Names of the cells of "quick", without their seed."""
 
 
 MAIN: Final = ("grpo", "psr", "nsr", "grpo_positive", "grpo_negative")
@@ -72,6 +76,24 @@ def _stale(seed: int) -> Iterator[Cell]:
                 yield Cell(env=env, start=start, arm=arm, seed=seed, minibatches=4)
 
 
+DEAD_SCALES: Final = {
+    "quick": Scale(
+        name="quick", steps=4, prompts=8, checkpoints=2, held_out=12, samples=16, seeds=1
+    ),
+    "full": Scale(name="full", steps=60, prompts=32, checkpoints=6, samples=16, learning_rate=3e-4),
+}
+"""full: batches and rate of the shipped recipes; about 12 minutes of one core a cell."""
+
+
+def dead_start(scale: Scale, seeds: int) -> Iterator[Cell]:
+    """Yields GRPO and Assay's recipe on lookups that the starting policy all but never solves."""
+    for arm in ("base", "null"):
+        yield Cell(env="lookup", start="dead", arm=arm, seed=0)
+    for seed in range(seeds):
+        for arm in ("grpo", "assay"):
+            yield Cell(env="lookup", start="dead", arm=arm, seed=seed)
+
+
 EXPERIMENTS: Final = {
     "sign_by_difficulty": Experiment(
         id="sign_by_difficulty",
@@ -79,7 +101,21 @@ EXPERIMENTS: Final = {
         source="Zhu et al. 2025, https://arxiv.org/abs/2506.01347, and what followed",
         cells=factorial,
         predictions=PREDICTIONS,
-    )
+        scales=SCALES,
+        quick=(
+            *("lookup-strong-base", "lookup-strong-null", "lookup-weak-base", "lookup-weak-null"),
+            *(f"lookup-weak-{arm}" for arm in MAIN),
+        ),
+    ),
+    "dead_start": Experiment(
+        id="dead_start",
+        title="What does Assay's recipe save where GRPO all but never sees a success?",
+        source="the recipes that Assay ships, at the same batches, rate and steps",
+        cells=dead_start,
+        predictions=DEAD_START,
+        scales=DEAD_SCALES,
+        quick=("lookup-dead-base", "lookup-dead-null", "lookup-dead-grpo", "lookup-dead-assay"),
+    ),
 }
 
 

@@ -87,6 +87,26 @@ def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Esti
     return paired_difference(same, found[0], rng=_rng(), draws=DRAWS)
 
 
+def for_tokens(rows: Rows, first: str, second: str, start: str, share: float) -> Estimate | None:
+    """Returns pass@1 of the second arm after `share` of the tokens that the first generated, less
+    that with which the first ended; seed by seed. None: no checkpoint is that early."""
+    env = ENVIRONMENTS[0]
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    for seed in rows.seeds(env, start, [first, second]):
+        ended, other = (
+            next(row for row in rows.find(env, start, arm) if row.cell["seed"] == seed)
+            for arm in (first, second)
+        )
+        early = other.within(share * ended.tokens)
+        if early is None:
+            return None
+        pairs.append((rate(ended.last, ended.samples, 1), rate(early, other.samples, 1)))
+    if not pairs:
+        return None
+    ended_SG, early_SG = (np.stack(each) for each in zip(*pairs, strict=True))
+    return paired_difference(ended_SG, early_SG, rng=_rng(), draws=DRAWS)
+
+
 def share_of_gain(rows: Rows, arm: str, of: str, start: str) -> Estimate | None:
     """Returns (arm - base) / (of - base) in pass@1. None: also where `of` gained nothing."""
     found = together(rows, [(arm, {}), (of, {})], start)

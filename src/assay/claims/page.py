@@ -9,11 +9,11 @@ from assay.claims.cells import ENVIRONMENTS, STARTS
 from assay.claims.experiment import Experiment
 from assay.claims.measures import largest, pass_at
 from assay.claims.predictions import Prediction, Verdict
-from assay.claims.results import Rows
+from assay.claims.results import Rows, rate
 from assay.evaluate.figure import Line, figure
 from assay.evaluate.intervals import Estimate
 
-SHOWN = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative")
+SHOWN = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative", "assay")
 
 
 def verdicts(
@@ -65,7 +65,8 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
     ]
     for title, file in figures.items():
         lines += ["", f"![{title}]({file})"]
-    return "\n".join([*lines, "", *_arms(rows)]) + "\n"
+    arms = ["", *_arms(rows)] if rows.rows else []
+    return "\n".join([*lines, *arms]) + "\n"
 
 
 def told(seen: Estimate | None, unit: str) -> str:
@@ -141,5 +142,35 @@ def figures(rows: Rows) -> dict[str, str]:
                     y_label="pass@k",
                     x_scale="log2",
                     y_range=(0.0, 1.0),
+                )
+    return made | _curves(rows)
+
+
+def _curves(rows: Rows) -> dict[str, str]:
+    """Returns SVGs of pass@1 against tokens generated, where rows say what each checkpoint took."""
+    made: dict[str, str] = {}
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            lines: list[Line] = []
+            for arm in ("grpo", "assay"):
+                found = [row for row in rows.find(env, start, arm) if row.spent]
+                if not found:
+                    continue
+                steps = sorted(found[0].spent, key=int)
+                spent = [float(np.mean([row.spent[step] for row in found])) for step in steps]
+                seen = [
+                    np.mean([rate(row.passed[step], row.samples, 1).mean() for row in found])
+                    for step in steps
+                ]
+                lines.append(Line(arm, spent, [float(each) for each in seen]))
+            base = pass_at(rows, "base", env, start, 1)
+            if lines and base is not None:
+                most = max(line.x[-1] for line in lines)
+                lines.insert(0, Line("base", [0.0, most], [base, base]))
+                made[f"{env}-{start}-tokens.svg"] = figure(
+                    lines,
+                    title=f"pass@1 on held-out {env} tasks, {start} start, mean of seeds",
+                    x_label="tokens generated in training",
+                    y_label="pass@1",
                 )
     return made

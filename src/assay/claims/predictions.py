@@ -216,3 +216,34 @@ PREDICTIONS: Final = (
         refutes=NOWHERE,
     ),
 )
+
+DEAD_START: Final = (
+    Prediction(
+        id="D1",
+        says="From a dead start GRPO learns: there is something to reach",
+        expected="more than 2 points above the base",
+        refuted_if="it ends no better than the base",
+        measure=lambda rows: m.over_base(rows, "grpo", "dead", 1),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+    ),
+    Prediction(
+        id="D2 half",
+        says="Assay's recipe reaches the pass@1 with which GRPO ends for half its tokens",
+        expected="at least as high",
+        refuted_if="lower",
+        measure=lambda rows: m.for_tokens(rows, "grpo", "assay", "dead", 0.5),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+    ),
+    Prediction(
+        id="D2 all",
+        says="and ends higher for as many",
+        expected="twice as high",
+        refuted_if="lower",
+        measure=lambda rows: m.for_tokens(rows, "grpo", "assay", "dead", 1.0),
+        holds=POSITIVE,
+        refutes=NEGATIVE,
+    ),
+)
+"""What is predicted of a dead start: GRPO against Assay's recipe as it is shipped."""

@@ -57,6 +57,9 @@ def work(cell: Cell, scale: Scale, folder: Path) -> Row:
         entropy=float(np.mean([each for each in late if each is not None])),
         dead_share=float(np.mean([row["dead_share"] for row in rows])),
         tokens=int(rows[-1]["tokens_generated"]),
+        spent={
+            str(row["step"]): int(row["tokens_generated"]) for row in rows if row["step"] in steps
+        },
         seconds=time.monotonic() - began,
         about=about,
     )

@@ -45,7 +45,7 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="A minute, one seed, wide intervals: does it run?")
     ] = False,
-    scale: Annotated[str, typer.Option(help="quick, small or full.")] = "full",
+    scale: Annotated[str, typer.Option(help="quick, full, and what else it has.")] = "full",
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds [default: the scale's].")] = None,
     only: Annotated[
         list[str] | None,
@@ -60,16 +60,15 @@ def run(
 ) -> None:
     """Runs an experiment's cells; run again after a kill, it does only what is left."""
     from assay.claims import experiment
-    from assay.claims.cells import SCALES
     from assay.claims.runner import run as work
 
     chosen = experiment(name)
-    if scale not in SCALES:
-        raise UsageError(f"--scale {scale}: expected {', '.join(SCALES)}")
-    at = SCALES["quick" if quick else scale]
+    if scale not in chosen.scales:
+        raise UsageError(f"--scale {scale}: {name} has {', '.join(chosen.scales)}")
+    at = chosen.scales["quick" if quick else scale]
     cells = list(chosen.cells(at, seeds or at.seeds))
     if quick:
-        cells = cells[:2] + [each for each in cells if each.key.startswith("lookup-weak-")][:7]
+        cells = [each for each in cells if each.key.rpartition("-")[0] in chosen.quick]
     if only:
         cells = [each for each in cells if each.key.startswith(tuple(only))]
     if not cells:

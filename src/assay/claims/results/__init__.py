@@ -32,6 +32,8 @@ class Row:
     """Groups without signal, mean over the run."""
     tokens: int = 0
     """Generated in training."""
+    spent: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Tokens generated up to each step of `passed`."""
     seconds: float = 0.0
     about: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Scale and versions."""
@@ -40,6 +42,11 @@ class Row:
     def last(self) -> Sequence[int]:
         """Passes at the last checkpoint."""
         return self.passed[max(self.passed, key=int)]
+
+    def within(self, tokens: float) -> Sequence[int] | None:
+        """Returns passes at the last checkpoint for which so many tokens suffice; None: none is."""
+        fitting = [step for step, spent in self.spent.items() if spent <= tokens]
+        return self.passed[max(fitting, key=int)] if fitting else None
 
 
 @final
