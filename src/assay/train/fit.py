@@ -1,5 +1,6 @@
 """How a recipe fits TRL's settings, and where a process's rows lie. No torch."""
 
+import os
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -42,6 +43,11 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
         raise UsageError(
             "fp16's loss scaler cannot leave a step out: take bf16, or safety.skip_empty = false"
         )
+    if safety.skip_empty and (args.deepspeed or _by_deepspeed()):
+        raise UsageError(
+            "DeepSpeed's engine takes every step itself and cannot leave one out: "
+            "set safety.skip_empty = false"
+        )
     if safety.delta is None:
         return
     if args.delta is not None and args.delta != safety.delta:
@@ -54,6 +60,11 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
             f"safety.delta is {safety.delta:g}; expected above 1 + epsilon, {1 + args.epsilon:g}"
         )
     args.delta = safety.delta
+
+
+def _by_deepspeed() -> bool:
+    """Returns whether `accelerate launch` says that DeepSpeed drives."""
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
 
 
 def bounds(loss_type: str, low: float, high: float) -> tuple[float, float]:

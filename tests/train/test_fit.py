@@ -1,0 +1,47 @@
+"""What a recipe and TRL's settings cannot both have."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from assay.errors import UsageError
+from assay.train.fit import fit
+from assay.train.recipe import Recipe
+
+
+def arguments(**given: Any) -> SimpleNamespace:
+    return SimpleNamespace(
+        **{"fp16": False, "deepspeed": None, "delta": None, "epsilon": 0.2} | given
+    )
+
+
+def recipe(**safety: Any) -> Recipe:
+    return Recipe.of({"method": "grpo", "safety": safety})
+
+
+@pytest.mark.parametrize("given", [{"fp16": True}, {"deepspeed": "zero2.json"}])
+def test_who_cannot_leave_a_step_out_is_refused_until_none_is_left_out(
+    given: dict[str, Any],
+) -> None:
+    with pytest.raises(UsageError, match="skip_empty = false"):
+        fit(recipe(), arguments(**given), "dapo")
+    fit(recipe(skip_empty=False), arguments(**given), "dapo")
+
+
+def test_deepspeed_that_accelerate_brings_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(UsageError, match="DeepSpeed"):
+        fit(recipe(), arguments(), "dapo")
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")
+    fit(recipe(), arguments(), "dapo")
+
+
+def test_the_two_sided_clip_is_handed_over_or_contradicted() -> None:
+    given = arguments()
+    fit(recipe(delta=3.0), given, "dapo")
+    assert given.delta == 3.0
+    with pytest.raises(UsageError, match="give one of them"):
+        fit(recipe(delta=3.0), arguments(delta=4.0), "dapo")
+    with pytest.raises(UsageError, match="above 1"):
+        fit(recipe(delta=1.1), arguments(), "dapo")
