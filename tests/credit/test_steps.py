@@ -190,6 +190,42 @@ def test_gigpo_returns_of_rewards():
         gigpo(WALKS, returns="rewards")
 
 
+def test_gigpo_returns_of_evidence_teach_an_all_fail_group():
+    def called(*steps, outcome=0.0):
+        turns = [turn(*[None] * len(e), expert=e, state_key=s) for s, e in steps]
+        return one(outcome, steps=turns)
+
+    trajectories = [
+        called(("s0", [True]), ("s1", [True])),  # 1 + .9, 1
+        called(("s0", [True]), ("s1", [True, False])),  # 1, 0: one of its calls is wrong
+        called(("s0", [False]), ("s2", [])),  # 0, 0: a step without a call earns nothing
+    ]
+    batch = batch_of(trajectories)
+    found = method("gigpo", returns="evidence", gamma=0.9)(batch)
+    close(found.parts["outcome"], 0.0)
+    # s0: 1.9 1 0, mean .966667; s1: 1 0, mean .5
+    by_step = [found.parts["step"][batch.step_R == s] for s in range(6)]
+    expected = [0.933333, 0.5, 0.033333, -0.5, -0.966667, 0.0]
+    for values, value in zip(by_step, expected, strict=True):
+        close(values, value)
+
+
+def test_gigpo_evidence_comes_on_top_of_the_outcome():
+    close(gigpo(WALKS, returns="evidence").parts["step"], STEP)  # no call, the outcome alone
+
+
+def test_gigpo_calls_that_nobody_judged_earn_nothing():
+    trajectories = [one(0.0, steps=[turn(None, state_key="s0")]) for _ in range(2)]
+    close(gigpo(trajectories, returns="evidence").parts["step"], 0.0)
+    # beside a right one they do not count: 1 and 0, mean .5
+    trajectories = [
+        one(0.0, steps=[turn(None, None, expert=[right, None], state_key="s0")])
+        for right in (True, False)
+    ]
+    step = gigpo(trajectories, returns="evidence").parts["step"]
+    close(np.unique(step), [-0.5, 0.5])
+
+
 def test_gigpo_anchors():
     # states recorded for one trajectory only: its peers, and nobody else's
     plain = [

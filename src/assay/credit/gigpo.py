@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64
 
 from assay.batch import UNTRAINABLE, Batch
 from assay.credit.base import Method
-from assay.credit.groups import require, same
+from assay.credit.groups import require, same, totals
 from assay.credit.outcome import outcome_term
 from assay.errors import MethodError
 from assay.kernels.term import Term
@@ -49,9 +49,10 @@ class GiGpo(Method):
     anchor: Literal["auto", "state", "seen"] = "auto"
     """What a state is: what the environment recorded, what the policy had last been shown, or the
     first where the batch has any and else the second."""
-    returns: Literal["outcome", "rewards"] = "outcome"
-    """Returns of the outcome alone, or of rewards per step; in a trajectory that has any, a step
-    without one earned 0."""
+    returns: Literal["outcome", "rewards", "evidence"] = "outcome"
+    """Returns of the outcome alone; of rewards per step, where in a trajectory that has any a step
+    without one earned 0; or (ours) of the outcome and 1 for every step that makes a call, if all
+    its judged calls are correct by evidence."""
     variant: Literal["paper", "repo"] = "paper"
     """Mean outcome over trajectories (paper) or over their steps (released code)."""
 
@@ -99,20 +100,29 @@ class GiGpo(Method):
     def _returns(self, batch: Batch) -> Float64[np.ndarray, " S"]:
         """Returns the discounted return from each step on; NaN where unscored or dropped."""
         own_S = batch.untrainable_S != _COPIED
-        if self.returns == "outcome":
-            reward_S = np.zeros(batch.traj_S.size)
-            last = np.full(len(batch.ids), -1)
-            np.maximum.at(last, batch.traj_S[own_S], np.flatnonzero(own_S))
-            ended = np.flatnonzero((last >= 0) & ~np.isnan(batch.value_K))
-            reward_S[last[ended]] = batch.value_K[ended]
-            scored_K = ~np.isnan(batch.value_K)
-        else:
+        if self.returns == "rewards":
             reward_S = np.where(own_S, np.nan_to_num(batch.reward_S), 0.0)
             rewarded_S = batch.traj_S[~np.isnan(batch.reward_S)]
             scored_K = (np.bincount(rewarded_S, minlength=len(batch.ids)) > 0) & batch.kept_K
             require(scored_K.any(), f"{self.name} needs rewards per step, and no step has one")
+        else:
+            reward_S, scored_K = np.zeros(batch.traj_S.size), ~np.isnan(batch.value_K)
+            last = np.full(len(batch.ids), -1)
+            np.maximum.at(last, batch.traj_S[own_S], np.flatnonzero(own_S))
+            ended = np.flatnonzero((last >= 0) & scored_K)
+            reward_S[last[ended]] = batch.value_K[ended]
+            if self.returns == "evidence":
+                reward_S += own_S & (_share_correct(batch) == 1.0)
         return_S = _discounted(reward_S, batch.traj_S, np.where(own_S, self.gamma, 1.0))
         return np.where(scored_K[batch.traj_S], return_S, np.nan)
+
+
+def _share_correct(batch: Batch) -> Float64[np.ndarray, " S"]:
+    """Returns which share of each step's judged calls is correct; 0 where none is judged."""
+    judged_C = ~np.isnan(batch.correct_C)
+    step_C, n = batch.step_C[judged_C], batch.traj_S.size
+    judged_S = np.bincount(step_C, minlength=n)
+    return totals(batch.correct_C[judged_C], step_C, n) / np.maximum(judged_S, 1)
 
 
 def _discounted(
