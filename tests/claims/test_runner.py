@@ -1,6 +1,9 @@
 """Cells, rows on disk, and a run that goes on."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +142,37 @@ def test_a_run_goes_on_where_it_was_and_refuses_rows_of_another_scale(tmp_path: 
         assert json.loads(text)["about"]["scale"] == "tiny"
     with pytest.raises(UsageError, match="holds rows of scale tiny"):
         run([BASE], SCALES["quick"], tmp_path, workers=1, say=said.append)
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path):
+    code = """
+import multiprocessing, os, sys, time
+from assay.claims.runner import _begin
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, _begin) as pool:
+        print(pool.apply(os.getpid), flush=True)
+        time.sleep(60)
+"""
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert _lives(worker)
+        parent.kill()
+        parent.wait()
+    late = time.monotonic() + 20
+    while _lives(worker) and time.monotonic() < late:
+        time.sleep(0.05)
+    assert not _lives(worker)
+
+
+def _lives(process: int) -> bool:
+    """Says whether a process is there and is no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -4,10 +4,12 @@ import json
 import multiprocessing
 import os
 import platform
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from multiprocessing import connection
 from pathlib import Path
 
 from assay.claims.cells import Cell, Scale
@@ -34,7 +36,7 @@ def run(
     left = [cell for cell in cells if cell.key not in done]
     say(f"{len(cells)} cells, {len(cells) - len(left)} of them done; {workers} at a time")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
         futures = {pool.submit(_one, cell, scale, out): cell for cell in left}
         try:
             for number, future in enumerate(as_completed(futures), 1):
@@ -75,8 +77,18 @@ def _done(path: Path, scale: Scale) -> set[str]:
     return {Cell(**row.cell).key for row in rows}
 
 
-def _quiet() -> None:
+def _begin() -> None:
+    """Prepares a worker: one thread for numbers, and one that ends it with its parent."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Waits for the parent's death, however it dies; a cell without a reader is wasted."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _one(cell: Cell, scale: Scale, out: Path) -> Row:

@@ -30,45 +30,45 @@ def work(cell: Cell, scale: Scale, folder: Path) -> Row:
         "steps": scale.steps * cell.length,
         "prompts": scale.prompts,
     }
-    if cell.arm in BASE:
-        config = parsed(replace(cell, arm="grpo").tables(scale))
-        passed = measured(config, None, cell, scale)
-        if (cell.env, cell.start, cell.arm) == ("lookup", "weak", "base"):
-            about["squeezing"] = {
-                name: intervals(changes) for name, changes in squeezing(scale).items()
-            }
-        spent = time.monotonic() - began
-        return Row(cell.data(), {"0": passed}, scale.samples, seconds=spent, about=about)
-    config = parsed(cell.tables(scale))
-    where = folder / cell.key
+    row = _untrained(cell, scale) if cell.arm in BASE else _trained(cell, scale, folder)
+    return replace(row, seconds=time.monotonic() - began, about={**about, **row.about})
+
+
+def _untrained(cell: Cell, scale: Scale) -> Row:
+    """Measures the starting policy."""
+    config = parsed(replace(cell, arm="grpo").tables(scale))
+    about: dict[str, Any] = {}
+    if (cell.env, cell.start, cell.arm) == ("lookup", "weak", "base"):
+        changed = squeezing(scale)
+        about["squeezing"] = {name: intervals(changes) for name, changes in changed.items()}
+    passed = {"0": measured(config, None, cell, scale)}
+    return Row(cell.data(), passed, scale.samples, about=about)
+
+
+def _trained(cell: Cell, scale: Scale, folder: Path) -> Row:
+    """Trains, and measures every checkpoint."""
+    from assay.train.run import start
+
+    config, where = parsed(cell.tables(scale)), folder / cell.key
     shutil.rmtree(where, ignore_errors=True)  # a cell is run whole or not at all
-    run = _trained(config, where, cell.seed)
+    run = start(config, where, seed=cell.seed)
     steps = sorted(int(each.name.removeprefix("step_")) for each in run.checkpoints.iterdir())
     passed = {
         str(step): measured(config, run.checkpoints / f"step_{step}", cell, scale) for step in steps
     }
+    shutil.rmtree(run.checkpoints)
     rows = list(run.rows("metrics.jsonl"))
     late = [row["entropy"] for row in rows[-max(len(rows) // 4, 1) :]]
-    shutil.rmtree(run.checkpoints)
+    tokens = {int(row["step"]): int(row["tokens_generated"]) for row in rows}
     return Row(
         cell.data(),
         passed,
         scale.samples,
         entropy=float(np.mean([each for each in late if each is not None])),
         dead_share=float(np.mean([row["dead_share"] for row in rows])),
-        tokens=int(rows[-1]["tokens_generated"]),
-        spent={
-            str(row["step"]): int(row["tokens_generated"]) for row in rows if row["step"] in steps
-        },
-        seconds=time.monotonic() - began,
-        about=about,
+        tokens=tokens[max(tokens)],
+        spent={str(step): tokens[step] for step in steps},
     )
-
-
-def _trained(config: Config, where: Path, seed: int) -> Any:
-    from assay.train.run import start
-
-    return start(config, where, seed=seed)
 
 
 def measured(config: Config, checkpoint: Path | None, cell: Cell, scale: Scale) -> list[int]:
