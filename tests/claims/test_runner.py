@@ -146,12 +146,14 @@ def test_a_run_goes_on_where_it_was_and_refuses_rows_of_another_scale(tmp_path: 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path):
     code = """
-import multiprocessing, os, sys, time
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
 from assay.claims.runner import _begin
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1, _begin) as pool:
-        print(pool.apply(os.getpid), flush=True)
+    with ProcessPoolExecutor(1, context, initializer=_begin) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 60)  # at work when its parent dies
         time.sleep(60)
 """
     script = tmp_path / "parent.py"
