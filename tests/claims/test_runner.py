@@ -159,7 +159,7 @@ if __name__ == "__main__":
     script = tmp_path / "parent.py"
     script.write_text(code)
     with subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
