@@ -6,6 +6,7 @@ A model of two layers with random weights stands in where what it says does not 
 import json
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra assay[train]")
@@ -16,7 +17,7 @@ from random import Random  # noqa: E402
 from assay.errors import UsageError  # noqa: E402
 from assay.policy import training  # noqa: E402
 from assay.policy.loading import folder, load  # noqa: E402
-from assay.policy.measuring import summary, table  # noqa: E402
+from assay.policy.measuring import summary, table, uplift  # noqa: E402
 from assay.policy.playing import Task, play, taken  # noqa: E402
 from assay.policy.sampling import sample  # noqa: E402
 from assay.records import ModelStep, decode, encode  # noqa: E402
@@ -302,3 +303,17 @@ def test_what_is_measured_by_hand():
     assert (row["pass_at_1"], row["pass_at_8"], row["all_fail_at_8"]) == (0.5, 0.5, 0.5)
     line = table({"environment": "lookup", "advice": "none", **row}, first=False)
     assert line.startswith("| lookup | none | 50.0% | 50.0% | 50.0% | 0.0% | 0 | 0.0 |")
+    assert line.count("|") == 9
+
+
+def test_right_advice_is_compared_task_by_task():
+    # tasks at .25 and .5 without, .5 and .75 with: +.25 on each, so on every draw
+    seen = uplift(np.array([0.25, 0.5]), np.array([0.5, 0.75]))
+    assert seen == [0.25, 0.25, 0.25]
+    numbers = {"pass_at_1": 0.5, "pass_at_8": 0.5, "all_fail_at_8": 0.5, "budget": 0.0}
+    row = {"environment": "lookup", **numbers, "tokens": 1.0, "calls": 1.0}
+    first = table({**row, "advice": "right"}, first=True).splitlines()
+    assert first[-1].endswith("| 1.0 | - |")
+    assert {line.count("|") for line in first} == {10}
+    other = table({**row, "advice": "none", "right_over_it": seen}, first=False)
+    assert other.endswith("| +25.0% [+25.0%, +25.0%] |")

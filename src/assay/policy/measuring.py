@@ -5,7 +5,9 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 
+from assay.evaluate.intervals import paired_difference
 from assay.kernels.passk import pass_at_k
 from assay.policy.loading import load
 from assay.policy.playing import Task, play
@@ -16,7 +18,8 @@ from assay.world.environment import HintKind
 GROUP: Final = 8
 SEEDS_FROM: Final = 10_000
 """Seeds of the measured tasks, so that they are not those that people try first."""
-ADVICE: Final[tuple[HintKind | None, ...]] = (None, "neutral", "right", "wrong")
+ADVICE: Final[tuple[HintKind | None, ...]] = ("right", None, "neutral", "wrong")
+"""The right kind first: the others are compared with it."""
 
 
 def measure(
@@ -32,10 +35,13 @@ def measure(
     """Yields one row for each environment, and with `hints` for each kind of advice.
 
     All-fail groups are expected, not counted: for a task with c passes in n attempts a group of 8
-    drawn from them fails as a whole with probability C(n-c, 8) / C(n, 8) = 1 - pass@8.
+    drawn from them fails as a whole with probability C(n-c, 8) / C(n, 8) = 1 - pass@8. Kinds of
+    advice are compared task by task: `right_over_it` is the pass@1 of right advice less that of the
+    row's, with its 95 % interval over tasks.
     """
     policy, tokenizer = load(model)
     for name in names:
+        right_G = None
         for advice in ADVICE if hints else (None,):
             generator = torch.Generator(policy.device).manual_seed(seed)
             todo = [
@@ -44,8 +50,21 @@ def measure(
                 for trial in range(attempts)
             ]
             played = list(play(policy, tokenizer, todo, batch=batch, generator=generator))
-            row = summary(played, tasks, attempts)
-            yield {"environment": name, "advice": advice or "none", **row}
+            row = {"environment": name, "advice": advice or "none"}
+            row |= summary(played, tasks, attempts)
+            rate_G = np.array([t.outcome == 1.0 for t in played]).reshape(tasks, -1).mean(1)
+            if right_G is not None:
+                row["right_over_it"] = uplift(rate_G, right_G)
+            elif advice == "right":
+                right_G = rate_G
+            yield row
+
+
+def uplift(other_G: Float64[np.ndarray, " G"], right_G: Float64[np.ndarray, " G"]) -> list[float]:
+    """Returns mean, low and high of right less other, tasks resampled."""
+    rng = np.random.default_rng(0)
+    seen = paired_difference(other_G[None, :], right_G[None, :], rng=rng, over="prompts")
+    return [seen.value, seen.low, seen.high]
 
 
 def _task(name: str, seed: int, trial: int, advice: HintKind | None) -> Task:
@@ -82,7 +101,11 @@ def table(row: dict[str, Any], *, first: bool) -> str:
         f"{row['all_fail_at_8']:.1%} | {row['budget']:.1%} | {row['tokens']:.0f} | "
         f"{row['calls']:.1f} |"
     )
-    if not first:
-        return line
-    head = f"environment | advice | pass@1 | pass@{k} | all-fail, G = 8 | out of steps | tokens"
-    return f"| {head} | calls |\n|---|---|---|---|---|---|---|---|\n{line}"
+    head = f"| environment | advice | pass@1 | pass@{k} | all-fail, G = 8 | out of steps | tokens "
+    head, rule = head + "| calls |", "|---|---|---|---|---|---|---|---|"
+    if row["advice"] == "right" or "right_over_it" in row:  # kinds of advice are compared
+        head, rule = head + " right over it, 95 % |", rule + "---|"
+        value, low, high = row.get("right_over_it", (0.0, 0.0, 0.0))
+        seen = f"{value:+.1%} [{low:+.1%}, {high:+.1%}]" if "right_over_it" in row else "-"
+        line += f" {seen} |"
+    return f"{head}\n{rule}\n{line}" if first else line
