@@ -50,7 +50,7 @@ def measure(
                 for trial in range(attempts)
             ]
             played = list(play(policy, tokenizer, todo, batch=batch, generator=generator))
-            row = {"environment": name, "advice": advice or "none"}
+            row: dict[str, Any] = {"environment": name, "advice": advice or "none"}
             row |= summary(played, tasks, attempts)
             rate_G = np.array([t.outcome == 1.0 for t in played]).reshape(tasks, -1).mean(1)
             if right_G is not None:
