@@ -36,13 +36,14 @@ def train(
 ) -> None:
     """Trains a policy by a recipe; a kill at any moment leaves a run that --resume finishes."""
     import_from_here()
+    from assay.train.run import part, start
     from assay.train.run import resume as go_on
-    from assay.train.run import start
 
     if resume is not None:
         if recipe is not None or set_ or out is not None or model or env or print_config:
             raise UsageError("--resume takes everything from the run directory; give nothing else")
         _told(go_on(resume).path)
+        part()
         return
     if recipe is None:
         raise UsageError("give a recipe: a TOML file, or one of those that assay recipes lists")
@@ -57,6 +58,7 @@ def train(
         return
     name = Path(recipe).name.removesuffix(".toml")
     _told(start(config, out or Path("runs") / f"{name}-{seed}", seed=seed).path)
+    part()
 
 
 def import_from_here() -> None:

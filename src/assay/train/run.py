@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -95,6 +96,19 @@ def _together() -> None:
     from assay.train.loop import processes
 
     processes().wait_for_everyone()
+
+
+def part() -> None:
+    """Takes leave of the other processes, all at once; for the end of a program.
+
+    A process that just ends, with its connections open, can abort one that is still at its end.
+    """
+    if "torch" not in sys.modules:  # nothing was trained
+        return
+    from assay.train.loop import processes
+
+    _together()
+    processes().destroy_process_group()
 
 
 def versions() -> dict[str, str]:
