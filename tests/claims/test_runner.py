@@ -100,8 +100,8 @@ def test_a_page_names_verdicts_and_draws_what_was_run():
                    "versions": {"python": "3"}}, entropy=0.5, dead_share=0.25)
         for arm, passed in (("base", [1, 0]), ("grpo", [3, 2]), ("nsr", [2, 1]))
     ])  # fmt: skip
-    made = figures(rows)
-    assert set(made) == {"lookup-weak.svg"}
+    made = figures(EXPERIMENTS["sign_by_difficulty"], rows)
+    assert set(made) == {"sign_by_difficulty-lookup-weak.svg"}
     text = page(EXPERIMENTS["sign_by_difficulty"], rows, {"lookup weak": "lookup-weak.svg"})
     assert "2 runs at the scale `tiny`" in text
     assert "| lookup | weak | nsr | 1 | 37.5% | 66.7% | 0.500 | 25% |" in text
@@ -116,7 +116,7 @@ def test_committed_rows_are_of_one_scale_and_their_page_is_up_to_date():
         rows = shipped(name)
         assert len({row.about["scale"] for row in rows.rows}) <= 1
         file = Path(__file__).parents[2] / "docs" / "claims" / f"{name}.md"
-        made = {svg.removesuffix(".svg"): svg for svg in figures(rows)}
+        made = {svg.removesuffix(".svg"): svg for svg in figures(each, rows)}
         assert file.read_text(encoding="utf-8") == page(each, rows, made)
 
 

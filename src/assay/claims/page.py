@@ -122,8 +122,15 @@ def _arms(rows: Rows) -> list[str]:
     return lines
 
 
-def figures(rows: Rows) -> dict[str, str]:
-    """Returns SVGs by file name: pass@k of the main arms, one for each tasks and start."""
+def figures(experiment: Experiment, rows: Rows) -> dict[str, str]:
+    """Returns SVGs by file name, which begins with the experiment's id: pass@k of the main arms
+    and, where rows say what each checkpoint took, pass@1 by tokens; one for each tasks and start.
+    """
+    made = _pass_at_k(rows) | _curves(rows)
+    return {f"{experiment.id}-{file}": svg for file, svg in made.items()}
+
+
+def _pass_at_k(rows: Rows) -> dict[str, str]:
     made: dict[str, str] = {}
     ks = [1 << i for i in range(largest(rows).bit_length())]
     for env in ENVIRONMENTS:
@@ -143,11 +150,10 @@ def figures(rows: Rows) -> dict[str, str]:
                     x_scale="log2",
                     y_range=(0.0, 1.0),
                 )
-    return made | _curves(rows)
+    return made
 
 
 def _curves(rows: Rows) -> dict[str, str]:
-    """Returns SVGs of pass@1 against tokens generated, where rows say what each checkpoint took."""
     made: dict[str, str] = {}
     for env in ENVIRONMENTS:
         for start in STARTS:

@@ -83,7 +83,7 @@ def _written(name: str, rows: "Rows", where: Path) -> Path:
     from assay.claims.page import figures, page
     from assay.records.codec import published
 
-    made = figures(rows)
+    made = figures(experiment(name), rows)
     for file, svg in made.items():
         with published(where / file) as stream:
             stream.write(svg.encode())
