@@ -110,7 +110,11 @@ EXPERIMENTS: Final = {
     "dead_start": Experiment(
         id="dead_start",
         title="What does Assay's recipe save where GRPO all but never sees a success?",
-        source="the recipes that Assay ships, at the same batches, rate and steps",
+        source=(
+            "the recipes that Assay ships, at the same batches, rate and steps; GRPO reads "
+            "outcomes alone, Assay's recipe also the environment's word on which calls lie on a "
+            "shortest path"
+        ),
         cells=dead_start,
         predictions=DEAD_START,
         scales=DEAD_SCALES,
