@@ -36,17 +36,18 @@ def page(unpacked: int, packed: int, values: int, *, dictionary: bool = False) -
     return numbers + bytes((step << 4 | 12,)) + b"\x15" + varint(values) + b"\x00\x00"
 
 
-class Column:
-    path_in_schema = "made.up"
-    dictionary_page_offset = None
-
-    def __init__(self, length: int) -> None:
-        self.data_page_offset, self.total_compressed_size = 4, length
+def file_of(body: bytes, *, length: int | None = None) -> bytes:
+    """Writes a file of one column chunk: FileMetaData > RowGroup > ColumnChunk > ColumnMetaData."""
+    about = (
+        b"\x76" + varint(len(body) if length is None else length) + b"\x26" + varint(4) + b"\x00"
+    )
+    footer = b"\x49\x1c" + b"\x19\x1c" + b"\x3c" + about + b"\x00\x00\x00"
+    return b"PAR1" + body + footer + len(footer).to_bytes(4, "little") + b"PAR1"
 
 
 def pages(path: Path, body: bytes) -> list[tuple[int, int]]:
-    path.write_bytes(b"PAR1" + body)
-    return list(declared(path, [Column(len(body))]))
+    path.write_bytes(file_of(body))
+    return list(declared(path))
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
@@ -68,20 +69,19 @@ def test_every_page_that_pyarrow_wrote_is_found(
         write_page_index=True,
         write_batch_size=100,
     )
-    for column in columns(path):
-        found = list(declared(path, [column]))
-        plain = found[1:] if dictionary else found
-        assert sum(count for _, count in plain) == column.num_values
-        assert len(plain) > (0 if dictionary else 1)
-        headers = column.total_uncompressed_size - sum(unpacked for unpacked, _ in found)
-        assert 0 < headers < 120 * len(found)
+    found, known = list(declared(path)), columns(path)
+    values = sum(count for _, count in found) - sum(column.num_values for column in known)
+    assert (values > 0) if dictionary else (values == 0)  # a dictionary's entries come on top
+    assert len(found) > len(known)
+    headers = sum(column.total_uncompressed_size for column in known)
+    headers -= sum(unpacked for unpacked, _ in found)
+    assert 0 < headers < 120 * len(found)
 
 
 def test_fixtures_declare_what_their_footer_says() -> None:
     for path in (TEXT, CHAT):
-        for column in columns(path):
-            total = sum(unpacked for unpacked, _ in declared(path, [column]))
-            assert 0 < total < column.total_uncompressed_size
+        total = sum(unpacked for unpacked, _ in declared(path))
+        assert 0 < total < sum(column.total_uncompressed_size for column in columns(path))
 
 
 def test_headers_by_hand(tmp_path: Path) -> None:
@@ -128,9 +128,33 @@ def test_broken_headers_are_named(body: bytes, said: str, tmp_path: Path) -> Non
 
 
 def test_a_column_outside_the_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"PAR1")
+    (tmp_path / "file").write_bytes(file_of(page(0, 0, 0), length=1000))
     with pytest.raises(DataError, match="outside the file"):
-        list(declared(tmp_path / "file", [Column(10)]))
+        list(declared(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no footer"),
+        (b"PAR1", "no footer"),
+        (b"PAR1\x09\0\0\0PAR1", "no footer"),
+        (b"PAR1" + b"\x49\x1c\x19\x1c\x00\x00\x00" + b"\x07\0\0\0PAR1", "says nothing of"),
+        (b"\0" * (1 << 20) + b"\0\0\x10\0PAR1", "expected at most"),
+    ],
+)
+def test_a_footer_that_leads_nowhere_is_named(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        list(declared(tmp_path / "file"))
+
+
+def test_the_importer_says_it_in_one_line_and_asks_pyarrow_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "completions_00001.parquet"
+    path.write_bytes(file_of(page(9, 3, 2) + b"ab"))
+    with pytest.raises(DataError, match="broken parquet") as caught:
+        list(load(path, format="trl")[1])
+    assert "\n" not in str(caught.value)
 
 
 def rewritten(path: Path, unpacked: int, values: int) -> bytes:

@@ -5,9 +5,9 @@ header of ten bytes can ask for gigabytes. Headers are structs of Thrift's compa
 (https://github.com/apache/parquet-format, PageHeader): we read the few numbers that ask for room.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast, final
+from typing import Any, BinaryIO, Final, cast, final
 
 from assay.errors import DataError
 
@@ -16,28 +16,29 @@ _KINDS: Final = (5, 7, 8)
 """Fields that hold the header of a data page, a dictionary page and a data page of version 2; the
 first field of each is its number of values."""
 _VALUES: Final = 1
-_DEEPEST, _LONGEST = 8, 1 << 18
+_GROUPS, _CHUNKS, _ABOUT = 4, 1, 3
+"""Fields of FileMetaData, RowGroup and ColumnChunk that lead to a column."""
+_PACKED_CHUNK, _DATA, _DICTIONARY = 7, 9, 11
+"""Fields of ColumnMetaData: packed bytes, where data pages begin, where the dictionary lies."""
+_DEEPEST, _LONGEST, _LONGEST_FOOTER = 12, 1 << 18, 1 << 19
 
 
-def declared(path: Path, columns: Iterable[Any]) -> Iterator[tuple[int, int]]:
+def declared(path: Path) -> Iterator[tuple[int, int]]:
     """Yields (unpacked bytes, values) as the header of each page declares them.
-
-    Args:
-        path: the file.
-        columns: pyarrow's `ColumnChunkMetaData`, which says where pages lie.
 
     Raises:
         DataError: a header is broken, or a column's pages do not fill its stretch of the file.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
-        for column in columns:
-            name = column.path_in_schema
-            offsets = (column.dictionary_page_offset, column.data_page_offset)
-            at = min((offset for offset in offsets if offset), default=0)
-            end = at + column.total_compressed_size
+        for number, column in enumerate(_columns(stream, size)):
+            name = f"column chunk {number}"
+            offsets = (column.get(_DICTIONARY), column.get(_DATA))
+            at = min((each for each in offsets if type(each) is int and each > 0), default=0)
+            length = column.get(_PACKED_CHUNK)
+            end = at + length if type(length) is int else -1
             if not 0 < at <= end <= size:
-                raise DataError(f"column {name} lies outside the file")
+                raise DataError(f"{name} lies outside the file")
             while at < end:
                 stream.seek(at)
                 reader = _Compact(stream.read(min(end - at, _LONGEST)))
@@ -45,7 +46,29 @@ def declared(path: Path, columns: Iterable[Any]) -> Iterator[tuple[int, int]]:
                 yield unpacked, values
                 at += reader.at + packed
             if at != end:
-                raise DataError(f"column {name}: its pages run past its end")
+                raise DataError(f"{name}: its pages run past its end")
+
+
+def _columns(stream: BinaryIO, size: int) -> Iterator[Mapping[int, Any]]:
+    """Yields what the footer says of each column of each row group.
+
+    pyarrow could say it too, but a footer that contradicts itself makes it abort the process.
+    """
+    stream.seek(max(size - 8, 0))
+    tail = stream.read()
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != b"PAR1" or length > size - 8:
+        raise DataError("no footer")
+    if length > _LONGEST_FOOTER:
+        raise DataError(f"a footer of {length:,} bytes; expected at most {_LONGEST_FOOTER:,}")
+    stream.seek(size - 8 - length)
+    footer = _Compact(stream.read(length)).struct()
+    for group in footer.get(_GROUPS) or ():
+        for chunk in (group.get(_CHUNKS) if isinstance(group, dict) else None) or ():
+            about = chunk.get(_ABOUT) if isinstance(chunk, dict) else None
+            if not isinstance(about, dict):
+                raise DataError("a column that the footer says nothing of")
+            yield about
 
 
 def _numbers(header: Mapping[int, Any], column: str) -> tuple[int, int, int]:
@@ -54,13 +77,13 @@ def _numbers(header: Mapping[int, Any], column: str) -> tuple[int, int, int]:
     values = kinds[0].get(_VALUES) if len(kinds) == 1 and isinstance(kinds[0], dict) else None
     found = header.get(_UNPACKED), header.get(_PACKED), values
     if not all(type(each) is int and each >= 0 for each in found):
-        raise DataError(f"column {column}: a page that does not say how large it is")
+        raise DataError(f"{column}: a page that does not say how large it is")
     return cast(tuple[int, int, int], found)
 
 
 @final
 class _Compact:
-    """A reader of Thrift's compact protocol: structs as dictionaries, lists and texts skipped."""
+    """A reader of Thrift's compact protocol: structs as dictionaries; texts are skipped."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
@@ -88,12 +111,19 @@ class _Compact:
         self._skip({3: 1, 7: 8}.get(kind) or self._length(kind))
         return None
 
-    def _list(self, depth: int) -> None:
+    def _list(self, depth: int) -> list[Any]:
         head = self._byte()
         count, kind = head >> 4, head & 15
-        for _ in range(self._varint() if count == 15 else count):
+        if count == 15:
+            count = self._varint()
+        found: list[Any] = []
+        for _ in range(count):
             # inside a list, unlike in a struct, a truth takes a byte of its own
-            self._skip(1) if kind in (1, 2) else self._value(kind, depth + 1)
+            if kind in (1, 2):
+                self._skip(1)
+            else:
+                found.append(self._value(kind, depth + 1))
+        return found
 
     def _length(self, kind: int) -> int:
         if kind != 8:

@@ -100,7 +100,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any], frozenset[str]]]:
                     index += 1
     except DataError:
         raise
-    except (pyarrow.ArrowException, OSError, ValueError, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, RuntimeError) as error:
         line = str(error).split("\n", 1)[0][:160]
         raise DataError(f"{path}: broken parquet: {line}") from None
 
@@ -121,10 +121,9 @@ def _check_size(metadata: Any, path: Path) -> None:
     """Raises DataError where the file declares far more data than it can hold."""
     size = path.stat().st_size
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    columns = [group.column(i) for group in groups for i in range(group.num_columns)]
     room, values = sum(group.total_byte_size for group in groups), metadata.num_rows
     try:
-        for unpacked, count in declared(path, columns):
+        for unpacked, count in declared(path):
             room, values = max(room, unpacked), max(values, count)
     except DataError as error:
         raise DataError(f"{path}: broken parquet: {error}") from None
