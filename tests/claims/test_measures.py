@@ -61,6 +61,10 @@ def test_what_a_share_of_the_tokens_reaches():
     half = measures.for_tokens(Rows([ended, early]), "grpo", "nsr", "weak", 0.5)
     assert half is not None
     assert (half.value, half.low, half.high) == (0.375, 0.25, 0.5)
+    by_seed = measures.by_tokens(Rows([ended, early]), "grpo", "nsr", "weak", 0.5)
+    assert {seed: [each.tolist() for each in pair] for seed, pair in by_seed.items()} == {
+        0: [[0.25, 0.5], [0.75, 0.75]]
+    }
     whole = measures.for_tokens(Rows([ended, early]), "grpo", "nsr", "weak", 1.0)
     assert whole is not None
     assert whole.value == -0.375

@@ -21,6 +21,7 @@ Zone = tuple[float, float]
 NOWHERE: Final[Zone] = (0.0, 0.0)
 DRAWS: Final = 4000
 _Scores = Float64[np.ndarray, "S G"]
+_Task = Float64[np.ndarray, " G"]
 
 
 def largest(rows: Rows) -> int:
@@ -87,23 +88,32 @@ def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Esti
     return paired_difference(same, found[0], rng=_rng(), draws=DRAWS)
 
 
-def for_tokens(rows: Rows, first: str, second: str, start: str, share: float) -> Estimate | None:
-    """Returns pass@1 of the second arm after `share` of the tokens that the first generated, less
-    that with which the first ended; seed by seed. None: no checkpoint is that early."""
+def by_tokens(
+    rows: Rows, first: str, second: str, start: str, share: float
+) -> dict[int, tuple[_Task, _Task]]:
+    """Returns, by seed, pass@1 per task with which the first arm ended, and that of the second
+    after `share` of the tokens that the first had generated then: at its last checkpoint for which
+    they suffice. Tasks are those of the first environment; seeds without such a checkpoint are
+    left out."""
+    found: dict[int, tuple[_Task, _Task]] = {}
     env = ENVIRONMENTS[0]
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
     for seed in rows.seeds(env, start, [first, second]):
         ended, other = (
             next(row for row in rows.find(env, start, arm) if row.cell["seed"] == seed)
             for arm in (first, second)
         )
         early = other.within(share * ended.tokens)
-        if early is None:
-            return None
-        pairs.append((rate(ended.last, ended.samples, 1), rate(early, other.samples, 1)))
-    if not pairs:
+        if early is not None:
+            found[seed] = rate(ended.last, ended.samples, 1), rate(early, other.samples, 1)
+    return found
+
+
+def for_tokens(rows: Rows, first: str, second: str, start: str, share: float) -> Estimate | None:
+    """Returns second less first of `by_tokens`. None: a seed has no checkpoint that early."""
+    found = by_tokens(rows, first, second, start, share)
+    if not found or len(found) < len(rows.seeds(ENVIRONMENTS[0], start, [first, second])):
         return None
-    ended_SG, early_SG = (np.stack(each) for each in zip(*pairs, strict=True))
+    ended_SG, early_SG = (np.stack(each) for each in zip(*found.values(), strict=True))
     return paired_difference(ended_SG, early_SG, rng=_rng(), draws=DRAWS)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from assay.claims.cells import ENVIRONMENTS, STARTS
 from assay.claims.experiment import Experiment
-from assay.claims.measures import largest, pass_at
+from assay.claims.measures import by_tokens, largest, pass_at
 from assay.claims.predictions import Prediction, Verdict
 from assay.claims.results import Rows, rate
 from assay.evaluate.figure import Line, figure
@@ -66,7 +66,21 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
     for title, file in figures.items():
         lines += ["", f"![{title}]({file})"]
     arms = ["", *_arms(rows)] if rows.rows else []
-    return "\n".join([*lines, *arms]) + "\n"
+    return "\n".join([*lines, *arms, *_seeds(rows)]) + "\n"
+
+
+def _seeds(rows: Rows) -> list[str]:
+    """Returns what each seed came to by tokens, where rows say what each checkpoint took."""
+    half, whole = (by_tokens(rows, "grpo", "assay", "dead", share) for share in (0.5, 1.0))
+    if not half:
+        return []
+    lines = ["", "Seed by seed, pass@1 on held-out tasks of the dead start:", ""]
+    lines += ["| seed | grpo, at its end | assay, half its tokens | assay, as many |"]
+    lines += ["|---|---|---|---|"]
+    for seed, (ended, early) in half.items():
+        late = whole[seed][1]
+        lines.append(f"| {seed} | {ended.mean():.1%} | {early.mean():.1%} | {late.mean():.1%} |")
+    return lines
 
 
 def told(seen: Estimate | None, unit: str) -> str:

@@ -1,4 +1,5 @@
-"""What is predicted of sign by difficulty, and what would refute it; written before any run.
+"""What is predicted, and what would refute it: of sign by difficulty, written before any run; of
+the dead start, written after runs at seed 0 and before any at the seeds that count.
 
 Numbers P1 to P20 follow the order in which they were set down; those missing need rescue or other
 group sizes.

@@ -100,6 +100,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any], frozenset[str]]]:
                     index += 1
     except DataError:
         raise
+    # what C++ throws and pyarrow has no class for comes as RuntimeError
     except (pyarrow.ArrowException, OSError, ValueError, RuntimeError) as error:
         line = str(error).split("\n", 1)[0][:160]
         raise DataError(f"{path}: broken parquet: {line}") from None
