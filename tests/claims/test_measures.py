@@ -1,5 +1,6 @@
 """What predictions are read from, by hand; and what a verdict takes."""
 
+from dataclasses import replace
 from math import comb
 from typing import Any
 
@@ -70,6 +71,9 @@ def test_what_a_share_of_the_tokens_reaches():
     assert whole.value == -0.375
     assert measures.for_tokens(Rows([ended, late]), "grpo", "nsr", "weak", 0.5) is None
     assert measures.for_tokens(Rows([ended]), "grpo", "nsr", "weak", 0.5) is None
+    # one seed that is early enough does not speak for one that is not
+    again = [row("grpo", [1, 2], seed=1, tokens=100), replace(late, cell={**late.cell, "seed": 1})]
+    assert measures.for_tokens(Rows([ended, early, *again]), "grpo", "nsr", "weak", 0.5) is None
 
 
 def test_share_of_a_gain():
