@@ -38,12 +38,12 @@ def test_off_policy_negatives_leave_the_loss(tmp_path: Path) -> None:
     other["advantages"] = other["advantages"].clamp(min=0)  # by hand: all negatives are dropped
     loss, gradient = gradients(trainer, batch)
     expected, expected_gradient = gradients(plain, other)
-    assert loss == expected
-    assert torch.equal(gradient, expected_gradient)
+    assert loss == pytest.approx(expected, abs=1e-7)
+    assert (gradient - expected_gradient).abs().max() <= 1e-7  # other rows are passed together
     assert int(trainer._window.dropped[0]) == 5  # rows that failed
     batch["old_per_token_logps"] = batch["old_per_token_logps"] - 0.2  # fell by 0.4: all kept
     other = {**batch_of(plain), "old_per_token_logps": batch["old_per_token_logps"]}
-    assert gradients(trainer, batch)[0] == gradients(plain, other)[0]
+    assert gradients(trainer, batch)[0] == pytest.approx(gradients(plain, other)[0], abs=1e-7)
 
 
 def test_the_preserving_term_is_added_with_its_weight(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from assay import pipeline
 from assay.errors import MissingExtraError, UsageError
 from assay.records import Trajectory
 from assay.train.fit import Place, bounds, fit
+from assay.train.idle import WHOLE_MODEL, Scored, idle_rows, scored_apart
 from assay.train.intake import (
     TESTED,
     Intake,
@@ -83,7 +84,7 @@ class AssayTrainer(GRPOTrainer):
         self._window = Window()
         self._intake: Intake | None = None
         self._open: dict[str, Any] | None = None
-        self._forward: tuple[torch.Tensor, ...] | None = None
+        self._forward: Scored | None = None
         self._replay_now = False
         self._pending: dict[int, Sample] = {}
         self.add_callback(_StepHooks(self))
@@ -195,12 +196,39 @@ class AssayTrainer(GRPOTrainer):
 
     # Loss: once per micro-batch.
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if self._open is not None and self._forward is None:
-            self._forward = result
-            self._screen(self._open, result[0])
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        score = super()._get_per_token_logps_and_entropies
+        if self._open is None or self._forward is not None:
+            return score(model, input_ids, attention_mask, *args, **kwargs)
+        whole: Any = self.accelerator.unwrap_model(model)
+        result = self._forward = scored_apart(
+            lambda ids, seen: score(model, ids, seen, *args, **kwargs),
+            lambda ids, seen: score(whole, ids, seen, *args, **kwargs),
+            input_ids,
+            attention_mask,
+            self._idle(self._open),
+        )
+        self._screen(self._open, result[0])
         return result
+
+    def _idle(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """Returns which rows need no backward pass: without advantage, and in no other loss."""
+        mask = loss_mask(inputs)
+        if (
+            self._other_losses
+            or self.recipe.safety.preserve
+            or self.accelerator.distributed_type not in WHOLE_MODEL
+            or any(inputs.get(key) is not None for key in TEXT_ONLY)
+        ):
+            return torch.zeros(mask.shape[0], dtype=torch.bool, device=mask.device)
+        return idle_rows(inputs, mask)
+
+    @property
+    def _other_losses(self) -> bool:
+        """Whether TRL adds a loss that does not come from advantages."""
+        return self.beta != 0.0 or self._entropy_bonus_enabled or self.aux_loss_enabled
 
     def _screen(self, inputs: dict[str, Any], new: torch.Tensor) -> None:
         """Drops off-policy negative sequences, before TRL reads the advantages."""
@@ -275,9 +303,7 @@ class AssayTrainer(GRPOTrainer):
             new = old + gap
         low, high = bounds(self.loss_type, self.epsilon_low, self.epsilon_high)
         facts = ratio_facts(advantage, new, old, mask, low=low, high=high)
-        self._window.other_loss |= (
-            self.beta != 0.0 or self._entropy_bonus_enabled or self.aux_loss_enabled
-        )
+        self._window.other_loss |= self._other_losses
         self._window.add(facts, advantage=advantage, entropies=entropies, mask=mask, loss=loss)
         if old is None:
             self.session.on_policy()
