@@ -130,6 +130,19 @@ def _drawn(
     if temperature == 0:
         tokens = logits.argmax(dim=-1, keepdim=True)
     else:
-        tokens = torch.multinomial(chances, 1, generator=generator)
+        tokens = one_of_each(chances, generator)
     entropy = -(chances * logprobs.clamp_min(-1e4)).sum(dim=-1)
     return tokens[:, 0].tolist(), logprobs.gather(1, tokens)[:, 0].tolist(), entropy.tolist()
+
+
+def one_of_each(chances: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Returns (B, 1) indices, each drawn from its row of `chances` (B, V), by inversion.
+
+    The first index at which the sum of chances exceeds u times the whole, u uniform in [0, 1): a
+    chance of 0 is never drawn. The largest u, 1 less half an ulp, times a sum rounds to less than
+    the sum. One uniform number a row, where `torch.multinomial` draws V.
+    """
+    exact = torch.float32 if chances.device.type == "mps" else torch.float64
+    sums = chances.to(exact).cumsum(-1)
+    u = torch.rand(len(chances), 1, dtype=exact, device=chances.device, generator=generator)
+    return torch.searchsorted(sums, u * sums[:, -1:], right=True)
