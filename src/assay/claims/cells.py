@@ -45,6 +45,8 @@ class Scale:
     learning_rate: float = 2e-4
 
 
+MICRO: Final = 16
+"""Rows passed forward at a time: what a core's cache holds of this policy's activations."""
 SHIPPED: Final = ("assay",)
 """Arms that are recipes as Assay ships them."""
 SCALES: Final = {
@@ -75,6 +77,8 @@ class Cell:
     """Times the scale's steps."""
     false_negatives: float = 0.0
     """Share of passes that training sees as failures."""
+    curve: bool = True
+    """Every checkpoint of the scale is measured; else only the end. Not part of the name."""
 
     @property
     def key(self) -> str:
@@ -98,6 +102,7 @@ class Cell:
             raise UsageError(f"claims: no arm {self.arm!r}; expected one of {known}")
         steps = scale.steps * self.length * self.minibatches
         prompts = scale.prompts * self.batch
+        checkpoints = scale.checkpoints if self.curve else 1
         env: dict[str, Any] = {"name": self.level}
         if self.false_negatives:
             noisy = {"env": self.level, "rate": self.false_negatives}
@@ -111,12 +116,12 @@ class Cell:
                 "prompts": prompts,
                 "group": scale.group,
                 "minibatches": self.minibatches,
-                "micro": prompts * scale.group // self.minibatches // (2 * self.batch),
+                "micro": min(MICRO, prompts * scale.group // self.minibatches),
                 "learning_rate": scale.learning_rate,
                 "turn_tokens": 32,
                 "max_tokens": 160,
-                "save_every": steps // scale.checkpoints,
-                "keep": scale.checkpoints,
+                "save_every": steps // checkpoints,
+                "keep": checkpoints,
                 "threads": 1,
             },
             "eval": {"prompts": scale.held_out, "samples": scale.samples},

@@ -184,7 +184,7 @@ def _curves(rows: Rows) -> dict[str, str]:
                 ]
                 lines.append(Line(arm, spent, [float(each) for each in seen]))
             base = pass_at(rows, "base", env, start, 1)
-            if lines and base is not None:
+            if len(lines) > 1 and base is not None:
                 most = max(line.x[-1] for line in lines)
                 lines.insert(0, Line("base", [0.0, most], [base, base]))
                 made[f"{env}-{start}-tokens.svg"] = figure(
