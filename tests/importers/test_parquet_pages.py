@@ -29,11 +29,17 @@ def varint(value: int) -> bytes:
     return bytes((*out, value))
 
 
-def page(unpacked: int, packed: int, values: int, *, dictionary: bool = False) -> bytes:
-    """Writes the header of a page: type, both sizes, and a struct that begins with the values."""
+def page(
+    unpacked: int, packed: int, values: int, *, dictionary: bool = False, encoding: int = 0
+) -> bytes:
+    """Writes the header of a page: type, both sizes, and a struct of values and encoding."""
     kind, step = (2, 4) if dictionary else (0, 2)
     numbers = b"".join(b"\x15" + varint(each) for each in (kind, unpacked, packed))
-    return numbers + bytes((step << 4 | 12,)) + b"\x15" + varint(values) + b"\x00\x00"
+    return (
+        numbers
+        + bytes((step << 4 | 12,))
+        + b"".join((b"\x15", varint(values), b"\x15", varint(encoding), b"\x00\x00"))
+    )
 
 
 def file_of(body: bytes, *, length: int | None = None) -> bytes:
@@ -94,7 +100,8 @@ def test_what_a_header_may_hold_besides_is_skipped(tmp_path: Path) -> None:
         b"\x11"  # field 1, true
         b"\x15" + varint(7)  # field 2: unpacked
         + b"\x15" + varint(0)  # field 3: packed
-        + b"\x2c\x15" + varint(5)  # field 5: a struct of values and
+        + b"\x2c\x15" + varint(5)  # field 5: a struct of values,
+        + b"\x15" + varint(8)  # encoding and
         + b"\x18\x02hi"  # a text
         + b"\x19\x21\x01\x02"  # a list of two truths
         + b"\x17" + b"\0" * 8  # a double
@@ -113,8 +120,10 @@ def test_what_a_header_may_hold_besides_is_skipped(tmp_path: Path) -> None:
         (page(-9, 3, 2) + b"abc", "how large"),
         (page(9, -3, 2) + b"abc", "how large"),
         (page(9, 3, -2) + b"abc", "how large"),
-        (b"\x00", "how large"),
-        (b"\x15\x00\x15\x02\x15\x02\x00", "how large"),
+        (page(9, 3, 2, encoding=6) + b"abc", "column chunk 0: a page of encoding 6; expected"),
+        (page(9, 3, 2, dictionary=True, encoding=7) + b"abc", "encoding 7"),
+        (b"\x00", "what it is"),
+        (b"\x15\x00\x15\x02\x15\x02\x00", "what it is"),
         (b"\x1c" * 20, "too deeply"),
         (b"\x19\x1c" + b"\x19\x1c" * 20, "too deeply"),
         (b"\x15" + b"\xff" * 12, "64 bits"),
@@ -125,6 +134,24 @@ def test_what_a_header_may_hold_besides_is_skipped(tmp_path: Path) -> None:
 def test_broken_headers_are_named(body: bytes, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said):
         pages(tmp_path / "file", body)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("encoding", ["DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])
+def test_pages_whose_count_lies_inside_are_refused(
+    version: str, encoding: str, tmp_path: Path
+) -> None:
+    """pyarrow makes room for the count that such a page begins with, up to 2^32 lengths."""
+    path = tmp_path / "some.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": ["a", "ab", "abc"]}),
+        path,
+        use_dictionary=False,
+        column_encoding={"text": encoding},
+        data_page_version=version,
+    )
+    with pytest.raises(DataError, match=r"a page of encoding [67]; expected plain or dictionary"):
+        list(declared(path))
 
 
 def test_a_column_outside_the_file_is_named(tmp_path: Path) -> None:

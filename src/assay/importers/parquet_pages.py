@@ -12,10 +12,13 @@ from typing import Any, BinaryIO, Final, cast, final
 from assay.errors import DataError
 
 _UNPACKED, _PACKED = 2, 3
-_KINDS: Final = (5, 7, 8)
-"""Fields that hold the header of a data page, a dictionary page and a data page of version 2; the
-first field of each is its number of values."""
+_KINDS: Final = {5: 2, 7: 2, 8: 4}
+"""Fields that hold the header of a data page, a dictionary page and a data page of version 2, and
+which field of it names the encoding; the first field of each is its number of values."""
 _VALUES: Final = 1
+_ENCODINGS: Final = (0, 2, 3, 8)
+"""Plain, by dictionary (2 and 8) and run lengths: what pyarrow writes unless it is told otherwise.
+Of a page with deltas pyarrow believes a count inside the page, of up to 2^32 values."""
 _GROUPS, _CHUNKS, _ABOUT = 4, 1, 3
 """Fields of FileMetaData, RowGroup and ColumnChunk that lead to a column."""
 _PACKED_CHUNK, _DATA, _DICTIONARY = 7, 9, 11
@@ -73,11 +76,18 @@ def _columns(stream: BinaryIO, size: int) -> Iterator[Mapping[int, Any]]:
 
 def _numbers(header: Mapping[int, Any], column: str) -> tuple[int, int, int]:
     """Returns the unpacked bytes, the packed bytes and the values of a page."""
-    kinds = [header[kind] for kind in _KINDS if kind in header]
-    values = kinds[0].get(_VALUES) if len(kinds) == 1 and isinstance(kinds[0], dict) else None
-    found = header.get(_UNPACKED), header.get(_PACKED), values
+    kinds = [(header[kind], place) for kind, place in _KINDS.items() if kind in header]
+    if len(kinds) != 1 or not isinstance(kinds[0][0], dict):
+        raise DataError(f"{column}: a page that does not say what it is")
+    [(about, encoding)] = kinds
+    found = header.get(_UNPACKED), header.get(_PACKED), about.get(_VALUES)
     if not all(type(each) is int and each >= 0 for each in found):
         raise DataError(f"{column}: a page that does not say how large it is")
+    if about.get(encoding) not in _ENCODINGS:
+        raise DataError(
+            f"{column}: a page of encoding {about.get(encoding)}; expected plain or dictionary "
+            "pages, as TRL writes them"
+        )
     return cast(tuple[int, int, int], found)
 
 
