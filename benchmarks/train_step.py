@@ -3,6 +3,7 @@
     python benchmarks/train_step.py              # given rollouts: what we add is the largest share
     python benchmarks/train_step.py --generate   # with generation, as a run has it
     python benchmarks/train_step.py --long       # one completion ten times as long, 32 rows a pass
+    python benchmarks/train_step.py --dead       # fifteen groups of sixteen fail as a whole
 
 Same model (a Llama of 0.8 M parameters with random weights), same rollouts, same batch: 256
 completions of 32 tokens in groups of 8. Both trainers make their steps in turn, and CPU seconds of
@@ -33,7 +34,7 @@ from assay.train.trl import AssayTrainer  # noqa: E402
 from measure import Ratio, publish  # noqa: E402
 
 ROWS, TOKENS, GROUP, VOCABULARY, PROMPT, REPEAT = 256, 32, 8, 96, 16, 15
-GENERATE, LONG = "--generate" in sys.argv, "--long" in sys.argv
+GENERATE, LONG, DEAD = (f"--{way}" in sys.argv for way in ("generate", "long", "dead"))
 LONGEST = 10 * TOKENS if LONG else TOKENS
 PASSES = 8 if LONG else 1
 """Micro-batches of a step."""
@@ -77,7 +78,8 @@ def rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
 
 def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
     """Returns 1 for about four in ten, decided by the tokens: both trainers see the same."""
-    return [float(sum(ids) % 10 < 4) for ids in completion_ids]
+    alive = [not DEAD or at // GROUP % 16 == 0 for at in range(len(completion_ids))]
+    return [float(a and sum(ids) % 10 < 4) for a, ids in zip(alive, completion_ids, strict=True)]
 
 
 def trainer(cls: Any, **given: Any) -> Any:
@@ -166,7 +168,7 @@ def main() -> None:
                 share.append(signal[-1] / wall)
     ratio = statistics.median(m / t for m, t in zip(mine, theirs, strict=True))
     note = f"{min(mine):.3f} s / {min(theirs):.3f} s CPU, best of {REPEAT}"
-    name = "train_step" + "_generate" * GENERATE + "_long" * LONG
+    name = "train_step" + "_generate" * GENERATE + "_long" * LONG + "_dead" * DEAD
     publish(
         name,
         [

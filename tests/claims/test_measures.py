@@ -38,6 +38,16 @@ def test_pass_at_k_is_the_unbiased_one():
     assert 1 - comb(3, 2) / comb(4, 2) == 0.5
 
 
+def test_gain_over_the_base():
+    rows = Rows([base([1, 2]), row("nsr", [2, 3]), row("nsr", [4, 4], cell={"length": 3})])
+    assert measures.gain(rows, "lookup", "weak", "nsr") == Estimate(0.25, 0.25, 0.25)
+    long = measures.gain(rows, "lookup", "weak", "nsr", length=3)
+    assert long is not None
+    assert (long.value, long.low, long.high) == (0.625, 0.5, 0.75)
+    assert measures.gain(rows, "lookup", "strong", "nsr") is None
+    assert measures.gain(Rows([row("nsr", [2])]), "lookup", "weak", "nsr") is None
+
+
 def test_only_seeds_that_all_arms_have_are_compared():
     rows = Rows([row("grpo", [4, 4], seed=1), row("nsr", [2, 2], seed=1), row("nsr", [0, 0])])
     seen = measures.difference(rows, "grpo", "nsr", "weak")

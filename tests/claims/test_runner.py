@@ -43,6 +43,18 @@ def test_the_full_factorial_has_every_arm_at_every_start_both_ways():
     assert len(trained) == 2 * 3 * len(ARMS) * 5 * 2
 
 
+def test_curves_are_measured_where_a_prediction_reads_them():
+    cells = {c.key: c for c in EXPERIMENTS["sign_by_difficulty"].cells(SCALES["small"], 1)}
+    for arm in ("psr", "nsr", "grpo_positive"):
+        for env in ("lookup", "countdown"):
+            assert cells[f"{env}-weak-{arm}-0"].curve
+            assert not cells[f"{env}-strong-{arm}-0"].curve
+    few, many = (cells[f"lookup-{s}-nsr-0"].tables(SCALES["small"])["train"] for s in (
+        "strong", "weak"))  # fmt: skip
+    assert (few["save_every"], few["keep"]) == (16, 1)
+    assert (many["save_every"], many["keep"]) == (8, 2)
+
+
 def test_quick_is_a_few_cells_of_every_experiment():
     for each in EXPERIMENTS.values():
         keys = {cell.key.rpartition("-")[0] for cell in each.cells(each.scales["quick"], 1)}
@@ -95,16 +107,26 @@ def test_false_negatives_turn_some_passes_into_failures():
 
 def test_a_page_names_verdicts_and_draws_what_was_run():
     rows = Rows([
-        Row(Cell(env="lookup", start="weak", arm=arm, seed=0).data(), {"4": passed}, 4,
+        Row(Cell(env="lookup", start="weak", arm=arm, seed=0, **more).data(), {"4": passed}, 4,
             about={"scale": "tiny", "steps": 4, "prompts": 1, "cores": 2, "machine": "x",
                    "versions": {"python": "3"}}, entropy=0.5, dead_share=0.25)
-        for arm, passed in (("base", [1, 0]), ("grpo", [3, 2]), ("nsr", [2, 1]))
+        for arm, passed, more in (
+            ("nsr", [2, 1], {}), ("grpo", [3, 2], {}), ("base", [1, 0], {}),
+            ("nsr", [4, 4], {"minibatches": 4}))
     ])  # fmt: skip
     made = figures(EXPERIMENTS["sign_by_difficulty"], rows)
     assert set(made) == {"sign_by_difficulty-lookup-weak.svg"}
     text = page(EXPERIMENTS["sign_by_difficulty"], rows, {"lookup weak": "lookup-weak.svg"})
-    assert "2 runs at the scale `tiny`" in text
-    assert "| lookup | weak | nsr | 1 | 37.5% | 66.7% | 0.500 | 25% |" in text
+    assert "3 runs at the scale `tiny`" in text
+    # 3/8 less 1/8; tasks gain 2/4 - 1/4 and 1/4 - 0. pass@2: 5/6 and 1/2, less 1/2 and 0
+    gains = "37.5% | +25.0% [+25.0%, +25.0%] | 66.7% | +41.7% [+33.3%, +50.0%]"
+    assert f"| lookup | weak | nsr | 1 | {gains} | 0.500 | 25% |" in text
+    order = [text.index(f"| lookup | weak | {arm} |") for arm in ("base", "grpo", "nsr")]
+    assert order == sorted(order)
+    on_policy, stale = text.split("With four optimiser steps a batch, the later ones off-policy:")
+    assert "| lookup | weak | nsr | 1 | 100.0% | +87.5% [+75.0%, +100.0%] | 100.0%" in stale
+    assert "100.0%" not in on_policy.split("| tasks |")[1]
+    assert "three times the steps" not in text
     found = {each["id"]: each for each in summary(EXPERIMENTS["sign_by_difficulty"], rows)[
         "predictions"]}  # fmt: skip
     assert found["P1 weak"]["seen"][0] == pytest.approx(0.5)  # (.375 - .125)/(.625 - .125)

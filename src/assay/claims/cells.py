@@ -47,6 +47,8 @@ class Scale:
 
 MICRO: Final = 16
 """Rows passed forward at a time: what a core's cache holds of this policy's activations."""
+BASE: Final = ("base", "null")
+"""Arms that are not trained: the starting policy, and once more with other chance."""
 SHIPPED: Final = ("assay",)
 """Arms that are recipes as Assay ships them."""
 SCALES: Final = {

@@ -88,6 +88,15 @@ def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Esti
     return paired_difference(same, found[0], rng=_rng(), draws=DRAWS)
 
 
+def gain(rows: Rows, env: str, start: str, arm: str, k: int = 1, **more: Any) -> Estimate | None:
+    """Returns pass@k of an arm less that of the untrained policy on the tasks of one family."""
+    found, base = rows.passes(env, start, arm, k, **more), rows.base(env, start, k)
+    if found is None or base is None:
+        return None
+    same = np.broadcast_to(base, found.shape).copy()
+    return paired_difference(same, found, rng=_rng(), draws=DRAWS)
+
+
 def by_tokens(
     rows: Rows, first: str, second: str, start: str, share: float
 ) -> dict[int, tuple[_Task, _Task]]:
@@ -215,9 +224,9 @@ def squeezed(rows: Rows, which: str) -> Estimate | None:
     return None
 
 
-def pass_at(rows: Rows, arm: str, env: str, start: str, k: int) -> float | None:
+def pass_at(rows: Rows, arm: str, env: str, start: str, k: int, **more: Any) -> float | None:
     """Returns mean pass@k of an arm over seeds and tasks. None: it was not run."""
-    found = rows.find(env, start, arm)
+    found = rows.find(env, start, arm, **more)
     if not found:
         return None
     return float(np.mean([rate(row.last, row.samples, k).mean() for row in found]))

@@ -1,19 +1,27 @@
 """The results page of an experiment: verdicts first, then every arm, as Markdown with figures."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from assay.claims.cells import ENVIRONMENTS, STARTS
+from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, SHIPPED, STARTS
 from assay.claims.experiment import Experiment
-from assay.claims.measures import by_tokens, largest, pass_at
+from assay.claims.measures import by_tokens, gain, largest, pass_at
 from assay.claims.predictions import Prediction, Verdict
 from assay.claims.results import Rows, rate
 from assay.evaluate.figure import Line, figure
 from assay.evaluate.intervals import Estimate
 
-SHOWN = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative", "assay")
+WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "": {},
+    "With four optimiser steps a batch, the later ones off-policy:": {"minibatches": 4},
+    "With batches four times as large:": {"batch": 4},
+    "With three times the steps:": {"length": 3},
+    "With 20 % of the passes taken for failures in training:": {"false_negatives": 0.2},
+}
+"""Ways in which arms are run, by the sentence above their table."""
+SHOWN: Final = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative", "assay")
 
 
 def verdicts(
@@ -33,7 +41,7 @@ def summary(experiment: Experiment, rows: Rows) -> dict[str, Any]:
         "schema": "assay.claim/1",
         "id": experiment.id,
         "title": experiment.title,
-        "runs": sum(row.cell["arm"] not in ("base", "null") for row in rows.rows),
+        "runs": sum(row.cell["arm"] not in BASE for row in rows.rows),
         "predictions": [
             {
                 "id": prediction.id,
@@ -93,7 +101,7 @@ def told(seen: Estimate | None, unit: str) -> str:
 
 
 def _about(rows: Rows) -> list[str]:
-    trained = [row for row in rows.rows if row.cell["arm"] not in ("base", "null")]
+    trained = [row for row in rows.rows if row.cell["arm"] not in BASE]
     if not trained:
         return ["Nothing was run yet."]
     first = trained[0]
@@ -112,28 +120,49 @@ def _about(rows: Rows) -> list[str]:
 
 
 def _arms(rows: Rows) -> list[str]:
+    """Returns a table of arms for each way in which they were run."""
     k = largest(rows)
-    lines = [f"| tasks | start | arm | seeds | pass@1 | pass@{k} | entropy | dead groups |"]
-    lines += ["|---|---|---|---|---|---|---|---|"]
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            arms = dict.fromkeys(
-                row.cell["arm"]
-                for row in rows.rows
-                if (row.cell["env"], row.cell["start"]) == (env, start)
-            )
-            for arm in arms:
-                found = rows.find(env, start, arm)
-                if not found:
-                    continue
-                values = [pass_at(rows, arm, env, start, each) for each in (1, k)]
-                shown = [f"{value:.1%}" for value in values if value is not None]
-                entropy = [row.entropy for row in found if row.entropy is not None]
-                dead = [row.dead_share for row in found if row.dead_share is not None]
-                shown += [f"{np.mean(entropy):.3f}" if entropy else "-"]
-                shown += [f"{np.mean(dead):.0%}" if dead else "-"]
-                lines.append(f"| {env} | {start} | {arm} | {len(found)} | {' | '.join(shown)} |")
-    return lines
+    lines: list[str] = []
+    for title, more in WAYS.items():
+        arms = [_arm(rows, *arm, k, more) for arm in _run(rows, more)]
+        if arms:
+            lines += [title, ""] if title else []
+            lines += [
+                f"| tasks | start | arm | seeds | pass@1 | over the base, 95 % | pass@{k} | "
+                "over the base, 95 % | entropy | dead groups |"
+            ]
+            lines += ["|---|---|---|---|---|---|---|---|---|---|", *arms, ""]
+    return lines[:-1]
+
+
+def _run(rows: Rows, more: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns tasks, start and arm of what was run in one way, in the experiment's order."""
+    names = [
+        (env, start, row.cell["arm"])
+        for env in ENVIRONMENTS
+        for start in STARTS
+        for row in rows.rows
+        if (row.cell["env"], row.cell["start"]) == (env, start)
+    ]
+    order = {arm: at for at, arm in enumerate((*BASE, *ARMS, *SHIPPED))}
+    names.sort(key=lambda name: order[name[2]])
+    names.sort(key=lambda name: (ENVIRONMENTS.index(name[0]), list(STARTS).index(name[1])))
+    return [name for name in dict.fromkeys(names) if rows.find(*name, **more)]
+
+
+def _arm(rows: Rows, env: str, start: str, arm: str, k: int, more: Mapping[str, Any]) -> str:
+    """Returns an arm as a line of the table."""
+    found = rows.find(env, start, arm, **more)
+    shown: list[str] = []
+    for each in (1, k):
+        value = pass_at(rows, arm, env, start, each, **more)
+        over = None if arm in BASE else gain(rows, env, start, arm, each, **more)
+        shown += ["-" if value is None else f"{value:.1%}", told(over, "points")]
+    entropy = [row.entropy for row in found if row.entropy is not None]
+    dead = [row.dead_share for row in found if row.dead_share is not None]
+    shown += [f"{np.mean(entropy):.3f}" if entropy else "-"]
+    shown += [f"{np.mean(dead):.0%}" if dead else "-"]
+    return f"| {env} | {start} | {arm} | {len(found)} | {' | '.join(shown)} |"
 
 
 def figures(experiment: Experiment, rows: Rows) -> dict[str, str]:

@@ -5,17 +5,14 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from assay.claims.cells import Cell, Scale
+from assay.claims.cells import BASE, Cell, Scale
 from assay.claims.results import Row
 from assay.kernels.passk import bootstrap_interval
 from assay.train.config import Config, Env, parsed
-
-BASE: Final = ("base", "null")
-"""Cells that are not trained: the starting policy, and once more with other chance."""
 
 
 def work(cell: Cell, scale: Scale, folder: Path) -> Row:
