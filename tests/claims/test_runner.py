@@ -106,14 +106,20 @@ def test_false_negatives_turn_some_passes_into_failures():
 
 
 def test_a_page_names_verdicts_and_draws_what_was_run():
-    rows = Rows([
-        Row(Cell(env="lookup", start="weak", arm=arm, seed=0, minibatches=many).data(),
-            {"4": passed}, 4, about={"scale": "tiny", "steps": 4, "prompts": 1, "cores": 2, "machine": "x",
-                   "versions": {"python": "3"}}, entropy=0.5, dead_share=0.25)
-        for arm, passed, many in (
-            ("nsr", [2, 1], 1), ("grpo", [3, 2], 1), ("base", [1, 0], 1),
-            ("nsr", [4, 4], 4))
-    ])  # fmt: skip
+    about = {"scale": "tiny", "steps": 4, "prompts": 1, "cores": 2, "machine": "x"}
+    about |= {"versions": {"python": "3"}}
+    arms = (("nsr", [2, 1], 1), ("grpo", [3, 2], 1), ("base", [1, 0], 1), ("nsr", [4, 4], 4))
+    rows = Rows(
+        Row(
+            Cell(env="lookup", start="weak", arm=arm, seed=0, minibatches=many).data(),
+            {"4": passed},
+            4,
+            about=about,
+            entropy=0.5,
+            dead_share=0.25,
+        )
+        for arm, passed, many in arms
+    )
     made = figures(EXPERIMENTS["sign_by_difficulty"], rows)
     assert set(made) == {"sign_by_difficulty-lookup-weak.svg"}
     text = page(EXPERIMENTS["sign_by_difficulty"], rows, {"lookup weak": "lookup-weak.svg"})
