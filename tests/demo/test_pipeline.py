@@ -1,5 +1,6 @@
 """The demo end to end with a tiny policy: one budget, resumption, a page that loads nothing."""
 
+import fcntl
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,17 +31,18 @@ def asked(folder: Path) -> list[str]:
     return ["demo", "--out", "out", "--seed", "5", *changes]
 
 
-def interrupted(folder: Path) -> int:
-    """Begins a demo, and interrupts it once an arm has a checkpoint; returns its exit code."""
+def ended(folder: Path, end: Callable[[int], None], *more: str) -> int:
+    """Begins a demo, and ends it once every arm has a checkpoint; returns its exit code."""
     with subprocess.Popen(
-        [sys.executable, "-m", "assay", *asked(folder)],
+        [sys.executable, "-m", "assay", *asked(folder), *more],
         cwd=folder, env={**os.environ, "PYTHONPATH": str(REPO)}, stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as running:  # fmt: skip
         until = time.monotonic() + 240
         while running.poll() is None and time.monotonic() < until:
-            if list((folder / "out").glob("*/checkpoints/step_*/COMMITTED")):
-                os.killpg(running.pid, signal.SIGINT)
+            done = (folder / "out").glob("*/checkpoints/step_*/COMMITTED")
+            if len({each.parents[2] for each in done}) == 2:
+                end(running.pid)
                 break
             time.sleep(0.02)
         return running.wait(60)
@@ -50,11 +53,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo that was interrupted, run again, and is finished."""
     folder = tmp_path_factory.mktemp("demo")
     policy(folder / "policy")
-    assert interrupted(folder) == 130
+    assert ended(folder, lambda pid: os.killpg(pid, signal.SIGINT)) == 130
     assert not (folder / "out" / "report.html").exists()
-    ended = assay(*asked(folder), cwd=folder)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "report  out/report.html"
+    again = assay(*asked(folder), cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[-1] == "report  out/report.html"
     return folder
 
 
@@ -67,9 +70,26 @@ def rows(path: Path):
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
+def test_a_demo_that_is_killed_takes_its_arms_with_it(tmp_path: Path):
+    policy(tmp_path / "policy")
+    endless = ("--set", "train.steps=100000", "--set", "train.save_every=1")
+    killed = ended(tmp_path, lambda pid: os.kill(pid, signal.SIGKILL), *endless)
+    assert killed == -signal.SIGKILL
+    for arm in ("grpo", "assay"):
+        with (tmp_path / "out" / arm / "LOCK").open() as lock:
+            until = time.monotonic() + 30
+            while True:  # the arm holds it as long as it lives
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    assert time.monotonic() < until, f"{arm} is still training"
+                    time.sleep(0.1)
+
+
 def test_an_interrupted_arm_ends_as_one_that_was_not(folder: Path):
-    ended = assay("train", "out/grpo.toml", "--out", "whole", "--seed", "5", cwd=folder)
-    assert ended.returncode == 0, ended.stderr
+    whole = assay("train", "out/grpo.toml", "--out", "whole", "--seed", "5", cwd=folder)
+    assert whole.returncode == 0, whole.stderr
     for name in ("metrics.jsonl", "ledger.jsonl"):
         assert (folder / "out/grpo" / name).read_bytes() == (folder / "whole" / name).read_bytes()
 

@@ -54,15 +54,15 @@ class Arm:
             code = self._process.poll()
             if code is None:
                 return True
-            self._process = None
+            self._let_go()
             if code != 0:
                 raise self._failed(code)
         if not self._left:
             return False
-        command = [sys.executable, "-m", "assay", *self._left.pop(0)]
-        with self.log.open("ab") as stream:
+        command = [sys.executable, "-m", "assay.demo.arm", *self._left.pop(0)]
+        with self.log.open("ab") as stream:  # why standard input is a pipe: see assay.demo.arm
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+                command, stdin=subprocess.PIPE, stdout=stream, stderr=stream
             )
         return True
 
@@ -75,6 +75,12 @@ class Arm:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
 
     def _failed(self, code: int) -> AssayError:
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()

@@ -79,8 +79,8 @@ class Train:
     minibatches: int = 1
     """Optimiser steps per generated batch; above 1 the later ones are off-policy."""
     micro: int = 0
-    """Rows of one forward and backward pass, per process. 0: a minibatch at once. The shipped recipes
-    say 16, which is fastest for the shipped policy on a CPU core; a GPU wants more."""
+    """Rows of one forward and backward pass, per process. 0: a minibatch at once. The shipped
+    recipes say 16, the fastest for the shipped policy on a CPU core; a GPU wants more."""
     learning_rate: float = 5e-5
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup: int = 0
