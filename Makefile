@@ -9,6 +9,7 @@ SHELL := /bin/bash
 
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages audit imports viewer train_step
+STEPS = generate long dead
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 
 # An environment knows its folder by name; one that was copied or moved would run another checkout.
@@ -46,6 +47,8 @@ check: .venv/dev
 bench: .venv/dev .venv-verl/verl
 	@broken=0; for each in $(BENCHMARKS); do echo "== $$each"; \
 	.venv/bin/python benchmarks/$$each.py || broken=1; done; \
+	for how in $(STEPS); do echo "== train_step --$$how"; \
+	.venv/bin/python benchmarks/train_step.py --$$how || broken=1; done; \
 	echo '== advantages against verl'; \
 	.venv-verl/bin/python benchmarks/advantages.py --verl || broken=1; exit $$broken
 
