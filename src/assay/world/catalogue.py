@@ -30,20 +30,20 @@ LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, float | int]]]] = {
     "countdown": {
         "even": {"numbers": 2},
         "hard": {"numbers": 3},
-        "dead": {"numbers": 4, "top": 99},
+        "dead": {"numbers": 4, "largest": 20, "top": 99, "steps": 4},
     },
     "twenty": {
-        "even": {"pool": 12},
-        "hard": {"pool": 72},
+        "even": {"pool": 8},
+        "hard": {"pool": 60},
         "dead": {"pool": 232, "steps": 7},
     },
     "report": {
         "even": {"facts": 2, "steps": 3},
-        "hard": {"facts": 3, "flaky": 0.3, "steps": 5},
+        "hard": {"facts": 3, "flaky": 0.1, "steps": 5},
         "dead": {"facts": 4, "steps": 5},
     },
     "lake": {
-        "even": {"size": 4},
+        "even": {"size": 4, "holes": 0.35},
         "hard": {"size": 7, "holes": 0.3},
         "dead": {"size": 8, "holes": 0.3, "slip": 0.3},
     },
