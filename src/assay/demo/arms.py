@@ -59,8 +59,8 @@ class Arm:
                 raise self._failed(code)
         if not self._left:
             return False
-        command = [sys.executable, "-m", "assay.demo.arm", *self._left.pop(0)]
-        with self.log.open("ab") as stream:  # why standard input is a pipe: see assay.demo.arm
+        command = [sys.executable, "-m", "assay.cli.tied", *self._left.pop(0)]
+        with self.log.open("ab") as stream:  # why standard input is a pipe: see assay.cli.tied
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=stream, stderr=stream
             )

@@ -1,6 +1,6 @@
-"""`python -m assay.demo.arm`: the command line, in a process that ends with the one that began it.
+"""`python -m assay.cli.tied`: the command line, in a process that ends with the one that began it.
 
-An arm of the demo trains for minutes. If the demo is killed, nobody waits for it, and the next demo
+An arm of a demo trains for minutes. If the demo is killed, nobody waits for it, and the next demo
 would find it at work. The demo holds the other end of this process's standard input and never
 writes: it closes when the demo ends, however it ends. A run that ends anywhere can be resumed.
 """
