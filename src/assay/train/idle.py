@@ -5,12 +5,12 @@ multiplies by the advantage. Its backward pass, two thirds of the work, is then 
 start from which nearly every group fails that is nearly all rows. Needs torch.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import torch
 from accelerate.utils import DistributedType
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 Scored = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 """Log-probabilities (B, T), entropies (B, T), and a loss of the router; as TRL returns them."""
@@ -18,12 +18,12 @@ WHOLE_MODEL: Final = (DistributedType.NO, DistributedType.MULTI_CPU, Distributed
 """Set-ups in which a process can pass rows forward on its own, however many the others pass."""
 
 
-def idle_rows(inputs: Mapping[str, Any], mask: torch.Tensor) -> Bool[torch.Tensor, " B"]:
-    """Returns which rows of a micro-batch have no advantage at any token that counts.
+def idle_rows(advantage: Float[torch.Tensor, "B T"]) -> Bool[torch.Tensor, " B"]:
+    """Returns which rows of a micro-batch have no advantage at any token.
 
     One row is never idle: processes that share a model wait for a gradient from each other.
     """
-    idle_B = ((inputs["advantages"] * mask) == 0).all(1)
+    idle_B = (advantage == 0).all(1)
     if bool(idle_B.all()):
         idle_B[0] = False
     return idle_B

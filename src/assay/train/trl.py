@@ -215,15 +215,15 @@ class AssayTrainer(GRPOTrainer):
 
     def _idle(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Returns which rows need no backward pass: without advantage, and in no other loss."""
-        mask = loss_mask(inputs)
+        advantage = inputs["advantages"]
         if (
             self._other_losses
             or self.recipe.safety.preserve
             or self.accelerator.distributed_type not in WHOLE_MODEL
             or any(inputs.get(key) is not None for key in TEXT_ONLY)
         ):
-            return torch.zeros(mask.shape[0], dtype=torch.bool, device=mask.device)
-        return idle_rows(inputs, mask)
+            return torch.zeros(len(advantage), dtype=torch.bool, device=advantage.device)
+        return idle_rows(advantage)
 
     @property
     def _other_losses(self) -> bool:
