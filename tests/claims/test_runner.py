@@ -133,6 +133,10 @@ def test_a_page_names_verdicts_and_draws_what_was_run():
     assert "| lookup | weak | nsr | 1 | 100.0% | +87.5% [+75.0%, +100.0%] | 100.0%" in stale
     assert "100.0%" not in on_policy.split("| tasks |")[1]
     assert "three times the steps" not in text
+    # tasks gain 1/2 and 3/4 in pass@1; in pass@2 5/6 -> 1 and 1/2 -> 1
+    off = "+62.5% [+50.0%, +75.0%] | +33.3% [+16.7%, +50.0%]"
+    assert f"| weak | nsr, off-policy less on-policy | {off} |" in text
+    assert "of 2 intervals at 95 %" in text
     found = {each["id"]: each for each in summary(EXPERIMENTS["sign_by_difficulty"], rows)[
         "predictions"]}  # fmt: skip
     assert found["P1 weak"]["seen"][0] == pytest.approx(0.5)  # (.375 - .125)/(.625 - .125)

@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 
 from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, SHIPPED, STARTS
-from assay.claims.experiment import Experiment
-from assay.claims.measures import by_tokens, gain, largest, pass_at
+from assay.claims.experiment import MAIN, Experiment
+from assay.claims.measures import by_tokens, difference, gain, largest, pass_at
 from assay.claims.predictions import Prediction, Verdict
 from assay.claims.results import Rows, rate
 from assay.evaluate.figure import Line, figure
@@ -21,6 +21,13 @@ WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "With 20 % of the passes taken for failures in training:": {"false_negatives": 0.2},
 }
 """Ways in which arms are run, by the sentence above their table."""
+PAIRS: Final = (
+    ("grpo", "grpo_positive"),
+    ("grpo", "psr"),
+    ("psr", "grpo_positive"),
+    ("nsr", "grpo_negative"),
+)
+"""Arms that are compared though nothing was predicted: sign alone, weights alone."""
 SHOWN: Final = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative", "assay")
 
 
@@ -74,7 +81,27 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
     for title, file in figures.items():
         lines += ["", f"![{title}]({file})"]
     arms = ["", *_arms(rows)] if rows.rows else []
-    return "\n".join([*lines, *arms, *_seeds(rows)]) + "\n"
+    return "\n".join([*lines, *_unpredicted(rows), *arms, *_seeds(rows)]) + "\n"
+
+
+def _unpredicted(rows: Rows) -> list[str]:
+    """Returns a table of differences of which nothing was predicted."""
+    stale = {"minibatches": 4}
+    asked = [(f"{b} less {a}", a, b, {}) for a, b in PAIRS]
+    asked += [(f"{arm}, off-policy less on-policy", arm, arm, stale) for arm in MAIN]
+    k = largest(rows)
+    lines: list[str] = []
+    for start in STARTS:
+        for name, a, b, more in asked:
+            seen = [difference(rows, a, b, start, each, more_second=more) for each in (1, k)]
+            if None not in seen:
+                told_of = " | ".join(told(each, "points") for each in seen)
+                lines.append(f"| {start} | {name} | {told_of} |")
+    if not lines:
+        return []
+    note = f"Not predicted; of {2 * len(lines)} intervals at 95 % some miss by chance."
+    head = ["", note, "", f"| start | | pass@1 | pass@{k} |", "|---|---|---|---|"]
+    return [*head, *lines]
 
 
 def _seeds(rows: Rows) -> list[str]:
