@@ -24,6 +24,11 @@ def test_by_hand(u: float, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn(u, [0.0, 0.25, 0.0, 0.5, 0.25, 0.0], monkeypatch) == index
 
 
+def test_chances_need_not_add_up_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn(0.75, [2.0, 2.0], monkeypatch) == 1
+    assert drawn(0.4, [0.1, 0.1], monkeypatch) == 0
+
+
 def test_the_largest_number_does_not_fall_off_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """u times the sum may round up to the sum: the last possible index it is."""
     for number in range(200):

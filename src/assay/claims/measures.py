@@ -84,8 +84,7 @@ def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Esti
     found, base = together(rows, [(arm, more)], start, k), base_of(rows, arm, start, k, **more)
     if found is None or base is None:
         return None
-    same = np.broadcast_to(base, found[0].shape).copy()
-    return paired_difference(same, found[0], rng=_rng(), draws=DRAWS)
+    return _over(base, found[0])
 
 
 def gain(rows: Rows, env: str, start: str, arm: str, k: int = 1, **more: Any) -> Estimate | None:
@@ -93,8 +92,7 @@ def gain(rows: Rows, env: str, start: str, arm: str, k: int = 1, **more: Any) ->
     found, base = rows.passes(env, start, arm, k, **more), rows.base(env, start, k)
     if found is None or base is None:
         return None
-    same = np.broadcast_to(base, found.shape).copy()
-    return paired_difference(same, found, rng=_rng(), draws=DRAWS)
+    return _over(base, found)
 
 
 def by_tokens(
@@ -230,6 +228,12 @@ def pass_at(rows: Rows, arm: str, env: str, start: str, k: int, **more: Any) -> 
     if not found:
         return None
     return float(np.mean([rate(row.last, row.samples, k).mean() for row in found]))
+
+
+def _over(base: np.ndarray, found: _Scores) -> Estimate:
+    """Returns what every seed has more than one measured base, by task."""
+    same = np.broadcast_to(base, found.shape).copy()
+    return paired_difference(same, found, rng=_rng(), draws=DRAWS)
 
 
 def _of_draws(scores: Sequence[_Scores], of: Callable[[np.ndarray], np.ndarray]) -> Estimate | None:

@@ -164,17 +164,13 @@ def _arms(rows: Rows) -> list[str]:
 
 def _run(rows: Rows, more: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Returns tasks, start and arm of what was run in one way, in the experiment's order."""
-    names = [
-        (env, start, row.cell["arm"])
+    return [
+        (env, start, arm)
         for env in ENVIRONMENTS
         for start in STARTS
-        for row in rows.rows
-        if (row.cell["env"], row.cell["start"]) == (env, start)
+        for arm in (*BASE, *ARMS, *SHIPPED)
+        if rows.find(env, start, arm, **more)
     ]
-    order = {arm: at for at, arm in enumerate((*BASE, *ARMS, *SHIPPED))}
-    names.sort(key=lambda name: order[name[2]])
-    names.sort(key=lambda name: (ENVIRONMENTS.index(name[0]), list(STARTS).index(name[1])))
-    return [name for name in dict.fromkeys(names) if rows.find(*name, **more)]
 
 
 def _arm(rows: Rows, env: str, start: str, arm: str, k: int, more: Mapping[str, Any]) -> str:
