@@ -136,6 +136,11 @@ def test_broken_headers_are_named(body: bytes, said: str, tmp_path: Path) -> Non
         pages(tmp_path / "file", body)
 
 
+@pytest.mark.parametrize("encoding", [0, 2, 3, 8])
+def test_encodings_without_a_count_of_their_own_are_read(encoding: int, tmp_path: Path) -> None:
+    assert pages(tmp_path / "file", page(9, 3, 2, encoding=encoding) + b"abc") == [(9, 2)]
+
+
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("encoding", ["DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])
 def test_pages_whose_count_lies_inside_are_refused(
