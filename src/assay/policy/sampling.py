@@ -6,13 +6,14 @@ other, nothing is padded, and no token is ever tokenised again. Rows that are do
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
 
 from assay.errors import UsageError
+from assay.policy.cache import roomy
 
 Reader = Callable[[int, Sequence[int], Sequence[float]], Sequence[int] | None]
 """(row, ids sampled since it last read, their log-probs) -> ids to read next; empty: go on
@@ -70,28 +71,37 @@ def sample(
     queues = [deque(prompt[fed:]) for prompt in prompts]
     since = [0] * len(rows)
     active = list(range(len(rows)))
-    batch = torch.tensor([prompt[:fed] for prompt in prompts], device=model.device)
-    cache: Any = None
+    cache, logits = _begun(model, [tuple(prompt[:fed]) for prompt in prompts])
     length = fed
     while True:
-        out = model(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache, logits = out.past_key_values, out.logits[:, -1].float()
-        drawn, logprob, entropy = _drawn(logits, temperature, generator)
+        drawn, logprob, entropy = _drawn(logits, temperature, _chance(logits, active, generator))
         length += 1
-        kept: list[int] = []
-        following: list[int] = []
+        following: dict[int, int] = {}
         for place, at in enumerate(active):
             draw = (drawn[place], logprob[place], entropy[place])
             token, goes_on = _next(at, rows[at], queues[at], draw, since, reader)
             if goes_on and len(rows[at].sampled) < max_tokens and length < max_length:
-                kept.append(place)
-                following.append(token)
-        if not kept:
+                following[place] = token
+        if not following:
             return rows
-        if len(kept) < len(active):
-            active = [active[place] for place in kept]
-            cache.batch_select_indices(torch.tensor(kept, device=model.device))
-        batch = torch.tensor(following, device=model.device)[:, None]
+        if len(following) < len(active):
+            places = _closed_up(following)
+            following = {place: following[place] for place in places}
+            active = [active[place] for place in places]
+            cache.batch_select_indices(torch.tensor(places, device=model.device))
+        batch = torch.tensor([*following.values()], device=model.device)[:, None]
+        out = model(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        logits = out.logits[:, -1].float()
+
+
+def _begun(model: Any, starts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.Tensor]:
+    """Returns cache and logits (B, V) after texts of one length; equal ones are read once."""
+    places = {start: place for place, start in enumerate(dict.fromkeys(starts))}
+    batch = torch.tensor([*places], device=model.device)
+    out = model(input_ids=batch, use_cache=True, logits_to_keep=1)
+    of_row = torch.tensor([places[start] for start in starts], device=model.device)
+    out.past_key_values.batch_select_indices(of_row)
+    return roomy(out.past_key_values), out.logits[of_row, -1].float()
 
 
 def _next(
@@ -121,28 +131,38 @@ def _next(
     return token, more is not None
 
 
+def _closed_up(kept: Collection[int]) -> list[int]:
+    """Returns the places kept, those at the end moved into the gaps before them."""
+    last = [place for place in kept if place >= len(kept)]
+    return [place if place in kept else last.pop() for place in range(len(kept))]
+
+
+def _chance(
+    logits: torch.Tensor, active: Sequence[int], generator: torch.Generator | None
+) -> torch.Tensor:
+    """Returns a uniform number (B, 1) for each row, dealt out by row wherever a row stands."""
+    exact = torch.float32 if logits.device.type == "mps" else torch.float64
+    u = torch.rand(len(active), 1, dtype=exact, device=logits.device, generator=generator)
+    return u[torch.tensor(active, device=logits.device).argsort().argsort()]
+
+
 def _drawn(
-    logits: torch.Tensor, temperature: float, generator: torch.Generator | None
+    logits: torch.Tensor, temperature: float, u: torch.Tensor
 ) -> tuple[list[int], list[float], list[float]]:
     """Returns a token for each row, its log-prob and the distribution's entropy."""
     logprobs = torch.log_softmax(logits / (temperature or 1.0), dim=-1)
     chances = logprobs.exp()
-    if temperature == 0:
-        tokens = logits.argmax(dim=-1, keepdim=True)
-    else:
-        tokens = one_of_each(chances, generator)
+    tokens = logits.argmax(dim=-1, keepdim=True) if temperature == 0 else one_of_each(chances, u)
     entropy = -(chances * logprobs.clamp_min(-1e4)).sum(dim=-1)
     return tokens[:, 0].tolist(), logprobs.gather(1, tokens)[:, 0].tolist(), entropy.tolist()
 
 
-def one_of_each(chances: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+def one_of_each(chances: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     """Returns (B, 1) indices, each drawn from its row of `chances` (B, V), by inversion.
 
-    The first index at which the sum of chances exceeds u times the whole, u uniform in [0, 1): a
-    chance of 0 is never drawn. The largest u, 1 less half an ulp, times a sum rounds to less than
-    the sum. One uniform number a row, where `torch.multinomial` draws V.
+    The first index at which the sum of chances exceeds u (B, 1) times the whole, u uniform in
+    [0, 1): a chance of 0 is never drawn. The largest u, 1 less half an ulp, times a sum rounds to
+    less than the sum. One uniform number a row, where `torch.multinomial` draws V.
     """
-    exact = torch.float32 if chances.device.type == "mps" else torch.float64
-    sums = chances.to(exact).cumsum(-1)
-    u = torch.rand(len(chances), 1, dtype=exact, device=chances.device, generator=generator)
+    sums = chances.to(u.dtype).cumsum(-1)
     return torch.searchsorted(sums, u * sums[:, -1:], right=True)

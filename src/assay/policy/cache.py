@@ -1,0 +1,66 @@
+"""A KV cache with room at its end: what is in it is not copied for each new token. Needs torch.
+
+The layers of transformers join all keys and values anew for every token and again whenever a row
+leaves the batch; in rollouts of a small model that is a third of the time.
+"""
+
+from typing import Any, Final, final
+
+import torch
+from transformers.cache_utils import DynamicLayer
+
+ROOM: Final = 0.25
+"""Share of its length that a buffer has to spare when it is made."""
+
+
+def roomy(cache: Any) -> Any:
+    """Returns the cache with room in each layer that holds plain keys and values.
+
+    Layers of other kinds (sliding windows, states) stay as they are.
+    """
+    layers = getattr(cache, "layers", [])
+    layers[:] = [Roomy(each) if type(each) is DynamicLayer else each for each in layers]
+    return cache
+
+
+@final
+class Roomy(DynamicLayer):
+    """Keys and values (B, H, L, D) in larger buffers: tokens are written behind the last one."""
+
+    def __init__(self, layer: DynamicLayer) -> None:
+        super().__init__()
+        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
+        self.keys, self.values = layer.keys, layer.values
+        self._buffers = (self.keys, self.values)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Appends keys and values (B, H, T, D); returns all of both, as views of the buffers."""
+        length = self.keys.shape[-2]
+        end = length + key_states.shape[-2]
+        if end > self._buffers[0].shape[-2]:
+            self._buffers = (_wider(self.keys, end), _wider(self.values, end))
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[: len(states), :, length:end] = states
+        self._show(len(key_states), end)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keeps rows `indices`, at most as many as there are; only those that move are copied."""
+        length = self.keys.shape[-2]
+        to = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
+        for buffer in self._buffers:
+            buffer[to, :, :length] = buffer[indices[to], :, :length]
+        self._show(len(indices), length)
+
+    def _show(self, rows: int, length: int) -> None:
+        self.keys, self.values = (each[:rows, :, :length] for each in self._buffers)
+
+
+def _wider(states: torch.Tensor, length: int) -> torch.Tensor:
+    """Returns a buffer for `length` tokens and some more that begins with what is there."""
+    rows, heads, filled, size = states.shape
+    buffer = states.new_empty(rows, heads, int(length * (1 + ROOM)) + 1, size)
+    buffer[:, :, :filled] = states
+    return buffer
