@@ -143,12 +143,28 @@ def test_a_page_names_verdicts_and_draws_what_was_run():
     assert found["P6"]["verdict"] == "not run"
 
 
+def test_what_three_arms_gained_is_drawn():
+    arms = (("base", [1, 0]), ("nsr", [2, 1]), ("grpo", [3, 2]), ("psr", [4, 2]))
+    rows = Rows(
+        Row(Cell(env="lookup", start="weak", arm=arm, seed=0).data(), {"4": passed}, 4)
+        for arm, passed in arms
+    )
+    made = figures(EXPERIMENTS["sign_by_difficulty"], rows)
+    svg = made["sign_by_difficulty-gains.svg"]
+    assert [svg.count(f">{arm}<") for arm in ("grpo", "psr", "nsr", "w_1")] == [1, 1, 1, 0]
+    assert svg.count("<circle") == 3 + 2  # one an arm, from the weak start; two in the legend
+
+
 def test_committed_rows_are_of_one_scale_and_their_page_is_up_to_date():
     for name, each in EXPERIMENTS.items():
         rows = shipped(name)
         assert len({row.about["scale"] for row in rows.rows}) <= 1
         file = Path(__file__).parents[2] / "docs" / "claims" / f"{name}.md"
-        made = {svg.removesuffix(".svg"): svg for svg in figures(each, rows)}
+        drawn = figures(each, rows)
+        assert {path.name for path in file.parent.glob(f"{name}-*.svg")} == set(drawn)
+        for svg, text in drawn.items():
+            assert (file.parent / svg).read_text(encoding="utf-8") == text
+        made = {svg.removesuffix(".svg"): svg for svg in drawn}
         assert file.read_text(encoding="utf-8") == page(each, rows, made)
 
 

@@ -59,8 +59,8 @@ def test_matched_compares_at_the_same_height() -> None:
     # At pass@1 = .5 the first is half way from 2 to 6: pass@4 = half of (1 - C(6,4)/C(8,4)
     # = 1 - 15/70) and (1: only 2 failures) = (.785714 + 1)/2; the second is there exactly, at its
     # checkpoint with 4: 1 - C(4,4)/C(8,4) = 1 - 1/70.
-    first = np.array([[2] * 5, [6] * 5])
-    second = np.array([[2] * 5, [4] * 5, [8] * 5])
+    first = np.array([[[2] * 5, [6] * 5]])
+    second = np.array([[[2] * 5, [4] * 5, [8] * 5]])
     found = matched(first, second, [4], total=8, rng=RNG(0), at=0.5)
     assert found.first[0] == pytest.approx((1 - 15 / 70 + 1) / 2)
     assert found.second[0] == pytest.approx(1 - 1 / 70)
@@ -71,22 +71,49 @@ def test_matched_compares_at_the_same_height() -> None:
 
 def test_matched_takes_the_highest_that_both_reach() -> None:
     found = matched(
-        np.array([[2] * 3, [6] * 3]), np.array([[2] * 3, [4] * 3]), [4], total=8, rng=RNG(0)
+        np.array([[[2] * 3, [6] * 3]]), np.array([[[2] * 3, [4] * 3]]), [4], total=8, rng=RNG(0)
     )
     assert found.at == pytest.approx(0.5)
 
 
 def test_matched_height_that_is_not_reached_is_refused() -> None:
-    runs = np.array([[2] * 3, [4] * 3])
+    runs = np.array([[[2] * 3, [4] * 3]])
     with pytest.raises(UsageError, match=r"0\.900 is not reached"):
         matched(runs, runs, [4], total=8, rng=RNG(0), at=0.9)
 
 
 def test_matched_draws_the_same_prompts_for_both() -> None:
     # the same run twice: no difference, and none in any draw
-    runs = np.array([[0, 1, 2, 8, 5], [3, 4, 2, 8, 7]])
+    runs = np.array([[[0, 1, 2, 8, 5], [3, 4, 2, 8, 7]]])
     gap = matched(runs, runs, [2, 4], total=8, rng=RNG(0)).difference
     assert all((each.low, each.value, each.high) == (0.0, 0.0, 0.0) for each in gap)
+
+
+def test_matched_averages_seeds_and_does_not_pool_their_attempts() -> None:
+    # Both arms pass half of all attempts at two prompts, k = 2 of n = 4, base 0. The first arm's
+    # seeds pass one prompt each, all four times: pass@2 is .5 for either. Those of the second pass
+    # two of four everywhere: 1 - C(2,2)/C(4,2) = 5/6. Pooled, both would pass 4 of 8 everywhere.
+    first = np.array([[[0, 0], [4, 0]], [[0, 0], [0, 4]]])
+    second = np.array([[[0, 0], [2, 2]], [[0, 0], [2, 2]]])
+    found = matched(first, second, [2], total=4, rng=RNG(0), at=0.5)
+    assert found.first == (0.5,)
+    assert found.second == (pytest.approx(5 / 6),)
+
+
+def test_matched_draws_whole_seeds() -> None:
+    # One prompt: a seed at which the second arm has 4 of 4 against 2, one at which it has 2 against
+    # 4. No prompt varies, so the interval is that of the seeds: heights differ from draw to draw.
+    first = np.array([[[0], [2]], [[0], [4]]])
+    second = np.array([[[0], [4]], [[0], [2]]])
+    gap = matched(first, second, [2], total=4, rng=RNG(0)).difference[0]
+    assert gap.value == 0.0
+    # only the first seed: level .5; the first arm has 5/6 there, the second half of the way to 1
+    assert (gap.low, gap.high) == pytest.approx((0.5 - 5 / 6, 5 / 6 - 0.5))
+
+
+def test_matched_refuses_arms_of_other_seeds() -> None:
+    with pytest.raises(DataError, match=r"\(2, 1, 3\) and \(1, 1, 3\)"):
+        matched(np.ones((2, 1, 3), int), np.ones((1, 1, 3), int), [1], total=4, rng=RNG(0))
 
 
 def test_entropy() -> None:

@@ -55,6 +55,16 @@ def test_expansion() -> None:
     assert found.solved == 1
 
 
+def test_what_the_base_solved_already_is_not_newly_solved() -> None:
+    # ten prompts rise from 8 to 16 of 16, two that the base missed are passed once
+    base, trained = np.array([8] * 10 + [0] * 2), np.array([16] * 10 + [1] * 2)
+    found = expansion(trained, base, 2 * base, total=16, pooled_total=32)
+    assert (found.unreached, found.once, found.solved) == (2, 1.0, 0)
+    # 16 of 16 against 0 of 32 there is new, whatever the others did
+    sure = expansion(np.array([16] * 12), base, 2 * base, total=16, pooled_total=32)
+    assert sure.solved_G.tolist() == [False] * 10 + [True] * 2
+
+
 def test_an_untrained_copy_solves_by_one_success_and_not_by_the_test() -> None:
     # 400 prompts solved once in 200 tries: an honest copy "solves" about
     # 1 - (1 - 1/200)^64 = .27 of those that the base missed

@@ -5,23 +5,34 @@ runs and tasks together for all arms, so what tasks or runs have in common is no
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 import numpy as np
 from jaxtyping import Float64
 
 from assay.claims.cells import ENVIRONMENTS
-from assay.claims.results import Rows, rate
+from assay.claims.results import Row, Rows, rate
 from assay.evaluate.curves import matched
 from assay.evaluate.intervals import Estimate, paired_difference
-from assay.evaluate.null import expansion
 
-Measure = Callable[[Rows], Estimate | None]
-Zone = tuple[float, float]
-NOWHERE: Final[Zone] = (0.0, 0.0)
 DRAWS: Final = 4000
 _Scores = Float64[np.ndarray, "S G"]
 _Task = Float64[np.ndarray, " G"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a measure saw. A measure returns None instead where cells are missing."""
+
+    estimate: Estimate | None
+    """None: its cells were run, and it has no value there, as a share of a gain that is none."""
+    seeds: int | None = None
+    """Runs of each arm behind it. None: it is not about runs."""
+
+
+Measure = Callable[[Rows], Seen | None]
 
 
 def largest(rows: Rows) -> int:
@@ -69,16 +80,16 @@ def difference(
     *,
     more_first: dict[str, Any] | None = None,
     more_second: dict[str, Any] | None = None,
-) -> Estimate | None:
+) -> Seen | None:
     """Returns pass@k of the second arm less that of the first; k = 0: as large as samples bear."""
     k = k or largest(rows)
     found = together(rows, [(first, more_first or {}), (second, more_second or {})], start, k)
     if found is None:
         return None
-    return paired_difference(found[0], found[1], rng=_rng(), draws=DRAWS)
+    return _gap(found[0], found[1])
 
 
-def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Estimate | None:
+def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Seen | None:
     """Returns pass@k of an arm less that of the untrained policy."""
     k = k or largest(rows)
     found, base = together(rows, [(arm, more)], start, k), base_of(rows, arm, start, k, **more)
@@ -87,7 +98,7 @@ def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Esti
     return _over(base, found[0])
 
 
-def gain(rows: Rows, env: str, start: str, arm: str, k: int = 1, **more: Any) -> Estimate | None:
+def gain(rows: Rows, env: str, start: str, arm: str, k: int = 1, **more: Any) -> Seen | None:
     """Returns pass@k of an arm less that of the untrained policy on the tasks of one family."""
     found, base = rows.passes(env, start, arm, k, **more), rows.base(env, start, k)
     if found is None or base is None:
@@ -115,50 +126,61 @@ def by_tokens(
     return found
 
 
-def for_tokens(rows: Rows, first: str, second: str, start: str, share: float) -> Estimate | None:
-    """Returns second less first of `by_tokens`. None: a seed has no checkpoint that early."""
+def for_tokens(rows: Rows, first: str, second: str, start: str, share: float) -> Seen | None:
+    """Returns second less first of `by_tokens`; no value: a seed has no checkpoint that early."""
+    seeds = rows.seeds(ENVIRONMENTS[0], start, [first, second])
+    if not seeds:
+        return None
     found = by_tokens(rows, first, second, start, share)
-    if not found or len(found) < len(rows.seeds(ENVIRONMENTS[0], start, [first, second])):
-        return None
+    if len(found) < len(seeds):
+        return Seen(None, len(seeds))
     ended_SG, early_SG = (np.stack(each) for each in zip(*found.values(), strict=True))
-    return paired_difference(ended_SG, early_SG, rng=_rng(), draws=DRAWS)
+    return _gap(ended_SG, early_SG)
 
 
-def share_of_gain(rows: Rows, arm: str, of: str, start: str) -> Estimate | None:
-    """Returns (arm - base) / (of - base) in pass@1. None: also where `of` gained nothing."""
-    found = together(rows, [(arm, {}), (of, {})], start)
-    base = base_of(rows, arm, start)
-    if found is None or base is None or base.shape[1] != found[0].shape[1]:
+def share_of_gain(rows: Rows, arm: str, of: str, start: str) -> Seen | None:
+    """Returns (arm - base) / (of - base) in pass@1; no value where `of` gained nothing."""
+    gains = _gains(rows, arm, of, start)
+    return None if gains is None else _of_draws([gains], lambda means: _ratio(*means))
+
+
+def growth_of_share(rows: Rows, arm: str, of: str, starts: tuple[str, str]) -> Seen | None:
+    """Returns `share_of_gain` from the second start less that from the first.
+
+    The two have neither tasks nor runs in common: each is resampled by itself.
+    """
+    first, second = (_gains(rows, arm, of, start) for start in starts)
+    if first is None or second is None:
         return None
-    return _of_draws([found[0] - base, found[1] - base], _ratio)
+    return _of_draws([first, second], lambda a, b: _ratio(*b) - _ratio(*a))
 
 
-def hurt(rows: Rows, arm: str, than: str, start: str, factor: float) -> Estimate | None:
+def hurt(rows: Rows, arm: str, than: str, start: str, factor: float) -> Seen | None:
     """Returns how much more an erring verifier costs `arm` than `factor` times what it costs
-    `than`, in pass@1."""
+    `than`, in pass@1. What errors gain `than` does not count for `arm`: its cost is at least 0."""
     noisy = {"false_negatives": 0.2}
     found = together(rows, [(arm, {}), (arm, noisy), (than, {}), (than, noisy)], start)
     if found is None:
         return None
     clean, wrong, other, other_wrong = found
-    return _of_draws(
-        [clean - wrong, other - other_wrong], lambda means: means[0] - factor * means[1]
-    )
+    costs = [clean - wrong, other - other_wrong]
+    return _of_draws([costs], lambda means: means[0] - factor * np.maximum(means[1], 0.0))
 
 
-def gap_by_batch(rows: Rows, start: str, times: int) -> Estimate | None:
+def gap_by_batch(rows: Rows, start: str, times: int) -> Seen | None:
     """Returns by how much |PSR - NSR| in pass@1 changes with `times` the batch; below 0: falls."""
     large = {"batch": times}
     found = together(rows, [("psr", {}), ("nsr", {}), ("psr", large), ("nsr", large)], start)
     if found is None:
         return None
     gaps = [found[0] - found[1], found[2] - found[3]]
-    return _of_draws(gaps, lambda means: np.abs(means[1]) - np.abs(means[0]))
+    return _of_draws([gaps], lambda means: np.abs(means[1]) - np.abs(means[0]))
 
 
-def entropy_gap(rows: Rows, first: str, second: str, start: str) -> Estimate | None:
+def entropy_gap(rows: Rows, first: str, second: str, start: str) -> Seen | None:
     """Returns the entropy of the second arm less that of the first at equal steps, nats a token."""
     gaps: list[float] = []
+    fewest: list[int] = []
     for env in ENVIRONMENTS:
         for seed in rows.seeds(env, start, [first, second]):
             pair = [
@@ -167,58 +189,56 @@ def entropy_gap(rows: Rows, first: str, second: str, start: str) -> Estimate | N
             ]
             if pair[0] is not None and pair[1] is not None:
                 gaps.append(pair[1] - pair[0])
+        fewest += [seeds] if (seeds := len(rows.seeds(env, start, [first, second]))) else []
     if not gaps:
         return None
     gap_S = np.array(gaps)[:, None]
-    return paired_difference(np.zeros_like(gap_S), gap_S, rng=_rng(), over="seeds", draws=DRAWS)
+    seen = paired_difference(np.zeros_like(gap_S), gap_S, rng=_rng(), over="seeds", draws=DRAWS)
+    return Seen(seen, min(fewest))
 
 
-def at_equal_height(rows: Rows, first: str, second: str, start: str) -> Estimate | None:
-    """Returns pass@k of the second arm less that of the first at the same pass@1, k the largest.
-
-    Passes of all seeds are added up at every checkpoint; the base is the first of both runs.
-    """
-    k = largest(rows)
-    tables: list[list[np.ndarray]] = [[], []]
-    samples = 0
+def at_equal_height(rows: Rows, first: str, second: str, start: str) -> Seen | None:
+    """Returns pass@k of the second arm less that of the first at the same pass@1, k the largest."""
+    k, samples = largest(rows), {row.samples for row in rows.rows}
+    parts: list[list[np.ndarray]] = []
     for env in ENVIRONMENTS:
-        seeds = rows.seeds(env, start, [first, second])
-        base = rows.find(env, start, "base")
-        if not seeds or not base:
-            continue
-        samples = base[0].samples * len(seeds)
-        for table, arm in zip(tables, (first, second), strict=True):
-            chosen = [row for row in rows.find(env, start, arm) if row.cell["seed"] in seeds]
-            steps = sorted(chosen[0].passed, key=int)
-            sums = [np.sum([row.passed[step] for row in chosen], axis=0) for step in steps]
-            table.append(np.array([np.asarray(base[0].last) * len(seeds), *sums]))
-    if not tables[0] or len({each.shape[1] for each in tables[0]}) > 1:
+        seeds, base = rows.seeds(env, start, [first, second]), rows.find(env, start, "base")
+        if seeds and base:
+            chosen = [_found(rows, env, start, arm, seeds) for arm in (first, second)]
+            parts.append([_checkpoints(base[0], runs) for runs in chosen])
+    if not parts or len(samples) > 1 or len({part[0].shape[1:2] for part in parts}) > 1:
         return None
-    wide = [np.concatenate(table, 1).astype(np.int64) for table in tables]
-    return matched(wide[0], wide[1], [k], total=samples, rng=_rng(), draws=1000).difference[0]
+    fewest = min(part[0].shape[0] for part in parts)
+    wide = [np.concatenate([part[at][:fewest] for part in parts], 2) for at in range(2)]
+    seen = matched(wide[0], wide[1], [k], total=samples.pop(), rng=_rng(), draws=DRAWS)
+    return Seen(seen.difference[0], fewest)
 
 
-def frozen_expansion(rows: Rows) -> Estimate | None:
+def _checkpoints(base: Row, runs: Sequence[Row]) -> np.ndarray:
+    """Returns passes by seed, checkpoint and task; the base, the same for each seed, first."""
+    steps = sorted(runs[0].passed, key=int)
+    return np.array([[base.last, *(run.passed[step] for step in steps)] for run in runs], np.int64)
+
+
+def frozen_expansion(rows: Rows) -> Seen | None:
     """Returns the share of tasks that the base never solved and an untrained copy solved once."""
-    unreached, once = 0, 0.0
+    reached: list[float] = []
     for base in (row for row in rows.rows if row.cell["arm"] == "base"):
         for copy in rows.find(base.cell["env"], base.cell["start"], "null"):
-            base_G, copy_G = np.asarray(base.last, np.int64), np.asarray(copy.last, np.int64)
-            new = expansion(copy_G, base_G, base_G, total=base.samples, pooled_total=base.samples)
-            unreached += new.unreached
-            once += 0.0 if np.isnan(new.once) else new.once * new.unreached
-    if not unreached:
+            pairs = zip(base.last, copy.last, strict=True)
+            reached += [float(again >= 1) for once, again in pairs if once == 0]
+    if not reached:
         return None
-    reached = np.repeat([1.0, 0.0], [round(once), unreached - round(once)])[None, :]
-    return paired_difference(np.zeros_like(reached), reached, rng=_rng(), over="prompts")
+    share = np.array(reached)[None, :]
+    return Seen(paired_difference(np.zeros_like(share), share, rng=_rng(), over="prompts"))
 
 
-def squeezed(rows: Rows, which: str) -> Estimate | None:
+def squeezed(rows: Rows, which: str) -> Seen | None:
     """Returns the mean change of entropy where tokens are pushed down; "rare" or "likely"."""
     for row in rows.find("lookup", "weak", "base"):
         if "squeezing" in row.about:
-            value, low, high, _ = row.about["squeezing"][which]
-            return Estimate(value, low, high)
+            value, low, high, positions = row.about["squeezing"][which]
+            return Seen(Estimate(value, low, high) if positions else None)
     return None
 
 
@@ -230,29 +250,52 @@ def pass_at(rows: Rows, arm: str, env: str, start: str, k: int, **more: Any) -> 
     return float(np.mean([rate(row.last, row.samples, k).mean() for row in found]))
 
 
-def _over(base: np.ndarray, found: _Scores) -> Estimate:
-    """Returns what every seed has more than one measured base, by task."""
-    same = np.broadcast_to(base, found.shape).copy()
-    return paired_difference(same, found, rng=_rng(), draws=DRAWS)
+def _found(rows: Rows, env: str, start: str, arm: str, seeds: Sequence[int]) -> list[Row]:
+    return [row for row in rows.find(env, start, arm) if row.cell["seed"] in seeds]
 
 
-def _of_draws(scores: Sequence[_Scores], of: Callable[[np.ndarray], np.ndarray]) -> Estimate | None:
-    """Returns a function of several means, seeds and tasks resampled together for all of them."""
-    rng = _rng()
-    seeds, tasks = scores[0].shape
-    at_S = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
-    at_G = rng.multinomial(tasks, np.full(tasks, 1 / tasks), DRAWS) / tasks
-    draws = of(np.stack([((at_S @ each) * at_G).sum(1) for each in scores]))
-    value = of(np.stack([np.array([each.mean()]) for each in scores]))
-    if np.isnan(draws).mean() > 0.025 or np.isnan(value).any():
+def _gains(rows: Rows, arm: str, of: str, start: str) -> list[_Scores] | None:
+    """Returns what two arms have more than the untrained policy in pass@1."""
+    found, base = together(rows, [(arm, {}), (of, {})], start), base_of(rows, arm, start)
+    if found is None or base is None or base.shape[1] != found[0].shape[1]:
         return None
+    return [each - base for each in found]
+
+
+def _over(base: np.ndarray, found: _Scores) -> Seen:
+    """Returns what every seed has more than one measured base, by task."""
+    return _gap(np.broadcast_to(base, found.shape).copy(), found)
+
+
+def _gap(first: _Scores, second: _Scores) -> Seen:
+    return Seen(paired_difference(first, second, rng=_rng(), draws=DRAWS), first.shape[0])
+
+
+def _of_draws(groups: Sequence[Sequence[_Scores]], of: Callable[..., np.ndarray]) -> Seen:
+    """Returns a function of means; within a group, seeds and tasks are resampled together.
+
+    `of` takes one argument a group: the means of its scores, by score and draw. No value: it is
+    NaN of the means themselves, or of more than one draw in forty.
+    """
+    rng = _rng()
+    drawn: list[np.ndarray] = []
+    for scores in groups:
+        seeds, tasks = scores[0].shape
+        at_S = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
+        at_G = rng.multinomial(tasks, np.full(tasks, 1 / tasks), DRAWS) / tasks
+        drawn.append(np.stack([((at_S @ each) * at_G).sum(1) for each in scores]))
+    draws = of(*drawn)
+    value = of(*(np.array([[each.mean()] for each in scores]) for scores in groups))
+    fewest = min(scores[0].shape[0] for scores in groups)
+    if np.isnan(draws).mean() > 0.025 or np.isnan(value).any():
+        return Seen(None, fewest)
     low, high = np.nanquantile(draws, [0.025, 0.975])
-    return Estimate(float(value[0]), float(low), float(high))
+    return Seen(Estimate(float(value[0]), float(low), float(high)), fewest)
 
 
-def _ratio(means: np.ndarray) -> np.ndarray:
-    """Returns the ratio of two means; NaN where the second is not above 0."""
-    return np.where(means[1] > 0, means[0] / np.where(means[1] > 0, means[1], 1.0), np.nan)
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Returns part / whole; NaN where the whole is not above 0."""
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)
 
 
 def _rng() -> np.random.Generator:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 
 from assay.claims.cells import BASE, Cell, Scale
 from assay.claims.results import Row
-from assay.kernels.passk import bootstrap_interval
 from assay.train.config import Config, Env, parsed
 
 
@@ -88,8 +88,8 @@ def measured(config: Config, checkpoint: Path | None, cell: Cell, scale: Scale) 
     return np.array(scores).reshape(scale.held_out, scale.samples).sum(1).tolist()
 
 
-def squeezing(scale: Scale, seed: int = 0) -> dict[str, list[float]]:
-    """Returns changes of entropy (nats) when the starting policy's own tokens are pushed down.
+def squeezing(scale: Scale, seed: int = 0) -> dict[str, list[list[float]]]:
+    """Returns changes of entropy (nats), by task, when the policy's own tokens are pushed down.
 
     "rare": tokens with pi < 0.05; "likely": pi > 0.5. Positions are those of sampled attempts at
     `lookup/hard`; those at which nothing else is possible (pi > 0.999) are left out.
@@ -108,7 +108,7 @@ def squeezing(scale: Scale, seed: int = 0) -> dict[str, list[float]]:
     model, tokenizer = opened(config, None)
     first = config.eval.first_task
     attempts = tasks(lambda: load(cell.level), range(first, first + scale.held_out), 8)
-    found: dict[str, list[float]] = {"rare": [], "likely": []}
+    found: dict[str, dict[str, list[float]]] = {"rare": {}, "likely": {}}
     backend = Transformers(model, tokenizer)
     for record in collect(backend, attempts, sampling=config.train.sampling, seed=(seed, 0, 0)):
         ids = [i for step in record.steps for i in getattr(step, "token_ids", None) or ()]
@@ -122,14 +122,20 @@ def squeezing(scale: Scale, seed: int = 0) -> dict[str, list[float]]:
             logits = model(input_ids=torch.tensor([ids])).logits[0].double().numpy()
         before = [place - 1 for place in at]
         pi_N, change_N = pushed_down(logits[before], np.array([ids[place] for place in at]))
-        found["rare"] += change_N[pi_N < 0.05].tolist()
-        found["likely"] += change_N[(pi_N > 0.5) & (pi_N < 0.999)].tolist()
-    return found
+        for which, at_N in (("rare", pi_N < 0.05), ("likely", (pi_N > 0.5) & (pi_N < 0.999))):
+            found[which].setdefault(record.group, []).extend(change_N[at_N].tolist())
+    return {which: [*by_task.values()] for which, by_task in found.items()}
 
 
-def intervals(changes: list[float]) -> list[float]:
-    """Returns mean, low, high (95 %, positions resampled) and how many there are."""
-    if not changes:
+def intervals(changes: Sequence[Sequence[float]], draws: int = 10_000) -> list[float]:
+    """Returns mean, low, high (95 %, tasks resampled with all their positions) and how many there
+    are. `changes`: by task."""
+    sum_G, count_G = (np.array([of(each) for each in changes], float) for of in (sum, len))
+    if not count_G.sum():
         return [0.0, 0.0, 0.0, 0.0]
-    low, high = bootstrap_interval(np.array(changes), rng=np.random.default_rng(0))
-    return [float(np.mean(changes)), low, high, float(len(changes))]
+    rng = np.random.default_rng(0)
+    weight_DG = rng.multinomial(len(changes), np.full(len(changes), 1 / len(changes)), draws)
+    count_D = weight_DG @ count_G
+    means = (weight_DG @ sum_G)[count_D > 0] / count_D[count_D > 0]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return [float(sum_G.sum() / count_G.sum()), float(low), float(high), float(count_G.sum())]

@@ -5,7 +5,8 @@ from html import escape
 from typing import Any, Final
 
 from assay.demo.words import differs, verdict
-from assay.evaluate.figure import COLOURS, Line, figure
+from assay.evaluate.figure import Line, figure
+from assay.evaluate.svg import COLOURS
 
 POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "

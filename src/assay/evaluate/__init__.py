@@ -18,6 +18,7 @@ from assay.evaluate.calibration import (
 from assay.evaluate.curves import Curve, Matched, check_samples, curve, matched, powers
 from assay.evaluate.diversity import answer_entropy, distinct, entropy
 from assay.evaluate.figure import Line, figure
+from assay.evaluate.forest import Panel, forest
 from assay.evaluate.intervals import (
     Estimate,
     improvement_probability,
@@ -36,6 +37,7 @@ __all__ = [
     "Line",
     "Matched",
     "NullBand",
+    "Panel",
     "answer_entropy",
     "auroc",
     "brier",
@@ -51,6 +53,7 @@ __all__ = [
     "expansion",
     "figure",
     "fisher_greater",
+    "forest",
     "improvement_probability",
     "iqm",
     "matched",

@@ -1,6 +1,6 @@
 """pass@k and pass^k curves with intervals, and their comparison at equal pass@1.
 
-Axes: G prompts, J values of k, C checkpoints, D bootstrap draws.
+Axes: S seeds, G prompts, J values of k, C checkpoints, D bootstrap draws.
 """
 
 from collections.abc import Sequence
@@ -31,15 +31,15 @@ class Curve:
 @final
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Two runs of checkpoints where both have the same pass@1."""
+    """Two arms where both have the same pass@1."""
 
     at: float
     """That pass@1."""
     first: tuple[float, ...]
-    """pass@k of the first run there, one a k."""
+    """pass@k of the first arm there, one a k."""
     second: tuple[float, ...]
     difference: tuple[Estimate, ...]
-    """second - first, over prompts."""
+    """second - first, over prompts and seeds."""
 
 
 def powers(samples: int, *, small: bool = False) -> tuple[int, ...]:
@@ -99,8 +99,8 @@ def check_samples(total_G: Int64[np.ndarray, " G"], ks: Sequence[int], *, small:
 
 
 def matched(
-    first_CG: Int64[np.ndarray, "C G"],
-    second_CG: Int64[np.ndarray, "E G"],
+    first_SCG: Int64[np.ndarray, "S C G"],
+    second_SCG: Int64[np.ndarray, "R E H"],
     ks: Sequence[int],
     *,
     total: int,
@@ -109,48 +109,47 @@ def matched(
     small: bool = False,
     draws: int = 2000,
 ) -> Matched:
-    """Returns pass@k of two runs at equal pass@1, between checkpoints by interpolation.
+    """Returns pass@k of two arms at equal pass@1, between checkpoints by interpolation.
 
-    At equal steps the run that learns faster also has the lower entropy; equal pass@1 asks what
-    each has left at the same height. A run is read up to the first time that it gets there.
+    At equal steps the arm that learns faster also has the lower entropy; equal pass@1 asks what
+    each has left at the same height. An arm is read up to the first time that it gets there.
+    pass@k is estimated for each seed and prompt, then averaged: attempts of several seeds are never
+    pooled, or differences between seeds would count as diversity of one policy.
 
     Args:
-        first_CG: passes of each checkpoint on each prompt, in training order, the base first.
-        second_CG: the same of the second run, same prompts.
+        first_SCG: passes of each seed's checkpoints on each prompt, in training order, the base
+            first. One run: S = 1.
+        second_SCG: the same of the second arm, same seeds and prompts.
         ks: values of k.
-        total: samples of each prompt at each checkpoint.
-        rng: source of the draws; the same prompts are drawn for both runs.
+        total: attempts at each prompt at each checkpoint.
+        rng: source of the draws; the same seeds and prompts are drawn for both arms.
         at: pass@1 to compare at. None: the highest that both reach.
         small: accept total < 2k.
         draws: of the bootstrap.
 
     Raises:
-        UsageError: fewer than 2k samples, or a run does not reach `at`.
-        DataError: other numbers of prompts, no checkpoint, or a count that is out of range.
+        UsageError: fewer than 2k attempts, or an arm does not reach `at`.
+        DataError: other seeds or prompts, no checkpoint, or a count that is out of range.
     """
-    n_prompts = first_CG.shape[1]
-    if second_CG.shape[1] != n_prompts or not first_CG.shape[0] or not second_CG.shape[0]:
+    seeds, checkpoints, prompts = first_SCG.shape
+    if second_SCG.shape[::2] != (seeds, prompts) or not seeds * checkpoints * second_SCG.shape[1]:
         raise DataError(
-            f"matched: got {first_CG.shape} and {second_CG.shape}; expected two runs "
-            "on the same prompts"
+            f"matched: got {first_SCG.shape} and {second_SCG.shape}; expected seeds, checkpoints "
+            "and prompts of two arms on the same seeds and prompts"
         )
-    total_G = np.full(n_prompts, total, np.int64)
-    check_samples(total_G, ks, small=small)
-    wanted = [1, *ks]
-    tables = [
-        np.array([[pass_at_k(total_G, row_G, k) for k in wanted] for row_G in rows])
-        for rows in (first_CG, second_CG)
-    ]
-    means = [table.mean(2) for table in tables]
+    check_samples(np.full(prompts, total, np.int64), ks, small=small)
+    tables = [_rates(each, total, [1, *ks]) for each in (first_SCG, second_SCG)]
+    means = [table.mean((0, 3)) for table in tables]
     level = min(mean[:, 0].max() for mean in means) if at is None else at
-    read = [_at_level(mean, level) for mean in means]
-    if any(np.isnan(each).any() for each in read):
+    first_J, second_J = (_at_level(mean, level) for mean in means)
+    if np.isnan(first_J).any() or np.isnan(second_J).any():
         reached = ", ".join(f"{mean[:, 0].min():.3f} to {mean[:, 0].max():.3f}" for mean in means)
-        raise UsageError(f"matched: pass@1 of {level:.3f} is not reached by both runs ({reached})")
-    weight_DG = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), draws) / n_prompts
-    gap_DJ = np.array([_drawn_gap(tables, weight_G, at) for weight_G in weight_DG])
+        raise UsageError(f"matched: pass@1 of {level:.3f} is not reached by both arms ({reached})")
+    at_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
+    at_DG = rng.multinomial(prompts, np.full(prompts, 1 / prompts), draws) / prompts
+    drawn = [np.einsum("ds,scjg,dg->dcj", at_DS, table, at_DG, optimize=True) for table in tables]
+    gap_DJ = np.array([_gap(*pair, at) for pair in zip(*drawn, strict=True)])
     low_J, high_J = np.nanquantile(gap_DJ, [0.025, 0.975], axis=0)
-    first_J, second_J = read
     return Matched(
         float(level),
         tuple(first_J.tolist()),
@@ -162,14 +161,20 @@ def matched(
     )
 
 
-def _drawn_gap(
-    tables: Sequence[Float64[np.ndarray, "_ J G"]],
-    weight_G: Float64[np.ndarray, " G"],
-    at: float | None,
+def _rates(
+    passed_SCG: Int64[np.ndarray, "S C G"], total: int, ks: Sequence[int]
+) -> Float64[np.ndarray, "S C J G"]:
+    """Returns unbiased pass@k of each seed at each checkpoint on each prompt."""
+    flat = passed_SCG.reshape(-1)
+    rates = [pass_at_k(np.full(flat.size, total, np.int64), flat, k) for k in ks]
+    return np.stack([each.reshape(passed_SCG.shape) for each in rates], axis=2)
+
+
+def _gap(
+    first_CJ: Float64[np.ndarray, "C J"], second_CJ: Float64[np.ndarray, "E J"], at: float | None
 ) -> Float64[np.ndarray, " K"]:
-    means = [table @ weight_G for table in tables]
-    level = min(mean[:, 0].max() for mean in means) if at is None else at
-    return _at_level(means[1], level) - _at_level(means[0], level)
+    level = min(first_CJ[:, 0].max(), second_CJ[:, 0].max()) if at is None else at
+    return _at_level(second_CJ, level) - _at_level(first_CJ, level)
 
 
 def _at_level(mean_CJ: Float64[np.ndarray, "C J"], level: float) -> Float64[np.ndarray, " K"]:

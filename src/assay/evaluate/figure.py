@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
-from math import ceil, floor, log2, log10
+from math import ceil, floor, log2
 from typing import Final, Literal, final
 
 from assay.errors import DataError
+from assay.evaluate.svg import COLOURS, opened, step, text, ticks
 
 WIDTH: Final = 640
 HEIGHT: Final = 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 18.0, 40.0, 46.0
 _ROW = 18
-COLOURS: Final = ("#6b6b6b", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, told apart by colour-blind readers too; the first, grey, is for the base."""
 _DASHES: Final = ("", "", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
 
 
@@ -69,13 +67,10 @@ def figure(
 
     ticks_x = sorted({x for line in lines for x in line.x}) if x_scale == "log2" else None
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-        _text(_LEFT, 22.0, title, size=14, weight="600"),
-        *_scale_y(_ticks(low_y, high_y), place, lines[0].x[0]),
-        *_scale_x(ticks_x or _ticks(low_x, high_x), place, bottom, x_label),
-        _text(16.0, (_TOP + bottom) / 2, y_label, anchor="middle", turn=True),
+        *opened(WIDTH, HEIGHT, title, _LEFT),
+        *_scale_y(ticks(low_y, high_y), place, lines[0].x[0]),
+        *_scale_x(ticks_x or ticks(low_x, high_x), place, bottom, x_label),
+        text(16.0, (_TOP + bottom) / 2, y_label, anchor="middle", turn=True),
     ]
     for number, line in enumerate(lines):
         parts += _drawn(line, number, place)
@@ -95,21 +90,21 @@ def _check(lines: Sequence[Line]) -> None:
             )
 
 
-def _scale_y(ticks: Sequence[float], place: _Place, x: float) -> list[str]:
+def _scale_y(at: Sequence[float], place: _Place, x: float) -> list[str]:
     parts: list[str] = []
-    for y in ticks:
+    for y in at:
         up = place(x, y)[1]
         parts.append(_across(up, "#e4e4e4"))
-        parts.append(_text(_LEFT - 8, up + 4, f"{y:g}", anchor="end"))
+        parts.append(text(_LEFT - 8, up + 4, f"{y:g}", anchor="end"))
     return parts
 
 
-def _scale_x(ticks: Sequence[float], place: _Place, bottom: float, label: str) -> list[str]:
+def _scale_x(at: Sequence[float], place: _Place, bottom: float, label: str) -> list[str]:
     parts = [_across(bottom, "#333333")]
-    for x in ticks:
-        parts.append(_text(place(x, 0.0)[0], bottom + 17, f"{x:g}", anchor="middle"))
+    for x in at:
+        parts.append(text(place(x, 0.0)[0], bottom + 17, f"{x:g}", anchor="middle"))
     middle = (_LEFT + WIDTH - _RIGHT) / 2
-    return [*parts, _text(middle, bottom + 35, label, anchor="middle")]
+    return [*parts, text(middle, bottom + 35, label, anchor="middle")]
 
 
 def _drawn(line: Line, number: int, place: _Place) -> list[str]:
@@ -136,7 +131,7 @@ def _legend(name: str, number: int, top: float) -> list[str]:
     return [
         f'<path d="M{x:.1f} {y - 4:.1f}h24" stroke="{COLOURS[number]}" stroke-width="2" '
         f'fill="none"{_dash(number)}/>',
-        _text(x + 30, y, name if len(name) <= 24 else f"{name[:23]}…"),
+        text(x + 30, y, name if len(name) <= 24 else f"{name[:23]}…"),
     ]
 
 
@@ -152,41 +147,10 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    anchor: str = "start",
-    size: int = 12,
-    weight: str = "400",
-    turn: bool = False,
-) -> str:
-    turned = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turn else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'font-weight="{weight}" fill="#222222"{turned}>{escape(text)}</text>'
-    )
-
-
 def _range(lines: Sequence[Line]) -> tuple[float, float]:
     values = [y for line in lines for y in line.y]
     values += [y for line in lines for pair in line.band or () for y in pair]
     low, high = min(values), max(values)
     low = 0.0 if 0 <= low <= 0.5 * high else low
-    step = _step(low, high)
-    return floor(low / step) * step, ceil(high / step - 1e-9) * step
-
-
-def _step(low: float, high: float) -> float:
-    """Returns 1, 2 or 5 times a power of ten: about five ticks."""
-    rough = ((high - low) or abs(high) or 1.0) / 5
-    power = 10.0 ** floor(log10(rough))
-    return next(m * power for m in (1, 2, 5, 10) if rough <= m * power * (1 + 1e-9))
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    step = _step(low, high)
-    first = ceil(low / step - 1e-9)
-    last = floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    wide = step(low, high)
+    return floor(low / wide) * wide, ceil(high / wide - 1e-9) * wide

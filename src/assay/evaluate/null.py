@@ -2,8 +2,8 @@
 
 A prompt that the base failed n times and another model passes once is counted as new ability by
 many papers. Sampling a frozen copy again does the same for a large share of such prompts, so here a
-prompt is *newly solved* only if a one-sided Fisher exact test against base and null pooled says so,
-with the false discovery rate held over prompts.
+prompt is *newly solved* only if the base never passed it and a one-sided Fisher exact test against
+base and null pooled says that its rate rose, the false discovery rate held over such prompts.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Expansion:
     twice: float
     """Share of those with at least two."""
     solved_G: Bool[np.ndarray, " G"]
-    """Prompts, of all, whose success rate rose by the test."""
+    """Unreached prompts, marked among all, that are newly solved by the test."""
 
     @property
     def solved(self) -> int:
@@ -113,10 +113,12 @@ def expansion(
     """
     unreached_G = base_G == 0
     n = int(unreached_G.sum())
-    p_G = fisher_greater(passed_G, total, pooled_G, pooled_total)
+    p = fisher_greater(passed_G[unreached_G], total, pooled_G[unreached_G], pooled_total)
+    solved_G = np.zeros(base_G.size, bool)
+    solved_G[unreached_G] = discoveries(p, rate=rate)
     return Expansion(
         unreached=n,
         once=float((passed_G[unreached_G] >= 1).mean()) if n else float("nan"),
         twice=float((passed_G[unreached_G] >= 2).mean()) if n else float("nan"),
-        solved_G=discoveries(p_G, rate=rate),
+        solved_G=solved_G,
     )

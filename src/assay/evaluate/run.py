@@ -6,7 +6,7 @@ gives to a policy that learnt nothing.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -20,6 +20,7 @@ from assay.evaluate.diversity import answer_entropy, distinct
 from assay.evaluate.figure import Line, figure
 from assay.evaluate.intervals import paired_difference
 from assay.evaluate.null import Expansion, expansion
+from assay.evaluate.svg import COLOURS
 from assay.records import ModelStep, Trajectory
 from assay.records.codec import published
 from assay.rollout.backend import Backend
@@ -35,6 +36,8 @@ BASE, NULL, TRAINED = 0, 1, 2
 """Names of the sources of chance: base and frozen copy differ in nothing else."""
 ROWS: Final = 256
 """Attempts sampled at a time; more are slower where memory is the limit."""
+MOST: Final = len(COLOURS) - 2
+"""Runs measured together: what one figure can tell apart, beside base and frozen copy."""
 
 
 @final
@@ -44,12 +47,10 @@ class Sampled:
 
     total_G: Int64[np.ndarray, " G"]
     passed_G: Int64[np.ndarray, " G"]
-    unscored: int
     answers: list[list[str]]
     confidence_U: Float64[np.ndarray, " U"]
     right_U: Bool[np.ndarray, " U"]
     tokens: int
-    entropy: float | None = field(default=None)
 
     @staticmethod
     def of(records: Iterable[Trajectory], prompts: int, pass_at: float) -> "Sampled":
@@ -78,7 +79,7 @@ class Sampled:
                 stated.append((last.confidence, right))
         confidence = np.array([value for value, _ in stated])
         right_U = np.array([right for _, right in stated], bool)
-        return Sampled(total, passed, 0, answers, confidence, right_U, tokens)
+        return Sampled(total, passed, answers, confidence, right_U, tokens)
 
     @property
     def rate_SG(self) -> Float64[np.ndarray, "S G"]:
@@ -109,8 +110,10 @@ def evaluate_runs(
 
     Raises:
         DataError: a run has no whole checkpoint.
-        UsageError: runs that cannot be compared, or too few samples.
+        UsageError: runs that cannot be compared, more than `MOST`, or too few samples.
     """
+    if not 1 <= len(runs) <= MOST:
+        raise UsageError(f"eval: {len(runs)} runs; expected 1 to {MOST}; measure them in parts")
     folders = [Folder.open(path) for path in runs]
     configs = [folder.config for folder in folders]
     config = configs[0]

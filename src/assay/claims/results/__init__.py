@@ -117,7 +117,7 @@ def parsed(lines: Iterable[str], where: str) -> list[Row]:
             if data.pop("schema") != SCHEMA:
                 raise KeyError("schema")
             rows.append(Row(**data))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{where}:{number}: {error!r}; expected a line of schema {SCHEMA}; remove the line "
                 "and run again"
