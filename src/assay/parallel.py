@@ -20,6 +20,8 @@ from assay.records.codec import MAX_RECORD, decode
 WORTH_IT = 32 * 1024 * 1024
 """Bytes that a process must have to read, at least."""
 _BUFFER = 1 << 20
+_LINE = MAX_RECORD + 2
+"""Bytes that are read of a line: a record, its newline, and one that is too many."""
 
 
 def processes_for(path: Path) -> int:
@@ -59,15 +61,17 @@ def _records(path: Path, start: int, end: int, before: int) -> Iterator[Trajecto
     """Yields the records of the lines in [start, end) of a file."""
     with path.open("rb", buffering=_BUFFER) as stream:
         stream.seek(start)
-        for number, line in enumerate(stream, before + 1):
+        number = before
+        while start < end and (line := stream.readline(_LINE)):
+            number += 1
             where = f"{path} line {number}"
-            if len(line) > MAX_RECORD:
-                raise DataError(f"{where}: record is longer than {MAX_RECORD:,} bytes; split it")
+            if len(line) == _LINE:
+                raise DataError(
+                    f"{where}: record is longer than {MAX_RECORD:,} bytes; split the file"
+                )
             if record := line.rstrip(b"\r\n"):
                 yield decode(record, where=where)
             start += len(line)
-            if start >= end:
-                return
 
 
 def _stretches(path: Path, count: int) -> list[tuple[int, int, int]]:
@@ -78,7 +82,7 @@ def _stretches(path: Path, count: int) -> list[tuple[int, int, int]]:
     with path.open("rb", buffering=_BUFFER) as stream:
         for part in range(1, count + 1):
             stream.seek(max(size * part // count - 1, start))
-            stream.readline()
+            stream.readline(_LINE)  # one that is longer is refused where it begins
             end = stream.tell()
             if end > start:
                 stretches.append((start, end, before))

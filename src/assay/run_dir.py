@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -25,7 +25,7 @@ import zstandard
 from assay import __version__
 from assay.audit import applicable
 from assay.audit import audit as audit_stage
-from assay.batch import Batch
+from assay.batch import Batch, Measure
 from assay.credit import Advantages, Method, credit
 from assay.errors import DataError, MixedTokensError, UsageError
 from assay.gate import gate
@@ -101,29 +101,41 @@ def gated_batch(
     """
     log, losses = records_of(log), Losses() if losses is None else losses
     name, trajectories = load(log, format=format, losses=losses)
-    if copy_to is not None and name != "assay":
-        trajectories = _copied(trajectories, copy_to)
+    copy_to = None if name == "assay" else copy_to
     processes = processes_for(log) if name == "assay" else 1
     try:
         batch = None
         if processes > 1:
             batch = batch_of_file(log, pass_at=pass_at, processes=processes)
         if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
-            batch = Batch.of(trajectories, pass_at=pass_at)
+            batch = _batch(trajectories, copy_to, pass_at=pass_at)
     except MixedTokensError:
         losses.counts.clear()  # they are counted again, from the first record to the last
         losses.first.clear()
         again = load(log, format=name, losses=losses)[1]
-        if copy_to is not None and name != "assay":
-            again = _copied(again, copy_to)
-        batch = Batch.of(again, measure="characters", pass_at=pass_at)
+        batch = _batch(again, copy_to, pass_at=pass_at, measure="characters")
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
     decisions = gate(batch)
     return batch.gated(decisions), decisions, name
 
 
-def _copied(trajectories: Iterable[Trajectory], path: Path) -> Iterator[Trajectory]:
+def _batch(
+    trajectories: Iterable[Trajectory],
+    copy_to: Path | None,
+    *,
+    pass_at: float,
+    measure: Measure | None = None,
+) -> Batch:
+    """Returns the batch of trajectories and, with `copy_to`, leaves a compressed copy of each."""
+    if copy_to is None:
+        return Batch.of(trajectories, measure=measure, pass_at=pass_at)
+    # closed even where the batch is refused: left open, it would write its end over a later copy
+    with closing(_copied(trajectories, copy_to)) as copied:
+        return Batch.of(copied, measure=measure, pass_at=pass_at)
+
+
+def _copied(trajectories: Iterable[Trajectory], path: Path) -> Generator[Trajectory]:
     """Yields trajectories and leaves a compressed copy of each in `path`."""
     with (
         path.open("wb") as raw,
@@ -147,9 +159,11 @@ def audit_log(
     """Audits a log under every method that it allows; with `out`, leaves a run directory.
 
     Raises:
-        DataError: the log cannot be read.
+        DataError: there is no log, or it cannot be read.
         UsageError: `out` exists and no audit made it, or it holds the log itself.
     """
+    if not log.exists():  # before `out` is looked at, which may be named after it
+        raise DataError(f"{log}: no such file")
     log = records_of(log)
     if out is not None and out.resolve() in (log.resolve(), *log.resolve().parents):
         raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
@@ -255,13 +269,11 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
         raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
     if is_training_run(out):
         raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
+    asked, out = out, Path(os.path.realpath(out))  # a link stays, and "." has a name
     new = [folder for folder in out.parents if not folder.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
     fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     stale = out.with_name(f".{out.name}.old-{os.getpid()}")
-    _sweep(out)
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
+    _begun(out, fresh, asked)
     try:
         yield fresh
         if out.exists():
@@ -275,6 +287,17 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
         for folder in new:
             with suppress(OSError):  # not empty: the run is in it
                 folder.rmdir()
+
+
+def _begun(out: Path, fresh: Path, asked: Path) -> None:
+    """Makes the folder that will be `out`; an error names it as it was `asked` for."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(out)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+    except OSError as error:
+        raise DataError(f"{asked}: cannot be written: {error.strerror or error}") from None
 
 
 def _is_audit(folder: Path) -> bool:

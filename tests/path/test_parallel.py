@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from assay import parallel
 from assay.batch import Batch
 from assay.errors import DataError
 from assay.parallel import batch_of_file
-from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
+from assay.records import Call, ModelStep, ToolStep, Trajectory, codec, read, write
 
 
 def trajectory(number: int) -> Trajectory:
@@ -47,3 +48,24 @@ def test_an_error_names_the_line_of_the_file_and_not_of_the_part(tmp_path):
     path.write_bytes(b"\n".join(lines))  # and no newline at the end
     with pytest.raises(DataError, match=r"log\.jsonl line 17: .*id"):
         batch_of_file(path, processes=3)
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1, 2, 100])
+def test_a_record_is_as_long_as_one_reader_lets_it_be(tmp_path, monkeypatch, over):
+    path = tmp_path / "log.jsonl"
+    write(path, map(trajectory, range(8)))
+    longest = max(map(len, path.read_bytes().splitlines()))
+    monkeypatch.setattr(codec, "MAX_RECORD", longest - over)
+    monkeypatch.setattr(parallel, "MAX_RECORD", longest - over)
+    monkeypatch.setattr(parallel, "_LINE", longest - over + 2)
+
+    def said(read_it):
+        try:
+            return read_it().ids
+        except DataError as error:
+            return str(error)
+
+    alone = said(lambda: Batch.of(read(path)))
+    assert (type(alone) is str) == (over > 0)
+    for processes in (1, 2, 5):
+        assert said(lambda n=processes: batch_of_file(path, processes=n)) == alone

@@ -19,6 +19,7 @@ from assay.errors import DataError, UsageError
 from assay.records import ModelStep, Trajectory, read, write
 from assay.run_dir import audit_log, gated_batch, records_of
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 CHAT = [  # two tasks, two trials
     {
         "task": task,
@@ -203,6 +204,16 @@ def test_an_empty_folder_is_filled(log: Path, tmp_path: Path):
     assert (tmp_path / "run" / "audit.json").is_file()
 
 
+def test_the_folder_one_stands_in_is_filled(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    audit_log(log, out=Path("."), report=False)
+    assert (tmp_path / "here" / "run.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "log.jsonl"]
+
+
 def test_a_run_never_replaces_its_own_source(log: Path, tmp_path: Path):
     out = tmp_path / "run"
     audit_log(log, out=out, report=False)
@@ -254,6 +265,25 @@ def test_a_mixed_log_is_measured_in_characters_and_copied_whole(tmp_path: Path):
     assert losses.counts == {"repeated_id": 1}
 
 
+def test_a_mixed_log_of_another_format_leaves_records_that_can_be_read(tmp_path: Path):
+    """The copy that was begun before the mixture was seen is not written over the whole one."""
+    first = json.loads((FIXTURES / "verifiers" / "traces.jsonl").read_text().splitlines()[0])
+    rows = [first]
+    for number in range(30):
+        bare = json.loads(json.dumps(first))
+        bare["id"] = f"bare {number}"
+        for trace in bare["traces"]:
+            trace["id"] = f"{number}{trace['id']}"
+            for node in trace["nodes"]:
+                node["token_ids"], node["mask"], node["logprobs"] = [], [], []
+        rows.append(bare)
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = audit_log(log, out=tmp_path / "run", report=False)
+    records = list(read(tmp_path / "run" / "trajectories.jsonl.zst"))
+    assert len(records) == run.audit["trajectories"]["total"] > 30
+
+
 def test_how_a_file_is_read_changes_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Several processes cannot see each other's ids; one reader tells copies apart."""
     from assay.importers import Losses
@@ -269,6 +299,33 @@ def test_how_a_file_is_read_changes_no_id(tmp_path: Path, monkeypatch: pytest.Mo
         losses = Losses()
         assert gated_batch(tmp_path / "records.jsonl", losses=losses)[0].ids == expected
         assert losses.counts == {"repeated_id": 2}
+
+
+def test_a_log_that_is_not_there_is_said_before_where_the_run_would_go(tmp_path: Path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    for out in (tmp_path / "none", tmp_path, tmp_path / "full", None):
+        with pytest.raises(DataError, match=r"none: no such file$"):
+            audit_log(tmp_path / "none", out=out)
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_run_under_a_link_replaces_what_the_link_names(log: Path, tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "run"
+    link.symlink_to(tmp_path / "disk" / "run")  # first nothing is there, then an audit
+    for seed in (1, 2):
+        audit_log(log, out=link, report=False, seed=seed)
+        assert link.is_symlink()
+        assert json.loads((tmp_path / "disk/run/run.json").read_bytes())["options"]["seed"] == seed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "log.jsonl", "run"]
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["run"]
+
+
+def test_a_run_that_cannot_be_written_names_where_it_was_to_be(log: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("a file, not a folder")
+    with pytest.raises(DataError, match=r"file/run: cannot be written: (File exists|Not a dir)"):
+        audit_log(log, out=tmp_path / "file" / "run", report=False)
 
 
 def test_a_log_without_a_trajectory_is_an_error(tmp_path: Path):

@@ -76,7 +76,7 @@ class Silent(Guess):
     name = "silent"
 
     def step(self, text: str) -> Reply:
-        return Reply() if text.startswith(">") else super().step(text)
+        return Reply() if text.splitlines()[-1].startswith(">") else super().step(text)
 
 
 class Raises(Guess):

@@ -15,7 +15,7 @@ from assay.rollout import Attempt, Sampling, collect
 from assay.rollout.server import Server
 from assay.rollout.turns import Row
 from assay.rollout.vllm import Vllm
-from tests.rollout.fakes import Characters, Guess
+from tests.rollout.fakes import Characters, Guess, Silent
 
 LINES = ("#hm\n", ">ask(3)\n", "=5\n")
 
@@ -43,9 +43,15 @@ class Handler(BaseHTTPRequestHandler):
             logprobs["tokens"] = [f"token_id:{ord(c)}" for c in line]
         if self.style == "bare":
             choice["logprobs"] = None
+        if self.style == "rude":
+            self.wfile.write(b"hello\r\n" * 3)
+            self.close_connection = True
+            return
         status = 404 if self.style == "missing" else 200
         answer = json.dumps({"choices": [choice]} if status == 200 else {"error": "no model"})
         self.send_response(status)
+        if self.style == "cut":
+            self.send_header("Content-Length", str(len(answer) + 10))
         self.end_headers()
         self.wfile.write(answer.encode())
 
@@ -85,6 +91,23 @@ def test_a_server_is_asked_line_by_line_with_ids(url: str, style: str) -> None:
     assert len({body["seed"] for body in Handler.asked}) == 9
 
 
+def test_nothing_but_the_temperature_shapes_what_is_drawn(url: str) -> None:
+    """vLLM's CompletionRequest takes what is left out from the model's generation_config."""
+    backend = Server(url, "tiny", Characters())
+    list(collect(backend, attempts(1), sampling=Sampling(temperature=0.7), seed=(0,)))
+    shaping = {
+        "temperature": 0.7,
+        "top_p": 1.0,
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
+    for body in Handler.asked:
+        assert {name: body.get(name) for name in shaping} == shaping
+
+
 def test_limits_are_asked_for(url: str) -> None:
     backend = Server(url, "tiny", Characters())
     sampling = Sampling(max_tokens=7)
@@ -95,21 +118,45 @@ def test_limits_are_asked_for(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("style", "said"),
-    [("text", "no token ids"), ("bare", "no log-prob"), ("missing", "404 .*no model")],
+    [
+        ("text", "no token ids"),
+        ("bare", "no log-prob"),
+        ("missing", "404 .*no model"),
+        ("cut", "IncompleteRead"),
+        ("rude", "hello"),
+    ],
 )
 def test_a_server_that_does_not_say_what_it_sampled_is_refused(
     url: str, style: str, said: str
 ) -> None:
     Handler.style = style
     backend = Server(url, "tiny", Characters())
+    with pytest.raises(DataError, match=said) as raised:
+        list(collect(backend, attempts(1), sampling=Sampling(), seed=(0,)))
+    assert "\n" not in str(raised.value)
+
+
+def test_the_first_failure_ends_the_other_rows(url: str) -> None:
+    Handler.style = "missing"
+    backend = Server(url, "tiny", Characters(), parallel=1)
+    with pytest.raises(DataError, match="no model"):
+        list(collect(backend, attempts(20), sampling=Sampling(), seed=(0,)))
+    assert len(Handler.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("127.0.0.1:1/v1", "refused"), ("127.0.0.1:1/v 1", "URL can't contain")]
+)
+def test_no_server_is_one_line(address: str, said: str) -> None:
+    backend = Server(f"http://{address}", "tiny", Characters())
     with pytest.raises(DataError, match=said):
         list(collect(backend, attempts(1), sampling=Sampling(), seed=(0,)))
 
 
-def test_no_server_is_one_line() -> None:
-    backend = Server("http://127.0.0.1:1/v1", "tiny", Characters())
-    with pytest.raises(DataError, match="refused"):
-        list(collect(backend, attempts(1), sampling=Sampling(), seed=(0,)))
+def test_what_no_request_can_hold_is_refused_at_once_and_the_key_not_shown() -> None:
+    with pytest.raises(UsageError, match="the key has") as raised:
+        Server("http://127.0.0.1:1/v1", "tiny", Characters(), key="secret\n")
+    assert "secret" not in str(raised.value)
     with pytest.raises(UsageError, match="expected an address"):
         Server("127.0.0.1", "tiny", Characters())
 
@@ -144,6 +191,30 @@ def test_vllm_gets_all_rows_in_each_call() -> None:
     steps = [step for step in records[2].steps if isinstance(step, ModelStep)]
     assert steps[1].token_ids == tuple(map(ord, "=5\n"))
     assert steps[1].logprobs == (-0.25, -0.5, -0.75)
+
+
+def vllm() -> Vllm:
+    return Vllm(Engine(), parameters=lambda **wanted: SimpleNamespace(**wanted))
+
+
+def test_a_world_that_answers_nothing_leaves_the_next_turn_its_tokens(url: str) -> None:
+    """12 tokens of the first turn, 3 of the second: a turn of 13 at most is enough for both."""
+    for backend in (vllm(), Server(url, "tiny", Characters())):
+        attempt = Attempt(environment=Silent(), seed=4)
+        sampling = Sampling(turn_tokens=13)
+        (record,) = collect(backend, [attempt], sampling=sampling, seed=(0,))
+        said = [step.text for step in record.steps if isinstance(step, ModelStep)]
+        assert said == ["#hm\n>ask(3)\n", "=5\n"]
+        assert (record.outcome, record.ledger.tokens) == (1.0, 15)
+
+
+def test_a_prompt_without_room_after_it_is_a_failure_by_budget(url: str) -> None:
+    prompt = len("?a number from 1 to 9\n")
+    for backend in (vllm(), Server(url, "tiny", Characters())):
+        sampling = Sampling(max_length=prompt)
+        (record,) = collect(backend, attempts(1), sampling=sampling, seed=(0,))
+        assert (record.outcome, record.end, len(record.steps)) == (0.0, "budget", 1)
+    assert Handler.asked == []
 
 
 def test_tokens_and_log_probs_must_be_as_many() -> None:

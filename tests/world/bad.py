@@ -92,6 +92,55 @@ class OutOfRange(Good):
         return Reply(done=True, score=reply.score if text.startswith("=") else -1.0)
 
 
+class Lavish(Good):
+    """Pays the right answer five times over."""
+
+    def step(self, text):
+        reply = super().step(text)
+        return Reply(done=True, score=5.0 * (reply.score or 0.0))
+
+
+class Partless(Good):
+    """A part of the right answer's score is no number."""
+
+    def step(self, text):
+        reply = super().step(text)
+        return Reply(done=True, score=reply.score, parts={"tone": float("inf")})
+
+
+class Late(Good):
+    """Its own expert runs out of steps: always, or on every second task."""
+
+    def __init__(self, every=1):
+        super().__init__()
+        self.every = every
+
+    def reset(self, seed):
+        self.seed = seed
+        return super().reset(seed)
+
+    def step(self, text):
+        reply = super().step(text)
+        late = self.seed % self.every == 0
+        return Reply(done=True, score=0.0, end="budget") if late else reply
+
+
+class Unscored(Good):
+    """Ends, and says nothing of the attempt."""
+
+    def step(self, text):
+        super().step(text)
+        return Reply(done=True, end="infra")
+
+
+class Needy(Good):
+    """Cannot be made without being told where."""
+
+    def __init__(self, where):
+        super().__init__()
+        self.where = where
+
+
 class Same(Good):
     def reset(self, seed):
         return super().reset(1)

@@ -42,6 +42,22 @@ def test_gymnasium_that_goes_on_for_ever_is_stopped():
     assert (replies[-1].end, replies[-1].score) == ("budget", 0.0)
 
 
+def test_thoughts_before_an_action_are_not_part_of_it():
+    environment = frozen()
+    environment.reset(0)
+    assert environment.step("#the goal lies below\ndown\n").text == "<field 4"
+    assert environment.step("#only a thought\n").ran is False
+    assert environment.step("down\nup\n").ran is False  # one action a turn
+
+
+def test_what_is_not_understood_did_not_run_on_the_last_step_either():
+    environment = frozen()
+    environment.reset(0)
+    replies = [environment.step("sideways") for _ in range(10)]
+    assert [reply.ran for reply in replies] == [False] * 10
+    assert (replies[-1].done, replies[-1].end, replies[-1].score) == (True, "budget", 0.0)
+
+
 def test_wrapped_environments_pass_the_check_but_for_the_one_task_they_have():
     found = {line.rule: line.verdict for line in check(frozen, range(2))}
     assert found.pop("prompts") == "finding"  # FrozenLake's default map is the same for every seed
@@ -108,6 +124,48 @@ def test_a_verifiers_attempt_becomes_a_record():
     record = recorder.trajectory()
     assert (record.outcome, record.rewards) == (1.0, {"right": 1.0, "short": 1.0})
     assert record.task == "fromverifiers[]/0"
+
+
+class Built(Sum):
+    """With the hooks of the library's own tasks, of which one may need a runtime."""
+
+    def __init__(self, *hooks, judges=()):
+        super().__init__(2, 3)
+        self.given, self.judges = hooks, judges
+
+    def hooks(self, kind):
+        return list(self.given) if kind == "reward" else []
+
+    def plugged_judges(self):
+        return list(self.judges)
+
+
+def test_verifiers_tasks_whose_rewards_need_a_runtime_are_refused():
+    async def right(trace):
+        return 1.0
+
+    async def tidy(trace, runtime=None):
+        return 1.0
+
+    async def passes_tests(trace, runtime):
+        return 1.0
+
+    assert FromVerifiers([Built(right, tidy)]).reset(0) == "2 + 3 ="
+    tasks = FromVerifiers([Built(right), Built(right, passes_tests)])
+    tasks.reset(0)
+    with pytest.raises(UsageError, match=r"passes_tests of Built needs a runtime"):
+        tasks.reset(1)
+    judge = SimpleNamespace(reward_name="style", score=passes_tests)
+    with pytest.raises(UsageError, match=r"style of Built needs a runtime"):
+        FromVerifiers([Built(right, judges=[judge])]).reset(0)
+
+
+def test_a_verifiers_system_prompt_comes_first():
+    task = Sum(2, 3)
+    task.data.system_prompt = "You add numbers."
+    assert FromVerifiers([task]).reset(0) == "You add numbers.\n\n2 + 3 ="
+    task.data.system_prompt = None
+    assert FromVerifiers([task]).reset(0) == "2 + 3 ="
 
 
 def test_verifiers_tasks_without_rewards_are_refused():

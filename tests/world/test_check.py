@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from assay.cli import world as verbs
 from assay.errors import UnknownNameError, UsageError
-from assay.world import BUILT_IN, load
+from assay.world import BUILT_IN, FAMILIES, building, load
 from assay.world.checking import RULES, check
 from tests.world import bad
 
@@ -42,12 +42,22 @@ def test_a_sound_environment_of_thirty_lines_is_sound():
         (bad.OutOfRange, "limits", "score -1.0"),
         (bad.Same, "prompts", "seeds 0 to 3 are one task"),
         (bad.NaN, "limits", "score nan"),
+        (bad.Lavish, "verifier accepts the expert", "score 5.0; expected one in [0, 1]"),
+        (bad.Partless, "verifier accepts the expert", "part 'tone' is inf"),
     ],
 )
 def test_each_defect_is_found(made, rule, said):
     verdict, detail = verdicts(made, range(8) if made is bad.Stained else range(4))[rule]
     assert verdict == "finding"
     assert said in detail or made is bad.Same
+
+
+def test_an_expert_that_runs_out_of_steps_says_nothing_of_the_verifier():
+    rule = "verifier accepts the expert"
+    assert verdicts(bad.Late)[rule] == ("skipped", "the expert runs out of steps on 4 tasks of 4")
+    some = verdicts(lambda: bad.Late(every=2))[rule]
+    assert some == ("ok", "score 1 on 2 tasks, 2 steps at most; out of steps on 2")
+    assert verdicts(lambda: load("twenty/dead"))[rule][0] != "finding"
 
 
 def test_what_cannot_be_checked_is_not_passed():
@@ -88,6 +98,48 @@ def test_names_that_are_wrong_are_one_clear_line(name, error, said):
     assert raised.value.exit_code == 2
 
 
+BROKEN = """
+from assay.world import Environment
+
+class Broken(Environment):
+    def __init__(self, where="here"):
+        raise RuntimeError(f"no database {where}:\\n  gave up")
+    def reset(self, seed): ...
+    def step(self, text): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("def (\n", "importing {name} raised SyntaxError: invalid syntax ({name}.py, line 1); "),
+        (
+            "raise RuntimeError('two\\nlines')\n",
+            "importing {name} raised RuntimeError: two lines; ",
+        ),
+        ("import no_such_module_9\n", "{name}:Broken: No module named 'no_such_module_9'; "),
+        (BROKEN, "{name}:Broken() raised RuntimeError: no database here: gave up; it takes where"),
+    ],
+)
+def test_what_a_module_of_yours_raises_is_one_clear_line(module, said, tmp_path, monkeypatch):
+    name = f"of_yours_{abs(hash(module))}"  # modules are kept under their names
+    (tmp_path / f"{name}.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError) as raised:
+        load(f"{name}:Broken")
+    assert said.format(name=name) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_dial_of_the_wrong_type_is_one_clear_line():
+    with pytest.raises(UsageError) as raised:
+        load("lookup", hops="x")
+    assert str(raised.value).startswith("lookup(hops='x') raised Type")
+    assert str(raised.value).endswith("; it takes hops, renamed, flaky, steps")
+    with pytest.raises(UsageError, match=r"^lookup: got hops=99; expected 1 to 8$"):
+        load("lookup", hops=99)
+
+
 def test_list_and_play(monkeypatch):
     listed = run(verbs.app, ["list", "--json", "-"])
     assert [e["name"] for e in json.loads(listed.stdout)["environments"]][:5] == list(BUILT_IN)
@@ -103,3 +155,32 @@ def test_list_and_play(monkeypatch):
     assert "<error no tool fly" in played.stdout
     assert "!first " in played.stdout
     assert played.stdout.splitlines()[-1].startswith("score 1; ")
+
+
+def test_an_end_that_nobody_scored_is_said_and_not_formatted():
+    played = run(verbs.app, ["play", "tests.world.bad:Unscored", "--seed", "1"], input="=1\n")
+    assert played.exit_code == 0
+    assert played.stdout.splitlines()[-1].startswith("not scored; the reference is ")
+
+
+def test_one_plug_in_that_cannot_be_made_leaves_the_others_listed(monkeypatch):
+    class Added:
+        name, value = "needy", "tests.world.bad:Needy"
+
+        def load(self):
+            return bad.Needy
+
+    monkeypatch.setattr(FAMILIES, "_added", lambda: (Added(),))
+    listed = run(verbs.app, ["list", "--json", "-"])
+    assert listed.exit_code == 0
+    rows = json.loads(listed.stdout)["environments"]
+    assert [row["name"] for row in rows] == [*BUILT_IN, "needy"]
+    assert "where" in rows[-1]["example"]
+    assert "\n" not in rows[-1]["example"]
+
+
+def test_to_build_neither_facts_nor_policy_is_refused(monkeypatch):
+    monkeypatch.setattr(building, "build_facts", None)  # called by no mistake
+    built = run(verbs.app, ["build", "--facts-only", "--policy-only"])
+    assert isinstance(built.exception, UsageError)
+    assert "give one of them" in str(built.exception)

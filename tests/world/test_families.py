@@ -4,6 +4,8 @@ A task is put in place where what is to be checked must be known in advance; its
 knowledge (Peru: Lima, PEN, borders Brazil, Ecuador, Colombia, Bolivia, Chile).
 """
 
+import subprocess
+import sys
 from math import log
 
 import pytest
@@ -300,6 +302,67 @@ def test_a_long_text_fails_the_item_short(report):
     assert reply.parts == {"capital": 1, "currency": 1, "short": 0}
 
 
+@pytest.mark.parametrize(
+    ("country", "aspect", "text", "holds"),
+    [
+        # a name that begins another one, or stands in it
+        ("Mexico", "capital", "Its capital is Mexico City.", 1),
+        ("Guatemala", "capital", "Guatemala's capital is Guatemala City.", 1),
+        ("Niger", "biggest", "Nigeria is the biggest neighbour of Niger.", 1),
+        ("Egypt", "biggest", "The biggest neighbour of Egypt is Sudan.", 1),
+        ("Egypt", "biggest", "The biggest neighbour of Egypt is South Sudan.", 0),
+        ("Sierra Leone", "biggest", "The biggest neighbour of Sierra Leone is Guinea.", 1),
+        ("Sierra Leone", "biggest", "Its biggest neighbour is Equatorial Guinea.", 0),
+        ("Sierra Leone", "biggest", "Its biggest neighbour is Guinea-Bissau.", 0),
+        # a capital that is called like its country
+        ("Luxembourg", "capital", "The capital of Luxembourg is Luxembourg.", 1),
+        ("Luxembourg", "capital", "Luxembourg's capital is Luxembourg.", 1),
+        ("Luxembourg", "capital", "The capital of Luxembourg is unknown.", 0),
+        ("Luxembourg", "capital", "Luxembourg\u2019s capital is unknown.", 0),
+        # sentences end before any capital, but not within a name
+        ("Chile", "biggest", "Its biggest neighbour is Argentina. Brazil is nice.", 1),
+        ("Chile", "biggest", "Its biggest neighbour is Argentina. Yes! Bolivia? No.", 1),
+        ("United States", "capital", "Its capital is Washington D.C. It pays in USD.", 1),
+        ("United States", "capital", "The capital of United States is Washington D.C.", 1),
+        ("Guernsey", "capital", "St. Peter Port is its capital.", 1),
+        # of whom it is said
+        ("Peru", "biggest", "Peru has Brazil as its biggest neighbour.", 1),
+        ("Peru", "biggest", "The biggest neighbour of Chile is Brazil.", 0),
+        ("Peru", "biggest", "Its biggest neighbour is Brazil or Chile.", 0),
+    ],
+)
+def test_names_are_read_whole(country, aspect, text, holds):
+    environment = Report(facts=1)
+    environment.reset(0)
+    environment._wanted = {(country, aspect): facts().one(aspect, country) or ""}
+    assert environment.step(f"={text}").parts[aspect] == holds
+
+
+def test_a_country_that_is_another_s_neighbour_is_not_spoken_of():
+    environment = Report(countries=2)
+    environment.reset(0)
+    environment._wanted = {
+        ("Sierra Leone", "biggest"): "Guinea",
+        ("Guinea", "biggest"): "Ivory Coast",
+        ("Guinea", "capital"): "Conakry",
+    }
+    said = "The biggest neighbour of Sierra Leone is Guinea. Guinea has the capital Conakry."
+    parts = environment.step(f"={said}").parts
+    assert parts["biggest of Sierra Leone"] == parts["capital of Guinea"] == 1
+    assert parts["biggest of Guinea"] == 0
+
+
+@pytest.mark.parametrize(
+    "dials",
+    [*LEVELS["report"].values(), {"facts": 6, "countries": 2}, {"facts": 6, "countries": 3}],
+)
+def test_every_reference_is_perfect(dials):
+    environment = Report(**dials)
+    for seed in range(300):
+        environment.reset(seed)
+        assert environment.step(f"={environment.answer()}").score == 1, seed
+
+
 def test_the_reference_is_perfect_and_so_is_any_order():
     environment = Report(facts=6, countries=2)
     for seed in range(10):
@@ -443,3 +506,38 @@ def test_a_task_before_reset_or_after_the_end_is_refused(name):
 def test_dials_out_of_range_are_a_usage_error(name, dials):
     with pytest.raises(UsageError):
         load(name, **dials)
+
+
+NOT_WHOLE = [
+    ("lookup", "steps", 1.5),  # counted down by ones it never is 0
+    ("lookup", "hops", 2.5),
+    ("lookup", "hops", True),
+    ("countdown", "numbers", 2.5),
+    ("countdown", "largest", 9.5),
+    ("countdown", "top", 50.5),
+    ("twenty", "pool", 16.5),
+    ("report", "facts", 2.5),
+    ("report", "countries", 1.5),
+    ("lake", "size", 4.5),
+]
+LOADS = """
+from assay.errors import UsageError
+from assay.world import load
+for name, dial, value in {}:
+    try:
+        load(name, **{{dial: value}})
+        print("made")
+    except UsageError as error:
+        print(error)
+"""
+
+
+def test_dials_that_count_are_whole_numbers():
+    """In a process of its own: in this one arguments are refused by their annotation."""
+    pytest.importorskip("gymnasium", reason="needs the extra assay[train]")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS.format(NOT_WHOLE)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        f"{name}: got {dial}={value!r}; expected a whole number" for name, dial, value in NOT_WHOLE
+    ]

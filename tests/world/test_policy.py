@@ -14,13 +14,14 @@ pytest.importorskip("transformers", reason="needs the extra assay[train]")
 
 from random import Random  # noqa: E402
 
-from assay.errors import UsageError  # noqa: E402
+from assay.errors import DataError, UsageError  # noqa: E402
 from assay.policy import training  # noqa: E402
 from assay.policy.loading import folder, load  # noqa: E402
-from assay.policy.measuring import summary, table, uplift  # noqa: E402
-from assay.policy.playing import Task, play, taken  # noqa: E402
+from assay.policy.measuring import measure, summary, table, uplift  # noqa: E402
 from assay.policy.sampling import sample  # noqa: E402
 from assay.records import ModelStep, decode, encode  # noqa: E402
+from assay.rollout import Attempt, Sampling, Tokens, collect  # noqa: E402
+from assay.rollout.local import Transformers  # noqa: E402
 from assay.world import BUILT_IN, demos  # noqa: E402
 from assay.world import load as world  # noqa: E402
 from assay.world.demos import demonstrations  # noqa: E402
@@ -140,6 +141,32 @@ def test_a_seed_repeats_what_was_sampled(random_model):
     assert ids() == ids()
 
 
+def test_a_generator_that_is_given_goes_on_from_run_to_run(random_model):
+    def drawn(run):
+        said = []
+
+        def reader(row, ids, logprobs):
+            said.append(ids[-1])
+            return () if len(ids) < 5 else None
+
+        run(reader)
+        return said
+
+    ours, theirs = (torch.Generator().manual_seed(5) for _ in range(2))
+    backend = Transformers(random_model, None, generator=ours)
+    for _ in range(2):
+        expected = drawn(lambda r: sample(random_model, [[3]], r, max_tokens=9, generator=theirs))
+        seen = drawn(lambda r: backend.run([[3]], r, sampling=Sampling(), seed=(0,)))
+        assert seen == expected
+
+
+@ships
+def test_what_is_measured_is_played_like_everything_else():
+    """A reward that is no number is refused, and not counted as a failure."""
+    with pytest.raises(DataError, match="score is nan; expected a finite number"):
+        next(measure("start", ["tests.world.bad:NaN"], tasks=1, attempts=8))
+
+
 @ships
 def test_the_policy_that_ships_is_small_and_complete(start):
     model, tokenizer = start
@@ -162,7 +189,7 @@ def test_any_text_comes_back_from_its_ids(start, text):
     _, tokenizer = start
     ids = tokenizer(text, add_special_tokens=False).input_ids
     assert tokenizer.decode(ids) == text
-    whole = taken(tokenizer, ids, [0.0] * len(ids))
+    whole = Tokens(tokenizer).taken(ids, [0.0] * len(ids))
     assert "".join(whole.pieces) == text
     assert len(whole.pieces) == len(ids)
 
@@ -183,14 +210,14 @@ def test_a_name_has_the_same_tokens_wherever_it_stands(start):
 @ships
 def test_what_is_played_has_exact_log_probs_and_becomes_records(start):
     model, tokenizer = start
-    tasks = [
-        Task(environment=world(name), seed=seed, trial=trial)
+    attempts = [
+        Attempt(environment=world(name), seed=seed, trial=trial)
         for name in BUILT_IN
         for seed in range(2)
         for trial in range(2)
     ]
-    generator = torch.Generator().manual_seed(0)
-    records = list(play(model, tokenizer, tasks, batch=12, generator=generator))
+    backend = Transformers(model, tokenizer)
+    records = list(collect(backend, attempts, sampling=Sampling(), seed=(0,), batch=12))
     assert len({record.id for record in records}) == 20
     for record in records:
         assert decode(encode(record)) == record
@@ -215,9 +242,9 @@ def test_what_is_played_has_exact_log_probs_and_becomes_records(start):
 def test_the_policy_uses_tools_and_reads_what_they_say(start):
     # a question of one hop is answered by a call and by what it returns; chance would be 1 in 200
     model, tokenizer = start
-    tasks = [Task(environment=world("lookup", hops=1), seed=seed) for seed in range(64)]
-    generator = torch.Generator().manual_seed(0)
-    records = list(play(model, tokenizer, tasks, generator=generator))
+    attempts = [Attempt(environment=world("lookup", hops=1), seed=seed) for seed in range(64)]
+    backend = Transformers(model, tokenizer)
+    records = list(collect(backend, attempts, sampling=Sampling(), seed=(0,)))
     passed = [record for record in records if record.outcome == 1.0]
     assert len(passed) > 16
     called = sum((record.ledger.calls or 0) > 0 for record in passed)

@@ -90,6 +90,10 @@ def test_spans_cover_every_character_once_and_in_order(text):
         ("\n", False),
         ("", False),
         ("anything\n", True),
+        (">a(b)\n\n", True),  # as one token: ")\n\n"
+        (">a(b)\n \n", True),
+        ("#thought\n\n", False),
+        (">a(b)\n\n ", False),
     ],
 )
 def test_a_turn_ends_with_a_line_that_is_no_thought(text, over):

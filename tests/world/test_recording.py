@@ -172,6 +172,18 @@ def test_beliefs_are_after_the_world_s_answer():
     assert beliefs[-1] == 0.0
 
 
+def test_a_known_solution_is_one_that_solves():
+    # 4 hops in 6 turns, the answer among them: one busy answer may be, and here there are two
+    environment = load("lookup/hard")
+    found = [solve(environment, seed) for seed in range(8)]
+    assert found[0] is None
+    assert found[3] is None
+    for seed, turns in enumerate(found):
+        environment.reset(seed)
+        replies = [environment.step(f"{turn}\n") for turn in turns or ()]
+        assert not replies or replies[-1].score == 1
+
+
 def test_every_family_becomes_one_batch():
     records = []
     for name in BUILT_IN:

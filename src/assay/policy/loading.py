@@ -18,6 +18,13 @@ def folder() -> Path:
     return Path(str(files("assay.policy") / "start"))
 
 
+def device() -> str:
+    """Returns where policies are measured: the GPU that torch sees, else the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, Any]":
     """Returns a causal language model in 32-bit floats, ready to sample from, and its tokenizer.
 

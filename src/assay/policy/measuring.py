@@ -9,9 +9,11 @@ from jaxtyping import Float64
 
 from assay.evaluate.intervals import paired_difference
 from assay.kernels.passk import pass_at_k
-from assay.policy.loading import load
-from assay.policy.playing import Task, play
+from assay.policy.loading import device, load
 from assay.records import Trajectory
+from assay.rollout import Attempt, Sampling, collect
+from assay.rollout.chain import attributed
+from assay.rollout.local import Transformers
 from assay.world import catalogue
 from assay.world.environment import HintKind
 
@@ -39,17 +41,18 @@ def measure(
     advice are compared task by task: `right_over_it` is the pass@1 of right advice less that of the
     row's, with its 95 % interval over tasks.
     """
-    policy, tokenizer = load(model)
+    policy, tokenizer = load(model, device=device())
     for name in names:
         right_G = None
         for advice in ADVICE if hints else (None,):
             generator = torch.Generator(policy.device).manual_seed(seed)
             todo = [
-                _task(name, SEEDS_FROM + task, trial, advice)
+                _attempt(name, SEEDS_FROM + task, trial, advice)
                 for task in range(tasks)
                 for trial in range(attempts)
             ]
-            played = list(play(policy, tokenizer, todo, batch=batch, generator=generator))
+            backend = Transformers(policy, tokenizer, generator=generator)
+            played = list(collect(backend, todo, sampling=Sampling(), seed=(seed,), batch=batch))
             row: dict[str, Any] = {"environment": name, "advice": advice or "none"}
             row |= summary(played, tasks, attempts)
             rate_G = np.array([t.outcome == 1.0 for t in played]).reshape(tasks, -1).mean(1)
@@ -67,11 +70,13 @@ def uplift(other_G: Float64[np.ndarray, " G"], right_G: Float64[np.ndarray, " G"
     return [seen.value, seen.low, seen.high]
 
 
-def _task(name: str, seed: int, trial: int, advice: HintKind | None) -> Task:
+def _attempt(name: str, seed: int, trial: int, advice: HintKind | None) -> Attempt:
     environment = catalogue.load(name)
-    environment.reset(seed)
-    said = environment.hint(advice) if advice else None
-    return Task(environment=environment, seed=seed, notes=(said,) if said else (), trial=trial)
+    with attributed(environment, seed, "its hint"):
+        environment.reset(seed)
+        said = environment.hint(advice) if advice else None
+    notes = (said,) if said else ()
+    return Attempt(environment=environment, seed=seed, notes=notes, trial=trial)
 
 
 def summary(played: Sequence[Trajectory], tasks: int, attempts: int) -> dict[str, Any]:

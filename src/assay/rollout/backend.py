@@ -7,13 +7,16 @@ Server          assay.rollout.server   any OpenAI-compatible server that returns
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, Final, Protocol, final, runtime_checkable
 
 from assay.errors import UsageError
 
 Reader = Callable[[int, Sequence[int], Sequence[float]], Sequence[int] | None]
 """(row, ids sampled since it last read, their log-probs) -> ids to read next; empty: go on
-sampling; None: done. A backend asks after every token, or wherever a stop string stopped it."""
+sampling, where `SILENCE` says that a turn was played; None: done. A backend asks after every token,
+or wherever a stop string stopped it."""
+SILENCE: Final[Sequence[int]] = range(0)
+"""What is read of a world that answered a turn with nothing: a new turn begins."""
 
 
 @final

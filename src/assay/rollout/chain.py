@@ -9,7 +9,7 @@ from typing import Any, final
 
 from assay.errors import AssayError, DataError
 from assay.records import Trajectory
-from assay.rollout.backend import Backend, Sampling
+from assay.rollout.backend import SILENCE, Backend, Sampling
 from assay.rollout.tokens import Tokens
 from assay.world.environment import Environment
 from assay.world.recording import Recorder, solve, task_name
@@ -150,7 +150,7 @@ class _Player:
             return None
         if not self._recorder.observation:
             self._played += len(ids)
-            return ()
+            return SILENCE
         self._played = 0
         read = self._tokens.encode(self._recorder.observation)
         self._recorder.read_as(read)

@@ -14,8 +14,18 @@ from assay.rollout.seeds import number
 class Transformers:
     """Backend over a model object; it may be the one that is being trained."""
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model, self._tokenizer = model, tokenizer
+    def __init__(
+        self, model: Any, tokenizer: Any, *, generator: torch.Generator | None = None
+    ) -> None:
+        """Takes a model.
+
+        Args:
+            model: a causal language model.
+            tokenizer: the model's own.
+            generator: source of chance that goes on from run to run, whatever their seeds. None:
+                each run's comes from its seed.
+        """
+        self.model, self._tokenizer, self._generator = model, tokenizer, generator
 
     @property
     def tokenizer(self) -> Any:
@@ -31,8 +41,9 @@ class Transformers:
         seed: Sequence[int],
     ) -> None:
         """Continues every prompt, in evaluation mode, whatever mode the model was in."""
-        generator = torch.Generator(device=self.model.device)
-        generator.manual_seed(number(seed))
+        generator = self._generator
+        if generator is None:
+            generator = torch.Generator(device=self.model.device).manual_seed(number(seed))
         training = self.model.training
         self.model.eval()
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from assay.errors import AlignmentError
-from assay.rollout.backend import Reader, Sampling
+from assay.rollout.backend import SILENCE, Reader, Sampling
 
 STOP = "\n"
 """Where a turn may end; the reader decides whether it does."""
@@ -23,14 +23,18 @@ class Row:
     """Tokens sampled."""
     requests: int = 0
     fresh: list[int] = field(default_factory=list[int])
+    """Tokens sampled since the row last read."""
     logprobs: list[float] = field(default_factory=list[float])
+    """Theirs."""
+    played: int = 0
+    """How many of them belong to turns that are over: the world answered those with nothing."""
     done: bool = False
 
     def budget(self, sampling: Sampling) -> int:
         """Returns how many tokens the next request may sample."""
         return min(
             sampling.max_tokens - self.spent,
-            sampling.turn_tokens - len(self.fresh),
+            sampling.turn_tokens - (len(self.fresh) - self.played),
             sampling.max_length - len(self.ids),
         )
 
@@ -56,4 +60,14 @@ class Row:
         if more:
             self.ids += more
             self.fresh, self.logprobs = [], []
+        if more or more is SILENCE:
+            self.played = len(self.fresh)
         self.done = more is None or self.budget(sampling) < 1
+
+
+def begun(prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Row]:
+    """Returns the rows of prompts; one that leaves no room to sample is done."""
+    rows = [Row(at, list(ids)) for at, ids in enumerate(prompts)]
+    for row in rows:
+        row.done = row.budget(sampling) < 1
+    return rows

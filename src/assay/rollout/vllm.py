@@ -6,7 +6,7 @@ from typing import Any, final
 from assay.errors import MissingExtraError
 from assay.rollout.backend import Reader, Sampling
 from assay.rollout.seeds import number
-from assay.rollout.turns import STOP, Row
+from assay.rollout.turns import STOP, begun
 
 
 @final
@@ -44,7 +44,7 @@ class Vllm:
         seed: Sequence[int],
     ) -> None:
         """Continues every prompt, all rows that are under way in each call."""
-        rows = [Row(at, list(ids)) for at, ids in enumerate(prompts)]
+        rows = begun(prompts, sampling)
         while under_way := [row for row in rows if not row.done]:
             wanted = [
                 self._parameters(

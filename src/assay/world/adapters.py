@@ -6,10 +6,13 @@ Neither library is imported: an object is used through the few methods named her
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from inspect import Parameter, signature
 from typing import Any, Protocol, final, runtime_checkable
 
 from assay.errors import DataError, UsageError
 from assay.world.environment import Environment, Reply
+from assay.world.protocol import parse
 
 
 @runtime_checkable
@@ -70,11 +73,12 @@ class FromGymnasium(Environment):
         if not self._left:
             raise UsageError("step after the end of the task; call reset first")
         self._left -= 1
-        action: Any = text.strip()
+        action: Any = text[parse(text).action[0] :].strip()  # what follows the thoughts
         if self._actions is not None and action not in self._actions:
-            return self._ended("budget", "") if not self._left else Reply(
-                text=f"<error write one of {', '.join(self._actions)}", ran=False, found=False
-            )  # fmt: skip
+            if not self._left:
+                return replace(self._ended("budget", ""), ran=False, found=False)
+            named = f"<error write one of {', '.join(self._actions)}"
+            return Reply(text=named, ran=False, found=False)
         if self._actions is not None:
             action = self._actions[action]
         seen, reward, terminated, truncated, _ = self._environment.step(action)
@@ -103,7 +107,7 @@ class VerifiersTask(Protocol):
 
     @property
     def data(self) -> Any:
-        """Has `prompt_text`."""
+        """Has `prompt_text`, and `system_prompt` if there is one."""
         ...
 
     def score(self, trace: Any, runtime: Any = None) -> Awaitable[None]:
@@ -127,9 +131,20 @@ class FromVerifiers(Environment):
         self._tasks, self._task = tasks, None
 
     def reset(self, seed: int) -> str:
-        """Starts a task and returns its prompt."""
-        self._task = self._tasks[seed % len(self._tasks)]
-        return str(self._task.data.prompt_text)
+        """Starts a task and returns its prompt, under the system prompt if it has one.
+
+        Raises:
+            UsageError: a reward or a judge of the task needs a runtime.
+        """
+        task = self._tasks[seed % len(self._tasks)]
+        if needing := _runtime_rewards(task):
+            raise UsageError(
+                f"FromVerifiers: {', '.join(needing)} of {type(task).__name__} needs a runtime and "
+                "would not be scored; run it with verifiers and import its traces"
+            )
+        self._task = task
+        system = getattr(task.data, "system_prompt", None)
+        return "\n\n".join(map(str, filter(None, (system, task.data.prompt_text))))
 
     def step(self, text: str) -> Reply:
         """Scores the reply: the weighted mean of its rewards.
@@ -145,6 +160,16 @@ class FromVerifiers(Environment):
         with ThreadPoolExecutor(1) as pool:  # a notebook's own thread has a loop that runs already
             pool.submit(asyncio.run, _awaited(task.score(trace))).result()
         return Reply(done=True, score=trace.score(), parts=dict(trace.values()))
+
+
+def _runtime_rewards(task: Any) -> list[str]:
+    """Returns the rewards that the task's own `score`, which here gets no runtime, leaves out."""
+    if getattr(task, "hooks", None) is None:  # not the library's: it has a `score` alone
+        return []
+    scoring = {str(hook.__name__): hook for hook in task.hooks("reward")}
+    scoring |= {str(judge.reward_name): judge.score for judge in task.plugged_judges()}
+    runtimes = {name: signature(given).parameters.get("runtime") for name, given in scoring.items()}
+    return [name for name, given in runtimes.items() if given and given.default is Parameter.empty]
 
 
 async def _awaited(scoring: Awaitable[None]) -> None:

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
-from assay.errors import UnknownNameError, UsageError
+from assay.errors import AssayError, UnknownNameError, UsageError, told
 from assay.registry import Registry
 from assay.world.countdown import Countdown
 from assay.world.environment import Environment
@@ -62,7 +62,8 @@ def load(name: str, **dials: Any) -> Environment:
 
     Raises:
         UnknownNameError: there is no such family, level or class.
-        UsageError: the dials do not fit its constructor, or the class is no `Environment`.
+        UsageError: the dials do not fit its constructor, the class is no `Environment`, or its
+            module or its constructor raised.
     """
     family, slash, level = name.partition("/")
     made = _imported(name) if ":" in name else FAMILIES.get(family)
@@ -72,7 +73,15 @@ def load(name: str, **dials: Any) -> Environment:
         inspect.signature(made).bind(**dials)
     except TypeError as error:
         raise UsageError(f"{name}: {error}; it takes {_settings(made)}") from None
-    return made(**dials)
+    try:
+        return made(**dials)
+    except AssayError:
+        raise
+    except Exception as error:  # whatever a user's code raises, or a dial of the wrong type
+        given = ", ".join(f"{dial}={value!r}" for dial, value in dials.items())
+        raise UsageError(
+            f"{name}({given}) raised {told(error)}; it takes {_settings(made)}"
+        ) from error
 
 
 def _level(family: str, level: str) -> Mapping[str, float | int]:
@@ -88,7 +97,13 @@ def _imported(name: str) -> type[Environment]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UnknownNameError(f"{name}: {error}; expected my_package:MyEnvironment") from None
+        said = " ".join(str(error).split())
+        raise UnknownNameError(f"{name}: {said}; expected my_package:MyEnvironment") from None
+    except Exception as error:  # a user's module may raise anything when it is imported
+        raise UsageError(
+            f"{name}: importing {module} raised {told(error)}; "
+            f"python -c 'import {module}' shows where"
+        ) from error
     if not isinstance(found, type) or not issubclass(found, Environment):
         raise UsageError(
             f"{name}: got {found!r}; expected a class that derives from assay.world.Environment"

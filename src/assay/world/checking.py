@@ -7,12 +7,13 @@ should read silence as a pass.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, final
 
-from assay.errors import AssayError, UsageError
+from assay.errors import AssayError, UsageError, told
 from assay.records import Trajectory, decode, encode
 from assay.world.environment import Environment, Reply
-from assay.world.recording import Recorder, solve
+from assay.world.recording import MAX_EXPERT_TURNS, Recorder
 
 MAX_TURNS = 1000
 MAX_TEXT = 20_000
@@ -52,8 +53,7 @@ def check(make: Callable[[], Environment], seeds: Sequence[int] = range(8)) -> I
         except _SkipError as why:
             yield Line(rule, "skipped", str(why))
         except Exception as error:  # whatever a user's code raises is a finding, not our failure
-            said = " ".join(str(error).split())[:200]
-            yield Line(rule, "finding", f"raised {type(error).__name__}: {said}")
+            yield Line(rule, "finding", f"raised {told(error)}")
 
 
 Make = Callable[[], Environment]
@@ -84,7 +84,7 @@ def _deterministic(make: Make, seeds: Sequence[int]) -> str:
     """The same seed and the same turns twice: in a new environment, and in one that was used."""
     used = make()
     for seed in seeds:
-        turns = solve(make(), seed) or _PROBES
+        turns = _turns(make(), seed) or _PROBES
         first, second, third = (_transcript(e, seed, turns) for e in (make(), make(), used))
         for other, what in ((second, "a second environment"), (third, "one used before")):
             if first != other:
@@ -113,24 +113,43 @@ def _shown(transcript: list[object], at: int) -> str:
     return repr(transcript[at])[:120] if at < len(transcript) else "nothing"
 
 
+def _turns(environment: Environment, seed: int) -> list[str]:
+    """Returns what the expert does up to the end of the task, whatever that scores."""
+    environment.reset(seed)
+    turns: list[str] = []
+    while len(turns) < MAX_EXPERT_TURNS and (best := environment.best()) is not None:
+        turns.append(best)
+        if environment.step(f"{best}\n").done:
+            break
+    return turns
+
+
 def _expert(make: Make, seeds: Sequence[int]) -> str:
-    lengths = [len(_played(make(), seed).steps) for seed in seeds]
-    return f"score 1 on {len(seeds)} tasks, {max(lengths)} steps at most"
+    attempts = [_played(make(), seed) for seed in seeds]
+    lengths = [len(attempt.steps) for attempt in attempts if attempt.end != "budget"]
+    if not lengths:
+        raise _SkipError(f"the expert runs out of steps on {len(seeds)} tasks of {len(seeds)}")
+    late = len(seeds) - len(lengths)
+    said = f"score 1 on {len(lengths)} tasks, {max(lengths)} steps at most"
+    return f"{said}; out of steps on {late}" if late else said
 
 
 def _played(environment: Environment, seed: int) -> Trajectory:
-    """Returns the expert's attempt, which must score 1."""
-    turns = solve(environment, seed)
-    if turns is None:
-        raise _SkipError("best() names no expert's turns, or they do not end the task")
+    """Returns the expert's attempt, which must score 1 unless it ran out of steps."""
+    turns = _turns(environment, seed)
     recorder = Recorder(environment, seed, expert=turns)
     for turn in turns:
         reply = recorder.act(f"{turn}\n")
+        _bounded(reply, seed)
         if reply.done:
             break
-    if recorder.last.score is None or recorder.last.score < 1:
-        said = f"seed {seed}: the expert's turns {list(turns)} score {recorder.last.score}"
-        raise _BreaksError(f"{said}; expected 1")
+    last = recorder.last
+    if not last.done:
+        raise _SkipError("best() names no expert's turns, or they do not end the task")
+    if last.end != "budget" and (last.score is None or last.score < 1):
+        raise _BreaksError(
+            f"seed {seed}: the expert's turns {turns} score {last.score}; expected 1"
+        )
     return recorder.trajectory()
 
 
@@ -204,6 +223,9 @@ def _ends(make: Make, seeds: Sequence[int]) -> str:
 def _bounded(reply: Reply, seed: int) -> None:
     if reply.score is not None and not 0 <= reply.score <= 1:
         raise _BreaksError(f"seed {seed}: score {reply.score}; expected one in [0, 1]")
+    for name, part in reply.parts.items():
+        if not isfinite(part):
+            raise _BreaksError(f"seed {seed}: part {name!r} is {part}; expected a finite number")
     if reply.done and reply.score is None and reply.end != "infra":
         raise _BreaksError(f"seed {seed}: the task ended without a score")
     if not _is_text(reply.text) or len(reply.text) > MAX_TEXT:

@@ -46,7 +46,13 @@ class Countdown(Family):
                 f"countdown: got numbers={numbers}, largest={largest}, top={top}; expected 2 to 5, "
                 f"3 to 99, 5 to {MAX_VALUE}"
             )
-        super().__init__(steps=2 * numbers if steps is None else steps, flaky=flaky)
+        super().__init__(
+            steps=2 * numbers if steps is None else steps,
+            flaky=flaky,
+            numbers=numbers,
+            largest=largest,
+            top=top,
+        )
         self.numbers, self.largest, self.top = numbers, largest, top
         self._target = 0
         self._given: Numbers = ()

@@ -19,16 +19,20 @@ NEUTRAL = ("take your time", "read it twice", "stay calm", "one line a turn", "t
 class Family(Environment):
     """Base of the families. `reset` and `step` are here; the rest of a task is theirs."""
 
-    def __init__(self, *, steps: int, flaky: float = 0.0) -> None:
+    def __init__(self, *, steps: int, flaky: float = 0.0, **counts: int) -> None:
         """Sets the dials that every family has.
 
         Args:
             steps: turns that a task allows; the trajectory that needs more has failed.
             flaky: probability that a call fails although it was right, in [0, 1).
+            counts: dials of the family's own that are whole numbers, like `steps`.
 
         Raises:
-            UsageError: a dial is out of its range.
+            UsageError: a dial is out of its range, or no whole number.
         """
+        for dial, value in {**counts, "steps": steps}.items():
+            if type(value) is not int:
+                raise UsageError(f"{self.title()}: got {dial}={value!r}; expected a whole number")
         if steps < 1 or not 0 <= flaky < 1:
             raise UsageError(f"{self.title()}: got steps={steps}, flaky={flaky}; "
                              "expected steps >= 1 and flaky in [0, 1)")  # fmt: skip

@@ -58,7 +58,7 @@ class Lake(Family):
                 "0 to 0.9"
             )
         _gymnasium()
-        super().__init__(steps=4 * size if steps is None else steps, flaky=flaky)
+        super().__init__(steps=4 * size if steps is None else steps, flaky=flaky, size=size)
         self.size, self.holes, self.slip = size, holes, slip
         self._rows: tuple[str, ...] = ()
         self._at = 0
@@ -87,7 +87,7 @@ class Lake(Family):
         before, (after, reward, over, _, _) = self._at, self._ice.step(WAYS.index(argument))
         self._at = int(after)
         away = distances(self._rows)
-        on_path = (away.get(self._at) or 0) < away[before] if self._at in away else False
+        on_path = self._at in away and away[self._at] < away[before]
         return Reply(
             text="" if over else f"<{self._seen()}",
             done=bool(over),

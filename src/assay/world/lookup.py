@@ -55,7 +55,7 @@ class Lookup(Family):
         """
         if not 1 <= hops <= MAX_HOPS:
             raise UsageError(f"lookup: got hops={hops}; expected 1 to {MAX_HOPS}")
-        super().__init__(steps=2 * hops + 3 if steps is None else steps, flaky=flaky)
+        super().__init__(steps=2 * hops + 3 if steps is None else steps, flaky=flaky, hops=hops)
         self.hops, self.renamed = hops, renamed
         self._relations: tuple[str, ...] = ()
         self._chain: tuple[str, ...] = ()

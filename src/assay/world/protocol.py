@@ -30,7 +30,7 @@ GIVE_UP: Final = "?"
 
 _CALL = re.compile(r">([a-z][a-z_0-9]*)\((.*)\)[ \t]*")
 _NAME = re.compile(r">\s*([A-Za-z][A-Za-z_0-9]*)")
-_SURE = re.compile(r"[ \t]*~(\d|0?\.\d+|0\.\d+|1\.0+)[ \t]*$")
+_SURE = re.compile(r"[ \t]*~(\d|0?\.\d+|1\.0+)[ \t]*$")
 
 
 @final
@@ -100,11 +100,9 @@ def _probability(digits: str) -> float:
 
 
 def is_complete(text: str) -> bool:
-    """Returns whether a turn is over: its last line ended and is no thought."""
-    if not text.endswith("\n"):
-        return False
-    last = text.splitlines()[-1] if text.strip() else "#"
-    return bool(last.strip()) and not last.startswith("#")
+    """Returns whether a turn is over: its last line that is not blank ended and is no thought."""
+    written = [line for line in text.splitlines() if line.strip()]
+    return text.endswith("\n") and bool(written) and not written[-1].startswith("#")
 
 
 def prompt(task: str, notes: Iterable[str | None] = ()) -> str:

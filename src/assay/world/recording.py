@@ -224,7 +224,8 @@ def task_name(environment: Environment, seed: int) -> str:
 
 
 def solve(environment: Environment, seed: int) -> tuple[str, ...] | None:
-    """Returns the turns of the environment's own expert; None: it has none, or does not finish."""
+    """Returns the turns with which the environment's own expert scores 1; None: it has none, or
+    fails, as where tools are flaky and the steps run out."""
     environment.reset(seed)
     turns: list[str] = []
     for _ in range(MAX_EXPERT_TURNS):
@@ -232,8 +233,9 @@ def solve(environment: Environment, seed: int) -> tuple[str, ...] | None:
         if best is None:
             return None
         turns.append(best)
-        if environment.step(f"{best}\n").done:
-            return tuple(turns)
+        reply = environment.step(f"{best}\n")
+        if reply.done:
+            return tuple(turns) if reply.score == 1 else None
     return None
 
 

@@ -2,13 +2,14 @@
 
 The tools are those of `lookup`. The answer is prose on one line, with one sentence a fact:
 `=The capital of Peru is Lima. Its currency is PEN.` Every fact is one item of the rubric. An item
-passes if a sentence names the aspect and the right value, and no sentence about that aspect names
-a wrong value. Dials: `facts` per country and `countries`.
+passes if a sentence names the aspect and the right value, and no sentence about that aspect of that
+country names a wrong value. Dials: `facts` per country and `countries`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from random import Random
 from typing import ClassVar, Final, final
 
@@ -43,7 +44,12 @@ class Report(Family):
                 f"report: got facts={facts}, countries={countries}; expected 1 to {len(ASPECTS)} "
                 "and 1 to 3"
             )
-        super().__init__(steps=2 * facts * countries + 3 if steps is None else steps, flaky=flaky)
+        super().__init__(
+            steps=2 * facts * countries + 3 if steps is None else steps,
+            flaky=flaky,
+            facts=facts,
+            countries=countries,
+        )
         self.facts, self.countries = facts, countries
         self._wanted: dict[tuple[str, str], str] = {}
         self._known: dict[tuple[str, str], str] = {}
@@ -76,8 +82,9 @@ class Report(Family):
 
     def grade(self, given: str) -> Mapping[str, float]:
         """Returns one item a fact, and "short"; a text without any right fact is worth nothing."""
+        asked = list(dict.fromkeys(name for name, _ in self._wanted))
         items = {
-            self._item(pair): float(_holds(given, pair, value, self.countries > 1))
+            self._item(pair): float(_holds(given, pair, value, asked))
             for pair, value in self._wanted.items()
         }
         if not any(items.values()):
@@ -132,39 +139,88 @@ def sentence(country: str, aspect: str, value: str) -> str:
     return f"The {words.get(aspect, aspect)} of {country} is {value}."
 
 
-def _holds(text: str, pair: tuple[str, str], value: str, named: bool) -> bool:
-    """Returns whether some sentence states the fact and none about the same aspect errs.
+def _holds(text: str, pair: tuple[str, str], value: str, asked: Sequence[str]) -> bool:
+    """Returns whether some sentence states the fact and none about the same fact errs.
 
-    A sentence is about an aspect if it holds its word, and, where several countries are reported
-    on (`named`), the country's name. It errs if it lacks the value or holds another one.
+    A sentence is about an aspect if it holds its word, and about the countries of `_subjects`. It
+    errs if it names another value than the right one, or none.
     """
     country, aspect = pair
-    about = [s for s in _sentences(text) if _is_about(s, aspect)]
-    if named:
-        about = [s for s in about if _has(s, country)]
-    return bool(about) and all(_states(s, country, aspect, value) for s in about)
+    found = [_found(s, aspect) for s in _sentences(text) if _is_about(s, aspect)]
+    about = [names for names in found if country in _subjects(names, asked)]
+    return bool(about) and all(_stated(names, pair, value) == {value} for names in about)
 
 
 def _sentences(text: str) -> list[str]:
-    """Returns the sentences of a text; a full stop inside a name, as in "St. Peter", ends none."""
-    return [s for s in re.split(r"\.\s+(?=(?:The|Its|It)\b)|\.$|;\s*", text.strip()) if s]
+    """Returns the sentences of a text: a full stop ends one before a capital, a semicolon anywhere;
+    a full stop inside a name, as in "St. Peter Port", ends none."""
+    inside = {at for name in _dotted().finditer(text) for at in range(name.start(), name.end() - 1)}
+    marks = re.finditer(r"[.!?](?=\s+[A-Z])|;", text)
+    ends = [0, *(mark.end() for mark in marks if mark.start() not in inside), len(text)]
+    return [text[start:end] for start, end in pairwise(ends)]
 
 
 def _is_about(text: str, aspect: str) -> bool:
     return re.search(rf"\b{aspect}\b", text, re.IGNORECASE) is not None
 
 
-def _states(text: str, country: str, aspect: str, value: str) -> bool:
-    """Returns whether a sentence holds the value and, the country's name aside, no other one."""
-    rest = text.replace(country, " ", 1) if country != value else text
-    if not _has(rest, value):
-        return False
-    rest = rest.replace(value, " ")
-    return not any(_has(rest, other) for other in _values(aspect) if other != value)
+_Names = list[tuple[str, bool]]
+"""Names in the order of a sentence, and whether each is one of which something is said."""
 
 
-def _has(text: str, words: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) is not None
+def _found(sentence: str, aspect: str) -> _Names:
+    """Returns the countries and values of an aspect in a sentence; "of Peru" or "Peru's" says
+    something of Peru."""
+    return [
+        (name[0], sentence[: name.start()].endswith("of ") or sentence[name.end() :][:1] in _OWNS)
+        for name in _names(aspect).finditer(sentence)
+    ]
+
+
+_OWNS: Final = ("'", "\u2019")
+
+
+def _subjects(names: _Names, asked: Sequence[str]) -> set[str]:
+    """Returns the countries that a sentence is about: those of which it says something, else the
+    first one asked for that it names, else the only one asked for."""
+    if subjects := {name for name, said_of in names if said_of}:
+        return subjects
+    named = [name for name, _ in names if name in asked]
+    return set(named[:1] or (asked if len(asked) == 1 else ()))
+
+
+def _stated(names: _Names, pair: tuple[str, str], value: str) -> set[str]:
+    """Returns the values that a sentence names. The country itself is none, unless its capital is
+    called so too: then only where something is said of it."""
+    country, aspect = pair
+    return {
+        name
+        for name, said_of in names
+        if name in _vocabulary(aspect) and (name != country or (name == value and not said_of))
+    }
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
+    """Returns what finds any of these names, the longest where several begin."""
+    longest = sorted(names, key=lambda name: (-len(name), name))
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)")
+
+
+@lru_cache(maxsize=8)
+def _names(aspect: str) -> re.Pattern[str]:
+    return _any_of({*source.facts().ask("countries", ""), *_values(aspect)})
+
+
+@lru_cache(maxsize=1)
+def _dotted() -> re.Pattern[str]:
+    return _any_of(name for aspect in ASPECTS for name in _vocabulary(aspect) if "." in name)
+
+
+@lru_cache(maxsize=8)
+def _vocabulary(aspect: str) -> frozenset[str]:
+    """Returns what could be named as an aspect's value: as a neighbour, every country."""
+    neighbour = aspect in ("biggest", "smallest")
+    return frozenset(source.facts().ask("countries", "") if neighbour else _values(aspect))
 
 
 @lru_cache(maxsize=8)

@@ -46,7 +46,7 @@ class Twenty(Family):
         most = len(facts().ask("countries", ""))
         if not 2 <= pool <= most:
             raise UsageError(f"twenty: got pool={pool}; expected 2 to {most}")
-        super().__init__(steps=steps, flaky=flaky)
+        super().__init__(steps=steps, flaky=flaky, pool=pool)
         self.pool = pool
         self._secret, self._left_over = "", frozenset[str]()
 
