@@ -12,7 +12,21 @@
 A message is one line: what, where, got, expected, what to do. `assert` is for tests only.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Returns a question to put behind a message: was the nearest known name meant? Or nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def told(error: BaseException) -> str:
+    """Returns what other people's code raised, on one line: its kind, how its message begins."""
+    said = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 class AssayError(Exception):

@@ -1,10 +1,9 @@
 """A table of names to classes, plus what other packages add to it by entry point."""
 
-import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from assay.errors import UnknownNameError
+from assay.errors import UnknownNameError, hint
 
 T = TypeVar("T")
 
@@ -38,9 +37,10 @@ class Registry(Generic[T]):
         if found:
             owners = ", ".join(sorted(entry.value for entry in found))
             raise UnknownNameError(f"{self.kind} {name!r} is provided twice: {owners}")
-        close = difflib.get_close_matches(name, self.names(), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UnknownNameError(f"no {self.kind} {name!r}.{hint} Known: {', '.join(self.names())}")
+        known = self.names()
+        raise UnknownNameError(
+            f"no {self.kind} {name!r}.{hint(name, known)} Known: {', '.join(known)}"
+        )
 
     def _added(self) -> tuple[EntryPoint, ...]:
         return tuple(entry_points(group=self._group))

@@ -65,6 +65,11 @@ def test_every_option_has_a_docstring(name):
 
 
 @pytest.mark.parametrize("name", METHODS.names())
+def test_no_option_is_called_as_a_key_of_recipes(name):
+    assert not {f.name for f in dataclasses.fields(METHODS.get(name))} & {"name", "like", "weight"}
+
+
+@pytest.mark.parametrize("name", METHODS.names())
 def test_a_method_has_a_page_of_four_headings(name):
     page = (ROOT / "docs" / "methods" / f"{name}.md").read_text()
     assert re.findall(r"^## (.*)$", page, re.M) == HEADINGS

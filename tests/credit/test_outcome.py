@@ -61,7 +61,7 @@ def close(actual, expected):
         ("w_reinforce", {"lam": 1.0}, (1.0, -1.0)),
         ("w_reinforce", {"lam": 0.0}, (0.0, -1.0)),
         ("reinforce", {}, (1.0, -1.0)),
-        ("reinforce", {"baseline": 0.0, "weight": 1.0}, (1.0, 0.0)),
+        ("reinforce", {"baseline": 0.0, "scale": 1.0}, (1.0, 0.0)),
         ("asym_re", {}, (1 - (0.25 - 0.1), 0 - (0.25 - 0.1))),
         ("asym_re", {"shift": -0.3}, (1.05, 0.05)),
         ("asym_re", {"v": 0.5}, (1 - 0.4, -0.4)),

@@ -1,4 +1,5 @@
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,34 @@ def test_the_broom_takes_what_is_torn_or_old(tmp_path: Path) -> None:
     ]  # fmt: skip
     checkpoint.sweep(tmp_path, upto=3, keep=2)
     assert checkpoint.committed(tmp_path) == [2, 3]
+
+
+def test_the_broom_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.commit(tmp_path, step, fill)
+    for name in ("best", "step_1_best", "step_01"):
+        shutil.copytree(tmp_path / "step_1", tmp_path / name)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "step_9").write_text("a file, no folder")
+    (tmp_path / "step_8").symlink_to(tmp_path / "best")
+    theirs = {path.name for path in tmp_path.iterdir()} - {"step_1", "step_2"}
+    assert checkpoint.committed(tmp_path) == [1, 2, 8]
+    checkpoint.sweep(tmp_path, upto=2, keep=1)
+    assert {path.name for path in tmp_path.iterdir()} == theirs | {"step_2"}
+    assert checkpoint.verified(tmp_path / "best")
+
+
+def test_files_in_folders_are_held_as_well(tmp_path: Path) -> None:
+    def nested(folder: Path) -> None:
+        fill(folder)
+        (folder / "additional_chat_templates").mkdir()  # as transformers saves a second template
+        (folder / "additional_chat_templates" / "tool.jinja").write_text("{{ messages }}")
+
+    folder = checkpoint.commit(tmp_path, 3, nested)
+    assert checkpoint.verified(folder) == folder
+    (folder / "additional_chat_templates" / "tool.jinja").write_text("{{ message }}")
+    with pytest.raises(DataError, match=r"additional_chat_templates/tool\.jinja: its bytes"):
+        checkpoint.verified(folder)
 
 
 def test_optimizer_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
+import math
 import tomllib
+from datetime import date
 
 import pytest
 
-from assay.errors import UnknownNameError, UsageError
+from assay.errors import DataError, UnknownNameError, UsageError
 from assay.train.config import changed, parsed, read, shipped
+
+NAN, INF = math.nan, math.inf
 
 
 def test_the_shipped_recipes_are_whole() -> None:
@@ -31,6 +35,14 @@ def test_what_is_written_is_read_back_with_the_same_hash() -> None:
     assert again.sha256 == config.sha256
 
 
+def test_any_text_is_written_and_read_back() -> None:
+    words = 'an \N{DIRECT HIT} in "quotes", C:\\x, \x00\x1b\t\n\r\x7f\x85\u2028 and \ufffe'
+    config = parsed({"about": {"title": words}, "env": {"dials": {words: [words]}}})
+    again = parsed(tomllib.loads(config.toml()))
+    assert again == config
+    assert again.about.title == words
+
+
 def test_the_hash_is_of_what_decides() -> None:
     config = parsed({})
     assert parsed({"about": {"title": "other words"}}).sha256 == config.sha256
@@ -56,7 +68,33 @@ def test_unknown_keys_are_refused_with_a_suggestion(tables, said: str) -> None:
     ("tables", "said"),
     [
         ({"train": {"steps": "many"}}, "Expected `int`, got `str`"),
-        ({"train": {"steps": 0}}, "train.steps must be at least 1"),
+        ({"train": {"steps": 0}}, "train.steps: got 0; expected at least 1"),
+        ({"train": {"max_tokens": -5}}, "train.max_tokens: got -5; expected at least 1"),
+        ({"train": {"turn_tokens": 0}}, "train.turn_tokens: got 0; expected at least 1"),
+        ({"train": {"max_length": 0}}, "train.max_length: got 0; expected at least 1"),
+        ({"train": {"micro": -1}}, "train.micro: got -1; expected at least 0"),
+        ({"train": {"warmup": -1}}, "train.warmup: got -1"),
+        ({"train": {"threads": -1}}, "train.threads: got -1"),
+        ({"train": {"first_task": -1}}, "train.first_task: got -1"),
+        ({"train": {"epsilon": -1.0}}, "train.epsilon: got -1.0; expected at least 0"),
+        ({"train": {"epsilon": NAN}}, "train.epsilon: got nan"),
+        ({"train": {"epsilon_high": -0.1}}, "train.epsilon_high: got -0.1"),
+        ({"train": {"beta": -2.0}}, "train.beta: got -2.0; expected at least 0"),
+        ({"train": {"beta": INF}}, "train.beta: got inf; expected a finite number"),
+        ({"train": {"max_grad_norm": -1.0}}, "train.max_grad_norm: got -1.0"),
+        ({"train": {"learning_rate": 0.0}}, "train.learning_rate: got 0.0; expected a finite num"),
+        ({"train": {"learning_rate": INF}}, "train.learning_rate: got inf"),
+        ({"train": {"learning_rate": NAN}}, "train.learning_rate: got nan"),
+        ({"train": {"temperature": INF}}, "train.temperature: got inf"),
+        ({"model": {"lora": -4}}, "model.lora: got -4; expected at least 0"),
+        ({"eval": {"samples": 0}}, "eval.samples: got 0; expected at least 1"),
+        ({"eval": {"first_task": -1}}, "eval.first_task: got -1; expected at least 0"),
+        ({"recipe": {"method": "grpo", "pass_at": NAN}}, "recipe.pass_at: got nan; expected a fin"),
+        (
+            {"env": {"dials": {"d": date(2026, 1, 1)}}},
+            "recipe: env.dials.d is 2026-01-01; expected",
+        ),
+        ({"env": {"dials": {"d": [{"e": None}]}}}, "recipe: env.dials.d.e is None; expected"),
         ({"train": {"group": 1}}, "at least 2 to compare"),
         ({"train": {"steps": 5, "minibatches": 2, "save_every": 2}}, "multiple of train.minib"),
         ({"train": {"prompts": 3, "group": 3, "micro": 2}}, "do not divide"),
@@ -70,6 +108,18 @@ def test_values_that_cannot_be_are_refused(tables, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parsed(tables)
     assert said in str(caught.value)
+
+
+def test_what_switches_a_bound_off_is_accepted() -> None:
+    off = {"epsilon_high": INF, "max_grad_norm": 0.0, "beta": 0.0, "micro": 0}
+    assert parsed({"train": off}).train.epsilon_high == INF
+
+
+def test_changes_leave_the_tables_as_they_were() -> None:
+    tables = {"env": {"dials": {"hops": 2, "since": date(2026, 1, 1)}}}
+    made = changed(tables, {"env.dials.hops": 3})
+    assert tables["env"]["dials"]["hops"] == 2
+    assert made["env"]["dials"] == {"hops": 3, "since": date(2026, 1, 1)}  # `parsed` refuses it
 
 
 def test_changes_on_the_command_line() -> None:
@@ -99,3 +149,15 @@ def test_a_recipe_is_a_file_or_a_shipped_name(tmp_path) -> None:
     own.write_text("[train\n")
     with pytest.raises(UsageError, match=r"own\.toml: .*line 1"):
         read(str(own))
+    own.write_bytes(b'[about]\ntitle = "\xff"\n')
+    with pytest.raises(UsageError, match=r"own\.toml: not UTF-8 at byte 17; save it as UTF-8"):
+        read(str(own))
+    own.write_text(f"a = {'[' * 100_000}")
+    with pytest.raises(UsageError, match=r"own\.toml: "):
+        read(str(own))
+
+
+def test_a_run_without_its_configuration_is_no_unknown_recipe(tmp_path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(DataError, match=r"the run has no config\.toml, .*restore it"):
+        read(str(tmp_path / "config.toml"))

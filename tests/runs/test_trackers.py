@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("trl")
 
+from assay.errors import UsageError
 from assay.train.config import parsed
+from assay.train.run import checked
 from tests.runs import tiny
 
 STAND_IN = """
@@ -50,3 +52,17 @@ def test_a_tracker_gets_every_step_as_the_run_wrote_it(tmp_path: Path) -> None:
     for each, row in zip(got, rows, strict=True):
         for name in ("reward", "entropy", "dead_share", "tokens_generated", "mass/positive"):
             assert each["values"][f"train/assay/{name}"] == pytest.approx(row[name]), name
+
+
+def test_a_tracker_that_transformers_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise RuntimeError("TensorBoardCallback requires tensorboard\nto be installed.")
+
+    monkeypatch.setattr(
+        "transformers.integrations.integration_utils.get_reporting_integration_callbacks",
+        lambda _: [missing],
+    )
+    config = parsed({"trl": {"report_to": "tensorboard"}})
+    with pytest.raises(UsageError, match=r"'tensorboard' is refused: .* to be installed") as caught:
+        checked(config, 0, Path("out"))
+    assert "\n" not in str(caught.value)

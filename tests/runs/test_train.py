@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from assay.cli import main
+from assay.errors import UsageError
 from assay.records import ModelStep, read
 from assay.train.config import parsed
 from assay.train.ledger import check
@@ -221,6 +222,11 @@ FAULTS = {
     "loss that has no clip": (
         {"train__loss": "cispo", "recipe__safety": {"delta": 3.0}}, 2, "safety.delta",
     ),
+    "clip": ({"recipe__safety": {"delta": 1.1}}, 2, "above 1 + epsilon, 1.2"),
+    "cispo": ({"train__loss": "cispo"}, 2, "bound on the ratio itself: got 0.2"),
+    "evaluation": ({"trl__eval_strategy": "steps"}, 2, "give the run to assay eval"),
+    "tracker": ({"trl__report_to": "trakio"}, 2, "trakio is not supported"),
+    "trainer": ({"trl__reward_weights": [1.0, 1.0]}, 2, "the trainer cannot be built: ValueError"),
 }  # fmt: skip
 
 
@@ -236,6 +242,8 @@ def test_faults_are_one_line(fault: str, policy: Path, tmp_path: Path, assay: As
     assert words in lines[0]
     assert "Traceback" not in said.err
     assert not list(tmp_path.glob(".*"))
+    if fault in ("clip", "cispo", "evaluation", "tracker"):
+        assert not out.exists()
     if out.exists():  # it failed on the way: what is there is whole
         assert rows(out / "metrics.jsonl") == []
         assert not list(out.rglob("*.tmp*"))
@@ -249,6 +257,26 @@ def test_no_pad_token_is_refused_until_one_is_named(tmp_path: Path, assay: Assay
     assert "no pad token; name one that it knows: --set model.pad_token='<end>'" in said.err
     named = ("--set", "model.pad_token=<end>")
     assert assay("train", path, "--out", tmp_path / "run", *named).code == 0
+
+
+def test_the_chat_template_gets_the_arguments_of_the_configuration(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from assay.rollout.tokens import Tokens
+    from assay.train.run import policy as begun
+
+    where = tiny.policy(tmp_path / "policy")
+    tables = {"model": {"name": str(where), "template": {"think": False}}}
+    with pytest.raises(UsageError, match=r"model\.template: .* has no chat template; leave it out"):
+        begun(parsed(tables))
+    tokenizer = AutoTokenizer.from_pretrained(where)
+    tokenizer.chat_template = (
+        "{{ messages[1]['content'] }}{{ 'a' if think | default(true) else 'b' }}"
+    )
+    tokenizer.save_pretrained(where)
+    for given, end in ((tables, "b"), ({"model": {"name": str(where)}}, "a")):
+        _, tokenizer = begun(parsed(given))
+        assert tokenizer.decode(Tokens(tokenizer).prompt("c")) == f"c{end}"
 
 
 def test_a_missing_extra_is_named(
@@ -290,6 +318,17 @@ def test_empty_batches_skip_the_step_and_say_so(policy: Path, tmp_path: Path, as
     before = load_file(policy / "model.safetensors")
     after = load_file(out / "checkpoints" / "step_2" / "model.safetensors")
     assert all((after[name] == tensor).all() for name, tensor in before.items())
+
+
+def test_a_method_that_reads_entropies_gets_them(
+    policy: Path, tmp_path: Path, assay: Assay
+) -> None:
+    by = {"name": "rl_zvp", "pass_at": 1.0}
+    path = recipe(tmp_path, policy, steps=1, recipe__method=by)
+    said = assay("train", path, "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    (row,) = rows(tmp_path / "run" / "metrics.jsonl")
+    assert row["mass/entropy/negative"] > 0
 
 
 def test_a_full_disk_is_one_line_and_leaves_a_run_that_goes_on(

@@ -34,6 +34,7 @@ ATTRIBUTES = (
     "importance_sampling_level",
     "max_completion_length",
     "loss_type",
+    "mask_truncated_completions",
     "_entropy_bonus_enabled",
     "aux_loss_enabled",
     "_metrics",
@@ -149,8 +150,6 @@ def test_attributes_that_we_read(tmp_path: Path) -> None:
 
 
 def test_delta_is_the_two_sided_clip(tmp_path: Path) -> None:
-    from assay.train.losses import two_sided_clip
-
     trainer = stock(tmp_path, num_iterations=2, delta=1.5, epsilon=0.2, loss_type="bnpo")
     trainer.current_gradient_accumulation_steps = 1
     batch = batch_of(trainer)
@@ -159,7 +158,8 @@ def test_delta_is_the_two_sided_clip(tmp_path: Path) -> None:
     loss = trainer._compute_loss(trainer.model, {**batch, "old_per_token_logps": old})
     wide = batch["advantages"][:, None].expand_as(new)
     ratio = torch.exp(new - old)
-    mine = two_sided_clip(ratio, wide, low=0.2, high=0.2, delta=1.5)
+    # -min( min(r, delta) A, clip(r, 1 - low, 1 + high) A )
+    mine = -torch.min(ratio.clamp(max=1.5) * wide, ratio.clamp(0.8, 1.2) * wide)
     mask = batch["completion_mask"]
     assert loss.item() == pytest.approx(((mine * mask).sum() / mask.sum()).item(), abs=1e-6)
 

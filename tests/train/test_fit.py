@@ -12,7 +12,9 @@ from assay.train.recipe import Recipe
 
 def arguments(**given: Any) -> SimpleNamespace:
     return SimpleNamespace(
-        **{"fp16": False, "deepspeed": None, "delta": None, "epsilon": 0.2} | given
+        **{"fp16": False, "deepspeed": None, "delta": None}
+        | {"epsilon": 0.2, "epsilon_high": None}
+        | given
     )
 
 
@@ -45,3 +47,15 @@ def test_the_two_sided_clip_is_handed_over_or_contradicted() -> None:
         fit(recipe(delta=3.0), arguments(delta=4.0), "dapo")
     with pytest.raises(UsageError, match="above 1"):
         fit(recipe(delta=1.1), arguments(), "dapo")
+    wide = arguments(epsilon_high=0.5)
+    with pytest.raises(UsageError, match=r"above 1 \+ epsilon, 1\.5"):
+        fit(recipe(delta=1.4), wide, "dapo")
+    fit(recipe(delta=1.6), wide, "dapo")
+
+
+def test_cispo_needs_a_bound_on_the_ratio_itself() -> None:
+    for given in ({}, {"epsilon_high": 0.28}, {"epsilon_high": 1.0}):
+        with pytest.raises(UsageError, match="expected above 1, usually 5"):
+            fit(recipe(), arguments(**given), "cispo")
+        fit(recipe(), arguments(**given), "dapo")
+    fit(recipe(), arguments(epsilon_high=5.0), "cispo")

@@ -69,6 +69,20 @@ def test_the_preserving_term_is_added_with_its_weight(tmp_path: Path) -> None:
     assert held.item() == pytest.approx(0.1, abs=1e-6)
 
 
+def test_a_dropped_failure_is_not_preserved(tmp_path: Path) -> None:
+    settings = {"num_iterations": 2, "loss_type": "bnpo"}
+    trainer = ours(tmp_path, recipe=recipe(off_policy=0.5, preserve=0.2), **settings)
+    plain = ours(tmp_path, recipe=recipe(off_policy=0.5), **settings)
+    batch, other = batch_of(trainer), batch_of(plain)
+    fell = torch.where(batch["advantages"] < 0, 0.6, 0.1)  # successes stay, failures are dropped
+    for each in (batch, other):
+        each["old_per_token_logps"] = each["old_per_token_logps"] + fell
+    with_term, _ = gradients(trainer, batch)
+    without, _ = gradients(plain, other)
+    assert int(trainer._window.dropped[0]) == 5
+    assert with_term - without == pytest.approx(0.2 * 0.1, abs=1e-6)
+
+
 def test_old_successes_are_replayed_where_a_batch_has_none(tmp_path: Path) -> None:
     said: list[str] = []
     trainer = ours(
@@ -87,8 +101,8 @@ def test_old_successes_are_replayed_where_a_batch_has_none(tmp_path: Path) -> No
 
     def finish_step(*, skipped: bool) -> None:
         marks.append((skipped, weights(trainer)))
-        kept.append(dict(trainer.session.replay.kept))
         inner(skipped=skipped)
+        kept.append(dict(trainer.session.replay.kept))
 
     trainer.finish_step = finish_step
     trainer.train()

@@ -11,28 +11,11 @@ from assay.train.losses import (  # noqa: E402
     preserved,
     ratio_facts,
     replayed,
-    two_sided_clip,
 )
 
 
 def rows(*values: list[float]) -> "torch.Tensor":
     return torch.tensor(values)
-
-
-def test_two_sided_clip() -> None:
-    # low = high = 0.2, delta = 3
-    ratio = rows([5.0, 0.5, 2.0, 5.0, 0.5])
-    advantage = rows([-1.0, -1.0, -1.0, 1.0, 1.0])
-    # A < 0: max(min(r, 3), clip(r)) = 3, 0.8, 2; A > 0: -min(min(r, 3), clip(r)) = -1.2, -0.5
-    loss = two_sided_clip(ratio, advantage, low=0.2, high=0.2, delta=3.0)
-    assert loss.tolist()[0] == pytest.approx([3.0, 0.8, 2.0, -1.2, -0.5])
-
-
-def test_two_sided_clip_has_no_gradient_beyond_delta() -> None:
-    ratio = rows([5.0, 2.0]).requires_grad_()
-    two_sided_clip(ratio, rows([-1.0, -1.0]), low=0.2, high=0.2, delta=3.0).sum().backward()
-    assert ratio.grad is not None
-    assert ratio.grad.tolist() == [[0.0, 1.0]]
 
 
 def test_off_policy_negatives_are_dropped_whole() -> None:

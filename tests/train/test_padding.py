@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from assay.train.padding import by_length, trimmed  # noqa: E402
+from assay.train.padding import by_length, rotary, trimmed  # noqa: E402
 
 
 def batch(
@@ -84,3 +84,13 @@ def test_rows_of_one_length_come_together_and_never_leave_their_step():
 def test_a_step_of_one_micro_batch_is_as_it_was():
     micro = [batch([1, 4], [1, 6]), batch([4, 1], [5, 2])]
     assert by_length(micro, 1)[1] is micro[1]
+
+
+def test_a_model_that_numbers_columns_keeps_them():
+    from transformers import GPT2Config, LlamaConfig
+
+    assert rotary(LlamaConfig())
+    assert not rotary(GPT2Config())
+    cut = trimmed(batch([2, 3], [1, 4]), left=False)
+    assert cut["prompt_ids"].tolist() == [[0, 0, 1, 2], [0, 1, 2, 3]]
+    assert cut["completion_ids"].shape == (2, 4)

@@ -49,7 +49,9 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     rows = [row for process in two for row in process["advantages"]]
     width = max(map(len, one["advantages"]))
     assert [row + [0.0] * (width - len(row)) for row in rows] == one["advantages"]
+    assert len(one["replay"]) == 2
     for process in two:
+        assert process["replay"] == one["replay"]
         difference = [abs(a - b) for a, b in zip(process["weights"], one["weights"], strict=True)]
         assert max(difference) <= 1e-5
     logs = [

@@ -45,6 +45,13 @@ def test_a_name_with_options_is_a_recipe() -> None:
     assert Recipe.of("grpo").safety.active == ()
 
 
+def test_a_weight_is_the_mixs_and_every_option_can_be_set() -> None:
+    raw = {"name": "reinforce", "baseline": 0, "scale": 1, "weight": 0.5}
+    part = Recipe.of({"method": raw}).parts[0]
+    assert part.weight == 0.5
+    assert part.method == method("reinforce", baseline=0.0, scale=1.0)
+
+
 def test_the_offline_recipe_converts_if_it_has_one_method() -> None:
     one = pipeline.Recipe(methods={"rloo": method("rloo")}, gates=(), pass_at=0.5)
     made = Recipe.of(one)
@@ -80,7 +87,7 @@ def test_the_offline_recipe_converts_if_it_has_one_method() -> None:
         ({}, UsageError, 'either "method" or "methods"'),
         ({"method": "grpo", "methods": ["nsr"]}, UsageError, "either"),
         ({"methods": []}, UsageError, "no method"),
-        ({"methods": ["nsr", "nsr"]}, UsageError, "two methods"),
+        ({"methods": ["psr", "nsr", "nsr"]}, UsageError, "two methods are called 'nsr'"),
         ({"methods": [{"name": "nsr", "weight": 0}]}, UsageError, "above 0"),
         ({"methods": [{"name": "nsr", "weight": "1"}]}, UsageError, "expected a number"),
         ({"methods": "nsr"}, UsageError, "expected a list"),

@@ -47,6 +47,18 @@ def test_bounded_all_fail_term_is_whole_where_it_is_small() -> None:
     assert got[-4:] == pytest.approx([-1 / math.sqrt(5)] * 4)
 
 
+def test_failures_of_one_partial_score_failed_alike_too() -> None:
+    # nsr with pass_at 1 gives each -1; all_fail = "zero" takes it off where no score differs
+    alike, graded = [(0.5, "e"), (0.5, "f")], [(0.5, "g"), (0.2, "h")]
+    nsr = {"name": "nsr", "pass_at": 1.0}
+    for all_fail, given in (("zero", 0.0), ("method", -1.0)):
+        recipe = Recipe.of({"method": nsr, "safety": {"all_fail": all_fail}})
+        got = signal(records(ONE_OF_FOUR, alike, graded), recipe).advantage_N.tolist()
+        assert got == [0.0, -1.0, -1.0, -1.0, given, given, -1.0, -1.0]
+    got = made(*[ONE_OF_FOUR] * 7, alike, all_fail="bounded")
+    assert got[-2:] == pytest.approx([-1 / math.sqrt(3)] * 2)
+
+
 def test_flat_all_fail_term_has_no_bound() -> None:
     twice = [(0.0, "e"), (0.0, "e"), (0.0, "g"), (0.0, "h")]
     got = made(ONE_OF_FOUR, twice, all_fail="flat")
@@ -150,9 +162,9 @@ def test_back_off_halves_on_a_ratio_and_recovers_in_quiet() -> None:
     assert machine.observe(ratio=3.0, length=10.0) is None
     said = machine.observe(ratio=12.0, length=10.0)
     assert said == "largest ratio 12 is above 10: negative advantages times 0.5"
-    for _ in range(3):
-        machine.observe(ratio=12.0, length=10.0)
+    said = [machine.observe(ratio=12.0, length=10.0) for _ in range(3)]
     assert machine.scale == 0.125  # the floor
+    assert [each is None for each in said] == [False, False, True]  # it is said once
     assert machine.observe(ratio=1.0, length=10.0) is None
     assert (
         machine.observe(ratio=1.0, length=10.0) == "2 quiet steps: negative advantages times 0.25"

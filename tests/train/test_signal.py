@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from assay.records import Call, ModelStep, ToolStep, Trajectory, UserStep
 from assay.train import Recipe, signal
@@ -27,6 +28,26 @@ def test_facts_by_hand() -> None:
     assert (got["mass/positive"], got["mass/negative"]) == (1.5, 1.5)
     assert (got["mass/outcome/positive"], got["mass/outcome/negative"]) == (1.5, 1.5)
     assert (got["unscored_share"], got["dropped_share"], got["mass/all_fail_share"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("gates", "causes"),
+    [
+        (["integrity"], {"dead/all_fail": 1 / 3, "dead/all_pass": 1 / 3}),
+        # what failed alike did so by its outcomes; of the other group nothing is left at all
+        (["integrity", "degenerate"], {"dead/all_fail": 1 / 3, "dead/unscored": 1 / 3}),
+    ],
+)
+def test_a_group_is_dead_by_what_the_gates_leave_of_it(
+    gates: list[str], causes: dict[str, float]
+) -> None:
+    # the failure of the third group wrote nothing, and is dropped: its passes are alone
+    groups = records(ONE_OF_FOUR, NONE_OF_FOUR, [(1.0, "a"), (1.0, "b"), (0.0, "")])
+    groups[-1] = structs.replace(groups[-1], steps=(UserStep(text="?", token_ids=(9,)),))
+    got = signal(groups, Recipe.of({"method": "dr_grpo", "gates": gates})).facts()
+    assert got["dead_share"] == pytest.approx(2 / 3)
+    dead = {name: share for name, share in got.items() if name.startswith("dead/") and share}
+    assert dead == pytest.approx(causes)
 
 
 def test_facts_of_a_bounded_batch() -> None:

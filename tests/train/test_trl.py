@@ -341,6 +341,39 @@ def test_methods_that_need_likelihoods_get_them(tmp_path: Path) -> None:
     batch = batch_of(ours(tmp_path, recipe=recipe, rewards=[0.0] * 8))
     assert (batch["advantages"] <= 0).all()
     assert (batch["advantages"] < 0).any()
+    # records that lack them get them as well: the same where the policy wrote, nothing elsewhere
+    texts = [encode(episode(k)).decode() for k in range(8)]
+    recipe = {"method": {"name": "rl_zvp", "h_max": "step"}}
+    roll = rollouts(trajectory=texts)
+    given = batch_of(ours(tmp_path, recipe=recipe, rewards=[0.0] * 8, roll=roll))["advantages"]
+    surest = (given[:, 2:] - batch["advantages"][:, 2:]).amax(1)  # H_max of the answer, of all
+    assert (given[:, :2] == 0).all()  # a step of one token, and the tool's
+    long = torch.tensor([len(row) > 3 for row in ROWS])
+    assert (given[long, 2:] < 0).any()
+    assert (surest >= 0).all()
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_rows_that_were_cut_short_are_compared_by_their_own_likelihood(
+    tmp_path: Path, iterations: int
+) -> None:
+    # row 3 ends without an end: with mask_truncated_completions TRL says log-probability 0 of it
+    rows = [*ROWS[:3], (7, 8, 9, 10, 11), *ROWS[4:]]
+    whole, masked = (
+        batch_of(
+            ours(
+                tmp_path,
+                recipe="unlikeliness",
+                rewards=[1.0, 1.0, 0.0, 1.0] * 2,
+                roll=rollouts(rows),
+                num_iterations=iterations,
+                mask_truncated_completions=mask,
+            )
+        )
+        for mask in (False, True)
+    )
+    assert masked["completion_mask"][3].tolist() == [0] * 5
+    assert torch.equal(masked["advantages"], whole["advantages"])
 
 
 def test_lora_trains_adapters_only(tmp_path: Path) -> None:
@@ -371,3 +404,6 @@ def test_one_gpu_settings() -> None:
     assert ONE_GPU["vllm_importance_sampling_mode"] == "token_truncate"
     with pytest.raises(UsageError, match="num_generation"):
         one_gpu("x", num_generation=4)
+    with pytest.raises(UsageError, match="one_gpu: ") as caught:
+        one_gpu("x", num_generations=3, per_device_train_batch_size=4)
+    assert "\n" not in str(caught.value)

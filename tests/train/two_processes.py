@@ -25,7 +25,13 @@ def main(folder: Path, processes: int) -> None:
         recipe={
             "methods": [{"name": "grpo", "weight": 0.5}, {"name": "psr", "weight": 0.5}],
             "denominator": "kept",
-            "safety": {"all_fail": "bounded", "cap": 1.0, "off_policy": 5.0},
+            # only the first process has successes to replay
+            "safety": {
+                "all_fail": "bounded",
+                "cap": 1.0,
+                "off_policy": 5.0,
+                "replay": {"below": 1.0},
+            },
         },
         rewards=rewards,
         roll=rollouts(rows, env_mask=masks),
@@ -43,7 +49,8 @@ def main(folder: Path, processes: int) -> None:
     trainer.train()
     flat = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
     rank = trainer.accelerator.process_index
-    written = {"weights": flat.tolist(), "advantages": advantages.tolist()}
+    replay = [list(sample.completion_ids) for sample in trainer.session.replay.kept.values()]
+    written = {"weights": flat.tolist(), "advantages": advantages.tolist(), "replay": replay}
     (folder / f"end{processes}.{rank}.json").write_text(json.dumps(written))
 
 

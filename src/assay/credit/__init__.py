@@ -1,7 +1,6 @@
 """The methods, by name. Adding one is one file in this folder and one line here."""
 
 import dataclasses
-import difflib
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
 from assay.credit.toolpo import ToolPo
 from assay.credit.trees import MsGrpo, TreeGrpo
 from assay.credit.virtual import Avspo, Ngrpo
-from assay.errors import UnknownNameError, UsageError
+from assay.errors import UnknownNameError, UsageError, hint
 from assay.kernels.advantages import Advantages
 from assay.registry import Registry
 
@@ -81,10 +80,9 @@ def method(name: str, *, like: str | None = None, **options: Any) -> Method:
     known = [f.name for f in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
     for option in options:
         if option not in known:
-            close = difflib.get_close_matches(option, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UnknownNameError(
-                f"{name} has no option {option!r}.{hint} Known: {', '.join(known) or 'none'}"
+                f"{name} has no option {option!r}.{hint(option, known)} "
+                f"Known: {', '.join(known) or 'none'}"
             )
     if like is not None:
         options = {**preset(name, like), **options}

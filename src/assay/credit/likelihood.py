@@ -108,7 +108,7 @@ class Unlikeliness(Method):
     needs: ClassVar[tuple[str, ...]] = ("logprobs",)
 
     beta: float = 0.25
-    """What the likeliest pass loses, as a share of its outcome, in [0, 1]."""
+    """What a rank costs: the likeliest of G loses beta (G - 1) / G of its outcome; in [0, 1]."""
     ddof: int = 1
     """Degrees of freedom taken off the deviation."""
     eps: float = 1e-6

@@ -1,9 +1,8 @@
 """What each engine computes, as options of ours: `method("grpo", like="trl")`."""
 
-import difflib
 from typing import Any, Final
 
-from assay.errors import UnknownNameError
+from assay.errors import UnknownNameError, hint
 
 PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "grpo": {
@@ -39,9 +38,7 @@ def preset(method: str, like: str) -> dict[str, Any]:
     if engines is None:
         raise UnknownNameError(f"{method} has no presets; methods that have: {', '.join(PRESETS)}")
     if like not in engines:
-        close = difflib.get_close_matches(like, engines, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise UnknownNameError(
-            f"{method} has no preset {like!r}.{hint} Known: {', '.join(engines)}"
+            f"{method} has no preset {like!r}.{hint(like, engines)} Known: {', '.join(engines)}"
         )
     return dict(engines[like])

@@ -18,10 +18,10 @@ from assay.kernels.term import Term
 @final
 @dataclass(frozen=True, slots=True)
 class Reinforce(Method):
-    """A = weight * (R - baseline): nobody is compared, so a lone trajectory has a signal too.
+    """A = scale * (R - baseline): nobody is compared, so a lone trajectory has a signal too.
 
     Williams 1992. Defaults turn outcomes 0 and 1 into -1 and +1, the rewards of Zhu et al. 2025
-    (arXiv:2506.01347); baseline 0 and weight 1 give the raw outcome. Outcomes need not be binary.
+    (arXiv:2506.01347); baseline 0 and scale 1 give the raw outcome. Outcomes need not be binary.
     """
 
     name: ClassVar[str] = "reinforce"
@@ -34,14 +34,14 @@ class Reinforce(Method):
 
     baseline: float = 0.5
     """Taken off every outcome, in its units."""
-    weight: float = 2.0
+    scale: float = 2.0
     """Factor on what is left, above 0."""
 
     def __post_init__(self) -> None:
-        require(self.weight > 0, f"weight must be above 0; got {self.weight:g}")
+        require(self.scale > 0, f"scale must be above 0; got {self.scale:g}")
 
     def terms(self, batch: Batch) -> list[Term]:
-        options = {"baseline": "given", "given_U": self.baseline, "weight": self.weight}
+        options = {"baseline": "given", "given_U": self.baseline, "weight": self.scale}
         return [outcome_term(batch, peer_U=None, scale="none", **options)]
 
 

@@ -7,13 +7,14 @@
     step_N/COMMITTED              schema, step, sha256 of every file; written last
 
 Temporary folder, fsync of every file, rename, fsync of the parent, then COMMITTED. A folder without
-it does not exist for any reader.
+it does not exist for any reader; one that is called otherwise is somebody else's, and stays.
 """
 
 import hashlib
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ from assay.records.codec import published
 
 SCHEMA: Final = "assay.checkpoint/1"
 COMMITTED: Final = "COMMITTED"
+_STEP: Final = re.compile(r"step_(0|[1-9][0-9]*)")
+_TEMPORARY: Final = re.compile(r"\.step_[0-9]+\.tmp-[0-9]+")
 
 
 def commit(parent: Path, step: int, fill: Callable[[Path], None]) -> Path:
@@ -44,8 +47,11 @@ def commit(parent: Path, step: int, fill: Callable[[Path], None]) -> Path:
     try:
         fresh.mkdir(parents=True)
         fill(fresh)
-        sums = {path.name: _digest(path) for path in sorted(fresh.iterdir())}
-        for path in [*fresh.iterdir(), fresh]:
+        inside = sorted(fresh.rglob("*"))  # a tokenizer with several chat templates has a folder
+        sums = {
+            path.relative_to(fresh).as_posix(): _digest(path) for path in inside if path.is_file()
+        }
+        for path in [*inside, fresh]:
             _synced(path)
         fresh.replace(target)
         _synced(parent)
@@ -60,12 +66,13 @@ def commit(parent: Path, step: int, fill: Callable[[Path], None]) -> Path:
 
 def committed(parent: Path) -> list[int]:
     """Returns the steps of the checkpoints that are whole, ascending."""
-    found = (path.parent.name for path in parent.glob(f"step_*/{COMMITTED}"))
-    return sorted(int(name.removeprefix("step_")) for name in found)
+    found = (_STEP.fullmatch(path.parent.name) for path in parent.glob(f"step_*/{COMMITTED}"))
+    return sorted(int(name[1]) for name in found if name)
 
 
 def sweep(parent: Path, *, upto: int | None, keep: int | None = None) -> None:
-    """Removes what a kill left behind: folders without COMMITTED, and temporary ones.
+    """Removes what a kill left behind, checkpoints without COMMITTED and temporary folders, and
+    checkpoints that are not to stay. What is not called like one of ours is left alone.
 
     Args:
         parent: folder of the checkpoints.
@@ -75,7 +82,8 @@ def sweep(parent: Path, *, upto: int | None, keep: int | None = None) -> None:
     whole = [step for step in committed(parent) if upto is None or step <= upto]
     kept = {f"step_{step}" for step in (whole if keep is None else whole[-keep:])}
     for path in sorted(parent.iterdir()) if parent.is_dir() else ():
-        if path.name not in kept:
+        ours = _STEP.fullmatch(path.name) or _TEMPORARY.fullmatch(path.name)
+        if ours and path.name not in kept and path.is_dir() and not path.is_symlink():
             (path / COMMITTED).unlink(missing_ok=True)  # first, so that no reader takes the rest
             shutil.rmtree(path)
 

@@ -1,13 +1,13 @@
 """What a trainer generated, as trajectories. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from assay.errors import AlignmentError, DataError
-from assay.records import Ledger, ModelStep, Trajectory, decode
+from assay.records import Ledger, ModelStep, Step, Trajectory, decode
 
 FIELD = "trajectory"
 """Extra key under which a rollout function returns one record per completion."""
@@ -135,6 +135,33 @@ def _aligned(record: Trajectory, ids: list[int], where: str) -> int:
         f"{where}: its steps hold {len(own)} tokens and the completion {len(ids)}; they part at "
         f"token {at}: return the ids that were sampled, never re-tokenised text"
     )
+
+
+def lacking(record: Trajectory, name: str) -> bool:
+    """Returns whether some model step has no "logprobs", or no "entropies"."""
+    return any(getattr(step, name) is None for step in record.steps if type(step) is ModelStep)
+
+
+def filled(record: Trajectory, skip: int, values: Mapping[str, Sequence[float]]) -> Trajectory:
+    """Returns the record with the likelihoods that its model steps lack.
+
+    Args:
+        record: a record whose tokens are those of a completion.
+        skip: its leading tokens that are the prompt.
+        values: "logprobs", "entropies" or both, in nats per token of the completion.
+    """
+    end, steps = -skip, list[Step]()
+    for step in record.steps:
+        start, end = end, end + len(step.token_ids or ())
+        if type(step) is ModelStep:
+            made = {
+                name: _picked(value[start:end], step.sampled)
+                for name, value in values.items()
+                if getattr(step, name) is None
+            }
+            step = msgspec.structs.replace(step, **made)
+        steps.append(step)
+    return msgspec.structs.replace(record, steps=tuple(steps))
 
 
 def text_of(completion: Any) -> str:

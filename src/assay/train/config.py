@@ -8,12 +8,12 @@
 Precedence: defaults < file < command line. A key that nobody knows is an error.
 """
 
-import difflib
+import copy
 import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
@@ -21,13 +21,29 @@ from typing import Any, Final, Literal, final
 
 import msgspec
 
-from assay.errors import UnknownNameError, UsageError
+from assay.errors import DataError, UnknownNameError, UsageError, hint
 from assay.rollout.backend import Sampling
 from assay.train.recipe import ROW_LOSSES, TOKEN_LOSSES, Recipe, known_only
 from assay.train.settings import require
 
+_FROM_1: Final = (
+    *("steps", "prompts", "minibatches", "pool", "save_every", "keep"),
+    *("max_tokens", "turn_tokens", "max_length"),
+)
+_FROM_0: Final = (
+    *("micro", "warmup", "threads", "first_task"),
+    *("epsilon", "epsilon_high", "beta", "max_grad_norm"),
+)
+"""Settings of [train] by their least value."""
 LOSSES: Final = (*ROW_LOSSES, *TOKEN_LOSSES, "bnpo")
 """TRL's loss types."""
+
+
+def _in_range(section: str, values: Any, names: Iterable[str], *, least: int) -> None:
+    """Raises UsageError unless the named settings are at least `least`; NaN never is."""
+    for name in names:
+        value = getattr(values, name)
+        require(value >= least, f"{section}.{name}: got {value}; expected at least {least}")
 
 
 @final
@@ -61,8 +77,14 @@ class Model:
     """"start", a folder, or a name that Hugging Face knows."""
     pad_token: str = ""
     """Where the tokenizer has none."""
+    template: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Arguments of its chat template, such as enable_thinking = false."""
     lora: int = 0
     """Rank of adapters on all linear layers. 0: the whole model is trained."""
+
+    def __post_init__(self) -> None:
+        """Refuses what is out of range."""
+        _in_range("model", self, ("lora",), least=0)
 
 
 @final
@@ -90,7 +112,7 @@ class Train:
     """TRL's loss_type."""
     epsilon: float = 0.2
     epsilon_high: float = 0.0
-    """Upper clip. 0: as epsilon."""
+    """Upper clip. 0: as epsilon. Of cispo the bound on the ratio itself: above 1, usually 5."""
     beta: float = 0.0
     """Weight of the KL term."""
     temperature: float = 1.0
@@ -109,12 +131,15 @@ class Train:
 
     def __post_init__(self) -> None:
         """Refuses what is out of range."""
-        for name in ("steps", "prompts", "minibatches", "pool", "save_every", "keep"):
-            require(getattr(self, name) >= 1, f"train.{name} must be at least 1")
+        _in_range("train", self, _FROM_1, least=1)
+        _in_range("train", self, _FROM_0, least=0)
         require(self.group >= 2, f"train.group: got {self.group}; expected at least 2 to compare")
-        require(self.temperature > 0, "train.temperature must be above 0: 0 explores nothing")
-        require(min(self.micro, self.warmup, self.threads) >= 0, "train: a count is below 0")
-        require(self.learning_rate > 0, "train.learning_rate must be above 0")
+        for name, why in (("learning_rate", ""), ("temperature", ": 0 explores nothing")):
+            require(
+                0 < getattr(self, name) < math.inf,
+                f"train.{name}: got {getattr(self, name)}; expected a finite number above 0{why}",
+            )
+        require(self.beta < math.inf, f"train.beta: got {self.beta}; expected a finite number")
         require(self.loss in LOSSES, f"train.loss: got {self.loss!r}; expected {', '.join(LOSSES)}")
         for name in ("steps", "save_every"):
             require(
@@ -151,7 +176,8 @@ class Eval:
 
     def __post_init__(self) -> None:
         """Refuses what is out of range."""
-        require(min(self.prompts, self.samples) >= 1, "eval: prompts and samples start at 1")
+        _in_range("eval", self, ("prompts", "samples"), least=1)
+        _in_range("eval", self, ("first_task",), least=0)
 
 
 @final
@@ -215,21 +241,32 @@ def read(name: str) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: neither exists; with the nearest name.
-        UsageError: it is no TOML.
+        UsageError: it is no TOML, or no UTF-8.
+        DataError: it is the frozen configuration of a run, and was removed.
     """
     path = Path(name)
     bare = name.removesuffix(".toml")
     if path.is_file():
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            where = f"byte {error.start}"
+            raise UsageError(f"recipe {name}: not UTF-8 at {where}; save it as UTF-8") from None
+    elif path.name == "config.toml" and (path.parent / "run.json").is_file():
+        raise DataError(
+            f"{path.parent}: the run has no config.toml, so nobody knows what it trained; "
+            "restore it, or begin another run"
+        )
     elif bare in shipped():
         text = (files("assay.recipes") / f"{bare}.toml").read_text(encoding="utf-8")
     else:
-        close = difflib.get_close_matches(bare, shipped(), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UnknownNameError(f"no recipe {name!r}.{hint} Shipped: {', '.join(shipped())}")
+        known = shipped()
+        raise UnknownNameError(
+            f"no recipe {name!r}.{hint(bare, known)} Shipped: {', '.join(known)}"
+        )
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"recipe {name}: {error}") from None
 
 
@@ -239,7 +276,7 @@ def changed(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     Raises:
         UsageError: a name without a section, or one that goes through a value.
     """
-    result: dict[str, Any] = json.loads(json.dumps(tables))
+    result: dict[str, Any] = copy.deepcopy(dict(tables))
     for name, value in changes.items():
         *sections, key = name.split(".")
         if not sections:
@@ -266,7 +303,7 @@ def parsed(tables: Mapping[str, Any], where: str = "recipe") -> Config:
     """
     known_only(tables, [each.name for each in fields(Config)], where)
     made: dict[str, Any] = {}
-    for name, value in tables.items():
+    for name, value in _plain(tables, where, ()).items():
         if not isinstance(value, Mapping):
             raise UsageError(f"{where}: {name} is {value!r}; expected a section [{name}]")
         cls: Any = _SECTIONS.get(name)
@@ -279,6 +316,22 @@ def parsed(tables: Mapping[str, Any], where: str = "recipe") -> Config:
         except msgspec.ValidationError as error:
             raise UsageError(f"{where} [{name}]: {error}") from None
     return Config(**made)
+
+
+def _plain(value: Any, where: str, path: tuple[str, ...]) -> Any:
+    """Returns a copy of tables, lists and plain values; refuses what no run can write down."""
+    match value:
+        case Mapping():
+            return {key: _plain(each, where, (*path, key)) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each, where, path) for each in value]
+        case str() | bool() | int() | float():
+            return value
+        case _:
+            raise UsageError(
+                f"{where}: {'.'.join(path)} is {value}; expected text, a number, true or false, "
+                "or a list or table of these"
+            )
 
 
 def _toml(path: str, table: Mapping[str, Any]) -> list[str]:
@@ -297,7 +350,13 @@ def _is_table(value: Any) -> bool:
 
 def _key(name: str) -> str:
     plain = name.replace("_", "").replace("-", "")
-    return name if plain.isascii() and plain.isalnum() else json.dumps(name)
+    return name if plain.isascii() and plain.isalnum() else _text(name)
+
+
+def _text(value: str) -> str:
+    """Returns a TOML string. JSON's escapes are TOML's, pairs of surrogates aside; so is what must
+    be escaped, DEL aside."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(value: Any) -> str:
@@ -311,7 +370,7 @@ def _value(value: Any) -> str:
         case int():
             return str(value)
         case str():
-            return json.dumps(value)
+            return _text(value)
         case Mapping():
             inner = ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items())
             return f"{{ {inner} }}"

@@ -38,7 +38,12 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
         UsageError: they contradict each other.
     """
     recipe.check_loss(loss_type)
-    safety = recipe.safety
+    safety, high = recipe.safety, args.epsilon_high or args.epsilon
+    if loss_type == "cispo" and high <= 1:
+        raise UsageError(
+            f"loss_type 'cispo' reads epsilon_high as the bound on the ratio itself: got {high:g}; "
+            "expected above 1, usually 5"
+        )
     if args.fp16 and safety.skip_empty:
         raise UsageError(
             "fp16's loss scaler cannot leave a step out: take bf16, or safety.skip_empty = false"
@@ -55,9 +60,11 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
             f"GRPOConfig.delta is {args.delta:g} and the recipe's safety.delta {safety.delta:g}; "
             "give one of them"
         )
-    if safety.delta <= 1 + args.epsilon:
+    highest = 1 + max(args.epsilon, high)
+    if safety.delta <= highest:
         raise UsageError(
-            f"safety.delta is {safety.delta:g}; expected above 1 + epsilon, {1 + args.epsilon:g}"
+            f"safety.delta is {safety.delta:g}; expected above 1 + epsilon, {highest:g} "
+            "(the larger of epsilon and epsilon_high)"
         )
     args.delta = safety.delta
 

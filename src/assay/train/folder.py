@@ -17,6 +17,7 @@ run that was killed and resumed ends with the bytes of one that was not.
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -35,6 +36,8 @@ LOGS: Final = ("metrics.jsonl", "ledger.jsonl")
 """Files that grow by lines with a step, and are cut back to the last checkpoint on resume."""
 FOLDERS: Final = ("rollouts", "credit")
 """Folders with one file per generated batch, likewise."""
+_BATCH: Final = re.compile(r"step_([0-9]+)\.jsonl")
+_TEMPORARY: Final = re.compile(r"\..+\.tmp-[0-9]+")
 
 
 @final
@@ -179,7 +182,8 @@ class Folder:
                 os.close(descriptor)
 
     def cut_back(self, step: int) -> None:
-        """Takes everything back that is newer than a checkpoint, a torn last line included."""
+        """Takes everything back that is newer than a checkpoint, a torn last line included; files
+        that are not called like ours stay."""
         for name in LOGS:
             path = self.path / name
             kept = 0
@@ -191,11 +195,12 @@ class Folder:
             os.truncate(path, kept)
         for folder in FOLDERS:
             for path in (self.path / folder).iterdir():
-                number = path.name.removeprefix("step_").partition(".")[0]
-                if path.name.startswith(".") or int(number) > step:
+                batch = _BATCH.fullmatch(path.name)
+                if _TEMPORARY.fullmatch(path.name) or (batch and int(batch[1]) > step):
                     path.unlink()
-        for path in self.path.glob(".*.tmp-*"):
-            path.unlink()
+        for path in self.path.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink()
 
     @contextmanager
     def locked(self) -> Generator[None]:

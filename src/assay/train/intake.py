@@ -11,7 +11,15 @@ from accelerate.utils import gather_object
 from assay.batch import CATEGORIES
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import Ledger, Trajectory
-from assay.train.completions import FIELD, calls_of, completion_record, given_record, text_of
+from assay.train.completions import (
+    FIELD,
+    calls_of,
+    completion_record,
+    filled,
+    given_record,
+    lacking,
+    text_of,
+)
 from assay.train.replay import Replay, Sample
 from assay.train.signal import Signal
 
@@ -25,6 +33,8 @@ REQUIRED: Final = (
     "num_items_in_batch",
 )
 """Keys of the dict that `_generate_and_score_completions` returns, that we read or replace."""
+LIKELIHOODS: Final = frozenset({"logprobs", "entropies"})
+"""Needs of methods that the trainer can meet by a forward pass."""
 VERIFIED: Final = ("true_success", "under_claim")
 
 Row = tuple[Trajectory, int]
@@ -81,13 +91,14 @@ class Intake:
         first = trainer.accelerator.process_index * len(self.inputs)
         outcomes, parts = self._scores(trainer, first)
         if self.given(trainer):
-            return [
+            rows = [
                 given_record(row[FIELD], ids, row=k, outcome=outcomes[k], rewards=parts[k])
                 for k, (row, ids) in enumerate(zip(self.inputs, self.ids, strict=True))
             ]
+            return self._filled(trainer, output, rows)
         mask = output.get("tool_mask")
         flags = None if mask is None else mask.tolist()
-        logprobs, entropies = _likelihoods(trainer, output)
+        logprobs, entropies = _likelihoods(trainer, output, self.ids)
         ends = {*trainer.eos_token_ids, trainer.processing_pad}
         return [
             (
@@ -107,6 +118,18 @@ class Intake:
                 0,
             )
             for k, ids in enumerate(self.ids)
+        ]
+
+    def _filled(self, trainer: Any, output: Mapping[str, Any], rows: list[Row]) -> list[Row]:
+        """Returns given records with the likelihoods that a method needs and they lack."""
+        needs = trainer.recipe.needs & LIKELIHOODS
+        if not any(lacking(record, name) for name in needs for record, _ in rows):
+            return rows
+        logprobs, entropies = _likelihoods(trainer, output, self.ids)
+        values = {"logprobs": logprobs, "entropies": entropies}
+        return [
+            (filled(record, skip, {name: values[name][k] for name in needs}), skip)
+            for k, (record, skip) in enumerate(rows)
         ]
 
     def _scores(
@@ -136,19 +159,34 @@ def _shown(flags: list[list[int]] | None, row: int, length: int) -> list[int] | 
     return flags[row][:length]
 
 
-def _likelihoods(trainer: Any, output: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Returns (log-probabilities, entropies) per row where a method needs them; else None."""
+def _likelihoods(
+    trainer: Any, output: Mapping[str, Any], ids: Sequence[Sequence[int]]
+) -> tuple[Any, Any]:
+    """Returns (log-probabilities, entropies) per row where a method needs them; else None.
+
+    Of every token, also where `mask_truncated_completions` takes a row out of TRL's mask and
+    of TRL's own log-probabilities: it is compared with the others all the same.
+    """
     needs = trainer.recipe.needs
-    if not needs & {"logprobs", "entropies"}:
+    if not needs & LIKELIHOODS:
         return None, None
-    known = output.get("old_per_token_logps", output.get("sampling_per_token_logps"))
+    known = output.get("sampling_per_token_logps")
+    if not trainer.mask_truncated_completions:
+        known = output.get("old_per_token_logps", known)
     if known is not None and "entropies" not in needs:
         return known.tolist(), None
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    seen = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+    completion = output["completion_ids"]
+    length = torch.tensor([len(row) for row in ids], device=completion.device)
+    real = torch.arange(completion.shape[1], device=completion.device) < length[:, None]
     with torch.no_grad():
-        new, entropies, _ = trainer.forward_only(ids, seen, output["completion_ids"].shape[1])
-    return new.tolist(), entropies.tolist() if "entropies" in needs else None
+        new, entropies, _ = trainer.forward_only(
+            torch.cat([output["prompt_ids"], completion], dim=1),
+            torch.cat([output["prompt_mask"], real.long()], dim=1),
+            completion.shape[1],
+        )
+    if "entropies" not in needs:
+        return new.tolist(), None
+    return new.tolist(), entropies.clamp(min=0).tolist()  # of a sure policy it rounds to below 0
 
 
 def gathered(trainer: Any, rows: list[Row]) -> list[Row]:
@@ -199,19 +237,27 @@ def successes(output: Mapping[str, torch.Tensor], made: Signal, mine: slice) -> 
     return found
 
 
-def keep_successes(
-    pending: dict[int, Sample],
-    replay: Replay,
-    inputs: Mapping[str, torch.Tensor],
-    new: torch.Tensor,
-) -> None:
-    """Moves the pending successes of this micro-batch into the replay, with log-probabilities."""
+def taken(
+    pending: dict[int, Sample], inputs: Mapping[str, torch.Tensor], new: torch.Tensor
+) -> dict[int, Sample]:
+    """Takes the successes of this micro-batch out of the pending, and returns them, by row, with
+    their log-probabilities."""
     old = inputs.get("old_per_token_logps", new)
+    found: dict[int, Sample] = {}
     for at, row in enumerate(inputs["assay_row"].tolist()):
         sample = pending.pop(row, None)
         if sample is not None:
             logprobs = old[at, : len(sample.completion_ids)].detach().tolist()
-            replay.add(replace(sample, logprobs=tuple(logprobs)))
+            found[row] = replace(sample, logprobs=tuple(logprobs))
+    return found
+
+
+def keep_successes(trainer: Any, replay: Replay, found: Mapping[int, Sample]) -> None:
+    """Puts what each process found in a step into every process's replay, in TRL's order: they all
+    replay the same, and the checkpoint of one is the checkpoint of all."""
+    samples = [found[row] for row in sorted(found)]
+    for sample in samples if trainer.accelerator.num_processes == 1 else gather_object(samples):
+        replay.add(sample)
 
 
 def loss_mask(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -22,6 +22,7 @@ from assay.train import checkpoint as disk
 from assay.train.config import Config
 from assay.train.folder import Folder
 from assay.train.ledger import COUNTED, Order, row
+from assay.train.metrics import Metrics, finite
 from assay.train.recipe import known_only
 from assay.train.replay import sample_of
 from assay.train.signal import Signal
@@ -152,8 +153,8 @@ def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
 
 
 @final
-class Rows:
-    """Takes the place of AssayTrainer's `Metrics`: clocks apart, and nothing that is not finite."""
+class Rows(Metrics):
+    """Rows in the run directory: clocks apart, and nothing that is not finite."""
 
     def __init__(self, folder: Folder, rollouts: Rollouts, done: Callable[[int], None]) -> None:
         self._folder, self._rollouts, self._done = folder, rollouts, done
@@ -171,7 +172,7 @@ class Rows:
                 "train.learning_rate, or turn on recipe.safety"
             )
         clocks = {name: row[name] for name in CLOCKS if name in row}
-        plain = {name: _plain(value) for name, value in row.items() if name not in clocks}
+        plain = {name: finite(value) for name, value in row.items() if name not in clocks}
         self._folder.append("metrics.jsonl", plain)
         now = time.monotonic()
         spent = {"step": row["step"], "seconds": now - self._began, **clocks}
@@ -180,19 +181,13 @@ class Rows:
         self._done(int(row["step"]))
 
 
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 class RunTrainer(AssayTrainer):
     """Checkpoints that are committed, credit that is kept beside the rollouts."""
 
-    def __init__(self, *args: Any, folder: Folder, config: Config, rows: Rows, **kwargs: Any):
+    def __init__(self, *args: Any, folder: Folder, config: Config, **kwargs: Any) -> None:
         """Takes what `AssayTrainer` takes, and where the run is kept."""
         self._folder, self._config = folder, config
         super().__init__(*args, **kwargs)
-        session: Any = self.session
-        session._metrics = rows
 
     def _place(self, output: dict[str, Any], made: Signal, place: Any) -> None:
         super()._place(output, made, place)
@@ -276,7 +271,7 @@ def trainer_of(
             peft_config=adapters(config),
             folder=folder,
             config=config,
-            rows=Rows(folder, rollouts, done),
+            metrics_path=Rows(folder, rollouts, done),
         )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -10,26 +10,6 @@ import torch
 from jaxtyping import Float, Int, Shaped
 
 
-def two_sided_clip(
-    ratio: Float[torch.Tensor, "B _"],
-    advantage: Float[torch.Tensor, "B T"],
-    *,
-    low: float,
-    high: float,
-    delta: float,
-) -> Float[torch.Tensor, "B T"]:
-    """Returns the clipped surrogate loss per token, bounded on both sides of the ratio.
-
-        loss = -min( min(r, delta) A, clip(r, 1 - low, 1 + high) A )
-
-    For A < 0 plain PPO grows without bound in r; here it stops at -delta A, with no gradient beyond
-    (dual clip, Ye et al. 2019, https://arxiv.org/abs/1912.09729). For A > 0 and delta >= 1 + high
-    it is PPO. TRL computes it from `GRPOConfig.delta`, which is what `Safety.delta` sets.
-    """
-    clipped = torch.clamp(ratio, 1.0 - low, 1.0 + high)
-    return -torch.min(torch.clamp(ratio, max=delta) * advantage, clipped * advantage)
-
-
 def off_policy_keep(
     advantage: Float[torch.Tensor, "B T"],
     new: Float[torch.Tensor, "B T"],

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
@@ -16,24 +17,31 @@ def trackers() -> list[str]:
     return found or ["none"]
 
 
+class Metrics(ABC):
+    """What takes the row of a step."""
+
+    @abstractmethod
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Takes one row."""
+
+
 @final
-class Metrics:
+class JsonLines(Metrics):
     """Appends rows to a file, one JSON object a line; a number that is not finite is null."""
 
-    def __init__(self, path: Path | str | None) -> None:
-        self._path = None if path is None else Path(path)
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Appends one row, flushed. Without a path it does nothing."""
-        if self._path is None:
-            return
+        """Appends one row, flushed."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({key: _plain(value) for key, value in row.items()}, allow_nan=False)
+        line = json.dumps({key: finite(value) for key, value in row.items()}, allow_nan=False)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
 
-def _plain(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Returns the value, or None for a number that is not finite: JSON has none."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

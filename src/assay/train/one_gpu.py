@@ -37,7 +37,7 @@ def one_gpu(output_dir: str, *, lora: bool = True, **settings: Any) -> tuple[Any
         settings: any other field of `GRPOConfig`.
 
     Raises:
-        UsageError: a field that `GRPOConfig` does not have.
+        UsageError: a field that `GRPOConfig` does not have, or a value that it refuses.
         MissingExtraError: TRL or PEFT is not installed.
     """
     try:
@@ -47,8 +47,9 @@ def one_gpu(output_dir: str, *, lora: bool = True, **settings: Any) -> tuple[Any
     fields: dict[str, Any] = {**ONE_GPU, "report_to": trackers(), **settings}
     try:
         config = GRPOConfig(output_dir, **fields)
-    except TypeError as error:
-        raise UsageError(f"one_gpu: {error}; expected fields of GRPOConfig") from None
+    except (TypeError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise UsageError(f"one_gpu: {said}; expected fields of GRPOConfig") from None
     if not lora:
         return config, None
     try:

@@ -14,16 +14,26 @@ TEXT_ONLY: Final = ("token_type_ids", "mm_token_type_ids", "pixel_values")
 """Keys of inputs whose columns we do not know: those batches stay as they are."""
 
 
-def trimmed(inputs: Mapping[str, Any]) -> Batch:
+def rotary(config: Any) -> bool:
+    """Returns whether a model of this configuration reads how far tokens are apart, and no more."""
+    return any(getattr(config, name, None) for name in ("rope_parameters", "rope_theta"))
+
+
+def trimmed(inputs: Mapping[str, Any], *, left: bool = True) -> Batch:
     """Returns a micro-batch without the columns in which every row is padding.
 
     Prompts are padded on the left, completions on the right; one column of each always stays.
+
+    Args:
+        inputs: TRL's micro-batch.
+        left: whether prompts may be cut. That moves every token, which a model that numbers them
+            by column (GPT-2) would notice; one that is `rotary` does not.
     """
     result = dict(inputs)
     if any(inputs.get(key) is not None for key in TEXT_ONLY):
         return result
     prompt, completion = inputs["prompt_mask"], inputs["completion_mask"]
-    begin = min(_first(prompt.any(0)), prompt.shape[1] - 1)
+    begin = min(_first(prompt.any(0)), prompt.shape[1] - 1) if left else 0
     end = max(completion.shape[1] - _first(completion.any(0).flip(0)), 1)
     for key in ("prompt_ids", "prompt_mask"):
         result[key] = inputs[key][:, begin:]

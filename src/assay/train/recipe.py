@@ -12,7 +12,6 @@ A weighted mix is a list: `methods = [{ name = "psr", weight = 0.1 }, { name = "
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ import msgspec
 
 from assay import pipeline
 from assay.credit import Method, method
-from assay.errors import UnknownNameError, UsageError
+from assay.errors import UnknownNameError, UsageError, hint
 from assay.gate import GATES, Gate, Integrity
 from assay.train.settings import BackOffSettings, RegimeSettings, ReplaySettings, Safety, require
 
@@ -63,12 +62,17 @@ class Recipe:
     safety: Safety = field(default_factory=Safety)
 
     def __post_init__(self) -> None:
-        """Refuses an empty mix, names given twice, and weights that are not above 0."""
+        """Refuses an empty mix, names given twice, and numbers out of their range."""
         require(len(self.parts) > 0, "recipe: no method; give at least one")
         names = [part.name for part in self.parts]
-        require(len(set(names)) == len(names), f"recipe: two methods are called {names[0]!r}")
+        twice = [name for at, name in enumerate(names) if name in names[:at]]
+        require(not twice, f"recipe: two methods are called {''.join(twice[:1])!r}")
         finite = all(math.isfinite(part.weight) and part.weight > 0 for part in self.parts)
         require(finite, "recipe: weights of methods must be above 0")
+        require(
+            math.isfinite(self.pass_at),
+            f"recipe.pass_at: got {self.pass_at:g}; expected a finite number",
+        )
 
     @property
     def needs(self) -> frozenset[str]:
@@ -203,8 +207,7 @@ def known_only(data: Mapping[str, Any], known: Iterable[str], where: str) -> Non
     known = list(known)
     for key in data:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UnknownNameError(
-                f"{where} has no key {key!r}.{hint} Known: {', '.join(known) or 'none'}"
+                f"{where} has no key {key!r}.{hint(str(key), known)} "
+                f"Known: {', '.join(known) or 'none'}"
             )

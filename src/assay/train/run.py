@@ -4,8 +4,9 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +14,15 @@ from typing import Any, Final
 from rich.console import Console
 
 from assay import __version__
-from assay.errors import MissingExtraError, UsageError
+from assay.errors import AssayError, MissingExtraError, UsageError, told
 from assay.records import Trajectory
 from assay.rollout.progress import Progress
 from assay.train.config import Config
+from assay.train.fit import fit
 from assay.train.folder import Folder, commit_of_code
 from assay.train.ledger import check
 from assay.train.metrics import TRACKERS, trackers
+from assay.train.recipe import Recipe
 from assay.world.catalogue import load as load_environment
 from assay.world.environment import Environment
 
@@ -38,7 +41,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     """
     _imported()
     make = _environment(config)
-    _checked(config, seed, out)
+    checked(config, seed, out)
     model, tokenizer = _policy(config, seed)
     about = {
         "assay": __version__,
@@ -134,19 +137,37 @@ def _imported() -> None:
     logging.disable_progress_bar()
 
 
-def _checked(config: Config, seed: int, out: Path) -> None:
+def checked(config: Config, seed: int, out: Path) -> None:
     """Lets TRL refuse what it would refuse, before anything is written."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from assay.train.loop import arguments
 
-        asked: str | list[str] | None = arguments(config, seed, out).report_to
-    for name in [asked] if isinstance(asked, str) else asked or []:
+        args = arguments(config, seed, out)
+    fit(Recipe.of(config.recipe), args, config.train.loss)
+    if args.eval_strategy != "no":
+        raise UsageError(
+            "trl.eval_strategy: nothing is evaluated while a run trains; leave it out, and give "
+            "the run to assay eval"
+        )
+    for name in [args.report_to] if isinstance(args.report_to, str) else args.report_to or []:
         if name in TRACKERS and name not in trackers():
             raise MissingExtraError(
                 f"trl.report_to={name!r} needs {name}, which is not installed: pip install {name}"
             )
+        _reported(name)
+
+
+def _reported(name: str) -> None:
+    """Lets transformers refuse a tracker as the trainer would be refused it, by trying it on."""
+    from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+
+    try:
+        for callback in get_reporting_integration_callbacks(name):
+            callback()
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise UsageError(f"trl.report_to={name!r} is refused: {told(error)}") from None
 
 
 def _environment(config: Config) -> Callable[[], Environment]:
@@ -161,7 +182,8 @@ def policy(config: Config) -> tuple[Any, Any]:
     """Returns the model that a configuration begins with, and its tokenizer.
 
     Raises:
-        UsageError: no such model, or a tokenizer without a pad token and none is named.
+        UsageError: no such model, a tokenizer without a pad token and none is named, or arguments
+            for a chat template that it does not have.
     """
     from transformers import AutoTokenizer
 
@@ -178,19 +200,32 @@ def policy(config: Config) -> tuple[Any, Any]:
                 f"knows: --set model.pad_token={tokenizer.eos_token!r}"
             )
         tokenizer.pad_token = named
+    if config.model.template:
+        if getattr(tokenizer, "chat_template", None) is None:
+            raise UsageError(
+                f"model.template: the tokenizer of {config.model.name!r} has no chat template; "
+                "leave it out"
+            )
+        filled = partial(tokenizer.apply_chat_template, **config.model.template)
+        tokenizer.apply_chat_template = filled
     return model, tokenizer
 
 
 def opened(config: Config, checkpoint: Path | None) -> tuple[Any, Any]:
-    """Returns the policy of a configuration, with the weights of a checkpoint. None: its base."""
+    """Returns the policy of a configuration, with the weights of a checkpoint. None: its base.
+
+    It is on the GPU where there is one, in 32-bit floats.
+    """
     _imported()
+    from assay.policy.loading import device
+
     model, tokenizer = policy(config)
     if checkpoint is not None:
         from assay.train.checkpoint import load_model
 
         model = adapted(model, config)
         load_model(model, checkpoint)
-    return model.eval(), tokenizer
+    return model.to(device()).eval(), tokenizer
 
 
 def adapted(model: Any, config: Config) -> Any:
@@ -236,16 +271,17 @@ def _trained(
             progress.seen(record)
 
         rollouts = Rollouts(config, seed, folder, make, watch)
-        trainer = trainer_of(
-            config,
-            seed,
-            folder,
-            model,
-            tokenizer,
-            rollouts,
-            say=progress.say,
-            done=lambda _: progress.advance(),
-        )
+        with _refusals():
+            trainer = trainer_of(
+                config,
+                seed,
+                folder,
+                model,
+                tokenizer,
+                rollouts,
+                say=progress.say,
+                done=lambda _: progress.advance(),
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # between TRL and transformers
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
@@ -253,3 +289,14 @@ def _trained(
         check(folder.rows("ledger.jsonl"))
         folder.update(step=config.train.steps, status="finished")
     _together()
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """Says in one line what TRL and transformers refuse when they build the trainer."""
+    try:
+        yield
+    except AssayError:
+        raise
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"[trl], [model]: the trainer cannot be built: {told(error)}") from error

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float64
 from assay.batch import Batch
 from assay.credit.groups import counts
 from assay.gate import first_copy
-from assay.kernels.groups import ALL_FAIL, fates
+from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL, fates
 from assay.kernels.term import Term
 from assay.train.settings import BackOffSettings, RegimeSettings
 
@@ -22,7 +22,8 @@ Regime = Literal["normal", "collapse", "explosion"]
 def all_failed(batch: Batch, pass_at: float) -> Bool[np.ndarray, " K"]:
     """Returns the scored trajectories of groups in which none passes and no outcome differs."""
     fate_G, dead_G = fates(batch.value_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
-    return ((fate_G == ALL_FAIL) & dead_G)[batch.group_K] & ~np.isnan(batch.value_K)
+    failed_G = np.isin(fate_G, (ALL_FAIL, CONSTANT_PARTIAL)) & dead_G
+    return failed_G[batch.group_K] & ~np.isnan(batch.value_K)
 
 
 def bounded_term(batch: Batch, failed_K: Bool[np.ndarray, " K"]) -> Term:
@@ -176,8 +177,10 @@ class BackOff:
         reasons = self._reasons(ratio, length, probe)
         s = self.settings
         if reasons:
-            self.quiet = 0
+            before, self.quiet = self.scale, 0
             self.scale = max(self.scale * s.factor, s.floor)
+            if self.scale == before:
+                return None
             return f"{'; '.join(reasons)}: negative advantages times {self.scale:g}"
         self.length = length if self.length is None else 0.9 * self.length + 0.1 * length
         self.quiet += 1

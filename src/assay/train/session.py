@@ -11,7 +11,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from assay.batch import ENDS
-from assay.errors import DataError
+from assay.errors import DataError, told
 from assay.records import ModelStep, Trajectory
 from assay.train.metrics import Metrics, line
 from assay.train.replay import Replay
@@ -22,6 +22,7 @@ from assay.train.signal import Signal
 STATE: Final = "assay_state.json"
 """File in a checkpoint that holds what `Session.load` puts back."""
 SCHEMA: Final = "assay.train.state/1"
+EXPECTED: Final = "expected what AssayTrainer saved there"
 _log = logging.getLogger("assay.train")
 
 
@@ -55,7 +56,7 @@ class Session:
         self,
         safety: Safety,
         *,
-        metrics_path: Path | str | None = None,
+        metrics: Metrics | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.safety = safety
@@ -63,7 +64,7 @@ class Session:
         self.regime = None if safety.entropy is None else EntropyRegime(safety.entropy)
         self.back_off = None if safety.back_off is None else BackOff(safety.back_off)
         self.replay = None if safety.replay is None else Replay(safety.replay)
-        self._metrics, self._say = Metrics(metrics_path), say
+        self._metrics, self._say = metrics, say
         self._warned = False
         self._events: list[str] = []
 
@@ -100,14 +101,19 @@ class Session:
         self.spent.tool_calls += sum(_calls(record) for record in records)
         self.spent.trajectories += n
 
-    def on_policy(self) -> None:
-        """Warns, once, that settings which compare new with old log-probabilities do nothing."""
-        inert = set(self.safety.active) & {"delta", "off_policy", "preserve"}
+    def on_policy(self, *, sampled: bool) -> None:
+        """Warns, once, that settings which compare new with old log-probabilities do nothing.
+
+        `sampled`: log-probabilities of the sampler are known, which is what `off_policy` reads.
+        """
+        reads_old = {"delta", "preserve"} if sampled else {"delta", "preserve", "off_policy"}
+        inert = set(self.safety.active) & reads_old
         if inert and not self._warned:
             self._warned = True
             self.event(
                 f"every ratio is 1: safety.{', safety.'.join(sorted(inert))} can do nothing while "
-                "each batch is trained on once; take num_iterations or steps_per_generation > 1"
+                "each batch is trained on once; take train.minibatches above 1, or of a GRPOConfig "
+                "num_iterations above 1 or steps_per_generation above gradient_accumulation_steps"
             )
 
     def step(
@@ -153,7 +159,8 @@ class Session:
         }
         self._events = []
         if write:
-            self._metrics.write(row)
+            if self._metrics is not None:
+                self._metrics.write(row)
             if self._say is not None:
                 self._say(line(row))
         return row
@@ -196,22 +203,34 @@ class Session:
             DataError: the checkpoint has no state of ours, or not one of this recipe.
         """
         path = folder / STATE
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: {error}; expected what AssayTrainer saved there") from None
+        state = _state(path)
         machines = {"regime": self.regime, "back_off": self.back_off, "replay": self.replay}
         for name, machine in machines.items():
             if (state.get(name) is None) != (machine is None):
                 raise DataError(f"{path}: {name} is on in one of checkpoint and recipe only")
-        for name, value in state["spent"].items():
-            setattr(self.spent, name, value)
-        if self.regime is not None:
-            restore(self.regime, state["regime"])
-        if self.back_off is not None:
-            restore(self.back_off, state["back_off"])
-        if self.replay is not None:
-            self.replay.restore(state["replay"])
+        try:
+            for name in Spent.__slots__:
+                setattr(self.spent, name, int(state["spent"][name]))
+            if self.regime is not None:
+                restore(self.regime, state["regime"])
+            if self.back_off is not None:
+                restore(self.back_off, state["back_off"])
+            if self.replay is not None:
+                self.replay.restore(state["replay"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: {told(error)}; {EXPECTED}") from None
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """Returns the object in a file that `Session.save` wrote."""
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}; {EXPECTED}") from None
+    schema = state.get("schema") if isinstance(state, dict) else None
+    if schema != SCHEMA:
+        raise DataError(f"{path}: schema {schema!r}, not {SCHEMA!r}; {EXPECTED}")
+    return state
 
 
 def _calls(record: Trajectory) -> int:

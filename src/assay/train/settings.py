@@ -107,7 +107,8 @@ class Safety:
     all_fail_share: float = 0.25
     """With "bounded": the most of the batch's |A| that such groups may hold."""
     delta: float | None = None
-    """Two-sided clip: the ratio of a token with A < 0 counts as at most this. Usual: 3."""
+    """Two-sided clip (Ye et al. 2019, arXiv:1912.09729): the ratio of a token with A < 0 counts as
+    at most this. Usual: 3."""
     off_policy: float | None = None
     """Drop sequences of negative total advantage whose mean log-probability fell by more than this
     many nats per token since sampling. Usual: 0.5."""

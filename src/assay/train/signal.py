@@ -109,9 +109,9 @@ class Signal:
         return length_K - skip_K, at_N >= np.repeat(skip_K, length_K)
 
     @property
-    def mass(self) -> float:
-        """Sum of |A| over the tokens: 0 where there is nothing to learn."""
-        return float(np.abs(np.nan_to_num(self.advantage_N)).sum())
+    def mass(self) -> tuple[float, float]:
+        """Sums of |A| over the tokens with A > 0, and over those with A < 0."""
+        return _by_sign(self.advantage_N)
 
     def facts(self) -> dict[str, float]:
         """Returns what a log line says of the batch; shares lie in [0, 1], masses are sums of A."""
@@ -125,21 +125,33 @@ class Signal:
             "unscored_share": 1.0 - float(scored_K.mean()) if scored_K.size else 0.0,
             "dropped_share": 1.0 - float(batch.kept_K.mean()) if scored_K.size else 0.0,
         }
-        fate_G, dead_G = fates(
-            outcome_K, batch.group_K, n_groups=batch.n_groups, pass_at=self.pass_at
-        )
-        facts["dead_share"] = float(dead_G.mean()) if dead_G.size else 0.0
-        for code, fate in enumerate(FATES):
-            if fate != "mixed":
-                facts[f"dead/{fate}"] = float((dead_G & (fate_G == code)).mean())
+        facts |= self._dead()
         total = np.nan_to_num(self.advantage_N)
-        facts["mass/positive"], facts["mass/negative"] = _by_sign(total)
+        facts["mass/positive"], facts["mass/negative"] = self.mass
         failed_N = np.repeat(self.failed_K, self.length_K)
         size = float(np.abs(total).sum())
         facts["mass/all_fail_share"] = float(np.abs(total[failed_N]).sum()) / size if size else 0.0
         for name, part_N in self.parts.items():
-            up, down = _by_sign(np.nan_to_num(part_N))
+            up, down = _by_sign(part_N)
             facts[f"mass/{name}/positive"], facts[f"mass/{name}/negative"] = up, down
+        return facts
+
+    def _dead(self) -> dict[str, float]:
+        """Returns the share of groups without signal, in all and by cause: by what the outcomes
+        say, or else, where a gate took what differed, by what it left."""
+        batch, n_groups = self.batch, self.batch.n_groups
+        outcome_G, alike_G = fates(
+            batch.outcome_K, batch.group_K, n_groups=n_groups, pass_at=self.pass_at
+        )
+        left_G, dead_G = fates(
+            batch.value_K, batch.group_K, n_groups=n_groups, pass_at=self.pass_at
+        )
+        cause_G = np.where(alike_G, outcome_G, left_G)
+        count = max(n_groups, 1)
+        facts = {"dead_share": float(dead_G.sum()) / count}
+        for code, fate in enumerate(FATES):
+            if fate != "mixed":
+                facts[f"dead/{fate}"] = float((dead_G & (cause_G == code)).sum()) / count
         return facts
 
 

@@ -12,16 +12,16 @@ forward pass that TRL makes anyway. Axes: B rows of this process, T padded compl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
 
 from assay import pipeline
 from assay.errors import MissingExtraError, UsageError
 from assay.records import Trajectory
 from assay.train.fit import Place, bounds, fit
+from assay.train.hooks import StepHooks
 from assay.train.idle import WHOLE_MODEL, Scored, idle_rows, scored_apart
 from assay.train.intake import (
     TESTED,
@@ -32,9 +32,11 @@ from assay.train.intake import (
     keep_successes,
     loss_mask,
     successes,
+    taken,
 )
 from assay.train.losses import off_policy_keep, preserved, ratio_facts, replayed
-from assay.train.padding import TEXT_ONLY, by_length, trimmed
+from assay.train.metrics import JsonLines, Metrics
+from assay.train.padding import TEXT_ONLY, by_length, rotary, trimmed
 from assay.train.recipe import ROW_LOSSES, TOKEN_LOSSES, Recipe
 from assay.train.replay import Sample, padded, sample_of
 from assay.train.session import Session
@@ -54,7 +56,7 @@ class AssayTrainer(GRPOTrainer):
         self,
         *args: Any,
         recipe: "str | Mapping[str, Any] | Recipe | pipeline.Recipe" = "grpo",
-        metrics_path: Path | str | None = None,
+        metrics_path: "Path | str | Metrics | None" = None,
         probe: Iterable[Sample | Trajectory] = (),
         probe_every: int = 10,
         say: Callable[[str], None] | None = None,
@@ -65,7 +67,7 @@ class AssayTrainer(GRPOTrainer):
         Args:
             *args: as `GRPOTrainer`.
             recipe: a method's name, plain data (see `assay.train.recipe`), or a recipe.
-            metrics_path: file that gets one JSON object per optimiser step.
+            metrics_path: file that gets one JSON object per optimiser step, or what takes its row.
             probe: known-good trajectories whose log-probability is followed.
             probe_every: optimiser steps between two looks at the probe.
             say: gets one line per step, and one per event (a step skipped, a regime changed, a
@@ -78,7 +80,8 @@ class AssayTrainer(GRPOTrainer):
         self.recipe = Recipe.of(recipe)
         super().__init__(*args, **kwargs)
         fit(self.recipe, self.args, self.loss_type)
-        self.session = Session(self.recipe.safety, metrics_path=metrics_path, say=say)
+        metrics = JsonLines(metrics_path) if isinstance(metrics_path, Path | str) else metrics_path
+        self.session = Session(self.recipe.safety, metrics=metrics, say=say)
         self._probe = [s if isinstance(s, Sample) else sample_of(s) for s in probe]
         self._probe_every = probe_every
         self._window = Window()
@@ -87,7 +90,8 @@ class AssayTrainer(GRPOTrainer):
         self._forward: Scored | None = None
         self._replay_now = False
         self._pending: dict[int, Sample] = {}
-        self.add_callback(_StepHooks(self))
+        self._found: dict[int, Sample] = {}
+        self.add_callback(StepHooks(self))
 
     # Credit: once per generated batch.
 
@@ -178,8 +182,7 @@ class AssayTrainer(GRPOTrainer):
         count = place.mine.stop - place.mine.start
         output["assay_row"] = torch.arange(count, device=self.accelerator.device)
         self._pending = successes(output, made, place.mine)
-        total = np.nan_to_num(made.advantage_N)
-        up, down = float(total[total > 0].sum()), -float(total[total < 0].sum())
+        up, down = made.mass
         self._replay_now = up <= replay.settings.below * (up + down)
 
     @property
@@ -245,7 +248,9 @@ class AssayTrainer(GRPOTrainer):
     def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
         if not self.training_now or inputs["advantages"].dim() == 1:
             return super()._compute_loss(model, inputs)
-        self._open = inputs = trimmed(inputs)
+        whole: Any = self.accelerator.unwrap_model(model)
+        self._open = inputs = trimmed(inputs, left=rotary(whole.config))
+        credit = inputs["advantages"]
         try:
             loss = super()._compute_loss(model, inputs)
         finally:
@@ -253,20 +258,26 @@ class AssayTrainer(GRPOTrainer):
             self._forward = None
         if forward is None:
             raise UsageError(f"{TESTED}; its loss made no forward pass that we could see")
-        loss = self._with_extras(model, inputs, loss, forward[0])
+        loss = self._with_extras(model, inputs, credit, loss, forward[0])
         self._follow(inputs, loss, forward[0], forward[1])
         return loss
 
     def _with_extras(
-        self, model: Any, inputs: dict[str, Any], loss: torch.Tensor, new: torch.Tensor
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        credit: torch.Tensor,
+        loss: torch.Tensor,
+        new: torch.Tensor,
     ) -> torch.Tensor:
-        """Returns the loss with our terms added; as it was where there is none."""
+        """Returns the loss with our terms added; as it was where there is none.
+
+        `credit` is what the advantages were before `_screen`: a dropped failure is one still.
+        """
         safety, old = self.recipe.safety, inputs.get("old_per_token_logps")
         accumulation = self.current_gradient_accumulation_steps
         if safety.preserve and old is not None:
-            held = preserved(
-                inputs["advantages"], new, old, loss_mask(inputs), inputs["assay_span"]
-            )
+            held = preserved(credit, new, old, loss_mask(inputs), inputs["assay_span"])
             loss = loss + safety.preserve * held / accumulation
             self._window.other_loss |= bool(held.detach() > 0)
         if self.session.replay is None:
@@ -283,7 +294,7 @@ class AssayTrainer(GRPOTrainer):
             term = replayed(again, chosen.old, chosen.mask, cap=settings.cap)
             loss = loss + settings.weight * term
             self._window.other_loss = True
-        keep_successes(self._pending, self.session.replay, inputs, new)
+        self._found |= taken(self._pending, inputs, new)
         return loss
 
     def _follow(
@@ -306,7 +317,7 @@ class AssayTrainer(GRPOTrainer):
         self._window.other_loss |= self._other_losses
         self._window.add(facts, advantage=advantage, entropies=entropies, mask=mask, loss=loss)
         if old is None:
-            self.session.on_policy()
+            self.session.on_policy(sampled="sampling_per_token_logps" in inputs)
 
     def forward_only(self, ids: torch.Tensor, seen: torch.Tensor, width: int) -> Any:
         """Returns (log-probabilities, entropies, None) of rows, in TRL's batches."""
@@ -336,6 +347,9 @@ class AssayTrainer(GRPOTrainer):
         """Writes the step's row, lets the controllers look at it, and opens the next window."""
         seen = self._window.reduced(self.accelerator)
         self._window = Window()
+        if self.session.replay is not None:
+            keep_successes(self, self.session.replay, self._found)
+            self._found = {}
         if not seen:
             return
         probe = self._look() if self._due() else None
@@ -371,30 +385,3 @@ class AssayTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self.session.load(Path(checkpoint))
-
-
-@final
-class _StepHooks(TrainerCallback):
-    """Skips empty steps, and closes every step's window."""
-
-    def __init__(self, trainer: AssayTrainer) -> None:
-        self._trainer, self._skipped = trainer, False
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Takes the gradients away from a step that has nothing to learn from."""
-        self._skipped = self._trainer.skips()
-        if self._skipped:
-            kwargs["model"].zero_grad(set_to_none=True)
-            self._mark(True)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Closes the window."""
-        if self._skipped:
-            self._mark(False)
-        self._trainer.finish_step(skipped=self._skipped)
-        self._skipped = False
-
-    def _mark(self, skipped: bool) -> None:
-        """Sets accelerate's flag for a step not made, by which the scheduler waits too."""
-        optimizer: Any = self._trainer.optimizer
-        optimizer._is_overflow = skipped

@@ -29,7 +29,7 @@ class Window:
     loss: torch.Tensor | None = None
     micro_batches: int = 0
     other_loss: bool = False
-    """Something besides the advantages gives a gradient."""
+    """Something besides the advantages gives a gradient, on this process."""
     dropped: list[torch.Tensor] = field(default_factory=list)
     """Sequences that the off-policy mask dropped, per micro-batch."""
 
@@ -66,12 +66,14 @@ class Window:
 
     def empty(self, accelerator: Any) -> bool:
         """Returns whether no token of any process has an advantage, or any other loss."""
-        if self.sums is None or self.other_loss:
+        if self.sums is None:
             return False
         mass = self.sums[SUMS.index("mass")]
+        found = torch.stack([mass, mass.new_tensor(self.other_loss)])
+        # every process asks, also one that knows: what it has may be another loss of its own
         if accelerator.num_processes > 1:
-            mass = accelerator.reduce(mass.clone(), reduction="sum")
-        return float(mass) == 0.0
+            found = accelerator.reduce(found, reduction="sum")
+        return not bool(found.any())
 
     def reduced(self, accelerator: Any) -> dict[str, float]:
         """Returns shares, means and maxima over all processes, by the names of the log."""

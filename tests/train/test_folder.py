@@ -1,0 +1,29 @@
+"""What is taken back on resume, and what is somebody else's."""
+
+import json
+from pathlib import Path
+
+from assay.train.config import parsed
+from assay.train.folder import FOLDERS, LOGS, Folder
+
+
+def test_what_is_newer_than_a_checkpoint_goes_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+    folder = Folder.create(tmp_path / "run", parsed({}), about={"seed": 0})
+    for name in LOGS:
+        rows = [json.dumps({"step": step}) + "\n" for step in (1, 2, 3)]
+        (folder.path / name).write_text("".join(rows) + '{"step": 4, "to')
+    ours = ["step_000002.jsonl", "step_000003.jsonl", ".step_000004.jsonl.tmp-77"]
+    theirs = ["notes.txt", "step_3_best.jsonl", "step_000003.jsonl.gz", ".DS_Store"]
+    for name in FOLDERS:
+        for each in (*ours, *theirs):
+            (folder.path / name / each).touch()
+    (folder.path / ".run.json.tmp-77").touch()
+    (folder.path / ".tmp-notes").touch()
+    folder.cut_back(2)
+    for name in LOGS:
+        assert [row["step"] for row in folder.rows(name)] == [1, 2]
+    for name in FOLDERS:
+        left = {path.name for path in (folder.path / name).iterdir()}
+        assert left == {"step_000002.jsonl", *theirs}
+    assert (folder.path / ".tmp-notes").exists()
+    assert not (folder.path / ".run.json.tmp-77").exists()
