@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from assay.audit import shares
-from assay.cli.options import Format, Json, Log, PassAt, Terminal, emit, encoded
+from assay.cli.options import MAX_SEED, Format, Json, Log, PassAt, Terminal, emit, encoded
 from assay.cli.tables import audit_tables
 from assay.errors import UsageError
 from assay.run_dir import AuditRun, audit_log, is_training_run
@@ -32,7 +32,7 @@ def audit(
     ] = None,
     report: Annotated[bool, typer.Option(help="Build report.html.")] = True,
     redact: Annotated[bool, typer.Option(help="Blank secrets in the report.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the bootstrap intervals.")] = 0,
 ) -> None:
     """Shows where the learning signal of a log is, and where it is lost."""
     rules = [_rule(text) for text in fail_on or ()]

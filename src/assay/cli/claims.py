@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from assay.cli.options import Json, emit, encoded
+from assay.cli.options import Json, Terminal, emit, encoded
+from assay.cli.train import check_installed
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
     from assay.claims import Rows
+    from assay.claims.cells import Scale
 
 app = typer.Typer(
     help="Experiments: what was predicted, what would refute it, what was seen.",
@@ -31,7 +32,7 @@ def list_(json: Json = None) -> None:
 
     found = [summary(each, shipped(each.id)) for each in EXPERIMENTS.values()]
     if json is not None:
-        emit([encoded({"schema": "assay.claims/1", "claims": found})], json)
+        emit([encoded({"schema": "assay.claims-list/1", "claims": found})], json)
         return
     for each in found:
         typer.echo(f"{each['id']}  {each['title']}  ({each['runs']} runs committed)")
@@ -57,6 +58,12 @@ def run(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder [default: runs/claims/ID-SCALE].")
     ] = None,
+    committed: Annotated[
+        bool,
+        typer.Option(
+            "--committed", help="Go on from the committed rows: only what they lack is run."
+        ),
+    ] = False,
 ) -> None:
     """Runs an experiment's cells; run again after a kill, it does only what is left."""
     from assay.claims import experiment
@@ -73,9 +80,31 @@ def run(
         cells = [each for each in cells if each.key.startswith(tuple(only))]
     if not cells:
         raise UsageError(f"--only {' '.join(only or ())}: no cell's key begins so")
+    check_installed("claims run")
     where = out or Path("runs/claims") / f"{name}-{at.name}"
+    if committed:
+        _begun(name, at, where / "rows.jsonl")
     rows = work(cells, at, where, workers=workers or os.cpu_count() or 1, say=typer.echo)
     typer.echo(f"results  {_written(name, rows, where)}")
+
+
+def _begun(name: str, scale: "Scale", path: Path) -> None:
+    """Writes the committed rows of an experiment, unless there are rows already."""
+    from assay.claims import shipped
+    from assay.claims.results import line
+    from assay.records.codec import published
+
+    if path.exists():
+        return
+    rows = shipped(name).rows
+    other = {row.about["scale"] for row in rows} - {scale.name}
+    if other:
+        raise UsageError(
+            f"--committed: the committed rows are of scale {', '.join(sorted(other))}, asked is "
+            f"{scale.name}; leave it out, or ask for their scale"
+        )
+    with published(path) as stream:
+        stream.writelines(f"{line(row)}\n".encode() for row in rows)
 
 
 def _written(name: str, rows: "Rows", where: Path) -> Path:
@@ -124,4 +153,4 @@ def show(
         table.add_column(column)
     for each, seen, verdict in verdicts(chosen, rows):
         table.add_row(each.id, each.says, each.refuted_if, told(seen, each.unit), verdict)
-    Console(highlight=False).print(table)
+    Terminal().print(table)

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from assay.cli.audit import audit
-from assay.cli.options import Terminal, settings
+from assay.cli.options import MAX_SEED, Terminal, settings
 from assay.cli.train import import_from_here
 from assay.demo import RECORDED
 from assay.demo.words import verdict
@@ -19,7 +19,9 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of all it leaves.")] = Path(
         "runs/demo"
     ),
-    seed: Annotated[int, typer.Option(help="Of tasks' order and of all chance.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Of tasks' order and of all chance.")
+    ] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value of both arms. Repeatable.")
     ] = None,
@@ -38,8 +40,11 @@ def demo(
     import_from_here()
     from assay.demo.plan import plan
     from assay.demo.run import run
+    from assay.world import load
 
-    result = run(plan(settings(set_), seed), out, say=lambda line: typer.echo(line, err=True))
+    chosen = plan(settings(set_), seed)
+    load(chosen.config.env.name, **chosen.config.env.dials)  # refused here, not by both arms
+    result = run(chosen, out, say=lambda line: typer.echo(line, err=True))
     _print(result)
     typer.echo(f"report  {out / 'report.html'}")
 

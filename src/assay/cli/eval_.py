@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from assay.cli.options import Json, emit, encoded
-from assay.cli.train import import_from_here
+from assay.cli.options import MAX_SEED, Json, Terminal, emit, encoded
+from assay.cli.train import check_installed, import_from_here
 
 
 def evaluate(
@@ -17,22 +17,26 @@ def evaluate(
         list[Path], typer.Argument(help="Run directories of the same base and tasks; one or more.")
     ],
     samples: Annotated[
-        int | None, typer.Option(help="Attempts at each task [default: the recipe's].")
+        int | None, typer.Option(min=1, help="Attempts at each task [default: the recipe's].")
     ] = None,
     prompts: Annotated[
-        int | None, typer.Option(help="Held-out tasks [default: the recipe's].")
+        int | None, typer.Option(min=1, help="Held-out tasks [default: the recipe's].")
     ] = None,
     step: Annotated[int | None, typer.Option(help="Checkpoint [default: the last].")] = None,
-    seed: Annotated[int, typer.Option(help="Of sampling and of the intervals.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Of sampling and of the intervals.")
+    ] = 0,
     small: Annotated[
         bool, typer.Option("--small", help="Accept k above half the samples, and its variance.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder [default: RUN/eval].")
+        Path | None,
+        typer.Option("--out", "-o", file_okay=False, help="Folder [default: RUN/eval]."),
     ] = None,
     json: Json = None,
 ) -> None:
     """Measures pass@k of a trained policy, its base and an untrained copy on held-out tasks."""
+    check_installed("eval")
     import_from_here()
     from assay.evaluate.run import evaluate_runs
 
@@ -52,14 +56,14 @@ def _print(result: dict[str, Any]) -> None:
     arms = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
     table.add_column("k", justify="right")
     for name in arms:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     for row, k in enumerate(result["k"]):
         cells = (
             f"{arm['pass_at_k'][row]:.3f} [{arm['ci'][row][0]:.3f}, {arm['ci'][row][1]:.3f}]"
             for arm in arms.values()
         )
         table.add_row(str(k), *cells)
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(table)
     for name, arm in result["arms"].items():
         gap, new = arm["difference"], arm["newly_solved"]
@@ -67,6 +71,7 @@ def _print(result: dict[str, Any]) -> None:
             f"{name}: pass@1 {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] over the "
             f"base; newly solved {new['solved']} (by one success {_share(new['once'])}, a frozen "
             f"copy {_share(result['null']['newly_solved']['once'])})",
+            markup=False,
             soft_wrap=True,
         )
 

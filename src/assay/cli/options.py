@@ -1,15 +1,33 @@
 """Options that several verbs share, and how results leave the process."""
 
+import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Final, final
 
 import msgspec
 import typer
 from rich.console import Console
 
 from assay.errors import UsageError
-from assay.records.codec import published
+from assay.records.codec import published, refuse_folder
+
+MAX_SEED: Final = 2**32 - 1
+"""The largest seed that every source of chance takes."""
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise UsageError(f"--pass-at {value:g}: expected a finite number")
+    return value
+
+
+def _file(to: str | None) -> str | None:
+    """Refuses a folder before the work, not after it."""
+    if to not in (None, "-"):
+        refuse_folder(to)
+    return to
+
 
 Log = Annotated[
     Path, typer.Argument(help="A log file or a folder of logs; its format is recognised.")
@@ -18,11 +36,19 @@ Format = Annotated[
     str | None, typer.Option("--format", help="Name the format instead of recognising it.")
 ]
 PassAt = Annotated[
-    float, typer.Option("--pass-at", help="A trajectory passes at this outcome or above.")
+    float,
+    typer.Option(
+        "--pass-at", callback=_finite, help="A trajectory passes at this outcome or above."
+    ),
 ]
 Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE", help="Write the machine-readable result; - is stdout."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=_file,
+        help="Write the machine-readable result; - is stdout.",
+    ),
 ]
 
 

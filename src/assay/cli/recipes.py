@@ -1,10 +1,9 @@
 """`assay recipes`: what ships, what each shows, how long it takes."""
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from assay.cli.options import Json, emit, encoded
+from assay.cli.options import Json, Terminal, emit, encoded
 
 
 def recipes(json: Json = None) -> None:
@@ -33,4 +32,4 @@ def recipes(json: Json = None) -> None:
         minutes = f"{row['minutes']:g}" if row["minutes"] else "-"
         told = f"{row['title']}. {row['shows']}"
         table.add_row(str(row["name"]), told, str(row["env"]), str(row["steps"]), minutes)
-    Console(highlight=False).print(table)
+    Terminal().print(table)

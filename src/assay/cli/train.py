@@ -1,13 +1,17 @@
 """`assay train`: a recipe in, a run directory out; `--resume` goes on after a kill."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.options import settings
-from assay.errors import UsageError
+from assay.cli.options import MAX_SEED, settings
+from assay.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from assay.train.config import Config
 
 
 def train(
@@ -17,7 +21,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory [default: runs/NAME-SEED].")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of tasks' order and of all chance.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Of tasks' order and of all chance.")
+    ] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value. Repeatable.")
     ] = None,
@@ -47,18 +53,35 @@ def train(
         return
     if recipe is None:
         raise UsageError("give a recipe: a TOML file, or one of those that assay recipes lists")
-    from assay.train.config import changed, parsed, read
-
     changes: dict[str, Any] = settings(set_)
     changes |= {"model.name": model} if model else {}
     changes |= {"env.name": env} if env else {}
-    config = parsed(changed(read(recipe), changes), f"recipe {recipe}")
+    config = _config(recipe, changes)
     if print_config:
         typer.echo(config.toml(), nl=False)
         return
     name = Path(recipe).name.removesuffix(".toml")
     _told(start(config, out or Path("runs") / f"{name}-{seed}", seed=seed).path)
     part()
+
+
+def _config(recipe: str, changes: dict[str, Any]) -> "Config":
+    """Returns the configuration of a run; its environment has been made once."""
+    from assay.train.config import changed, parsed, read
+    from assay.world import load
+
+    config = parsed(changed(read(recipe), changes), f"recipe {recipe}")
+    load(config.env.name, **config.env.dials)
+    return config
+
+
+def check_installed(verb: str) -> None:
+    """Raises MissingExtraError where what a verb needs to run a policy is not installed."""
+    from assay.demo.run import NEEDED
+
+    for name in NEEDED:
+        if find_spec(name) is None:
+            raise MissingExtraError.of(name, extra="train", to=f"assay {verb}")
 
 
 def import_from_here() -> None:

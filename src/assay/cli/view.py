@@ -16,7 +16,10 @@ def view(
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
 ) -> None:
     """Opens a run's report; a large one is served from 127.0.0.1 and nowhere else."""
-    if is_training_run(run):
+    trained = is_training_run(run)
+    made_by = f"assay audit {run}" if trained else f"assay audit LOG --out {run}"
+    missing = f"{run}: no report here; make one with {made_by}"
+    if trained:
         run = run / "audit"  # where assay audit RUN puts it
     page = run if run.is_file() else run / "report.html"
     if page.is_file():
@@ -26,7 +29,7 @@ def view(
         return
     folder = run / "report"
     if not (folder / "index.html").is_file():
-        raise UsageError(f"{run}: no report here; make one with assay audit LOG --out {run}")
+        raise UsageError(missing)
     from assay.report import serve
 
     def ready(url: str) -> None:

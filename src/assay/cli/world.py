@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Json, emit, encoded, settings
-from assay.errors import UsageError
+from assay.cli.options import MAX_SEED, Json, emit, encoded, settings
+from assay.cli.train import check_installed, import_from_here
+from assay.errors import AssayError, UsageError, told
 
 app = typer.Typer(
     help="Environments: the five that ship, and your own.",
@@ -29,18 +30,9 @@ Dials = Annotated[
 @app.command("list")
 def list_(json: Json = None) -> None:
     """Lists the environments with their dials and levels."""
-    from assay.errors import MissingExtraError
     from assay.world import FAMILIES, LEVELS
 
-    rows: list[dict[str, object]] = []
-    for name in FAMILIES.names():
-        said = (FAMILIES.get(name).__doc__ or "").strip().splitlines()
-        try:
-            example = FAMILIES.get(name)().reset(0)
-        except MissingExtraError as error:
-            example = str(error)
-        rows.append({"name": name, "about": said[0] if said else "", "example": example,
-                     "levels": LEVELS.get(name, {})})  # fmt: skip
+    rows = [_listed(name) for name in FAMILIES.names()]
     if json is not None:
         emit([encoded({"schema": "assay.world/1", "environments": rows})], json)
         return
@@ -48,6 +40,22 @@ def list_(json: Json = None) -> None:
         typer.echo(f"{row['name']:<10} {row['about']}\n           {row['example']}")
         for level, dials in LEVELS.get(str(row["name"]), {}).items():
             typer.echo(f"           {row['name']}/{level}: {_json.dumps(dials)}")
+
+
+def _listed(name: str) -> dict[str, object]:
+    """Returns what `list` says of an environment; where it cannot be made, why is its example."""
+    from assay.world import FAMILIES, LEVELS, load
+
+    said: list[str] = []
+    try:
+        said = (FAMILIES.get(name).__doc__ or "").strip().splitlines()
+        example = load(name).reset(0)
+    except AssayError as error:
+        example = str(error)
+    except Exception as error:  # a plug-in may raise anything, and the others are still there
+        example = told(error)
+    about = said[0] if said else ""
+    return {"name": name, "about": about, "example": example, "levels": LEVELS.get(name, {})}
 
 
 @app.command("check")
@@ -62,6 +70,7 @@ def check(
     from assay.world.checking import check as look
 
     chosen = settings(dials)
+    import_from_here()
     load(env, **chosen)
     lines = list(look(lambda: load(env, **chosen), range(seeds)))
     broken = sum(line.verdict == "finding" for line in lines)
@@ -79,29 +88,38 @@ def check(
 def play(
     env: Env,
     dials: Dials = None,
-    seed: Annotated[int | None, typer.Option(help="Which task; by default a random one.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="Which task; by default a random one."),
+    ] = None,
     hint: Annotated[str | None, typer.Option(help="right, neutral or wrong.")] = None,
 ) -> None:
     """Lets a person play a task in the terminal."""
+    from assay.rollout.chain import attributed
     from assay.world import Recorder, load
     from assay.world.protocol import INSTRUCTIONS
 
     if hint not in (None, "right", "neutral", "wrong"):
         raise UsageError(f"--hint {hint}: expected right, neutral or wrong")
+    import_from_here()
     environment = load(env, **settings(dials))
     number = Random().randrange(10**6) if seed is None else seed
-    environment.reset(number)
-    said = environment.hint(hint) if hint else None
-    recorder = Recorder(environment, number, notes=(said,) if said else ())
+    with attributed(environment, number, "reset"):
+        environment.reset(number)
+        said = environment.hint(hint) if hint else None
+        recorder = Recorder(environment, number, notes=(said,) if said else ())
     typer.echo(f"{INSTRUCTIONS}\n\n{recorder.prompt}", nl=False)
     while not recorder.last.done:
         try:
             line = input()
         except EOFError:
             return
-        recorder.act(f"{line}\n")
+        with attributed(environment, number, "step"):
+            recorder.act(f"{line}\n")
         typer.echo(recorder.observation, nl=False)
-    typer.echo(f"score {recorder.last.score:g}; the reference is {environment.answer()}")
+    score = recorder.last.score
+    scored = "not scored" if score is None else f"score {score:g}"
+    typer.echo(f"{scored}; the reference is {environment.answer()}")
 
 
 @app.command("build")
@@ -109,12 +127,16 @@ def build(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the policy; by default the package's own.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed, the same policy.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="The same seed, the same policy.")
+    ] = 0,
     facts_only: Annotated[bool, typer.Option(help="Build the facts, not the policy.")] = False,
     policy_only: Annotated[bool, typer.Option(help="Train the policy, keep the facts.")] = False,
     batches: Annotated[int | None, typer.Option(min=1, help="Shorter or longer training.")] = None,
 ) -> None:
     """Rebuilds facts and starting policy from nothing; a training that was killed goes on."""
+    if facts_only and policy_only:
+        raise UsageError("--facts-only --policy-only: nothing is left to build; give one of them")
     from assay.world.building import build_facts, build_policy
 
     began = time.monotonic()
@@ -136,16 +158,21 @@ def measure(
     tasks: Annotated[int, typer.Option(min=1, help="Tasks per environment.")] = 64,
     attempts: Annotated[int, typer.Option(min=8, help="Attempts per task.")] = 64,
     hints: Annotated[bool, typer.Option(help="Measure advice instead: none to wrong.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the sampling.")] = 0,
     json: Json = None,
 ) -> None:
     """Measures pass@1, pass@64 and all-fail groups of 8, per family and level."""
-    from assay.policy.measuring import measure as run
-    from assay.policy.measuring import table
-    from assay.world import BUILT_IN, LEVELS
+    from assay.world import BUILT_IN, LEVELS, load
 
     levels = ("hard",) if hints else ("even", "hard", "dead")
     names = env or [f"{name}/{level}" for name in BUILT_IN for level in levels if name in LEVELS]
+    import_from_here()
+    for name in names:
+        load(name)  # before the policy, which takes longer
+    check_installed("world measure")
+    from assay.policy.measuring import measure as run
+    from assay.policy.measuring import table
+
     rows = run(model, names, tasks=tasks, attempts=attempts, hints=hints, seed=seed)
     found = []
     for row in rows:

@@ -1,17 +1,19 @@
 """Trajectories to bytes and back: JSON Lines, optionally zstd. Never pickle.
 
 One record a line, UTF-8, keys in field order, defaults left out: `encode(decode(line)) == line` for
-every line that `encode` wrote. A file is published whole: temporary name, fsync, rename.
+every line that `encode` wrote. A file is published whole: temporary name, fsync, rename. What is no
+file, a pipe or a device, is written to as it is.
 """
 
 import errno
 import io
 import json
 import os
+import stat
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import msgspec
 import zstandard
@@ -29,6 +31,8 @@ _MAGIC = b"\x28\xb5\x2f\xfd"
 _PIECE = 2048
 """Compressed bytes taken at a time: zstd unfolds at most 32,768 times, so 64 MiB at most."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OPEN: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
+"""Names of what this process has open: written on where it stands, whatever it is."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Trajectory)
@@ -206,29 +210,66 @@ def _write(stream: Any, trajectories: Iterable[Trajectory]) -> int:
 def published(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
     """A file that appears under `path` only if the block succeeds: temp, fsync, rename, fsync.
 
+    Under a link, its target is replaced and the link stays. A pipe or a device stays as well, and
+    gets the bytes as they come.
+
     Raises:
-        DataError: there is no room, or no permission, to write it.
+        DataError: a folder is there; or there is no room, or no permission, to write it.
     """
-    target = Path(path)
+    refuse_folder(path)
+    if _is_stream(path):
+        with _room(path), _opened(path, path) as stream:
+            yield stream
+        return
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
+    stream = _opened(path, temporary)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stream = temporary.open("wb")
+        with _room(path):
+            with stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+            _fsync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def refuse_folder(path: str | os.PathLike[str]) -> None:
+    """Raises DataError if there is a folder where a file is to be written."""
+    if os.path.isdir(path or "."):
+        raise DataError(f"{Path(path)}: is a folder; name a file")
+
+
+def _is_stream(path: str | os.PathLike[str]) -> bool:
+    """Is there something that takes bytes and that no file can replace?"""
+    try:
+        return os.fspath(path) in _OPEN or not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _opened(path: str | os.PathLike[str], at: str | os.PathLike[str]) -> IO[bytes]:
+    """Opens `at`, which an error calls `path`."""
+    try:
+        if os.fspath(at) in _OPEN:
+            return os.fdopen(os.dup(_OPEN[os.fspath(at)]), "wb")
+        Path(at).parent.mkdir(parents=True, exist_ok=True)
+        return Path(at).open("wb")
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def _room(path: str | os.PathLike[str]) -> Generator[None]:
+    """Says which file a full disk is about; any other error of the block is the block's."""
     try:
-        with stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-        _fsync_folder(target.parent)
+        yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _fsync_folder(folder: Path) -> None:
