@@ -148,7 +148,7 @@ def matched(
     at_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
     at_DG = rng.multinomial(prompts, np.full(prompts, 1 / prompts), draws) / prompts
     drawn = [np.einsum("ds,scjg,dg->dcj", at_DS, table, at_DG, optimize=True) for table in tables]
-    gap_DJ = np.array([_gap(*pair, at) for pair in zip(*drawn, strict=True)])
+    gap_DJ = np.array([_gap(a_CJ, b_CJ, at) for a_CJ, b_CJ in zip(*drawn, strict=True)])
     low_J, high_J = np.nanquantile(gap_DJ, [0.025, 0.975], axis=0)
     return Matched(
         float(level),

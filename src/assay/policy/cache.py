@@ -4,7 +4,7 @@ The layers of transformers join all keys and values anew for every token and aga
 leaves the batch; in rollouts of a small model that is a third of the time.
 """
 
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import torch
 from transformers.cache_utils import DynamicLayer
@@ -30,32 +30,34 @@ class Roomy(DynamicLayer):
     def __init__(self, layer: DynamicLayer) -> None:
         super().__init__()
         self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
-        self.keys, self.values = layer.keys, layer.values
-        self._buffers = (self.keys, self.values)
+        self._buffers = cast("tuple[torch.Tensor, torch.Tensor]", (layer.keys, layer.values))
+        self._show(*self._buffers[0].shape[::2])
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Appends keys and values (B, H, T, D); returns all of both, as views of the buffers."""
-        length = self.keys.shape[-2]
+        length = self.get_seq_length()
         end = length + key_states.shape[-2]
         if end > self._buffers[0].shape[-2]:
-            self._buffers = (_wider(self.keys, end), _wider(self.values, end))
+            keys, values = self._show(len(key_states), length)
+            self._buffers = _wider(keys, end), _wider(values, end)
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[: len(states), :, length:end] = states
-        self._show(len(key_states), end)
-        return self.keys, self.values
+        return self._show(len(key_states), end)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Keeps rows `indices`, at most as many as there are; only those that move are copied."""
-        length = self.keys.shape[-2]
+        length = self.get_seq_length()
         to = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
         for buffer in self._buffers:
             buffer[to, :, :length] = buffer[indices[to], :, :length]
         self._show(len(indices), length)
 
-    def _show(self, rows: int, length: int) -> None:
-        self.keys, self.values = (each[:rows, :, :length] for each in self._buffers)
+    def _show(self, rows: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        keys, values = self._buffers
+        self.keys, self.values = keys[:rows, :, :length], values[:rows, :, :length]
+        return self.keys, self.values
 
 
 def _wider(states: torch.Tensor, length: int) -> torch.Tensor:
