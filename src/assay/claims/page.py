@@ -1,5 +1,6 @@
 """The results page of an experiment: verdicts first, then every arm, as Markdown with figures."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -148,8 +149,8 @@ def _about(experiment: Experiment, rows: Rows) -> list[str]:
     if not trained:
         return ["Nothing was run yet."]
     first = trained[0]
-    arms = {(row.cell["env"], row.cell["start"], row.cell["arm"]) for row in trained}
-    few, most = (f([len(rows.find(*arm)) for arm in arms]) for f in (min, max))
+    runs = Counter(tuple({**row.cell, "seed": None, "curve": None}.values()) for row in trained)
+    few, most = min(runs.values()), max(runs.values())
     seeds = str(few) if few == most else f"{few} to {most}"
     return [
         f"{len(trained)} runs at the scale `{first.about['scale']}` "

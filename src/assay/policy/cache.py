@@ -1,7 +1,7 @@
 """A KV cache with room at its end: what is in it is not copied for each new token. Needs torch.
 
 The layers of transformers join all keys and values anew for every token and again whenever a row
-leaves the batch; in rollouts of a small model that is a third of the time.
+leaves the batch; in rollouts of a small model that is no small part of the time.
 """
 
 from typing import Any, Final, cast, final
