@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what TRL and its friends warn of when imported is theirs

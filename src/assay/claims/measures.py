@@ -271,8 +271,9 @@ def _gap(first: _Scores, second: _Scores) -> Seen:
     return Seen(paired_difference(first, second, rng=_rng(), draws=DRAWS), first.shape[0])
 
 
-def _of_draws(groups: Sequence[Sequence[_Scores]], of: Callable[..., np.ndarray]) -> Seen:
-    """Returns a function of means; within a group, seeds and tasks are resampled together.
+def _of_draws(groups: Sequence[Sequence[np.ndarray]], of: Callable[..., np.ndarray]) -> Seen:
+    """Returns a function of means of scores (S, G); within a group, which has seeds and tasks of
+    its own, they are resampled together.
 
     `of` takes one argument a group: the means of its scores, by score and draw. No value: it is
     NaN of the means themselves, or of more than one draw in forty.
