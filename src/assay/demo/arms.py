@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, final
@@ -20,6 +21,8 @@ from assay.errors import AssayError, DataError, UsageError
 
 QUIET: Final = 10.0
 """Seconds between lines where standard error is no terminal."""
+CRASHES: Final = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+"""Exit codes of a process that fell over a fault of the code beneath Python."""
 _WINDOW: Final = 5
 """Steps over which the line's means are taken."""
 
@@ -32,7 +35,8 @@ class Arm:
         self.name, self.path, self.steps = name, out / name, steps
         self.log = out / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._left = list(self._commands(out, seed))
+        self._begin = partial(self._commands, out, seed)
+        self._left, self._crashed = list(self._begin()), False
 
     def _commands(self, out: Path, seed: int) -> Iterator[list[str]]:
         if not (self.path / "run.json").is_file():
@@ -46,6 +50,9 @@ class Arm:
     def going(self) -> bool:
         """Begins what is next once the last is done; returns whether anything is left.
 
+        A process that crashed (`CRASHES`) is begun again once, from its last checkpoint; its log
+        holds where it was.
+
         Raises:
             UsageError: the process says that it was asked for something wrong.
             DataError: it failed in another way.
@@ -55,11 +62,13 @@ class Arm:
             if code is None:
                 return True
             self._let_go()
-            if code != 0:
+            if code in CRASHES and not self._crashed:
+                self._left, self._crashed = list(self._begin()), True
+            elif code != 0:
                 raise self._failed(code)
         if not self._left:
             return False
-        command = [sys.executable, "-m", "assay.cli.tied", *self._left.pop(0)]
+        command = [sys.executable, "-X", "faulthandler", "-m", "assay.cli.tied", *self._left.pop(0)]
         with self.log.open("ab") as stream:  # why standard input is a pipe: see assay.cli.tied
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=stream, stderr=stream

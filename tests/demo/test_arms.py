@@ -1,0 +1,49 @@
+"""An arm whose process crashes is begun again once."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assay.demo.arms import Arm
+from assay.errors import DataError
+
+SCRIPT = """#!/bin/sh
+echo "$@" >> "{folder}/asked"
+[ $(wc -l < "{folder}/asked") -le {crashes} ] && kill -{signal} $$
+exit 0
+"""
+
+
+def ended(folder: Path, monkeypatch: pytest.MonkeyPatch, crashes: int, signal: str) -> list[str]:
+    """Lets an arm run with a stand-in for Python; returns what it was asked."""
+    python = folder / "python"
+    python.write_text(SCRIPT.format(folder=folder, crashes=crashes, signal=signal))
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    arm = Arm("grpo", folder, 0, 1)
+    late = time.monotonic() + 30
+    while arm.going() and time.monotonic() < late:
+        time.sleep(0.02)
+    return (folder / "asked").read_text().splitlines()
+
+
+def verbs(asked: list[str]) -> list[str]:
+    return [line.split()[4] for line in asked]  # behind -X faulthandler -m assay.cli.tied
+
+
+def test_one_crash_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verbs(ended(tmp_path, monkeypatch, 1, "SEGV")) == ["train", "train", "audit"]
+
+
+def test_a_second_crash_ends_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="arm grpo ended with code -11"):
+        ended(tmp_path, monkeypatch, 2, "SEGV")
+
+
+def test_what_somebody_stopped_stays_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match="arm grpo ended with code -15"):
+        ended(tmp_path, monkeypatch, 1, "TERM")
