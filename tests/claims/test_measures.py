@@ -168,6 +168,12 @@ def test_entropy_is_compared_seed_by_seed():
     assert seen == Seen(Estimate(0.25, 0.25, 0.25), 2)
 
 
+def test_entropy_counts_the_seeds_of_the_family_that_has_fewest():
+    lookup = [row(arm, [1], seed=s, entropy=0.5) for arm in ("grpo", "nsr") for s in range(3)]
+    rows = Rows([*lookup, *(replace(r, cell={**r.cell, "env": "countdown"}) for r in lookup[::3])])
+    assert measures.entropy_gap(rows, "grpo", "nsr", "weak") == Seen(Estimate(0.0, 0.0, 0.0), 1)
+
+
 def test_equal_height_compares_where_pass_at_1_is_equal():
     # Two tasks, four attempts, k = 2, where c = 0 1 2 3 4 gives pass@2 = 0 .5 5/6 1 1. Base [0 0].
     # psr [0 4]: pass@1 .5, pass@2 .5. nsr [2 2]: pass@1 .5, pass@2 5/6: a third more.
@@ -243,6 +249,15 @@ def test_nothing_at_all_is_no_direction():
         nothing = each.verdict(Seen(Estimate(0.0, 0.0, 0.0), 5))
         inside = each.holds[0] < 0 < each.holds[1]
         assert (nothing == "held") == inside, each.id
+
+
+def test_a_difference_both_ways_refutes_that_there_is_none():
+    within = next(each for each in PREDICTIONS if each.id == "P8")
+    for low, high, says in (
+        (-0.06, -0.04, "refuted"), (-0.02, -0.016, "open"), (-0.01, 0.01, "held"),
+        (0.016, 0.02, "open"), (0.04, 0.06, "refuted"),
+    ):  # fmt: skip
+        assert within.verdict(Seen(Estimate((low + high) / 2, low, high), 5)) == says
 
 
 def test_a_verdict_takes_three_seeds_and_a_value():

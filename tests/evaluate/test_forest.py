@@ -4,6 +4,7 @@ import pytest
 
 from assay.errors import DataError
 from assay.evaluate import Estimate, Panel, forest
+from assay.evaluate.svg import COLOURS
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,6 +41,14 @@ def test_what_was_not_measured_is_not_drawn() -> None:
         series=["s", "t"],
     )  # fmt: skip
     assert len(list(root.iter(f"{SVG}circle"))) == 1 + 2  # a dot, and one a series in the legend
+
+
+def test_a_series_has_one_colour_in_panels_and_legend() -> None:
+    # the first colour is that of the untrained policy in curves; series begin with the second
+    seen = [[Estimate(1.0, 0.5, 2.0), Estimate(2.0, 1.0, 3.0)]]
+    root = drawn(Panel("p", seen), rows=["a"], series=["s", "t"])
+    fills = [circle.attrib["fill"] for circle in root.iter(f"{SVG}circle")]
+    assert fills == [COLOURS[1], COLOURS[2]] * 2
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,19 @@ def test_what_the_base_solved_already_is_not_newly_solved() -> None:
     assert sure.solved_G.tolist() == [False] * 10 + [True] * 2
 
 
+def test_what_an_untrained_copy_solves_as_well_is_not_newly_solved() -> None:
+    # 12 of 64 against 12 of 128, of which the base 0 and the null 12: p = .055. Against 0: 1e-6
+    found = expansion(np.array([12]), np.array([0]), np.array([12]), total=64, pooled_total=128)
+    assert (found.unreached, found.solved) == (1, 0)
+    none = expansion(np.array([12]), np.array([0]), np.array([0]), total=64, pooled_total=128)
+    assert none.solved == 1
+
+
+def test_one_success_of_the_base_reaches_a_prompt() -> None:
+    found = expansion(np.array([2, 0]), np.array([1, 0]), np.array([1, 0]), total=4, pooled_total=4)
+    assert (found.unreached, found.once, found.twice) == (1, 0.0, 0.0)
+
+
 def test_an_untrained_copy_solves_by_one_success_and_not_by_the_test() -> None:
     # 400 prompts solved once in 200 tries: an honest copy "solves" about
     # 1 - (1 - 1/200)^64 = .27 of those that the base missed
