@@ -296,6 +296,7 @@ def test_command_line_mistakes(trained: Path, tmp_path: Path, assay: Assay) -> N
         (("grpo", "--set", "train"), "expected name=value"),
         ((), "give a recipe"),
         (("grpo", "--resume", tmp_path), "give nothing else"),
+        (("--resume", tmp_path, "--seed", "0"), "give nothing else"),
         (("grpo", "--env", "lookp"), "Did you mean 'lookup'"),
     ):
         said = assay("train", *arguments)

@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from assay.errors import UsageError
 from assay.train.config import parsed
 from assay.train.folder import FOLDERS, LOGS, Folder
 
@@ -27,3 +30,15 @@ def test_what_is_newer_than_a_checkpoint_goes_and_what_is_not_ours_stays(tmp_pat
         assert left == {"step_000002.jsonl", *theirs}
     assert (folder.path / ".tmp-notes").exists()
     assert not (folder.path / ".run.json.tmp-77").exists()
+
+
+def test_a_run_is_made_where_there_is_nothing_or_an_empty_folder(tmp_path: Path) -> None:
+    Folder.vacant(tmp_path / "a" / "run")
+    Folder.vacant(tmp_path)
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"exists already; go on with it by --resume"):
+        Folder.vacant(tmp_path)
+    for path in (tmp_path / "file", tmp_path / "file" / "a" / "run"):
+        with pytest.raises(UsageError, match=r"file: is a file, not a folder; choose another"):
+            Folder.vacant(path)

@@ -22,8 +22,9 @@ def train(
         Path | None, typer.Option("--out", "-o", help="Run directory [default: runs/NAME-SEED].")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=MAX_SEED, help="Of tasks' order and of all chance.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="Of tasks' order and all chance [default: 0]."),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value. Repeatable.")
     ] = None,
@@ -46,7 +47,8 @@ def train(
     from assay.train.run import resume as go_on
 
     if resume is not None:
-        if recipe is not None or set_ or out is not None or model or env or print_config:
+        given = (recipe, set_, out, model, env, seed)
+        if print_config or any(each is not None for each in given):
             raise UsageError("--resume takes everything from the run directory; give nothing else")
         _told(go_on(resume).path)
         part()
@@ -60,7 +62,7 @@ def train(
     if print_config:
         typer.echo(config.toml(), nl=False)
         return
-    name = Path(recipe).name.removesuffix(".toml")
+    name, seed = Path(recipe).name.removesuffix(".toml"), seed or 0
     _told(start(config, out or Path("runs") / f"{name}-{seed}", seed=seed).path)
     part()
 

@@ -52,12 +52,9 @@ class Folder:
         """Makes a new run directory.
 
         Raises:
-            UsageError: there is something at `path` already.
+            UsageError: see `vacant`.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(
-                f"{path}: exists already; go on with it by --resume {path}, or choose another --out"
-            )
+        Folder.vacant(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.tmp-{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -67,6 +64,21 @@ class Folder:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
         return Folder(path)
+
+    @staticmethod
+    def vacant(path: Path) -> None:
+        """Refuses what no run directory can be made at; an empty folder will do.
+
+        Raises:
+            UsageError: there is something at `path` already, or a file above it.
+        """
+        if path.is_dir() and any(path.iterdir()):
+            raise UsageError(
+                f"{path}: exists already; go on with it by --resume {path}, or choose another --out"
+            )
+        there = next(each for each in (path, *path.parents) if each.exists())
+        if not there.is_dir():
+            raise UsageError(f"{there}: is a file, not a folder; choose another --out")
 
     @staticmethod
     def _fill(path: Path, config: Config, about: Mapping[str, Any]) -> None:

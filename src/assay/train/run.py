@@ -40,6 +40,8 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
         DataError: an environment or a disk failed on the way; the run can be resumed.
     """
     _imported()
+    if _is_main():
+        Folder.vacant(out)
     make = _environment(config)
     checked(config, seed, out)
     model, tokenizer = _policy(config, seed)
