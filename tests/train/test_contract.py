@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("trl")
 
+from assay.train.intake import TOOL_MASK
+
 from .quiet import MARKS
 from .tiny import ROWS, batch_of, config, lora, model, rollouts, stock, torch
 
@@ -61,6 +63,16 @@ def test_keys_shapes_dtypes_and_sides(tmp_path: Path) -> None:
     assert batch["advantages"].dtype == torch.float32
     assert batch["num_items_in_batch"].dim() == 0
     assert batch["num_items_in_batch"].item() == sum(lengths)
+
+
+def test_what_was_sampled_is_the_third_thing_generated(tmp_path: Path) -> None:
+    masks = [[1] + [0] * (len(row) - 1) for row in ROWS]
+    trainer = stock(tmp_path, roll=rollouts(env_mask=masks))
+    trainer.model.train()
+    made = trainer._generate(["a b"] * 8)
+    assert len(made) == 8
+    assert made[TOOL_MASK] == masks
+    assert stock(tmp_path)._generate(["a b"] * 8)[TOOL_MASK] is None
 
 
 def test_prompts_are_padded_left(tmp_path: Path) -> None:

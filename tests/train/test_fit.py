@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from assay.errors import UsageError
-from assay.train.fit import fit
+from assay.train.fit import fit, means_of_micro_batches
 from assay.train.recipe import Recipe
 
 
 def arguments(**given: Any) -> SimpleNamespace:
     return SimpleNamespace(
         **{"fp16": False, "deepspeed": None, "delta": None}
-        | {"epsilon": 0.2, "epsilon_high": None}
+        | {"epsilon": 0.2, "epsilon_high": None, "beta": 0.0}
+        | {"steps_per_generation": 4, "gradient_accumulation_steps": 2}
         | given
     )
 
@@ -59,3 +60,41 @@ def test_cispo_needs_a_bound_on_the_ratio_itself() -> None:
             fit(recipe(), arguments(**given), "cispo")
         fit(recipe(), arguments(**given), "dapo")
     fit(recipe(), arguments(epsilon_high=5.0), "cispo")
+
+
+@pytest.mark.parametrize(("steps", "accumulation"), [(2, 4), (6, 4)])
+def test_a_step_learns_from_one_generated_batch(steps: int, accumulation: int) -> None:
+    given = {"steps_per_generation": steps, "gradient_accumulation_steps": accumulation}
+    with pytest.raises(UsageError, match="would mix generated batches; expected a multiple"):
+        fit(recipe(), arguments(**given), "dapo")
+
+
+def test_rows_kept_do_not_divide_the_kl_term() -> None:
+    kept = Recipe.of({"method": "grpo", "denominator": "kept"})
+    with pytest.raises(UsageError, match="KL term of loss_type 'grpo'"):
+        fit(kept, arguments(beta=0.04), "grpo")
+    fit(kept, arguments(beta=0.04), "dapo")
+    fit(kept, arguments(), "grpo")
+    fit(recipe(), arguments(beta=0.04), "grpo")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"loss_type": "bnpo"},
+        {"recipe": recipe(preserve=0.2)},
+        {"_entropy_bonus_enabled": True},
+        {"aux_loss_enabled": True},
+        {"top_entropy_quantile": 0.2},
+    ],
+)
+def test_who_is_beside_whom_matters_to_means_of_micro_batches(given: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {
+        "loss_type": "dapo",
+        "recipe": recipe(off_policy=0.5),
+        "_entropy_bonus_enabled": False,
+        "aux_loss_enabled": False,
+        "top_entropy_quantile": 1.0,
+    }
+    assert not means_of_micro_batches(SimpleNamespace(**plain))
+    assert means_of_micro_batches(SimpleNamespace(**{**plain, **given}))

@@ -172,6 +172,21 @@ def test_all_fail_groups_hold_a_quarter_in_the_trainers_tensor(tmp_path: Path) -
     assert (mass[4:].sum() / mass.sum()).item() == pytest.approx(0.25)
 
 
+def test_rows_hold_a_quarter_where_the_loss_takes_their_means(tmp_path: Path) -> None:
+    # 0.75 and three times -0.25 in four rows; four failures: a third of 1.5 in four, -1/8
+    got = batch_of(
+        ours(
+            tmp_path,
+            recipe=recipe(all_fail="bounded"),
+            rewards=(1.0, *[0.0] * 7),
+            loss_type="grpo",
+        )
+    )
+    assert got["advantages"][:, 0].tolist() == pytest.approx(
+        [0.75, -0.25, -0.25, -0.25, *[-0.125] * 4]
+    )
+
+
 def test_a_checkpoint_holds_what_the_next_step_needs(tmp_path: Path) -> None:
     settings = {
         "recipe": recipe(replay={}, entropy={"warmup": 1}, back_off={"ratio": 1.0001, "hold": 50}),

@@ -11,6 +11,7 @@ from assay.train.losses import (  # noqa: E402
     preserved,
     ratio_facts,
     replayed,
+    sequence_old,
 )
 
 
@@ -28,6 +29,17 @@ def test_off_policy_negatives_are_dropped_whole() -> None:
     assert keep.tolist() == [[0.0], [1.0], [1.0], [0.0]]
     old[3, 0] = float("nan")  # counts as no change: mean 0.6
     assert off_policy_keep(advantage, new, old, mask, threshold=0.7)[3].item() == 1.0
+
+
+def test_a_sequences_ratio_meets_each_tokens_advantage_and_gradient() -> None:
+    # the row rose by (1 + 0)/2 = .5 nats a token; the last token is padding, whatever it says
+    new = rows([0.0, -1.0, 7.0]).requires_grad_()
+    old = sequence_old(new, rows([-1.0, -1.0, 0.0]), rows([1, 1, 0]))
+    ratio = torch.exp(new - old)
+    assert ratio.tolist()[0][:2] == pytest.approx([math.exp(0.5)] * 2)
+    (ratio * rows([1.0, -1.0, 0.0])).sum().backward()
+    assert new.grad is not None
+    assert new.grad.tolist()[0] == pytest.approx([math.exp(0.5), -math.exp(0.5), 0.0])
 
 
 def test_preserved_by_hand() -> None:

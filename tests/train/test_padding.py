@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from assay.train.padding import by_length, rotary, trimmed  # noqa: E402
+from assay.train.padding import by_length, by_width, rotary, trimmed  # noqa: E402
 
 
 def batch(
@@ -91,6 +91,21 @@ def test_a_model_that_numbers_columns_keeps_them():
 
     assert rotary(LlamaConfig())
     assert not rotary(GPT2Config())
+    assert not by_width(LlamaConfig())
+    assert not by_width(GPT2Config())
     cut = trimmed(batch([2, 3], [1, 4]), left=False)
     assert cut["prompt_ids"].tolist() == [[0, 0, 1, 2], [0, 1, 2, 3]]
     assert cut["completion_ids"].shape == (2, 4)
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_a_model_that_is_stretched_by_the_longest_row_keeps_all_columns(kind: str):
+    from types import SimpleNamespace
+
+    given = {"rope_type": kind, "rope_theta": 1e4}
+    by_layer = {"full_attention": given, "sliding_attention": {"rope_type": "default"}}
+    for parameters in (given, by_layer):
+        config = SimpleNamespace(rope_parameters=parameters)
+        assert by_width(config)
+        assert not rotary(config)
+    assert rotary(SimpleNamespace(rope_parameters={**given, "rope_type": "yarn"}))

@@ -102,8 +102,12 @@ def test_what_is_wrong_is_said_in_one_line(data: Any, error: type, says: str) ->
 
 
 def test_a_loss_that_cannot_do_it_is_refused() -> None:
-    with pytest.raises(UsageError, match="bnpo cannot"):
-        Recipe.of({"method": "grpo", "denominator": "batch"}).check_loss("bnpo")
+    constant = Recipe.of({"method": "grpo", "denominator": "batch"})
+    for loss_type in ("bnpo", "grpo", "sapo", "luspo"):
+        with pytest.raises(UsageError, match=f"'{loss_type}' cannot"):
+            constant.check_loss(loss_type)
+    for loss_type in ("dapo", "cispo", "vespo", "dr_grpo"):
+        constant.check_loss(loss_type)
     with pytest.raises(UsageError, match="'cispo' has no clip"):
         Recipe.of({"method": "grpo", "safety": {"delta": 3.0}}).check_loss("cispo")
     Recipe.of({"method": "grpo", "safety": {"delta": 3.0}}).check_loss("dapo")

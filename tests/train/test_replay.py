@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 from assay.errors import AlignmentError  # noqa: E402
 from assay.records import ModelStep, ToolStep, Trajectory, UserStep  # noqa: E402
 from assay.train import ReplaySettings  # noqa: E402
+from assay.train.intake import taken  # noqa: E402
 from assay.train.replay import Replay, Sample, padded, sample_of  # noqa: E402
 
 
@@ -63,3 +64,12 @@ def test_draws_are_repeatable_and_survive_a_checkpoint() -> None:
     other.restore(json.loads(json.dumps(replay.state())))
     assert other.drawn((0, 7)) == drawn
     assert any(replay.drawn((0, step)) != drawn for step in range(5))
+
+
+def test_log_probabilities_that_depend_on_the_padding_are_not_kept() -> None:
+    new = torch.tensor([[-1.0, -2.0, 0.0], [-3.0, 0.0, 0.0]])
+    for comparable, kept in ((True, (-3.0,)), (False, None)):
+        pending = {7: Sample((4,), (5,), (1,))}
+        found = taken(pending, {"assay_row": torch.tensor([2, 7])}, new, comparable=comparable)
+        assert not pending
+        assert found == {7: Sample((4,), (5,), (1,), kept)}

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -57,6 +58,34 @@ def test_failures_of_one_partial_score_failed_alike_too() -> None:
         assert got == [0.0, -1.0, -1.0, -1.0, given, given, -1.0, -1.0]
     got = made(*[ONE_OF_FOUR] * 7, alike, all_fail="bounded")
     assert got[-2:] == pytest.approx([-1 / math.sqrt(3)] * 2)
+
+
+def test_a_failure_that_nobody_else_was_scored_beside_failed_too() -> None:
+    # nsr gives the lone one -1: within the bound it is -1/sqrt(2), where the others leave room
+    nsr = {"method": "nsr", "gates": [], "safety": {"all_fail": "bounded"}}
+    alone, passed = [(0.0, "e"), (None, "f")], [(1.0, "g"), (None, "h")]
+    got = signal(records(*[ONE_OF_FOUR] * 7, alone, passed), Recipe.of(nsr))
+    assert got.advantage_N.tolist()[28] == pytest.approx(-1 / math.sqrt(2))
+    assert got.failed_K.tolist()[28:] == [True, False, False, False]
+
+
+def test_the_share_is_of_rows_where_the_loss_takes_their_means() -> None:
+    # A pair of 100 tokens, +-0.5: 1 of rows' means, 100 of tokens. Two failures of 10 tokens at
+    # -1/sqrt(3): 1.1547 of rows' means, 11.5 of tokens. A third of 1 in two rows: -1/6 each; by
+    # tokens they hold a tenth, and stay.
+    long = [
+        msgspec.structs.replace(each, steps=(ModelStep(text=str(k), token_ids=tuple(range(100))),))
+        for k, each in enumerate(records([(1.0, ""), (0.0, "")]))
+    ]
+    short = [
+        msgspec.structs.replace(each, id=f"s{k}", task="s", group="s")
+        for k, each in enumerate(records([(0.0, "e"), (0.0, "f")], tokens=10))
+    ]
+    recipe = Recipe.of({"method": "dr_grpo", "safety": {"all_fail": "bounded"}})
+    for by_row, expected in ((True, -1 / 6), (False, -1 / math.sqrt(3))):
+        got = signal([*long, *short], recipe, by_row=by_row).advantage_N
+        assert got[:200].tolist() == [0.5] * 100 + [-0.5] * 100
+        assert got[200:] == pytest.approx(expected)
 
 
 def test_flat_all_fail_term_has_no_bound() -> None:
@@ -157,6 +186,13 @@ def test_one_odd_step_changes_nothing() -> None:
     assert said == [None] * 9
 
 
+def test_two_steps_that_ask_for_different_things_change_nothing() -> None:
+    machine, said = regime(1.0, 1.0, 0.4, 1.6, 0.4)
+    assert (machine.state, said) == ("normal", [None] * 5)
+    assert machine.observe(0.4) is not None
+    assert machine.state == "collapse"
+
+
 def test_back_off_halves_on_a_ratio_and_recovers_in_quiet() -> None:
     machine = BackOff(BackOffSettings(hold=2))
     assert machine.observe(ratio=3.0, length=10.0) is None
@@ -173,6 +209,43 @@ def test_back_off_halves_on_a_ratio_and_recovers_in_quiet() -> None:
         machine.observe(ratio=1.0, length=10.0)
     assert machine.scale == 1.0
     assert machine.observe(ratio=1.0, length=10.0) is None
+
+
+def test_a_batch_trips_once_however_many_steps_it_takes() -> None:
+    # four steps a batch, the third batch is long: one trip; the next four are quiet, and so on
+    machine = BackOff(BackOffSettings(hold=5))
+    scales = list[float]()
+    for length in (100.0, 100.0, 250.0, 100.0, 100.0):
+        for step in range(4):
+            machine.observe(ratio=1.0, length=None if step else length)
+            scales.append(machine.scale)
+    assert scales == [1.0] * 8 + [0.5] * 4 + [0.5] + [1.0] * 7
+    assert machine.length == pytest.approx(100.0)
+    # ratios of one batch: its second step trips, the others say nothing and are not quiet
+    machine = BackOff(BackOffSettings(hold=2))
+    said = [
+        machine.observe(ratio=ratio, length=None if at else 9.0)
+        for at, ratio in enumerate((1.0, 11.0, 12.0, 13.0))
+    ]
+    assert [each is not None for each in said] == [False, True, False, False]
+    assert (machine.scale, machine.quiet) == (0.5, 0)
+    machine.observe(ratio=11.0, length=9.0)
+    assert machine.scale == 0.25
+
+
+def test_a_probe_that_fell_is_remembered_until_the_next_look() -> None:
+    # looked at every tenth step, always 2 nats below the best: down to the floor, and it stays
+    machine = BackOff(BackOffSettings())
+    scales = list[float]()
+    for step in range(50):
+        probe = None if step % 10 else (-1.0 if step == 0 else -3.0)
+        machine.observe(ratio=1.0, length=9.0, probe=probe)
+        scales.append(machine.scale)
+    assert scales == [1.0] * 10 + [0.5] * 10 + [0.25] * 10 + [0.125] * 20
+    machine.observe(ratio=1.0, length=9.0, probe=-1.2)
+    for _ in range(4):
+        machine.observe(ratio=1.0, length=9.0)
+    assert machine.scale == 0.25
 
 
 def test_back_off_says_every_reason() -> None:

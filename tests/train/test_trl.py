@@ -194,7 +194,7 @@ DEAD = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # the second group is all-fail:
         ("kept", "grpo", 14, 2.0),
         ("kept", "luspo", 14, 2.0),
         ("kept", "bnpo", 14, 1.0),
-        ("batch", "grpo", 25, 1.0),
+        ("batch", "dr_grpo", 25, 1.0),
     ],
 )
 def test_denominators(

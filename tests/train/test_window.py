@@ -50,6 +50,15 @@ def test_processes_agree_on_what_is_empty(first: Window, second: Window, empty: 
     assert said == [empty, empty]
 
 
+def test_the_entropy_of_no_token_is_none() -> None:
+    seen = window()
+    seen.maxima, seen.loss = torch.zeros(3, dtype=torch.float64), torch.zeros(())
+    assert torch.isnan(torch.tensor(seen.reduced(Ring(1))["entropy"]))
+    assert seen.sums is not None
+    seen.sums[SUMS.index("tokens")], seen.sums[SUMS.index("entropy")] = 4, 2
+    assert seen.reduced(Ring(1))["entropy"] == 0.5
+
+
 def test_one_process_asks_nobody() -> None:
     alone = Ring(1)
     alone.barrier.abort()

@@ -181,10 +181,10 @@ def _shifted(svg: str) -> str:
 
 
 def _smoothed(values: Sequence[float | None]) -> list[float]:
-    """Returns the mean of each step and those just before it."""
-    known = [0.0 if value is None else value for value in values]
-    windows = (known[max(0, at + 1 - WINDOW) : at + 1] for at in range(len(known)))
-    return [sum(window) / len(window) for window in windows]
+    """Returns the mean of what is known of each step and those just before it; 0: nothing is."""
+    windows = (values[max(0, at + 1 - WINDOW) : at + 1] for at in range(len(values)))
+    known = ([value for value in window if value is not None] for window in windows)
+    return [sum(window) / max(len(window), 1) for window in known]
 
 
 def _signal(result: Mapping[str, Any]) -> str:

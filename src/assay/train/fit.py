@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from assay.errors import UsageError
-from assay.train.recipe import CLIPPED_LOSSES, Recipe
+from assay.train.recipe import CLIPPED_LOSSES, ROW_LOSSES, Recipe
 from assay.train.signal import Signal
 
 
@@ -53,6 +53,17 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
             "DeepSpeed's engine takes every step itself and cannot leave one out: "
             "set safety.skip_empty = false"
         )
+    if args.steps_per_generation % args.gradient_accumulation_steps:
+        raise UsageError(
+            f"steps_per_generation is {args.steps_per_generation} and gradient_accumulation_steps "
+            f"{args.gradient_accumulation_steps}: an optimiser step would mix generated batches; "
+            "expected a multiple"
+        )
+    if recipe.denominator == "kept" and loss_type in ROW_LOSSES and args.beta:
+        raise UsageError(
+            f'recipe: denominator "kept" divides by the rows kept, and the KL term of loss_type '
+            f'{loss_type!r} by all: take "dapo", or beta 0'
+        )
     if safety.delta is None:
         return
     if args.delta is not None and args.delta != safety.delta:
@@ -67,6 +78,23 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
             "(the larger of epsilon and epsilon_high)"
         )
     args.delta = safety.delta
+
+
+def other_losses(trainer: Any) -> bool:
+    """Returns whether TRL adds a loss that does not come from advantages."""
+    return trainer.beta != 0.0 or trainer._entropy_bonus_enabled or trainer.aux_loss_enabled
+
+
+def means_of_micro_batches(trainer: Any) -> bool:
+    """Returns whether a part of the loss is a mean or a quantile of a micro-batch, so that it
+    matters which rows are in one."""
+    return (
+        trainer.loss_type == "bnpo"
+        or trainer.recipe.safety.preserve > 0
+        or trainer._entropy_bonus_enabled
+        or trainer.aux_loss_enabled
+        or trainer.top_entropy_quantile < 1.0
+    )
 
 
 def _by_deepspeed() -> bool:

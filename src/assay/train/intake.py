@@ -33,6 +33,8 @@ REQUIRED: Final = (
     "num_items_in_batch",
 )
 """Keys of the dict that `_generate_and_score_completions` returns, that we read or replace."""
+TOOL_MASK: Final = 2
+"""Where TRL's `_generate` returns which tokens were sampled."""
 LIKELIHOODS: Final = frozenset({"logprobs", "entropies"})
 """Needs of methods that the trainer can meet by a forward pass."""
 VERIFIED: Final = ("true_success", "under_claim")
@@ -69,6 +71,9 @@ class Intake:
     ids: Sequence[Sequence[int]]
     rewards: torch.Tensor
     """(rows of all processes, reward functions); NaN where a function returned None."""
+    sampled: Sequence[list[int]] | None
+    """1 per sampled token, 0 per token of a tool; None: all were sampled. TRL's mask, but for rows
+    that it leaves out whole as truncated: they are scored and compared all the same."""
 
     def given(self, trainer: Any) -> bool:
         """Returns whether the rollout function returned records.
@@ -96,8 +101,6 @@ class Intake:
                 for k, (row, ids) in enumerate(zip(self.inputs, self.ids, strict=True))
             ]
             return self._filled(trainer, output, rows)
-        mask = output.get("tool_mask")
-        flags = None if mask is None else mask.tolist()
         logprobs, entropies = _likelihoods(trainer, output, self.ids)
         ends = {*trainer.eos_token_ids, trainer.processing_pad}
         return [
@@ -109,7 +112,7 @@ class Intake:
                     text=text_of(self.completions[k]),
                     outcome=outcomes[k],
                     rewards=parts[k],
-                    sampled=_shown(flags, k, len(ids)),
+                    sampled=None if self.sampled is None else self.sampled[k],
                     answered=len(ids) > 0 and ids[-1] in ends,
                     logprobs=None if logprobs is None else logprobs[k][: len(ids)],
                     entropies=None if entropies is None else entropies[k][: len(ids)],
@@ -149,14 +152,6 @@ class Intake:
             for row in mine.tolist()
         ]
         return outcomes, parts
-
-
-def _shown(flags: list[list[int]] | None, row: int, length: int) -> list[int] | None:
-    """Returns 1 per sampled token; None for all, also where TRL masked the whole row (a truncated
-    one): it is scored and compared all the same."""
-    if flags is None or not any(flags[row][:length]):
-        return None
-    return flags[row][:length]
 
 
 def _likelihoods(
@@ -238,17 +233,21 @@ def successes(output: Mapping[str, torch.Tensor], made: Signal, mine: slice) -> 
 
 
 def taken(
-    pending: dict[int, Sample], inputs: Mapping[str, torch.Tensor], new: torch.Tensor
+    pending: dict[int, Sample],
+    inputs: Mapping[str, torch.Tensor],
+    new: torch.Tensor,
+    *,
+    comparable: bool,
 ) -> dict[int, Sample]:
     """Takes the successes of this micro-batch out of the pending, and returns them, by row, with
-    their log-probabilities."""
+    their log-probabilities if those are `comparable` with what the model says beside other rows."""
     old = inputs.get("old_per_token_logps", new)
     found: dict[int, Sample] = {}
     for at, row in enumerate(inputs["assay_row"].tolist()):
         sample = pending.pop(row, None)
         if sample is not None:
             logprobs = old[at, : len(sample.completion_ids)].detach().tolist()
-            found[row] = replace(sample, logprobs=tuple(logprobs))
+            found[row] = replace(sample, logprobs=tuple(logprobs) if comparable else None)
     return found
 
 

@@ -31,6 +31,26 @@ def off_policy_keep(
     return (~(negative & (mean_gap > threshold))).to(advantage.dtype)
 
 
+def sequence_old(
+    new: Float[torch.Tensor, "B T"],
+    old: Float[torch.Tensor, "B T"],
+    mask: Shaped[torch.Tensor, "B T"],
+) -> Float[torch.Tensor, "B T"]:
+    """Returns old log-probabilities under which token ratios are those of GSPO-token.
+
+        old'_t = sg(log pi_new,t) - s
+        s = mean over the row's sampled tokens of sg(log pi_new) - log pi_old
+
+    The ratio pi_new,t / exp old'_t has the value exp(s), the sequence's, at every token, and the
+    gradient of its own token. Stock TRL's ratio of a sequence has the mean of all gradients, so
+    that a row's advantages count by their mean alone; where they are equal the two are the same.
+    GSPO 2025, https://arxiv.org/abs/2507.18071, section 4.3.
+    """
+    still = new.detach()
+    gap = ((still - old) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+    return still - gap
+
+
 def preserved(
     advantage: Float[torch.Tensor, "B T"],
     new: Float[torch.Tensor, "B T"],

@@ -1,7 +1,8 @@
 """Less padding: what TRL pads to the longest row of a generated batch, cut to each micro-batch's.
 
-One long trajectory otherwise sets the cost of every row. Losses are sums over tokens that count,
-so columns in which every row is padding change nothing but the time. Needs torch.
+One long trajectory otherwise sets the cost of every row. Columns in which every row is padding
+change nothing but the time, and neither does the order of rows, as long as a loss is a sum over
+tokens and not a mean over a micro-batch. Needs torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,16 @@ TEXT_ONLY: Final = ("token_type_ids", "mm_token_type_ids", "pixel_values")
 
 def rotary(config: Any) -> bool:
     """Returns whether a model of this configuration reads how far tokens are apart, and no more."""
-    return any(getattr(config, name, None) for name in ("rope_parameters", "rope_theta"))
+    known = any(getattr(config, name, None) for name in ("rope_parameters", "rope_theta"))
+    return known and not by_width(config)
+
+
+def by_width(config: Any) -> bool:
+    """Returns whether a model of this configuration reads how many columns there are: positions of
+    the kinds "dynamic" and "longrope" are stretched by the longest row, padding included."""
+    given: Any = getattr(config, "rope_parameters", None) or {}
+    kinds = given.values() if all(isinstance(each, Mapping) for each in given.values()) else [given]
+    return any(each.get("rope_type") in ("dynamic", "longrope") for each in kinds)
 
 
 def trimmed(inputs: Mapping[str, Any], *, left: bool = True) -> Batch:

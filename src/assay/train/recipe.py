@@ -31,8 +31,12 @@ ROW_LOSSES: Final = ("grpo", "sapo", "dr_grpo", "luspo")
 """TRL loss types that divide by rows; the others divide by tokens."""
 TOKEN_LOSSES: Final = ("dapo", "cispo", "vespo")
 """TRL loss types that divide by `num_items_in_batch`."""
+MEAN_LOSSES: Final = ("grpo", "sapo")
+"""Of those, the ones that take the mean over a row's own tokens first."""
 CLIPPED_LOSSES: Final = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")
 """TRL loss types that clip the ratio, and so read `delta`."""
+RATIO_LOSSES: Final = (*CLIPPED_LOSSES, "sapo")
+"""TRL loss types whose gradient comes from the ratio; that of the others from log-probabilities."""
 
 
 @final
@@ -56,7 +60,8 @@ class Recipe:
     denominator: Denominator = "all"
     """What the loss divides by. "all": every sampled token or row of the batch, gated or not, as
     TRL does. "kept": those that a gate kept and a method scored; the others leave the KL and
-    entropy terms too. "batch": rows times the longest completion allowed, a constant."""
+    entropy terms too. "batch": rows times the longest completion allowed, a constant; dapo, cispo,
+    vespo, and dr_grpo, which does nothing else."""
     pass_at: float = 1.0
     """A trajectory passes at this outcome or above."""
     safety: Safety = field(default_factory=Safety)
@@ -106,9 +111,9 @@ class Recipe:
     def check_loss(self, loss_type: str) -> None:
         """Raises UsageError if TRL's loss of that type cannot do what the recipe asks."""
         require(
-            self.denominator != "batch" or loss_type != "bnpo",
-            'recipe: denominator "batch" needs a loss that can be given its divisor; bnpo cannot: '
-            'take "dapo", or denominator "all"',
+            self.denominator != "batch" or loss_type in (*TOKEN_LOSSES, "dr_grpo"),
+            'recipe: denominator "batch" needs a loss that can be given its divisor; '
+            f'{loss_type!r} cannot: take "dapo", or denominator "all"',
         )
         require(
             self.safety.delta is None or loss_type in CLIPPED_LOSSES,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float64
 from assay.batch import Batch
 from assay.credit.groups import counts
 from assay.gate import first_copy
-from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL, fates
+from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL, SINGLE, fates
 from assay.kernels.term import Term
 from assay.train.settings import BackOffSettings, RegimeSettings
 
@@ -20,10 +20,11 @@ Regime = Literal["normal", "collapse", "explosion"]
 
 
 def all_failed(batch: Batch, pass_at: float) -> Bool[np.ndarray, " K"]:
-    """Returns the scored trajectories of groups in which none passes and no outcome differs."""
+    """Returns the scored trajectories of groups in which none passes and no outcome differs, also
+    where there is but one of them."""
     fate_G, dead_G = fates(batch.value_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
-    failed_G = np.isin(fate_G, (ALL_FAIL, CONSTANT_PARTIAL)) & dead_G
-    return failed_G[batch.group_K] & ~np.isnan(batch.value_K)
+    failed_G = np.isin(fate_G, (ALL_FAIL, CONSTANT_PARTIAL, SINGLE)) & dead_G
+    return failed_G[batch.group_K] & (batch.value_K < pass_at)
 
 
 def bounded_term(batch: Batch, failed_K: Bool[np.ndarray, " K"]) -> Term:
@@ -98,8 +99,9 @@ class EntropyRegime:
 
     QAE (2509.22611) finds that with a wide upper clip negatives drive entropy up and masking them
     helps, and with a narrow one positives drive it down and masking those helps: so the regime
-    decides, not a constant. Entropy is read relative to its mean over the first `warmup` steps. A
-    change takes `patience` steps in a row, and the way back needs `band` more than the way in.
+    decides, not a constant. Unlike QAE it damps a sign everywhere, not on hard prompts alone. The
+    entropy is read relative to its mean over the first `warmup` steps. A change takes `patience`
+    steps in a row that ask for it, and the way back needs `band` more than the way in.
     """
 
     settings: RegimeSettings
@@ -107,6 +109,8 @@ class EntropyRegime:
     reference: float | None = None
     first: list[float] = field(default_factory=list)
     streak: int = 0
+    wanted: Regime = "normal"
+    """What the last `streak` steps asked for."""
 
     def observe(self, entropy: float) -> str | None:
         """Takes a step's mean token entropy, nats; returns a message when the state changes."""
@@ -118,14 +122,15 @@ class EntropyRegime:
                 self.reference = max(float(np.mean(self.first)), 1e-12)
             return None
         ratio = entropy / self.reference
-        wanted = self._wanted(ratio)
-        self.streak = self.streak + 1 if wanted != self.state else 0
-        if self.streak < self.settings.patience:
+        wanted = self._asked(ratio)
+        self.streak = self.streak + 1 if wanted == self.wanted else 1
+        self.wanted = wanted
+        if wanted == self.state or self.streak < self.settings.patience:
             return None
-        self.state, self.streak = wanted, 0
+        self.state = wanted
         return self._message(entropy, ratio)
 
-    def _wanted(self, ratio: float) -> Regime:
+    def _asked(self, ratio: float) -> Regime:
         s = self.settings
         match self.state:
             case "normal":
@@ -157,50 +162,71 @@ class EntropyRegime:
 @final
 @dataclass(slots=True)
 class BackOff:
-    """Weakens the negative side when a step looks unsafe, says why, and recovers slowly."""
+    """Weakens the negative side when a step looks unsafe, says why, and recovers slowly.
+
+    The scale acts on the next generated batch: however many steps are made on one, it trips once.
+    """
 
     settings: BackOffSettings
     scale: float = 1.0
     quiet: int = 0
     length: float | None = None
-    """Running mean of the mean length, in tokens, over quiet steps (decay 0.9)."""
+    """Running mean of the mean length, in tokens, over quiet batches (decay 0.9)."""
     best_probe: float | None = None
+    fallen: bool = False
+    """The last look at the probe tripped: until the next one no step is quiet."""
+    tripped: bool = False
+    """The batch that is being trained on has tripped already."""
 
-    def observe(self, *, ratio: float, length: float, probe: float | None = None) -> str | None:
+    def observe(
+        self, *, ratio: float, length: float | None, probe: float | None = None
+    ) -> str | None:
         """Takes what a step showed; returns a message when the scale changes.
 
         Args:
             ratio: largest probability ratio new / old of a sampled token.
-            length: mean sampled tokens of a trajectory.
+            length: mean sampled tokens of a trajectory. None: another step on the batch before.
             probe: mean log-probability of known-good tokens, nats. None: not measured.
         """
+        self.tripped = self.tripped and length is None
         reasons = self._reasons(ratio, length, probe)
-        s = self.settings
         if reasons:
-            before, self.quiet = self.scale, 0
+            return self._trip(reasons)
+        if length is not None:
+            self.length = length if self.length is None else 0.9 * self.length + 0.1 * length
+        return self._rest()
+
+    def _trip(self, reasons: list[str]) -> str | None:
+        self.quiet = 0
+        before, s = self.scale, self.settings
+        if not self.tripped:
             self.scale = max(self.scale * s.factor, s.floor)
-            if self.scale == before:
-                return None
-            return f"{'; '.join(reasons)}: negative advantages times {self.scale:g}"
-        self.length = length if self.length is None else 0.9 * self.length + 0.1 * length
-        self.quiet += 1
+        self.tripped = True
+        if self.scale == before:
+            return None
+        return f"{'; '.join(reasons)}: negative advantages times {self.scale:g}"
+
+    def _rest(self) -> str | None:
+        s = self.settings
+        self.quiet = 0 if self.fallen else self.quiet + 1
         if self.scale == 1.0 or self.quiet < s.hold:
             return None
         self.scale, self.quiet = min(1.0, self.scale / s.factor), 0
         return f"{s.hold} quiet steps: negative advantages times {self.scale:g}"
 
-    def _reasons(self, ratio: float, length: float, probe: float | None) -> list[str]:
+    def _reasons(self, ratio: float, length: float | None, probe: float | None) -> list[str]:
         s, reasons = self.settings, list[str]()
         if not ratio <= s.ratio:  # NaN trips as well
             reasons.append(f"largest ratio {ratio:.3g} is above {s.ratio:g}")
-        if self.length is not None and length > s.length * self.length:
+        if self.length is not None and length is not None and length > s.length * self.length:
             reasons.append(
                 f"mean length {length:.4g} is above {s.length:g} times its running mean "
                 f"{self.length:.4g}"
             )
         if probe is None:
             return reasons
-        if self.best_probe is not None and not probe >= self.best_probe - s.probe:
+        self.fallen = self.best_probe is not None and not probe >= self.best_probe - s.probe
+        if self.fallen:
             reasons.append(
                 f"log-probability of known-good trajectories fell from {self.best_probe:.3g} to "
                 f"{probe:.3g} nats a token"

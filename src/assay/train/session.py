@@ -46,6 +46,8 @@ class Credited:
     length_mean: float = 0.0
     length_max: int = 0
     seconds: float = 0.0
+    fresh: bool = True
+    """No step has been made on it."""
 
 
 @final
@@ -170,11 +172,11 @@ class Session:
         if self.regime is not None:
             messages.append(self.regime.observe(seen["entropy"]))
         if self.back_off is not None:
+            length = self.batch.length_mean if self.batch.fresh else None
             messages.append(
-                self.back_off.observe(
-                    ratio=seen["ratio/max"], length=self.batch.length_mean, probe=probe
-                )
+                self.back_off.observe(ratio=seen["ratio/max"], length=length, probe=probe)
             )
+        self.batch.fresh = False
         for message in messages:
             if message is not None:
                 self.event(message)

@@ -160,11 +160,13 @@ def signal(
     recipe: Recipe,
     *,
     scales: Sequence[Scales] = (),
+    by_row: bool = False,
 ) -> Signal:
     """Returns one advantage per token: gates, methods, then safety, in this order.
 
     all-fail groups, as `safety.all_fail` says; cap on |A|; the controllers' scales; the share that
-    all-fail groups may hold, last, so that it holds of what trains.
+    all-fail groups may hold, last, so that it holds of what trains. With `by_row` the share is of
+    rows' means, as a loss has it that takes them (TRL's grpo and sapo); else of tokens.
     """
     batch = (
         trajectories
@@ -191,9 +193,17 @@ def signal(
     for each in scales:
         total = each.applied(total)
     if safety.all_fail == "bounded":
-        factor = share_factor(total, failed_N, safety.all_fail_share)
+        counted_N = total / _sampled_N(batch) if by_row else total
+        factor = share_factor(counted_N, failed_N, safety.all_fail_share)
         total = np.where(failed_N, total * factor, total)
     return Signal(batch, decisions, parts, total, carried_N, failed_K, recipe.pass_at)
+
+
+def _sampled_N(batch: Batch) -> Float64[np.ndarray, " N"]:
+    """Returns, per token, how many tokens of its trajectory were sampled; at least 1."""
+    sampled_R = np.where(batch.step_R >= 0, batch.length_R, 0)
+    sampled_K = np.bincount(batch.traj_R, sampled_R, len(batch.ids))
+    return np.maximum(sampled_K, 1.0)[np.repeat(batch.traj_R, batch.length_R)]
 
 
 def mixed(

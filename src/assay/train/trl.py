@@ -20,11 +20,12 @@ import torch
 from assay import pipeline
 from assay.errors import MissingExtraError, UsageError
 from assay.records import Trajectory
-from assay.train.fit import Place, bounds, fit
+from assay.train.fit import Place, bounds, fit, means_of_micro_batches, other_losses
 from assay.train.hooks import StepHooks
 from assay.train.idle import WHOLE_MODEL, Scored, idle_rows, scored_apart
 from assay.train.intake import (
     TESTED,
+    TOOL_MASK,
     Intake,
     check_keys,
     check_mask,
@@ -34,10 +35,10 @@ from assay.train.intake import (
     successes,
     taken,
 )
-from assay.train.losses import off_policy_keep, preserved, ratio_facts, replayed
+from assay.train.losses import off_policy_keep, preserved, ratio_facts, replayed, sequence_old
 from assay.train.metrics import JsonLines, Metrics
-from assay.train.padding import TEXT_ONLY, by_length, rotary, trimmed
-from assay.train.recipe import ROW_LOSSES, TOKEN_LOSSES, Recipe
+from assay.train.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
+from assay.train.recipe import MEAN_LOSSES, RATIO_LOSSES, ROW_LOSSES, TOKEN_LOSSES, Recipe
 from assay.train.replay import Sample, padded, sample_of
 from assay.train.session import Session
 from assay.train.signal import Signal, signal
@@ -86,8 +87,10 @@ class AssayTrainer(GRPOTrainer):
         self._probe_every = probe_every
         self._window = Window()
         self._intake: Intake | None = None
+        self._sampled: Any = None
         self._open: dict[str, Any] | None = None
         self._forward: Scored | None = None
+        self._of_sequence = False
         self._replay_now = False
         self._pending: dict[int, Sample] = {}
         self._found: dict[int, Sample] = {}
@@ -95,12 +98,21 @@ class AssayTrainer(GRPOTrainer):
 
     # Credit: once per generated batch.
 
+    def _generate(self, prompts: Any) -> Any:
+        generated = super()._generate(prompts)
+        self._sampled = generated[TOOL_MASK]
+        return generated
+
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         self._intake = Intake(
-            inputs=inputs, completions=completions, ids=completion_ids_list, rewards=rewards
+            inputs=inputs,
+            completions=completions,
+            ids=completion_ids_list,
+            rewards=rewards,
+            sampled=self._sampled,
         )
         return rewards
 
@@ -112,7 +124,12 @@ class AssayTrainer(GRPOTrainer):
         started = time.perf_counter()
         width = check_keys(output)
         rows = gathered(self, intake.rows(self, output))
-        made = signal((record for record, _ in rows), self.recipe, scales=self.session.scales)
+        made = signal(
+            (record for record, _ in rows),
+            self.recipe,
+            scales=self.session.scales,
+            by_row=self.loss_type in MEAN_LOSSES,
+        )
         first = self.accelerator.process_index * len(inputs)
         place = Place(slice(first, first + len(inputs)), np.array([s for _, s in rows]), width)
         if intake.given(self):
@@ -128,8 +145,7 @@ class AssayTrainer(GRPOTrainer):
         made: Any = self._buffered_inputs
         if not self.training_now or made is before or made is None:
             return inputs
-        # bnpo divides by the tokens of a micro-batch: there it matters who is in it
-        if self.loss_type == "bnpo" or any(inputs.get(key) is not None for key in TEXT_ONLY):
+        if means_of_micro_batches(self) or any(inputs.get(key) is not None for key in TEXT_ONLY):
             return inputs
         self._buffered_inputs = by_length(made, self.args.gradient_accumulation_steps)
         return self._buffered_inputs[self._step % len(made)]
@@ -202,8 +218,8 @@ class AssayTrainer(GRPOTrainer):
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        score = super()._get_per_token_logps_and_entropies
-        if self._open is None or self._forward is not None:
+        score, inputs = super()._get_per_token_logps_and_entropies, self._open
+        if inputs is None or self._forward is not None:
             return score(model, input_ids, attention_mask, *args, **kwargs)
         whole: Any = self.accelerator.unwrap_model(model)
         result = self._forward = scored_apart(
@@ -211,16 +227,19 @@ class AssayTrainer(GRPOTrainer):
             lambda ids, seen: score(whole, ids, seen, *args, **kwargs),
             input_ids,
             attention_mask,
-            self._idle(self._open),
+            self._idle(inputs),
         )
-        self._screen(self._open, result[0])
+        self._screen(inputs, result[0])
+        old = inputs.get("old_per_token_logps")
+        if self._of_sequence and old is not None:
+            inputs["old_per_token_logps"] = sequence_old(result[0], old, loss_mask(inputs))
         return result
 
     def _idle(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Returns which rows need no backward pass: without advantage, and in no other loss."""
         advantage = inputs["advantages"]
         if (
-            self._other_losses
+            other_losses(self)
             or self.recipe.safety.preserve
             or self.accelerator.distributed_type not in WHOLE_MODEL
             or any(inputs.get(key) is not None for key in TEXT_ONLY)
@@ -228,34 +247,35 @@ class AssayTrainer(GRPOTrainer):
             return torch.zeros(len(advantage), dtype=torch.bool, device=advantage.device)
         return idle_rows(advantage)
 
-    @property
-    def _other_losses(self) -> bool:
-        """Whether TRL adds a loss that does not come from advantages."""
-        return self.beta != 0.0 or self._entropy_bonus_enabled or self.aux_loss_enabled
-
     def _screen(self, inputs: dict[str, Any], new: torch.Tensor) -> None:
         """Drops off-policy negative sequences, before TRL reads the advantages."""
         threshold = self.recipe.safety.off_policy
         old = inputs.get("sampling_per_token_logps", inputs.get("old_per_token_logps"))
         if threshold is None or old is None:
             return
-        keep = off_policy_keep(
-            inputs["advantages"], new, old, loss_mask(inputs), threshold=threshold
-        )
-        inputs["advantages"] = inputs["advantages"] * keep
+        credit, mask = inputs["advantages"], loss_mask(inputs)
+        keep = off_policy_keep(credit, new, old, mask, threshold=threshold)
+        inputs["advantages"] = credit * keep
         self._window.dropped.append((keep == 0).sum())
 
     def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
         if not self.training_now or inputs["advantages"].dim() == 1:
             return super()._compute_loss(model, inputs)
-        whole: Any = self.accelerator.unwrap_model(model)
-        self._open = inputs = trimmed(inputs, left=rotary(whole.config))
-        credit = inputs["advantages"]
+        config: Any = self.accelerator.unwrap_model(model).config
+        inputs = dict(inputs) if by_width(config) else trimmed(inputs, left=rotary(config))
+        self._open, credit, old = inputs, inputs["advantages"], inputs.get("old_per_token_logps")
+        level = self.importance_sampling_level
+        self._of_sequence = level == "sequence" and self.loss_type in RATIO_LOSSES
+        if self._of_sequence:  # a ratio per token, so that it meets the advantage of its token
+            self.importance_sampling_level = "token"
         try:
             loss = super()._compute_loss(model, inputs)
         finally:
+            self.importance_sampling_level, self._of_sequence = level, False
             self._open, forward = None, self._forward
             self._forward = None
+        if old is not None:
+            inputs["old_per_token_logps"] = old
         if forward is None:
             raise UsageError(f"{TESTED}; its loss made no forward pass that we could see")
         loss = self._with_extras(model, inputs, credit, loss, forward[0])
@@ -290,33 +310,27 @@ class AssayTrainer(GRPOTrainer):
                 device=self.accelerator.device,
             )
             settings = self.session.replay.settings
-            again, _ = self._scored(self.accelerator.unwrap_model(model), chosen)
+            again = self._scored(self.accelerator.unwrap_model(model), chosen)
             term = replayed(again, chosen.old, chosen.mask, cap=settings.cap)
             loss = loss + settings.weight * term
             self._window.other_loss = True
-        self._found |= taken(self._pending, inputs, new)
+        comparable = rotary(self.accelerator.unwrap_model(model).config)
+        self._found |= taken(self._pending, inputs, new, comparable=comparable)
         return loss
 
     def _follow(
         self, inputs: dict[str, Any], loss: torch.Tensor, new: torch.Tensor, entropies: torch.Tensor
     ) -> None:
         """Adds the micro-batch to the window."""
-        old, mask, advantage = (
-            inputs.get("old_per_token_logps"),
-            loss_mask(inputs),
-            inputs["advantages"],
-        )
-        new = new.detach()
+        old, advantage = inputs.get("old_per_token_logps"), inputs["advantages"]
+        mask, new = loss_mask(inputs), new.detach()
         if old is not None and self.importance_sampling_level == "sequence":
-            gap = ((new - old) * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp(
-                min=1
-            )
-            new = old + gap
+            old = sequence_old(new, old, mask)
         low, high = bounds(self.loss_type, self.epsilon_low, self.epsilon_high)
         facts = ratio_facts(advantage, new, old, mask, low=low, high=high)
-        self._window.other_loss |= self._other_losses
+        self._window.other_loss |= other_losses(self)
         self._window.add(facts, advantage=advantage, entropies=entropies, mask=mask, loss=loss)
-        if old is None:
+        if "old_per_token_logps" not in inputs:
             self.session.on_policy(sampled="sampling_per_token_logps" in inputs)
 
     def forward_only(self, ids: torch.Tensor, seen: torch.Tensor, width: int) -> Any:
@@ -330,12 +344,11 @@ class AssayTrainer(GRPOTrainer):
             compute_entropy=True,
         )
 
-    def _scored(self, model: Any, chosen: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _scored(self, model: Any, chosen: Any) -> torch.Tensor:
         """Returns the log-probabilities of padded samples."""
-        new, entropies, _ = super()._get_per_token_logps_and_entropies(
+        return super()._get_per_token_logps_and_entropies(
             model, chosen.input_ids, chosen.attention_mask, chosen.width
-        )
-        return new, entropies
+        )[0]
 
     # Steps: once per optimiser step.
 
@@ -372,7 +385,7 @@ class AssayTrainer(GRPOTrainer):
         """Returns the mean log-probability of the probe's sampled tokens, nats."""
         chosen = padded(self._probe, pad_id=self.processing_pad, device=self.accelerator.device)
         with torch.no_grad():
-            new, _ = self._scored(self.model, chosen)
+            new = self._scored(self.model, chosen)
         return float((new * chosen.mask).sum() / chosen.mask.sum().clamp(min=1))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

@@ -76,7 +76,10 @@ class Window:
         return not bool(found.any())
 
     def reduced(self, accelerator: Any) -> dict[str, float]:
-        """Returns shares, means and maxima over all processes, by the names of the log."""
+        """Returns shares, means and maxima over all processes, by the names of the log.
+
+        The entropy of no token is NaN, which no controller reads.
+        """
         if self.sums is None or self.maxima is None or self.loss is None:
             return {}
         dropped = (
@@ -92,9 +95,10 @@ class Window:
             maxima = accelerator.gather(maxima[None]).amax(0)
         value = dict(zip((*SUMS, "dropped", "loss"), sums.tolist(), strict=True))
         largest = dict(zip(MAXIMA, maxima.tolist(), strict=True))
+        tokens = value["tokens"]
         return {
             "loss": value["loss"] / processes,
-            "entropy": value["entropy"] / max(value["tokens"], 1.0),
+            "entropy": value["entropy"] / tokens if tokens else float("nan"),
             "clip/positive": value["clipped_positive"] / max(value["positive"], 1.0),
             "clip/negative": value["clipped_negative"] / max(value["negative"], 1.0),
             "ratio/max": largest["largest"],
