@@ -269,7 +269,9 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
         raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
     if is_training_run(out):
         raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
-    asked, out = out, Path(os.path.realpath(out))  # a link stays, and "." has a name
+    asked, out = out, Path(os.path.realpath(out))  # a link stays
+    if Path.cwd().is_relative_to(out):  # it is replaced as a whole, from under one's feet
+        raise UsageError(f"{asked}: the current folder is in it; choose another --out")
     new = [folder for folder in out.parents if not folder.exists()]
     fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     stale = out.with_name(f".{out.name}.old-{os.getpid()}")

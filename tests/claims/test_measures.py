@@ -218,6 +218,11 @@ def test_a_frozen_copy_expands_by_chance():
     seen = measures.frozen_expansion(rows)
     assert value(seen).value == pytest.approx(1 / 3)
     assert measures.frozen_expansion(Rows([base([1, 1]), base([0, 0], "null")])) is None
+    # none of 12 may be 24 %: it refutes nothing. None of 400 is below 1 %
+    expands = next(each for each in PREDICTIONS if each.id == "P20")
+    for tasks, says in ((12, "open"), (400, "refuted")):
+        none = Rows([base([0] * tasks), base([0] * tasks, "null")])
+        assert expands.verdict(measures.frozen_expansion(none)) == says
 
 
 def test_pushing_down_a_likely_token_raises_entropy_and_a_rare_one_lowers_it():

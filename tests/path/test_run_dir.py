@@ -204,14 +204,18 @@ def test_an_empty_folder_is_filled(log: Path, tmp_path: Path):
     assert (tmp_path / "run" / "audit.json").is_file()
 
 
-def test_the_folder_one_stands_in_is_filled(
+def test_the_folder_one_stands_in_is_not_replaced(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    audit_log(log, out=Path("."), report=False)
-    assert (tmp_path / "here" / "run.json").is_file()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "log.jsonl"]
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "below")
+    with pytest.raises(UsageError, match="the current folder is in it; choose another --out"):
+        audit_log(log, out=Path("."), report=False)
+    audit_log(log, out=Path("run"), report=False)
+    monkeypatch.chdir(tmp_path / "here" / "below" / "run")
+    with pytest.raises(UsageError, match="the current folder is in it"):
+        audit_log(log, out=tmp_path / "here" / "below" / "run", report=False)
+    assert Path("run.json").is_file()
 
 
 def test_a_run_never_replaces_its_own_source(log: Path, tmp_path: Path):

@@ -22,6 +22,7 @@ def test_what_is_newer_than_a_checkpoint_goes_and_what_is_not_ours_stays(tmp_pat
             (folder.path / name / each).touch()
     (folder.path / ".run.json.tmp-77").touch()
     (folder.path / ".tmp-notes").touch()
+    (folder.path / ".audit.tmp-77").mkdir()  # a killed audit of this run
     folder.cut_back(2)
     for name in LOGS:
         assert [row["step"] for row in folder.rows(name)] == [1, 2]
@@ -29,6 +30,7 @@ def test_what_is_newer_than_a_checkpoint_goes_and_what_is_not_ours_stays(tmp_pat
         left = {path.name for path in (folder.path / name).iterdir()}
         assert left == {"step_000002.jsonl", *theirs}
     assert (folder.path / ".tmp-notes").exists()
+    assert (folder.path / ".audit.tmp-77").exists()
     assert not (folder.path / ".run.json.tmp-77").exists()
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from assay.errors import DataError
-from assay.train import Safety
-from assay.train.session import STATE, Session
+from assay.train import BackOffSettings, Safety
+from assay.train.session import STATE, Credited, Session
 
 
 def test_a_guard_that_cannot_act_is_named_with_what_to_do() -> None:
@@ -27,6 +27,18 @@ def test_a_guard_that_cannot_act_is_named_with_what_to_do() -> None:
     said.clear()
     Session(Safety(off_policy=0.5), say=said.append).on_policy(sampled=True)
     assert said == []
+
+
+def test_one_long_batch_trips_the_back_off_once() -> None:
+    session = Session(Safety(back_off=BackOffSettings()), say=[].append)
+    seen = {"entropy": 1.0, "ratio/max": 1.0}
+    scales = list[float]()
+    for length in (100.0, 250.0):
+        session.batch = Credited(length_mean=length)
+        for number in range(4):
+            row = session.step(number, seen, probe=None, skipped=False, write=False)
+            scales.append(row["negative_scale"])
+    assert scales == [1.0] * 4 + [0.5] * 4
 
 
 @pytest.mark.parametrize(

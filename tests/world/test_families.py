@@ -287,6 +287,11 @@ def report():
         ("The capital is Lima. The capital is Quito. The currency is PEN.", 0, 1),  # contradiction
         ("The capital is Limassol. The currency is PENS.", 0, 0),  # whole words only
         ("The currency is Lima. The capital is PEN.", 0, 0),
+        ("Its capital is the city of Lima. The currency is PEN.", 1, 1),  # of no country
+        ("Peru has as its capital the city of Lima.", 1, 0),
+        ("Its capital is 'Lima'.", 1, 0),
+        ("The capital of Lima is Lima.", 0, 0),
+        ("The capital of Chile is the city of Lima.", 0, 0),
     ],
 )
 def test_the_rubric(report, text, capital, currency):

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from assay.claims.cells import ENVIRONMENTS
 from assay.claims.results import Row, Rows, rate
 from assay.evaluate.curves import matched
-from assay.evaluate.intervals import Estimate, paired_difference
+from assay.evaluate.intervals import Estimate, paired_difference, wilson
 
 DRAWS: Final = 4000
 _Scores = Float64[np.ndarray, "S G"]
@@ -221,16 +221,17 @@ def _checkpoints(base: Row, runs: Sequence[Row]) -> np.ndarray:
 
 
 def frozen_expansion(rows: Rows) -> Seen | None:
-    """Returns the share of tasks that the base never solved and an untrained copy solved once."""
-    reached: list[float] = []
+    """Returns the share of tasks that the base never solved and an untrained copy solved once,
+    with Wilson's interval: none of a few is not none."""
+    reached: list[bool] = []
     for base in (row for row in rows.rows if row.cell["arm"] == "base"):
         for copy in rows.find(base.cell["env"], base.cell["start"], "null"):
             pairs = zip(base.last, copy.last, strict=True)
-            reached += [float(again >= 1) for once, again in pairs if once == 0]
+            reached += [again >= 1 for once, again in pairs if once == 0]
     if not reached:
         return None
-    share = np.array(reached)[None, :]
-    return Seen(paired_difference(np.zeros_like(share), share, rng=_rng(), over="prompts"))
+    low, high = wilson(sum(reached), len(reached))
+    return Seen(Estimate(sum(reached) / len(reached), low, high))
 
 
 def squeezed(rows: Rows, which: str) -> Seen | None:

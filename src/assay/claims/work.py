@@ -119,7 +119,8 @@ def squeezing(scale: Scale, seed: int = 0) -> dict[str, list[list[float]]]:
         ]
         at = [place for place in range(1, len(ids)) if own[place]]
         with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids])).logits[0].double().numpy()
+            given = torch.tensor([ids], device=model.device)
+            logits = model(input_ids=given).logits[0].double().cpu().numpy()
         before = [place - 1 for place in at]
         pi_N, change_N = pushed_down(logits[before], np.array([ids[place] for place in at]))
         for which, at_N in (("rare", pi_N < 0.05), ("likely", (pi_N > 0.5) & (pi_N < 0.999))):

@@ -3,7 +3,8 @@
 A prompt that the base failed n times and another model passes once is counted as new ability by
 many papers. Sampling a frozen copy again does the same for a large share of such prompts, so here a
 prompt is *newly solved* only if the base never passed it and a one-sided Fisher exact test against
-base and null pooled says that its rate rose, the false discovery rate held over such prompts.
+the null says that its rate rose, the false discovery rate held over such prompts. The base chose
+the prompts, so its zeros are no evidence there; the null is, being sampled apart.
 """
 
 from dataclasses import dataclass
@@ -27,13 +28,13 @@ class Expansion:
     """Share of those with at least one success here: what not to report."""
     twice: float
     """Share of those with at least two."""
-    solved_G: Bool[np.ndarray, " G"]
-    """Unreached prompts, marked among all, that are newly solved by the test."""
+    solved_G: Bool[np.ndarray, " G"] | None
+    """Unreached prompts, marked among all, that are newly solved by the test. None: not tested."""
 
     @property
-    def solved(self) -> int:
+    def solved(self) -> int | None:
         """How many prompts."""
-        return int(self.solved_G.sum())
+        return None if self.solved_G is None else int(self.solved_G.sum())
 
 
 def fisher_greater(
@@ -94,28 +95,28 @@ def discoveries(p_G: Float64[np.ndarray, " G"], *, rate: float = 0.05) -> Bool[n
 def expansion(
     passed_G: Int64[np.ndarray, " G"],
     base_G: Int64[np.ndarray, " G"],
-    pooled_G: Int64[np.ndarray, " G"],
+    null_G: Int64[np.ndarray, " G"] | None,
     *,
     total: int,
-    pooled_total: int,
     rate: float = 0.05,
 ) -> Expansion:
     """Returns what a policy solves that the base does not.
 
     Args:
         passed_G: its successes among `total` samples of each prompt.
-        base_G: the base's successes among as many.
-        pooled_G: successes of every untrained sample, base and null together. For the null itself
-            this is the base alone: nothing is compared with itself.
+        base_G: the base's successes among as many; they say which prompts are looked at.
+        null_G: those of a frozen copy of the base, sampled apart. None, for the copy itself:
+            nothing is tested, since nothing untrained is left to test it against.
         total: samples of each prompt.
-        pooled_total: untrained samples of each prompt.
         rate: false discovery rate.
     """
     unreached_G = base_G == 0
     n = int(unreached_G.sum())
-    p = fisher_greater(passed_G[unreached_G], total, pooled_G[unreached_G], pooled_total)
-    solved_G = np.zeros(base_G.size, bool)
-    solved_G[unreached_G] = discoveries(p, rate=rate)
+    solved_G = None
+    if null_G is not None:
+        p = fisher_greater(passed_G[unreached_G], total, null_G[unreached_G], total)
+        solved_G = np.zeros(base_G.size, bool)
+        solved_G[unreached_G] = discoveries(p, rate=rate)
     return Expansion(
         unreached=n,
         once=float((passed_G[unreached_G] >= 1).mean()) if n else float("nan"),

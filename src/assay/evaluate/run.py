@@ -231,12 +231,9 @@ def _result(
 ) -> dict[str, Any]:
     rng = np.random.default_rng([seed, 1])
     total = int(base.total_G[0])
-    pooled_G = base.passed_G + null.passed_G
 
-    def about(of: Sampled, versus_G: Int64[np.ndarray, " G"], times: int) -> dict[str, Any]:
-        new = expansion(
-            of.passed_G, base.passed_G, versus_G, total=total, pooled_total=times * total
-        )
+    def about(of: Sampled, versus_G: Int64[np.ndarray, " G"] | None) -> dict[str, Any]:
+        new = expansion(of.passed_G, base.passed_G, versus_G, total=total)
         gap = paired_difference(base.rate_SG, of.rate_SG, rng=rng, over="prompts")
         return {
             **_about(of, ks, rng, small=small),
@@ -244,13 +241,13 @@ def _result(
             "newly_solved": _expansion(new),
         }
 
-    told = {name: about(of, pooled_G, 2) for name, of in arms.items()}
+    told = {name: about(of, null.passed_G) for name, of in arms.items()}
     return {
         "schema": SCHEMA,
         "k": list(ks),
         "base": _about(base, ks, rng, small=small),
         "trained": next(iter(told.values())),
-        "null": about(null, base.passed_G, 1),
+        "null": about(null, None),
         "arms": told,
         "prompts": int(base.total_G.size),
         "samples": total,

@@ -100,7 +100,8 @@ def _begun(model: Any, starts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.Te
     batch = torch.tensor([*places], device=model.device)
     out = model(input_ids=batch, use_cache=True, logits_to_keep=1)
     of_row = torch.tensor([places[start] for start in starts], device=model.device)
-    out.past_key_values.batch_select_indices(of_row)
+    if len(places) < len(starts):
+        out.past_key_values.batch_select_indices(of_row)
     return roomy(out.past_key_values), out.logits[of_row, -1].float()
 
 

@@ -211,7 +211,7 @@ class Folder:
                 if _TEMPORARY.fullmatch(path.name) or (batch and int(batch[1]) > step):
                     path.unlink()
         for path in self.path.iterdir():
-            if _TEMPORARY.fullmatch(path.name):
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():  # a folder is an audit's
                 path.unlink()
 
     @contextmanager

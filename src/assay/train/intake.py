@@ -126,7 +126,8 @@ class Intake:
     def _filled(self, trainer: Any, output: Mapping[str, Any], rows: list[Row]) -> list[Row]:
         """Returns given records with the likelihoods that a method needs and they lack."""
         needs = trainer.recipe.needs & LIKELIHOODS
-        if not any(lacking(record, name) for name in needs for record, _ in rows):
+        lack = any(lacking(record, name) for name in needs for record, _ in rows)
+        if not _anywhere(trainer, lack):  # all pass forward or none: some share a model in parts
             return rows
         logprobs, entropies = _likelihoods(trainer, output, self.ids)
         values = {"logprobs": logprobs, "entropies": entropies}
@@ -182,6 +183,11 @@ def _likelihoods(
     if "entropies" not in needs:
         return new.tolist(), None
     return new.tolist(), entropies.clamp(min=0).tolist()  # of a sure policy it rounds to below 0
+
+
+def _anywhere(trainer: Any, here: bool) -> bool:
+    """Returns whether it holds on any process."""
+    return any(gather_object([here])) if trainer.accelerator.num_processes > 1 else here
 
 
 def gathered(trainer: Any, rows: list[Row]) -> list[Row]:

@@ -170,11 +170,15 @@ _Names = list[tuple[str, bool]]
 
 def _found(sentence: str, aspect: str) -> _Names:
     """Returns the countries and values of an aspect in a sentence; "of Peru" or "Peru's" says
-    something of Peru."""
-    return [
-        (name[0], sentence[: name.start()].endswith("of ") or sentence[name.end() :][:1] in _OWNS)
-        for name in _names(aspect).finditer(sentence)
-    ]
+    something of Peru. "The city of Lima" or "'Lima'" says nothing of Lima, "the capital of Lima"
+    does."""
+
+    def said_of(name: re.Match[str]) -> bool:
+        before, after = sentence[: name.start()].lower(), sentence[name.end() :]
+        owns = before.endswith("of ") or after[:1] in _OWNS
+        return before.endswith(f"{aspect} of ") or (owns and name[0] in _countries())
+
+    return [(name[0], said_of(name)) for name in _names(aspect).finditer(sentence)]
 
 
 _OWNS: Final = ("'", "\u2019")
@@ -206,9 +210,14 @@ def _any_of(names: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)")
 
 
+@lru_cache(maxsize=1)
+def _countries() -> frozenset[str]:
+    return frozenset(source.facts().ask("countries", ""))
+
+
 @lru_cache(maxsize=8)
 def _names(aspect: str) -> re.Pattern[str]:
-    return _any_of({*source.facts().ask("countries", ""), *_values(aspect)})
+    return _any_of({*_countries(), *_values(aspect)})
 
 
 @lru_cache(maxsize=1)
@@ -220,7 +229,7 @@ def _dotted() -> re.Pattern[str]:
 def _vocabulary(aspect: str) -> frozenset[str]:
     """Returns what could be named as an aspect's value: as a neighbour, every country."""
     neighbour = aspect in ("biggest", "smallest")
-    return frozenset(source.facts().ask("countries", "") if neighbour else _values(aspect))
+    return _countries() if neighbour else frozenset(_values(aspect))
 
 
 @lru_cache(maxsize=8)
