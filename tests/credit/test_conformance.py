@@ -83,6 +83,11 @@ def test_no_page_without_its_method():
     assert pages == set(METHODS.names())
 
 
+def test_every_page_is_in_the_table_of_which_when():
+    table = (ROOT / "docs" / "methods.md").read_text()
+    assert set(re.findall(r"\(methods/(\w+)\.md\)", table)) == set(METHODS.names())
+
+
 def test_the_issue_s_methods_are_all_there():
     asked = (
         "grpo dr_grpo rloo max_rl pass_at_k quantile reinforce psr nsr w_reinforce grpo_positive "

@@ -16,7 +16,8 @@ import pytest
 from assay.cli import main
 from assay.errors import UsageError
 from assay.records import ModelStep, read
-from assay.train.config import parsed
+from assay.train.config import changed, parsed
+from assay.train.config import read as read_config
 from assay.train.ledger import check
 from tests.runs import tiny
 
@@ -199,10 +200,42 @@ def test_eval_prints_the_contract(trained: Path, tmp_path: Path, assay: Assay) -
         assert result[arm]["pass_at_k"][0] == pytest.approx(rate)
     # base and frozen copy are one policy with other chance; the trained one is another
     assert (tmp_path / "eval" / "pass_at_k.svg").read_text().startswith("<svg")
+    page = (tmp_path / "eval" / "report.html").read_text()
+    for value in result["trained"]["pass_at_k"]:
+        assert f"{value:.3f} <small>" in page
     again = json.loads(
         assay("eval", trained, "--samples", 8, "--out", tmp_path / "two", "--json", "-").out
     )
     assert again == result
+
+
+def test_a_trained_run_is_viewed_with_what_was_measured(
+    trained: Path, tmp_path: Path, assay: Assay
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    audited = (run / "audit" / "report.html").as_uri()
+    shutil.rmtree(run / "audit", ignore_errors=True)
+    said = assay("view", run, "--no-open")
+    assert (said.code, said.out.split()) == (0, [audited])
+    (run / "eval").mkdir(exist_ok=True)
+    (run / "eval" / "report.html").touch()
+    said = assay("view", run, "--no-open")
+    assert said.out.split() == [(run / "eval" / "report.html").as_uri(), audited]
+
+
+def test_eval_refuses_more_tasks_than_were_held_out(
+    trained: Path, tmp_path: Path, assay: Assay
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    moved = {"eval.first_task": 0, "train.first_task": 4}
+    config = parsed(changed(read_config(str(run / "config.toml")), moved))
+    (run / "config.toml").write_text(config.toml())
+    about = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**about, "config_sha256": config.sha256}))
+    said = assay("eval", run, "--samples", 2, "--prompts", 5)
+    assert (said.code, "eval tasks 0 to 4 overlap with training tasks" in said.err) == (2, True)
 
 
 def test_eval_refuses_too_few_samples(trained: Path, assay: Assay) -> None:

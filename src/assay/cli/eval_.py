@@ -47,13 +47,16 @@ def evaluate(
         emit([encoded(result)], json)
     if json != "-":
         _print(result)
+        typer.echo(f"page    {folder / 'report.html'}")
         typer.echo(f"figure  {folder / 'pass_at_k.svg'}")
 
 
 def _print(result: dict[str, Any]) -> None:
+    from assay.evaluate.page import policies, sentence
+
     title = f"pass@k, {result['prompts']} tasks, {result['samples']} samples, 95 % over tasks"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    arms = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
+    arms = policies(result)
     table.add_column("k", justify="right")
     for name in arms:
         table.add_column(escape(name), justify="right")
@@ -65,16 +68,5 @@ def _print(result: dict[str, Any]) -> None:
         table.add_row(str(k), *cells)
     console = Terminal()
     console.print(table)
-    for name, arm in result["arms"].items():
-        gap, new = arm["difference"], arm["newly_solved"]
-        console.print(
-            f"{name}: pass@1 {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] over the "
-            f"base; newly solved {new['solved']} (by one success {_share(new['once'])}, a frozen "
-            f"copy {_share(result['null']['newly_solved']['once'])})",
-            markup=False,
-            soft_wrap=True,
-        )
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
+    for name in result["arms"]:
+        console.print(sentence(result, name), markup=False, soft_wrap=True)

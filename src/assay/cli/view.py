@@ -2,12 +2,15 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from assay.errors import UsageError
-from assay.run_dir import is_training_run
+from assay.run_dir import audit_log, is_training_run
+
+PAGES: Final = ("report.html", "report/index.html")
+"""Of an audit; the second is that of a large set."""
 
 
 def view(
@@ -15,21 +18,24 @@ def view(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 0,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
 ) -> None:
-    """Opens a run's report; a large one is served from 127.0.0.1 and nowhere else."""
-    trained = is_training_run(run)
-    made_by = f"assay audit {run}" if trained else f"assay audit LOG --out {run}"
-    missing = f"{run}: no report here; make one with {made_by}"
-    if trained:
-        run = run / "audit"  # where assay audit RUN puts it
-    page = run if run.is_file() else run / "report.html"
+    """Opens a run's report; a large one is served from 127.0.0.1 and nowhere else.
+
+    A training run is audited first if it was not, and what assay eval left opens beside.
+    """
+    if is_training_run(run):
+        measured, audited = run / "eval" / "report.html", run / "audit"  # where assay audit puts it
+        if measured.is_file():
+            _shown(measured, open_)
+        if not any((audited / name).is_file() for name in PAGES):
+            audit_log(run, out=audited)
+        run = audited
+    page = run if run.is_file() else run / PAGES[0]
     if page.is_file():
-        typer.echo(page.resolve().as_uri())
-        if open_:
-            webbrowser.open(page.resolve().as_uri())
+        _shown(page, open_)
         return
     folder = run / "report"
-    if not (folder / "index.html").is_file():
-        raise UsageError(missing)
+    if not (run / PAGES[1]).is_file():
+        raise UsageError(f"{run}: no report here; make one with assay audit LOG --out {run}")
     from assay.report import serve
 
     def ready(url: str) -> None:
@@ -38,3 +44,11 @@ def view(
             webbrowser.open(url)
 
     serve(folder, port=port, ready=ready)
+
+
+def _shown(page: Path, open_: bool) -> None:
+    """Says where a page is, and opens it."""
+    where = page.resolve().as_uri()
+    typer.echo(where)
+    if open_:
+        webbrowser.open(where)

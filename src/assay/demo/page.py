@@ -4,50 +4,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from assay.demo.words import differs, verdict
+from assay.demo.words import verdict
 from assay.evaluate.figure import Line, figure
+from assay.evaluate.html import differs, document, inline, interval, keyed, listed, table
 from assay.evaluate.svg import COLOURS
 
-POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
-STYLE: Final = """
-:root { --paper: #fcfcfa; --sunken: #f4f4f0; --line: #e4e3dd; --ink: #1d2024; --soft: #5b6067;
-  --accent: #1a5d9e; --up: #2f7bbf; --down: #d9762a; color-scheme: light dark; }
-@media (prefers-color-scheme: dark) { :root { --paper: #15171a; --sunken: #212429;
-  --line: #2d3137; --ink: #e6e7e9; --soft: #a3a8af; --accent: #7db8ee; } }
-* { box-sizing: border-box; }
-html { font: 15px/1.55 system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif;
-  color: var(--ink); background: var(--paper); }
-body { margin: 0 auto; max-width: 1060px; padding: 28px 28px 64px;
-  font-variant-numeric: tabular-nums; }
-h1 { font-size: 25px; line-height: 1.25; letter-spacing: -0.01em; margin: 0 0 8px; }
-h2 { font-size: 18px; margin: 40px 0 8px; }
-p, ul { max-width: 72ch; margin: 0 0 12px; }
-a { color: var(--accent); }
-small, .soft { color: var(--soft); }
-.verdict { background: var(--sunken); border-radius: 8px; padding: 14px 18px; margin: 16px 0;
-  list-style: none; }
-.verdict li + li { margin-top: 6px; }
-.wide { overflow-x: auto; margin: 12px 0; }
-table { border-collapse: collapse; font-size: 14px; }
-th, td { text-align: right; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line);
-  white-space: nowrap; }
-th { font-weight: 600; color: var(--soft); }
-th:first-child, td:first-child { text-align: left; }
-.signal th:nth-child(2), .signal td:nth-child(2) { text-align: left; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
-  gap: 16px; }
-.figure { border: 1px solid var(--line); border-radius: 8px; overflow: hidden; background: #fff; }
-.figure svg { display: block; width: 100%; height: auto; }
-.single { max-width: 760px; }
-.key { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
-.bar { display: flex; width: 260px; height: 14px; }
-.bar i { display: block; height: 100%; }
-.bar i:first-child { background: var(--up); } .bar i:last-child { background: var(--down); }
-code { font-size: 13px; background: var(--sunken); padding: 1px 5px; border-radius: 4px; }
-"""
 WINDOW: Final = 5
 """Steps of the running mean in the learning curves."""
 SHOWN: Final = 12
@@ -64,7 +25,7 @@ def page(result: Mapping[str, Any], curves: str) -> str:
         + "</ul>",
         "<h2>Held-out tasks</h2>",
         _measured(result),
-        f'<div class="figure single">{_inline(curves)}</div>',
+        f'<div class="figure single">{inline(curves)}</div>',
         "<h2>What each arm cost</h2>",
         _budget(result),
         "<h2>Learning curves</h2>",
@@ -75,13 +36,7 @@ def page(result: Mapping[str, Any], curves: str) -> str:
         "<h2>Look closer</h2>",
         _links(result),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n<title>Demo · Assay</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
-    )
+    return document("Demo", parts)
 
 
 def _run(result: Mapping[str, Any]) -> str:
@@ -96,12 +51,6 @@ def _run(result: Mapping[str, Any]) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{each}</th>" for each in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
-
-
 def _measured(result: Mapping[str, Any]) -> str:
     last = result["eval"]["k"][-1]
     policies = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
@@ -110,11 +59,11 @@ def _measured(result: Mapping[str, Any]) -> str:
         gap = arm.get("difference")
         rows.append(
             [
-                f'<span class="key" style="background:{COLOURS[number]}"></span>{escape(name)}',
-                _interval(arm["pass_at_1"], arm["ci"]),
-                _signed(gap) if gap else "",
+                keyed(number, name),
+                interval(arm["pass_at_1"], arm["ci"]),
+                differs(gap) if gap else "",
                 ("yes" if gap["excludes_zero"] else "no") if gap else "",
-                _interval(arm["pass_at_last"], arm["ci_last"]),
+                interval(arm["pass_at_last"], arm["ci_last"]),
                 str(arm["all_fail"]),
                 f"{arm['answer_entropy']:.2f}",
             ]
@@ -125,7 +74,7 @@ def _measured(result: Mapping[str, Any]) -> str:
         "The frozen copy learnt nothing: what it gains is what this measurement gives away. "
         "Never solved: tasks without one success. Entropy of the answers in nats.</p>"
     )
-    return _table((*head, "answer entropy"), rows) + note
+    return table((*head, "answer entropy"), rows) + note
 
 
 def _budget(result: Mapping[str, Any]) -> str:
@@ -139,7 +88,7 @@ def _budget(result: Mapping[str, Any]) -> str:
         for name, arm in result["arms"].items()
     ]
     head = ("arm", "tasks", "trajectories", "generated tokens", "tool calls", "training time")
-    return _table((*head, "skipped steps"), rows) + (
+    return table((*head, "skipped steps"), rows) + (
         '<p class="soft">Measured from each run&#8217;s ledger. Tasks and trajectories are equal '
         "by construction; tokens and calls are what each policy then used.</p>"
     )
@@ -163,7 +112,7 @@ def _curves(result: Mapping[str, Any]) -> str:
         )
         for key, label in shown
     ]
-    inner = "".join(f'<div class="figure">{_inline(_shifted(each))}</div>' for each in made)
+    inner = "".join(f'<div class="figure">{inline(_shifted(each))}</div>' for each in made)
     return f'<div class="figures">{inner}</div>'
 
 
@@ -199,7 +148,7 @@ def _signal(result: Mapping[str, Any]) -> str:
         "the run. Terms are before caps and controllers, the last row of an arm after them.</p>"
     )
     head = ("arm", "term", "pushes up", "pushes down", "up and down")
-    return f'<div class="signal">{_table(head, rows)}</div>' + note
+    return f'<div class="signal">{table(head, rows)}</div>' + note
 
 
 def _signs(mass: Mapping[str, Any]) -> list[str]:
@@ -228,7 +177,7 @@ def _dead(result: Mapping[str, Any]) -> str:
         "teaches nothing. The last column is the part of the trained mass that came from groups "
         "in which all failed.</p>"
     )
-    return _table((*head, "mass from all-fail"), rows) + note
+    return table((*head, "mass from all-fail"), rows) + note
 
 
 def _links(result: Mapping[str, Any]) -> str:
@@ -240,25 +189,7 @@ def _links(result: Mapping[str, Any]) -> str:
         if link
     )
     events = [f"{n}, {event}" for n, arm in result["arms"].items() for event in arm["events"]]
-    more = f"<h2>What the safety did</h2>{_list(events[:SHOWN])}" if events else ""
+    more = f"<h2>What the safety did</h2>{listed(events[:SHOWN])}" if events else ""
     left = len(events) - SHOWN
     rest = f'<p class="soft">{left} more are in metrics.jsonl.</p>' if left > 0 else ""
     return f"<ul>{items}</ul>{more}{rest}"
-
-
-def _list(lines: Sequence[str], name: str = "") -> str:
-    kind = f' class="{name}"' if name else ""
-    return f"<ul{kind}>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
-
-
-def _inline(svg: str) -> str:
-    """Returns an SVG as it stands in HTML, where its namespace goes without saying."""
-    return svg.replace(' xmlns="http://www.w3.org/2000/svg"', "")
-
-
-def _interval(value: float, ci: Sequence[float]) -> str:
-    return f"{value:.3f} <small>{ci[0]:.3f} to {ci[1]:.3f}</small>"
-
-
-def _signed(gap: Mapping[str, Any]) -> str:
-    return f"{gap['value']:+.3f} <small>{differs(gap)}</small>"

@@ -6,7 +6,7 @@ gives to a policy that learnt nothing.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -20,6 +20,7 @@ from assay.evaluate.diversity import answer_entropy, distinct
 from assay.evaluate.figure import Line, figure
 from assay.evaluate.intervals import paired_difference
 from assay.evaluate.null import Expansion, expansion
+from assay.evaluate.page import page, policies
 from assay.evaluate.svg import COLOURS
 from assay.records import ModelStep, Trajectory
 from assay.records.codec import published
@@ -124,6 +125,7 @@ def evaluate_runs(
             )
     samples = config.eval.samples if samples is None else samples
     prompts = config.eval.prompts if prompts is None else prompts
+    replace(config, eval=replace(config.eval, prompts=prompts))  # none was trained on
     ks = powers(samples, small=small)
     if not ks or prompts < 1:
         raise UsageError(f"eval: {samples} samples of {prompts} prompts; expected at least 2 of 1")
@@ -326,13 +328,15 @@ def _names(runs: Sequence[Path]) -> list[str]:
 def _write(result: dict[str, Any], folder: Path) -> None:
     with published(folder / "eval.json") as stream:
         stream.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    curves = drawn(result)
     with published(folder / "pass_at_k.svg") as stream:
-        stream.write(drawn(result).encode())
+        stream.write(curves.encode())
+    with published(folder / "report.html") as stream:
+        stream.write(page(result, curves).encode())
 
 
 def drawn(result: dict[str, Any]) -> str:
     """Returns the curves of a result as SVG: base, arms and frozen copy on one axis."""
-    arms = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
     lines = [
         Line(
             name,
@@ -340,7 +344,7 @@ def drawn(result: dict[str, Any]) -> str:
             arm["pass_at_k"],
             [(low, high) for low, high in arm["ci"]],
         )
-        for name, arm in arms.items()
+        for name, arm in policies(result).items()
     ]
     return figure(
         lines,

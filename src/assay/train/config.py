@@ -55,7 +55,7 @@ class About:
     shows: str = ""
     """What to look for in the result."""
     minutes: float = 0.0
-    """Measured on two CPU cores."""
+    """An estimate for one core."""
 
 
 @final

@@ -19,7 +19,7 @@ from assay.rollout.chain import collect, tasks
 from assay.rollout.local import Transformers
 from assay.steps import annotations, step_credit
 from assay.train import checkpoint as disk
-from assay.train.config import Config
+from assay.train.config import Config, Train
 from assay.train.folder import Folder
 from assay.train.ledger import COUNTED, Order, row
 from assay.train.metrics import Metrics, finite
@@ -292,7 +292,7 @@ def arguments(config: Config, seed: int, out: Path) -> Any:
         "output_dir": str(out),
         "seed": seed,
         "learning_rate": train.learning_rate,
-        "lr_scheduler_type": train.schedule,
+        "lr_scheduler_type": _schedule(train),
         "warmup_steps": train.warmup,
         "max_grad_norm": train.max_grad_norm,
         "loss_type": train.loss,
@@ -318,6 +318,12 @@ def arguments(config: Config, seed: int, out: Path) -> Any:
         return GRPOConfig(**given)
     except (TypeError, ValueError) as error:
         raise UsageError(f"TRL refuses the configuration: {str(error).splitlines()[0]}") from None
+
+
+def _schedule(train: Train) -> str:
+    """Returns TRL's name of the schedule; its plain "constant" would leave a warm-up out."""
+    warm = train.schedule == "constant" and train.warmup
+    return "constant_with_warmup" if warm else train.schedule
 
 
 def processes() -> PartialState:

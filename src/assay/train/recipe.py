@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, final
 import msgspec
 
 from assay import pipeline
-from assay.credit import Method, method
+from assay.credit import METHODS, Method, method
 from assay.errors import UnknownNameError, UsageError, hint
 from assay.gate import GATES, Gate, Integrity
 from assay.train.settings import BackOffSettings, RegimeSettings, ReplaySettings, Safety, require
@@ -86,7 +86,8 @@ class Recipe:
 
     @staticmethod
     def of(what: "str | Mapping[str, Any] | Recipe | pipeline.Recipe", **options: Any) -> "Recipe":
-        """Returns a recipe from a method's name and options, plain data, or another recipe.
+        """Returns a recipe from a method's name and options, the name of a shipped recipe that no
+        method has (`assay recipes` lists them), plain data, or another recipe.
 
         Raises:
             UnknownNameError: no such method, gate, option or key; names the nearest.
@@ -94,7 +95,7 @@ class Recipe:
         """
         match what:
             case str():
-                return Recipe((Part(what, method(what, **options)),))
+                return _by_name(what, options)
             case Recipe():
                 return what
             case pipeline.Recipe():
@@ -120,6 +121,14 @@ class Recipe:
             f"recipe: safety.delta clips the ratio, and loss_type {loss_type!r} has no clip; "
             f"take one of {', '.join(CLIPPED_LOSSES)}",
         )
+
+
+def _by_name(name: str, options: Mapping[str, Any]) -> Recipe:
+    from assay.train.config import read, shipped
+
+    if name in shipped() and name not in METHODS.names() and not options:
+        return _from_plain(read(name)["recipe"])
+    return Recipe((Part(name, method(name, **options)),))
 
 
 _KEYS = ("method", "methods", "gates", "denominator", "pass_at", "safety")

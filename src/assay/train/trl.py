@@ -67,7 +67,7 @@ class AssayTrainer(GRPOTrainer):
 
         Args:
             *args: as `GRPOTrainer`.
-            recipe: a method's name, plain data (see `assay.train.recipe`), or a recipe.
+            recipe: a name (a method's, or "assay"), plain data (`assay.train.recipe`), a recipe.
             metrics_path: file that gets one JSON object per optimiser step, or what takes its row.
             probe: known-good trajectories whose log-probability is followed.
             probe_every: optimiser steps between two looks at the probe.
