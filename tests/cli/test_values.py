@@ -9,6 +9,7 @@ import pytest
 
 import assay.cli as command_line
 from assay.cli import eval_
+from assay.cli.train import asked_for_more
 from tests.cli.conftest import Assay
 
 TOO_LARGE = str(2**32)
@@ -222,3 +223,11 @@ def test_brackets_in_the_name_of_a_run_are_no_markup(capsys: pytest.CaptureFixtu
     )
     said = capsys.readouterr().out
     assert said.count("[red]run") == 2  # in the table, and below it
+
+
+def test_one_process_where_several_were_asked_for_is_noticed():
+    alone = {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_MIXED_PRECISION": "no"}
+    assert asked_for_more(alone)
+    assert not asked_for_more({**alone, "WORLD_SIZE": "2", "LOCAL_RANK": "0"})
+    assert not asked_for_more({"ACCELERATE_MIXED_PRECISION": "no"})
+    assert not asked_for_more({"MASTER_ADDR": "10.0.0.1"})

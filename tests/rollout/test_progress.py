@@ -29,6 +29,18 @@ def test_nothing_is_drawn_where_nobody_watches() -> None:
     assert out.getvalue() == ""
 
 
+def test_off_a_terminal_the_line_is_printed_now_and_then() -> None:
+    now, out = [0.0], io.StringIO()
+    with Progress(4, "steps", console=Console(file=out), clock=lambda: now[0]) as bar:
+        for second in (20.0, 31.0, 45.0, 62.0):
+            now[0] = second
+            bar.advance()
+    assert [line.split("  ")[0] for line in out.getvalue().splitlines()] == [
+        "2/4 steps",
+        "4/4 steps",
+    ]
+
+
 def test_slow_work_is_told_in_seconds_each() -> None:
     now = [0.0]
     bar = Progress(2000, "steps", console=Console(file=io.StringIO()), clock=lambda: now[0])

@@ -248,6 +248,9 @@ def test_eval_refuses_too_few_samples(trained: Path, assay: Assay) -> None:
 FAULTS = {
     "model": ({"model__name": "/nowhere/at-all"}, 2, "model '/nowhere/at-all' cannot be opened"),
     "environment": ({"env__name": "tests.runs.tiny:Broken"}, 3, "RuntimeError: the database went"),
+    "record": ({"env__name": "tests.runs.tiny:Undescribed"}, 3, "its record raised TypeError"),
+    "parts": ({"env__name": "tests.runs.tiny:Apart"}, 3, "step raised Type"),
+    "vllm": ({"trl__use_vllm": True}, 2, "take AssayTrainer with assay.train.one_gpu"),
     "no environment": ({"env__name": "tests.runs.tiny:Lettre"}, 2, "Lettre"),
     "nan": ({"env__name": "tests.runs.tiny:Nothing"}, 3, "score is nan"),
     "trl": ({"trl__learning_rat": 1}, 2, "has no key 'learning_rat'"),
@@ -275,11 +278,20 @@ def test_faults_are_one_line(fault: str, policy: Path, tmp_path: Path, assay: As
     assert words in lines[0]
     assert "Traceback" not in said.err
     assert not list(tmp_path.glob(".*"))
-    if fault in ("clip", "cispo", "evaluation", "tracker"):
-        assert not out.exists()
+    assert not (code == 2 and out.exists())
     if out.exists():  # it failed on the way: what is there is whole
         assert rows(out / "metrics.jsonl") == []
         assert not list(out.rglob("*.tmp*"))
+
+
+def test_the_experts_solutions_are_followed(policy: Path, tmp_path: Path, assay: Assay) -> None:
+    path = recipe(tmp_path, policy, env__name="tests.runs.tiny:Solved", steps=2)
+    assert assay("train", path, "--out", tmp_path / "run").code == 0
+    first, second = (row["probe_logprob"] for row in rows(tmp_path / "run" / "metrics.jsonl"))
+    assert -4 < first < 0  # one of nine characters, at random
+    assert second is None  # looked at in the first step and in every tenth
+    assert assay("train", path, "--out", tmp_path / "none", "--set", "train.probe=0").code == 0
+    assert rows(tmp_path / "none" / "metrics.jsonl")[0]["probe_logprob"] is None
 
 
 def test_no_pad_token_is_refused_until_one_is_named(tmp_path: Path, assay: Assay) -> None:

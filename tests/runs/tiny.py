@@ -29,6 +29,15 @@ class Letter(Environment):
         return self.wanted
 
 
+class Solved(Letter):
+    """Knows its own solution."""
+
+    name = "solved"
+
+    def best(self) -> str:
+        return f"={self.wanted}"
+
+
 class Broken(Letter):
     """Raises at the third step of its life."""
 
@@ -49,6 +58,24 @@ class Nothing(Letter):
 
     def step(self, text: str) -> Reply:
         return Reply(done=True, score=float("nan"))
+
+
+class Undescribed(Letter):
+    """Its settings are nothing that a record could hold."""
+
+    name = "undescribed"
+
+    def dials(self) -> dict[str, Any]:
+        return {"letters": {"abcd"}}
+
+
+class Apart(Letter):
+    """Names no parts, and says so wrongly."""
+
+    name = "apart"
+
+    def step(self, text: str) -> Reply:
+        return Reply(done=True, score=0.0, parts=None)  # type: ignore[arg-type]
 
 
 class Always(Letter):

@@ -5,6 +5,7 @@ A model of two layers with random weights stands in where what it says does not 
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -311,6 +312,23 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bytes(tmp_path, monkeypa
 def test_a_model_that_is_not_there_is_one_clear_line(tmp_path):
     with pytest.raises(UsageError, match="cannot be opened") as raised:
         load(str(tmp_path / "nothing"))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("tokenizer.json", {"version": "1.0"}),
+        ("config.json", {"hidden_size": 64}),
+    ],
+)
+def test_a_model_whose_files_do_not_fit_is_one_clear_line(tmp_path, file, change):
+    there = tmp_path / "policy"
+    shutil.copytree(folder(), there)
+    whole = json.loads((there / file).read_text()) if file == "config.json" else {}
+    (there / file).write_text(json.dumps({**whole, **change}))
+    with pytest.raises(UsageError, match="cannot be opened: ") as raised:
+        load(str(there))
     assert "\n" not in str(raised.value)
 
 

@@ -124,6 +124,7 @@ class Cell:
                 "max_tokens": 160,
                 "save_every": steps // checkpoints,
                 "keep": checkpoints,
+                "probe": 0,
                 "threads": 1,
             },
             "eval": {"prompts": scale.held_out, "samples": scale.samples},

@@ -6,7 +6,7 @@ from typing import Final, final
 
 from assay.claims.cells import ARMS, ENVIRONMENTS, SCALES, STARTS, Cell, Scale
 from assay.claims.predictions import DEAD_START, PREDICTIONS, Prediction
-from assay.errors import UnknownNameError
+from assay.errors import UnknownNameError, hint
 
 
 @final
@@ -135,5 +135,6 @@ def experiment(name: str) -> Experiment:
         UnknownNameError: there is none of that name; with those that exist.
     """
     if name not in EXPERIMENTS:
-        raise UnknownNameError(f"no claim {name!r}; there are: {', '.join(EXPERIMENTS)}")
+        near = hint(name, EXPERIMENTS)
+        raise UnknownNameError(f"no claim {name!r}.{near} Known: {', '.join(EXPERIMENTS)}")
     return EXPERIMENTS[name]

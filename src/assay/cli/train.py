@@ -1,6 +1,8 @@
 """`assay train`: a recipe in, a run directory out; `--resume` goes on after a kill."""
 
+import os
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +45,12 @@ def train(
 ) -> None:
     """Trains a policy by a recipe; a kill at any moment leaves a run that --resume finishes."""
     import_from_here()
+    if asked_for_more(os.environ):
+        typer.echo(
+            "accelerate began one process: without several GPUs it is python -m "
+            "torch.distributed.run --nproc_per_node N -m assay train ...",
+            err=True,
+        )
     from assay.train.run import part, start
     from assay.train.run import resume as go_on
 
@@ -65,6 +73,13 @@ def train(
     name, seed = Path(recipe).name.removesuffix(".toml"), seed or 0
     _told(start(config, out or Path("runs") / f"{name}-{seed}", seed=seed).path)
     part()
+
+
+def asked_for_more(environment: Mapping[str, str]) -> bool:
+    """Returns whether `accelerate launch` was asked for several processes and began this one alone:
+    it then names a master, and neither the size of a world nor a rank in it."""
+    given = {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"} <= set(environment)
+    return given and not set(environment) & {"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}
 
 
 def _config(recipe: str, changes: dict[str, Any]) -> "Config":

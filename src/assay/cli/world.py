@@ -170,13 +170,23 @@ def measure(
     for name in names:
         load(name)  # before the policy, which takes longer
     check_installed("world measure")
+    from assay.policy.measuring import ADVICE, table
     from assay.policy.measuring import measure as run
-    from assay.policy.measuring import table
+    from assay.records import Trajectory
+    from assay.rollout.progress import Progress
 
-    rows = run(model, names, tasks=tasks, attempts=attempts, hints=hints, seed=seed)
     found = []
-    for row in rows:
-        found.append(row)
-        typer.echo(table(row, first=len(found) == 1), err=json == "-")
+    rows = len(names) * (len(ADVICE) if hints else 1)
+    with Progress(rows * tasks * attempts, "attempts") as progress:
+
+        def watch(record: Trajectory) -> None:
+            progress.seen(record)
+            progress.tick()
+
+        for row in run(
+            model, names, tasks=tasks, attempts=attempts, hints=hints, seed=seed, watch=watch
+        ):
+            found.append(row)
+            typer.echo(table(row, first=len(found) == 1), err=json == "-")
     if json is not None:
         emit([encoded({"schema": "assay.measure/1", "model": model, "rows": found})], json)

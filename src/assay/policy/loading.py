@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.errors import MissingExtraError, UsageError
+from assay.errors import MissingExtraError, UsageError, told
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,7 +38,6 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
     """
     try:
         import torch
-        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise MissingExtraError.of(
@@ -50,9 +49,8 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
         model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)
-    except (OSError, ValueError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UsageError(f"model {name!r} cannot be opened: {first}") from None
+    except Exception as error:  # whatever a broken file, or a package that it asks for, comes to
+        raise UsageError(f"model {name!r} cannot be opened: {told(error)}") from None
     if tokenizer.eos_token_id is None:
         raise UsageError(f"model {name!r}: its tokenizer has no end token; set eos_token")
     if tokenizer.pad_token_id is None:

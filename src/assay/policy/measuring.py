@@ -12,7 +12,7 @@ from assay.kernels.passk import pass_at_k
 from assay.policy.loading import device, load
 from assay.records import Trajectory
 from assay.rollout import Attempt, Sampling, collect
-from assay.rollout.chain import attributed
+from assay.rollout.chain import Watch, attributed
 from assay.rollout.local import Transformers
 from assay.world import catalogue
 from assay.world.environment import HintKind
@@ -33,6 +33,7 @@ def measure(
     hints: bool = False,
     seed: int = 0,
     batch: int = 512,
+    watch: Watch | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yields one row for each environment, and with `hints` for each kind of advice.
 
@@ -52,7 +53,10 @@ def measure(
                 for trial in range(attempts)
             ]
             backend = Transformers(policy, tokenizer, generator=generator)
-            played = list(collect(backend, todo, sampling=Sampling(), seed=(seed,), batch=batch))
+            records = collect(
+                backend, todo, sampling=Sampling(), seed=(seed,), batch=batch, watch=watch
+            )
+            played = list(records)
             row: dict[str, Any] = {"environment": name, "advice": advice or "none"}
             row |= summary(played, tasks, attempts)
             rate_G = np.array([t.outcome == 1.0 for t in played]).reshape(tasks, -1).mean(1)

@@ -59,7 +59,8 @@ def tasks(
         if experts is not None and seed not in experts:
             with attributed(first, seed, "its expert"):
                 experts[seed] = solve(first, seed)
-        name = task_name(first, seed)
+        with attributed(first, seed, "its title or dials"):
+            name = task_name(first, seed)
         attempts += [
             Attempt(
                 environment=make() if trial else first,
@@ -145,7 +146,7 @@ class _Player:
         attempt = self._attempt
         with attributed(attempt.environment, attempt.seed, "step"):
             reply = self._recorder.act("".join(sampled.pieces), sampled)
-        self._check(reply.score, reply.parts)
+            self._check(reply.score, reply.parts)
         if reply.done:
             return None
         if not self._recorder.observation:
@@ -168,17 +169,19 @@ class _Player:
 
     def finished(self, policy_version: str | None, seconds: float | None) -> Trajectory:
         """Returns the record; an attempt that ran out of tokens has failed by its budget."""
-        if not self._recorder.last.done:
-            ids, logprobs = self._open
-            sampled = self._tokens.taken(ids, logprobs) if ids else None
-            self._recorder.cut_off("".join(sampled.pieces) if sampled else "", sampled)
-        return self._recorder.trajectory(
-            id=self._attempt.id,
-            group=self._attempt.group,
-            trial=self._attempt.trial,
-            policy_version=policy_version,
-            wall_seconds=seconds,
-        )
+        attempt = self._attempt
+        with attributed(attempt.environment, attempt.seed, "its record"):
+            if not self._recorder.last.done:
+                ids, logprobs = self._open
+                sampled = self._tokens.taken(ids, logprobs) if ids else None
+                self._recorder.cut_off("".join(sampled.pieces) if sampled else "", sampled)
+            return self._recorder.trajectory(
+                id=attempt.id,
+                group=attempt.group,
+                trial=attempt.trial,
+                policy_version=policy_version,
+                wall_seconds=seconds,
+            )
 
 
 def _is_number(value: Any) -> bool:

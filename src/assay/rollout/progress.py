@@ -14,11 +14,14 @@ from assay.records import Trajectory
 
 _WINDOW: Final = 30.0
 """Seconds over which the rate is taken."""
+_EVERY: Final = 30.0
+"""Seconds between two lines where there is no terminal."""
 
 
 @final
 class Progress:
-    """A context: `advance` per unit of work, `seen` per trajectory. Silent where nobody watches."""
+    """A context: `advance` per unit of work, `seen` per trajectory. Off a terminal the line is
+    printed now and then."""
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Progress:
         self._console = Console(stderr=True) if console is None else console
         self._done = 0
         self._ticks: deque[tuple[float, int]] = deque()
+        self._printed = clock()
         self._reward, self._scored, self._trajectories = 0.0, 0, 0
         self._groups: dict[str, list[float]] = {}
         self._bar = Bar(
@@ -105,7 +109,11 @@ class Progress:
         return "  ".join(parts)
 
     def _draw(self) -> None:
-        self._bar.update(self._task, completed=self._done, said=self.line())
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=self._done, said=self.line())
+        elif self._clock() - self._printed >= _EVERY:
+            self._printed = self._clock()
+            self.say(self.line())
 
 
 def _rate(rate: float, unit: str) -> str:

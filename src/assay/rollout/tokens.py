@@ -1,6 +1,7 @@
 """A tokenizer, as sampling needs it: prompts to ids, sampled ids to the text of each."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, final
 
 from assay.errors import UsageError
@@ -25,15 +26,29 @@ class Tokens:
         self._ends_line: dict[int, bool] = {}
 
     def prompt(self, text: str) -> list[int]:
-        """Returns the ids of a task: by the chat template, with instructions, if there is one."""
+        """Returns the ids of a task: by the chat template, with instructions, if there is one.
+
+        Instructions are the system's message; before the task where a template knows no system.
+
+        Raises:
+            UsageError: the template refuses that too.
+        """
         if getattr(self._tokenizer, "chat_template", None) is None:
             return self.encode(text)
-        messages = [
-            {"role": "system", "content": INSTRUCTIONS},
-            {"role": "user", "content": text},
-        ]
+        from jinja2 import TemplateError
+
+        with suppress(TemplateError):
+            return self._templated(
+                {"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": text}
+            )
+        try:
+            return self._templated({"role": "user", "content": f"{INSTRUCTIONS}\n\n{text}"})
+        except TemplateError as error:
+            raise UsageError(f"the tokenizer's chat template refuses a task: {error}") from None
+
+    def _templated(self, *messages: dict[str, str]) -> list[int]:
         made: Any = self._tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True
+            [*messages], add_generation_prompt=True, tokenize=True, return_dict=True
         )
         return list(made["input_ids"])
 

@@ -31,7 +31,7 @@ _FROM_1: Final = (
     *("max_tokens", "turn_tokens", "max_length"),
 )
 _FROM_0: Final = (
-    *("micro", "warmup", "threads", "first_task"),
+    *("micro", "warmup", "probe", "threads", "first_task"),
     *("epsilon", "epsilon_high", "beta", "max_grad_norm"),
 )
 """Settings of [train] by their least value."""
@@ -126,6 +126,8 @@ class Train:
     save_every: int = 10
     keep: int = 2
     """Checkpoints that stay, the last one among them."""
+    probe: int = 8
+    """Training tasks of which the expert's solution is followed: how likely it is by now."""
     threads: int = 0
     """Of torch. 0: as many as it takes."""
 
@@ -202,6 +204,11 @@ class Config:
             own.stop <= held.start or held.stop <= own.start,
             f"eval tasks {held.start} to {held.stop - 1} overlap with training tasks "
             f"{own.start} to {own.stop - 1}; move eval.first_task",
+        )
+        require(
+            not self.trl.get("use_vllm"),
+            "trl.use_vllm: assay train samples in the trainer's process; for vLLM take "
+            "AssayTrainer with assay.train.one_gpu",
         )
         taken = sorted(set(self.trl) & OURS)
         require(not taken, f"trl.{taken[0] if taken else ''} is set by Assay; see [train]")

@@ -53,17 +53,7 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
             "DeepSpeed's engine takes every step itself and cannot leave one out: "
             "set safety.skip_empty = false"
         )
-    if args.steps_per_generation % args.gradient_accumulation_steps:
-        raise UsageError(
-            f"steps_per_generation is {args.steps_per_generation} and gradient_accumulation_steps "
-            f"{args.gradient_accumulation_steps}: an optimiser step would mix generated batches; "
-            "expected a multiple"
-        )
-    if recipe.denominator == "kept" and loss_type in ROW_LOSSES and args.beta:
-        raise UsageError(
-            f'recipe: denominator "kept" divides by the rows kept, and the KL term of loss_type '
-            f'{loss_type!r} by all: take "dapo", or beta 0'
-        )
+    _divided(recipe, args, loss_type)
     if safety.delta is None:
         return
     if args.delta is not None and args.delta != safety.delta:
@@ -78,6 +68,21 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
             "(the larger of epsilon and epsilon_high)"
         )
     args.delta = safety.delta
+
+
+def _divided(recipe: Recipe, args: Any, loss_type: str) -> None:
+    """Refuses settings under which a step's loss would not be divided by its own batch."""
+    if args.steps_per_generation % args.gradient_accumulation_steps:
+        raise UsageError(
+            f"steps_per_generation is {args.steps_per_generation} and gradient_accumulation_steps "
+            f"{args.gradient_accumulation_steps}: an optimiser step would mix generated batches; "
+            "expected a multiple"
+        )
+    if recipe.denominator == "kept" and loss_type in ROW_LOSSES and args.beta:
+        raise UsageError(
+            f'recipe: denominator "kept" divides by the rows kept, and the KL term of loss_type '
+            f'{loss_type!r} by all: take "dapo", or beta 0'
+        )
 
 
 def other_losses(trainer: Any) -> bool:

@@ -24,7 +24,7 @@ from assay.train.folder import Folder
 from assay.train.ledger import COUNTED, Order, row
 from assay.train.metrics import Metrics, finite
 from assay.train.recipe import known_only
-from assay.train.replay import sample_of
+from assay.train.replay import Sample, sample_of
 from assay.train.signal import Signal
 from assay.train.trl import AssayTrainer
 from assay.world.environment import Environment
@@ -246,6 +246,7 @@ def trainer_of(
     tokenizer: Any,
     rollouts: Rollouts,
     *,
+    probe: Sequence[Sample],
     say: Callable[[str], None],
     done: Callable[[int], None],
 ) -> RunTrainer:
@@ -267,6 +268,7 @@ def trainer_of(
             processing_class=tokenizer,
             rollout_func=rollouts,
             recipe=config.recipe,
+            probe=probe,
             say=say,
             peft_config=adapters(config),
             folder=folder,

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Generator
@@ -17,6 +18,7 @@ from assay import __version__
 from assay.errors import AssayError, MissingExtraError, UsageError, told
 from assay.records import Trajectory
 from assay.rollout.progress import Progress
+from assay.rollout.tokens import Tokens
 from assay.train.config import Config
 from assay.train.fit import fit
 from assay.train.folder import Folder, commit_of_code
@@ -55,7 +57,12 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     folder = Folder.create(out, config, about=about) if _is_main() else Folder(out)
     _together()
     with folder.locked() if _is_main() else nullcontext():
-        _trained(folder, config, seed, model, tokenizer, make, resume=None)
+        try:
+            _trained(folder, config, seed, model, tokenizer, make, resume=None)
+        except UsageError:
+            if _is_main() and not any(folder.rows("ledger.jsonl")):  # refused before anything
+                shutil.rmtree(folder.path)
+            raise
     return folder
 
 
@@ -128,7 +135,7 @@ def versions() -> dict[str, str]:
 
 
 def _imported() -> None:
-    for name in ("torch", "transformers", "trl", "datasets", "safetensors"):
+    for name in ("torch", "transformers", "trl", "datasets", "safetensors", "peft"):
         try:
             __import__(name)
         except ImportError as error:
@@ -210,6 +217,7 @@ def policy(config: Config) -> tuple[Any, Any]:
             )
         filled = partial(tokenizer.apply_chat_template, **config.model.template)
         tokenizer.apply_chat_template = filled
+    Tokens(tokenizer).prompt("?")  # a template that refuses it is refused here
     return model, tokenizer
 
 
@@ -262,7 +270,10 @@ def _trained(
     resume: Path | None,
 ) -> None:
     from assay.train.loop import Rollouts, trainer_of
+    from assay.train.probe import known_good
 
+    train = config.train
+    probe = known_good(make, tokenizer, range(train.first_task, train.first_task + train.probe))
     console = None if _is_main() else Console(quiet=True)
     with Progress(config.train.steps, "steps", console=console) as progress:
         if resume is not None:
@@ -281,6 +292,7 @@ def _trained(
                 model,
                 tokenizer,
                 rollouts,
+                probe=probe,
                 say=progress.say,
                 done=lambda _: progress.advance(),
             )

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
-from assay.errors import AssayError, UnknownNameError, UsageError, told
+from assay.errors import AssayError, UnknownNameError, UsageError, hint, told
 from assay.registry import Registry
 from assay.world.countdown import Countdown
 from assay.world.environment import Environment
@@ -88,7 +88,8 @@ def _level(family: str, level: str) -> Mapping[str, float | int]:
     levels = LEVELS.get(family, {})
     if level not in levels:
         known = ", ".join(levels) or "none"
-        raise UnknownNameError(f"{family} has no level {level!r}. Known: {known}")
+        near = hint(level, levels)
+        raise UnknownNameError(f"{family} has no level {level!r}.{near} Known: {known}")
     return levels[level]
 
 
