@@ -211,7 +211,7 @@ def test_every_verb_prints_to_the_console_that_lets_a_closed_pipe_through():
 
 def test_brackets_in_the_name_of_a_run_are_no_markup(capsys: pytest.CaptureFixture[str]):
     curve = {"pass_at_k": [0.5], "ci": [[0.25, 0.75]]}
-    new = {"solved": 1, "once": 0.5}
+    new = {"solved": 1, "once": 0.5, "unreached_by_base": 2}
     gap = {"value": 0.25, "low": 0.125, "high": 0.5}
     eval_._print(
         {

@@ -31,10 +31,12 @@ def sentence(result: Mapping[str, Any], name: str) -> str:
     """Returns what an arm has over the base, and what a frozen copy has by chance."""
     arm, null = result["arms"][name], result["null"]["newly_solved"]
     gap, new = arm["difference"], arm["newly_solved"]
+    said = f"{name}: pass@1 {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] over the "
+    if not new["unreached_by_base"]:
+        return f"{said}base, which passed every task at least once"
     return (
-        f"{name}: pass@1 {gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}] over the "
-        f"base; newly solved {new['solved']} (by one success {_share(new['once'])}, a frozen "
-        f"copy {_share(null['once'])})"
+        f"{said}base; newly solved {new['solved']} of {new['unreached_by_base']} (by one success "
+        f"{_share(new['once'])}, a frozen copy {_share(null['once'])})"
     )
 
 
@@ -47,7 +49,7 @@ def _how(result: Mapping[str, Any]) -> str:
     steps = ", ".join(f"{name} after step {step}" for name, step in result["steps"].items())
     return (
         f"<p>{result['samples']} attempts at each of {result['prompts']} tasks of "
-        f"<code>{escape(result['env'])}</code> from {result['first_task']} on, which nobody "
+        f"<code>{escape(result['env'])}</code> from {result['first_task']:,} on, which nobody "
         f"trained on: the base <code>{escape(result['model'])}</code>, {escape(steps)}, and a "
         f"frozen copy of the base. Temperature {result['temperature']:g}, seed {result['seed']}. "
         "Intervals are 95 % over tasks; differences are paired by task. The frozen copy learnt "
