@@ -24,6 +24,8 @@ class Experiment:
     """How much can be run of it: "quick", which takes a minute, and others."""
     quick: Sequence[str]
     """Names of the cells of "quick", without their seed."""
+    unread: str = ""
+    """What was set down with the predictions and is not read here."""
 
 
 MAIN: Final = ("grpo", "psr", "nsr", "grpo_positive", "grpo_negative")
@@ -110,6 +112,12 @@ EXPERIMENTS: Final = {
         quick=(
             *("lookup-strong-base", "lookup-strong-null", "lookup-weak-base", "lookup-weak-null"),
             *(f"lookup-weak-{arm}" for arm in MAIN),
+        ),
+        unread=(
+            "Set down with these and not read: P10, P11, P13, P14, P16, P17 and P19, which need "
+            "other cells (rescue, other group sizes, false positives, other clips, an entropy "
+            "bonus, a probe of stored successes, masks by entropy); P5 at equal pass@1, P6 between "
+            "the ends of the sweep, entropy and W-REINFORCE under P12, training tasks under P15"
         ),
     ),
     "dead_start": Experiment(

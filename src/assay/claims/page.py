@@ -87,6 +87,7 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
         "direction that is predicted, or lies within the bounds that it names, *refuted* if all of "
         "it lies where the prediction says it would be refuted, *open* otherwise. The sizes in "
         "brackets were expected; no verdict asks for them.",
+        *(("", f"{experiment.unread}.") if experiment.unread else ()),
     ]
     for title, file in figures.items():
         lines += ["", f"![{title}]({file})"]

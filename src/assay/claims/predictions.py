@@ -1,11 +1,9 @@
 """What is predicted, and what would refute it: of sign by difficulty, written before any run; of
 the dead start, written after runs at seed 0 and before any at the seeds that count.
 
-Numbers P1 to P20 follow the order in which they were set down. P10, P11, P13, P14, P16, P17 and P19
-need other cells: rescue, other group sizes, false positives, other clips, an entropy bonus, a probe
-of stored successes, masks by entropy. "P1 grows", "P7 weak" and "P7 many" were set down with the
-others but first read from rows when most had been run. Not read: P5 at equal pass@1, P6 between the
-ends of the sweep, entropy and W-REINFORCE under P12, training tasks under P15.
+Numbers P1 to P20 follow the order in which they were set down; what is not read of them an
+experiment names (`unread`). "P1 grows", "P7 weak" and "P7 many" were set down with the others but
+first read from rows when most had been run.
 """
 
 from dataclasses import dataclass
