@@ -39,10 +39,12 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError.of(
             error.name or "torch", extra="train", to="a policy"
         ) from None  # fmt: skip
+    logging.disable_progress_bar()  # ours say more
     where = str(folder()) if name == START else name
     if name == START and not (folder() / "model.safetensors").is_file():
         raise UsageError("the starting policy is not there; build it with: assay world build")
