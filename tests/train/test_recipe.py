@@ -111,3 +111,12 @@ def test_a_loss_that_cannot_do_it_is_refused() -> None:
     with pytest.raises(UsageError, match="'cispo' has no clip"):
         Recipe.of({"method": "grpo", "safety": {"delta": 3.0}}).check_loss("cispo")
     Recipe.of({"method": "grpo", "safety": {"delta": 3.0}}).check_loss("dapo")
+
+
+def test_the_shipped_mix_has_a_name_beside_those_of_methods() -> None:
+    mix = Recipe.of("assay")
+    assert [(part.name, part.weight) for part in mix.parts] == [("grpo", 1.0), ("gigpo", 0.3)]
+    assert mix.safety.cap == 3.0
+    assert Recipe.of("nsr") == Recipe.of({"method": "nsr"})  # a method's name is the method
+    with pytest.raises(UsageError):
+        Recipe.of("assay", cap=2.0)

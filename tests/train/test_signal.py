@@ -109,3 +109,8 @@ def test_a_call_inside_a_step_does_not_cut_its_action() -> None:
     span = signal(records, Recipe.of("dr_grpo")).spans()
     assert [len(set(row)) for row in span.tolist()] == [1, 1]
     assert span[0, 0] != span[1, 0]  # two trajectories, two actions
+
+
+def test_no_mass_is_plus_zero() -> None:
+    made = signal([], Recipe.of("grpo"))
+    assert [str(each) for each in made.mass] == ["0.0", "0.0"]

@@ -236,4 +236,4 @@ def carried_by(credited: Advantages) -> Bool[np.ndarray, " N"]:
 
 
 def _by_sign(values: Float64[np.ndarray, " N"]) -> tuple[float, float]:
-    return float(values[values > 0].sum()), float(-values[values < 0].sum())
+    return float(values[values > 0].sum()), float(abs(values[values < 0]).sum())
