@@ -222,6 +222,13 @@ def test_a_trained_run_is_viewed_with_what_was_measured(
     (run / "eval" / "report.html").touch()
     said = assay("view", run, "--no-open")
     assert said.out.split() == [(run / "eval" / "report.html").as_uri(), audited]
+    page = run / "audit" / "report.html"
+    page.write_text("kept")
+    assert assay("view", run, "--no-open").code == 0
+    assert page.read_text() == "kept"
+    os.utime(page, (0, 0))  # trained on since
+    assert assay("view", run, "--no-open").code == 0
+    assert page.read_text() != "kept"
 
 
 def test_eval_refuses_more_tasks_than_were_held_out(

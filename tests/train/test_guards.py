@@ -228,3 +228,47 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     resumed.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-2"))
     assert resumed.session.spent == whole.session.spent
     assert (weights(resumed) - weights(whole)).abs().max().item() <= 1e-7
+
+
+def test_rows_stay_where_they_are_where_a_term_is_a_mean_of_a_micro_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.train import trl
+
+    sorted_: list[bool] = []
+    inner = trl.by_length
+    monkeypatch.setattr(trl, "by_length", lambda *a: sorted_.append(True) or inner(*a))
+    settings = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+    for safety, often in (({}, 1), ({"preserve": 0.2}, 0)):
+        sorted_.clear()
+        ours(tmp_path, recipe=recipe(**safety), **settings).train()
+        assert len(sorted_) == often
+
+
+def test_positions_that_the_width_decides_are_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.train import trl
+
+    def cut(*_: Any, **__: Any) -> Any:
+        raise AssertionError("trimmed")
+
+    trainer = ours(tmp_path)
+    batch = batch_of(trainer)
+    monkeypatch.setattr(trl, "trimmed", cut)
+    with pytest.raises(AssertionError, match="trimmed"):
+        gradients(trainer, batch)
+    monkeypatch.setattr(trl, "by_width", lambda config: True)
+    gradients(trainer, batch)
+
+
+def test_a_row_cut_short_among_tools_counts_what_was_sampled(tmp_path: Path) -> None:
+    # row 3 ends without an end and is left out of the loss; two of its five tokens are a tool's
+    rows = [[4, 5, 1], [5, 6, 7, 1], [6, 1], [7, 8, 9, 10, 11], [4, 1], [5, 1], [9, 1], [3, 1]]
+    flags = [[1] * len(row) for row in rows]
+    flags[3] = [1, 0, 0, 1, 1]
+    trainer = ours(tmp_path, roll=rollouts(rows, env_mask=flags), mask_truncated_completions=True)
+    batch = batch_of(trainer)
+    assert batch["tool_mask"][3].tolist() == [0] * 5
+    assert batch["advantages"][3, 1:3].tolist() == [0.0, 0.0]
+    assert trainer.session.batch.length_mean == (3 + 4 + 2 + 3 + 2 * 4) / 8

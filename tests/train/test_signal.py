@@ -114,3 +114,19 @@ def test_a_call_inside_a_step_does_not_cut_its_action() -> None:
 def test_no_mass_is_plus_zero() -> None:
     made = signal([], Recipe.of("grpo"))
     assert [str(each) for each in made.mass] == ["0.0", "0.0"]
+
+
+def test_rows_means_are_of_what_was_sampled() -> None:
+    # as in test_safety: +-0.5 against two failures, -1/6 each; nine tenths of the pair are a tool's
+    told = ToolStep(text="told", token_ids=tuple(range(90)))
+    pair = [
+        structs.replace(each, steps=(*each.steps, told))
+        for each in records([(1.0, "a"), (0.0, "b")], tokens=10)
+    ]
+    failed = [
+        structs.replace(each, id=f"f{k}", task="f", group="f")
+        for k, each in enumerate(records([(0.0, "c"), (0.0, "d")], tokens=10))
+    ]
+    recipe = Recipe.of({"method": "dr_grpo", "safety": {"all_fail": "bounded"}})
+    made = signal([*pair, *failed], recipe, by_row=True)
+    assert made.advantage_N[200:] == pytest.approx(-1 / 6)

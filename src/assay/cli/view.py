@@ -26,7 +26,7 @@ def view(
         measured, audited = run / "eval" / "report.html", run / "audit"  # where assay audit puts it
         if measured.is_file():
             _shown(measured, open_)
-        if not any((audited / name).is_file() for name in PAGES):
+        if not _is_fresh(audited, run / "rollouts"):
             audit_log(run, out=audited)
         run = audited
     page = run if run.is_file() else run / PAGES[0]
@@ -44,6 +44,13 @@ def view(
             webbrowser.open(url)
 
     serve(folder, port=port, ready=ready)
+
+
+def _is_fresh(audited: Path, rollouts: Path) -> bool:
+    """Returns whether there is a page that is no older than what it is about."""
+    made = [(audited / name).stat().st_mtime for name in PAGES if (audited / name).is_file()]
+    newest = max((file.stat().st_mtime for file in rollouts.glob("*.jsonl")), default=0.0)
+    return bool(made) and made[0] >= newest
 
 
 def _shown(page: Path, open_: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from assay.demo.words import verdict
 from assay.evaluate.figure import Line, figure
-from assay.evaluate.html import differs, document, inline, interval, keyed, listed, table
+from assay.evaluate.html import difference, document, inline, interval, keyed, listed, table
 from assay.evaluate.svg import COLOURS
 
 WINDOW: Final = 5
@@ -61,7 +61,7 @@ def _measured(result: Mapping[str, Any]) -> str:
             [
                 keyed(number, name),
                 interval(arm["pass_at_1"], arm["ci"]),
-                differs(gap) if gap else "",
+                difference(gap) if gap else "",
                 ("yes" if gap["excludes_zero"] else "no") if gap else "",
                 interval(arm["pass_at_last"], arm["ci_last"]),
                 str(arm["all_fail"]),

@@ -87,6 +87,6 @@ def interval(value: float, ends: Sequence[float]) -> str:
     return f"{value:.3f} <small>{ends[0]:.3f} to {ends[1]:.3f}</small>"
 
 
-def differs(gap: Mapping[str, Any]) -> str:
+def difference(gap: Mapping[str, Any]) -> str:
     """Returns a difference and its interval."""
     return f"{gap['value']:+.3f} <small>{gap['low']:+.3f} to {gap['high']:+.3f}</small>"

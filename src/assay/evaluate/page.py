@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from assay.evaluate.html import differs, document, inline, interval, keyed, listed, table
+from assay.evaluate.html import difference, document, inline, interval, keyed, listed, table
 
 
 def page(result: Mapping[str, Any], curves: str) -> str:
@@ -70,9 +70,9 @@ def _policies(result: Mapping[str, Any]) -> str:
     rows = [
         [
             keyed(number, name),
-            differs(arm["difference"]) if "difference" in arm else "",
+            difference(arm["difference"]) if "difference" in arm else "",
             str(arm["all_fail"]),
-            str(arm["newly_solved"]["solved"] or 0) if name in result["arms"] else "",
+            str(arm["newly_solved"]["solved"]) if name in result["arms"] else "",
             f"{arm['distinct_answers']:.1f}",
             f"{arm['answer_entropy']:.2f}",
             f"{arm['tokens']:,}",

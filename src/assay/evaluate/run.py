@@ -127,7 +127,7 @@ def evaluate_runs(
     prompts = config.eval.prompts if prompts is None else prompts
     replace(config, eval=replace(config.eval, prompts=prompts))  # none was trained on
     ks = powers(samples, small=small)
-    if not ks or prompts < 1:
+    if not ks:
         raise UsageError(f"eval: {samples} samples of {prompts} prompts; expected at least 2 of 1")
     check_samples(np.full(prompts, samples), ks, small=small)
     found = [_checkpoint(folder, step) for folder in folders]

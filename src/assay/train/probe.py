@@ -11,11 +11,12 @@ from assay.world.recording import Recorder, solve
 
 
 def known_good(
-    make: Callable[[], Environment], tokenizer: Any, tasks: Sequence[int]
+    make: Callable[[], Environment], tokenizer: Any, tasks: Sequence[int], *, longest: int
 ) -> list[Sample]:
     """Returns an expert's solution of each task as the policy would have sampled it.
 
-    A task that the expert cannot solve is left out, and all are where there is none.
+    A task that the expert cannot solve, or not in `longest` tokens, its prompt included, is left
+    out, and all are where there is none.
 
     Raises:
         DataError: the environment raised.
@@ -27,7 +28,7 @@ def known_good(
             turns = solve(environment, task)
             if turns is not None:
                 found.append(_played(environment, task, turns, tokens))
-    return found
+    return [each for each in found if len(each.prompt_ids) + len(each.completion_ids) <= longest]
 
 
 def _played(environment: Environment, task: int, turns: Sequence[str], tokens: Tokens) -> Sample:

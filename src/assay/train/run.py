@@ -5,7 +5,7 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -34,7 +34,8 @@ VERSIONED: Final = ("numpy", "torch", "transformers", "trl", "accelerate", "peft
 def start(config: Config, out: Path, *, seed: int) -> Folder:
     """Trains from the beginning and returns the run directory.
 
-    Everything that can be refused is refused before the directory is made.
+    What can be refused is refused before the directory is made; what only TRL's trainer refuses
+    takes it away again.
 
     Raises:
         UsageError: a name, a setting or `out` is wrong.
@@ -47,6 +48,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     make = _environment(config)
     checked(config, seed, out)
     model, tokenizer = _policy(config, seed)
+    probe = _probe(config, make, tokenizer)
     about = {
         "assay": __version__,
         "title": config.about.title,
@@ -58,7 +60,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     _together()
     with folder.locked() if _is_main() else nullcontext():
         try:
-            _trained(folder, config, seed, model, tokenizer, make, resume=None)
+            _trained(folder, config, seed, model, tokenizer, make, probe, resume=None)
         except UsageError:
             if _is_main() and not any(folder.rows("ledger.jsonl")):  # refused before anything
                 shutil.rmtree(folder.path)
@@ -93,7 +95,8 @@ def resume(out: Path) -> Folder:
         _together()
         make = _environment(config)
         model, tokenizer = _policy(config, int(about["seed"]))
-        _trained(folder, config, int(about["seed"]), model, tokenizer, make, resume=at)
+        probe = _probe(config, make, tokenizer)
+        _trained(folder, config, int(about["seed"]), model, tokenizer, make, probe, resume=at)
     return folder
 
 
@@ -141,9 +144,6 @@ def _imported() -> None:
         except ImportError as error:
             missing = error.name or name
             raise MissingExtraError.of(missing, extra="train", to="assay train") from None
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
 
 
 def checked(config: Config, seed: int, out: Path) -> None:
@@ -259,6 +259,15 @@ def _policy(config: Config, seed: int) -> tuple[Any, Any]:
     return policy(config)
 
 
+def _probe(config: Config, make: Callable[[], Environment], tokenizer: Any) -> Sequence[Any]:
+    """Returns known-good trajectories of the first training tasks."""
+    from assay.train.probe import known_good
+
+    train = config.train
+    tasks = range(train.first_task, train.first_task + min(train.probe, train.pool))
+    return known_good(make, tokenizer, tasks, longest=train.max_length)
+
+
 def _trained(
     folder: Folder,
     config: Config,
@@ -266,14 +275,12 @@ def _trained(
     model: Any,
     tokenizer: Any,
     make: Callable[[], Environment],
+    probe: Sequence[Any],
     *,
     resume: Path | None,
 ) -> None:
     from assay.train.loop import Rollouts, trainer_of
-    from assay.train.probe import known_good
 
-    train = config.train
-    probe = known_good(make, tokenizer, range(train.first_task, train.first_task + train.probe))
     console = None if _is_main() else Console(quiet=True)
     with Progress(config.train.steps, "steps", console=console) as progress:
         if resume is not None:

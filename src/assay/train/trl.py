@@ -324,13 +324,13 @@ class AssayTrainer(GRPOTrainer):
         """Adds the micro-batch to the window."""
         old, advantage = inputs.get("old_per_token_logps"), inputs["advantages"]
         mask, new = loss_mask(inputs), new.detach()
-        if old is not None and self.importance_sampling_level == "sequence":
-            old = sequence_old(new, old, mask)
+        of_rows = self.importance_sampling_level == "sequence"
+        reached = sequence_old(new, old, mask) if of_rows and old is not None else old
         low, high = bounds(self.loss_type, self.epsilon_low, self.epsilon_high)
-        facts = ratio_facts(advantage, new, old, mask, low=low, high=high)
+        facts = ratio_facts(advantage, new, reached, mask, low=low, high=high)
         self._window.other_loss |= other_losses(self)
         self._window.add(facts, advantage=advantage, entropies=entropies, mask=mask, loss=loss)
-        if "old_per_token_logps" not in inputs:
+        if old is None:
             self.session.on_policy(sampled="sampling_per_token_logps" in inputs)
 
     def forward_only(self, ids: torch.Tensor, seen: torch.Tensor, width: int) -> Any:

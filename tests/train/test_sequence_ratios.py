@@ -6,9 +6,11 @@ import pytest
 
 pytest.importorskip("trl")
 
+from assay.train.losses import preserved
+
 from .quiet import MARKS
 from .test_trl import gradients
-from .tiny import batch_of, ours, rollouts, torch
+from .tiny import batch_of, ours, torch
 
 pytestmark = MARKS
 
@@ -64,13 +66,17 @@ def test_on_policy_too_and_the_level_is_put_back(tmp_path: Path) -> None:
     assert torch.equal(found[0], found[1])
 
 
-def test_a_row_cut_short_among_tools_counts_what_was_sampled(tmp_path: Path) -> None:
-    # row 3 ends without an end and is left out of the loss; two of its five tokens are a tool's
-    rows = [[4, 5, 1], [5, 6, 7, 1], [6, 1], [7, 8, 9, 10, 11], [4, 1], [5, 1], [9, 1], [3, 1]]
-    flags = [[1] * len(row) for row in rows]
-    flags[3] = [1, 0, 0, 1, 1]
-    trainer = ours(tmp_path, roll=rollouts(rows, env_mask=flags), mask_truncated_completions=True)
-    batch = batch_of(trainer)
-    assert batch["tool_mask"][3].tolist() == [0] * 5
-    assert batch["advantages"][3, 1:3].tolist() == [0.0, 0.0]
-    assert trainer.session.batch.length_mean == (3 + 4 + 2 + 3 + 2 * 4) / 8
+def test_what_is_preserved_is_read_from_the_old_log_probabilities(tmp_path: Path) -> None:
+    settings = {"num_iterations": 2, "loss_type": "bnpo", "importance_sampling_level": "sequence"}
+    kept = ours(tmp_path, recipe={"method": "dr_grpo", "safety": {"preserve": 0.2}}, **settings)
+    plain = ours(tmp_path, recipe="dr_grpo", **settings)
+    batch, other = batch_of(kept), batch_of(plain)
+    new, mask = batch["old_per_token_logps"], batch["completion_mask"]
+    moved = torch.linspace(-0.1, 0.3, mask.shape[1]).expand_as(new)  # unlike at every token
+    for each in (batch, other):
+        each["old_per_token_logps"] = new + moved
+    with_term, _ = gradients(kept, batch)
+    without, _ = gradients(plain, other)
+    held = preserved(batch["advantages"], new, new + moved, mask, batch["assay_span"])
+    assert held.item() > 0.01
+    assert with_term - without == pytest.approx(0.2 * held.item(), abs=1e-6)
