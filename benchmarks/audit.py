@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from assay.run_dir import audit_log
+from assay.runs.audit import audit_log
 from generate import write_set
 from measure import Ratio, paired, publish
 

@@ -103,7 +103,7 @@ class Kills:
     def __init__(self, work: Path, steps: int, seed: int) -> None:
         from tests.runs import tiny
 
-        from assay.train.config import parsed
+        from assay.runs.config import parsed
 
         self.work, self.steps, self.chance = work, steps, random.Random(seed)
         in_child(partial(tiny.policy, work / "policy"))
@@ -119,7 +119,7 @@ class Kills:
 
     def whole(self) -> Path:
         """Returns a run that was left alone, and notes how long its parts took."""
-        from assay.train.folder import Folder
+        from assay.runs.folder import Folder
 
         out = self.work / "whole"
         in_child(partial(self._start, out))
@@ -128,13 +128,14 @@ class Kills:
         return out
 
     def _start(self, out: Path) -> None:
-        from assay.train import run
+        from assay.runs import start as run
 
         run.start(self.config, out, seed=SEED)
 
     def killed(self, out: Path, most: int) -> Path:
         """Returns a run that was killed at least once, or that was quicker than the signal."""
-        from assay.train import checkpoint, run
+        from assay.runs import checkpoint
+        from assay.runs import start as run
 
         unfinished = True
         while unfinished:
@@ -159,8 +160,8 @@ class Kills:
 
 def measure(work: Path, kills: int, steps: int, seed: int) -> dict[str, Any]:
     """Returns how many runs were killed and how many of them ended otherwise."""
-    from assay.train.folder import Folder
-    from assay.train.ledger import check
+    from assay.runs.folder import Folder
+    from assay.runs.ledger import check
 
     those = Kills(work, steps, seed)
     whole = those.whole()
@@ -201,7 +202,7 @@ def main() -> None:
     torch.set_num_threads(1)
     from tests.runs import tiny
 
-    from assay.train import loop
+    from assay.runs import loop
     from measure import Ratio, publish
 
     del loop, tiny  # imported for the children

@@ -30,7 +30,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
-from assay.train.trl import AssayTrainer  # noqa: E402
+from assay.trainers.trl.trainer import AssayTrainer  # noqa: E402
 from measure import Ratio, publish  # noqa: E402
 
 ROWS, TOKENS, GROUP, VOCABULARY, PROMPT, REPEAT = 256, 32, 8, 96, 16, 15

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from assay.run_dir import audit_log
+from assay.runs.audit import audit_log
 from generate import write_set
 from measure import Ratio, publish
 

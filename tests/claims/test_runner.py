@@ -14,9 +14,10 @@ from assay.claims.noise import FalseNegatives
 from assay.claims.page import figures, page, summary
 from assay.claims.results import line, parsed, read
 from assay.errors import DataError, UnknownNameError, UsageError
-from assay.train.config import parsed as configured
-from assay.train.config import read as load_recipe
-from assay.world import load, solve
+from assay.rollout.recording import solve
+from assay.runs.config import parsed as configured
+from assay.runs.config import read as load_recipe
+from assay.world import load
 
 TINY = Scale(name="tiny", steps=1, prompts=1, group=2, checkpoints=1, held_out=2, samples=2)
 BASE = Cell(env="lookup", start="strong", arm="base", seed=0)

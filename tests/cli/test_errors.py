@@ -211,7 +211,7 @@ def test_a_closed_pipe_is_no_error(log: Path, tmp_path: Path, arguments: list[st
 
 SLOW = """
 import sys, time
-import assay.run_dir as run_dir
+import assay.runs.audit as run_dir
 def slow(*args, **options):
     print("ready", flush=True)
     time.sleep(60)
@@ -240,7 +240,7 @@ def test_an_interrupt_leaves_nothing(log: Path, tmp_path: Path):
 
 DEAF = """
 import time
-import assay.parallel as parallel, assay.run_dir as run_dir
+import assay.batch.parallel as parallel, assay.runs.audit as run_dir
 run_dir.processes_for = lambda path: 2
 def _part(job):
     open(job[0].parent / f"started-{job[1]}", "w").close()

@@ -145,7 +145,7 @@ def test_view_says_how_a_report_is_made(assay: Assay, run: Path, log: Path):
 def test_an_environment_is_looked_up_before_the_policy_is_loaded(
     assay: Assay, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(sys.modules, "assay.policy.measuring", None)
+    monkeypatch.setitem(sys.modules, "assay.evaluate.measure", None)
     ended = assay("world", "measure", "--env", "lookup/dead", "--env", "nope")
     assert ended.code == 2
     assert ended.error.startswith("no environment 'nope'. Known: lookup")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from assay.evaluate import run
-from assay.train.config import parsed
+from assay.runs.config import parsed
 from tests.rollout.fakes import Scripted
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from assay.audit import applicable
+from assay.audit.annotations import step_credit
 from assay.batch import Batch
 from assay.credit import credit
 from assay.gate import gate
 from assay.records import Decision
 from assay.report.reasons import CODES, About, Evidence, codes, correct_calls, sentence
-from assay.steps import step_credit
 from tests.report.samples import WRONG, attempt, mixed_set
 
 

@@ -12,9 +12,9 @@ import pytest
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import ModelStep
 from assay.rollout import Attempt, Sampling, collect
-from assay.rollout.server import Server
-from assay.rollout.turns import Row
-from assay.rollout.vllm import Vllm
+from assay.rollout.backends.server import Server
+from assay.rollout.backends.turns import Row
+from assay.rollout.backends.vllm import Vllm
 from tests.rollout.fakes import Characters, Guess, Silent
 
 LINES = ("#hm\n", ">ask(3)\n", "=5\n")

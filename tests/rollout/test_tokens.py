@@ -8,7 +8,7 @@ jinja2 = pytest.importorskip("jinja2")
 
 from assay.errors import UsageError  # noqa: E402
 from assay.rollout.tokens import Tokens  # noqa: E402
-from assay.world.protocol import INSTRUCTIONS  # noqa: E402
+from assay.world.line import INSTRUCTIONS  # noqa: E402
 
 
 class Templated:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from assay.errors import DataError
-from assay.train import checkpoint
+from assay.runs import checkpoint
 
 
 def fill(folder: Path) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from assay.errors import DataError, UnknownNameError, UsageError
-from assay.train.config import changed, parsed, read, shipped
+from assay.runs.config import changed, parsed, read, shipped
 
 NAN, INF = math.nan, math.inf
 

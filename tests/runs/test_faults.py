@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.train.config import parsed
+from assay.runs.config import parsed
 from tests.runs import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")

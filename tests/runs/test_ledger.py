@@ -3,7 +3,7 @@ import pytest
 
 from assay.errors import DataError
 from assay.records import Ledger, Trajectory
-from assay.train.ledger import Order, check, row
+from assay.runs.ledger import Order, check, row
 
 
 def test_every_task_comes_once_an_epoch_in_an_order_of_its_own() -> None:

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("trl")
 
 from assay.errors import UsageError
-from assay.train.config import parsed
-from assay.train.run import checked
+from assay.runs.config import parsed
+from assay.runs.start import checked
 from tests.runs import tiny
 
 STAND_IN = """

@@ -16,9 +16,9 @@ import pytest
 from assay.cli import main
 from assay.errors import UsageError
 from assay.records import ModelStep, read
-from assay.train.config import changed, parsed
-from assay.train.config import read as read_config
-from assay.train.ledger import check
+from assay.runs.config import changed, parsed
+from assay.runs.config import read as read_config
+from assay.runs.ledger import check
 from tests.runs import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -85,7 +85,7 @@ def of_the_run(run: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def trained(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from assay.train.run import start
+    from assay.runs.start import start
 
     out = tmp_path_factory.mktemp("runs") / "trained"
     start(parsed(tiny.settings(policy)), out, seed=5)
@@ -151,7 +151,7 @@ def test_credit_lies_beside_the_records(trained: Path) -> None:
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     trained: Path, policy: Path, tmp_path: Path
 ) -> None:
-    from assay.train.run import start
+    from assay.runs.start import start
 
     start(parsed(tiny.settings(policy)), tmp_path / "again", seed=5)
     start(parsed(tiny.settings(policy)), tmp_path / "other", seed=6)
@@ -167,7 +167,7 @@ def test_a_finished_run_is_left_alone_by_resume(trained: Path, assay: Assay) -> 
 
 
 def test_it_learns(policy: Path, tmp_path: Path) -> None:
-    from assay.train.run import start
+    from assay.runs.start import start
 
     settings = tiny.settings(policy, steps=40, train__save_every=20, train__learning_rate=3e-2)
     out = start(parsed(settings), tmp_path / "run", seed=0).path
@@ -257,7 +257,7 @@ FAULTS = {
     "environment": ({"env__name": "tests.runs.tiny:Broken"}, 3, "RuntimeError: the database went"),
     "record": ({"env__name": "tests.runs.tiny:Undescribed"}, 3, "its record raised TypeError"),
     "parts": ({"env__name": "tests.runs.tiny:Apart"}, 3, "step raised Type"),
-    "vllm": ({"trl__use_vllm": True}, 2, "take AssayTrainer with assay.train.one_gpu"),
+    "vllm": ({"trl__use_vllm": True}, 2, "take AssayTrainer with assay.trainers.trl.one_gpu"),
     "no environment": ({"env__name": "tests.runs.tiny:Lettre"}, 2, "Lettre"),
     "nan": ({"env__name": "tests.runs.tiny:Nothing"}, 3, "score is nan"),
     "trl": ({"trl__learning_rat": 1}, 2, "has no key 'learning_rat'"),
@@ -315,7 +315,7 @@ def test_the_chat_template_gets_the_arguments_of_the_configuration(tmp_path: Pat
     from transformers import AutoTokenizer
 
     from assay.rollout.tokens import Tokens
-    from assay.train.run import policy as begun
+    from assay.runs.start import policy as begun
 
     where = tiny.policy(tmp_path / "policy")
     tables = {"model": {"name": str(where), "template": {"think": False}}}
@@ -428,7 +428,7 @@ def test_a_changed_checkpoint_or_configuration_is_not_trusted(
 def test_two_processes_do_not_train_in_one_directory(
     trained: Path, tmp_path: Path, assay: Assay
 ) -> None:
-    from assay.train.folder import Folder
+    from assay.runs.folder import Folder
 
     out = tmp_path / "run"
     shutil.copytree(trained, out)
@@ -454,7 +454,8 @@ def test_lora_trains_adapters_and_is_measured(policy: Path, tmp_path: Path, assa
 def test_a_kill_between_a_checkpoint_and_the_removal_of_older_ones_changes_no_byte(
     trained: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.train import checkpoint, run
+    from assay.runs import checkpoint
+    from assay.runs import start as run
 
     sweep = checkpoint.sweep
 

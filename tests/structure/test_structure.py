@@ -71,7 +71,7 @@ def test_records_import_no_numpy(path):
 @pytest.mark.parametrize("path", [*in_package("credit"), *in_package("gate")], ids=name_of)
 def test_credit_and_gates_are_functions_of_arrays(path):
     assert foreign(path) <= {"numpy", "jaxtyping", "msgspec"}
-    io = ("assay.importers", "assay.records.codec", "assay.run_dir", "assay.report", "assay.cli")
+    io = ("assay.importers", "assay.records.codec", "assay.runs.audit", "assay.report", "assay.cli")
     assert not [module for module in ours(path) if below(module, *io)]
 
 
@@ -99,7 +99,7 @@ def loaded_by(statement):
 
 
 def test_the_offline_half_loads_nothing_heavy():
-    offline = "audit batch builder cli credit demo gate importers pipeline records report run_dir"
+    offline = "audit batch cli credit demo gate importers pipeline records report runs.audit"
     statement = "; ".join(f"import assay.{name}" for name in offline.split())
     assert not loaded_by(statement) & set(HEAVY)
 

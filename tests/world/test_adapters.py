@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from assay.errors import DataError, UsageError
-from assay.world import Recorder
+from assay.rollout.checking import check
+from assay.rollout.recording import Recorder
 from assay.world.adapters import FromGymnasium, FromVerifiers
-from assay.world.checking import check
 
 WAYS = ("left", "down", "right", "up")
 # the 4x4 map of gymnasium: SFFF FHFH FFFH HFFG; down down right down right right crosses it

@@ -11,7 +11,8 @@ from math import log
 import pytest
 
 from assay.errors import MissingExtraError, UsageError
-from assay.world import BUILT_IN, LEVELS, load, solve
+from assay.rollout.recording import solve
+from assay.world import BUILT_IN, LEVELS, load
 from assay.world.countdown import Countdown
 from assay.world.facts import facts
 from assay.world.lake import Lake, distances

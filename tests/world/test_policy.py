@@ -16,13 +16,13 @@ pytest.importorskip("transformers", reason="needs the extra assay[train]")
 from random import Random  # noqa: E402
 
 from assay.errors import DataError, UsageError  # noqa: E402
+from assay.evaluate.measure import measure, summary, table, uplift  # noqa: E402
 from assay.policy import training  # noqa: E402
 from assay.policy.loading import folder, load  # noqa: E402
-from assay.policy.measuring import measure, summary, table, uplift  # noqa: E402
 from assay.policy.sampling import sample  # noqa: E402
 from assay.records import ModelStep, decode, encode  # noqa: E402
 from assay.rollout import Attempt, Sampling, Tokens, collect  # noqa: E402
-from assay.rollout.local import Transformers  # noqa: E402
+from assay.rollout.backends.local import Transformers  # noqa: E402
 from assay.world import BUILT_IN, demos  # noqa: E402
 from assay.world import load as world  # noqa: E402
 from assay.world.demos import demonstrations  # noqa: E402
@@ -339,7 +339,7 @@ def test_what_is_measured_by_hand():
     records = []
     for seed, right in ((0, True), (1, False)):
         for trial in range(8):
-            from assay.world import Recorder
+            from assay.rollout.recording import Recorder
 
             recorder = Recorder(environment, seed)
             recorder.act(f"={environment.answer()}" if right else "=?")

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from assay.cli import world as verbs
-from assay.world import BUILT_IN, LEVELS, load, solve
+from assay.rollout.recording import solve
+from assay.world import BUILT_IN, LEVELS, load
 
 DOC = (Path(__file__).parents[2] / "docs" / "world.md").read_text("utf-8")
 FIND, BLACKJACK = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)

@@ -11,9 +11,9 @@ from assay.claims.experiment import MAIN, Experiment
 from assay.claims.measures import Seen, by_tokens, difference, gain, largest, over_base, pass_at
 from assay.claims.predictions import Prediction, Verdict
 from assay.claims.results import Rows, rate
-from assay.evaluate.figure import Line, figure
-from assay.evaluate.forest import Panel, forest
 from assay.evaluate.intervals import Estimate
+from assay.report.figure import Line, figure
+from assay.report.forest import Panel, forest
 
 WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "": {},

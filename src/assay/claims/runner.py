@@ -54,7 +54,7 @@ def run(
 
 def machine() -> dict[str, object]:
     """Returns where and with what a row was made."""
-    from assay.train.run import versions
+    from assay.runs.start import versions
 
     return {"cores": os.cpu_count(), "machine": platform.machine(), "versions": versions()}
 

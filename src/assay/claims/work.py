@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.claims.cells import BASE, Cell, Scale
 from assay.claims.results import Row
-from assay.train.config import Config, Env, parsed
+from assay.runs.config import Config, Env, parsed
 
 
 def work(cell: Cell, scale: Scale, folder: Path) -> Row:
@@ -44,7 +44,7 @@ def _untrained(cell: Cell, scale: Scale) -> Row:
 
 def _trained(cell: Cell, scale: Scale, folder: Path) -> Row:
     """Trains, and measures every checkpoint."""
-    from assay.train.run import start
+    from assay.runs.start import start
 
     config, where = parsed(cell.tables(scale)), folder / cell.key
     shutil.rmtree(where, ignore_errors=True)  # a cell is run whole or not at all
@@ -71,8 +71,8 @@ def _trained(cell: Cell, scale: Scale, folder: Path) -> Row:
 def measured(config: Config, checkpoint: Path | None, cell: Cell, scale: Scale) -> list[int]:
     """Returns the passes of each held-out task, on the environment whose verifier does not err."""
     from assay.evaluate.run import held_out
-    from assay.rollout.local import Transformers
-    from assay.train.run import opened
+    from assay.rollout.backends.local import Transformers
+    from assay.runs.start import opened
 
     # every policy has chance of its own: a shared one would make a frozen copy look identical
     chance = sum(cell.key.encode()) * 1009 + (0 if checkpoint is None else 1)
@@ -98,9 +98,9 @@ def squeezing(scale: Scale, seed: int = 0) -> dict[str, list[list[float]]]:
 
     from assay.claims.squeezing import pushed_down
     from assay.records import ModelStep
+    from assay.rollout.backends.local import Transformers
     from assay.rollout.chain import collect, tasks
-    from assay.rollout.local import Transformers
-    from assay.train.run import opened
+    from assay.runs.start import opened
     from assay.world import load
 
     cell = Cell(env="lookup", start="weak", arm="grpo", seed=seed)

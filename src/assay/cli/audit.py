@@ -12,7 +12,7 @@ from assay.audit import shares
 from assay.cli.options import MAX_SEED, Format, Json, Log, PassAt, Terminal, emit, encoded
 from assay.cli.tables import audit_tables
 from assay.errors import UsageError
-from assay.run_dir import AuditRun, audit_log, is_training_run
+from assay.runs.audit import AuditRun, audit_log, is_training_run
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*([0-9.]+)\s*")
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from assay.audit import method as method_with_bar
+from assay.audit.annotations import annotations, step_credit
 from assay.cli.options import Format, Json, Log, PassAt, emit, encoded, settings
 from assay.credit import Method
 from assay.credit import credit as credit_stage
 from assay.credit import method as method_of
 from assay.errors import UsageError
-from assay.run_dir import gated_batch
-from assay.steps import annotations, step_credit
+from assay.runs.audit import gated_batch
 
 
 def credit(

@@ -52,7 +52,7 @@ def evaluate(
 
 
 def _print(result: dict[str, Any]) -> None:
-    from assay.evaluate.page import policies, sentence
+    from assay.report.evaluation import policies, sentence
 
     title = f"pass@k, {result['prompts']} tasks, {result['samples']} samples, 95 % over tasks"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

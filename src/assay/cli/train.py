@@ -13,7 +13,7 @@ from assay.cli.options import MAX_SEED, settings
 from assay.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from assay.train.config import Config
+    from assay.runs.config import Config
 
 
 def train(
@@ -51,8 +51,8 @@ def train(
             "torch.distributed.run --nproc_per_node N -m assay train ...",
             err=True,
         )
-    from assay.train.run import part, start
-    from assay.train.run import resume as go_on
+    from assay.runs.start import part, start
+    from assay.runs.start import resume as go_on
 
     if resume is not None:
         given = (recipe, set_, out, model, env, seed)
@@ -84,7 +84,7 @@ def asked_for_more(environment: Mapping[str, str]) -> bool:
 
 def _config(recipe: str, changes: dict[str, Any]) -> "Config":
     """Returns the configuration of a run; its environment has been made once."""
-    from assay.train.config import changed, parsed, read
+    from assay.runs.config import changed, parsed, read
     from assay.world import load
 
     config = parsed(changed(read(recipe), changes), f"recipe {recipe}")

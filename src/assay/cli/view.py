@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from assay.errors import UsageError
-from assay.run_dir import audit_log, is_training_run
+from assay.runs.audit import audit_log, is_training_run
 
 PAGES: Final = ("report.html", "report/index.html")
 """Of an audit; the second is that of a large set."""

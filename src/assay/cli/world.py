@@ -66,8 +66,8 @@ def check(
     json: Json = None,
 ) -> None:
     """Tests an environment: 0 if it is fit to train on, 1 if a rule is broken."""
+    from assay.rollout.checking import check as look
     from assay.world import load
-    from assay.world.checking import check as look
 
     chosen = settings(dials)
     import_from_here()
@@ -96,8 +96,9 @@ def play(
 ) -> None:
     """Lets a person play a task in the terminal."""
     from assay.rollout.chain import attributed
-    from assay.world import Recorder, load
-    from assay.world.protocol import INSTRUCTIONS
+    from assay.rollout.recording import Recorder
+    from assay.world import load
+    from assay.world.line import INSTRUCTIONS
 
     if hint not in (None, "right", "neutral", "wrong"):
         raise UsageError(f"--hint {hint}: expected right, neutral or wrong")
@@ -170,8 +171,8 @@ def measure(
     for name in names:
         load(name)  # before the policy, which takes longer
     check_installed("world measure")
-    from assay.policy.measuring import ADVICE, table
-    from assay.policy.measuring import measure as run
+    from assay.evaluate.measure import ADVICE, table
+    from assay.evaluate.measure import measure as run
     from assay.records import Trajectory
     from assay.rollout.progress import Progress
 

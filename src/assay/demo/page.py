@@ -5,9 +5,9 @@ from html import escape
 from typing import Any, Final
 
 from assay.demo.words import verdict
-from assay.evaluate.figure import Line, figure
-from assay.evaluate.html import difference, document, inline, interval, keyed, listed, table
-from assay.evaluate.svg import COLOURS
+from assay.report.figure import Line, figure
+from assay.report.html import difference, document, inline, interval, keyed, listed, table
+from assay.report.svg import COLOURS
 
 WINDOW: Final = 5
 """Steps of the running mean in the learning curves."""

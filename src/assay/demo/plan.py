@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 from assay.errors import UsageError
 from assay.records.codec import published
-from assay.train.config import Config, changed, parsed, read
+from assay.runs.config import Config, changed, parsed, read
 
 ARMS: Final = ("grpo", "assay")
 """Shipped recipes; the first is what the others are compared with."""

@@ -11,7 +11,7 @@ from assay.demo.plan import Plan, opened
 from assay.demo.results import gathered
 from assay.errors import MissingExtraError
 from assay.records.codec import published
-from assay.run_dir import audit_log
+from assay.runs.audit import audit_log
 
 NEEDED: Final = ("torch", "transformers", "trl", "datasets", "safetensors")
 

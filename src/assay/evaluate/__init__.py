@@ -17,8 +17,6 @@ from assay.evaluate.calibration import (
 )
 from assay.evaluate.curves import Curve, Matched, check_samples, curve, matched, powers
 from assay.evaluate.diversity import answer_entropy, distinct, entropy
-from assay.evaluate.figure import Line, figure
-from assay.evaluate.forest import Panel, forest
 from assay.evaluate.intervals import (
     Estimate,
     improvement_probability,
@@ -34,10 +32,8 @@ __all__ = [
     "Curve",
     "Estimate",
     "Expansion",
-    "Line",
     "Matched",
     "NullBand",
-    "Panel",
     "answer_entropy",
     "auroc",
     "brier",
@@ -51,9 +47,7 @@ __all__ = [
     "ece_mass",
     "entropy",
     "expansion",
-    "figure",
     "fisher_greater",
-    "forest",
     "improvement_probability",
     "iqm",
     "matched",

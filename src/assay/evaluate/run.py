@@ -17,20 +17,20 @@ from assay.errors import DataError, UsageError
 from assay.evaluate.calibration import auroc, brier, ece, ece_debiased, null_band
 from assay.evaluate.curves import check_samples, curve, powers
 from assay.evaluate.diversity import answer_entropy, distinct
-from assay.evaluate.figure import Line, figure
 from assay.evaluate.intervals import paired_difference
 from assay.evaluate.null import Expansion, expansion
-from assay.evaluate.page import page, policies
-from assay.evaluate.svg import COLOURS
 from assay.records import ModelStep, Trajectory
 from assay.records.codec import published
-from assay.rollout.backend import Backend
+from assay.report.evaluation import page, policies
+from assay.report.figure import Line, figure
+from assay.report.svg import COLOURS
+from assay.rollout.backends.base import Backend
 from assay.rollout.chain import collect, tasks
 from assay.rollout.progress import Progress
-from assay.train.config import Config, Env
-from assay.train.folder import Folder
+from assay.runs.config import Config, Env
+from assay.runs.folder import Folder
 from assay.world.catalogue import load as load_environment
-from assay.world.protocol import parse
+from assay.world.line import parse
 
 SCHEMA: Final = "assay.eval/1"
 BASE, NULL, TRAINED = 0, 1, 2
@@ -200,8 +200,8 @@ class _Player:
 
     def __call__(self, checkpoint: Path | None, chance: int, of: Config | None = None) -> Sampled:
         """Returns what a policy comes to: the base's weights, or those of a checkpoint."""
-        from assay.rollout.local import Transformers
-        from assay.train.run import opened
+        from assay.rollout.backends.local import Transformers
+        from assay.runs.start import opened
 
         model, tokenizer = opened(of or self._config, checkpoint)
         config = self._config
@@ -305,7 +305,7 @@ def _expansion(new: Expansion) -> dict[str, Any]:
 
 
 def _checkpoint(folder: Folder, step: int | None) -> Path:
-    from assay.train.checkpoint import committed, verified
+    from assay.runs.checkpoint import committed, verified
 
     whole = committed(folder.checkpoints)
     if not whole or (step is not None and step not in whole):

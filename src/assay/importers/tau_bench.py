@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import (
-    count_keys,
-    experts_of,
-    number,
-    origin,
-    steps_of,
-    take,
-    typed,
-)
+from assay.importers.messages import count_keys, experts_of, number, origin, steps_of, take, typed
 from assay.importers.reading import documents
 from assay.importers.recognise import log_files
 from assay.records import End, Grade, Trajectory

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.audit import FATE_KINDS, group_fates, run_fates
+from assay.audit.annotations import step_credit
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.credit import METHODS
 from assay.errors import AssayError
@@ -19,7 +20,6 @@ from assay.records import Decision, ModelStep, Trajectory
 from assay.report.pack import Packed, listed, significant
 from assay.report.reasons import CODES, About, Evidence, codes, correct_calls, sentence
 from assay.report.redact import Redactor
-from assay.steps import step_credit
 
 _LOUD = 0.98
 """Quantile of |advantage| at which the colour ramp ends."""

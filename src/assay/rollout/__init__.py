@@ -1,10 +1,10 @@
 """Sampling trajectories: a backend continues text, environments answer, records come out.
 
 Start with `backend.Backend` (what an engine must do) and `chain.collect`. Importing this loads no
-torch; `assay.rollout.local` does.
+torch; `assay.rollout.backends.local` does.
 """
 
-from assay.rollout.backend import Backend, Reader, Sampling
+from assay.rollout.backends.base import Backend, Reader, Sampling
 from assay.rollout.chain import Attempt, collect, tasks
 from assay.rollout.progress import Progress
 from assay.rollout.tokens import Tokens

@@ -9,10 +9,10 @@ from typing import Any, final
 
 from assay.errors import AssayError, DataError
 from assay.records import Trajectory
-from assay.rollout.backend import SILENCE, Backend, Sampling
+from assay.rollout.backends.base import SILENCE, Backend, Sampling
+from assay.rollout.recording import Recorder, solve, task_name
 from assay.rollout.tokens import Tokens
 from assay.world.environment import Environment
-from assay.world.recording import Recorder, solve, task_name
 
 Watch = Callable[[Trajectory], None]
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 from typing import Any, final
 
 from assay.errors import UsageError
-from assay.world.protocol import INSTRUCTIONS, is_complete
-from assay.world.recording import Sampled
+from assay.rollout.recording import Sampled
+from assay.world.line import INSTRUCTIONS, is_complete
 
 
 @final

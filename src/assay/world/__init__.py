@@ -5,7 +5,6 @@ Start with `Environment` (what an environment must do) and `load`.
 
 from assay.world.catalogue import BUILT_IN, FAMILIES, LEVELS, load
 from assay.world.environment import Environment, HintKind, Reply
-from assay.world.recording import Recorder, Sampled, solve, task_name
 
 __all__ = [
     "BUILT_IN",
@@ -13,10 +12,6 @@ __all__ = [
     "LEVELS",
     "Environment",
     "HintKind",
-    "Recorder",
     "Reply",
-    "Sampled",
     "load",
-    "solve",
-    "task_name",
 ]

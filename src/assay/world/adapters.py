@@ -12,7 +12,7 @@ from typing import Any, Protocol, final, runtime_checkable
 
 from assay.errors import DataError, UsageError
 from assay.world.environment import Environment, Reply
-from assay.world.protocol import parse
+from assay.world.line import parse
 
 
 @runtime_checkable

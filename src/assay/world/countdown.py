@@ -13,7 +13,7 @@ from typing import ClassVar, Final, final
 from assay.errors import UsageError
 from assay.world.environment import HintKind, Reply
 from assay.world.family import Family, unknown
-from assay.world.protocol import answer_text, call_text
+from assay.world.line import answer_text, call_text
 
 Numbers = tuple[int, ...]
 

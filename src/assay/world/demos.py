@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
+from assay.rollout.recording import Recorder, critique
 from assay.world.countdown import Countdown
 from assay.world.facts import facts
 from assay.world.family import Family
 from assay.world.lake import WAYS, Lake
+from assay.world.line import GIVE_UP, answer_text, call_text, parse
 from assay.world.lookup import TOOLS, Lookup
-from assay.world.protocol import GIVE_UP, answer_text, call_text, parse
-from assay.world.recording import Recorder, critique
 from assay.world.report import ASPECTS, Report
 from assay.world.twenty import Twenty, questions
 

@@ -8,7 +8,7 @@ from random import Random
 
 from assay.errors import UsageError
 from assay.world.environment import Environment, HintKind, Reply
-from assay.world.protocol import GIVE_UP, Turn, parse
+from assay.world.line import GIVE_UP, Turn, parse
 
 BUSY = "<error busy, try again"
 NONE = "<none"

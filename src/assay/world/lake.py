@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Protocol, final, runtime_checkable
 from assay.errors import MissingExtraError, UsageError
 from assay.world.environment import HintKind, Reply
 from assay.world.family import Family, unknown
-from assay.world.protocol import call_text
+from assay.world.line import call_text
 
 WAYS: Final = ("left", "down", "right", "up")
 """In the order of gymnasium's action numbers."""

@@ -12,7 +12,7 @@ from assay.errors import UsageError
 from assay.world.environment import HintKind, Reply
 from assay.world.facts import Facts, facts
 from assay.world.family import NONE, Family, unknown
-from assay.world.protocol import answer_text, call_text
+from assay.world.line import answer_text, call_text
 
 VALUES: Final = ("capital", "currency", "language", "region")
 MOVES: Final = ("biggest", "smallest", "north", "south")

@@ -17,7 +17,7 @@ from assay.errors import UsageError
 from assay.world import facts as source
 from assay.world.environment import HintKind, Reply
 from assay.world.family import NONE, Family, unknown
-from assay.world.protocol import answer_text, call_text
+from assay.world.line import answer_text, call_text
 
 ASPECTS: Final = ("capital", "currency", "language", "region", "biggest", "smallest")
 """What can be asked for; the last two are neighbours by number of people."""

@@ -15,7 +15,7 @@ from assay.errors import UsageError
 from assay.world.environment import HintKind, Reply
 from assay.world.facts import facts
 from assay.world.family import Family, unknown
-from assay.world.protocol import answer_text, call_text
+from assay.world.line import answer_text, call_text
 
 KINDS: Final = {
     "region": "in_region",

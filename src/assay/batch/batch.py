@@ -1,0 +1,186 @@
+"""Records to flat arrays, once. Nothing downstream looks at a record again.
+
+Axes: K trajectories, G groups, S model steps, C calls, R runs, N tokens. A *run* is a stretch of
+tokens with the same step, call and role. A log without token ids has runs too: their length is then
+in characters (`measure`), and everything except training works the same.
+
+Codes: -1 is "unknown" or "none" in every integer array; 0 and 1 are False and True.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, final
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int8, Int64
+
+from assay.errors import AlignmentError
+from assay.records import Decision, Trajectory
+
+Measure = Literal["tokens", "characters"]
+ENDS: Final = ("answered", "budget", "infra", "unknown")
+CLAIMS: Final = ("none", "claimed", "admitted")
+ROLES: Final = ("text", "think", "call", "answer", "confidence")
+UNTRAINABLE: Final = ("masked", "drifted", "copied", "logprobs")
+CATEGORIES: Final = (
+    "true_success",
+    "under_claim",
+    "false_success",
+    "honest_failure",
+    "unverified_claim",
+    "weak_success",
+    "weak_failure",
+    "unscorable",
+    "infra",
+    "tampered",
+)
+"""Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Everything that gates and methods may know about a set of trajectories."""
+
+    measure: Measure
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    group_K: Int64[np.ndarray, " K"]
+    task_K: Int64[np.ndarray, " K"]
+    tree_K: Int64[np.ndarray, " K"]
+    outcome_K: Float64[np.ndarray, " K"]
+    """Resolved outcome (`verify.outcome`); NaN: unscored."""
+    category_K: Int8[np.ndarray, " K"]
+    claim_K: Int8[np.ndarray, " K"]
+    end_K: Int8[np.ndarray, " K"]
+    content_K: Int64[np.ndarray, " K"]
+    """Key of everything the policy wrote: equal keys are copies of one trajectory."""
+    reward_names: tuple[str, ...]
+    reward_KJ: Float64[np.ndarray, "K J"]
+    """Named parts of the outcome, J of them; NaN: this trajectory has no such part."""
+    weight_K: Float64[np.ndarray, " K"]
+    """What the gates left of each trajectory: 0 is dropped."""
+
+    traj_S: Int64[np.ndarray, " S"]
+    index_S: Int64[np.ndarray, " S"]
+    """Position of the step in its trajectory's `steps`."""
+    reward_S: Float64[np.ndarray, " S"]
+    belief_S: Float64[np.ndarray, " S"]
+    state_S: Int64[np.ndarray, " S"]
+    """Recorded environment state before the step, unique within the task."""
+    seen_S: Int64[np.ndarray, " S"]
+    """What the policy had last been shown, unique within the task."""
+    opening_S: Bool[np.ndarray, " S"]
+    """Before the first tool result of its trajectory (all steps, if there is none)."""
+    untrainable_S: Int8[np.ndarray, " S"]
+
+    step_C: Int64[np.ndarray, " C"]
+    key_C: Int64[np.ndarray, " C"]
+    """Name and canonical arguments (`verify.canonical.call_form`)."""
+    parsed_C: Int8[np.ndarray, " C"]
+    ran_C: Int8[np.ndarray, " C"]
+    sibling_C: Int8[np.ndarray, " C"]
+    expert_C: Int8[np.ndarray, " C"]
+    on_path_C: Int8[np.ndarray, " C"]
+    """Evidence level "state": the environment's state after the call is on a path to success."""
+
+    traj_R: Int64[np.ndarray, " R"]
+    step_R: Int64[np.ndarray, " R"]
+    """-1: the policy did not sample these tokens."""
+    call_R: Int64[np.ndarray, " R"]
+    role_R: Int8[np.ndarray, " R"]
+    length_R: Int64[np.ndarray, " R"]
+
+    logprob_N: Float64[np.ndarray, " N"] | None = None
+    """Nats at sampling time; NaN where the log has none. None: no trajectory has any."""
+    entropy_N: Float64[np.ndarray, " N"] | None = None
+
+    @staticmethod
+    def of(
+        trajectories: Iterable[Trajectory],
+        *,
+        measure: Measure | None = None,
+        pass_at: float = 1.0,
+    ) -> "Batch":
+        """Returns the arrays of a set of trajectories, read once and in order.
+
+        Evidence that a record carries is used as it is; what is missing and can be read off the
+        record (parsed, ran, expert, claim, resolved outcome) is filled in, see `assay.verify`.
+
+        Args:
+            trajectories: any iterable; records are not kept.
+            measure: "characters" for a set in which some trajectory has no token ids.
+                None: whichever fits the first one.
+            pass_at: a trajectory passes at this outcome or above.
+
+        Raises:
+            MixedTokensError: some model steps have token ids, others not, and `measure` is None.
+        """
+        from assay.batch.build import Builder  # the builder needs the class above
+
+        builder = Builder(measure=measure, pass_at=pass_at)
+        builder.extend(trajectories)
+        return builder.build()
+
+    @property
+    def n_groups(self) -> int:
+        """Groups, G."""
+        return len(self.groups)
+
+    @property
+    def kept_K(self) -> Bool[np.ndarray, " K"]:
+        """Which trajectories the gates let through."""
+        return self.weight_K > 0
+
+    @property
+    def value_K(self) -> Float64[np.ndarray, " K"]:
+        """Outcome for comparing: NaN where unscored or dropped, so that it moves no baseline."""
+        return np.where(self.kept_K, self.outcome_K, np.nan)
+
+    @property
+    def steps_R(self) -> Int64[np.ndarray, " R"]:
+        """Step that each run is credited to; -1: not sampled, untrainable or dropped."""
+        step = self.step_R
+        carried_S = (self.untrainable_S < 0) & self.kept_K[self.traj_S]
+        return np.where(np.append(carried_S, False)[step], step, -1)
+
+    @property
+    def all_sampled_R(self) -> Int64[np.ndarray, " R"]:
+        """Trajectory that each run is credited to; -1: not sampled, untrainable or dropped."""
+        return np.where(self.steps_R >= 0, self.traj_R, -1)
+
+    @property
+    def call_tokens_R(self) -> Int64[np.ndarray, " R"]:
+        """Trajectory of each run of call tokens; -1 elsewhere."""
+        return np.where(self.call_R >= 0, self.all_sampled_R, -1)
+
+    @property
+    def run_N(self) -> Int64[np.ndarray, " N"]:
+        """Run of each token."""
+        return np.repeat(np.arange(self.length_R.size), self.length_R)
+
+    @property
+    def correct_C(self) -> Float64[np.ndarray, " C"]:
+        """Is each call correct by evidence? 1 sibling, expert or state says so and it ran; 0 it did
+        not run, or a level above `ran` looked and said no; NaN nobody above `ran` looked."""
+        above = np.stack([self.sibling_C, self.expert_C, self.on_path_C])
+        known = np.where((above >= 0).any(axis=0), (above == 1).any(axis=0).astype(float), np.nan)
+        return np.where((self.ran_C == 0) | (self.parsed_C == 0), 0.0, known)
+
+    def weighted(self, weight_K: Float64[np.ndarray, " K"]) -> "Batch":
+        """Returns the batch with these weights; weight 0 stays in it, and moves nothing."""
+        return replace(self, weight_K=weight_K)
+
+    def gated(self, decisions: Sequence[Decision]) -> "Batch":
+        """Returns the batch with the weights that the gates decided, one decision per trajectory.
+
+        Raises:
+            AlignmentError: the decisions are not about this batch, in its order.
+        """
+        if tuple(d.trajectory for d in decisions) != self.ids:
+            raise AlignmentError(
+                f"got {len(decisions)} decisions; expected one for each of the batch's "
+                f"{len(self.ids)} trajectories, in its order"
+            )
+        return self.weighted(np.array([d.weight for d in decisions], float))

@@ -1,0 +1,350 @@
+"""Reads records one at a time into the columns of a `Batch`; keeps no record.
+
+This is the one loop over everything in a log, so it is written for speed: rows are flat, what is
+rare (a recorded state, a step reward, a mask) is kept apart and filled in at the end, and texts are
+compared by their hash.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import final
+
+import numpy as np
+
+from assay.batch import CATEGORIES, CLAIMS, ENDS, ROLES, UNTRAINABLE, Batch, Measure
+from assay.batch.columns import (
+    C_WIDTH,
+    K_WIDTH,
+    R_WIDTH,
+    S_WIDTH,
+    Codes,
+    Columns,
+    filled,
+    numbered,
+    rows,
+)
+from assay.errors import AlignmentError, MixedTokensError
+from assay.kernels.evidence import sibling_evidence
+from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
+from assay.records.evidence import NOBODY_LOOKED
+from assay.verify.canonical import call_form
+from assay.verify.claims import claim_of
+from assay.verify.observation import is_error
+from assay.verify.outcome import resolve
+
+_END = {name: code for code, name in enumerate(ENDS)}
+_CLAIM = {name: code for code, name in enumerate(CLAIMS)}
+_ROLE = {name: code for code, name in enumerate(ROLES)}
+_CATEGORY = {name: code for code, name in enumerate(CATEGORIES)}
+_UNTRAINABLE = {name: code for code, name in enumerate(UNTRAINABLE)}
+_CALL, _TEXT = _ROLE["call"], _ROLE["text"]
+_NAN = float("nan")
+_MIXED = (
+    "some model steps have token ids and others have none; "
+    'measure them all in characters (measure="characters")'
+)
+
+
+@final
+class Builder:
+    """Columns under construction. `add` per record, then `build` once."""
+
+    def __init__(self, *, measure: Measure | None = None, pass_at: float = 1.0) -> None:
+        self._measure: Measure | None = measure
+        self._asked = measure is not None
+        self._pass_at = pass_at
+        self._columns = Columns()
+
+    def extend(self, trajectories: Iterable[Trajectory]) -> None:
+        """Adds every trajectory of an iterable."""
+        for trajectory in trajectories:
+            self.add(trajectory)
+
+    def add(self, trajectory: Trajectory) -> None:
+        """Adds one trajectory; evidence that it does not carry is read off it.
+
+        Raises:
+            MixedTokensError: it has token ids and an earlier one has none, or the other way round.
+            AlignmentError: a step has not one log-probability for each sampled token.
+        """
+        columns = self._columns
+        task = columns.task[trajectory.task]
+        tree = -1
+        if trajectory.tree is not None:
+            tree = columns.tree[trajectory.group, trajectory.tree]
+        claim = trajectory.claim or claim_of(trajectory.steps)
+        resolved = resolve(trajectory, claim, pass_at=self._pass_at)
+        columns.content.append(self._add_steps(trajectory, len(columns.ids)))
+        if trajectory.rewards:
+            columns.rewards[len(columns.ids)] = trajectory.rewards
+        columns.ids.append(trajectory.id)
+        outcome = _NAN if resolved.value is None else resolved.value
+        columns.K.extend(
+            (
+                *(columns.group[trajectory.group], task, tree, outcome),
+                *(_CATEGORY[resolved.category], _CLAIM[claim], _END[trajectory.end]),
+            )
+        )
+
+    def absorb(self, other: "Builder") -> None:
+        """Appends what another builder of this process, or of a fork of it, has read.
+
+        Raises:
+            MixedTokensError: one of them has token ids and the other has none.
+        """
+        if None not in (self._measure, other._measure) and self._measure != other._measure:
+            raise MixedTokensError(_MIXED)
+        self._measure = self._measure or other._measure
+        self._columns.absorb(other._columns)
+
+    def _add_steps(self, trajectory: Trajectory, k: int) -> int:
+        """Adds the steps of trajectory `k`; returns a hash of what the policy wrote."""
+        columns = self._columns
+        S, C = columns.S, columns.C
+        if trajectory.expert is not None:
+            forms = {hash(call_form(each.name, each.arguments)) for each in trajectory.expert}
+            columns.experts.setdefault(trajectory.task, set()).update(forms)
+        row_of: dict[int, int] = {}  # step index -> row of its first call
+        opening, shown, content = 1, 0, 0
+        for index, step in enumerate(trajectory.steps):
+            if type(step) is not ModelStep:
+                if type(step) is ToolStep:
+                    opening = 0
+                    self._answer(step, row_of)
+                shown = hash(step.text)
+                if step.token_ids:
+                    self._unsampled(k, len(step.token_ids))
+                continue
+            s, row = len(S) // S_WIDTH, len(C)
+            S.extend((k, index, opening, shown))
+            content = hash((content, step.text))
+            row_of[index] = row
+            for call in step.calls:
+                form = call_form(call.name, call.arguments)
+                key = hash(form)
+                content = hash((content, key))
+                C.extend((s, key, form.is_json, -1, -1))
+                if call.evidence is not NOBODY_LOOKED:
+                    self._recorded(call.evidence, len(C) - C_WIDTH)
+            self._add_runs(step, k, s, row // C_WIDTH)
+            self._rare(step, s)
+        return content
+
+    def _answer(self, step: ToolStep, row_of: dict[int, int]) -> None:
+        """Fills in whether the call that `step` answers ran, unless its record says so itself."""
+        if step.call is None or (first := row_of.get(step.call[0])) is None:
+            return
+        row = first + C_WIDTH * step.call[1]
+        C = self._columns.C
+        if first <= row < len(C) and C[row + 3] < 0:
+            C[row + 3] = not (is_error(step.text) if step.error is None else step.error)
+
+    def _recorded(self, evidence: CallEvidence, row: int) -> None:
+        """Lets what a record says of a call stand."""
+        C, call = self._columns.C, row // C_WIDTH
+        for offset, value in ((2, evidence.parsed), (3, evidence.ran), (4, evidence.expert)):
+            if value is not None:
+                C[row + offset] = value
+        if evidence.sibling is not None:
+            self._columns.sibling[call] = int(evidence.sibling)
+        if evidence.state is not None:
+            self._columns.on_path[call] = int(evidence.state)
+
+    def _rare(self, step: ModelStep, s: int) -> None:
+        """Keeps what few steps have."""
+        columns = self._columns
+        if step.state_key is not None:
+            columns.state[s] = step.state_key
+        if step.reward is not None:
+            columns.reward[s] = step.reward
+        if step.belief is not None:
+            columns.belief[s] = step.belief
+        if step.untrainable is not None:
+            columns.untrainable[s] = _UNTRAINABLE[step.untrainable]
+
+    def _add_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
+        """Adds the runs of one model step: of tokens, or of characters where it has no ids."""
+        has_ids = step.token_ids is not None
+        if self._measure is None:
+            self._measure = "tokens" if has_ids else "characters"
+        if not self._asked and has_ids != (self._measure == "tokens"):
+            raise MixedTokensError(_MIXED)
+        if self._measure == "tokens":
+            if not has_ids:
+                raise MixedTokensError(_MIXED)
+            self._token_runs(step, k, s, call)
+            return
+        R = self._columns.R
+        if step.spans and not has_ids:
+            spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
+            self._cut(k, s, ((0, len(step.text)),), spans, len(step.text))
+        elif step.text:
+            R.extend((k, s, -1, _TEXT, len(step.text)))
+        for number, each in enumerate(step.calls, call):
+            R.extend((k, s, number, _CALL, len(each.name) + len(each.arguments)))
+
+    def _token_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
+        n = len(step.token_ids or ())
+        sampled = ((0, n),) if step.sampled is None else step.sampled
+        spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
+        placed = [
+            (each.start, each.end, _CALL, call + number)
+            for number, each in enumerate(step.calls)
+            if each.start is not None and each.end is not None
+        ]
+        if step.calls and not placed:  # nobody said where: the whole step carries its first call
+            placed = [(0, n, _CALL, call)]
+        self._cut(k, s, sampled, spans + placed, n)
+        self._token_values(step, sampled, n)
+
+    def _cut(
+        self,
+        k: int,
+        s: int,
+        sampled: Sequence[tuple[int, int]],
+        spans: Sequence[tuple[int, int, int, int]],
+        n: int,
+    ) -> None:
+        """Cuts [0, n) wherever sampled ranges or spans begin or end; later spans win."""
+        edges = {0, n, *(e for r in sampled for e in r), *(e for p in spans for e in p[:2])}
+        for start, end in pairwise(sorted(edge for edge in edges if 0 <= edge <= n)):
+            if not any(a <= start < b for a, b in sampled):
+                self._columns.R.extend((k, -1, -1, _TEXT, end - start))
+                continue
+            role, call = _TEXT, -1
+            for a, b, span_role, span_call in spans:
+                if a <= start < b:
+                    role, call = span_role, span_call
+            self._columns.R.extend((k, s, call, role, end - start))
+
+    def _unsampled(self, k: int, n: int) -> None:
+        if self._measure == "characters":
+            return
+        self._measure = "tokens"
+        columns = self._columns
+        columns.R.extend((k, -1, -1, _TEXT, n))
+        columns.logprob.extend([_NAN] * n)
+        columns.entropy.extend([_NAN] * n)
+
+    def _token_values(self, step: ModelStep, sampled: Sequence[tuple[int, int]], n: int) -> None:
+        """Spreads values given per sampled token over all tokens of the step."""
+        columns = self._columns
+        for values, column in (
+            (step.logprobs, columns.logprob),
+            (step.entropies, columns.entropy),
+        ):
+            spread, at = [_NAN] * n, 0
+            for start, end in sampled if values is not None else ():
+                given = (values or ())[at : at + end - start]
+                spread[start:end] = [_NAN if v is None else v for v in given]
+                at += end - start
+            if values is not None and at != len(values):
+                raise AlignmentError(
+                    f"trajectory number {len(columns.ids)}: got {len(values)} log-probabilities or "
+                    f"entropies in a step; expected one per sampled token, {at}"
+                )
+            column.extend(spread)
+        columns.has_logprob |= step.logprobs is not None
+        columns.has_entropy |= step.entropies is not None
+
+    def build(self) -> Batch:
+        """Returns the batch; evidence that needs the other trajectories is added here."""
+        columns = self._columns
+        group, task, tree, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
+        task_K = task.astype(np.int64)
+        names, reward_KJ = _named(columns.rewards, len(columns.ids))
+        return Batch(
+            measure=self._measure or "characters",
+            ids=tuple(columns.ids),
+            groups=tuple(columns.group),
+            group_K=group.astype(np.int64),
+            task_K=task_K,
+            tree_K=tree.astype(np.int64),
+            outcome_K=outcome_K.copy(),
+            category_K=category.astype(np.int8),
+            claim_K=claim.astype(np.int8),
+            end_K=end.astype(np.int8),
+            content_K=numbered(np.array(columns.content, np.int64)),
+            reward_names=names,
+            reward_KJ=reward_KJ,
+            weight_K=np.ones(len(columns.ids)),
+            **_step_arrays(columns, task_K),
+            **_call_arrays(columns, task_K, outcome_K >= self._pass_at),
+            **_run_arrays(columns),
+            logprob_N=np.array(columns.logprob) if columns.has_logprob else None,
+            entropy_N=np.array(columns.entropy) if columns.has_entropy else None,
+        )
+
+
+def _step_arrays(columns: Columns, task_K: np.ndarray) -> dict[str, np.ndarray]:
+    traj, index, opening, shown = rows(columns.S, S_WIDTH).T
+    states = Codes()
+    state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
+    return {
+        "traj_S": traj.copy(),
+        "index_S": index.copy(),
+        "reward_S": filled(columns.reward, np.full(traj.size, _NAN)),
+        "belief_S": filled(columns.belief, np.full(traj.size, _NAN)),
+        "state_S": filled(state, np.full(traj.size, -1)),
+        "seen_S": numbered(task_K[traj], shown),
+        "opening_S": opening.astype(bool),
+        "untrainable_S": filled(columns.untrainable, np.full(traj.size, -1, np.int8)),
+    }
+
+
+def _call_arrays(
+    columns: Columns, task_K: np.ndarray, passed_K: np.ndarray
+) -> dict[str, np.ndarray]:
+    step, form, parsed, ran, expert = rows(columns.C, C_WIDTH).T
+    traj_C, key_C = rows(columns.S, S_WIDTH)[step, 0], numbered(form)
+    sibling = sibling_evidence(key_C, traj_C, task_K, passed_K)
+    return {
+        "step_C": step.copy(),
+        "key_C": key_C,
+        "parsed_C": parsed.astype(np.int8),
+        "ran_C": ran.astype(np.int8),
+        "sibling_C": filled(columns.sibling, sibling),
+        "expert_C": _expert(columns, traj_C, task_K, form, expert),
+        "on_path_C": filled(columns.on_path, np.full(step.size, -1, np.int8)),
+    }
+
+
+def _expert(
+    columns: Columns,
+    traj_C: np.ndarray,
+    task_K: np.ndarray,
+    form_C: np.ndarray,
+    recorded_C: np.ndarray,
+) -> np.ndarray:
+    """Returns what is recorded, else whether the task has such an expert action; -1: has it any?"""
+    expert_C = recorded_C.astype(np.int8)
+    code = {task: number for task, number in columns.task.items() if task in columns.experts}
+    known = {number: columns.experts[task] for task, number in code.items()}
+    task_C = task_K[traj_C]
+    for c in np.flatnonzero((expert_C < 0) & np.isin(task_C, list(known))).tolist():
+        expert_C[c] = int(form_C[c]) in known[int(task_C[c])]
+    return expert_C
+
+
+def _run_arrays(columns: Columns) -> dict[str, np.ndarray]:
+    traj, step, call, role, length = rows(columns.R, R_WIDTH).T
+    return {
+        "traj_R": traj.astype(np.int64),
+        "step_R": step.astype(np.int64),
+        "call_R": call.astype(np.int64),
+        "role_R": role.astype(np.int8),
+        "length_R": length.astype(np.int64),
+    }
+
+
+def _named(
+    rewards: dict[int, dict[str, float | None]], n: int
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns the names that occur, in order of appearance, and a trajectory-by-name table."""
+    names = tuple(dict.fromkeys(name for parts in rewards.values() for name in parts))
+    table = np.full((n, len(names)), _NAN)
+    column = {name: j for j, name in enumerate(names)}
+    for k, parts in rewards.items():
+        for name, value in parts.items():
+            table[k, column[name]] = _NAN if value is None else value
+    return names, table

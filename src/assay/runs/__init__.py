@@ -1,0 +1,1 @@
+"""Runs: folders that appear whole, say what they are, and go on after a kill."""

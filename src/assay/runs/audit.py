@@ -1,0 +1,333 @@
+"""A run on disk: a folder that appears whole, in which every file says what it is.
+
+run.json                      schema "assay.run/1": source, format, options, versions
+trajectories.jsonl.zst        the records (left out where the source already holds records)
+decisions.jsonl               one gate decision per trajectory
+credit/METHOD.jsonl           annotations, schema "assay.credit/1", one file per method
+audit.json                    schema "assay.audit/1"
+report.html  report.json      the page and its JSON twin (a folder `report/` for large sets)
+"""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import msgspec
+import zstandard
+
+from assay import __version__
+from assay.audit import applicable
+from assay.audit import audit as audit_stage
+from assay.audit.annotations import annotations, step_credit
+from assay.batch import Batch, Measure
+from assay.batch.parallel import batch_of_file, processes_for
+from assay.credit import Advantages, Method, credit
+from assay.errors import DataError, MixedTokensError, UsageError
+from assay.gate import gate
+from assay.importers import Losses, load
+from assay.records import Decision, Trajectory, encode, read
+from assay.records.codec import published
+
+SCHEMA = "assay.run/1"
+
+
+@final
+class Credits(Mapping[str, Advantages]):
+    """Advantages of a batch by method, computed when asked for and not kept.
+
+    Twenty methods of a large set held at once would take more memory than everything else.
+    """
+
+    def __init__(self, batch: Batch, methods: Mapping[str, Method]) -> None:
+        self._batch, self._methods = batch, methods
+
+    def __getitem__(self, name: str) -> Advantages:
+        """Computes the advantages of one method."""
+        return credit(self._batch, self._methods[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Names the methods."""
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        """How many methods there are."""
+        return len(self._methods)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AuditRun:
+    """What an audit left behind."""
+
+    source: Path
+    format: str
+    audit: dict[str, Any]
+    folder: Path | None
+    report: Path | None
+
+    @property
+    def title(self) -> str:
+        """Size of the set in words."""
+        counts = self.audit["trajectories"], self.audit["groups"]
+        return f"{counts[0]['total']:,} trajectories in {counts[1]['total']:,} groups"
+
+
+def gated_batch(
+    log: Path,
+    *,
+    format: str | None = None,
+    pass_at: float = 1.0,
+    losses: Losses | None = None,
+    copy_to: Path | None = None,
+) -> tuple[Batch, tuple[Decision, ...], str]:
+    """Returns the gated batch of a log, the gates' decisions and the format's name.
+
+    Args:
+        log: a file, a folder, or a run directory.
+        format: its format; None: recognised.
+        pass_at: a trajectory passes at this outcome or above.
+        losses: what could not be carried over is counted here.
+        copy_to: write the records to this file on the way, unless the log holds records already.
+
+    Raises:
+        DataError: the log cannot be read, or holds no trajectory.
+    """
+    log, losses = records_of(log), Losses() if losses is None else losses
+    name, trajectories = load(log, format=format, losses=losses)
+    copy_to = None if name == "assay" else copy_to
+    processes = processes_for(log) if name == "assay" else 1
+    try:
+        batch = None
+        if processes > 1:
+            batch = batch_of_file(log, pass_at=pass_at, processes=processes)
+        if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
+            batch = _batch(trajectories, copy_to, pass_at=pass_at)
+    except MixedTokensError:
+        losses.counts.clear()  # they are counted again, from the first record to the last
+        losses.first.clear()
+        again = load(log, format=name, losses=losses)[1]
+        batch = _batch(again, copy_to, pass_at=pass_at, measure="characters")
+    if not batch.ids:
+        raise DataError(f"{log}: no trajectory in it; expected at least one")
+    decisions = gate(batch)
+    return batch.gated(decisions), decisions, name
+
+
+def _batch(
+    trajectories: Iterable[Trajectory],
+    copy_to: Path | None,
+    *,
+    pass_at: float,
+    measure: Measure | None = None,
+) -> Batch:
+    """Returns the batch of trajectories and, with `copy_to`, leaves a compressed copy of each."""
+    if copy_to is None:
+        return Batch.of(trajectories, measure=measure, pass_at=pass_at)
+    # closed even where the batch is refused: left open, it would write its end over a later copy
+    with closing(_copied(trajectories, copy_to)) as copied:
+        return Batch.of(copied, measure=measure, pass_at=pass_at)
+
+
+def _copied(trajectories: Iterable[Trajectory], path: Path) -> Generator[Trajectory]:
+    """Yields trajectories and leaves a compressed copy of each in `path`."""
+    with (
+        path.open("wb") as raw,
+        zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw) as stream,
+    ):
+        for trajectory in trajectories:
+            stream.write(encode(trajectory) + b"\n")
+            yield trajectory
+
+
+def audit_log(
+    log: Path,
+    *,
+    format: str | None = None,
+    out: Path | None = None,
+    pass_at: float = 1.0,
+    report: bool = True,
+    redact: bool = True,
+    seed: int = 0,
+) -> AuditRun:
+    """Audits a log under every method that it allows; with `out`, leaves a run directory.
+
+    Raises:
+        DataError: there is no log, or it cannot be read.
+        UsageError: `out` exists and no audit made it, or it holds the log itself.
+    """
+    if not log.exists():  # before `out` is looked at, which may be named after it
+        raise DataError(f"{log}: no such file")
+    log = records_of(log)
+    if out is not None and out.resolve() in (log.resolve(), *log.resolve().parents):
+        raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
+    with _published_folder(out) as folder:
+        losses = Losses()
+        copy = None if folder is None else folder / "trajectories.jsonl.zst"
+        batch, decisions, name = gated_batch(
+            log, format=format, pass_at=pass_at, losses=losses, copy_to=copy
+        )
+        credits = Credits(batch, applicable(batch, pass_at=pass_at))
+        result = audit_stage(
+            batch, decisions, credits, pass_at=pass_at, losses=losses.counts, seed=seed
+        )
+        if folder is not None and copy is not None:
+            _write_lines(folder / "decisions.jsonl", decisions)
+            for method, advantages in credits.items():
+                lines = annotations(batch, decisions, method, step_credit(batch, advantages))
+                _write_lines(folder / "credit" / f"{method}.jsonl", lines)
+            _write_lines(folder / "audit.json", [result])
+            _write_lines(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
+            if report:
+                from assay.report import build
+
+                source = copy if copy.exists() else log
+                build(
+                    folder / "report.html",
+                    title=log.resolve().name,
+                    audit=result,
+                    batch=batch,
+                    credits=dict(credits),
+                    trajectories=lambda: read_records(source),
+                    decisions=decisions,
+                    redact=redact,
+                )
+    return AuditRun(log, name, result, out, _page(out))
+
+
+def records_of(log: Path) -> Path:
+    """Returns the records in a run directory; anything else is returned as it is.
+
+    Raises:
+        DataError: the run directory holds none: its source held records already.
+    """
+    if not (log / "run.json").is_file():
+        return log
+    if is_training_run(log):
+        return log / "rollouts"
+    records = log / "trajectories.jsonl.zst"
+    if not records.is_file():
+        raise DataError(f"{log}: a run directory without records of its own; name its source")
+    return records
+
+
+def read_records(path: Path) -> Iterator[Trajectory]:
+    """Yields the records of a file, or of every record file in a folder."""
+    yield from read(path) if path.is_file() else load(path, format="assay")[1]
+
+
+def is_training_run(path: Path) -> bool:
+    """Returns whether `path` is a run directory that `assay train` made."""
+    try:
+        return json.loads((path / "run.json").read_bytes())["kind"] == "train"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _page(out: Path | None) -> Path | None:
+    pages = [] if out is None else [out / "report.html", out / "report" / "index.html"]
+    return next((page for page in pages if page.is_file()), None)
+
+
+def _about(log: Path, name: str, pass_at: float, seed: int, losses: Losses) -> dict[str, Any]:
+    options = {"pass_at": pass_at, "seed": seed}
+    return {
+        "schema": SCHEMA,
+        "kind": "audit",
+        "assay": __version__,
+        "source": log.name,
+        "format": name,
+        "options": options,
+        "options_sha256": hashlib.sha256(msgspec.json.encode(options, order="sorted")).hexdigest(),
+        "losses": {
+            kind: {"count": count, "first": losses.first[kind]}
+            for kind, count in sorted(losses.counts.items())
+        },
+    }
+
+
+def _write_lines(path: Path, values: Iterable[Any]) -> None:
+    encoder = msgspec.json.Encoder()
+    with published(path) as stream:
+        for value in values:
+            stream.write(encoder.encode(value) + b"\n")
+
+
+@contextmanager
+def _published_folder(out: Path | None) -> Generator[Path | None]:
+    """A folder that replaces `out` only if the block succeeds; None stays None."""
+    if out is None:
+        yield None
+        return
+    if out.exists() and not (out.is_dir() and (_is_audit(out) or not any(out.iterdir()))):
+        raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
+    if is_training_run(out):
+        raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
+    asked, out = out, Path(os.path.realpath(out))  # a link stays
+    if Path.cwd().is_relative_to(out):  # it is replaced as a whole, from under one's feet
+        raise UsageError(f"{asked}: the current folder is in it; choose another --out")
+    new = [folder for folder in out.parents if not folder.exists()]
+    fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    stale = out.with_name(f".{out.name}.old-{os.getpid()}")
+    _begun(out, fresh, asked)
+    try:
+        yield fresh
+        if out.exists():
+            out.replace(stale)
+        fresh.replace(out)
+    finally:
+        if stale.exists() and not out.exists():  # stopped between the two
+            stale.replace(out)
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(stale, ignore_errors=True)
+        for folder in new:
+            with suppress(OSError):  # not empty: the run is in it
+                folder.rmdir()
+
+
+def _begun(out: Path, fresh: Path, asked: Path) -> None:
+    """Makes the folder that will be `out`; an error names it as it was `asked` for."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(out)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+    except OSError as error:
+        raise DataError(f"{asked}: cannot be written: {error.strerror or error}") from None
+
+
+def _is_audit(folder: Path) -> bool:
+    """Did an audit leave this folder? A training run has a run.json too and must stay."""
+    try:
+        about = msgspec.json.decode((folder / "run.json").read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return False
+    return isinstance(about, dict) and (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")
+
+
+def _sweep(out: Path) -> None:
+    """Removes what killed processes left of `out`; a run that one only moved aside comes back."""
+    for left in sorted(out.parent.glob(f".{glob.escape(out.name)}.*-*")):
+        kind, _, pid = left.name.removeprefix(f".{out.name}.").partition("-")
+        if kind not in ("tmp", "old") or not pid.isdecimal() or _alive(int(pid)):
+            continue
+        if kind == "old" and not out.exists():
+            left.replace(out)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

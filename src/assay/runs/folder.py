@@ -1,0 +1,257 @@
+"""The directory of a training run: every file whole, a kill at any moment leaves it resumable.
+
+    run.json           schema "assay.run/1", kind "train": versions, hash of the configuration,
+                       seed, status ("running", "finished"), step
+    config.toml        the whole configuration, frozen
+    code.diff          uncommitted changes, where the run began in a git repository
+    metrics.jsonl      one object per optimiser step          ledger.jsonl   one per generated batch
+    rollouts/          step_000001.jsonl ...: records, schema "assay.trajectory/1"
+    credit/            step_000001.jsonl ...: annotations, schema "assay.credit/1"
+    checkpoints/       step_N/: see `assay.runs.checkpoint`
+    timing.jsonl       seconds, by step and start             LOCK   held while a process trains
+
+Everything but timing.jsonl and LOCK depends on configuration, seed and versions alone, so that a
+run that was killed and resumed ends with the bytes of one that was not.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, final
+
+from assay.errors import DataError, UsageError
+from assay.records import Trajectory, write
+from assay.records.codec import published
+from assay.runs.config import Config, parsed, read
+
+SCHEMA: Final = "assay.run/1"
+KIND: Final = "train"
+LOGS: Final = ("metrics.jsonl", "ledger.jsonl")
+"""Files that grow by lines with a step, and are cut back to the last checkpoint on resume."""
+FOLDERS: Final = ("rollouts", "credit")
+"""Folders with one file per generated batch, likewise."""
+_BATCH: Final = re.compile(r"step_([0-9]+)\.jsonl")
+_TEMPORARY: Final = re.compile(r"\..+\.tmp-[0-9]+")
+
+
+@final
+class Folder:
+    """A run directory that exists."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @staticmethod
+    def create(path: Path, config: Config, *, about: Mapping[str, Any]) -> "Folder":
+        """Makes a new run directory.
+
+        Raises:
+            UsageError: see `vacant`.
+        """
+        Folder.vacant(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        try:
+            Folder._fill(fresh, config, about)
+            fresh.replace(path)  # an empty folder may be replaced; whole or not there
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        return Folder(path)
+
+    @staticmethod
+    def vacant(path: Path) -> None:
+        """Refuses what no run directory can be made at; an empty folder will do.
+
+        Raises:
+            UsageError: there is something at `path` already, or a file above it.
+        """
+        if path.is_dir() and any(path.iterdir()):
+            raise UsageError(
+                f"{path}: exists already; go on with it by --resume {path}, or choose another --out"
+            )
+        there = next(each for each in (path, *path.parents) if each.exists())
+        if not there.is_dir():
+            raise UsageError(f"{there}: is a file, not a folder; choose another --out")
+
+    @staticmethod
+    def _fill(path: Path, config: Config, about: Mapping[str, Any]) -> None:
+        path.mkdir()
+        diff = _diff()
+        if diff:
+            _publish(path / "code.diff", diff)
+        _publish(path / "config.toml", config.toml().encode())
+        for name in (*LOGS, "timing.jsonl"):
+            (path / name).touch()
+        for name in (*FOLDERS, "checkpoints"):
+            (path / name).mkdir()
+        Folder(path)._write_about(
+            {
+                "schema": SCHEMA,
+                "kind": KIND,
+                **about,
+                "config_sha256": config.sha256,
+                "code_diff": "code.diff" if diff else None,
+                "status": "running",
+                "step": 0,
+            }
+        )
+
+    @staticmethod
+    def open(path: Path) -> "Folder":
+        """Opens a run directory.
+
+        Raises:
+            DataError: there is none.
+        """
+        about = path / "run.json"
+        try:
+            kind = json.loads(about.read_bytes()).get("kind")
+        except (OSError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: no run directory ({error}); expected a run.json") from None
+        if kind != KIND:
+            raise DataError(f"{path}: a run of kind {kind!r}; expected one that assay train made")
+        return Folder(path)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What run.json says."""
+        return json.loads((self.path / "run.json").read_bytes())
+
+    @property
+    def config(self) -> Config:
+        """The frozen configuration.
+
+        Raises:
+            DataError: it is not the one that the run began with.
+        """
+        config = parsed(read(str(self.path / "config.toml")), "config.toml")
+        if config.sha256 != self.about["config_sha256"]:
+            raise DataError(
+                f"{self.path / 'config.toml'}: was changed after the run began; restore it, or "
+                "begin another run with it"
+            )
+        return config
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints are."""
+        return self.path / "checkpoints"
+
+    def update(self, **facts: Any) -> None:
+        """Writes run.json anew."""
+        self._write_about({**self.about, **facts})
+
+    def _write_about(self, about: Mapping[str, Any]) -> None:
+        _publish(self.path / "run.json", json.dumps(about, indent=1).encode() + b"\n")
+
+    def append(self, name: str, row: Mapping[str, Any]) -> None:
+        """Adds a line to a log; a line that does not fit is taken back.
+
+        Raises:
+            DataError: there is no room for it.
+        """
+        path = self.path / name
+        line = json.dumps(row, allow_nan=False).encode() + b"\n"
+        size = path.stat().st_size
+        try:
+            with path.open("ab", buffering=0) as stream:
+                if stream.write(line) != len(line):
+                    raise OSError("only a part of a line fitted")
+        except OSError as error:
+            os.truncate(path, size)
+            raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    def rows(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yields the lines of a log."""
+        with (self.path / name).open("rb") as stream:
+            for line in stream:
+                yield json.loads(line)
+
+    def put_records(self, folder: str, step: int, records: Iterable[Trajectory]) -> None:
+        """Writes the records of a batch."""
+        write(self.path / folder / _name(step), records)
+
+    def put_lines(self, folder: str, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Writes the annotations of a batch."""
+        with published(self.path / folder / _name(step)) as stream:
+            for each in lines:
+                stream.write(json.dumps(each, allow_nan=False).encode() + b"\n")
+
+    def synced(self) -> None:
+        """Makes the logs survive a power cut."""
+        for name in LOGS:
+            descriptor = os.open(self.path / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def cut_back(self, step: int) -> None:
+        """Takes everything back that is newer than a checkpoint, a torn last line included; files
+        that are not called like ours stay."""
+        for name in LOGS:
+            path = self.path / name
+            kept = 0
+            with path.open("rb") as stream:
+                for line in stream:
+                    if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                        break
+                    kept += len(line)
+            os.truncate(path, kept)
+        for folder in FOLDERS:
+            for path in (self.path / folder).iterdir():
+                batch = _BATCH.fullmatch(path.name)
+                if _TEMPORARY.fullmatch(path.name) or (batch and int(batch[1]) > step):
+                    path.unlink()
+        for path in self.path.iterdir():
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():  # a folder is an audit's
+                path.unlink()
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keeps other processes from training here; freed by the system when the process dies.
+
+        Raises:
+            UsageError: another process does.
+        """
+        with (self.path / "LOCK").open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(f"{self.path}: another process is training here") from None
+            yield
+
+
+def _name(step: int) -> str:
+    return f"step_{step:06d}.jsonl"
+
+
+def _publish(path: Path, content: bytes) -> None:
+    with published(path) as stream:
+        stream.write(content)
+
+
+def _diff() -> bytes:
+    """Returns the uncommitted changes of the repository that we are in; empty: none."""
+    return _asked(["git", "diff", "HEAD"]) or b""
+
+
+def commit_of_code() -> str | None:
+    """Returns the commit that we run from. None: not in git."""
+    said = _asked(["git", "rev-parse", "HEAD"])
+    return None if said is None else said.decode().strip()
+
+
+def _asked(command: list[str]) -> bytes | None:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

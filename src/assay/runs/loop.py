@@ -1,0 +1,368 @@
+"""`AssayTrainer` as a run drives it: our rollouts, our checkpoints, our logs. Needs torch."""
+
+import dataclasses
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+from accelerate import PartialState
+
+from assay.audit.annotations import annotations, step_credit
+from assay.errors import DataError, UsageError
+from assay.kernels.advantages import Advantages
+from assay.records import ModelStep, Trajectory
+from assay.rollout.backends.local import Transformers
+from assay.rollout.chain import collect, tasks
+from assay.runs import checkpoint as disk
+from assay.runs.config import Config, Train
+from assay.runs.folder import Folder
+from assay.runs.ledger import COUNTED, Order, row
+from assay.signal.recipe import known_only
+from assay.signal.signal import Signal
+from assay.trainers.trl.metrics import Metrics, finite
+from assay.trainers.trl.replay import Sample, sample_of
+from assay.trainers.trl.trainer import AssayTrainer
+from assay.world.environment import Environment
+
+CLOCKS: Final = ("signal_seconds",)
+"""Entries of a step's row that differ from run to run: they go to timing.jsonl."""
+STATE: Final = (
+    "global_step",
+    "epoch",
+    "max_steps",
+    "num_train_epochs",
+    "train_batch_size",
+    "logging_steps",
+    "eval_steps",
+    "save_steps",
+    "num_input_tokens_seen",
+)
+"""What a checkpoint holds of transformers' TrainerState."""
+
+
+@final
+class Rollouts:
+    """TRL's `rollout_func`: plays the tasks of a batch and keeps the records."""
+
+    def __init__(
+        self,
+        config: Config,
+        seed: int,
+        folder: Folder,
+        make: Callable[[], Environment],
+        watch: Callable[[Trajectory], None],
+    ) -> None:
+        self._config, self._seed, self._folder = config, seed, folder
+        self._make, self._watch = make, watch
+        self._environments: list[Environment] = []
+        self._experts: dict[int, tuple[str, ...] | None] = {}
+        self.seconds = 0.0
+        self._total = dict.fromkeys(COUNTED, 0)
+        for each in folder.rows("ledger.jsonl"):
+            self._total = each["total"]
+
+    def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
+        """Returns what TRL takes: one row per prompt, the records beside them."""
+        began = time.monotonic()
+        process = trainer.accelerator.process_index
+        step = trainer.state.global_step + 1
+        tokenizer = trainer.processing_class
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        records = list(
+            collect(
+                Transformers(model, tokenizer),
+                self._attempts(prompts),
+                sampling=self._config.train.sampling,
+                seed=(self._seed, step, process),
+                policy_version=f"step_{step - 1}",
+                watch=self._watch,
+                clock=None,
+            )
+        )
+        self._keep(step, prompts, records, trainer)
+        self.seconds = time.monotonic() - began
+        return _columns(records)
+
+    def _attempts(self, prompts: Sequence[str]) -> list[Any]:
+        """Returns the attempts that the rows name: a row is "place task trial"."""
+        made: list[Any] = []
+        free = iter(range(len(prompts)))
+
+        def environment() -> Environment:
+            at = next(free)
+            while len(self._environments) <= at:
+                self._environments.append(self._make())
+            return self._environments[at]
+
+        group = self._config.train.group
+        names = [tuple(map(int, prompt.split())) for prompt in prompts]
+        for place, task in dict.fromkeys(names):
+            count = names.count((place, task))
+            if count != group:
+                raise UsageError(
+                    f"task {task}: {count} of its {group} attempts are on this process; take "
+                    "train.prompts that the number of processes divides"
+                )
+            prefix = f"{place}/"
+            made += tasks(environment, [task], group, prefix=prefix, experts=self._experts)
+        return made
+
+    def _keep(
+        self, step: int, prompts: Sequence[str], records: Sequence[Trajectory], trainer: Any
+    ) -> None:
+        if trainer.accelerator.num_processes > 1:
+            from accelerate.utils import gather_object
+
+            records = gather_object(list(records))
+            prompts = gather_object(list(prompts))
+        if trainer.accelerator.is_main_process:
+            self._folder.put_records("rollouts", step, records)
+            made = row(step, int(prompts[0].split()[0]), records, self._total)
+            self._folder.append("ledger.jsonl", made)
+            self._total = made["total"]
+
+
+def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
+    samples = [sample_of(record) for record in records]
+    logprobs: list[list[float]] = []
+    for record, sample in zip(records, samples, strict=True):
+        known = iter(
+            value
+            for step in record.steps
+            if type(step) is ModelStep
+            for value in step.logprobs or ()
+        )
+        logprobs.append([float(next(known) or 0.0) if one else 0.0 for one in sample.sampled])
+    return {
+        "prompt_ids": [list(sample.prompt_ids) for sample in samples],
+        "completion_ids": [list(sample.completion_ids) for sample in samples],
+        "env_mask": [list(sample.sampled) for sample in samples],
+        "logprobs": logprobs,
+        "trajectory": list(records),
+    }
+
+
+def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
+    """Returns what the environments paid: TRL's reward function. None: unscored."""
+    return [record.outcome for record in trajectory]
+
+
+@final
+class Rows(Metrics):
+    """Rows in the run directory: clocks apart, and nothing that is not finite."""
+
+    def __init__(self, folder: Folder, rollouts: Rollouts, done: Callable[[int], None]) -> None:
+        self._folder, self._rollouts, self._done = folder, rollouts, done
+        self._began = time.monotonic()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Appends a step's row.
+
+        Raises:
+            DataError: the loss is no number: the policy is broken, and is not saved.
+        """
+        if not math.isfinite(row["loss"]):
+            raise DataError(
+                f"step {row['step']}: the loss is {row['loss']}; the last checkpoint stands: lower "
+                "train.learning_rate, or turn on recipe.safety"
+            )
+        clocks = {name: row[name] for name in CLOCKS if name in row}
+        plain = {name: finite(value) for name, value in row.items() if name not in clocks}
+        self._folder.append("metrics.jsonl", plain)
+        now = time.monotonic()
+        spent = {"step": row["step"], "seconds": now - self._began, **clocks}
+        self._folder.append("timing.jsonl", {**spent, "rollout_seconds": self._rollouts.seconds})
+        self._began = now
+        self._done(int(row["step"]))
+
+
+class RunTrainer(AssayTrainer):
+    """Checkpoints that are committed, credit that is kept beside the rollouts."""
+
+    def __init__(self, *args: Any, folder: Folder, config: Config, **kwargs: Any) -> None:
+        """Takes what `AssayTrainer` takes, and where the run is kept."""
+        self._folder, self._config = folder, config
+        super().__init__(*args, **kwargs)
+
+    def _place(self, output: dict[str, Any], made: Signal, place: Any) -> None:
+        super()._place(output, made, place)
+        if self.accelerator.is_main_process:
+            total = Advantages(
+                dict(made.parts), made.advantage_N, made.carried_N, made.batch.length_R
+            )
+            name = "+".join(part.name for part in self.recipe.parts)
+            credited = step_credit(made.batch, total)
+            lines = annotations(made.batch, made.decisions, name, credited)
+            self._folder.put_lines("credit", self.state.global_step + 1, lines)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        del model, trial
+        step = int(self.state.global_step)
+        if self.accelerator.is_main_process:
+            self._folder.synced()
+            disk.commit(self._folder.checkpoints, step, self._fill)
+            disk.sweep(self._folder.checkpoints, upto=step, keep=self._config.train.keep)
+            self._folder.update(step=step)
+        self.accelerator.wait_for_everyone()
+
+    def _fill(self, folder: Path) -> None:
+        model = self.accelerator.unwrap_model(self.model)
+        disk.save_model(model, folder, self.processing_class)
+        disk.save_optimizer(self.optimizer, self.lr_scheduler, folder)
+        disk.save_random(folder)
+        # of TRL's own state what decides how it goes on; its log has clocks in it
+        state = {name: getattr(self.state, name) for name in STATE}
+        (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
+        self.session.save(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: Any, model: Any = None) -> None:
+        """Puts the weights back; the folder was verified before."""
+        del model
+        disk.load_model(self.model, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        if checkpoint is not None:
+            disk.load_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
+            self.session.load(Path(checkpoint))
+
+    def _load_scaler(self, checkpoint: Any) -> None:
+        del checkpoint
+
+    def _load_rng_state(self, checkpoint: Any) -> None:
+        if checkpoint is not None:
+            disk.load_random(Path(checkpoint))
+
+
+def trainer_of(
+    config: Config,
+    seed: int,
+    folder: Folder,
+    model: Any,
+    tokenizer: Any,
+    rollouts: Rollouts,
+    *,
+    probe: Sequence[Sample],
+    say: Callable[[str], None],
+    done: Callable[[int], None],
+) -> RunTrainer:
+    """Returns the trainer of a run, ready to train or to resume."""
+    from datasets import Dataset
+    from transformers import PrinterCallback
+
+    train = config.train
+    batches = train.steps // train.minibatches
+    order = Order(seed, train.pool, train.first_task)
+    prompts = [f"{place} {order.task(place)}" for place in range(batches * train.prompts)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TRL on its experimental rollout_func
+        trainer = RunTrainer(
+            model,
+            verified,
+            arguments(config, seed, folder.path),
+            train_dataset=Dataset.from_dict({"prompt": prompts}),
+            processing_class=tokenizer,
+            rollout_func=rollouts,
+            recipe=config.recipe,
+            probe=probe,
+            say=say,
+            peft_config=adapters(config),
+            folder=folder,
+            config=config,
+            metrics_path=Rows(folder, rollouts, done),
+        )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def arguments(config: Config, seed: int, out: Path) -> Any:
+    """Returns TRL's GRPOConfig for a configuration.
+
+    Raises:
+        UsageError: [trl] has a field that GRPOConfig has not, or a value that it refuses.
+    """
+    from trl.trainer.grpo_config import GRPOConfig
+
+    known_only(config.trl, [each.name for each in dataclasses.fields(GRPOConfig)], "[trl]")
+    train = config.train
+    given: dict[str, Any] = {
+        **_batches(config),
+        "output_dir": str(out),
+        "seed": seed,
+        "learning_rate": train.learning_rate,
+        "lr_scheduler_type": _schedule(train),
+        "warmup_steps": train.warmup,
+        "max_grad_norm": train.max_grad_norm,
+        "loss_type": train.loss,
+        "epsilon": train.epsilon,
+        "epsilon_high": train.epsilon_high or train.epsilon,
+        "beta": train.beta,
+        "temperature": train.temperature,
+        "max_completion_length": train.max_length,
+        "scale_rewards": "none",
+        "report_to": "none",
+        "project": "assay",
+        "run_name": out.resolve().name,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
+        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        "gradient_checkpointing": False,
+        "optim": "adamw_torch",
+        **config.trl,
+    }
+    try:
+        return GRPOConfig(**given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"TRL refuses the configuration: {str(error).splitlines()[0]}") from None
+
+
+def _schedule(train: Train) -> str:
+    """Returns TRL's name of the schedule; its plain "constant" would leave a warm-up out."""
+    warm = train.schedule == "constant" and train.warmup
+    return "constant_with_warmup" if warm else train.schedule
+
+
+def processes() -> PartialState:
+    """Returns accelerate's view of the processes; without a GPU they are joined on the CPU."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def _batches(config: Config) -> dict[str, Any]:
+    """Returns how many rows are sampled and passed at a time, in TRL's words."""
+    train = config.train
+    rows = train.prompts * train.group
+    many = processes().num_processes
+    micro = train.micro or max(rows // (train.minibatches * many), 1)
+    if rows % (many * micro * train.minibatches):
+        raise UsageError(
+            f"{rows} rows do not divide into {train.minibatches} minibatches of {micro} rows on "
+            f"{many} processes"
+        )
+    return {
+        "max_steps": train.steps,
+        "num_generations": train.group,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": rows // (many * micro * train.minibatches),
+        "steps_per_generation": rows // (many * micro),
+        "shuffle_dataset": False,
+        "save_strategy": "steps",
+        "save_steps": train.save_every,
+    }
+
+
+def adapters(config: Config) -> Any:
+    """Returns peft's configuration. None: the whole model is trained."""
+    if not config.model.lora:
+        return None
+    from peft import LoraConfig
+
+    rank = config.model.lora
+    return LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )

@@ -1,0 +1,21 @@
+"""From a recipe to rows of a trainer's batch: everything a trainer needs, without torch."""
+
+from assay.signal.recipe import Part, Recipe
+from assay.signal.rows import LAYOUTS, Layout, padded_rows, ragged
+from assay.signal.settings import BackOffSettings, RegimeSettings, ReplaySettings, Safety
+from assay.signal.signal import Signal, signal
+
+__all__ = [
+    "LAYOUTS",
+    "BackOffSettings",
+    "Layout",
+    "Part",
+    "Recipe",
+    "RegimeSettings",
+    "ReplaySettings",
+    "Safety",
+    "Signal",
+    "padded_rows",
+    "ragged",
+    "signal",
+]

@@ -1,0 +1,1 @@
+"""Advantages into the trainers that people use, one package for each."""

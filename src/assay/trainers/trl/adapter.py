@@ -1,0 +1,271 @@
+"""From TRL's dict and reward call to records, and the checks on the way. Needs torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
+
+import msgspec
+import torch
+from accelerate.utils import gather_object
+
+from assay.batch import CATEGORIES
+from assay.errors import AlignmentError, DataError, UsageError
+from assay.records import Ledger, Trajectory
+from assay.signal.signal import Signal
+from assay.trainers.trl.completions import (
+    FIELD,
+    calls_of,
+    completion_record,
+    filled,
+    given_record,
+    lacking,
+    text_of,
+)
+from assay.trainers.trl.replay import Replay, Sample
+
+TESTED: Final = "AssayTrainer is tested with TRL 1.16.0"
+REQUIRED: Final = (
+    "prompt_ids",
+    "prompt_mask",
+    "completion_ids",
+    "completion_mask",
+    "advantages",
+    "num_items_in_batch",
+)
+"""Keys of the dict that `_generate_and_score_completions` returns, that we read or replace."""
+TOOL_MASK: Final = 2
+"""Where TRL's `_generate` returns which tokens were sampled."""
+LIKELIHOODS: Final = frozenset({"logprobs", "entropies"})
+"""Needs of methods that the trainer can meet by a forward pass."""
+VERIFIED: Final = ("true_success", "under_claim")
+
+Row = tuple[Trajectory, int]
+"""A record, and how many of its leading tokens are the prompt."""
+
+
+def check_keys(output: Mapping[str, Any]) -> int:
+    """Returns T, the width of TRL's rows.
+
+    Raises:
+        UsageError: the dict is not the one of the TRL version that we are tested with.
+    """
+    missing = [key for key in REQUIRED if key not in output]
+    if missing:
+        raise UsageError(f"TRL's batch has no {', '.join(missing)}; {TESTED}: install that version")
+    shape = tuple(output["completion_ids"].shape)
+    if output["advantages"].shape != shape[:1] or output["completion_mask"].shape != shape:
+        raise UsageError(
+            f"TRL's batch has advantages of shape {tuple(output['advantages'].shape)} for "
+            f"completions of shape {shape}; expected one per row; {TESTED}: install that version"
+        )
+    return shape[1]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What TRL handed to the reward functions, and what they said; rows of this process."""
+
+    inputs: Sequence[Mapping[str, Any]]
+    completions: Sequence[Any]
+    ids: Sequence[Sequence[int]]
+    rewards: torch.Tensor
+    """(rows of all processes, reward functions); NaN where a function returned None."""
+    sampled: Sequence[list[int]] | None
+    """1 per sampled token, 0 per token of a tool; None: all were sampled. TRL's mask, but for rows
+    that it leaves out whole as truncated: they are scored and compared all the same."""
+
+    def given(self, trainer: Any) -> bool:
+        """Returns whether the rollout function returned records.
+
+        Raises:
+            DataError: for some rows only.
+        """
+        having = [FIELD in row for row in self.inputs]
+        if trainer.rollout_func is None or not any(having):
+            return False
+        if not all(having):
+            raise DataError(
+                f"rollout row {having.index(False)}: no field {FIELD!r}, and other rows have one; "
+                "return one record per completion, or none at all"
+            )
+        return True
+
+    def rows(self, trainer: Any, output: Mapping[str, Any]) -> list[Row]:
+        """Returns this process's trajectories in TRL's order."""
+        first = trainer.accelerator.process_index * len(self.inputs)
+        outcomes, parts = self._scores(trainer, first)
+        if self.given(trainer):
+            rows = [
+                given_record(row[FIELD], ids, row=k, outcome=outcomes[k], rewards=parts[k])
+                for k, (row, ids) in enumerate(zip(self.inputs, self.ids, strict=True))
+            ]
+            return self._filled(trainer, output, rows)
+        logprobs, entropies = _likelihoods(trainer, output, self.ids)
+        ends = {*trainer.eos_token_ids, trainer.processing_pad}
+        return [
+            (
+                completion_record(
+                    ids,
+                    identity=f"{trainer.state.global_step}/{first + k}",
+                    group=str((first + k) // trainer.num_generations),
+                    text=text_of(self.completions[k]),
+                    outcome=outcomes[k],
+                    rewards=parts[k],
+                    sampled=None if self.sampled is None else self.sampled[k],
+                    answered=len(ids) > 0 and ids[-1] in ends,
+                    logprobs=None if logprobs is None else logprobs[k][: len(ids)],
+                    entropies=None if entropies is None else entropies[k][: len(ids)],
+                    ledger=Ledger(calls=calls_of(self.completions[k])),
+                ),
+                0,
+            )
+            for k, ids in enumerate(self.ids)
+        ]
+
+    def _filled(self, trainer: Any, output: Mapping[str, Any], rows: list[Row]) -> list[Row]:
+        """Returns given records with the likelihoods that a method needs and they lack."""
+        needs = trainer.recipe.needs & LIKELIHOODS
+        lack = any(lacking(record, name) for name in needs for record, _ in rows)
+        if not _anywhere(trainer, lack):  # all pass forward or none: some share a model in parts
+            return rows
+        logprobs, entropies = _likelihoods(trainer, output, self.ids)
+        values = {"logprobs": logprobs, "entropies": entropies}
+        return [
+            (filled(record, skip, {name: values[name][k] for name in needs}), skip)
+            for k, (record, skip) in enumerate(rows)
+        ]
+
+    def _scores(
+        self, trainer: Any, first: int
+    ) -> tuple[list[float | None], list[dict[str, float | None]]]:
+        """Returns the outcome of each row and its parts; None where nobody scored it."""
+        mine = self.rewards[first : first + len(self.inputs)].double().cpu()
+        weights = trainer.reward_weights.double().cpu()
+        total = (mine * weights).nansum(1)
+        unscored = torch.isnan(mine).all(1).tolist()
+        outcomes = [
+            None if none else value for none, value in zip(unscored, total.tolist(), strict=True)
+        ]
+        names = trainer.reward_func_names
+        parts = [
+            {name: None if v != v else v for name, v in zip(names, row, strict=True)}
+            for row in mine.tolist()
+        ]
+        return outcomes, parts
+
+
+def _likelihoods(
+    trainer: Any, output: Mapping[str, Any], ids: Sequence[Sequence[int]]
+) -> tuple[Any, Any]:
+    """Returns (log-probabilities, entropies) per row where a method needs them; else None.
+
+    Of every token, also where `mask_truncated_completions` takes a row out of TRL's mask and
+    of TRL's own log-probabilities: it is compared with the others all the same.
+    """
+    needs = trainer.recipe.needs
+    if not needs & LIKELIHOODS:
+        return None, None
+    known = output.get("sampling_per_token_logps")
+    if not trainer.mask_truncated_completions:
+        known = output.get("old_per_token_logps", known)
+    if known is not None and "entropies" not in needs:
+        return known.tolist(), None
+    completion = output["completion_ids"]
+    length = torch.tensor([len(row) for row in ids], device=completion.device)
+    real = torch.arange(completion.shape[1], device=completion.device) < length[:, None]
+    with torch.no_grad():
+        new, entropies, _ = trainer.forward_only(
+            torch.cat([output["prompt_ids"], completion], dim=1),
+            torch.cat([output["prompt_mask"], real.long()], dim=1),
+            completion.shape[1],
+        )
+    if "entropies" not in needs:
+        return new.tolist(), None
+    return new.tolist(), entropies.clamp(min=0).tolist()  # of a sure policy it rounds to below 0
+
+
+def _anywhere(trainer: Any, here: bool) -> bool:
+    """Returns whether it holds on any process."""
+    return any(gather_object([here])) if trainer.accelerator.num_processes > 1 else here
+
+
+def gathered(trainer: Any, rows: list[Row]) -> list[Row]:
+    """Returns the rows of all processes, in TRL's order, on every process: groups are complete."""
+    if trainer.accelerator.num_processes == 1:
+        return rows
+    lines = [(msgspec.msgpack.encode(record), skip) for record, skip in rows]
+    return [
+        (msgspec.msgpack.decode(line, type=Trajectory), skip) for line, skip in gather_object(lines)
+    ]
+
+
+def check_mask(sampled: torch.Tensor, given: torch.Tensor, real: torch.Tensor) -> None:
+    """Raises AlignmentError where a record and `env_mask` differ on what was sampled.
+
+    Args:
+        sampled: (B, T), from the records.
+        given: (B, T), TRL's tool_mask; a row of zeros is one that TRL left out whole.
+        real: (B, T), 1 on tokens, 0 on padding.
+    """
+    differ = (sampled != given) & (real > 0) & given.any(1, keepdim=True)
+    if bool(differ.any()):
+        row, token = (int(i) for i in differ.nonzero()[0])
+        raise AlignmentError(
+            f"rollout row {row}, token {token}: env_mask says {int(given[row, token])} and the "
+            f"record {int(sampled[row, token])}; expected the same: 1 where the policy sampled"
+        )
+
+
+def successes(output: Mapping[str, torch.Tensor], made: Signal, mine: slice) -> dict[int, Sample]:
+    """Returns this process's verified, kept successes by row; log-probabilities come later."""
+    category = [CATEGORIES[code] for code in made.batch.category_K]
+    found: dict[int, Sample] = {}
+    mask = loss_mask(output)
+    for k in range(mine.start, mine.stop):
+        if category[k] not in VERIFIED or not made.batch.kept_K[k]:
+            continue
+        row = k - mine.start
+        prompt = output["prompt_ids"][row][output["prompt_mask"][row] > 0].tolist()
+        length = int(output["completion_mask"][row].sum())
+        if length == 0:
+            continue
+        found[row] = Sample(
+            tuple(prompt),
+            tuple(output["completion_ids"][row, :length].tolist()),
+            tuple(mask[row, :length].tolist()),
+        )
+    return found
+
+
+def taken(
+    pending: dict[int, Sample],
+    inputs: Mapping[str, torch.Tensor],
+    new: torch.Tensor,
+    *,
+    comparable: bool,
+) -> dict[int, Sample]:
+    """Takes the successes of this micro-batch out of the pending, and returns them, by row, with
+    their log-probabilities if those are `comparable` with what the model says beside other rows."""
+    old = inputs.get("old_per_token_logps", new)
+    found: dict[int, Sample] = {}
+    for at, row in enumerate(inputs["assay_row"].tolist()):
+        sample = pending.pop(row, None)
+        if sample is not None:
+            logprobs = old[at, : len(sample.completion_ids)].detach().tolist()
+            found[row] = replace(sample, logprobs=tuple(logprobs) if comparable else None)
+    return found
+
+
+def keep_successes(trainer: Any, replay: Replay, found: Mapping[int, Sample]) -> None:
+    """Puts what each process found in a step into every process's replay, in TRL's order: they all
+    replay the same, and the checkpoint of one is the checkpoint of all."""
+    samples = [found[row] for row in sorted(found)]
+    for sample in samples if trainer.accelerator.num_processes == 1 else gather_object(samples):
+        replay.add(sample)
+
+
+def loss_mask(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Returns 1 on the tokens that the loss counts."""
+    mask = inputs["completion_mask"]
+    return mask * inputs["tool_mask"] if "tool_mask" in inputs else mask

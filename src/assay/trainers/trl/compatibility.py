@@ -1,0 +1,116 @@
+"""How a recipe fits TRL's settings, and where a process's rows lie. No torch."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+
+from assay.errors import UsageError
+from assay.signal.recipe import CLIPPED_LOSSES, ROW_LOSSES, Recipe
+from assay.signal.signal import Signal
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this process's rows lie among those of all processes."""
+
+    mine: slice
+    skip_K: Int64[np.ndarray, " K"]
+    width: int
+    """T of this process."""
+
+    def wide(self, made: Signal) -> int:
+        """Returns a width that fits the rows of all processes."""
+        return max(self.width, int((made.length_K - self.skip_K).max(initial=0)))
+
+    def cut(self, wide_KT: Shaped[np.ndarray, "K _"]) -> Shaped[np.ndarray, "B T"]:
+        """Returns this process's part of an array over all rows."""
+        return wide_KT[self.mine, : self.width]
+
+
+def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
+    """Checks the recipe against the trainer's arguments, and sets the clip that it asks for.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    recipe.check_loss(loss_type)
+    safety, high = recipe.safety, args.epsilon_high or args.epsilon
+    if loss_type == "cispo" and high <= 1:
+        raise UsageError(
+            f"loss_type 'cispo' reads epsilon_high as the bound on the ratio itself: got {high:g}; "
+            "expected above 1, usually 5"
+        )
+    if args.fp16 and safety.skip_empty:
+        raise UsageError(
+            "fp16's loss scaler cannot leave a step out: take bf16, or safety.skip_empty = false"
+        )
+    if safety.skip_empty and (args.deepspeed or _by_deepspeed()):
+        raise UsageError(
+            "DeepSpeed's engine takes every step itself and cannot leave one out: "
+            "set safety.skip_empty = false"
+        )
+    _divided(recipe, args, loss_type)
+    if safety.delta is None:
+        return
+    if args.delta is not None and args.delta != safety.delta:
+        raise UsageError(
+            f"GRPOConfig.delta is {args.delta:g} and the recipe's safety.delta {safety.delta:g}; "
+            "give one of them"
+        )
+    highest = 1 + max(args.epsilon, high)
+    if safety.delta <= highest:
+        raise UsageError(
+            f"safety.delta is {safety.delta:g}; expected above 1 + epsilon, {highest:g} "
+            "(the larger of epsilon and epsilon_high)"
+        )
+    args.delta = safety.delta
+
+
+def _divided(recipe: Recipe, args: Any, loss_type: str) -> None:
+    """Refuses settings under which a step's loss would not be divided by its own batch."""
+    if args.steps_per_generation % args.gradient_accumulation_steps:
+        raise UsageError(
+            f"steps_per_generation is {args.steps_per_generation} and gradient_accumulation_steps "
+            f"{args.gradient_accumulation_steps}: an optimiser step would mix generated batches; "
+            "expected a multiple"
+        )
+    if recipe.denominator == "kept" and loss_type in ROW_LOSSES and args.beta:
+        raise UsageError(
+            f'recipe: denominator "kept" divides by the rows kept, and the KL term of loss_type '
+            f'{loss_type!r} by all: take "dapo", or beta 0'
+        )
+
+
+def other_losses(trainer: Any) -> bool:
+    """Returns whether TRL adds a loss that does not come from advantages."""
+    return trainer.beta != 0.0 or trainer._entropy_bonus_enabled or trainer.aux_loss_enabled
+
+
+def means_of_micro_batches(trainer: Any) -> bool:
+    """Returns whether a part of the loss is a mean or a quantile of a micro-batch, so that it
+    matters which rows are in one."""
+    return (
+        trainer.loss_type == "bnpo"
+        or trainer.recipe.safety.preserve > 0
+        or trainer._entropy_bonus_enabled
+        or trainer.aux_loss_enabled
+        or trainer.top_entropy_quantile < 1.0
+    )
+
+
+def _by_deepspeed() -> bool:
+    """Returns whether `accelerate launch` says that DeepSpeed drives."""
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
+
+
+def bounds(loss_type: str, low: float, high: float) -> tuple[float, float]:
+    """Returns how far below and above 1 the loss clips ratios; infinite where it does not."""
+    if loss_type in CLIPPED_LOSSES:
+        return low, high
+    if loss_type == "cispo":
+        return float("inf"), high - 1.0
+    return float("inf"), float("inf")

@@ -1,0 +1,241 @@
+"""What a training run remembers between steps: ledger, controllers, replay, and the log."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+
+from assay.batch import ENDS
+from assay.errors import DataError, told
+from assay.records import ModelStep, Trajectory
+from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
+from assay.signal.settings import Safety
+from assay.signal.signal import Signal
+from assay.trainers.trl.metrics import Metrics, line
+from assay.trainers.trl.replay import Replay
+
+STATE: Final = "assay_state.json"
+"""File in a checkpoint that holds what `Session.load` puts back."""
+SCHEMA: Final = "assay.train.state/1"
+EXPECTED: Final = "expected what AssayTrainer saved there"
+_log = logging.getLogger("assay.train")
+
+
+@final
+@dataclass(slots=True)
+class Spent:
+    """What the run has cost so far, over all processes."""
+
+    tokens_generated: int = 0
+    tool_calls: int = 0
+    trajectories: int = 0
+    steps_skipped: int = 0
+
+
+@final
+@dataclass(slots=True)
+class Credited:
+    """What is known of the batch that is being trained on."""
+
+    facts: dict[str, float] = field(default_factory=dict)
+    length_mean: float = 0.0
+    length_max: int = 0
+    seconds: float = 0.0
+    fresh: bool = True
+    """No step has been made on it."""
+
+
+@final
+class Session:
+    """One per trainer."""
+
+    def __init__(
+        self,
+        safety: Safety,
+        *,
+        metrics: Metrics | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.safety = safety
+        self.spent, self.batch = Spent(), Credited()
+        self.regime = None if safety.entropy is None else EntropyRegime(safety.entropy)
+        self.back_off = None if safety.back_off is None else BackOff(safety.back_off)
+        self.replay = None if safety.replay is None else Replay(safety.replay)
+        self._metrics, self._say = metrics, say
+        self._warned = False
+        self._events: list[str] = []
+
+    @property
+    def scales(self) -> tuple[Scales, ...]:
+        """What the controllers multiply advantages by now."""
+        found: list[Scales] = []
+        if self.regime is not None:
+            found.append(self.regime.scales)
+        if self.back_off is not None:
+            found.append(Scales(negative=self.back_off.scale))
+        return tuple(found)
+
+    def event(self, message: str) -> None:
+        """Says something that a person should know, and puts it into the step's row."""
+        self._events.append(message)
+        if self._say is None:
+            _log.warning(message)
+        else:
+            self._say(message)
+
+    def credited(self, made: Signal, records: Sequence[Trajectory], seconds: float) -> None:
+        """Takes the signal of a new batch, and what it cost."""
+        batch = made.batch
+        sampled_R = batch.step_R >= 0
+        n = len(batch.ids)
+        length_K = np.bincount(batch.traj_R[sampled_R], batch.length_R[sampled_R], n)
+        budget_K = batch.end_K == ENDS.index("budget")
+        facts = made.facts() | {"length/at_limit": float(budget_K.mean()) if n else 0.0}
+        self.batch = Credited(
+            facts, float(length_K.mean()) if n else 0.0, int(length_K.max(initial=0)), seconds
+        )
+        self.spent.tokens_generated += int(length_K.sum())
+        self.spent.tool_calls += sum(_calls(record) for record in records)
+        self.spent.trajectories += n
+
+    def on_policy(self, *, sampled: bool) -> None:
+        """Warns, once, that settings which compare new with old log-probabilities do nothing.
+
+        `sampled`: log-probabilities of the sampler are known, which is what `off_policy` reads.
+        """
+        reads_old = {"delta", "preserve"} if sampled else {"delta", "preserve", "off_policy"}
+        inert = set(self.safety.active) & reads_old
+        if inert and not self._warned:
+            self._warned = True
+            self.event(
+                f"every ratio is 1: safety.{', safety.'.join(sorted(inert))} can do nothing while "
+                "each batch is trained on once; take train.minibatches above 1, or of a GRPOConfig "
+                "num_iterations above 1 or steps_per_generation above gradient_accumulation_steps"
+            )
+
+    def step(
+        self,
+        number: int,
+        seen: dict[str, float],
+        *,
+        probe: float | None,
+        skipped: bool,
+        write: bool,
+    ) -> dict[str, Any]:
+        """Returns the row of a finished step; controllers look at it, and it is written."""
+        facts, spent = self.batch.facts, self.spent
+        if skipped:
+            spent.steps_skipped += 1
+            causes = {
+                name.removeprefix("dead/"): share
+                for name, share in facts.items()
+                if name.startswith("dead/") and share > 0
+            }
+            why = ", ".join(f"{share:.0%} of groups {name}" for name, share in causes.items())
+            self.event(
+                f"step {number} skipped, optimiser and scheduler: no token has an advantage"
+                + (f" ({why})" if why else "")
+            )
+        self._observe(seen, probe)
+        row: dict[str, Any] = {
+            "step": number,
+            **facts,
+            **seen,
+            "length/mean": self.batch.length_mean,
+            "length/max": self.batch.length_max,
+            "probe_logprob": probe,
+            "tokens_generated": spent.tokens_generated,
+            "tool_calls": spent.tool_calls,
+            "trajectories": spent.trajectories,
+            "signal_seconds": self.batch.seconds,
+            "skipped": int(skipped),
+            "steps_skipped": spent.steps_skipped,
+            "regime": "off" if self.regime is None else self.regime.state,
+            "negative_scale": 1.0 if self.back_off is None else self.back_off.scale,
+            "events": self._events,
+        }
+        self._events = []
+        if write:
+            if self._metrics is not None:
+                self._metrics.write(row)
+            if self._say is not None:
+                self._say(line(row))
+        return row
+
+    def _observe(self, seen: dict[str, float], probe: float | None) -> None:
+        messages: list[str | None] = []
+        if self.regime is not None:
+            messages.append(self.regime.observe(seen["entropy"]))
+        if self.back_off is not None:
+            length = self.batch.length_mean if self.batch.fresh else None
+            messages.append(
+                self.back_off.observe(ratio=seen["ratio/max"], length=length, probe=probe)
+            )
+        self.batch.fresh = False
+        for message in messages:
+            if message is not None:
+                self.event(message)
+
+    def save(self, folder: Path) -> None:
+        """Writes `STATE` into a checkpoint, whole or not at all."""
+        state = {
+            "schema": SCHEMA,
+            "spent": {name: getattr(self.spent, name) for name in Spent.__slots__},
+            "regime": None if self.regime is None else state_of(self.regime),
+            "back_off": None if self.back_off is None else state_of(self.back_off),
+            "replay": None if self.replay is None else self.replay.state(),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{STATE}.tmp"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / STATE)
+
+    def load(self, folder: Path) -> None:
+        """Puts back what `save` wrote.
+
+        Raises:
+            DataError: the checkpoint has no state of ours, or not one of this recipe.
+        """
+        path = folder / STATE
+        state = _state(path)
+        machines = {"regime": self.regime, "back_off": self.back_off, "replay": self.replay}
+        for name, machine in machines.items():
+            if (state.get(name) is None) != (machine is None):
+                raise DataError(f"{path}: {name} is on in one of checkpoint and recipe only")
+        try:
+            for name in Spent.__slots__:
+                setattr(self.spent, name, int(state["spent"][name]))
+            if self.regime is not None:
+                restore(self.regime, state["regime"])
+            if self.back_off is not None:
+                restore(self.back_off, state["back_off"])
+            if self.replay is not None:
+                self.replay.restore(state["replay"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: {told(error)}; {EXPECTED}") from None
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """Returns the object in a file that `Session.save` wrote."""
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}; {EXPECTED}") from None
+    schema = state.get("schema") if isinstance(state, dict) else None
+    if schema != SCHEMA:
+        raise DataError(f"{path}: schema {schema!r}, not {SCHEMA!r}; {EXPECTED}")
+    return state
+
+
+def _calls(record: Trajectory) -> int:
+    if record.ledger.calls is not None:
+        return record.ledger.calls
+    return sum(len(step.calls) for step in record.steps if type(step) is ModelStep)

@@ -1,0 +1,412 @@
+"""TRL's GRPO with our advantages: one per token, gated, with the negative side in bounds.
+
+    from assay.trainers.trl.trainer import AssayTrainer
+    AssayTrainer(model, reward_funcs, args, ..., recipe="grpo")     # the rest as GRPOTrainer's
+
+Where it hooks in (TRL 1.16.0, held by tests/train/test_contract.py): `_calculate_rewards`, to see
+rewards; `_generate_and_score_completions`, to replace `advantages` (B,) by (B, T);
+`_get_per_token_logps_and_entropies` and `_compute_loss`, to see the log-probabilities of the one
+forward pass that TRL makes anyway. Axes: B rows of this process, T padded completion length.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from assay import pipeline
+from assay.errors import MissingExtraError, UsageError
+from assay.records import Trajectory
+from assay.signal.recipe import MEAN_LOSSES, RATIO_LOSSES, ROW_LOSSES, TOKEN_LOSSES, Recipe
+from assay.signal.signal import Signal, signal
+from assay.trainers.trl.adapter import (
+    TESTED,
+    TOOL_MASK,
+    Intake,
+    check_keys,
+    check_mask,
+    gathered,
+    keep_successes,
+    loss_mask,
+    successes,
+    taken,
+)
+from assay.trainers.trl.compatibility import (
+    Place,
+    bounds,
+    fit,
+    means_of_micro_batches,
+    other_losses,
+)
+from assay.trainers.trl.hooks import StepHooks
+from assay.trainers.trl.losses import (
+    off_policy_keep,
+    preserved,
+    ratio_facts,
+    replayed,
+    sequence_old,
+)
+from assay.trainers.trl.metrics import JsonLines, Metrics
+from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
+from assay.trainers.trl.replay import Sample, padded, sample_of
+from assay.trainers.trl.state import Session
+from assay.trainers.trl.step_stats import Window
+from assay.trainers.trl.zero_rows import WHOLE_MODEL, Scored, idle_rows, scored_apart
+
+try:
+    from trl.trainer.grpo_trainer import GRPOTrainer
+except ImportError:
+    raise MissingExtraError.of("trl", extra="train", to="AssayTrainer") from None
+
+
+class AssayTrainer(GRPOTrainer):
+    """`GRPOTrainer` whose advantages come from a recipe."""
+
+    def __init__(
+        self,
+        *args: Any,
+        recipe: "str | Mapping[str, Any] | Recipe | pipeline.Recipe" = "grpo",
+        metrics_path: "Path | str | Metrics | None" = None,
+        probe: Iterable[Sample | Trajectory] = (),
+        probe_every: int = 10,
+        say: Callable[[str], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Takes what `GRPOTrainer` takes, and:
+
+        Args:
+            *args: as `GRPOTrainer`.
+            recipe: a name (a method's, or "assay"), plain data (`assay.signal.recipe`), a recipe.
+            metrics_path: file that gets one JSON object per optimiser step, or what takes its row.
+            probe: known-good trajectories whose log-probability is followed.
+            probe_every: optimiser steps between two looks at the probe.
+            say: gets one line per step, and one per event (a step skipped, a regime changed, a
+                back-off). None: events go to the log as warnings, steps nowhere.
+            **kwargs: as `GRPOTrainer`.
+
+        Raises:
+            UsageError: the recipe asks what the loss type or the precision cannot do.
+        """
+        self.recipe = Recipe.of(recipe)
+        super().__init__(*args, **kwargs)
+        fit(self.recipe, self.args, self.loss_type)
+        metrics = JsonLines(metrics_path) if isinstance(metrics_path, Path | str) else metrics_path
+        self.session = Session(self.recipe.safety, metrics=metrics, say=say)
+        self._probe = [s if isinstance(s, Sample) else sample_of(s) for s in probe]
+        self._probe_every = probe_every
+        self._window = Window()
+        self._intake: Intake | None = None
+        self._sampled: Any = None
+        self._open: dict[str, Any] | None = None
+        self._forward: Scored | None = None
+        self._of_sequence = False
+        self._replay_now = False
+        self._pending: dict[int, Sample] = {}
+        self._found: dict[int, Sample] = {}
+        self.add_callback(StepHooks(self))
+
+    # Credit: once per generated batch.
+
+    def _generate(self, prompts: Any) -> Any:
+        generated = super()._generate(prompts)
+        self._sampled = generated[TOOL_MASK]
+        return generated
+
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> torch.Tensor:
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        self._intake = Intake(
+            inputs=inputs,
+            completions=completions,
+            ids=completion_ids_list,
+            rewards=rewards,
+            sampled=self._sampled,
+        )
+        return rewards
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        intake, self._intake = self._intake, None
+        if not self.training_now or intake is None:
+            return output
+        started = time.perf_counter()
+        width = check_keys(output)
+        rows = gathered(self, intake.rows(self, output))
+        made = signal(
+            (record for record, _ in rows),
+            self.recipe,
+            scales=self.session.scales,
+            by_row=self.loss_type in MEAN_LOSSES,
+        )
+        first = self.accelerator.process_index * len(inputs)
+        place = Place(slice(first, first + len(inputs)), np.array([s for _, s in rows]), width)
+        if intake.given(self):
+            self._mask_from_records(output, made, place)
+        self._place(output, made, place)
+        self._prepare_replay(output, made, place)
+        self.session.credited(made, [r for r, _ in rows], time.perf_counter() - started)
+        return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before: Any = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        made: Any = self._buffered_inputs
+        if not self.training_now or made is before or made is None:
+            return inputs
+        if means_of_micro_batches(self) or any(inputs.get(key) is not None for key in TEXT_ONLY):
+            return inputs
+        self._buffered_inputs = by_length(made, self.args.gradient_accumulation_steps)
+        return self._buffered_inputs[self._step % len(made)]
+
+    def _place(self, output: dict[str, Any], made: Signal, place: Place) -> None:
+        """Replaces advantages, mask and divisor in TRL's dict by what the signal says."""
+        advantage_KT, weight_KT = made.rows(skip_K=place.skip_K, width=place.wide(made))
+        local = self._tensor(place.cut(advantage_KT)).float()
+        if self.recipe.denominator == "kept":
+            weight = self._tensor(place.cut(weight_KT) > 0).long()
+            output["tool_mask"] = output.get("tool_mask", torch.ones_like(weight)) * weight
+            output["num_items_in_batch"] = self._loss_tokens(output)
+            if self.loss_type in ROW_LOSSES:
+                kept = int((weight_KT > 0).any(1).sum())
+                local = local * (weight_KT.shape[0] / max(kept, 1))
+        elif self.recipe.denominator == "batch" and self.loss_type in TOKEN_LOSSES:
+            constant = weight_KT.shape[0] * self.max_completion_length
+            output["num_items_in_batch"] = torch.full_like(output["num_items_in_batch"], constant)
+        output["advantages"] = local
+        if self.recipe.safety.preserve:
+            span_KT = made.spans(skip_K=place.skip_K, width=place.wide(made))
+            output["assay_span"] = self._tensor(place.cut(span_KT))
+
+    def _mask_from_records(self, output: dict[str, Any], made: Signal, place: Place) -> None:
+        """Holds TRL's mask to what the records say was sampled; gives it one where it has none."""
+        wide = made.sampled(skip_K=place.skip_K, width=place.wide(made))
+        sampled = self._tensor(place.cut(wide))
+        if "tool_mask" in output:
+            check_mask(sampled, output["tool_mask"], output["completion_mask"])
+            return
+        # on every process or on none: the sum below is taken together
+        if bool((wide == 0).any()):
+            output["tool_mask"] = sampled
+            output["num_items_in_batch"] = self._loss_tokens(output)
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(array, device=self.accelerator.device)
+
+    def _loss_tokens(self, output: dict[str, Any]) -> torch.Tensor:
+        """Returns the tokens that the loss counts, over all processes."""
+        mask = output["completion_mask"] * output["tool_mask"]
+        everywhere: Any = self.accelerator.gather(mask.sum())
+        return everywhere.sum()
+
+    def _prepare_replay(self, output: dict[str, Any], made: Signal, place: Place) -> None:
+        """Notes this process's verified successes, and whether to replay older ones."""
+        replay = self.session.replay
+        if replay is None:
+            return
+        count = place.mine.stop - place.mine.start
+        output["assay_row"] = torch.arange(count, device=self.accelerator.device)
+        self._pending = successes(output, made, place.mine)
+        up, down = made.mass
+        self._replay_now = up <= replay.settings.below * (up + down)
+
+    @property
+    def training_now(self) -> bool:
+        """Whether the model is being trained, and not evaluated."""
+        model: Any = self.model
+        return bool(model.training)
+
+    @property
+    def processing_pad(self) -> int:
+        """The id that pads rows."""
+        tokenizer: Any = self._tokenizer
+        return int(tokenizer.pad_token_id)
+
+    # Loss: once per micro-batch.
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        score, inputs = super()._get_per_token_logps_and_entropies, self._open
+        if inputs is None or self._forward is not None:
+            return score(model, input_ids, attention_mask, *args, **kwargs)
+        whole: Any = self.accelerator.unwrap_model(model)
+        result = self._forward = scored_apart(
+            lambda ids, seen: score(model, ids, seen, *args, **kwargs),
+            lambda ids, seen: score(whole, ids, seen, *args, **kwargs),
+            input_ids,
+            attention_mask,
+            self._idle(inputs),
+        )
+        self._screen(inputs, result[0])
+        old = inputs.get("old_per_token_logps")
+        if self._of_sequence and old is not None:
+            inputs["old_per_token_logps"] = sequence_old(result[0], old, loss_mask(inputs))
+        return result
+
+    def _idle(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """Returns which rows need no backward pass: without advantage, and in no other loss."""
+        advantage = inputs["advantages"]
+        if (
+            other_losses(self)
+            or self.recipe.safety.preserve
+            or self.accelerator.distributed_type not in WHOLE_MODEL
+            or any(inputs.get(key) is not None for key in TEXT_ONLY)
+        ):
+            return torch.zeros(len(advantage), dtype=torch.bool, device=advantage.device)
+        return idle_rows(advantage)
+
+    def _screen(self, inputs: dict[str, Any], new: torch.Tensor) -> None:
+        """Drops off-policy negative sequences, before TRL reads the advantages."""
+        threshold = self.recipe.safety.off_policy
+        old = inputs.get("sampling_per_token_logps", inputs.get("old_per_token_logps"))
+        if threshold is None or old is None:
+            return
+        credit, mask = inputs["advantages"], loss_mask(inputs)
+        keep = off_policy_keep(credit, new, old, mask, threshold=threshold)
+        inputs["advantages"] = credit * keep
+        self._window.dropped.append((keep == 0).sum())
+
+    def _compute_loss(self, model: Any, inputs: Any) -> torch.Tensor:
+        if not self.training_now or inputs["advantages"].dim() == 1:
+            return super()._compute_loss(model, inputs)
+        config: Any = self.accelerator.unwrap_model(model).config
+        inputs = dict(inputs) if by_width(config) else trimmed(inputs, left=rotary(config))
+        self._open, credit, old = inputs, inputs["advantages"], inputs.get("old_per_token_logps")
+        level = self.importance_sampling_level
+        self._of_sequence = level == "sequence" and self.loss_type in RATIO_LOSSES
+        if self._of_sequence:  # a ratio per token, so that it meets the advantage of its token
+            self.importance_sampling_level = "token"
+        try:
+            loss = super()._compute_loss(model, inputs)
+        finally:
+            self.importance_sampling_level, self._of_sequence = level, False
+            self._open, forward = None, self._forward
+            self._forward = None
+        if old is not None:
+            inputs["old_per_token_logps"] = old
+        if forward is None:
+            raise UsageError(f"{TESTED}; its loss made no forward pass that we could see")
+        loss = self._with_extras(model, inputs, credit, loss, forward[0])
+        self._follow(inputs, loss, forward[0], forward[1])
+        return loss
+
+    def _with_extras(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        credit: torch.Tensor,
+        loss: torch.Tensor,
+        new: torch.Tensor,
+    ) -> torch.Tensor:
+        """Returns the loss with our terms added; as it was where there is none.
+
+        `credit` is what the advantages were before `_screen`: a dropped failure is one still.
+        """
+        safety, old = self.recipe.safety, inputs.get("old_per_token_logps")
+        accumulation = self.current_gradient_accumulation_steps
+        if safety.preserve and old is not None:
+            held = preserved(credit, new, old, loss_mask(inputs), inputs["assay_span"])
+            loss = loss + safety.preserve * held / accumulation
+            self._window.other_loss |= bool(held.detach() > 0)
+        if self.session.replay is None:
+            return loss
+        if self._replay_now and self._window.micro_batches == 0 and self.session.replay.kept:
+            seed = (int(self.args.seed), int(self.state.global_step))
+            chosen = padded(
+                self.session.replay.drawn(seed),
+                pad_id=self.processing_pad,
+                device=self.accelerator.device,
+            )
+            settings = self.session.replay.settings
+            again = self._scored(self.accelerator.unwrap_model(model), chosen)
+            term = replayed(again, chosen.old, chosen.mask, cap=settings.cap)
+            loss = loss + settings.weight * term
+            self._window.other_loss = True
+        comparable = rotary(self.accelerator.unwrap_model(model).config)
+        self._found |= taken(self._pending, inputs, new, comparable=comparable)
+        return loss
+
+    def _follow(
+        self, inputs: dict[str, Any], loss: torch.Tensor, new: torch.Tensor, entropies: torch.Tensor
+    ) -> None:
+        """Adds the micro-batch to the window."""
+        old, advantage = inputs.get("old_per_token_logps"), inputs["advantages"]
+        mask, new = loss_mask(inputs), new.detach()
+        of_rows = self.importance_sampling_level == "sequence"
+        reached = sequence_old(new, old, mask) if of_rows and old is not None else old
+        low, high = bounds(self.loss_type, self.epsilon_low, self.epsilon_high)
+        facts = ratio_facts(advantage, new, reached, mask, low=low, high=high)
+        self._window.other_loss |= other_losses(self)
+        self._window.add(facts, advantage=advantage, entropies=entropies, mask=mask, loss=loss)
+        if old is None:
+            self.session.on_policy(sampled="sampling_per_token_logps" in inputs)
+
+    def forward_only(self, ids: torch.Tensor, seen: torch.Tensor, width: int) -> Any:
+        """Returns (log-probabilities, entropies, None) of rows, in TRL's batches."""
+        return super()._get_per_token_logps_and_entropies(
+            self.model,
+            ids,
+            seen,
+            width,
+            batch_size=self.args.per_device_train_batch_size,
+            compute_entropy=True,
+        )
+
+    def _scored(self, model: Any, chosen: Any) -> torch.Tensor:
+        """Returns the log-probabilities of padded samples."""
+        return super()._get_per_token_logps_and_entropies(
+            model, chosen.input_ids, chosen.attention_mask, chosen.width
+        )[0]
+
+    # Steps: once per optimiser step.
+
+    def skips(self) -> bool:
+        """Returns whether the step that is about to be made has nothing to learn from."""
+        return self.recipe.safety.skip_empty and self._window.empty(self.accelerator)
+
+    def finish_step(self, *, skipped: bool) -> None:
+        """Writes the step's row, lets the controllers look at it, and opens the next window."""
+        seen = self._window.reduced(self.accelerator)
+        self._window = Window()
+        if self.session.replay is not None:
+            keep_successes(self, self.session.replay, self._found)
+            self._found = {}
+        if not seen:
+            return
+        probe = self._look() if self._due() else None
+        row = self.session.step(
+            self.state.global_step,
+            seen,
+            probe=probe,
+            skipped=skipped,
+            write=self.accelerator.is_main_process,
+        )
+        for name, value in row.items():
+            if isinstance(value, int | float) and name != "step":
+                self._metrics["train"][f"assay/{name}"].append(float(value))
+
+    def _due(self) -> bool:
+        step = self.state.global_step
+        return bool(self._probe) and (step == 1 or step % self._probe_every == 0)
+
+    def _look(self) -> float:
+        """Returns the mean log-probability of the probe's sampled tokens, nats."""
+        chosen = padded(self._probe, pad_id=self.processing_pad, device=self.accelerator.device)
+        with torch.no_grad():
+            new = self._scored(self.model, chosen)
+        return float((new * chosen.mask).sum() / chosen.mask.sum().clamp(min=1))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial))
+            self.session.save(folder / f"checkpoint-{self.state.global_step}")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self.session.load(Path(checkpoint))

@@ -1,0 +1,57 @@
+"""What the page of an evaluation says."""
+
+from typing import Any
+
+from assay.report.evaluation import page, sentence
+
+GAP = {"value": 0.25, "low": 0.125, "high": 0.375}
+
+
+def arm(solved: int | None, unreached: int, **more: Any) -> dict[str, Any]:
+    once = 0.5 if unreached else None
+    return {
+        "pass_at_k": [0.5, 0.75],
+        "ci": [[0.4, 0.6], [0.7, 0.8]],
+        "all_fail": 3,
+        "distinct_answers": 2.5,
+        "answer_entropy": 0.75,
+        "tokens": 1234,
+        "calibration": None,
+        "difference": GAP,
+        "newly_solved": {"solved": solved, "once": once, "unreached_by_base": unreached},
+        **more,
+    }
+
+
+def result(unreached: int = 4) -> dict[str, Any]:
+    base = {k: v for k, v in arm(0, 0).items() if k not in ("difference", "newly_solved")}
+    return {
+        "k": [1, 2], "base": base, "arms": {"<b>run": arm(1, unreached)},
+        "null": arm(None, unreached), "steps": {"<b>run": 8}, "samples": 4, "prompts": 6,
+        "env": "lookup", "model": "start", "first_task": 1000, "temperature": 1.0, "seed": 0,
+    }  # fmt: skip
+
+
+def test_a_sentence_says_what_is_new_and_what_a_copy_has_by_chance() -> None:
+    said = "<b>run: pass@1 +0.250 [+0.125, +0.375] over the base"
+    assert sentence(result(), "<b>run") == (
+        f"{said}; newly solved 1 of 4 (by one success 50%, a frozen copy 50%)"
+    )
+    assert sentence(result(0), "<b>run") == f"{said}, which passed every task at least once"
+
+
+def test_names_are_text_and_every_policy_has_its_row() -> None:
+    made = page(result(), "<svg></svg>")
+    assert "<b>run" not in made
+    assert made.count("&lt;b&gt;run") >= 4
+    assert made.count("0.750 <small>0.700 to 0.800</small>") == 3
+    assert "Stated confidence" not in made
+    assert "<script" not in made
+
+
+def test_stated_confidence_has_a_table_where_somebody_stated_any() -> None:
+    seen = {"stated": 9, "brier": 0.25, "ece": 0.125, "ece_null": {"upper": 0.5}, "auroc": None}
+    told = result()
+    told["arms"]["<b>run"]["calibration"] = seen
+    made = page(told, "<svg></svg>")
+    assert "<td>0.250</td><td>0.125</td><td>0.500</td><td>-</td>" in made

@@ -1,0 +1,44 @@
+"""Rows of the log, without a trainer."""
+
+import json
+from pathlib import Path
+
+from assay.trainers.trl.metrics import JsonLines, line, trackers
+
+
+def test_one_object_a_line_and_null_for_what_is_not_finite(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "metrics.jsonl"
+    metrics = JsonLines(path)
+    metrics.write({"step": 1, "reward": float("nan"), "events": ["a"]})
+    metrics.write({"step": 2, "reward": 0.5})
+    rows = [json.loads(each) for each in path.read_text().splitlines()]
+    assert rows == [{"step": 1, "reward": None, "events": ["a"]}, {"step": 2, "reward": 0.5}]
+
+
+def test_a_line_for_a_person() -> None:
+    row = {
+        "step": 12,
+        "reward": 0.25,
+        "pass_rate": 0.125,
+        "dead_share": 0.75,
+        "dead/all_fail": 0.5,
+        "dead/all_pass": 0.25,
+        "dead/single": 0.0,
+        "mass/positive": 10.0,
+        "mass/negative": 8.0,
+        "entropy": 1.5,
+        "ratio/max": 1.25,
+        "length/mean": 20.0,
+        "tokens_generated": 81920,
+        "tool_calls": 1200,
+        "probe_logprob": -0.5,
+        "skipped": 1,
+    }
+    assert line(row) == (
+        "step 12  reward 0.250  pass@1 0.125  dead 75% (all_fail 50% all_pass 25%)  |A| +10.0 -8.0"
+        "  H 1.500  ratio 1.25  length 20.0  81,920 tokens  1,200 calls  probe -0.500  skipped"
+    )
+
+
+def test_trackers_are_those_installed() -> None:
+    assert trackers() == ["none"] or set(trackers()) <= {"trackio", "wandb"}
