@@ -22,7 +22,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 KERNELS = Path("src/assay/kernels")
-BY_HAND = ("test_units", "test_advantages", "test_groups", "test_evidence", "test_passk")
+BY_HAND = (
+    "test_units",
+    "test_made",
+    "test_advantages",
+    "test_groups",
+    "test_evidence",
+    "test_passk",
+)
 
 # kernel -> (line as it is, line as it must not be); what is said must occur once
 MUTATIONS: dict[str, list[tuple[str, str]]] = {
@@ -33,17 +40,20 @@ MUTATIONS: dict[str, list[tuple[str, str]]] = {
         ("np.maximum if term.sign ==", "np.minimum if term.sign !="),
         ("np.clip(advantage_U, -term.cap, term.cap)", "np.minimum(advantage_U, term.cap)"),
         ("= advantage_U * term.weight_U", "= advantage_U"),
-        ("return advantage_U * term.weight if", "return advantage_U if"),
+        ("= advantage_U * term.weight\n", "= advantage_U\n"),
         ("~np.isnan(value_U) & (peer_U >= 0)", "~np.isnan(value_U)"),
         ("np.where(np.isnan(value_U), np.nan, 0.0)", "np.zeros(value_U.size)"),
         (
             "value = np.concatenate([value, term.virtual_value_V])",
             "value = np.append(value, value[:0])",
         ),
-        ("centred[constant_P[u]] = 0.0", "pass"),
+        ("np.where(constant_P[u], own, base)", "base.copy()"),
+        ("np.full(n, np.nan), np.ones(n)", "np.zeros(n), np.ones(n)"),
+        ("= base, divisor\n", "= base, 1.0\n"),
+        ("= count_P[u], constant_P[u]", "= count_P[u], False"),
         ('"quantile", "virtual"):\n', '"quantile"):\n'),
         ("alone = count_P[u] == 1", "alone = count_P[u] <= 2"),
-        ('own[alone] / (1.0 + term.eps if term.scale == "std" else 1.0)', "own[alone]"),
+        ('1.0 + term.eps if term.scale == "std" else 1.0', "1.0"),
         ("count_P - term.ddof", "count_P - 1"),
         ("(value - mean_P[peer]) ** 2", "abs(value - mean_P[peer])"),
         ("np.maximum(count_P - term.ddof, 1)) + term.eps", "np.maximum(count_P - term.ddof, 1))"),
@@ -64,8 +74,8 @@ MUTATIONS: dict[str, list[tuple[str, str]]] = {
     ],
     "advantages": [
         ("if term.name in parts:", "if False:"),
-        ("np.append(unit_advantages(term), 0.0)[unit]", "unit_advantages(term)[unit]"),
-        ("np.append(unit_advantages(term), 0.0)", "np.append(unit_advantages(term), 1.0)"),
+        ("np.append(made[-1].advantage_U, 0.0)[unit]", "made[-1].advantage_U[unit]"),
+        ("np.append(made[-1].advantage_U, 0.0)", "np.append(made[-1].advantage_U, 1.0)"),
         ("carries = unit >= 0", "carries = unit > 0"),
         ("or n_runs == n_tokens)", "or False)"),
         ("np.where(part == 0.0, 0.0, part * term.weight_N)", "part * term.weight_N"),

@@ -6,7 +6,7 @@ import pytest
 
 from assay.errors import AlignmentError, MethodError
 from assay.kernels.term import Term
-from assay.kernels.units import unit_advantages
+from assay.kernels.units import credited
 
 NAN = float("nan")
 # Eight units in three peer sets; the last has no peers.
@@ -29,7 +29,7 @@ def units(**options):
         name: np.array(v, np.int64 if "peer" in name else float) if isinstance(v, list) else v
         for name, v in fields.items()
     }
-    return unit_advantages(Term(name="t", **arrays))
+    return credited(Term(name="t", **arrays)).advantage_U
 
 
 def test_nobody_is_compared_and_nothing_taken_off():
@@ -268,6 +268,6 @@ def test_nothing_in_nothing_out():
 
 def test_the_values_are_not_written():
     value = np.array(VALUE_U)
-    out = unit_advantages(Term(name="t", value_U=value))
+    out = credited(Term(name="t", value_U=value)).advantage_U
     out[0] = 99.0
     np.testing.assert_array_equal(value, VALUE_U)

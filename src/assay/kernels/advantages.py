@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.errors import AlignmentError, MethodError
-from assay.kernels.term import Term
-from assay.kernels.units import unit_advantages
+from assay.kernels.term import Credited, Term
+from assay.kernels.units import credited
 
 
 @final
@@ -29,6 +29,8 @@ class Advantages:
     carried: Bool[np.ndarray, " _"]
     """Does any term carry it? Same length as `total`. 0.0 and not carried are different things."""
     length_R: Int64[np.ndarray, " R"]
+    made: tuple[Credited, ...] = ()
+    """What each part was made of, in the order of `parts`; `made[t].term` says who carries it."""
 
     @property
     def advantage_N(self) -> Float64[np.ndarray, " N"]:
@@ -58,11 +60,13 @@ def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Adva
     n_runs, n_tokens = length_R.size, int(length_R.sum())
     parts: dict[str, Float64[np.ndarray, " _"]] = {}
     carried: dict[str, Bool[np.ndarray, " _"]] = {}
+    made: list[Credited] = []
     for term in terms:
         if term.name in parts:
             raise MethodError(f"two terms are called {term.name!r}; each needs a name of its own")
         unit = _carrier(term, n_runs, n_tokens)
-        part = np.append(unit_advantages(term), 0.0)[unit]  # unit -1 reads the 0.0 appended
+        made.append(credited(term))
+        part = np.append(made[-1].advantage_U, 0.0)[unit]  # unit -1 reads the 0.0 appended
         carries = unit >= 0
         # where N equals R a part is kept per token, so that its length never means two things
         if term.unit_R is not None and (term.weight_N is not None or n_runs == n_tokens):
@@ -72,7 +76,7 @@ def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Adva
             part = np.where(part == 0.0, 0.0, part * term.weight_N)
         parts[term.name], carried[term.name] = part, carries
     total, any_carried = _sum(parts, carried, length_R)
-    return Advantages(parts, total, any_carried, length_R)
+    return Advantages(parts, total, any_carried, length_R, tuple(made))
 
 
 def _sum(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 Baseline = Literal["none", "mean", "loo", "quantile", "shrunk", "virtual", "given"]
 Scale = Literal["none", "std", "mean"]
@@ -73,3 +73,29 @@ class Term:
     """Keep only the positive or only the negative part of the scaled advantage."""
     cap: float = np.inf
     """Bound on the absolute scaled advantage, before weights."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """A term, and how each of its units came by its number; NaN where the value is NaN.
+
+    scaled_u = (value_u - baseline_u) / divisor_u      exactly, wherever baseline_u is no NaN
+    advantage_u = weight * weight_u * clip(sign(scaled_u), -cap, cap)
+    """
+
+    term: Term
+    """Value, peers, weights and options."""
+    baseline_U: Float64[np.ndarray, " U"]
+    """What was taken off, in units of the value: of constant peers the value itself, of a lone unit
+    that keeps its raw value 0. NaN: it has no peers to be compared with, and scaled_u is 0."""
+    divisor_U: Float64[np.ndarray, " U"]
+    """What it was divided by, eps included; 1 where nothing was divided."""
+    count_U: Int64[np.ndarray, " U"]
+    """Scored peers, itself and virtual members included; 0: it was compared with nobody."""
+    constant_U: Bool[np.ndarray, " U"]
+    """Are all its peers equal, so that there is nothing to compare?"""
+    scaled_U: Float64[np.ndarray, " U"]
+    """Before sign, cap and weights."""
+    advantage_U: Float64[np.ndarray, " U"]
+    """What the tokens that carry the unit get, before `Term.weight_N`."""

@@ -3,11 +3,13 @@
 Axes: U units, P peer sets (units with the same `peer_U`).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.errors import AlignmentError, MethodError
-from assay.kernels.term import Term
+from assay.kernels.term import Credited, Term
 
 CONSTANT = 1e-6
 """Peers whose values spread over no more than this share of the value range are constant."""
@@ -15,8 +17,8 @@ ROUND_OFF = 1e-12
 """...or over no more than this share of their magnitude."""
 
 
-def unit_advantages(term: Term) -> Float64[np.ndarray, " U"]:
-    """Returns each unit's advantage: value - baseline, scaled, one-sided, capped, weighted.
+def credited(term: Term) -> Credited:
+    """Returns each unit's advantage and what it was made of.
 
         a_u = w * clip( (v_u - b_u) / s_u, -cap, cap )
         b: none 0 | mean of the scored peers | loo mean of the others | given
@@ -30,22 +32,22 @@ def unit_advantages(term: Term) -> Float64[np.ndarray, " U"]:
     max - min <= max(1e-6 * value range, 1e-12 * max |value|): never a test on the deviation, which
     round-off keeps above zero. A unit without peers (-1) gets 0, unless it is compared with nobody.
 
-    Returns:
-        In units of the value, or in deviations; NaN where the value is NaN.
-
     Raises:
         AlignmentError: arrays of the term do not fit each other.
         MethodError: scale "mean" over a mean that is not positive.
     """
     _check(term)
-    advantage_U = _centred(term)
+    made = _compared(term)
+    advantage_U = made.scaled_U
     if term.sign != "both":
         advantage_U = (np.maximum if term.sign == "positive" else np.minimum)(advantage_U, 0.0)
     if term.cap != np.inf:
         advantage_U = np.clip(advantage_U, -term.cap, term.cap)
     if term.weight_U is not None:
         advantage_U = advantage_U * term.weight_U
-    return advantage_U * term.weight if term.weight != 1.0 else advantage_U
+    if term.weight != 1.0:
+        advantage_U = advantage_U * term.weight
+    return replace(made, advantage_U=advantage_U)
 
 
 def _check(term: Term) -> None:
@@ -65,14 +67,19 @@ def _check(term: Term) -> None:
         raise AlignmentError(f"term {term.name!r}: virtual members must have a value and peers")
 
 
-def _centred(term: Term) -> Float64[np.ndarray, " U"]:
-    value_U, peer_U = term.value_U, term.peer_U
-    if term.baseline in ("none", "given") and term.scale == "none":
-        return value_U - term.given_U if term.baseline == "given" else value_U.copy()
+def _compared(term: Term) -> Credited:
+    """Returns the units before sign, cap and weights."""
+    value_U, peer_U, n = term.value_U, term.peer_U, term.value_U.size
+    if term.baseline in ("none", "given") and term.scale == "none":  # compared with nobody
+        base_U = np.broadcast_to(term.given_U if term.baseline == "given" else 0.0, n)
+        scaled_U = value_U - base_U
+        one_U, none_U = np.broadcast_to(1.0, n), np.broadcast_to(np.int64(0), n)
+        return Credited(term, base_U, one_U, none_U, none_U > 0, scaled_U, scaled_U)
     if peer_U is None:
-        peer_U = np.zeros(value_U.size, np.int64)
+        peer_U = np.zeros(n, np.int64)
     compared_U = ~np.isnan(value_U) & (peer_U >= 0)
     peer, value = peer_U[compared_U], value_U[compared_U]
+    u, own = peer, value
     if term.virtual_value_V is not None and term.virtual_peer_V is not None:
         peer = np.concatenate([peer, term.virtual_peer_V])
         value = np.concatenate([value, term.virtual_value_V])
@@ -80,18 +87,21 @@ def _centred(term: Term) -> Float64[np.ndarray, " U"]:
 
     count_P = np.bincount(peer, minlength=n_peers)
     sum_P = np.bincount(peer, value, n_peers).astype(float)  # of nothing it is integer
-    u, own = peer_U[compared_U], value_U[compared_U]
     constant_P = _constant(value, peer, n_peers, term.value_range)
-    divisor_P = _divisor(term, value, peer, count_P, sum_P, constant_P)
-    centred = (own - _baseline(term, compared_U, u, peer, value, sum_P, count_P)) / divisor_P[u]
+    divisor = _divisor(term, value, peer, count_P, sum_P, constant_P)[u]
+    base = _baseline(term, compared_U, u, peer, value, sum_P, count_P)
     if term.baseline in ("mean", "loo", "quantile", "virtual"):
-        centred[constant_P[u]] = 0.0
+        base = np.where(constant_P[u], own, base)
         if term.singleton == "raw":
             alone = count_P[u] == 1
-            centred[alone] = own[alone] / (1.0 + term.eps if term.scale == "std" else 1.0)
-    advantage_U = np.where(np.isnan(value_U), np.nan, 0.0)  # no peers: 0
-    advantage_U[compared_U] = centred
-    return advantage_U
+            base[alone], divisor[alone] = 0.0, 1.0 + term.eps if term.scale == "std" else 1.0
+    base_U, divisor_U = np.full(n, np.nan), np.ones(n)
+    base_U[compared_U], divisor_U[compared_U] = base, divisor
+    count_U, constant_U = np.zeros(n, np.int64), np.zeros(n, bool)
+    count_U[compared_U], constant_U[compared_U] = count_P[u], constant_P[u]
+    scaled_U = np.where(np.isnan(value_U), np.nan, 0.0)  # no peers: 0
+    scaled_U[compared_U] = (own - base) / divisor
+    return Credited(term, base_U, divisor_U, count_U, constant_U, scaled_U, scaled_U)
 
 
 def _divisor(

@@ -15,7 +15,7 @@ from assay.errors import AssayError
 from assay.kernels.advantages import Advantages
 from assay.kernels.groups import FATES
 from assay.kernels.term import Term
-from assay.kernels.units import unit_advantages
+from assay.kernels.units import credited
 from assay.records import Decision, ModelStep, Trajectory
 from assay.report.pack import Packed, listed, significant
 from assay.report.reasons import CODES, About, Evidence, codes, correct_calls, sentence
@@ -273,7 +273,7 @@ def _reproduces(term: Term, given: Advantages) -> bool:
     part = given.parts.get(term.name)
     if unit is None or part is None:
         return False
-    mine = np.append(unit_advantages(term), 0.0)[unit]
+    mine = np.append(credited(term).advantage_U, 0.0)[unit]
     if term.weight_N is not None:
         mine = np.repeat(mine, given.length_R) if mine.size != part.size else mine
         mine = np.where(mine == 0.0, 0.0, mine * term.weight_N)

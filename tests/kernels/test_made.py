@@ -1,0 +1,124 @@
+"""What a term was made of stays on the advantages: every baseline and scale, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from assay.kernels.advantages import advantages
+from assay.kernels.term import Term
+
+NAN = float("nan")
+# peers 0: 1, 0, 0.5 (mean 0.5, squares 0.5); peers 1: 2, nan, 4 (mean 3, squares 2);
+# peers 2: 7 alone; the last has no peers. Peers 3: 3, 3 are equal.
+VALUE_U = np.array([1.0, 0.0, 7.0, 2.0, 0.5, NAN, 4.0, 9.0, 3.0, 3.0])
+PEER_U = np.array([0, 0, 2, 1, 0, 1, 1, -1, 3, 3])
+COUNT_U = [3, 3, 1, 2, 3, 0, 2, 0, 2, 2]
+ONES = [1.0] * 10
+ROOT = 2**0.5
+
+
+def made(**options):
+    term = Term(name="t", value_U=VALUE_U, peer_U=PEER_U, unit_R=np.arange(10), **options)
+    (only,) = advantages([term], np.ones(10, np.int64)).made
+    assert only.term is term, "value, peers, weights and options are not copied"
+    return only
+
+
+BASELINES = {
+    # what is taken off units 0, 1, 4 (peers 0), then 3, 6 (peers 1); 2, 8 and 9 are compared with
+    # their own like, so their own value
+    "mean": ({}, [0.5, 0.5, 0.5, 3.0, 3.0]),
+    # the others: (0 + 0.5)/2, (1 + 0.5)/2, (1 + 0)/2; 4 and 2
+    "loo": ({}, [0.25, 0.75, 0.5, 4.0, 2.0]),
+    # 0 has F = 1/3, 0.5 has F = 2/3 >= 0.6; 2 has F = 1/2, 4 has F = 1
+    "quantile": ({"quantile": 0.6}, [0.5, 0.5, 0.5, 4.0, 4.0]),
+    # a virtual 2.5 joins peers 0: (1 + 0 + 0.5 + 2.5)/4
+    "virtual": (
+        {"virtual_value_V": np.array([2.5]), "virtual_peer_V": np.array([0])},
+        [1.0, 1.0, 1.0, 3.0, 3.0],
+    ),
+}
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_what_was_taken_off(baseline):
+    options, (a, b, c, d, e) = BASELINES[baseline]
+    got = made(baseline=baseline, **options)
+    np.testing.assert_allclose(got.baseline_U, [a, b, 7.0, d, c, NAN, e, NAN, 3.0, 3.0])
+    np.testing.assert_array_equal(got.divisor_U, ONES)
+    more = np.isin(PEER_U, [0]) if baseline == "virtual" else 0
+    np.testing.assert_array_equal(got.count_U, np.array(COUNT_U) + more)
+    constant = [False, False, True, False, False, False, False, False, True, True]
+    np.testing.assert_array_equal(got.constant_U, constant)
+    scaled = [1 - a, 0 - b, 0, 2 - d, 0.5 - c, NAN, 4 - e, 0, 0, 0]
+    np.testing.assert_allclose(got.scaled_U, scaled, atol=1e-12)
+
+
+def test_shrunk_takes_off_part_of_the_mean():
+    # half of the mean and half of 1: 0.75, 2, (7 + 1)/2 = 4 for the lone one, (3 + 1)/2 = 2
+    got = made(baseline="shrunk", shrink=0.5, prior=1.0)
+    expected = [0.75, 0.75, 4.0, 2.0, 0.75, NAN, 2.0, NAN, 2.0, 2.0]
+    np.testing.assert_allclose(got.baseline_U, expected)
+    np.testing.assert_allclose(got.scaled_U[[2, 8]], [3.0, 1.0])
+
+
+@pytest.mark.parametrize(("options", "base"), [({}, 0.0), ({"given_U": 0.25}, 0.25)])
+def test_compared_with_nobody(options, base):
+    got = made(baseline="given" if options else "none", **options)
+    np.testing.assert_array_equal(got.baseline_U, [base] * 10)
+    np.testing.assert_array_equal(got.divisor_U, ONES)
+    np.testing.assert_array_equal(got.count_U, [0] * 10)
+    assert not got.constant_U.any()
+    np.testing.assert_array_equal(got.scaled_U, VALUE_U - base)
+    assert got.baseline_U.strides == (0,), "one number is kept once"
+
+
+def test_a_given_number_per_unit_is_a_view():
+    given = np.arange(10.0)
+    assert made(baseline="given", given_U=given).baseline_U.base is given
+
+
+SCALES = {
+    # sample: sqrt(0.5/2) = 0.5 and sqrt(2/1); population: sqrt(0.5/3) and sqrt(2/2)
+    "sample": ({"scale": "std", "ddof": 1, "eps": 0.0}, 0.5, ROOT),
+    "population": ({"scale": "std", "ddof": 0, "eps": 0.0}, (1 / 6) ** 0.5, 1.0),
+    "eps": ({"scale": "std", "ddof": 1, "eps": 0.25}, 0.75, ROOT + 0.25),
+    "mean": ({"scale": "mean", "eps": 0.5}, 1.0, 3.5),
+}
+
+
+@pytest.mark.parametrize("baseline", ["none", "mean", "given"])
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_it_was_divided_by(scale, baseline):
+    options, first, second = SCALES[scale]
+    got = made(baseline=baseline, **options)
+    divisor = [first, first, 1.0, second, first, 1.0, second, 1.0, 1.0, 1.0]
+    np.testing.assert_allclose(got.divisor_U, divisor)
+    base = {"none": [0.0] * 3, "given": [0.0] * 3, "mean": [0.5, 3.0, 7.0]}[baseline]
+    expected = [(1.0 - base[0]) / first, (2.0 - base[1]) / second, 7.0 - base[2]]
+    np.testing.assert_allclose(got.scaled_U[[0, 3, 2]], expected)
+
+
+def test_a_lone_unit_that_keeps_its_raw_value():
+    got = made(baseline="mean", scale="std", eps=0.5, singleton="raw")
+    assert (got.baseline_U[2], got.divisor_U[2], got.count_U[2]) == (0.0, 1.5, 1)
+    assert got.scaled_U[2] == 7 / 1.5
+
+
+def test_sign_cap_and_weights_come_after():
+    # centred 0.5, -0.5, .., -1, .., 1: the positive half, at most 0.75, times 2, times the unit's
+    weight_U = np.arange(10.0) + 1
+    options = {"sign": "positive", "cap": 0.75, "weight": 2.0, "weight_U": weight_U}
+    got = made(baseline="mean", **options)
+    assert got.scaled_U[[0, 1, 3, 6]].tolist() == [0.5, -0.5, -1.0, 1.0]
+    assert got.advantage_U[[0, 1, 3, 6]].tolist() == [1.0, 0.0, 0.0, 10.5]
+    np.testing.assert_array_equal(got.term.weight_U, weight_U)
+
+
+def test_one_entry_per_term_in_order():
+    terms = [
+        Term(name=n, value_U=np.array([float(v)]), unit_R=np.array([0]))
+        for n, v in (("b", 1), ("a", 2))
+    ]
+    got = advantages(terms, np.array([3]))
+    assert [each.term.name for each in got.made] == list(got.parts) == ["b", "a"]
+    assert [each.advantage_U.tolist() for each in got.made] == [[1.0], [2.0]]
