@@ -26,6 +26,7 @@ class Countdown(Family):
     """Dials: `numbers`, how many are given; `largest` of them; `top`, the largest target."""
 
     name: ClassVar[str] = "countdown"
+    offers: ClassVar[Mapping[str, str]] = {"calc": "Uses two of the numbers left: 3*7."}
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class Countdown(Family):
         self._target, self._given, self._have = target, given, tuple(sorted(given))
         return f"?make {target} from {' '.join(map(str, given))}"
 
-    def call(self, tool: str, argument: str) -> Reply:
+    def use(self, tool: str, argument: str) -> Reply:
         """Returns the numbers that are left; on the path if fewer steps are needed than before."""
         if tool != "calc":
             return unknown(tool)

@@ -1,5 +1,8 @@
 """What an environment must do: text in, text out. Two methods are required, the rest is optional.
 
+One that has tools says so in `tools` and plays each call of a turn by `call`; a turn without calls
+is played by `step`, as everywhere else.
+
 A complete one:
 
     class Guess(Environment):
@@ -12,10 +15,13 @@ A complete one:
             return Reply(done=True, score=float(right))
 """
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, cast, final
+
+from assay.errors import UsageError
 
 HintKind = Literal["right", "neutral", "wrong"]
 
@@ -60,9 +66,49 @@ class Environment(ABC):
             UsageError: the task is over, or none was started.
         """
 
+    def system(self) -> str:
+        """Returns instructions for the policy that are true of all tasks; empty: none."""
+        return ""
+
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """Returns the tools as OpenAI's function schemas: name, description, parameters (a JSON
+        schema). Empty: there are none, and every turn goes to `step`."""
+        return ()
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Reply:
+        """Returns what one tool call returns; several calls of a turn are played in their order.
+
+        Arguments are as the policy wrote them: an unknown tool, or arguments that do not fit, are
+        answered (`ran=False`), not raised.
+
+        Raises:
+            UsageError: the task is over, none was started, or there are no tools.
+        """
+        raise UsageError(f"{self.title()}: call of {name!r} with {len(arguments)} arguments, but "
+                         "the environment has no tools; override call beside tools")  # fmt: skip
+
     def best(self) -> str | None:
-        """Returns an expert's next turn from here, on a shortest path; None: not known."""
+        """Returns an expert's next turn from here, on a shortest path; None: not known.
+
+        A tool call is written as JSON: {"name": "look", "arguments": {"at": "door"}}.
+        """
         return None
+
+    def as_call(self, turn: str) -> tuple[str, Mapping[str, Any]] | None:
+        """Returns the tool call that a turn of `best` stands for; None: it is text for `step`."""
+        if not self.tools():
+            return None
+        try:
+            said = json.loads(turn)
+        except ValueError:
+            return None
+        if not isinstance(said, dict):
+            return None
+        read = cast("dict[str, Any]", said)
+        name, arguments = read.get("name"), read.get("arguments")
+        if not (isinstance(name, str) and isinstance(arguments, dict)):
+            return None
+        return name, cast("dict[str, Any]", arguments)
 
     def answer(self) -> str | None:
         """Returns the right answer of the current task, never shown to the policy."""

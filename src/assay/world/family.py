@@ -2,9 +2,10 @@
 on demand. A family says what a task is, what a call returns and what an answer is worth."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any, ClassVar
 
 from assay.errors import UsageError
 from assay.world.environment import Environment, HintKind, Reply
@@ -12,12 +13,22 @@ from assay.world.line import GIVE_UP, Turn, parse
 
 BUSY = "<error busy, try again"
 NONE = "<none"
+ANSWER = "answer"
+"""Tool that a chat model gives its answer with."""
+_ONE_TEXT: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+}
 NEUTRAL = ("take your time", "read it twice", "stay calm", "one line a turn", "think first")
 """Advice that says nothing about the task: the control for hints."""
 
 
 class Family(Environment):
     """Base of the families. `reset` and `step` are here; the rest of a task is theirs."""
+
+    offers: ClassVar[Mapping[str, str]] = {}
+    """What each tool does, by name."""
 
     def __init__(self, *, steps: int, flaky: float = 0.0, **counts: int) -> None:
         """Sets the dials that every family has.
@@ -54,10 +65,40 @@ class Family(Environment):
         Raises:
             UsageError: the task is over, or none was started.
         """
+        return self._played(parse(text))
+
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """Returns the tools as chat models call them, one text each, and `answer`."""
+        return [
+            {"name": name, "description": said, "parameters": _ONE_TEXT}
+            for name, said in {**self.offers, ANSWER: "Give the final answer."}.items()
+        ]
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Reply:
+        """Plays a tool call; `answer` ends the task.
+
+        Raises:
+            UsageError: the task is over, or none was started.
+        """
+        given = arguments.get("input")
+        if not isinstance(given, str | int) or len(arguments) != 1:
+            return self._played(Turn(kind="malformed", tool=name))
+        if name == ANSWER:
+            return self._played(Turn(kind="answer", answer=str(given).strip()))
+        return self._played(Turn(kind="call", tool=name, argument=str(given).strip()))
+
+    def as_call(self, turn: str) -> tuple[str, Mapping[str, Any]] | None:
+        """Returns the tool call that a line stands for; an answer is one too."""
+        said = parse(turn)
+        named = {"call": (said.tool, said.argument), "answer": (ANSWER, said.answer)}
+        tool, text = named.get(said.kind, ("", ""))
+        return (tool, {"input": text}) if tool else None
+
+    def _played(self, turn: Turn) -> Reply:
         if not self._left:
             raise UsageError(f"{self.title()}: step after the end of the task; call reset first")
         self._left -= 1
-        reply = self._react(parse(text))
+        reply = self._react(turn)
         if reply.done:
             self._left = 0
         elif not self._left:
@@ -74,14 +115,14 @@ class Family(Environment):
             return Reply(done=True, score=score, parts=parts)
         if self._rng.random() < self.flaky:
             return Reply(text=BUSY, ran=False, found=False)
-        return self.call(turn.tool, turn.argument)
+        return self.use(turn.tool, turn.argument)
 
     @abstractmethod
     def begin(self, rng: Random) -> str:
         """Draws a task and returns its prompt."""
 
     @abstractmethod
-    def call(self, tool: str, argument: str) -> Reply:
+    def use(self, tool: str, argument: str) -> Reply:
         """Returns what a call that is well formed returns."""
 
     @abstractmethod

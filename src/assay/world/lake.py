@@ -36,6 +36,7 @@ class Lake(Family):
     """Dials: `size`, 2 to 8; `holes`, share of fields in [0, 0.5]; `slip`, in [0, 0.9]."""
 
     name: ClassVar[str] = "lake"
+    offers: ClassVar[Mapping[str, str]] = {"go": "One step: left, down, right or up."}
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class Lake(Family):
         self._ice, self._at = ice, int(ice.reset(seed=rng.randrange(2**31))[0])
         return f"?lake {'/'.join(row.translate(_MARKS) for row in self._rows)} at {self._seen()}"
 
-    def call(self, tool: str, argument: str) -> Reply:
+    def use(self, tool: str, argument: str) -> Reply:
         """Returns where the agent is now; on the path if the goal is a step nearer."""
         if tool != "go":
             return unknown(tool)

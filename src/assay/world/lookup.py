@@ -39,6 +39,11 @@ class Lookup(Family):
     """Dials: `hops`, 1 to 8; `renamed`; `flaky`; `steps`, by default twice the hops and three."""
 
     name: ClassVar[str] = "lookup"
+    offers: ClassVar[Mapping[str, str]] = {
+        "home": "The country of a capital.",
+        **{name: f"The {name} of a country." for name in VALUES},
+        **{name: f"A country's neighbour: {name}." for name in MOVES},
+    }
 
     def __init__(
         self,
@@ -81,7 +86,7 @@ class Lookup(Family):
                 words = [RENAMED[r] for r in relations] if self.renamed else relations
                 return f"?{' of '.join((*reversed(words), start))}"
 
-    def call(self, tool: str, argument: str) -> Reply:
+    def use(self, tool: str, argument: str) -> Reply:
         """Returns what the tool finds; on the path if that is the next link of the chain."""
         if tool not in TOOLS:
             return unknown(tool)

@@ -30,6 +30,11 @@ class Report(Family):
     """Dials: `facts`, 1 to 6 per country; `countries`, 1 to 3."""
 
     name: ClassVar[str] = "report"
+    offers: ClassVar[Mapping[str, str]] = {
+        **{name: f"The {name} of a country." for name in ASPECTS},
+        "home": "The country of a capital.",
+        **{name: f"A country's neighbour: {name}." for name in ("north", "south")},
+    }
 
     def __init__(
         self, *, facts: int = 2, countries: int = 1, flaky: float = 0.0, steps: int | None = None
@@ -65,7 +70,7 @@ class Report(Family):
         self._known = {}
         return "?report " + "; ".join(f"{name}: {', '.join(aspects[name])}" for name in chosen)
 
-    def call(self, tool: str, argument: str) -> Reply:
+    def use(self, tool: str, argument: str) -> Reply:
         """Returns what the tool finds; on the path if it was asked for and not known yet."""
         if tool not in (*ASPECTS, "home", "north", "south"):
             return unknown(tool)

@@ -36,6 +36,7 @@ class Twenty(Family):
     """Dials: `pool`, 2 to all countries; `steps`, by default 20 questions and a guess."""
 
     name: ClassVar[str] = "twenty"
+    offers: ClassVar[Mapping[str, str]] = {"ask": "A yes-or-no question: region Asia."}
 
     def __init__(self, *, pool: int = 16, flaky: float = 0.0, steps: int = 21) -> None:
         """Sets the dials.
@@ -56,7 +57,7 @@ class Twenty(Family):
         self._secret, self._left_over = rng.choice(names), frozenset(names)
         return f"?who among {self.pool}"
 
-    def call(self, tool: str, argument: str) -> Reply:
+    def use(self, tool: str, argument: str) -> Reply:
         """Returns yes or no and how many are left; on the path if that saves a halving."""
         if tool != "ask":
             return unknown(tool)
