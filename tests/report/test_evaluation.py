@@ -41,7 +41,7 @@ def test_a_sentence_says_what_is_new_and_what_a_copy_has_by_chance() -> None:
 
 
 def test_names_are_text_and_every_policy_has_its_row() -> None:
-    made = page(result(), "<svg></svg>")
+    made = page(result(), b"<svg/>")
     assert "<b>run" not in made
     assert made.count("&lt;b&gt;run") >= 4
     assert made.count("0.750 <small>0.700 to 0.800</small>") == 3
@@ -53,5 +53,5 @@ def test_stated_confidence_has_a_table_where_somebody_stated_any() -> None:
     seen = {"stated": 9, "brier": 0.25, "ece": 0.125, "ece_null": {"upper": 0.5}, "auroc": None}
     told = result()
     told["arms"]["<b>run"]["calibration"] = seen
-    made = page(told, "<svg></svg>")
+    made = page(told, b"<svg/>")
     assert "<td>0.250</td><td>0.125</td><td>0.500</td><td>-</td>" in made

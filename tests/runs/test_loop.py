@@ -10,7 +10,6 @@ pytest.importorskip("trl")
 
 from assay.runs.config import parsed
 from assay.trainers.trl import adapter as intake
-
 from tests.trainers.trl.quiet import MARKS
 
 pytestmark = MARKS

@@ -11,9 +11,7 @@ from assay.claims.experiment import MAIN, Experiment
 from assay.claims.measures import Seen, by_tokens, difference, gain, largest, over_base, pass_at
 from assay.claims.predictions import Prediction, Verdict
 from assay.claims.results import Rows, rate
-from assay.evaluate.intervals import Estimate
-from assay.report.figure import Line, figure
-from assay.report.forest import Panel, forest
+from assay.report.figure import Interval, Line, Panel, curves, forest
 
 WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "": {},
@@ -209,7 +207,7 @@ def _arm(rows: Rows, env: str, start: str, arm: str, k: int, more: Mapping[str, 
     return f"| {env} | {start} | {arm} | {len(found)} | {' | '.join(shown)} |"
 
 
-def figures(experiment: Experiment, rows: Rows) -> dict[str, str]:
+def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
     """Returns SVGs by file name, which begins with the experiment's id: what arms gained; pass@k
     of the main arms and, where rows say what each checkpoint took, pass@1 by tokens, one for each
     tasks and start.
@@ -218,16 +216,16 @@ def figures(experiment: Experiment, rows: Rows) -> dict[str, str]:
     return {f"{experiment.id}-{file}": svg for file, svg in made.items()}
 
 
-def _gains(rows: Rows) -> dict[str, str]:
+def _gains(rows: Rows) -> dict[str, bytes]:
     """Returns what every arm of the factorial gained over the base, both families together."""
     arms = [arm for arm in ARMS if any(over_base(rows, arm, start, 1) for start in STARTS)]
     if len(arms) <= 2:  # GRPO and one more, or none: a table says it
         return {}
     ways: list[dict[str, Any]] = [{}, {"minibatches": 4}]
 
-    def seen(arm: str, start: str, more: dict[str, Any]) -> Estimate | None:
+    def seen(arm: str, start: str, more: dict[str, Any]) -> Interval | None:
         found = _numbers(over_base(rows, arm, start, 1, **more))
-        return None if found is None else Estimate(*(100 * each for each in found))
+        return None if found is None else (100 * found[0], 100 * found[1], 100 * found[2])
 
     panels = [
         Panel(f"{start} start", [[seen(arm, start, more) for more in ways] for arm in arms])
@@ -244,8 +242,8 @@ def _gains(rows: Rows) -> dict[str, str]:
     }
 
 
-def _pass_at_k(rows: Rows) -> dict[str, str]:
-    made: dict[str, str] = {}
+def _pass_at_k(rows: Rows) -> dict[str, bytes]:
+    made: dict[str, bytes] = {}
     ks = [1 << i for i in range(largest(rows).bit_length())]
     for env in ENVIRONMENTS:
         for start in STARTS:
@@ -256,7 +254,7 @@ def _pass_at_k(rows: Rows) -> dict[str, str]:
                 if rows.find(env, start, arm)
             ]  # fmt: skip
             if len(lines) > 1:
-                made[f"{env}-{start}.svg"] = figure(
+                made[f"{env}-{start}.svg"] = curves(
                     lines,
                     title=f"pass@k on held-out {env} tasks, {start} start",
                     x_label="k",
@@ -267,8 +265,8 @@ def _pass_at_k(rows: Rows) -> dict[str, str]:
     return made
 
 
-def _curves(rows: Rows) -> dict[str, str]:
-    made: dict[str, str] = {}
+def _curves(rows: Rows) -> dict[str, bytes]:
+    made: dict[str, bytes] = {}
     for env in ENVIRONMENTS:
         for start in STARTS:
             lines: list[Line] = []
@@ -287,7 +285,7 @@ def _curves(rows: Rows) -> dict[str, str]:
             if len(lines) > 1 and base is not None:
                 most = max(line.x[-1] for line in lines)
                 lines.insert(0, Line("base", [0.0, most], [base, base]))
-                made[f"{env}-{start}-tokens.svg"] = figure(
+                made[f"{env}-{start}-tokens.svg"] = curves(
                     lines,
                     title=f"pass@1 on held-out {env} tasks, {start} start, mean of seeds",
                     x_label="tokens generated in training",

@@ -115,7 +115,7 @@ def _written(name: str, rows: "Rows", where: Path) -> Path:
     made = figures(experiment(name), rows)
     for file, svg in made.items():
         with published(where / file) as stream:
-            stream.write(svg.encode())
+            stream.write(svg)
     text = page(experiment(name), rows, {file.removesuffix(".svg"): file for file in made})
     with published(where / f"{name}.md") as stream:
         stream.write(text.encode())

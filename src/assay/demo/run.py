@@ -52,7 +52,7 @@ def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
     from assay.demo.page import page
 
     result = gathered(plan, out)
-    figure = (out / "eval" / "pass_at_k.svg").read_text(encoding="utf-8")
+    figure = (out / "eval" / "pass_at_k.svg").read_bytes()
     with published(out / "report.html") as stream:
         stream.write(page(result, figure).encode())
     with published(done) as stream:

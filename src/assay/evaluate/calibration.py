@@ -136,11 +136,10 @@ def auroc(confidence_U: Float64[np.ndarray, " U"], right_U: Bool[np.ndarray, " U
     n_wrong = right_U.size - n_right
     if not n_right or not n_wrong:
         return float("nan")
-    _, of_U, count_V = np.unique(confidence_U, return_inverse=True, return_counts=True)
-    last_V = np.cumsum(count_V)
-    rank_U = (last_V - (count_V - 1) / 2)[of_U]
-    above = float(rank_U[right_U].sum()) - n_right * (n_right + 1) / 2
-    return above / (n_right * n_wrong)
+    from scipy.stats import mannwhitneyu
+
+    beats = mannwhitneyu(confidence_U[right_U], confidence_U[~right_U], method="asymptotic")
+    return float(beats.statistic) / (n_right * n_wrong)
 
 
 def null_band(

@@ -5,8 +5,6 @@ Axes: S seeds (runs), G prompts, M tasks. Every random function takes `rng`; the
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 from typing import Literal, final
 
 import numpy as np
@@ -35,19 +33,16 @@ class Estimate:
 def wilson(passed: int, total: int, *, level: float = 0.95) -> tuple[float, float]:
     """Returns Wilson's interval of a rate: close to its level where the normal one is not.
 
-        ( p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2) ) / (1 + z^2/n)
-
-    Wilson 1927, Probable Inference, JASA 22.
+    Wilson 1927, Probable Inference, JASA 22; by scipy.
     """
+    from scipy.stats import binomtest
+
     if not 0 <= passed <= total or total < 1:
         raise DataError(
             f"wilson: got {passed} of {total}; expected 0 <= passed <= total, total >= 1"
         )
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    rate, spread = passed / total, 1 + z * z / total
-    middle = rate + z * z / (2 * total)
-    half = z * sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
-    return max(0.0, (middle - half) / spread), min(1.0, (middle + half) / spread)
+    ends = binomtest(passed, total).proportion_ci(level, method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def paired_difference(
@@ -101,11 +96,11 @@ def iqm(score: Float64[np.ndarray, "..."]) -> float:
     Agarwal et al. 2021, Deep RL at the Edge of the Statistical Precipice,
     https://arxiv.org/abs/2108.13264. It hides collapsed runs: report their rate beside it.
     """
+    from scipy.stats import trim_mean
+
     if score.size == 0:
         raise DataError("iqm: no score; expected at least one")
-    ordered = np.sort(score, axis=None)
-    cut = ordered.size // 4
-    return float(ordered[cut : ordered.size - cut].mean())
+    return float(trim_mean(score.reshape(-1), 0.25))
 
 
 def stratified_interval(

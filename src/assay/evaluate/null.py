@@ -8,7 +8,6 @@ the prompts, so its zeros are no evidence there; the null is, being sampled apar
 """
 
 from dataclasses import dataclass
-from math import lgamma
 from typing import final
 
 import numpy as np
@@ -56,40 +55,28 @@ def fisher_greater(
     Raises:
         DataError: a count is out of range.
     """
+    from scipy.stats import hypergeom
+
     for name, count_G, most in (
         ("passed", passed_G, total),
         ("baseline", baseline_G, baseline_total),
     ):
         if (count_G < 0).any() or (count_G > most).any():
             raise DataError(f"fisher_greater: {name} must lie in [0, {most}]")
-    log_factorial = np.array([lgamma(i + 1) for i in range(total + baseline_total + 1)])
-
-    def log_choose(n: int, k: Int64[np.ndarray, " X"]) -> Float64[np.ndarray, " X"]:
-        return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
-
-    p_G = np.ones(passed_G.size)
-    for row, (passed, baseline) in enumerate(zip(passed_G, baseline_G, strict=True)):
-        drawn = int(passed + baseline)
-        x = np.arange(max(0, drawn - baseline_total), min(total, drawn) + 1)
-        logs = log_choose(total, x) + log_choose(baseline_total, drawn - x)
-        weights = np.exp(logs - logs.max())
-        p_G[row] = weights[x >= passed].sum() / weights.sum()
-    return p_G
+    drawn_G, every = passed_G + baseline_G, total + baseline_total
+    return np.asarray(hypergeom.sf(passed_G - 1, every, drawn_G, total), float)
 
 
 def discoveries(p_G: Float64[np.ndarray, " G"], *, rate: float = 0.05) -> Bool[np.ndarray, " G"]:
     """Returns which p values to call discoveries, so that `rate` of them are false on average.
 
-    The largest i with p_(i) <= rate * i / G, and all below (Benjamini and Hochberg 1995).
+    The largest i with p_(i) <= rate * i / G, and all below (Benjamini and Hochberg 1995), by scipy.
     """
+    from scipy.stats import false_discovery_control
+
     if not 0 < rate < 1:
         raise DataError(f"discoveries: rate must lie in (0, 1); got {rate:g}")
-    order = np.argsort(p_G, kind="stable")
-    below = np.flatnonzero(p_G[order] <= rate * np.arange(1, p_G.size + 1) / max(p_G.size, 1))
-    found_G = np.zeros(p_G.size, bool)
-    if below.size:
-        found_G[order[: below[-1] + 1]] = True
-    return found_G
+    return false_discovery_control(p_G) <= rate if p_G.size else np.zeros(0, bool)
 
 
 def expansion(

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -22,8 +22,7 @@ from assay.evaluate.null import Expansion, expansion
 from assay.records import ModelStep, Trajectory
 from assay.records.codec import published
 from assay.report.evaluation import page, policies
-from assay.report.figure import Line, figure
-from assay.report.svg import COLOURS
+from assay.report.figure import COLOURS, Line, curves
 from assay.rollout.backends.base import Backend
 from assay.rollout.chain import collect, tasks
 from assay.rollout.progress import Progress
@@ -328,15 +327,16 @@ def _names(runs: Sequence[Path]) -> list[str]:
 def _write(result: dict[str, Any], folder: Path) -> None:
     with published(folder / "eval.json") as stream:
         stream.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
-    curves = drawn(result)
-    with published(folder / "pass_at_k.svg") as stream:
-        stream.write(curves.encode())
+    shown = drawn(result)
+    for kind, made in (("svg", shown), ("png", drawn(result, "png"))):
+        with published(folder / f"pass_at_k.{kind}") as stream:
+            stream.write(made)
     with published(folder / "report.html") as stream:
-        stream.write(page(result, curves).encode())
+        stream.write(page(result, shown).encode())
 
 
-def drawn(result: dict[str, Any]) -> str:
-    """Returns the curves of a result as SVG: base, arms and frozen copy on one axis."""
+def drawn(result: dict[str, Any], kind: Literal["svg", "png"] = "svg") -> bytes:
+    """Returns the curves of a result as a picture: base, arms and frozen copy on one axis."""
     lines = [
         Line(
             name,
@@ -346,11 +346,12 @@ def drawn(result: dict[str, Any]) -> str:
         )
         for name, arm in policies(result).items()
     ]
-    return figure(
+    return curves(
         lines,
         title=f"pass@k on {result['prompts']} held-out tasks of {result['env']}",
         x_label=f"k, of {result['samples']} samples",
         y_label="pass@k",
         x_scale="log2",
         y_range=(0.0, 1.0),
+        kind=kind,
     )

@@ -1,28 +1,38 @@
 """The page of `assay eval`: every number in it is in eval.json."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
-from assay.report.html import difference, document, inline, interval, keyed, listed, table
+from assay.report.html import (
+    Block,
+    Content,
+    difference,
+    document,
+    figures,
+    heading,
+    interval,
+    keyed,
+    listed,
+    table,
+    text,
+)
 
 
-def page(result: Mapping[str, Any], curves: str) -> str:
+def page(result: Mapping[str, Any], curves: bytes) -> str:
     """Returns the page of a result, schema "assay.eval/1", and its curves as SVG in it."""
     names = " and ".join(result["arms"])
-    stated = _calibration(result)
     return document(
         f"pass@k of {names}",
+        f"{names}, held out",
         [
-            f"<h1>{escape(names)}, held out</h1>",
             _how(result),
             listed([sentence(result, name) for name in result["arms"]], "verdict"),
-            f'<div class="figure single">{inline(curves)}</div>',
-            "<h2>pass@k</h2>",
+            figures(curves),
+            heading("pass@k"),
             _curves(result),
-            "<h2>Policies</h2>",
-            _policies(result),
-            *(("<h2>Stated confidence</h2>", stated) if stated else ()),
+            heading("Policies"),
+            *_policies(result),
+            *_calibration(result),
         ],
     )
 
@@ -45,19 +55,20 @@ def policies(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
 
 
-def _how(result: Mapping[str, Any]) -> str:
+def _how(result: Mapping[str, Any]) -> Block:
     steps = ", ".join(f"{name} after step {step}" for name, step in result["steps"].items())
-    return (
-        f"<p>{result['samples']} attempts at each of {result['prompts']} tasks of "
-        f"<code>{escape(result['env'])}</code> from {result['first_task']:,} on, which nobody "
-        f"trained on: the base <code>{escape(result['model'])}</code>, {escape(steps)}, and a "
-        f"frozen copy of the base. Temperature {result['temperature']:g}, seed {result['seed']}. "
-        "Intervals are 95 % over tasks; differences are paired by task. The frozen copy learnt "
-        "nothing: what it gains is what this measurement gives away.</p>"
+    return text(
+        f"{result['samples']} attempts at each of {result['prompts']} tasks of ",
+        result["env"],
+        f" from {result['first_task']:,} on, which nobody trained on: the base ",
+        result["model"],
+        f", {steps}, and a frozen copy of the base. Temperature {result['temperature']:g}, seed "
+        f"{result['seed']}. Intervals are 95 % over tasks; differences are paired by task. The "
+        "frozen copy learnt nothing: what it gains is what this measurement gives away.",
     )
 
 
-def _curves(result: Mapping[str, Any]) -> str:
+def _curves(result: Mapping[str, Any]) -> Block:
     measured = policies(result)
     rows = [
         [str(k), *(interval(arm["pass_at_k"][at], arm["ci"][at]) for arm in measured.values())]
@@ -66,8 +77,8 @@ def _curves(result: Mapping[str, Any]) -> str:
     return table(["k", *(keyed(number, name) for number, name in enumerate(measured))], rows)
 
 
-def _policies(result: Mapping[str, Any]) -> str:
-    rows = [
+def _policies(result: Mapping[str, Any]) -> list[Block]:
+    rows: list[list[Content]] = [
         [
             keyed(number, name),
             difference(arm["difference"]) if "difference" in arm else "",
@@ -80,17 +91,18 @@ def _policies(result: Mapping[str, Any]) -> str:
         for number, (name, arm) in enumerate(policies(result).items())
     ]
     head = ("policy", "pass@1 over the base", "never solved", "newly solved", "distinct answers")
-    note = (
-        '<p class="soft">Never solved: tasks without one success. Newly solved: of those of the '
-        "base, by Fisher&#8217;s exact test against the frozen copy, false discovery rate 5 %. "
-        "Entropy of the answers in nats.</p>"
+    note = text(
+        "Never solved: tasks without one success. Newly solved: of those of the base, by Fisher's "
+        "exact test against the frozen copy, false discovery rate 5 %. Entropy of the answers in "
+        "nats.",
+        soft=True,
     )
-    return table((*head, "answer entropy", "tokens"), rows) + note
+    return [table((*head, "answer entropy", "tokens"), rows), note]
 
 
-def _calibration(result: Mapping[str, Any]) -> str:
+def _calibration(result: Mapping[str, Any]) -> list[Block]:
     """Returns how honest stated confidence is; nothing where nobody stated any."""
-    rows = [
+    rows: list[list[Content]] = [
         [
             keyed(number, name),
             f"{seen['stated']:,}",
@@ -103,13 +115,10 @@ def _calibration(result: Mapping[str, Any]) -> str:
         if (seen := arm["calibration"])
     ]
     if not rows:
-        return ""
+        return []
     head = ("policy", "stated", "Brier", "calibration error", "of honest answers, at most", "AUROC")
-    note = (
-        '<p class="soft">A calibration error up to the fifth column is what honest confidence '
-        "would show too (95 %).</p>"
-    )
-    return table(head, rows) + note
+    note = "A calibration error up to the fifth column is what honest confidence would show too "
+    return [heading("Stated confidence"), table(head, rows), text(f"{note}(95 %).", soft=True)]
 
 
 def _share(value: float | None) -> str:

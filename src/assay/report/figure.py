@@ -1,21 +1,32 @@
-"""Curves as one SVG file, drawn by hand: lines with bands, a legend, two axes. No library."""
+"""Figures by matplotlib: curves with bands, and many intervals beside each other; SVG or PNG.
 
-from collections.abc import Callable, Sequence
+The same numbers give the same bytes. Needs matplotlib, of the extra [train].
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil, floor, log2
-from typing import Final, Literal, final
+from io import BytesIO
+from typing import Any, Final, Literal, final
 
-from assay.errors import DataError
-from assay.report.svg import COLOURS, opened, step, text, ticks
+from assay.errors import DataError, MissingExtraError
 
-WIDTH: Final = 640
-HEIGHT: Final = 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 18.0, 40.0, 46.0
-_ROW = 18
-_DASHES: Final = ("", "", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
-
-
-_Place = Callable[[float, float], tuple[float, float]]
+COLOURS: Final = ("#6b6b6b", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's, told apart by colour-blind readers too; the first, grey, is for the base."""
+_STYLES: Final = ("-", "-", (0, (5, 2)), ":", "-.", (0, (3, 1)), (0, (1, 1)))
+_LOOK: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "assay",
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+}
 
 
 @final
@@ -30,7 +41,21 @@ class Line:
     """Interval of each y. None: none is drawn."""
 
 
-def figure(
+Interval = tuple[float, float, float]
+"""A number and the ends of its interval."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One axis with the intervals on it."""
+
+    title: str
+    seen: Sequence[Sequence[Interval | None]]
+    """By row and series. None: not measured, nothing is drawn."""
+
+
+def curves(
     lines: Sequence[Line],
     *,
     title: str,
@@ -38,47 +63,117 @@ def figure(
     y_label: str,
     x_scale: Literal["linear", "log2"] = "linear",
     y_range: tuple[float, float] | None = None,
-) -> str:
-    """Returns an SVG of the curves on common axes.
+    base: bool = True,
+    kind: Literal["svg", "png"] = "svg",
+) -> bytes:
+    """Returns a picture of curves on common axes.
 
     Args:
-        lines: at most seven; the first is drawn in grey.
+        lines: at most seven.
         title: above the axes.
         x_label: below them.
         y_label: beside them.
         x_scale: "log2" for k, ticks at the values that occur.
-        y_range: None: what the values and bands need, 0 included where it is near.
+        y_range: None: what the values and bands need.
+        base: the first line is the base, drawn in grey.
+        kind: of file.
 
     Raises:
         DataError: no line, too many, or x, y and band of different lengths.
+        MissingExtraError: matplotlib is not installed.
     """
-    _check(lines)
-    below = _ROW * ((len(lines) + 2) // 3)
-    bottom = HEIGHT - _BOTTOM - below
-    at_x = [log2(x) if x_scale == "log2" else x for line in lines for x in line.x]
-    low_x, high_x = min(at_x), max(at_x)
-    low_y, high_y = y_range or _range(lines)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        part = ((log2(x) if x_scale == "log2" else x) - low_x) / ((high_x - low_x) or 1.0)
-        tall = (y - low_y) / ((high_y - low_y) or 1.0)
-        across = _LEFT + part * (WIDTH - _LEFT - _RIGHT)
-        return across, bottom - min(max(tall, 0.0), 1.0) * (bottom - _TOP)
-
-    ticks_x = sorted({x for line in lines for x in line.x}) if x_scale == "log2" else None
-    parts = [
-        *opened(WIDTH, HEIGHT, title, _LEFT),
-        *_scale_y(ticks(low_y, high_y), place, lines[0].x[0]),
-        *_scale_x(ticks_x or ticks(low_x, high_x), place, bottom, x_label),
-        text(16.0, (_TOP + bottom) / 2, y_label, anchor="middle", turn=True),
-    ]
-    for number, line in enumerate(lines):
-        parts += _drawn(line, number, place)
-        parts += _legend(line.name, number, bottom + _BOTTOM + 6)
-    return "\n".join([*parts, "</svg>", ""])
+    _check_lines(lines)
+    with _styled((6.4, 4.0)) as figure:
+        axes = figure.add_subplot(title=title, xlabel=x_label, ylabel=y_label)
+        if x_scale == "log2":
+            at = sorted({x for line in lines for x in line.x})
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(at, [f"{x:g}" for x in at])
+            axes.minorticks_off()
+        for line, colour, style in zip(lines, COLOURS[not base :], _STYLES, strict=False):
+            marker = "o" if len(line.x) <= 24 else ""
+            axes.plot(
+                line.x, line.y, marker=marker, ms=3.5, ls=style, color=colour, label=line.name
+            )
+            if line.band is not None:
+                low, high = zip(*line.band, strict=True)
+                axes.fill_between(line.x, low, high, color=colour, alpha=0.14, lw=0)
+        if y_range is not None:
+            axes.set_ylim(*y_range)
+        figure.legend(loc="outside lower left", ncols=3)
+        return _saved(figure, kind)
 
 
-def _check(lines: Sequence[Line]) -> None:
+def forest(
+    panels: Sequence[Panel],
+    *,
+    rows: Sequence[str],
+    series: Sequence[str],
+    title: str,
+    x_label: str,
+    kind: Literal["svg", "png"] = "svg",
+) -> bytes:
+    """Returns a picture of dots with their intervals. Each panel has an axis of its own, 0 on it.
+
+    Args:
+        panels: from left to right.
+        rows: names, from top to bottom.
+        series: names of what each row has one dot of, at most six.
+        title: above the panels.
+        x_label: below them.
+        kind: of file.
+
+    Raises:
+        DataError: no panel or row, or a panel without an estimate for each row and series.
+        MissingExtraError: matplotlib is not installed.
+    """
+    _check_panels(panels, rows, series)
+    with _styled((8.6, 1.4 + 0.32 * len(rows))) as figure:
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        figure.supxlabel(x_label, fontsize=9)
+        every = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axes, panel in zip(every, panels, strict=True):
+            axes.set_title(panel.title)
+            axes.axvline(0.0, color="#333333", lw=0.8)
+            for which, name in enumerate(series):
+                _dots(axes, panel, which, name)
+        every[0].set_yticks(range(len(rows)), rows)
+        every[0].set_ylim(len(rows) - 0.5, -0.5)
+        marks, names = every[0].get_legend_handles_labels()
+        figure.legend(marks, names, loc="outside lower left", ncols=len(series))
+        return _saved(figure, kind)
+
+
+def _dots(axes: Any, panel: Panel, which: int, name: str) -> None:
+    """Draws one series of a panel: a dot and its interval in each row that has one."""
+    n_series, colour = len(panel.seen[0]), COLOURS[which + 1]
+    shift = (which - (n_series - 1) / 2) / (n_series + 1)
+    known = [(row + shift, *at) for row, each in enumerate(panel.seen) if (at := each[which])]
+    y, value, low, high = zip(*known, strict=True) if known else ((), (), (), ())
+    axes.plot(value, y, "o", ms=5, color=colour, label=name)
+    axes.hlines(y, low, high, color=colour, lw=1.5)
+
+
+@contextmanager
+def _styled(inches: tuple[float, float]) -> Generator[Any]:
+    """Yields an empty figure; what is drawn and saved in the block has our look."""
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError.of("matplotlib", extra="train", to="draw figures") from None
+    with mpl.rc_context(_LOOK):
+        yield Figure(figsize=inches, layout="constrained")
+
+
+def _saved(figure: Any, kind: str) -> bytes:
+    file = BytesIO()
+    undated = {"Date": None} if kind == "svg" else {"Software": None}
+    figure.savefig(file, format=kind, dpi=160, metadata=undated)
+    return file.getvalue()
+
+
+def _check_lines(lines: Sequence[Line]) -> None:
     if not 1 <= len(lines) <= len(COLOURS):
         raise DataError(f"figure: {len(lines)} lines; expected 1 to {len(COLOURS)}")
     for line in lines:
@@ -90,67 +185,16 @@ def _check(lines: Sequence[Line]) -> None:
             )
 
 
-def _scale_y(at: Sequence[float], place: _Place, x: float) -> list[str]:
-    parts: list[str] = []
-    for y in at:
-        up = place(x, y)[1]
-        parts.append(_across(up, "#e4e4e4"))
-        parts.append(text(_LEFT - 8, up + 4, f"{y:g}", anchor="end"))
-    return parts
-
-
-def _scale_x(at: Sequence[float], place: _Place, bottom: float, label: str) -> list[str]:
-    parts = [_across(bottom, "#333333")]
-    for x in at:
-        parts.append(text(place(x, 0.0)[0], bottom + 17, f"{x:g}", anchor="middle"))
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
-    return [*parts, text(middle, bottom + 35, label, anchor="middle")]
-
-
-def _drawn(line: Line, number: int, place: _Place) -> list[str]:
-    colour = COLOURS[number]
-    parts: list[str] = []
-    if line.band is not None:
-        low = [place(x, y) for x, (y, _) in zip(line.x, line.band, strict=True)]
-        high = [place(x, y) for x, (_, y) in zip(line.x, line.band, strict=True)]
-        parts.append(f'<path d="{_path([*high, *low[::-1]])}Z" fill="{colour}" opacity="0.14"/>')
-    points = [place(x, y) for x, y in zip(line.x, line.y, strict=True)]
-    parts.append(
-        f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="2" '
-        f'stroke-linejoin="round"{_dash(number)}/>'
-    )
-    if len(points) <= 24:
-        dots = (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{colour}"/>' for x, y in points)
-        parts += dots
-    return parts
-
-
-def _legend(name: str, number: int, top: float) -> list[str]:
-    x = _LEFT + (number % 3) * ((WIDTH - _LEFT - _RIGHT) / 3)
-    y = top + _ROW * (number // 3)
-    return [
-        f'<path d="M{x:.1f} {y - 4:.1f}h24" stroke="{COLOURS[number]}" stroke-width="2" '
-        f'fill="none"{_dash(number)}/>',
-        text(x + 30, y, name if len(name) <= 24 else f"{name[:23]}…"),
-    ]
-
-
-def _dash(number: int) -> str:
-    return f' stroke-dasharray="{_DASHES[number]}"' if _DASHES[number] else ""
-
-
-def _across(y: float, colour: str) -> str:
-    return f'<path d="M{_LEFT:g} {y:.1f}H{WIDTH - _RIGHT:g}" stroke="{colour}" fill="none"/>'
-
-
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-
-
-def _range(lines: Sequence[Line]) -> tuple[float, float]:
-    values = [y for line in lines for y in line.y]
-    values += [y for line in lines for pair in line.band or () for y in pair]
-    low, high = min(values), max(values)
-    low = 0.0 if 0 <= low <= 0.5 * high else low
-    wide = step(low, high)
-    return floor(low / wide) * wide, ceil(high / wide - 1e-9) * wide
+def _check_panels(panels: Sequence[Panel], rows: Sequence[str], series: Sequence[str]) -> None:
+    if not panels or not rows or not 1 <= len(series) < len(COLOURS):
+        raise DataError(
+            f"forest: {len(panels)} panels, {len(rows)} rows, {len(series)} series; expected at "
+            f"least one of each, at most {len(COLOURS) - 1} series"
+        )
+    for panel in panels:
+        shape = [len(each) for each in panel.seen]
+        if shape != [len(series)] * len(rows):
+            raise DataError(
+                f"forest: panel {panel.title!r} has estimates {shape} by row; expected "
+                f"{len(series)} in each of {len(rows)}"
+            )
