@@ -1,29 +1,21 @@
 """trajectories -> Batch.of -> gate -> credit -> advantages -> trainer.
 
-`run` is the whole path, one line a stage. Evidence is read off the records by `Batch.of`; from
-there on every stage is a pure function of arrays, so any value on the way can be saved and
-recomputed. What needs a model or a tool to find out is written into the records beforehand.
+The one path: the audit, `assay credit` and training call it. Evidence is read off the records by
+`Batch.of`; from there on every stage is a pure function of arrays, so any value on the way can be
+saved and recomputed. What needs a model or a tool to find out is written into the records
+beforehand.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import final
 
-from assay.batch import Batch
-from assay.credit import Advantages, Method, credit, method
-from assay.gate import Gate, Integrity, gate
+from assay.batch import Batch, Measure
+from assay.credit import Advantages, credit
+from assay.errors import MethodError
+from assay.gate import gate
+from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Every choice that a run makes. Nothing else decides."""
-
-    methods: Mapping[str, Method] = field(default_factory=lambda: {"grpo": method("grpo")})
-    gates: tuple[Gate, ...] = (Integrity(),)
-    pass_at: float = 1.0
-    """A trajectory passes at this outcome or above."""
 
 
 @final
@@ -37,11 +29,51 @@ class Result:
     """Per method, with every part: `advantages["grpo"].advantage_N` goes to the trainer."""
 
 
-def run(trajectories: Iterable[Trajectory], recipe: Recipe | None = None) -> Result:
-    """Turns trajectories into one advantage per token, by each method of the recipe."""
-    recipe = Recipe() if recipe is None else recipe
-    batch = Batch.of(trajectories, pass_at=recipe.pass_at)
+def gated(
+    trajectories: Iterable[Trajectory] | Batch, recipe: Recipe, *, measure: Measure | None = None
+) -> tuple[Batch, tuple[Decision, ...]]:
+    """Returns the batch behind the recipe's gates, and what they decided.
+
+    Args:
+        trajectories: read once and not kept; or their batch.
+        recipe: its gates and `pass_at` are read.
+        measure: of a new batch, see `Batch.of`.
+    """
+    batch = (
+        trajectories
+        if isinstance(trajectories, Batch)
+        else Batch.of(trajectories, measure=measure, pass_at=recipe.pass_at)
+    )
     decisions = gate(batch, recipe.gates)
-    gated = batch.gated(decisions)
-    credited = {name: credit(gated, by) for name, by in recipe.methods.items()}
-    return Result(gated, decisions, credited)
+    return batch.gated(decisions), decisions
+
+
+def credits(
+    batch: Batch, recipe: Recipe, refused: dict[str, str] | None = None
+) -> Iterator[tuple[str, Advantages]]:
+    """Yields each method's advantages on a gated batch, unweighted: computed once and not kept.
+
+    Args:
+        batch: after the gates.
+        recipe: its parts are read.
+        refused: gets the reason of each method that cannot run on the batch, by name.
+
+    Raises:
+        MethodError: a method cannot run on the batch, and nobody takes the reason.
+    """
+    for part in recipe.parts:
+        try:
+            advantages = credit(batch, part.method)
+        except MethodError as error:
+            if refused is None:
+                raise
+            refused[part.name] = str(error)
+        else:
+            yield part.name, advantages
+
+
+def run(trajectories: Iterable[Trajectory] | Batch, recipe: Recipe | None = None) -> Result:
+    """Turns trajectories into one advantage per token, by each method of the recipe, in memory."""
+    recipe = Recipe() if recipe is None else recipe
+    batch, decisions = gated(trajectories, recipe)
+    return Result(batch, decisions, dict(credits(batch, recipe)))

@@ -14,9 +14,9 @@ from assay.claims.noise import FalseNegatives
 from assay.claims.page import figures, page, summary
 from assay.claims.results import line, parsed, read
 from assay.errors import DataError, UnknownNameError, UsageError
+from assay.recipes import read as load_recipe
 from assay.rollout.recording import solve
 from assay.runs.config import parsed as configured
-from assay.runs.config import read as load_recipe
 from assay.world import load
 
 TINY = Scale(name="tiny", steps=1, prompts=1, group=2, checkpoints=1, held_out=2, samples=2)

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from assay.credit import method
+from assay.errors import MethodError
 from assay.gate import Degenerate, Integrity
-from assay.pipeline import Recipe, run
+from assay.pipeline import credits, gated, run
+from assay.recipes import Recipe
 from assay.records import Call, ModelStep, ToolStep, Trajectory, decode, encode
 
 
@@ -36,7 +37,7 @@ def records() -> list[Trajectory]:
 
 def test_the_path_by_hand():
     """g: outcomes 1 and 0 (the crash is out), so +-1/2; h is constant, so 0."""
-    result = run(records(), Recipe(methods={"dr_grpo": method("dr_grpo")}))
+    result = run(records(), Recipe.of("dr_grpo"))
     advantages = result.advantages["dr_grpo"]
     np.testing.assert_array_equal(
         advantages.advantage_N,
@@ -81,7 +82,7 @@ def test_the_bar_of_the_recipe_decides_who_passed():
 
 def test_it_repeats_from_the_saved_records():
     """From the gate on everything is pure: what is read back gives the same bits."""
-    recipe = Recipe(methods={name: method(name) for name in ("grpo", "nsr", "toolpo")})
+    recipe = Recipe.of(["grpo", "nsr", "toolpo"])
     saved = [decode(encode(record)) for record in records()]
     live, again = run(iter(records()), recipe), run(saved, recipe)
     assert live.decisions == again.decisions
@@ -90,3 +91,17 @@ def test_it_repeats_from_the_saved_records():
     for field in dataclasses.fields(live.batch):
         mine, theirs = getattr(live.batch, field.name), getattr(again.batch, field.name)
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_method_that_cannot_run_is_refused_and_the_others_go_on():
+    """No record has entropies, so RL-ZVP says so; without a place for its reason it raises."""
+    recipe = Recipe.of(["rl_zvp", "dr_grpo"])
+    batch, decisions = gated(records(), recipe)
+    refused = {}
+    assert [name for name, _ in credits(batch, recipe, refused)] == ["dr_grpo"]
+    assert list(refused) == ["rl_zvp"]
+    assert refused["rl_zvp"].startswith("rl_zvp needs entropies")
+    with pytest.raises(MethodError, match="rl_zvp needs entropies"):
+        dict(credits(batch, recipe))
+    again = gated(batch, recipe)
+    assert again[1] == decisions  # a batch is taken as it is

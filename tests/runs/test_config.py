@@ -5,7 +5,8 @@ from datetime import date
 import pytest
 
 from assay.errors import DataError, UnknownNameError, UsageError
-from assay.runs.config import changed, parsed, read, shipped
+from assay.recipes import read, shipped
+from assay.runs.config import changed, parsed
 
 NAN, INF = math.nan, math.inf
 

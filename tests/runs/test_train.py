@@ -15,9 +15,9 @@ import pytest
 
 from assay.cli import main
 from assay.errors import UsageError
+from assay.recipes import read as read_config
 from assay.records import ModelStep, read
 from assay.runs.config import changed, parsed
-from assay.runs.config import read as read_config
 from assay.runs.ledger import check
 from tests.runs import tiny
 

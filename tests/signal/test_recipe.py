@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from assay import pipeline
-from assay.credit import method
+from assay.credit import METHODS, method
 from assay.errors import UnknownNameError, UsageError
 from assay.gate import Degenerate, Integrity
 from assay.signal import BackOffSettings, Recipe, Safety
@@ -52,13 +51,20 @@ def test_a_weight_is_the_mixs_and_every_option_can_be_set() -> None:
     assert part.method == method("reinforce", baseline=0.0, scale=1.0)
 
 
-def test_the_offline_recipe_converts_if_it_has_one_method() -> None:
-    one = pipeline.Recipe(methods={"rloo": method("rloo")}, gates=(), pass_at=0.5)
-    made = Recipe.of(one)
-    assert (made.parts[0].name, made.gates, made.pass_at) == ("rloo", (), 0.5)
-    two = pipeline.Recipe(methods={"rloo": method("rloo"), "grpo": method("grpo")})
-    with pytest.raises(UsageError, match="2 methods side by side"):
-        Recipe.of(two)
+def test_methods_side_by_side_are_a_list_of_names_methods_and_tables() -> None:
+    own = method("rloo")
+    recipe = Recipe.of(["grpo", own, {"name": "nsr", "weight": 0.5}])
+    assert [(p.name, p.weight) for p in recipe.parts] == [("grpo", 1), ("rloo", 1), ("nsr", 0.5)]
+    assert recipe.parts[1].method is own
+    assert Recipe.of(own).parts == (recipe.parts[1],)
+    assert Recipe.of(recipe) is recipe
+
+
+def test_methods_compared_are_told_the_bar_unless_they_have_their_own() -> None:
+    recipe = Recipe.compared(["nsr", "grpo", "nsr"], pass_at=0.4)
+    assert [p.method for p in recipe.parts] == [method("nsr", pass_at=0.4), method("grpo")]
+    assert recipe.pass_at == 0.4
+    assert [p.name for p in Recipe.compared().parts] == METHODS.names()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,11 @@ def test_the_offline_recipe_converts_if_it_has_one_method() -> None:
         ),
         ({"method": "grpo", "denominator": "some"}, UsageError, "denominator"),
         ({"method": "grpo", "safety": {"cap": "much"}}, UsageError, "cap"),
-        ({"method": "grpo", "safety": {"cap": 0.0}}, UsageError, "cap must be above 0"),
+        (
+            {"method": "grpo", "safety": {"cap": 0.0}},
+            UsageError,
+            "safety.cap: got 0.0; expected above 0",
+        ),
         ({"method": "grpo", "safety": {"all_fail_share": 0.1}}, UsageError, "read by all_fail"),
         ({"method": "grpo", "safety": 3}, UsageError, "expected a table"),
         ({}, UsageError, 'either "method" or "methods"'),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
 from assay.errors import UsageError
-from assay.runs.config import read
+from assay.recipes import read
 
 LAMBDAS: Final = (0.03, 0.1, 0.3, 1.0)
 ARMS: Final[Mapping[str, Mapping[str, Any]]] = {

@@ -8,7 +8,8 @@ from assay.cli.options import Json, Terminal, emit, encoded
 
 def recipes(json: Json = None) -> None:
     """Lists the shipped recipes: what each shows and how long it takes."""
-    from assay.runs.config import parsed, read, shipped
+    from assay.recipes import read, shipped
+    from assay.runs.config import parsed
 
     rows = [
         {

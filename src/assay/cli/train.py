@@ -84,7 +84,8 @@ def asked_for_more(environment: Mapping[str, str]) -> bool:
 
 def _config(recipe: str, changes: dict[str, Any]) -> "Config":
     """Returns the configuration of a run; its environment has been made once."""
-    from assay.runs.config import changed, parsed, read
+    from assay.recipes import read
+    from assay.runs.config import changed, parsed
     from assay.world import load
 
     config = parsed(changed(read(recipe), changes), f"recipe {recipe}")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from assay.errors import UsageError
+from assay.recipes import read
 from assay.records.codec import published
-from assay.runs.config import Config, changed, parsed, read
+from assay.runs.config import Config, changed, parsed
 
 ARMS: Final = ("grpo", "assay")
 """Shipped recipes; the first is what the others are compared with."""

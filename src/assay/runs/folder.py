@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from assay.errors import DataError, UsageError
+from assay.recipes import read
 from assay.records import Trajectory, write
 from assay.records.codec import published
-from assay.runs.config import Config, parsed, read
+from assay.runs.config import Config, parsed
 
 SCHEMA: Final = "assay.run/1"
 KIND: Final = "train"

@@ -15,6 +15,7 @@ from accelerate import PartialState
 from assay.audit.annotations import annotations, step_credit
 from assay.errors import DataError, UsageError
 from assay.kernels.advantages import Advantages
+from assay.recipes.settings import known_only
 from assay.records import ModelStep, Trajectory
 from assay.rollout.backends.local import Transformers
 from assay.rollout.chain import collect, tasks
@@ -22,7 +23,6 @@ from assay.runs import checkpoint as disk
 from assay.runs.config import Config, Train
 from assay.runs.folder import Folder
 from assay.runs.ledger import COUNTED, Order, row
-from assay.signal.recipe import known_only
 from assay.signal.signal import Signal
 from assay.trainers.trl.metrics import Metrics, finite
 from assay.trainers.trl.replay import Sample, sample_of

@@ -16,13 +16,13 @@ from rich.console import Console
 
 from assay import __version__
 from assay.errors import AssayError, MissingExtraError, UsageError, told
+from assay.recipes.recipe import Recipe
 from assay.records import Trajectory
 from assay.rollout.progress import Progress
 from assay.rollout.tokens import Tokens
 from assay.runs.config import Config
 from assay.runs.folder import Folder, commit_of_code
 from assay.runs.ledger import check
-from assay.signal.recipe import Recipe
 from assay.trainers.trl.compatibility import fit
 from assay.trainers.trl.metrics import TRACKERS, trackers
 from assay.world.catalogue import load as load_environment

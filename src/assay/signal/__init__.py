@@ -1,8 +1,14 @@
 """From a recipe to rows of a trainer's batch: everything a trainer needs, without torch."""
 
-from assay.signal.recipe import Part, Recipe
+from assay.recipes import (
+    BackOffSettings,
+    Part,
+    Recipe,
+    RegimeSettings,
+    ReplaySettings,
+    Safety,
+)
 from assay.signal.rows import LAYOUTS, Layout, padded_rows, ragged
-from assay.signal.settings import BackOffSettings, RegimeSettings, ReplaySettings, Safety
 from assay.signal.signal import Signal, signal
 
 __all__ = [

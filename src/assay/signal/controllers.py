@@ -14,7 +14,7 @@ from assay.credit.groups import counts
 from assay.gate import first_copy
 from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL, SINGLE, fates
 from assay.kernels.term import Term
-from assay.signal.settings import BackOffSettings, RegimeSettings
+from assay.recipes.settings import BackOffSettings, RegimeSettings
 
 Regime = Literal["normal", "collapse", "explosion"]
 

@@ -10,13 +10,13 @@ from typing import final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from assay import pipeline
 from assay.batch import Batch
-from assay.gate import gate
 from assay.kernels.advantages import Advantages, advantages
 from assay.kernels.groups import FATES, fates
+from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
 from assay.signal.controllers import Scales, all_failed, bounded_term, flat_term, share_factor
-from assay.signal.recipe import Part, Recipe
 from assay.signal.rows import Side, cells, padded_rows
 
 
@@ -168,14 +168,8 @@ def signal(
     all-fail groups may hold, last, so that it holds of what trains. With `by_row` the share is of
     rows' means, as a loss has it that takes them (TRL's grpo and sapo); else of tokens.
     """
-    batch = (
-        trajectories
-        if isinstance(trajectories, Batch)
-        else Batch.of(trajectories, measure="tokens", pass_at=recipe.pass_at)
-    )
-    decisions = gate(batch, recipe.gates)
-    batch = batch.gated(decisions)
-    parts, total, carried_N = mixed(batch, recipe.parts)
+    batch, decisions = pipeline.gated(trajectories, recipe, measure="tokens")
+    parts, total, carried_N = mixed(batch, recipe)
     safety = recipe.safety
     failed_K = all_failed(batch, recipe.pass_at)
     failed_N = failed_K[np.repeat(batch.traj_R, batch.length_R)]
@@ -207,24 +201,24 @@ def _sampled_N(batch: Batch) -> Float64[np.ndarray, " N"]:
 
 
 def mixed(
-    batch: Batch, parts: Sequence[Part]
+    batch: Batch, recipe: Recipe
 ) -> tuple[dict[str, Float64[np.ndarray, " N"]], Float64[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
     """Returns (parts, total, carried) per token: the weighted sum of the methods.
 
     A method that leaves a token unscored adds nothing there, unless no other scores it: then NaN.
     """
     terms: dict[str, Float64[np.ndarray, " N"]] = {}
+    weights = {part.name: part.weight for part in recipe.parts}
     size = int(batch.length_R.sum())
     total, scored, carried = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
-    for part in parts:
-        credited = part.method(batch)
-        prefix = f"{part.name}/" if len(parts) > 1 else ""
+    for method, credited in pipeline.credits(batch, recipe):
+        prefix, weight = f"{method}/" if len(weights) > 1 else "", weights[method]
         for name, values in credited.parts.items():
-            terms[prefix + name] = part.weight * credited.on_tokens(values)
+            terms[prefix + name] = weight * credited.on_tokens(values)
         values_N = credited.advantage_N
         carries_N = carried_by(credited)
         missing_N = np.isnan(values_N)
-        total += part.weight * np.where(missing_N, 0.0, values_N)
+        total += weight * np.where(missing_N, 0.0, values_N)
         scored |= carries_N & ~missing_N
         carried |= carries_N
     return terms, np.where(carried & ~scored, np.nan, total), carried

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from assay.errors import UsageError
-from assay.signal.recipe import Recipe
+from assay.recipes.recipe import Recipe
 from assay.trainers.trl.compatibility import fit, means_of_micro_batches
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from assay.errors import UsageError
-from assay.signal.recipe import CLIPPED_LOSSES, ROW_LOSSES, Recipe
+from assay.recipes.recipe import CLIPPED_LOSSES, ROW_LOSSES, Recipe
 from assay.signal.signal import Signal
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from assay.errors import AlignmentError
+from assay.recipes.settings import ReplaySettings
 from assay.records import ModelStep, Trajectory
-from assay.signal.settings import ReplaySettings
 
 
 @final

@@ -12,9 +12,9 @@ import numpy as np
 
 from assay.batch import ENDS
 from assay.errors import DataError, told
+from assay.recipes.settings import Safety
 from assay.records import ModelStep, Trajectory
 from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
-from assay.signal.settings import Safety
 from assay.signal.signal import Signal
 from assay.trainers.trl.metrics import Metrics, line
 from assay.trainers.trl.replay import Replay

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from assay import pipeline
 from assay.errors import MissingExtraError, UsageError
+from assay.recipes.recipe import MEAN_LOSSES, RATIO_LOSSES, ROW_LOSSES, TOKEN_LOSSES, Recipe
 from assay.records import Trajectory
-from assay.signal.recipe import MEAN_LOSSES, RATIO_LOSSES, ROW_LOSSES, TOKEN_LOSSES, Recipe
 from assay.signal.signal import Signal, signal
 from assay.trainers.trl.adapter import (
     TESTED,
@@ -68,7 +67,7 @@ class AssayTrainer(GRPOTrainer):
     def __init__(
         self,
         *args: Any,
-        recipe: "str | Mapping[str, Any] | Recipe | pipeline.Recipe" = "grpo",
+        recipe: "str | Mapping[str, Any] | Recipe" = "grpo",
         metrics_path: "Path | str | Metrics | None" = None,
         probe: Iterable[Sample | Trajectory] = (),
         probe_every: int = 10,
@@ -79,7 +78,7 @@ class AssayTrainer(GRPOTrainer):
 
         Args:
             *args: as `GRPOTrainer`.
-            recipe: a name (a method's, or "assay"), plain data (`assay.signal.recipe`), a recipe.
+            recipe: a name (a method's, or "assay"), plain data (`assay.recipes.recipe`), a recipe.
             metrics_path: file that gets one JSON object per optimiser step, or what takes its row.
             probe: known-good trajectories whose log-probability is followed.
             probe_every: optimiser steps between two looks at the probe.

@@ -1,4 +1,4 @@
-"""What a training run credits with: methods, gates, denominator, safety. Frozen; from plain data.
+"""Every choice that an audit or a training run makes, from plain data. Frozen.
 
     method = "grpo"                             # or { name = "grpo", like = "trl", cap = 2.0 }
     gates = ["integrity", "degenerate"]         # or { name = "degenerate", pass_at = 0.5 }
@@ -8,22 +8,22 @@
     [safety.back_off]
     ratio = 5.0
 
-A weighted mix is a list: `methods = [{ name = "psr", weight = 0.1 }, { name = "nsr" }]`.
+Several methods are a list: `methods = [{ name = "psr", weight = 0.1 }, { name = "nsr" }]`.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import fields as fields_of
 from typing import Any, Final, Literal, final
 
 import msgspec
 
-from assay import pipeline
 from assay.credit import METHODS, Method, method
-from assay.errors import UnknownNameError, UsageError, hint
+from assay.errors import UsageError
 from assay.gate import GATES, Gate, Integrity
-from assay.signal.settings import BackOffSettings, RegimeSettings, ReplaySettings, Safety, require
+from assay.recipes.settings import Safety, converted, known_only, require
+from assay.recipes.shipped import read, shipped
 
 Denominator = Literal["all", "kept", "batch"]
 
@@ -42,20 +42,24 @@ RATIO_LOSSES: Final = (*CLIPPED_LOSSES, "sapo")
 @final
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One method of a mix."""
+    """One method of a recipe."""
 
     name: str
     method: Method
     weight: float = 1.0
+    """Its share in a mix. Side by side, as in an audit, methods are not weighted."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every choice between trajectories and the trainer's tensors."""
+    """Every choice between trajectories and the trainer's tensors. Nothing else decides.
+
+    An audit credits its parts one by one (`assay.pipeline.credits`); training adds them up, each
+    times its weight (`assay.signal.signal`), and minds the denominator and safety as well.
+    """
 
     parts: tuple[Part, ...] = field(default_factory=lambda: (Part("grpo", method("grpo")),))
-    """Advantages are the weighted sum of these methods'."""
     gates: tuple[Gate, ...] = (Integrity(),)
     denominator: Denominator = "all"
     """What the loss divides by. "all": every sampled token or row of the batch, gated or not, as
@@ -67,7 +71,7 @@ class Recipe:
     safety: Safety = field(default_factory=Safety)
 
     def __post_init__(self) -> None:
-        """Refuses an empty mix, names given twice, and numbers out of their range."""
+        """Refuses no method at all, names given twice, and numbers out of their range."""
         require(len(self.parts) > 0, "recipe: no method; give at least one")
         names = [part.name for part in self.parts]
         twice = [name for at, name in enumerate(names) if name in names[:at]]
@@ -85,29 +89,53 @@ class Recipe:
         return frozenset(need for part in self.parts for need in part.method.needs)
 
     @staticmethod
-    def of(what: "str | Mapping[str, Any] | Recipe | pipeline.Recipe", **options: Any) -> "Recipe":
-        """Returns a recipe from a method's name and options, the name of a shipped recipe that no
-        method has (`assay recipes` lists them), plain data, or another recipe.
+    def of(
+        what: "str | Method | Iterable[Any] | Mapping[str, Any] | Recipe", **options: Any
+    ) -> "Recipe":
+        """Returns a recipe.
+
+        >>> [part.name for part in Recipe.of(["grpo", "toolpo"]).parts]
+        ['grpo', 'toolpo']
+
+        Args:
+            what: a method's name, the name of a shipped recipe that no method has
+                (`assay recipes` lists them), a method, a list of such names, methods or tables,
+                plain data as TOML has it, or a recipe, which is returned.
+            options: of the method, where its name is given.
 
         Raises:
             UnknownNameError: no such method, gate, option or key; names the nearest.
             UsageError: a value of the wrong type or out of its range.
         """
         match what:
-            case str():
-                return _by_name(what, options)
             case Recipe():
                 return what
-            case pipeline.Recipe():
-                parts = tuple(Part(name, by) for name, by in what.methods.items())
-                require(
-                    len(parts) == 1,
-                    f"recipe: {len(parts)} methods side by side cannot train one policy; "
-                    "take one, or a mix with weights: methods = [{name, weight}, ...]",
-                )
-                return Recipe(parts, what.gates, pass_at=what.pass_at)
-            case _:
+            case Mapping():
                 return _from_plain(what)
+            case str() if what in shipped() and what not in METHODS.names() and not options:
+                return _from_plain(read(what)["recipe"])
+            case str():
+                return Recipe((Part(what, method(what, **options)),))
+            case Method():
+                return Recipe((_part(what),))
+            case _:
+                return Recipe(tuple(_part(each) for each in what))
+
+    @staticmethod
+    def compared(
+        names: Iterable[str] | None = None, *, pass_at: float = 1.0, **options: Any
+    ) -> "Recipe":
+        """Returns a recipe of methods by name, to be looked at side by side; None: every one.
+
+        Methods that know only passes and failures are told the recipe's `pass_at`, unless the
+        options, which belong to each of them, have another.
+        """
+        parts: list[Part] = []
+        for name in METHODS.names() if names is None else dict.fromkeys(names):
+            told = hasattr(METHODS.get(name), "pass_at")  # defaults are class attributes
+            bar: dict[str, Any] = {"pass_at": pass_at} if told else {}
+            parts.append(Part(name, method(name, **{**bar, **options})))
+        return Recipe(tuple(parts), pass_at=pass_at)
 
     def check_loss(self, loss_type: str) -> None:
         """Raises UsageError if TRL's loss of that type cannot do what the recipe asks."""
@@ -123,15 +151,7 @@ class Recipe:
         )
 
 
-def _by_name(name: str, options: Mapping[str, Any]) -> Recipe:
-    from assay.runs.config import read, shipped
-
-    if name in shipped() and name not in METHODS.names() and not options:
-        return _from_plain(read(name)["recipe"])
-    return Recipe((Part(name, method(name, **options)),))
-
-
-_KEYS = ("method", "methods", "gates", "denominator", "pass_at", "safety")
+_KEYS = ("method", "methods", *(each.name for each in fields_of(Recipe) if each.name != "parts"))
 
 
 def _from_plain(data: Mapping[str, Any]) -> Recipe:
@@ -139,31 +159,26 @@ def _from_plain(data: Mapping[str, Any]) -> Recipe:
     known_only(data, _KEYS, "recipe")
     if ("method" in data) == ("methods" in data):
         raise UsageError('recipe: give either "method" or "methods"')
-    given: Any = data.get("methods", [data.get("method")])
-    if not isinstance(given, list | tuple):
-        raise UsageError(f"recipe.methods: got {type(given).__name__}; expected a list")
-    gates: Any = data.get("gates", ["integrity"])
-    if not isinstance(gates, list | tuple):
-        raise UsageError(f"recipe.gates: got {type(gates).__name__}; expected a list")
-    rest = {key: data[key] for key in ("denominator", "pass_at") if key in data}
-    checked = _converted(rest, _Rest, "recipe")
-    return Recipe(
-        parts=tuple(_part(each) for each in given),
-        gates=tuple(_gate(each) for each in gates),
-        denominator=checked.denominator,
-        pass_at=checked.pass_at,
-        safety=_safety(data.get("safety", {})),
-    )
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    denominator: Denominator = "all"
-    pass_at: float = 1.0
+    rest = dict(data)
+    if "method" in rest:
+        rest["methods"] = [rest.pop("method")]
+    for key in ("methods", "gates"):
+        if not isinstance(rest.get(key, []), list | tuple):
+            raise UsageError(f"recipe.{key}: got {type(rest[key]).__name__}; expected a list")
+    parts = tuple(_part(each) for each in rest.pop("methods"))
+    if "gates" in rest:
+        rest["gates"] = tuple(_gate(each) for each in rest["gates"])
+    if "safety" in rest:
+        rest["safety"] = converted(rest["safety"], Safety, "recipe.safety")
+    for key, kind in (("denominator", Denominator), ("pass_at", float)):
+        if key in rest:
+            rest[key] = _typed(rest[key], kind, f"recipe.{key}")
+    return Recipe(parts, **rest)
 
 
 def _part(given: Any) -> Part:
+    if isinstance(given, Method):
+        return Part(given.name, given)
     name, options = _named(given, "method")
     weight = options.pop("weight", 1.0)
     if not isinstance(weight, int | float):
@@ -176,7 +191,8 @@ def _gate(given: Any) -> Gate:
         return given
     name, options = _named(given, "gate")
     cls: Any = GATES.get(name)
-    return _converted(options, cls, f"gate {name}")
+    known_only(options, [each.name for each in fields_of(cls)], f"gate {name}")
+    return _typed(options, cls, f"gate {name}")
 
 
 def _named(given: Any, kind: str) -> tuple[str, dict[str, Any]]:
@@ -187,41 +203,8 @@ def _named(given: Any, kind: str) -> tuple[str, dict[str, Any]]:
     return given["name"], {key: value for key, value in given.items() if key != "name"}
 
 
-def _safety(data: Any) -> Safety:
-    nested: dict[str, Any] = {
-        "replay": ReplaySettings,
-        "entropy": RegimeSettings,
-        "back_off": BackOffSettings,
-    }
-    if not isinstance(data, Mapping):
-        raise UsageError(f"recipe.safety: got {data!r}; expected a table")
-    known_only(data, [f.name for f in dataclasses.fields(Safety)], "recipe.safety")
-    made = {
-        key: _converted(value, nested[key], f"recipe.safety.{key}")
-        for key, value in data.items()
-        if key in nested
-    }
-    plain = {key: value for key, value in data.items() if key not in nested}
-    return dataclasses.replace(_converted(plain, Safety, "recipe.safety"), **made)
-
-
-def _converted(data: Any, cls: Any, where: str) -> Any:
-    """Returns `cls` of a plain mapping, keys and types checked."""
-    if not isinstance(data, Mapping):
-        raise UsageError(f"{where}: got {data!r}; expected a table")
-    known_only(data, [f.name for f in dataclasses.fields(cls)], where)
+def _typed(value: Any, kind: Any, where: str) -> Any:
     try:
-        return msgspec.convert(dict(data), cls)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {error}") from None
-
-
-def known_only(data: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    """Raises UnknownNameError for a key that is not `known`, with the nearest one."""
-    known = list(known)
-    for key in data:
-        if key not in known:
-            raise UnknownNameError(
-                f"{where} has no key {key!r}.{hint(str(key), known)} "
-                f"Known: {', '.join(known) or 'none'}"
-            )
