@@ -527,7 +527,17 @@ def assert_equal(one: Batch, other: Batch) -> None:
             assert a == b, field.name
 
 
-CODED = {"group_K", "task_K", "tree_K", "content_K", "state_S", "seen_S", "key_C"}
+CODED = {
+    "group_K",
+    "task_K",
+    "tree_K",
+    "content_K",
+    "state_S",
+    "node_S",
+    "parent_S",
+    "seen_S",
+    "key_C",
+}
 """Numbers that mean only "the same as" and "other than"; they are given by order of appearance."""
 
 
@@ -557,16 +567,15 @@ def test_permuting_trajectories_permutes_everything(records: list[Trajectory], r
     }
     back = {axis: np.append(np.argsort(at), -1) for axis, at in moved.items()}
     points_at = {"traj_S": "K", "traj_R": "K", "step_C": "S", "step_R": "S", "call_R": "C"}
-    names = sorted(here.reward_names)
-    assert names == sorted(there.reward_names)
-    for name in names:
-        np.testing.assert_array_equal(
-            here.reward_KJ[order, here.reward_names.index(name)],
-            there.reward_KJ[:, there.reward_names.index(name)],
-        )
+    for kind, rows in (("reward", np.array(order, int)), ("score", moved["S"])):
+        names, table = f"{kind}_names", {"reward": "reward_KJ", "score": "score_SJ"}[kind]
+        columns = [getattr(there, names).index(name) for name in getattr(here, names)]
+        assert len(columns) == len(getattr(there, names))
+        expected = getattr(here, table)[rows]
+        np.testing.assert_array_equal(expected, getattr(there, table)[:, columns])
     for field in dataclasses.fields(here):
         a, b = getattr(here, field.name), getattr(there, field.name)
-        if field.name == "reward_KJ" or not isinstance(a, np.ndarray):
+        if field.name in ("reward_KJ", "score_SJ") or not isinstance(a, np.ndarray):
             continue
         expected = a[moved[field.name[-1]]]
         if field.name in points_at:

@@ -76,6 +76,7 @@ def model_steps(draw):
         parent=draw(MAYBE_TEXT),
         agent=draw(MAYBE_TEXT),
         untrainable=draw(st.sampled_from([None, "masked", "drifted", "copied", "logprobs"])),
+        scores=draw(st.dictionaries(TEXT, MAYBE_NUMBER, max_size=2)),
     )
 
 

@@ -100,7 +100,7 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
         (HEAD + b',"rewards":{"x":1.0,"x":0.0}}', "key 'x' occurs twice"),
         (HEAD + b',"steps":[{"kind":"user","text":"x","text":"y"}]}', "key 'text' occurs twice"),
         (b'{"id":"a","task":"t","group":"g"}', ".schema: missing"),
-        (HEAD.replace(b"/1", b"/2") + b"}", "assay.trajectory/2"),
+        (HEAD.replace(b"/1", b"/3") + b"}", "assay.trajectory/3"),
         (b'{"schema":"assay.trajectory/1","id":"a","task":"t"}', "missing required field `group`"),
         (HEAD + b',"outcome":"1"}', "Expected `float | null`, got `str` - at `$.outcome`"),
         (HEAD + b',"outcome":true}', "`$.outcome`"),
@@ -493,3 +493,23 @@ def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
             stream.write(b"new and longer")
         assert reader.read() == b"old"
     assert path.read_bytes() == b"new and longer"
+
+
+SCORED = b',"steps":[{"kind":"model","text":"x","scores":{"judge":0.5}}]}'
+
+
+def test_scores_are_of_version_2_and_of_no_other():
+    second = HEAD.replace(b"trajectory/1", b"trajectory/2")
+    record = decode(second + SCORED)
+    assert record.steps[0].scores == {"judge": 0.5}
+    assert type(record) is Trajectory
+    assert encode(record) == second + SCORED
+    assert encode(decode(second + b"}")) == HEAD + b"}", "the first version that has all keys"
+    with pytest.raises(DataError, match=r"scores: not a key of assay.trajectory/1; write it as /2"):
+        decode(HEAD + SCORED)
+
+
+def test_a_score_is_a_finite_number_or_none():
+    step = ModelStep(scores={"judge": float("inf"), "rule": None})
+    with pytest.raises(DataError, match=r"steps\[0\].scores\['judge'\]: got inf"):
+        encode(Trajectory(id="a", task="t", group="g", steps=(step,)))

@@ -7,8 +7,8 @@ in characters (`measure`), and everything except training works the same.
 Codes: -1 is "unknown" or "none" in every integer array; 0 and 1 are False and True.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, final
 
 import numpy as np
@@ -74,6 +74,15 @@ class Batch:
     opening_S: Bool[np.ndarray, " S"]
     """Before the first tool result of its trajectory (all steps, if there is none)."""
     untrainable_S: Int8[np.ndarray, " S"]
+    confidence_S: Float64[np.ndarray, " S"]
+    """Stated probability of being right, in [0, 1]; NaN: none stated."""
+    node_S: Int64[np.ndarray, " S"]
+    """Node of a tree that the step is, or is a copy of: equal numbers are one node."""
+    parent_S: Int64[np.ndarray, " S"]
+    """The node before it, in the numbers of `node_S`; -1: a root, or unknown."""
+    score_names: tuple[str, ...]
+    score_SJ: Float64[np.ndarray, "S _"]
+    """Named scores of each step; NaN: this step has no such score."""
 
     step_C: Int64[np.ndarray, " C"]
     key_C: Int64[np.ndarray, " C"]
@@ -95,6 +104,9 @@ class Batch:
     logprob_N: Float64[np.ndarray, " N"] | None = None
     """Nats at sampling time; NaN where the log has none. None: no trajectory has any."""
     entropy_N: Float64[np.ndarray, " N"] | None = None
+
+    statistics: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Running statistics of a run, by name (`credit.statistics`); empty: this batch is all."""
 
     @staticmethod
     def of(

@@ -161,6 +161,12 @@ class Builder:
             columns.belief[s] = step.belief
         if step.untrainable is not None:
             columns.untrainable[s] = _UNTRAINABLE[step.untrainable]
+        if step.confidence is not None:
+            columns.confidence[s] = step.confidence
+        if step.node is not None:
+            columns.node[s] = step.node, step.parent
+        if step.scores:
+            columns.scores[s] = step.scores
 
     def _add_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
         """Adds the runs of one model step: of tokens, or of characters where it has no ids."""
@@ -251,15 +257,16 @@ class Builder:
         """Returns the batch; evidence that needs the other trajectories is added here."""
         columns = self._columns
         group, task, tree, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
-        task_K = task.astype(np.int64)
+        task_K, tree_K = task.astype(np.int64), tree.astype(np.int64)
         names, reward_KJ = _named(columns.rewards, len(columns.ids))
+        score_names, score_SJ = _named(columns.scores, len(columns.S) // S_WIDTH)
         return Batch(
             measure=self._measure or "characters",
             ids=tuple(columns.ids),
             groups=tuple(columns.group),
             group_K=group.astype(np.int64),
             task_K=task_K,
-            tree_K=tree.astype(np.int64),
+            tree_K=tree_K,
             outcome_K=outcome_K.copy(),
             category_K=category.astype(np.int8),
             claim_K=claim.astype(np.int8),
@@ -267,20 +274,32 @@ class Builder:
             content_K=numbered(np.array(columns.content, np.int64)),
             reward_names=names,
             reward_KJ=reward_KJ,
+            score_names=score_names,
+            score_SJ=score_SJ,
             weight_K=np.ones(len(columns.ids)),
-            **_step_arrays(columns, task_K),
+            **_step_arrays(columns, task_K, tree_K),
             **_call_arrays(columns, task_K, outcome_K >= self._pass_at),
             **_run_arrays(columns),
             logprob_N=np.array(columns.logprob) if columns.has_logprob else None,
             entropy_N=np.array(columns.entropy) if columns.has_entropy else None,
+            statistics={},
         )
 
 
-def _step_arrays(columns: Columns, task_K: np.ndarray) -> dict[str, np.ndarray]:
+def _step_arrays(columns: Columns, task_K: np.ndarray, tree_K: np.ndarray) -> dict[str, np.ndarray]:
     traj, index, opening, shown = rows(columns.S, S_WIDTH).T
     states = Codes()
     state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
+    nodes = Codes()  # a name means one node inside a tree, or inside a trajectory without one
+    node_S, parent_S = np.full((2, traj.size), -1)
+    for s, names in columns.node.items():
+        k = int(traj[s])
+        owner = (int(tree_K[k]), -1) if tree_K[k] >= 0 else (-1, k)
+        node_S[s], parent_S[s] = (-1 if each is None else nodes[owner, each] for each in names)
     return {
+        "node_S": node_S,
+        "parent_S": parent_S,
+        "confidence_S": filled(columns.confidence, np.full(traj.size, _NAN)),
         "traj_S": traj.copy(),
         "index_S": index.copy(),
         "reward_S": filled(columns.reward, np.full(traj.size, _NAN)),
@@ -340,7 +359,7 @@ def _run_arrays(columns: Columns) -> dict[str, np.ndarray]:
 def _named(
     rewards: dict[int, dict[str, float | None]], n: int
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Returns the names that occur, in order of appearance, and a trajectory-by-name table."""
+    """Returns the names that occur, in order of appearance, and a row-by-name table."""
     names = tuple(dict.fromkeys(name for parts in rewards.values() for name in parts))
     table = np.full((n, len(names)), _NAN)
     column = {name: j for j, name in enumerate(names)}

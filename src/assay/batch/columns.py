@@ -60,6 +60,14 @@ class Columns:
     reward: dict[int, float] = field(default_factory=dict[int, float])
     belief: dict[int, float] = field(default_factory=dict[int, float])
     untrainable: dict[int, int] = field(default_factory=dict[int, int])
+    confidence: dict[int, float] = field(default_factory=dict[int, float])
+    node: dict[int, tuple[str | None, str | None]] = field(
+        default_factory=dict[int, tuple[str | None, str | None]]
+    )
+    """Names of a step's node and of its parent."""
+    scores: dict[int, dict[str, float | None]] = field(
+        default_factory=dict[int, dict[str, float | None]]
+    )
     C: "array[int]" = field(default_factory=_integers)
     """step, hash of the call's form, parsed, ran, expert"""
     experts: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
@@ -106,6 +114,9 @@ class Columns:
         self.reward |= _moved(other.reward, s)
         self.belief |= _moved(other.belief, s)
         self.untrainable |= _moved(other.untrainable, s)
+        self.confidence |= _moved(other.confidence, s)
+        self.node |= _moved(other.node, s)
+        self.scores |= _moved(other.scores, s)
         self.sibling |= _moved(other.sibling, c)
         self.on_path |= _moved(other.on_path, c)
 

@@ -115,6 +115,8 @@ def _numbers(trajectory: Trajectory) -> Iterator[tuple[str, float | None]]:
         yield f"steps[{index}].reward", step.reward
         yield f"steps[{index}].belief", step.belief
         yield f"steps[{index}].confidence", step.confidence
+        for name, value in step.scores.items():
+            yield f"steps[{index}].scores[{name!r}]", value
         for value in chain(step.logprobs or (), step.entropies or ()):
             if value is not None and not isfinite(value):
                 yield f"steps[{index}], logprobs or entropies", value

@@ -20,7 +20,7 @@ import zstandard
 
 from assay.errors import DataError
 from assay.records.checks import check, check_finite
-from assay.records.trajectory import Trajectory
+from assay.records.trajectory import ModelStep, Trajectory
 
 MAX_RECORD = 64 * 1024 * 1024
 """Bytes of one record, at most. Longer lines are refused before they are parsed."""
@@ -34,14 +34,20 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _OPEN: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Names of what this process has open: written on where it stands, whatever it is."""
 
+
+class Trajectory2(Trajectory, frozen=True, tag="assay.trajectory/2"):
+    """Version 2 on disk: version 1 and `scores` in its model steps. Nothing else ever sees it."""
+
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Trajectory)
+_decoder: "msgspec.json.Decoder[Trajectory]" = msgspec.json.Decoder(Trajectory | Trajectory2)
 
 
 def encode(trajectory: Trajectory) -> bytes:
     """Returns the record as one line of JSON, without the newline.
 
-    What it returns, `decode` accepts: the line is read back before it is given away.
+    What it returns, `decode` accepts: the line is read back before it is given away. It is written
+    in the first version of the format that has all its keys.
 
     Raises:
         DataError: a NaN, an infinity, a wrong type, text that is no Unicode; names the field.
@@ -50,17 +56,31 @@ def encode(trajectory: Trajectory) -> bytes:
     where = f"trajectory {trajectory.id!r}"
     try:
         check_finite(trajectory, where)
-        line = _encoder.encode(trajectory)
+        line = _line(trajectory)
     except (UnicodeError, OverflowError, TypeError, AttributeError) as error:
         raise DataError(f"{where} cannot be written: {error}") from None
-    return _encoder.encode(_decode(line, where))
+    return _line(_decode(line, where))
+
+
+def _scored(trajectory: Trajectory) -> bool:
+    """Has a step a key of version 2?"""
+    return any(type(step) is ModelStep and step.scores for step in trajectory.steps)
+
+
+def _line(trajectory: Trajectory) -> bytes:
+    return _encoder.encode(_as(Trajectory2, trajectory) if _scored(trajectory) else trajectory)
+
+
+def _as(kind: type[Trajectory], trajectory: Trajectory) -> Trajectory:
+    """Returns the trajectory as another version's record, its parts shared."""
+    return kind(**msgspec.structs.asdict(trajectory))
 
 
 def decode(line: bytes, *, where: str = "record") -> Trajectory:
     """Returns the trajectory that `line` holds.
 
     Args:
-        line: one JSON object, schema "assay.trajectory/1".
+        line: one JSON object, schema "assay.trajectory/1" or "/2".
         where: what to call it in an error, for example "run.jsonl line 3".
 
     Raises:
@@ -68,7 +88,7 @@ def decode(line: bytes, *, where: str = "record") -> Trajectory:
         AlignmentError: a step's per-token lists do not line up with its tokens.
     """
     trajectory = _decode(line, where)
-    if _encoder.encode(trajectory) != line:
+    if _line(trajectory) != line:
         _check_keys(line, where)
     return trajectory
 
@@ -77,13 +97,19 @@ def _decode(line: bytes, where: str) -> Trajectory:
     try:
         trajectory = _decoder.decode(line)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise DataError(f"{where}: {error}; expected an assay.trajectory/1 record") from None
+        if "missing required field `schema`" in str(error):
+            raise DataError(f'{where}.schema: missing; expected "assay.trajectory/1"') from None
+        raise DataError(f"{where}: {error}; expected an assay.trajectory record") from None
+    if type(trajectory) is Trajectory2:
+        trajectory = _as(Trajectory, trajectory)
+    elif _scored(trajectory):
+        raise DataError(f"{where}: scores: not a key of assay.trajectory/1; write it as /2")
     check(trajectory, where)
     return trajectory
 
 
 def _check_keys(line: bytes, where: str) -> None:
-    """Raises DataError for what the typed decoder lets pass: a repeated key, a missing schema."""
+    """Raises DataError for what the typed decoder lets pass: a repeated key."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
@@ -94,11 +120,9 @@ def _check_keys(line: bytes, where: str) -> None:
         return record
 
     try:
-        record = json.loads(line, object_pairs_hook=unique)
+        json.loads(line, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, DataError) else DataError(f"{where}: {error}") from None
-    if "schema" not in record:
-        raise DataError(f'{where}.schema: missing; expected "assay.trajectory/1"')
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Trajectory]:

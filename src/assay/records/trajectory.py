@@ -73,6 +73,8 @@ class ModelStep(Record, frozen=True, tag_field="kind", tag="model"):
     """Who spoke, where several agents share a conversation."""
     untrainable: Literal["masked", "drifted", "copied", "logprobs"] | None = None
     """Why no gradient may flow here. None: it may."""
+    scores: dict[str, float | None] = field(default_factory=dict)
+    """What judges, reward models or rules gave this step, by name. Of version 2 of the format."""
 
 
 class ToolStep(Record, frozen=True, tag_field="kind", tag="tool"):
