@@ -1,9 +1,10 @@
-"""What few steps have: nodes of a tree, stated confidence, named scores."""
+"""What steps have: nodes of a tree, stated confidence, named scores."""
 
 import numpy as np
 
-from assay.batch import Batch
-from assay.records import ModelStep, Trajectory
+from assay.batch import UNTRAINABLE, Batch
+from assay.records import ModelStep, SystemStep, ToolStep, Trajectory, UserStep
+from tests.batch.test_batch import made
 
 NAN = float("nan")
 
@@ -34,3 +35,32 @@ def test_nodes_confidence_and_scores_by_hand():
     np.testing.assert_array_equal(batch.score_SJ[5], [NAN, -1.0])
     np.testing.assert_array_equal(batch.confidence_S[:3], [NAN, 0.25, NAN])
     assert batch.statistics == {}
+
+
+def test_steps_by_hand():
+    def say(text: str = "s", **fields) -> ModelStep:
+        return ModelStep(text=text, **fields)
+
+    first = made(
+        SystemStep(text="rules"),
+        UserStep(text="hi"),
+        say(state_key="A", reward=0.5),
+        say(belief=-0.25, state_key="B"),
+        ToolStep(text="found"),
+        say(state_key="A", untrainable="drifted"),
+        UserStep(text="hi"),
+        say(),
+    )
+    second = made(UserStep(text="hi"), say(state_key="A"), identity="b")
+    other = made(UserStep(text="hi"), say(state_key="A"), identity="c", task="u")
+    silent = made(say(), identity="d")
+    batch = Batch.of([first, second, other, silent])
+    assert batch.traj_S.tolist() == [0, 0, 0, 0, 1, 2, 3]
+    assert batch.index_S.tolist() == [2, 3, 5, 7, 1, 1, 0]
+    np.testing.assert_array_equal(batch.reward_S, [0.5, *[NAN] * 6])
+    np.testing.assert_array_equal(batch.belief_S, [NAN, -0.25, *[NAN] * 5])
+    assert batch.state_S.tolist() == [0, 1, 0, -1, 0, 2, -1]  # the same name, another task: another
+    # last shown: hi, hi, found, hi | hi | hi of another task | nothing
+    assert batch.seen_S.tolist() == [0, 0, 1, 0, 0, 2, 3]
+    assert batch.opening_S.tolist() == [True, True, False, False, True, True, True]
+    assert batch.untrainable_S.tolist() == [-1, -1, UNTRAINABLE.index("drifted"), -1, -1, -1, -1]
