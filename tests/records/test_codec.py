@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -29,7 +28,6 @@ from assay.records import (
     read,
     write,
 )
-from assay.records.codec import lines, published
 from tests.records.strategies import trajectories
 
 NAN, INF = float("nan"), float("inf")
@@ -78,13 +76,6 @@ def test_plain_and_compressed_hold_the_same(tmp_path):
     assert write(tmp_path / "a.jsonl.zst", some(500)) == 500
     assert list(read(tmp_path / "a.jsonl")) == list(read(tmp_path / "a.jsonl.zst")) == some(500)
     assert (tmp_path / "a.jsonl.zst").read_bytes()[:4] == b"\x28\xb5\x2f\xfd"
-
-
-def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(b"one\n\n\r\ntwo\r\nthree")
-    with lines(path) as numbered:
-        assert list(numbered) == [(1, b"one"), (4, b"two"), (5, b"three")]
 
 
 # --- what is no record
@@ -276,16 +267,6 @@ def test_a_bad_line_is_named_by_its_number(tmp_path):
         next(rows)
 
 
-def test_a_line_beyond_the_limit_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
-    monkeypatch.setattr(codec, "MAX_RECORD", 100)
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(b"x" * 100 + b"\n" + b"x" * 101 + b"\n")
-    with lines(path) as numbered:
-        assert next(numbered) == (1, b"x" * 100)
-        with pytest.raises(DataError, match="line 2: record is longer than 100 bytes"):
-            next(numbered)
-
-
 def test_a_compressed_file_cut_anywhere_is_an_error(tmp_path):
     whole = tmp_path / "a.jsonl.zst"
     write(whole, some(200))
@@ -360,27 +341,6 @@ def test_missing_folders_are_made_and_impossible_ones_are_named(tmp_path):
         write(tmp_path / "x" / "y" / "a.jsonl" / "b.jsonl", some(1))
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
-    """A limit on the size of files stands for the disk: the same code path, another errno."""
-    script = (
-        "import resource, sys\n"
-        "from assay.records.codec import published\n"
-        "from assay.errors import DataError\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
-        "try:\n"
-        "    with published(sys.argv[1]) as stream:\n"
-        "        for _ in range(100): stream.write(b'x' * 10_000)\n"
-        "except DataError as error: print(error)\n"
-    )
-    path = tmp_path / "a.jsonl"
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"{path}: cannot be written: File too large\n"
-    assert list(tmp_path.iterdir()) == []
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100_000
-
-
 WRITER = """
 import sys
 from assay.records import Trajectory, UserStep, write
@@ -410,71 +370,6 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path, ending):
     assert path.exists()
 
 
-def test_a_published_file_is_complete_when_it_appears(tmp_path):
-    path = tmp_path / "a"
-    with published(path) as stream:
-        stream.write(b"half")
-        stream.flush()
-        assert not path.exists()
-        stream.write(b"whole")
-    assert path.read_bytes() == b"halfwhole"
-
-
-def test_a_link_stays_and_its_target_is_replaced(tmp_path):
-    (tmp_path / "disk").mkdir()
-    link, target = tmp_path / "link", tmp_path / "disk" / "a"
-    link.symlink_to("disk/a")
-    for content in (b"first", b"second"):  # a link to nothing yet, then to a file
-        with published(link) as stream:
-            stream.write(content)
-        assert link.is_symlink()
-        assert target.read_bytes() == content
-    with pytest.raises(RuntimeError), published(link):
-        raise RuntimeError
-    assert target.read_bytes() == b"second"
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "disk", "link"]
-
-
-def test_a_pipe_gets_the_bytes_and_stays(tmp_path):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    (tmp_path / "link").symlink_to(pipe)
-    for path in (pipe, tmp_path / "link"):
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            with published(path) as stream:
-                stream.write(b"hello")
-            assert os.read(reader, 100) == b"hello"
-        finally:
-            os.close(reader)
-        assert pipe.is_fifo()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
-
-
-def test_a_device_gets_the_bytes_and_stays():
-    """A terminal of our own: nobody minds what is written there, and nothing can replace it."""
-    ours, theirs = os.openpty()
-    try:
-        with published(os.ttyname(theirs)) as stream:
-            stream.write(b"hello")
-        assert os.read(ours, 100) == b"hello"
-    finally:
-        os.close(ours)
-        os.close(theirs)
-
-
-def test_standard_output_is_written_on_where_it_stands(tmp_path, monkeypatch):
-    """Under a name of our own: a mistake here would replace the /dev/stdout of the machine."""
-    path = tmp_path / "stdout"
-    with path.open("wb") as out:
-        monkeypatch.setitem(codec._OPEN, str(path), out.fileno())
-        for part in (b"one ", b"two "):
-            with published(str(path)) as stream:
-                stream.write(part)
-        out.write(b"three")
-    assert path.read_bytes() == b"one two three"
-
-
 def test_a_folder_is_named_as_it_was_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
@@ -483,16 +378,6 @@ def test_a_folder_is_named_as_it_was_given(tmp_path, monkeypatch):
         with pytest.raises(DataError, match=f"^{said}: is a folder; name a file$"):
             write(name, some(1))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "link"]
-
-
-def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
-    path = tmp_path / "a"
-    path.write_bytes(b"old")
-    with path.open("rb") as reader:
-        with published(path) as stream:
-            stream.write(b"new and longer")
-        assert reader.read() == b"old"
-    assert path.read_bytes() == b"new and longer"
 
 
 SCORED = b',"steps":[{"kind":"model","text":"x","scores":{"judge":0.5}}]}'

@@ -65,7 +65,9 @@ def test_kernels_import_numpy_and_errors_only(path):
 @pytest.mark.parametrize("path", in_package("records"), ids=name_of)
 def test_records_import_no_numpy(path):
     assert foreign(path) <= {"msgspec", "zstandard"}
-    assert all(below(module, "assay.records", "assay.errors") for module in ours(path))
+    assert all(
+        below(module, "assay.records", "assay.files", "assay.errors") for module in ours(path)
+    )
 
 
 @pytest.mark.parametrize("path", [*in_package("credit"), *in_package("gate")], ids=name_of)

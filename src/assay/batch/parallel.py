@@ -14,8 +14,9 @@ from pathlib import Path
 from assay.batch import Batch
 from assay.batch.build import Builder
 from assay.errors import DataError
+from assay.files.lines import MAX_RECORD
 from assay.records import Trajectory
-from assay.records.codec import MAX_RECORD, decode
+from assay.records.codec import decode
 
 WORTH_IT = 32 * 1024 * 1024
 """Bytes that a process must have to read, at least."""

@@ -92,7 +92,7 @@ def _begun(name: str, scale: "Scale", path: Path) -> None:
     """Writes the committed rows of an experiment, unless there are rows already."""
     from assay.claims import shipped
     from assay.claims.results import line
-    from assay.records.codec import published
+    from assay.files.atomic import published
 
     if path.exists():
         return
@@ -110,15 +110,13 @@ def _begun(name: str, scale: "Scale", path: Path) -> None:
 def _written(name: str, rows: "Rows", where: Path) -> Path:
     from assay.claims import experiment
     from assay.claims.page import figures, page
-    from assay.records.codec import published
+    from assay.files.atomic import publish
 
     made = figures(experiment(name), rows)
     for file, svg in made.items():
-        with published(where / file) as stream:
-            stream.write(svg)
+        publish(where / file, svg)
     text = page(experiment(name), rows, {file.removesuffix(".svg"): file for file in made})
-    with published(where / f"{name}.md") as stream:
-        stream.write(text.encode())
+    publish(where / f"{name}.md", text.encode())
     return where / f"{name}.md"
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from assay.errors import UsageError
-from assay.records.codec import published, refuse_folder
+from assay.files.atomic import published, refuse_folder
 
 MAX_SEED: Final = 2**32 - 1
 """The largest seed that every source of chance takes."""

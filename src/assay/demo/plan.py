@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from assay.errors import UsageError
+from assay.files.atomic import publish
 from assay.recipes import read
-from assay.records.codec import published
 from assay.runs.config import Config, changed, parsed
 
 ARMS: Final = ("grpo", "assay")
@@ -83,10 +83,8 @@ def opened(plan: Plan, out: Path) -> Path:
         raise UsageError(f"{out}: exists and is no demo's folder; remove it, or choose --out")
     out.mkdir(parents=True, exist_ok=True)
     for name, config in plan.arms.items():
-        with published(out / f"{name}.toml") as stream:
-            stream.write(config.toml().encode())
-    with published(about) as stream:
-        stream.write(json.dumps(plan.identity, indent=1).encode() + b"\n")
+        publish(out / f"{name}.toml", config.toml().encode())
+    publish(about, json.dumps(plan.identity, indent=1).encode() + b"\n")
     return out
 
 

@@ -18,6 +18,7 @@ from assay.demo import PLANTED, RECORDED
 from assay.demo.agent import Kind, Utterance, draw, log_probabilities
 from assay.demo.shop import Shop, scores
 from assay.demo.tasks import TASKS, Slip, Task, compact, options
+from assay.files.atomic import publish
 from assay.records import (
     Call,
     End,
@@ -31,7 +32,6 @@ from assay.records import (
     UserStep,
     write,
 )
-from assay.records.codec import published
 
 TRIALS: Final = 6
 SEED: Final = 18
@@ -277,8 +277,7 @@ def main(folder: Path = RECORDED.parent) -> None:
     lines = recorded()
     write(folder / RECORDED.name, (each.record for each in lines))
     text = msgspec.json.format(msgspec.json.encode(planted(lines)), indent=1)
-    with published(folder / PLANTED.name) as stream:
-        stream.write(text + b"\n")
+    publish(folder / PLANTED.name, text + b"\n")
     print(f"{folder}: {len(lines)} trajectories of {len(TASKS)} tasks")
 
 

@@ -10,7 +10,7 @@ from assay.demo import RECORDED
 from assay.demo.plan import Plan, opened
 from assay.demo.results import gathered
 from assay.errors import MissingExtraError
-from assay.records.codec import published
+from assay.files.atomic import publish
 from assay.runs.audit import audit_log
 
 NEEDED: Final = ("torch", "transformers", "trl", "datasets", "safetensors")
@@ -53,10 +53,8 @@ def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
 
     result = gathered(plan, out)
     figure = (out / "eval" / "pass_at_k.svg").read_bytes()
-    with published(out / "report.html") as stream:
-        stream.write(page(result, figure).encode())
-    with published(done) as stream:
-        stream.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    publish(out / "report.html", page(result, figure).encode())
+    publish(done, json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
     return result
 
 

@@ -19,8 +19,8 @@ from assay.evaluate.curves import check_samples, curve, powers
 from assay.evaluate.diversity import answer_entropy, distinct
 from assay.evaluate.intervals import paired_difference
 from assay.evaluate.null import Expansion, expansion
+from assay.files.atomic import publish
 from assay.records import ModelStep, Trajectory
-from assay.records.codec import published
 from assay.report.evaluation import page, policies
 from assay.report.figure import COLOURS, Line, curves
 from assay.rollout.backends.base import Backend
@@ -325,14 +325,11 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _write(result: dict[str, Any], folder: Path) -> None:
-    with published(folder / "eval.json") as stream:
-        stream.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    publish(folder / "eval.json", json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
     shown = drawn(result)
-    for kind, made in (("svg", shown), ("png", drawn(result, "png"))):
-        with published(folder / f"pass_at_k.{kind}") as stream:
-            stream.write(made)
-    with published(folder / "report.html") as stream:
-        stream.write(page(result, shown).encode())
+    publish(folder / "pass_at_k.svg", shown)
+    publish(folder / "pass_at_k.png", drawn(result, "png"))
+    publish(folder / "report.html", page(result, shown).encode())
 
 
 def drawn(result: dict[str, Any], kind: Literal["svg", "png"] = "svg") -> bytes:

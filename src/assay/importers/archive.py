@@ -14,7 +14,7 @@ from typing import IO
 import zstandard
 
 from assay.errors import DataError
-from assay.records.codec import MAX_RECORD
+from assay.files.lines import MAX_RECORD
 
 _LOCAL = struct.Struct("<4s22xHH")
 _ZSTD = 93

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 from assay.errors import DataError
+from assay.files.lines import MAX_RECORD
 from assay.importers.archive import members
 from assay.importers.base import Importer, Losses, Probe
 from assay.importers.folders import files_of
@@ -18,7 +19,6 @@ from assay.importers.messages import count_keys, origin, steps_of, take, typed
 from assay.importers.reading import contents, parse
 from assay.importers.tokens import Groups, to_float, whole
 from assay.records import End, Mark, Origin, Trajectory
-from assay.records.codec import MAX_RECORD
 
 _WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _TRUTH = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}

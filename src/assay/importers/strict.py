@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 
 from assay.errors import DataError
+from assay.files.lines import MAX_RECORD
 from assay.importers.base import one_line
-from assay.records.codec import MAX_RECORD
 
 MOST_UNFOLDED = 8
 """A record may take this many times its bytes when it is parsed and turned into records. With the

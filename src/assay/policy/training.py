@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from assay.files.atomic import publish, published
 from assay.policy import tokenizer as tokens
-from assay.records.codec import published
 from assay.world.demos import Piece, demonstrations, repetition
 from assay.world.facts import facts
 
@@ -216,8 +216,8 @@ def _save(
     for name, tensors in (("model", parameters), ("moments", moments)):
         path = folder / f"{name}.{done}.safetensors"
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, path)
-    with published(folder / "state.json") as stream:
-        stream.write(json.dumps({"done": done, "schedule": asdict(schedule)}).encode())
+    state = {"done": done, "schedule": asdict(schedule)}
+    publish(folder / "state.json", json.dumps(state).encode())
     for old in folder.glob("*.safetensors"):
         if f".{done}." not in old.name:
             old.unlink()

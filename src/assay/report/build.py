@@ -14,10 +14,10 @@ import numpy as np
 from assay.audit import FATE_KINDS
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.errors import DataError
+from assay.files.atomic import published
 from assay.kernels.advantages import Advantages
 from assay.kernels.groups import FATES
-from assay.records import Decision, Trajectory
-from assay.records.codec import encode, published
+from assay.records import Decision, Trajectory, encode
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
 from assay.report.reasons import CODES

@@ -8,13 +8,10 @@ audit.json                    schema "assay.audit/1"
 report.html  report.json      the page and its JSON twin (a folder `report/` for large sets)
 """
 
-import glob
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -30,10 +27,11 @@ from assay.batch import Batch, Measure
 from assay.batch.parallel import batch_of_file, processes_for
 from assay.credit import Advantages, Method, credit
 from assay.errors import DataError, MixedTokensError, UsageError
+from assay.files.folders import whole
+from assay.files.lines import write_rows
 from assay.gate import gate
 from assay.importers import Losses, load
 from assay.records import Decision, Trajectory, encode, read
-from assay.records.codec import published
 
 SCHEMA = "assay.run/1"
 
@@ -178,12 +176,12 @@ def audit_log(
             batch, decisions, credits, pass_at=pass_at, losses=losses.counts, seed=seed
         )
         if folder is not None and copy is not None:
-            _write_lines(folder / "decisions.jsonl", decisions)
+            write_rows(folder / "decisions.jsonl", decisions)
             for method, advantages in credits.items():
                 lines = annotations(batch, decisions, method, step_credit(batch, advantages))
-                _write_lines(folder / "credit" / f"{method}.jsonl", lines)
-            _write_lines(folder / "audit.json", [result])
-            _write_lines(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
+                write_rows(folder / "credit" / f"{method}.jsonl", lines)
+            write_rows(folder / "audit.json", [result])
+            write_rows(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
             if report:
                 from assay.report import build
 
@@ -252,13 +250,6 @@ def _about(log: Path, name: str, pass_at: float, seed: int, losses: Losses) -> d
     }
 
 
-def _write_lines(path: Path, values: Iterable[Any]) -> None:
-    encoder = msgspec.json.Encoder()
-    with published(path) as stream:
-        for value in values:
-            stream.write(encoder.encode(value) + b"\n")
-
-
 @contextmanager
 def _published_folder(out: Path | None) -> Generator[Path | None]:
     """A folder that replaces `out` only if the block succeeds; None stays None."""
@@ -269,37 +260,8 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
         raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
     if is_training_run(out):
         raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
-    asked, out = out, Path(os.path.realpath(out))  # a link stays
-    if Path.cwd().is_relative_to(out):  # it is replaced as a whole, from under one's feet
-        raise UsageError(f"{asked}: the current folder is in it; choose another --out")
-    new = [folder for folder in out.parents if not folder.exists()]
-    fresh = out.with_name(f".{out.name}.tmp-{os.getpid()}")
-    stale = out.with_name(f".{out.name}.old-{os.getpid()}")
-    _begun(out, fresh, asked)
-    try:
+    with whole(out) as fresh:
         yield fresh
-        if out.exists():
-            out.replace(stale)
-        fresh.replace(out)
-    finally:
-        if stale.exists() and not out.exists():  # stopped between the two
-            stale.replace(out)
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(stale, ignore_errors=True)
-        for folder in new:
-            with suppress(OSError):  # not empty: the run is in it
-                folder.rmdir()
-
-
-def _begun(out: Path, fresh: Path, asked: Path) -> None:
-    """Makes the folder that will be `out`; an error names it as it was `asked` for."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(out)
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
-    except OSError as error:
-        raise DataError(f"{asked}: cannot be written: {error.strerror or error}") from None
 
 
 def _is_audit(folder: Path) -> bool:
@@ -309,25 +271,3 @@ def _is_audit(folder: Path) -> bool:
     except (OSError, msgspec.DecodeError):
         return False
     return isinstance(about, dict) and (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")
-
-
-def _sweep(out: Path) -> None:
-    """Removes what killed processes left of `out`; a run that one only moved aside comes back."""
-    for left in sorted(out.parent.glob(f".{glob.escape(out.name)}.*-*")):
-        kind, _, pid = left.name.removeprefix(f".{out.name}.").partition("-")
-        if kind not in ("tmp", "old") or not pid.isdecimal() or _alive(int(pid)):
-            continue
-        if kind == "old" and not out.exists():
-            left.replace(out)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

@@ -12,7 +12,6 @@ it does not exist for any reader; one that is called otherwise is somebody else'
 
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
@@ -26,12 +25,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from assay.errors import DataError
-from assay.records.codec import published
+from assay.files.atomic import publish
+from assay.files.folders import whole
 
 SCHEMA: Final = "assay.checkpoint/1"
 COMMITTED: Final = "COMMITTED"
 _STEP: Final = re.compile(r"step_(0|[1-9][0-9]*)")
-_TEMPORARY: Final = re.compile(r"\.step_[0-9]+\.tmp-[0-9]+")
+_TEMPORARY: Final = re.compile(r"\.step_[0-9]+\.(tmp|old)-[0-9]+")
 
 
 def commit(parent: Path, step: int, fill: Callable[[Path], None]) -> Path:
@@ -41,26 +41,14 @@ def commit(parent: Path, step: int, fill: Callable[[Path], None]) -> Path:
         DataError: there is no room for it; nothing is left behind.
     """
     target = parent / f"step_{step}"
-    fresh = parent / f".step_{step}.tmp-{os.getpid()}"
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)
     try:
-        fresh.mkdir(parents=True)
-        fill(fresh)
-        inside = sorted(fresh.rglob("*"))  # a tokenizer with several chat templates has a folder
-        sums = {
-            path.relative_to(fresh).as_posix(): _digest(path) for path in inside if path.is_file()
-        }
-        for path in [*inside, fresh]:
-            _synced(path)
-        fresh.replace(target)
-        _synced(parent)
+        with whole(target, synced=True) as fresh:
+            fill(fresh)  # a tokenizer with several chat templates has a folder
+            inside = sorted(path for path in fresh.rglob("*") if path.is_file())
+            sums = {path.relative_to(fresh).as_posix(): _digest(path) for path in inside}
     except (OSError, SafetensorError) as error:
         raise DataError(f"{target}: cannot be written: {error}") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    with published(target / COMMITTED) as stream:
-        stream.write(_json({"schema": SCHEMA, "step": step, "sha256": sums}))
+    publish(target / COMMITTED, _json({"schema": SCHEMA, "step": step, "sha256": sums}))
     return target
 
 
@@ -207,11 +195,3 @@ def _json(value: Any) -> bytes:
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _synced(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,11 +14,8 @@ Everything but timing.jsonl and LOCK depends on configuration, seed and versions
 run that was killed and resumed ends with the bytes of one that was not.
 """
 
-import fcntl
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,9 +23,11 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from assay.errors import DataError, UsageError
+from assay.files.atomic import is_temporary, publish, sync
+from assay.files.folders import locked, whole
+from assay.files.lines import append, cut, rows, write_rows
 from assay.recipes import read
 from assay.records import Trajectory, write
-from assay.records.codec import published
 from assay.runs.config import Config, parsed
 
 SCHEMA: Final = "assay.run/1"
@@ -38,7 +37,6 @@ LOGS: Final = ("metrics.jsonl", "ledger.jsonl")
 FOLDERS: Final = ("rollouts", "credit")
 """Folders with one file per generated batch, likewise."""
 _BATCH: Final = re.compile(r"step_([0-9]+)\.jsonl")
-_TEMPORARY: Final = re.compile(r"\..+\.tmp-[0-9]+")
 
 
 @final
@@ -56,14 +54,8 @@ class Folder:
             UsageError: see `vacant`.
         """
         Folder.vacant(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
-        try:
+        with whole(path) as fresh:
             Folder._fill(fresh, config, about)
-            fresh.replace(path)  # an empty folder may be replaced; whole or not there
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
         return Folder(path)
 
     @staticmethod
@@ -83,11 +75,10 @@ class Folder:
 
     @staticmethod
     def _fill(path: Path, config: Config, about: Mapping[str, Any]) -> None:
-        path.mkdir()
         diff = _diff()
         if diff:
-            _publish(path / "code.diff", diff)
-        _publish(path / "config.toml", config.toml().encode())
+            publish(path / "code.diff", diff)
+        publish(path / "config.toml", config.toml().encode())
         for name in (*LOGS, "timing.jsonl"):
             (path / name).touch()
         for name in (*FOLDERS, "checkpoints"):
@@ -150,7 +141,7 @@ class Folder:
         self._write_about({**self.about, **facts})
 
     def _write_about(self, about: Mapping[str, Any]) -> None:
-        _publish(self.path / "run.json", json.dumps(about, indent=1).encode() + b"\n")
+        publish(self.path / "run.json", json.dumps(about, indent=1).encode() + b"\n")
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Adds a line to a log; a line that does not fit is taken back.
@@ -158,22 +149,11 @@ class Folder:
         Raises:
             DataError: there is no room for it.
         """
-        path = self.path / name
-        line = json.dumps(row, allow_nan=False).encode() + b"\n"
-        size = path.stat().st_size
-        try:
-            with path.open("ab", buffering=0) as stream:
-                if stream.write(line) != len(line):
-                    raise OSError("only a part of a line fitted")
-        except OSError as error:
-            os.truncate(path, size)
-            raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+        append(self.path / name, row)
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yields the lines of a log."""
-        with (self.path / name).open("rb") as stream:
-            for line in stream:
-                yield json.loads(line)
+        """Returns the lines of a log."""
+        return rows(self.path / name)
 
     def put_records(self, folder: str, step: int, records: Iterable[Trajectory]) -> None:
         """Writes the records of a batch."""
@@ -181,38 +161,25 @@ class Folder:
 
     def put_lines(self, folder: str, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
         """Writes the annotations of a batch."""
-        with published(self.path / folder / _name(step)) as stream:
-            for each in lines:
-                stream.write(json.dumps(each, allow_nan=False).encode() + b"\n")
+        write_rows(self.path / folder / _name(step), lines)
 
     def synced(self) -> None:
         """Makes the logs survive a power cut."""
         for name in LOGS:
-            descriptor = os.open(self.path / name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(self.path / name)
 
     def cut_back(self, step: int) -> None:
         """Takes everything back that is newer than a checkpoint, a torn last line included; files
         that are not called like ours stay."""
         for name in LOGS:
-            path = self.path / name
-            kept = 0
-            with path.open("rb") as stream:
-                for line in stream:
-                    if not line.endswith(b"\n") or json.loads(line)["step"] > step:
-                        break
-                    kept += len(line)
-            os.truncate(path, kept)
+            cut(self.path / name, lambda row: row["step"] <= step)
         for folder in FOLDERS:
             for path in (self.path / folder).iterdir():
                 batch = _BATCH.fullmatch(path.name)
-                if _TEMPORARY.fullmatch(path.name) or (batch and int(batch[1]) > step):
+                if is_temporary(path.name) or (batch and int(batch[1]) > step):
                     path.unlink()
         for path in self.path.iterdir():
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():  # a folder is an audit's
+            if is_temporary(path.name) and path.is_file():  # a folder is an audit's
                 path.unlink()
 
     @contextmanager
@@ -222,21 +189,12 @@ class Folder:
         Raises:
             UsageError: another process does.
         """
-        with (self.path / "LOCK").open("a") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UsageError(f"{self.path}: another process is training here") from None
+        with locked(self.path / "LOCK", f"{self.path}: another process is training here"):
             yield
 
 
 def _name(step: int) -> str:
     return f"step_{step:06d}.jsonl"
-
-
-def _publish(path: Path, content: bytes) -> None:
-    with published(path) as stream:
-        stream.write(content)
 
 
 def _diff() -> bytes:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from assay.batch import ENDS
 from assay.errors import DataError, told
+from assay.files.atomic import publish
 from assay.recipes.settings import Safety
 from assay.records import ModelStep, Trajectory
 from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
@@ -190,13 +190,7 @@ class Session:
             "back_off": None if self.back_off is None else state_of(self.back_off),
             "replay": None if self.replay is None else self.replay.state(),
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{STATE}.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / STATE)
+        publish(folder / STATE, json.dumps(state).encode())
 
     def load(self, folder: Path) -> None:
         """Puts back what `save` wrote.

@@ -1,0 +1,1 @@
+"""Files that are whole or not there, and lines of them: what everything on disk is written with."""

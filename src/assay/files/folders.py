@@ -1,0 +1,105 @@
+"""A folder appears whole or not at all, and replaces another as a whole; a lock on one."""
+
+import fcntl
+import glob
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from assay.errors import DataError, UsageError
+from assay.files.atomic import sync
+
+_KINDS: Final = ("tmp", "old")
+"""What is being made, and what was moved aside for it."""
+
+
+@contextmanager
+def whole(path: Path, *, synced: bool = False) -> Generator[Path]:
+    """A folder that takes the place of `path` only if the block succeeds; a link there stays.
+
+    What killed processes left is taken away first, and folders above that were made for it go
+    again where the block fails.
+
+    Args:
+        path: where it is to be.
+        synced: it survives a power cut, with every file in it.
+
+    Raises:
+        UsageError: the current folder is in what would be replaced.
+        DataError: it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    if Path.cwd().is_relative_to(target):  # it is replaced as a whole, from under one's feet
+        raise UsageError(f"{path}: the current folder is in it; choose another --out")
+    new = [folder for folder in target.parents if not folder.exists()]
+    fresh, stale = (target.with_name(f".{target.name}.{kind}-{os.getpid()}") for kind in _KINDS)
+    _begin(target, fresh, path)
+    try:
+        yield fresh
+        if synced:
+            for each in [*fresh.rglob("*"), fresh]:
+                sync(each)
+        if target.exists():
+            target.replace(stale)
+        fresh.replace(target)
+        if synced:
+            sync(target.parent)
+    finally:
+        if stale.exists() and not target.exists():  # stopped between the two
+            stale.replace(target)
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(stale, ignore_errors=True)
+        for folder in new:
+            with suppress(OSError):  # not empty: what was made is in it
+                folder.rmdir()
+
+
+def _begin(target: Path, fresh: Path, asked: Path) -> None:
+    """Makes the folder that will be `target`; an error names it as it was `asked` for."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+    except OSError as error:
+        raise DataError(f"{asked}: cannot be written: {error.strerror or error}") from None
+
+
+def _sweep(target: Path) -> None:
+    """Removes what killed processes left of it; what one only moved aside comes back."""
+    for left in sorted(target.parent.glob(f".{glob.escape(target.name)}.*-*")):
+        kind, _, pid = left.name.removeprefix(f".{target.name}.").partition("-")
+        if kind not in _KINDS or not pid.isdecimal() or _alive(int(pid)):
+            continue
+        if kind == "old" and not target.exists():
+            left.replace(target)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Generator[None]:
+    """Keeps other processes from a lock file; freed by the system when the process dies.
+
+    Raises:
+        UsageError: another process holds it; the message is `busy`.
+    """
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(busy) from None
+        yield

@@ -1,0 +1,142 @@
+"""Lines of JSON: untrusted ones, plain or zstd, and logs of our own.
+
+A line that a kill cut short is none: `rows` leaves it out, `cut` takes it away.
+"""
+
+import io
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import zstandard
+
+from assay.errors import DataError
+from assay.files.atomic import published
+
+MAX_RECORD: Final = 64 * 1024 * 1024
+"""Bytes of one record, at most. Longer lines are refused before they are parsed."""
+
+_BUFFER: Final = 1 << 20
+"""Bytes read at once: 5 times faster than the default for lines of 15 KB."""
+_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_PIECE: Final = 2048
+"""Compressed bytes taken at a time: zstd unfolds at most 32,768 times, so 64 MiB at most."""
+
+_encoder = msgspec.json.Encoder()
+
+
+@contextmanager
+def lines(path: str | os.PathLike[str]) -> Generator[Iterator[tuple[int, bytes]]]:
+    """Opens a line file, zstd or plain, as (line number from 1, bytes without newline).
+
+    Blank lines are skipped but counted.
+
+    Raises:
+        DataError: the file cannot be read, its zstd stream is broken or cut short, or a line is
+            longer than `MAX_RECORD`.
+    """
+    try:
+        raw = io.BufferedReader(io.FileIO(path), _BUFFER)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    with raw:
+        zstd = raw.peek(4)[:4] == _MAGIC
+        yield _numbered(io.BufferedReader(_Frames(raw), 1 << 16) if zstd else raw, path)
+
+
+class _Frames(io.RawIOBase):
+    """The content of a zstd file of any number of frames. Unlike zstandard's own reader, which
+    takes the end of a file that was cut short for the end of the data, it raises there."""
+
+    def __init__(self, raw: io.BufferedIOBase) -> None:
+        self._raw, self._left = raw, memoryview(b"")
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._left:
+            if self._frame.eof:
+                piece = self._frame.unused_data or self._raw.read(_PIECE)
+                if not piece:
+                    return 0
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            elif not (piece := self._raw.read(_PIECE)):
+                raise zstandard.ZstdError("the file is cut short")
+            self._left = memoryview(self._frame.decompress(piece))
+        taken = self._left[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._left = self._left[len(taken) :]
+        return len(taken)
+
+
+def _numbered(
+    stream: io.BufferedIOBase, path: str | os.PathLike[str]
+) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    while True:
+        number += 1
+        try:
+            line = stream.readline(MAX_RECORD + 2)
+        except zstandard.ZstdError as error:
+            raise DataError(f"{path} line {number}: broken zstd stream: {error}") from None
+        except OSError as error:
+            raise DataError(f"{path} line {number}: {error.strerror or error}") from None
+        if not line:
+            return
+        if len(line) > MAX_RECORD + 1:
+            raise DataError(
+                f"{path} line {number}: record is longer than {MAX_RECORD:,} bytes; split the file"
+            )
+        line = line.rstrip(b"\r\n")
+        if line:
+            yield number, line
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the objects of a log, up to its last whole line."""
+    with path.open("rb") as stream:
+        for line in stream:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def write_rows(path: Path, values: Iterable[Any]) -> None:
+    """Writes values, one a line, to a file that appears whole. NaN becomes null."""
+    with published(path) as stream:
+        for value in values:
+            stream.write(_encoder.encode(value) + b"\n")
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Adds a line to a log; a line that does not fit is taken back.
+
+    Raises:
+        DataError: there is no room for it.
+        ValueError: a value is NaN or infinite.
+    """
+    line = json.dumps(row, allow_nan=False).encode() + b"\n"
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("ab", buffering=0) as stream:
+            if stream.write(line) != len(line):
+                raise OSError("only a part of a line fitted")
+    except OSError as error:
+        os.truncate(path, size)
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def cut(path: Path, keep: Callable[[dict[str, Any]], bool] = lambda _: True) -> None:
+    """Cuts a log off at the first row that `keep` refuses, or at a line that is not whole."""
+    kept = 0
+    with path.open("rb") as stream:
+        for line in stream:
+            if not line.endswith(b"\n") or not keep(json.loads(line)):
+                break
+            kept += len(line)
+    os.truncate(path, kept)

@@ -1,0 +1,52 @@
+"""A folder that is whole or not there; who holds a lock."""
+
+import pytest
+
+from assay.errors import DataError, UsageError
+from assay.files.atomic import publish
+from assay.files.folders import locked, whole
+
+
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_folder_replaces_another_as_a_whole(tmp_path, synced):
+    path = tmp_path / "new" / "run"
+    for name in ("first", "second"):
+        with whole(path, synced=synced) as fresh:
+            (fresh / name).touch()
+            assert fresh.parent == path.parent
+            assert not (path / name).exists()
+        assert [each.name for each in path.iterdir()] == [name]
+    with pytest.raises(DataError), whole(path, synced=synced) as fresh:
+        publish(fresh, b"a folder is there")
+    assert [each.name for each in path.iterdir()] == ["second"]
+    assert [each.name for each in path.parent.iterdir()] == ["run"]
+
+
+def test_folders_made_for_it_go_where_it_fails(tmp_path):
+    with pytest.raises(RuntimeError), whole(tmp_path / "a" / "b" / "run"):
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_made_or_replaced_is_said(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(DataError, match=r"file/run: cannot be written"),
+        whole(tmp_path / "file/run"),
+    ):
+        pass
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="the current folder is in it"), whole(tmp_path):
+        pass
+
+
+def test_a_lock_is_held_by_one(tmp_path):
+    path = tmp_path / "LOCK"
+    with (
+        locked(path, "is busy"),
+        pytest.raises(UsageError, match="is busy"),
+        locked(path, "is busy"),
+    ):
+        pass
+    with locked(path, "is busy"):
+        pass

@@ -1,0 +1,45 @@
+"""Lines: how they are counted, how long they may be, what a kill leaves of the last."""
+
+import pytest
+
+from assay.errors import DataError
+from assay.files import lines as module
+from assay.files.lines import append, cut, lines, rows, write_rows
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"one\n\n\r\ntwo\r\nthree")
+    with lines(path) as numbered:
+        assert list(numbered) == [(1, b"one"), (4, b"two"), (5, b"three")]
+
+
+def test_a_line_beyond_the_limit_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_RECORD", 100)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"x" * 100 + b"\n" + b"x" * 101 + b"\n")
+    with lines(path) as numbered:
+        assert next(numbered) == (1, b"x" * 100)
+        with pytest.raises(DataError, match="line 2: record is longer than 100 bytes"):
+            next(numbered)
+
+
+def test_a_torn_last_line_is_no_row_and_is_cut_away(tmp_path):
+    path = tmp_path / "log.jsonl"
+    for step in (1, 2, 3):
+        append(path, {"step": step})
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"step": 4, "to')
+    assert [row["step"] for row in rows(path)] == [1, 2, 3]
+    cut(path)
+    assert path.read_bytes() == whole
+    cut(path, lambda row: row["step"] <= 1)
+    assert path.read_bytes() == b'{"step": 1}\n'
+
+
+def test_a_number_that_json_lacks_is_refused_by_a_log_and_null_in_rows(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        append(tmp_path / "log.jsonl", {"loss": float("nan")})
+    assert not (tmp_path / "log.jsonl").exists()
+    write_rows(tmp_path / "rows.jsonl", [{"loss": float("nan")}, [1]])
+    assert (tmp_path / "rows.jsonl").read_bytes() == b'{"loss":null}\n[1]\n'
