@@ -24,7 +24,6 @@ TOO_LARGE = str(2**32)
         ["eval", "x"],
         ["demo", "-o", "x"],
         ["world", "play", "lookup"],
-        ["world", "build", "--facts-only"],
         ["world", "measure"],
     ],
 )

@@ -121,13 +121,13 @@ def test_the_file_is_not_written_to(tmp_path):
             ("countryinfo", "MIT")
         ]
     connection.close()
-    with pytest.raises(DataError, match="no such file; build it with: assay world build"):
+    with pytest.raises(DataError, match="no such file; install Assay anew"):
         Facts(tmp_path / "none.sqlite")
 
 
 def test_the_build_script_gives_the_file_that_ships(tmp_path):
-    pytest.importorskip("countryinfo", reason="needs the extra assay[world]")
-    from assay.world.facts_build import build
+    pytest.importorskip("countryinfo", reason="needs countryinfo")
+    from tools.facts import build
 
     count = build(tmp_path / "facts.sqlite")
     rebuilt = Facts(tmp_path / "facts.sqlite")

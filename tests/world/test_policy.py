@@ -15,9 +15,11 @@ pytest.importorskip("transformers", reason="needs the extra assay[train]")
 
 from random import Random  # noqa: E402
 
+from tools import policy as training  # noqa: E402
+from tools.demos import demonstrations  # noqa: E402
+
 from assay.errors import DataError, UsageError  # noqa: E402
 from assay.evaluate.measure import measure, summary, table, uplift  # noqa: E402
-from assay.policy import training  # noqa: E402
 from assay.policy.loading import folder, load  # noqa: E402
 from assay.policy.sampling import sample  # noqa: E402
 from assay.records import ModelStep, decode, encode  # noqa: E402
@@ -25,11 +27,10 @@ from assay.rollout import Attempt, Sampling, Tokens, collect  # noqa: E402
 from assay.rollout.backends.local import Transformers  # noqa: E402
 from assay.world import BUILT_IN, demos  # noqa: E402
 from assay.world import load as world  # noqa: E402
-from assay.world.demos import demonstrations  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 ships = pytest.mark.skipif(
-    not (folder() / "model.safetensors").is_file(), reason="needs: assay world build"
+    not (folder() / "model.safetensors").is_file(), reason="needs: python -m tools.policy"
 )
 
 

@@ -1,8 +1,6 @@
-"""`assay world`: list, check, play, measure and build environments and the starting policy."""
+"""`assay world`: list, check, play and measure environments."""
 
 import json as _json
-import time
-from pathlib import Path
 from random import Random
 from typing import Annotated
 
@@ -121,31 +119,6 @@ def play(
     score = recorder.last.score
     scored = "not scored" if score is None else f"score {score:g}"
     typer.echo(f"{scored}; the reference is {environment.answer()}")
-
-
-@app.command("build")
-def build(
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the policy; by default the package's own.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=MAX_SEED, help="The same seed, the same policy.")
-    ] = 0,
-    facts_only: Annotated[bool, typer.Option(help="Build the facts, not the policy.")] = False,
-    policy_only: Annotated[bool, typer.Option(help="Train the policy, keep the facts.")] = False,
-    batches: Annotated[int | None, typer.Option(min=1, help="Shorter or longer training.")] = None,
-) -> None:
-    """Rebuilds facts and starting policy from nothing; a training that was killed goes on."""
-    if facts_only and policy_only:
-        raise UsageError("--facts-only --policy-only: nothing is left to build; give one of them")
-    from assay.world.building import build_facts, build_policy
-
-    began = time.monotonic()
-    if not policy_only:
-        typer.echo(f"facts: {build_facts()} countries")
-    if not facts_only:
-        build_policy(out, seed, batches)
-        typer.echo(f"policy: {time.monotonic() - began:,.0f} s")
 
 
 @app.command("measure")

@@ -1,7 +1,7 @@
 """A recorded set of trajectories with planted faults: what `assay demo` audits.
 
-`python -m assay.demo.record` makes both files again, byte for byte: scripted agents of known skill
-work at an order desk (`shop`, a real SQLite database behind real tools), and an independent check
+`python -m tools.record` makes both files again, byte for byte: scripted agents of known skill
+work at an order desk (a real SQLite database behind real tools), and an independent check
 of the database scores them. `planted.json` says what an audit must find.
 """
 

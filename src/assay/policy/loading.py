@@ -47,7 +47,7 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
     logging.disable_progress_bar()  # ours say more
     where = str(folder()) if name == START else name
     if name == START and not (folder() / "model.safetensors").is_file():
-        raise UsageError("the starting policy is not there; build it with: assay world build")
+        raise UsageError("the starting policy is not there; install Assay anew")
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
         model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)

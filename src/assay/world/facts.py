@@ -69,7 +69,7 @@ class Facts:
             DataError: there is no such file, or it holds no facts.
         """
         if not path.is_file():
-            raise DataError(f"{path}: no such file; build it with: assay world build --facts-only")
+            raise DataError(f"{path}: no such file; install Assay anew")
         self._clock, self._until = clock, 0.0
         self._lock = threading.Lock()
         uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"

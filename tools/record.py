@@ -1,4 +1,4 @@
-"""Makes the recorded set: `python -m assay.demo.record [FOLDER]`. Deterministic; no clock.
+"""Makes the recorded set: `python -m tools.record [FOLDER]`. Deterministic; no clock.
 
 A naive logger stands between the agents and the file. Its faults are planted on purpose: it scores
 a lost connection as 0, logs a retry twice, and re-tokenises a step. `planted.json` counts each
@@ -15,9 +15,6 @@ from typing import Any, Final, final
 import msgspec
 
 from assay.demo import PLANTED, RECORDED
-from assay.demo.agent import Kind, Utterance, draw, log_probabilities
-from assay.demo.shop import Shop, scores
-from assay.demo.tasks import TASKS, Slip, Task, compact, options
 from assay.files.atomic import publish
 from assay.records import (
     Call,
@@ -32,6 +29,9 @@ from assay.records import (
     UserStep,
     write,
 )
+from tools.agent import Kind, Utterance, draw, log_probabilities
+from tools.shop import Shop, scores
+from tools.tasks import TASKS, Slip, Task, compact, options
 
 TRIALS: Final = 6
 SEED: Final = 18

@@ -1,10 +1,13 @@
-"""Trains the starting policy on demonstrations, from nothing; a run that was killed goes on.
+"""Trains the starting policy on demonstrations, from nothing: `python -m tools.policy --help`.
+
+A run that was killed goes on.
 
 Loss is taken on what the expert wrote and nowhere else. Everything that is drawn comes from the
 seed and the number of the pool it is drawn for, so that a resumed run sees what an uninterrupted
 one would have seen.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -20,9 +23,10 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from assay.files.atomic import publish, published
-from assay.policy import tokenizer as tokens
-from assay.world.demos import Piece, demonstrations, repetition
+from assay.policy.loading import folder
 from assay.world.facts import facts
+from tools import tokenizer as tokens
+from tools.demos import Piece, demonstrations, repetition
 
 SHAPE: Final[dict[str, Any]] = {
     "hidden_size": 128,
@@ -253,3 +257,17 @@ def _publish(out: Path, model: LlamaForCausalLM, tokenizer: Any, schedule: Sched
     with published(out / "build.json") as stream:
         made = {"schedule": asdict(schedule), "torch": torch.__version__.split("+")[0]}
         stream.write(json.dumps(made, indent=1).encode() + b"\n")
+
+
+def main() -> None:
+    """Trains it, as the command line says."""
+    parser = argparse.ArgumentParser(description="Trains the starting policy from nothing.")
+    parser.add_argument("--out", type=Path, default=folder(), help="folder [default: the package]")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same policy")
+    parser.add_argument("--batches", type=int, default=Schedule.batches, help="how long")
+    asked = parser.parse_args()
+    build(asked.out, Schedule(seed=asked.seed, batches=asked.batches))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
-from assay.demo.agent import Kind, Utterance
-from assay.demo.shop import Row
+from tools.agent import Kind, Utterance
+from tools.shop import Row
 
 Goals = Mapping[str, Mapping[Row, tuple[Any, ...] | None]]
 

@@ -1,4 +1,6 @@
-"""Builds `facts.sqlite` from the package countryinfo (MIT licence, (c) 2018 Porimol Chandro).
+"""Builds `facts.sqlite` from the package countryinfo: `python -m tools.facts`.
+
+countryinfo 1.0.1 is under the MIT licence, (c) 2018 Porimol Chandro: pip install countryinfo==1.0.1
 
 A record is taken if it has a capital, a currency, a language, a region, people and names that fit;
 they are written in ASCII. Nothing is corrected: where the package is dated, so is the world.
@@ -11,9 +13,11 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from assay.errors import DataError, MissingExtraError
+from assay.errors import DataError
+from assay.files.atomic import publish
 
 SOURCE = "countryinfo"
 _NEEDED = ("name", "capital", "currencies", "languages", "region", "subregion", "population")
@@ -126,7 +130,7 @@ def build(path: Path) -> int:
     """Writes the facts to `path`, which must not exist, and returns how many countries there are.
 
     Raises:
-        MissingExtraError: the package countryinfo is not installed.
+        ModuleNotFoundError: the package countryinfo is not installed.
         DataError: the package does not hold what is expected of it.
     """
     rows = sorted(_countries(), key=lambda row: row["name"])
@@ -154,10 +158,7 @@ def build(path: Path) -> int:
 
 
 def _countries() -> Iterator[dict[str, Any]]:
-    try:
-        folder = files(SOURCE) / "data"
-    except ModuleNotFoundError:
-        raise MissingExtraError.of(SOURCE, extra="world", to="building the facts") from None
+    folder = files(SOURCE) / "data"
     capitals: set[str] = set()
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if not file.name.endswith(".json") or file.name in _TWICE:
@@ -193,3 +194,12 @@ def _row(record: dict[str, Any]) -> dict[str, Any] | None:
 def _ascii(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return " ".join(plain.replace(",", " ").replace("(", " ").replace(")", " ").split())
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as made:
+        count = build(Path(made) / "facts.sqlite")
+        publish(
+            str(files("assay.world") / "facts.sqlite"), (Path(made) / "facts.sqlite").read_bytes()
+        )
+    print(f"{count} countries")
