@@ -122,3 +122,49 @@ def test_one_entry_per_term_in_order():
     got = advantages(terms, np.array([3]))
     assert [each.term.name for each in got.made] == list(got.parts) == ["b", "a"]
     assert [each.advantage_U.tolist() for each in got.made] == [[1.0], [2.0]]
+
+
+def test_units_that_do_not_count_are_compared_and_move_nothing():
+    # leaves 1, 0, 0 count; two nodes, worth 0.5 and 0.25, do not. Mean 1/3, squares 2/3, ddof 1:
+    # std sqrt(1/3). Leave-one-out: the first leaf against 0, a node against all three.
+    value = np.array([1.0, 0.0, 0.0, 0.5, 0.25])
+    counted = np.array([True, True, True, False, False])
+    fields = {"name": "t", "value_U": value, "counted_U": counted, "unit_R": np.arange(5)}
+    (got,) = advantages(
+        [Term(baseline="mean", scale="std", eps=0.0, **fields)], np.ones(5, np.int64)
+    ).made
+    root = 3**0.5
+    expected = [2 / root, -1 / root, -1 / root, 0.5 / root, -0.25 / root]
+    np.testing.assert_allclose(got.scaled_U, expected)
+    assert got.count_U.tolist() == [3] * 5
+    (got,) = advantages([Term(baseline="loo", **fields)], np.ones(5, np.int64)).made
+    np.testing.assert_allclose(got.baseline_U, [0, 0.5, 0.5, 1 / 3, 1 / 3])
+
+
+def test_what_comes_after_is_added_last():
+    # centred -1, 0, 1 (mean 3), capped at 0.5: -0.5, 0, 0.5, times 4: -2, 0, 2;
+    # unit 0 is before 1, 1 before 2, half of each: 0 + 2/2 = 1, -2 + 1/2 = -1.5
+    fields = {"value_U": np.array([2.0, 3.0, 4.0]), "next_U": np.array([1, 2, -1]), "decay": 0.5}
+    term = Term(name="t", baseline="mean", cap=0.5, weight=4.0, unit_R=np.arange(3), **fields)
+    (got,) = advantages([term], np.ones(3, np.int64)).made
+    assert got.scaled_U.tolist() == [-1.0, 0.0, 1.0]
+    assert got.advantage_U.tolist() == [-1.5, 1.0, 2.0]
+
+
+def test_parts_can_be_combined_in_another_way():
+    terms = [
+        Term(name="a", value_U=np.array([2.0, 3.0]), unit_R=np.array([0, 1])),
+        Term(name="b", value_U=np.array([5.0, 7.0]), unit_N=np.array([0, -1, 1])),
+    ]
+
+    def product(parts, carried):
+        assert [carries.tolist() for carries in carried.values()] == [
+            [True] * 3,
+            [True, False, True],
+        ]
+        return parts["a"] * parts["b"]
+
+    got = advantages(terms, np.array([2, 1]), product)
+    assert got.total.tolist() == [10.0, 0.0, 21.0]
+    assert got.carried.tolist() == [True] * 3
+    assert got.parts["a"].tolist() == [2.0, 3.0], "a part stays as it is"

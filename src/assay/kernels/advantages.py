@@ -5,9 +5,9 @@ call and role; nothing coarser than a token tells its tokens apart, so most of t
 done on runs and written to tokens by one `np.repeat` at the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -44,22 +44,47 @@ class Advantages:
         return np.repeat(part, self.length_R)
 
 
-def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Advantages:
-    """Returns the sum of the terms per token, with every part kept.
+Parts = dict[str, Float64[np.ndarray, " _"]]
+"""Per term: one number per span, or per token."""
+Carried = dict[str, Bool[np.ndarray, " _"]]
+Combine = Callable[[Parts, Carried], Float64[np.ndarray, " _"]]
+"""From parts of one length, and who carries them, to the total; pure."""
 
-        A_n = sum_t  part_t(n),   part_t(n) = weight * a_u   for the unit u that carries n, else 0
+
+def summed(parts: Parts, carried: Carried) -> Float64[np.ndarray, " _"]:
+    """Adds parts; an unscored part counts nothing, unless no scored one carries the token."""
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    size = next(iter(parts.values())).size
+    total, scored, any_carried = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
+    for name, part in parts.items():
+        missing = np.isnan(part)
+        total += np.where(missing, 0.0, part)
+        scored |= carried[name] & ~missing
+        any_carried |= carried[name]
+    total[any_carried & ~scored] = np.nan
+    return total
+
+
+def advantages(
+    terms: Sequence[Term], length_R: Int64[np.ndarray, " R"], combine: Combine = summed
+) -> Advantages:
+    """Returns the terms combined per token, with every part kept.
+
+        A_n = sum_t  part_t(n),   part_t(n) = weight_n * a_u   for the unit u that carries n, else 0
 
     Args:
         terms: what is compared; see `Term`.
-        length_R: tokens of each run; N is their sum.
+        length_R: tokens of each span; N is their sum.
+        combine: what is done with the parts instead of adding them.
 
     Raises:
         AlignmentError: a term names a unit that it has no value for, or is of the wrong length.
         MethodError: two terms of one name, or a scale that the values do not allow.
     """
     n_runs, n_tokens = length_R.size, int(length_R.sum())
-    parts: dict[str, Float64[np.ndarray, " _"]] = {}
-    carried: dict[str, Bool[np.ndarray, " _"]] = {}
+    parts: Parts = {}
+    carried: Carried = {}
     made: list[Credited] = []
     for term in terms:
         if term.name in parts:
@@ -75,33 +100,21 @@ def advantages(terms: Sequence[Term], length_R: Int64[np.ndarray, " R"]) -> Adva
             _check_size(term, "weight_N", term.weight_N.size, n_tokens)
             part = np.where(part == 0.0, 0.0, part * term.weight_N)
         parts[term.name], carried[term.name] = part, carries
-    total, any_carried = _sum(parts, carried, length_R)
-    return Advantages(parts, total, any_carried, length_R, tuple(made))
+    level, carries = _level(parts, length_R), _level(carried, length_R)
+    if not parts:
+        return Advantages({}, np.zeros(n_runs), np.zeros(n_runs, bool), length_R)
+    any_carried = np.logical_or.reduce([*carries.values()])
+    return Advantages(parts, combine(level, carries), any_carried, length_R, tuple(made))
 
 
-def _sum(
-    parts: dict[str, Float64[np.ndarray, " _"]],
-    carried: dict[str, Bool[np.ndarray, " _"]],
-    length_R: Int64[np.ndarray, " R"],
-) -> tuple[Float64[np.ndarray, " _"], Bool[np.ndarray, " _"]]:
-    """Adds parts; an unscored part counts nothing, unless no scored one carries the token."""
-    if len(parts) == 1:
-        (name,) = parts
-        return parts[name], carried[name]
-    n_tokens = int(length_R.sum())
-    per_token = any(part.size == n_tokens for part in parts.values())
-    size = n_tokens if per_token else length_R.size
-    total, scored, any_carried = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
-    for name, part in parts.items():
-        carries = carried[name]
-        if per_token and part.size != n_tokens:
-            part, carries = np.repeat(part, length_R), np.repeat(carries, length_R)
-        missing = np.isnan(part)
-        total += np.where(missing, 0.0, part)
-        scored |= carries & ~missing
-        any_carried |= carries
-    total[any_carried & ~scored] = np.nan
-    return total, any_carried
+def _level(parts: dict[str, Any], length_R: Int64[np.ndarray, " R"]) -> dict[str, Any]:
+    """Returns the parts at one length: per token if any is, else per span."""
+    n = int(length_R.sum())
+    if all(part.size != n for part in parts.values()):
+        return parts
+    return {
+        name: part if part.size == n else np.repeat(part, length_R) for name, part in parts.items()
+    }
 
 
 def _carrier(term: Term, n_runs: int, n_tokens: int) -> Int64[np.ndarray, " _"]:

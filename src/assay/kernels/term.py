@@ -1,6 +1,7 @@
 """A term: six answers that make a credit-assignment method.
 
-    A_n = sum over terms of  weight * cap(sign(scaled(value_u - baseline(peers of u))))
+    A_n = sum over terms of  a_u
+    a_u = weight * cap(sign(scaled(value_u - baseline(peers of u)))) + decay * a_next(u)
 
 for token n carried by unit u. Every method of the library is a short list of these; see
 `docs/conventions.md` for which options reproduce which engine.
@@ -35,6 +36,8 @@ class Term:
     # Compared with whom?
     peer_U: Int64[np.ndarray, " U"] | None = None
     """Units with the same number are compared; -1: this one has no peers. None: all are peers."""
+    counted_U: Bool[np.ndarray, " U"] | None = None
+    """Which units count among their peers; others are compared and move nothing. None: all."""
 
     # Who carries it?
     unit_R: Int64[np.ndarray, " R"] | None = None
@@ -74,6 +77,12 @@ class Term:
     cap: float = np.inf
     """Bound on the absolute scaled advantage, before weights."""
 
+    # What comes after it?
+    next_U: Int64[np.ndarray, " U"] | None = None
+    """The unit after each one, whose advantage is added to its own; -1, or None: none."""
+    decay: Float64[np.ndarray, " U"] | float = 1.0
+    """Factor on what is added. An unscored unit counts nothing (`kernels.returns`)."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,7 @@ class Credited:
     """A term, and how each of its units came by its number; NaN where the value is NaN.
 
     scaled_u = (value_u - baseline_u) / divisor_u      exactly, wherever baseline_u is no NaN
-    advantage_u = weight * weight_u * clip(sign(scaled_u), -cap, cap)
+    advantage_u = weight * weight_u * clip(sign(scaled_u), -cap, cap) + decay * advantage_next(u)
     """
 
     term: Term

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.errors import AlignmentError, MethodError
+from assay.kernels.returns import returns
 from assay.kernels.term import Credited, Term
 
 CONSTANT = 1e-6
@@ -20,7 +21,7 @@ ROUND_OFF = 1e-12
 def credited(term: Term) -> Credited:
     """Returns each unit's advantage and what it was made of.
 
-        a_u = w * clip( (v_u - b_u) / s_u, -cap, cap )
+        a_u = w * clip( (v_u - b_u) / s_u, -cap, cap ) + decay * a_next(u)
         b: none 0 | mean of the scored peers | loo mean of the others | given
            | quantile the least x with F(x) >= K | shrunk (1 - shrink) * mean + shrink * prior
            | virtual mean, virtual members counted
@@ -47,12 +48,14 @@ def credited(term: Term) -> Credited:
         advantage_U = advantage_U * term.weight_U
     if term.weight != 1.0:
         advantage_U = advantage_U * term.weight
+    if term.next_U is not None:
+        advantage_U = returns(advantage_U, term.next_U, term.decay)
     return replace(made, advantage_U=advantage_U)
 
 
 def _check(term: Term) -> None:
     n_units = term.value_U.size
-    for field in ("peer_U", "given_U", "shrink", "weight_U"):
+    for field in ("peer_U", "given_U", "shrink", "weight_U", "counted_U", "next_U", "decay"):
         values = getattr(term, field)
         if isinstance(values, np.ndarray) and values.size != n_units:
             raise AlignmentError(
@@ -72,14 +75,15 @@ def _compared(term: Term) -> Credited:
     value_U, peer_U, n = term.value_U, term.peer_U, term.value_U.size
     if term.baseline in ("none", "given") and term.scale == "none":  # compared with nobody
         base_U = np.broadcast_to(term.given_U if term.baseline == "given" else 0.0, n)
-        scaled_U = value_U - base_U
         one_U, none_U = np.broadcast_to(1.0, n), np.broadcast_to(np.int64(0), n)
+        scaled_U = value_U - base_U
         return Credited(term, base_U, one_U, none_U, none_U > 0, scaled_U, scaled_U)
     if peer_U is None:
         peer_U = np.zeros(n, np.int64)
     compared_U = ~np.isnan(value_U) & (peer_U >= 0)
-    peer, value = peer_U[compared_U], value_U[compared_U]
-    u, own = peer, value
+    u, own = peer_U[compared_U], value_U[compared_U]
+    counted = slice(None) if term.counted_U is None else term.counted_U[compared_U]
+    peer, value = u[counted], own[counted]
     if term.virtual_value_V is not None and term.virtual_peer_V is not None:
         peer = np.concatenate([peer, term.virtual_peer_V])
         value = np.concatenate([value, term.virtual_value_V])
@@ -112,7 +116,7 @@ def _divisor(
     sum_P: Float64[np.ndarray, " P"],
     constant_P: Bool[np.ndarray, " P"],
 ) -> Float64[np.ndarray, " P"]:
-    """Returns what each peer set is divided by; 1 where it is constant."""
+    """Returns what each peer set is divided by, 1 where it is constant."""
     mean_P = sum_P / np.maximum(count_P, 1)
     match term.scale:
         case "std":
@@ -147,8 +151,9 @@ def _baseline(
         case "mean" | "virtual":
             return mean_P[u]
         case "loo":
-            own = term.value_U[compared_U]
-            return (sum_P[u] - own) / np.maximum(count_P[u] - 1, 1)
+            itself = 1 if term.counted_U is None else term.counted_U[compared_U].astype(int)
+            own = term.value_U[compared_U] * itself
+            return (sum_P[u] - own) / np.maximum(count_P[u] - itself, 1)
         case "quantile":
             return _quantile(peer, value, count_P, term.quantile)[u]
         case "shrunk":
