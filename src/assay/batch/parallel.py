@@ -1,4 +1,4 @@
-"""A large file of records to a batch, on several processes.
+"""Work on several processes, and a large file of records to a batch that way.
 
 Each process reads a stretch of whole lines into columns of its own, and the columns are joined in
 the file's order, so the batch does not depend on how many there were.
@@ -8,16 +8,20 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, TypeVar
 
-from assay.batch import Batch
+from assay.batch.batch import Batch
 from assay.batch.build import Builder
 from assay.errors import DataError
 from assay.files.lines import MAX_RECORD
 from assay.records import Trajectory
 from assay.records.codec import decode
 
+T = TypeVar("T")
 WORTH_IT = 32 * 1024 * 1024
 """Bytes that a process must have to read, at least."""
 _BUFFER = 1 << 20
@@ -25,34 +29,79 @@ _LINE = MAX_RECORD + 2
 """Bytes that are read of a line: a record, its newline, and one that is too many."""
 
 
+def processes(size: int, worth: int) -> int:
+    """Returns how many processes work of some size is worth; 1 where nothing can be forked."""
+    forks = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
+    return max(1, min(os.cpu_count() or 1, size // worth)) if forks else 1
+
+
 def processes_for(path: Path) -> int:
     """Returns how many processes a file is worth; 1 where it cannot be split or forked for."""
     splits = path.is_file() and path.name.endswith(".jsonl")
-    forks = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
-    if not (splits and forks):
-        return 1
-    return max(1, min(os.cpu_count() or 1, path.stat().st_size // WORTH_IT))
+    return processes(path.stat().st_size, WORTH_IT) if splits else 1
+
+
+def in_forks(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """Returns what each job returns, in order: the first made here, every other in a fork.
+
+    A fork sees all that its parent holds, so that nothing but what it returns is copied.
+
+    Raises:
+        DataError: a fork was killed. What a job raises is raised, the first job's first.
+    """
+    context = multiprocessing.get_context("fork")
+    forks: list[tuple[Any, Connection]] = []
+    try:
+        for job in jobs[1:]:
+            mine, its = context.Pipe(duplex=False)
+            fork = context.Process(target=_answer, args=(job, its), daemon=True)
+            fork.start()
+            its.close()
+            forks.append((fork, mine))
+        return [jobs[0](), *(_answered(mine) for _, mine in forks)]
+    finally:
+        for fork, mine in forks:
+            mine.close()
+            fork.terminate()  # it has answered, or nobody waits for it any more
+            fork.join()
+
+
+def _answer(job: Callable[[], object], to: Connection) -> None:
+    """Runs in a fork: sends what the job returns, or raises. An interrupt is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        answer = True, job()
+    except Exception as error:
+        answer = False, error
+    to.send(answer)
+
+
+def _answered(fork: Connection) -> Any:
+    try:
+        done, answer = fork.recv()
+    except EOFError:
+        raise DataError("a process of ours was killed; is there memory enough?") from None
+    if not done:
+        raise answer
+    return answer
 
 
 def batch_of_file(path: Path, *, pass_at: float = 1.0, processes: int) -> Batch:
-    """Returns `Batch.of(read(path))`, read by forks of this process.
+    """Returns `Batch.of(read(path))`, read by this process and forks of it.
 
     Raises:
         DataError: a line is not a record; names file and line, as `read` does.
         MixedTokensError: some model steps have token ids and others have none.
     """
-    jobs = [(path, start, end, line, pass_at) for start, end, line in _stretches(path, processes)]
-    deaf = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's: it ends the pool
-    with multiprocessing.get_context("fork").Pool(len(jobs), signal.signal, deaf) as pool:
-        parts = pool.imap(_part, jobs)
-        whole = next(parts)
-        for part in parts:
-            whole.absorb(part)
-    return whole.build()
+    whole, *parts = in_forks(
+        [partial(_part, path, *each, pass_at) for each in _stretches(path, processes)]
+    )
+    for part in parts:
+        whole.absorb(part)
+    return Batch(**whole.arrays())
 
 
-def _part(job: tuple[Path, int, int, int, float]) -> Builder:
-    path, start, end, line, pass_at = job
+def _part(path: Path, start: int, end: int, line: int, pass_at: float) -> Builder:
     builder = Builder(pass_at=pass_at)
     builder.extend(_records(path, start, end, line))
     return builder
