@@ -1,6 +1,10 @@
 """A file read by several processes gives the batch that one process gives."""
 
 import dataclasses
+import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -68,3 +72,35 @@ def test_a_record_is_as_long_as_one_reader_lets_it_be(tmp_path, monkeypatch, ove
     assert (type(alone) is str) == (over > 0)
     for processes in (1, 2, 5):
         assert said(lambda n=processes: batch_of_file(path, processes=n)) == alone
+
+
+HALF = """
+import pickle, sys
+from assay.batch.build import Builder
+from assay.records import read
+path, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+builder = Builder()
+builder.extend(list(read(path))[first:last])
+sys.stdout.buffer.write(pickle.dumps(builder))
+"""
+
+
+def test_halves_that_two_strange_processes_read_are_joined(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write(path, map(trajectory, range(23)))
+    halves = [
+        pickle.loads(
+            subprocess.run(
+                [sys.executable, "-c", HALF, str(path), str(first), str(last)],
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                check=True,
+                capture_output=True,
+            ).stdout
+        )
+        for first, last, seed in ((0, 11, "1"), (11, 23, "2"))
+    ]
+    halves[0].absorb(halves[1])
+    together, alone = Batch(**halves[0].arrays()), Batch.of(read(path))
+    for field in dataclasses.fields(Batch):
+        one, other = getattr(alone, field.name), getattr(together, field.name)
+        np.testing.assert_array_equal(one, other, err_msg=field.name)

@@ -9,32 +9,15 @@ Codes: -1 is "unknown" or "none" in every integer array; 0 and 1 are False and T
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int8, Int64
 
+from assay.batch.build import Builder
+from assay.batch.columns import Measure
 from assay.errors import AlignmentError
 from assay.records import Decision, Trajectory
-
-Measure = Literal["tokens", "characters"]
-ENDS: Final = ("answered", "budget", "infra", "unknown")
-CLAIMS: Final = ("none", "claimed", "admitted")
-ROLES: Final = ("text", "think", "call", "answer", "confidence")
-UNTRAINABLE: Final = ("masked", "drifted", "copied", "logprobs")
-CATEGORIES: Final = (
-    "true_success",
-    "under_claim",
-    "false_success",
-    "honest_failure",
-    "unverified_claim",
-    "weak_success",
-    "weak_failure",
-    "unscorable",
-    "infra",
-    "tampered",
-)
-"""Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
 
 
 @final
@@ -129,11 +112,9 @@ class Batch:
         Raises:
             MixedTokensError: some model steps have token ids, others not, and `measure` is None.
         """
-        from assay.batch.build import Builder  # the builder needs the class above
-
         builder = Builder(measure=measure, pass_at=pass_at)
         builder.extend(trajectories)
-        return builder.build()
+        return Batch(**builder.arrays())
 
     @property
     def n_groups(self) -> int:

@@ -2,23 +2,30 @@
 
 This is the one loop over everything in a log, so it is written for speed: rows are flat, what is
 rare (a recorded state, a step reward, a mask) is kept apart and filled in at the end, and texts are
-compared by their hash.
+compared by a hash that is the same in every process and on every machine.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
-from typing import final
+from typing import Any, final
 
 import numpy as np
+from xxhash import xxh3_64, xxh3_64_intdigest
 
-from assay.batch import CATEGORIES, CLAIMS, ENDS, ROLES, UNTRAINABLE, Batch, Measure
 from assay.batch.columns import (
     C_WIDTH,
+    CATEGORIES,
+    CLAIMS,
+    ENDS,
     K_WIDTH,
     R_WIDTH,
+    ROLES,
     S_WIDTH,
+    UNTRAINABLE,
     Codes,
     Columns,
+    Measure,
     filled,
     numbered,
     rows,
@@ -47,7 +54,7 @@ _MIXED = (
 
 @final
 class Builder:
-    """Columns under construction. `add` per record, then `build` once."""
+    """Columns under construction. `add` per record, then `arrays` once."""
 
     def __init__(self, *, measure: Measure | None = None, pass_at: float = 1.0) -> None:
         self._measure: Measure | None = measure
@@ -87,7 +94,7 @@ class Builder:
         )
 
     def absorb(self, other: "Builder") -> None:
-        """Appends what another builder of this process, or of a fork of it, has read.
+        """Appends what another builder, of whatever process or machine, has read.
 
         Raises:
             MixedTokensError: one of them has token ids and the other has none.
@@ -102,33 +109,32 @@ class Builder:
         columns = self._columns
         S, C = columns.S, columns.C
         if trajectory.expert is not None:
-            forms = {hash(call_form(each.name, each.arguments)) for each in trajectory.expert}
+            forms = {_call_key(each.name, each.arguments)[0] for each in trajectory.expert}
             columns.experts.setdefault(trajectory.task, set()).update(forms)
         row_of: dict[int, int] = {}  # step index -> row of its first call
-        opening, shown, content = 1, 0, 0
+        opening, shown, wrote = 1, 0, xxh3_64()
         for index, step in enumerate(trajectory.steps):
             if type(step) is not ModelStep:
                 if type(step) is ToolStep:
                     opening = 0
                     self._answer(step, row_of)
-                shown = hash(step.text)
+                shown = _hash(step.text)
                 if step.token_ids:
                     self._unsampled(k, len(step.token_ids))
                 continue
             s, row = len(S) // S_WIDTH, len(C)
             S.extend((k, index, opening, shown))
-            content = hash((content, step.text))
+            wrote.update(_hash(step.text).to_bytes(8))
             row_of[index] = row
             for call in step.calls:
-                form = call_form(call.name, call.arguments)
-                key = hash(form)
-                content = hash((content, key))
-                C.extend((s, key, form.is_json, -1, -1))
+                key, is_json = _call_key(call.name, call.arguments)
+                wrote.update(key.to_bytes(8))
+                C.extend((s, key, is_json, -1, -1))
                 if call.evidence is not NOBODY_LOOKED:
                     self._recorded(call.evidence, len(C) - C_WIDTH)
             self._add_runs(step, k, s, row // C_WIDTH)
             self._rare(step, s)
-        return content
+        return wrote.intdigest() >> 1
 
     def _answer(self, step: ToolStep, row_of: dict[int, int]) -> None:
         """Fills in whether the call that `step` answers ran, unless its record says so itself."""
@@ -253,37 +259,49 @@ class Builder:
         columns.has_logprob |= step.logprobs is not None
         columns.has_entropy |= step.entropies is not None
 
-    def build(self) -> Batch:
-        """Returns the batch; evidence that needs the other trajectories is added here."""
+    def arrays(self) -> dict[str, Any]:
+        """Returns the fields of a `Batch`; evidence that needs other trajectories is added here."""
         columns = self._columns
         group, task, tree, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
         task_K, tree_K = task.astype(np.int64), tree.astype(np.int64)
         names, reward_KJ = _named(columns.rewards, len(columns.ids))
         score_names, score_SJ = _named(columns.scores, len(columns.S) // S_WIDTH)
-        return Batch(
-            measure=self._measure or "characters",
-            ids=tuple(columns.ids),
-            groups=tuple(columns.group),
-            group_K=group.astype(np.int64),
-            task_K=task_K,
-            tree_K=tree_K,
-            outcome_K=outcome_K.copy(),
-            category_K=category.astype(np.int8),
-            claim_K=claim.astype(np.int8),
-            end_K=end.astype(np.int8),
-            content_K=numbered(np.array(columns.content, np.int64)),
-            reward_names=names,
-            reward_KJ=reward_KJ,
-            score_names=score_names,
-            score_SJ=score_SJ,
-            weight_K=np.ones(len(columns.ids)),
+        return {
+            "measure": self._measure or "characters",
+            "ids": tuple(columns.ids),
+            "groups": tuple(columns.group),
+            "group_K": group.astype(np.int64),
+            "task_K": task_K,
+            "tree_K": tree_K,
+            "outcome_K": outcome_K.copy(),
+            "category_K": category.astype(np.int8),
+            "claim_K": claim.astype(np.int8),
+            "end_K": end.astype(np.int8),
+            "content_K": numbered(np.array(columns.content, np.int64)),
+            "reward_names": names,
+            "reward_KJ": reward_KJ,
+            "score_names": score_names,
+            "score_SJ": score_SJ,
+            "weight_K": np.ones(len(columns.ids)),
             **_step_arrays(columns, task_K, tree_K),
             **_call_arrays(columns, task_K, outcome_K >= self._pass_at),
             **_run_arrays(columns),
-            logprob_N=np.array(columns.logprob) if columns.has_logprob else None,
-            entropy_N=np.array(columns.entropy) if columns.has_entropy else None,
-            statistics={},
-        )
+            "logprob_N": np.array(columns.logprob) if columns.has_logprob else None,
+            "entropy_N": np.array(columns.entropy) if columns.has_entropy else None,
+            "statistics": {},
+        }
+
+
+def _hash(text: str) -> int:
+    """Returns 63 bits of a text: as many as a signed integer has, the same everywhere."""
+    return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) >> 1
+
+
+@lru_cache(maxsize=1 << 14)
+def _call_key(name: str, arguments: str) -> tuple[int, bool]:
+    """Returns the hash of a call's form, and whether its arguments are one JSON object."""
+    form = call_form(name, arguments)
+    return _hash(f"{name}\0{form.is_json:d}{form.arguments}"), form.is_json
 
 
 def _step_arrays(columns: Columns, task_K: np.ndarray, tree_K: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,18 +2,36 @@
 
 A row is a few numbers in an `array`, 4 or 8 bytes each, so that memory grows by a hundred bytes a
 step whatever its texts are. What few rows have is kept as {row: value}. Hashes of texts are
-compared and renumbered before anybody sees them, for they differ from process to process.
+compared, and renumbered in order of appearance before anybody sees them.
 """
 
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, final
+from typing import Any, Final, Literal, TypeVar, final
 
 import numpy as np
 from jaxtyping import Int64
 
 T = TypeVar("T")
+Measure = Literal["tokens", "characters"]
+ENDS: Final = ("answered", "budget", "infra", "unknown")
+CLAIMS: Final = ("none", "claimed", "admitted")
+ROLES: Final = ("text", "think", "call", "answer", "confidence")
+UNTRAINABLE: Final = ("masked", "drifted", "copied", "logprobs")
+CATEGORIES: Final = (
+    "true_success",
+    "under_claim",
+    "false_success",
+    "honest_failure",
+    "unverified_claim",
+    "weak_success",
+    "weak_failure",
+    "unscorable",
+    "infra",
+    "tampered",
+)
+"""Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
 K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 7, 4, 5, 5
 
 
@@ -82,10 +100,7 @@ class Columns:
     has_entropy: bool = False
 
     def absorb(self, other: "Columns") -> None:
-        """Takes over the rows of another part of the log, renumbered to follow these.
-
-        Both must come from one process or from forks of one: texts are compared by their hash.
-        """
+        """Takes over the rows of another part of the log, renumbered to follow these."""
         k, s, c = len(self.ids), len(self.S) // S_WIDTH, len(self.C) // C_WIDTH
         table = rows(other.K, K_WIDTH)
         table[:, 0] = _renumbered(table[:, 0], self.group, other.group)
