@@ -89,7 +89,7 @@ def test_halves_that_two_strange_processes_read_are_joined(tmp_path):
     path = tmp_path / "log.jsonl"
     write(path, map(trajectory, range(23)))
     halves = [
-        pickle.loads(
+        pickle.loads(  # noqa: S301 - ours
             subprocess.run(
                 [sys.executable, "-c", HALF, str(path), str(first), str(last)],
                 env={**os.environ, "PYTHONHASHSEED": seed},

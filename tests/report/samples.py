@@ -1,12 +1,12 @@
 """Small sets whose every number can be counted by hand."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from assay.audit import applicable, audit
 from assay.batch import Batch
-from assay.credit import credit
+from assay.credit import Method, credit
 from assay.gate import gate
 from assay.records import (
     Call,
@@ -19,7 +19,7 @@ from assay.records import (
     Trajectory,
     UserStep,
 )
-from assay.report import build
+from assay.report import Report
 
 LOOK = Call(name="look", arguments='{"id": 1}')
 BOOK = Call(name="book", arguments='{"id": 1, "seat": "4A"}')
@@ -66,6 +66,16 @@ def mixed_set() -> list[Trajectory]:
     ]
 
 
+def graded_set() -> list[Trajectory]:
+    """Outcomes between 0 and 1, trees, and a group that all fail alike."""
+    outcomes = {"a": [1.0, 0.5, 0.0, 0.25], "b": [0.0, 0.0, 0.0], "c": [0.1, 0.3, 0.2]}
+    return [
+        attempt(n, group, outcome, [LOOK, BOOK][: n % 3], "Done.", tree=f"tree {n // 2}")
+        for group, given in outcomes.items()
+        for n, outcome in enumerate(given)
+    ]
+
+
 def token_set() -> list[Trajectory]:
     """Two attempts with token ids: 3 of prompt; 2 of scaffold, 3 of text, 1 forced, 2 of text, 4
     of a call; 2 of the observation.
@@ -103,30 +113,33 @@ def report_of(
     *,
     change: Callable[[dict[str, Any]], None] | None = None,
     methods: Iterable[str] | None = None,
+    by: Mapping[str, Method] | None = None,
     read: list[Trajectory] | None = None,
     **options: Any,
 ) -> tuple[Path, dict[str, Any]]:
     """Returns the page written for the records, and the audit that it was given.
 
-    `change` alters the audit; `read` is what the build reads instead of the records.
+    `change` alters the audit; `by` adds methods or puts others in their place; `read` is what the
+    report reads instead of the records.
     """
     batch = Batch.of(records)
     decisions = gate(batch)
     batch = batch.gated(decisions)
     known = applicable(batch)
     credits = {name: credit(batch, known[name]) for name in methods or known}
+    credits |= {name: credit(batch, each) for name, each in (by or {}).items()}
     credits = {"grpo": credits["grpo"], **credits}
     result = audit(batch, decisions, credits, losses={"info:cost": 3})
     if change is not None:
         change(result)
-    page = build(
-        out,
+    redact = options.pop("redact", True)
+    report = Report(out, batch, decisions, redact=redact)
+    for name, given in credits.items():
+        report.add(name, given)
+    page = report.write(
         title=options.pop("title", "a set"),
         audit=result,
-        batch=batch,
-        credits=credits,
         trajectories=lambda: iter(records if read is None else read),
-        decisions=decisions,
         **options,
     )
     return page, result

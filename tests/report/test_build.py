@@ -1,6 +1,7 @@
 """What is written: the same bytes for the same input, nothing half, nothing lost."""
 
 import base64
+import dataclasses
 import gzip
 import json
 import re
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay.errors import DataError
-from tests.report.samples import mixed_set, report_of, token_set
+from assay.credit import METHODS, method
+from assay.errors import DataError, MethodError
+from tests.report.samples import graded_set, mixed_set, report_of, token_set
 
 
 def chunks_of(page: Path) -> list[Any]:
@@ -72,25 +74,71 @@ def test_terms_show_what_they_were_made_of(tmp_path: Path):
     member = json.loads(page.with_suffix(".json").read_text())["members"][0]
     term = member["methods"]["grpo"]["terms"]["outcome"]
     compared = member["compared"][term["compared"]]
-    assert compared == {"value": 1, "peers": 3, "mean": 0.333333}
+    # mean and deviation of [1, 0, 0]: 1/3 and sqrt((4/9 + 1/9 + 1/9) / 2) = 0.577350 + 1e-6
+    assert compared == {"value": 1, "peers": 3, "baseline": 0.333333, "divisor": 0.577351}
     assert term["part"] == pytest.approx(1.154699, abs=2e-6)
 
 
-def test_parts_of_unknown_options_come_without_values(tmp_path: Path):
-    from assay.batch import Batch
-    from assay.credit import credit, method
-    from assay.gate import gate
-    from assay.report.shape import Shapes
+def spread(piece: Any, member: Any, lengths: list[int]) -> list[Any]:
+    """Unpacks a piece to one value per token: it has one value, one a run, or one a token."""
+    if isinstance(piece, dict):
+        piece = [v for v, n in zip(piece["v"], piece["n"], strict=True) for _ in range(n)]
+    if not isinstance(piece, list):
+        piece = [piece] * len(lengths)
+    if len(piece) != len(lengths):
+        return piece
+    return [v for v, n in zip(piece, lengths, strict=True) for _ in range(n)]
 
-    batch = Batch.of(mixed_set())
-    decisions = gate(batch)
-    batch = batch.gated(decisions)
-    credits = {"grpo": credit(batch, method("grpo", ddof=0))}
-    shapes = Shapes(batch, credits, decisions, pass_at=1.0, redactor=None)
-    piece = shapes.member(0, mixed_set()[0])["methods"]["grpo"]["terms"]["outcome"]
-    assert piece["compared"] is None
-    # population deviation of [1, 0, 0] is sqrt(2)/3: (2/3) / (sqrt(2)/3) = sqrt(2)
-    assert piece["part"] == pytest.approx(np.sqrt(2), abs=1e-5)
+
+def remade(term: dict[str, Any], row: dict[str, Any]) -> float | None:
+    """Returns a part by the arithmetic that the page states, from the numbers that it shows."""
+    value = row.get("value")
+    if value is None:
+        return None
+    baseline = row.get("baseline", 0.0)
+    scaled = 0.0 if baseline is None else (value - baseline) / row.get("divisor", 1.0)
+    if term["sign"] != "both":
+        scaled = (max if term["sign"] == "positive" else min)(scaled, 0.0)
+    if term["cap"] is not None:
+        scaled = min(max(scaled, -term["cap"]), term["cap"])
+    return scaled * row.get("weight", term["weight"])
+
+
+OPTIONS = [(name, {}) for name in METHODS.names()] + [
+    *(("grpo", {"ddof": 0}), ("grpo", {"scale": "none"}), ("nsr", {"pass_at": 0.4})),
+    *(("quantile", {"k": 0.7}), ("rloo", {"pass_at": 0.4}), ("ngrpo", {"ddof": 0})),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), OPTIONS, ids=str)
+@pytest.mark.parametrize("records", [graded_set, token_set], ids=["characters", "tokens"])
+def test_the_numbers_shown_make_the_part_shown(name: str, given: Any, records: Any, tmp_path: Path):
+    """Nothing of a method is rebuilt: with any options, what is shown adds up."""
+    trajectories = records()
+    known = [f.name for f in dataclasses.fields(METHODS.get(name))]
+    by = method(name, **{key: value for key, value in given.items() if key in known})
+    try:
+        page, _ = report_of(trajectories, tmp_path / "report.html", by={name: by})
+    except MethodError:
+        pytest.skip("needs what this set does not hold")
+    twin = json.loads(page.with_suffix(".json").read_text())
+    (about,) = [each for each in twin["methods"] if each["name"] == name]
+    checked = 0
+    for member in twin["members"]:
+        lengths = spread(member["runs"]["length"], member, [1] * member["runs"]["count"])
+        for term in about["terms"]:
+            shown = member["methods"][name]["terms"][term["name"]]
+            made = member["compared"][shown["compared"]]
+            columns = {key: spread(piece, member, lengths) for key, piece in made.items()}
+            for n, part in enumerate(spread(shown["part"], member, lengths)):
+                row = {key: column[n] for key, column in columns.items()}
+                expected = remade(term, row)
+                if expected is None:  # not carried: 0; not scored: nothing
+                    assert part in (None, 0)
+                    continue
+                checked += 1
+                assert part == pytest.approx(expected, rel=1e-4, abs=2e-5)
+    assert checked
 
 
 def test_punished_calls_by_group_add_up_to_the_audit(tmp_path: Path):

@@ -1,37 +1,42 @@
 """Packing loses nothing but digits: unpacked by a few lines written apart from it."""
 
+import json
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.report.pack import Packed, significant
+from assay.report import pack
+from assay.report.pack import packed, significant
 
 
-def unpacked(packed: Any, n: int) -> list[Any]:
-    if isinstance(packed, list):
-        return packed
-    if isinstance(packed, dict):
-        return [v for v, times in zip(packed["v"], packed["n"], strict=True) for _ in range(times)]
-    return [packed] * n
+def pieces_of(values: np.ndarray, start: list[int]) -> list[Any]:
+    return [json.loads(piece) for piece in packed(values, np.array(start))]
+
+
+def unpacked(piece: Any, n: int) -> list[Any]:
+    if isinstance(piece, list):
+        return piece
+    if isinstance(piece, dict):
+        return [v for v, times in zip(piece["v"], piece["n"], strict=True) for _ in range(times)]
+    return [piece] * n
 
 
 def test_pieces_by_hand():
     # three trajectories: all equal; one that pays to count (6 values, 2 stretches); one not
     values = np.array([0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, np.nan, 3.0, 4.0])
-    packed = Packed(values, np.array([0, 2, 8, 10]))
-    assert packed[0] == 0.5
-    assert packed[1] == {"v": [1, None], "n": [5, 1]}
-    assert packed[2] == [3, 4]
+    pieces = pieces_of(values, [0, 2, 8, 10])
+    assert pieces == [0.5, {"v": [1, None], "n": [5, 1]}, [3, 4]]
 
 
 def test_a_trajectory_without_runs_has_an_empty_piece():
-    packed = Packed(np.array([1.0, 2.0]), np.array([0, 0, 2, 2]))
-    assert unpacked(packed[0], 0) == []
-    assert packed[1] == [1, 2]
-    assert unpacked(packed[2], 0) == []
-    assert Packed(np.zeros(0), np.array([0, 0]))[0] is None
+    pieces = pieces_of(np.array([1.0, 2.0]), [0, 0, 2, 2])
+    assert unpacked(pieces[0], 0) == []
+    assert pieces[1] == [1, 2]
+    assert unpacked(pieces[2], 0) == []
+    assert pieces_of(np.zeros(0), [0, 0]) == [None]
 
 
 def test_six_digits_are_kept_and_minus_zero_is_zero():
@@ -42,6 +47,9 @@ def test_six_digits_are_kept_and_minus_zero_is_zero():
 
 @given(st.lists(st.lists(st.sampled_from([0, 1, 7]), max_size=9), min_size=1, max_size=6))
 def test_pieces_come_back(pieces: list[list[int]]):
-    start = np.cumsum([0, *map(len, pieces)])
-    packed = Packed(np.array([v for piece in pieces for v in piece], np.int64), start)
-    assert [unpacked(packed[k], len(piece)) for k, piece in enumerate(pieces)] == pieces
+    values = np.array([v for piece in pieces for v in piece], np.int64)
+    for block in (1, 4, 1 << 18):  # however much becomes text at once
+        with mock.patch.object(pack, "_BLOCK", block):
+            found = pieces_of(values, np.cumsum([0, *map(len, pieces)]).tolist())
+        both = zip(found, pieces, strict=True)
+        assert [unpacked(one, len(piece)) for one, piece in both] == pieces

@@ -11,7 +11,7 @@ from assay.batch import Batch
 from assay.credit import credit
 from assay.gate import gate
 from assay.records import Decision
-from assay.report.reasons import CODES, About, Evidence, codes, correct_calls, sentence
+from assay.report.reasons import CODES, About, Evidence, codes, sentence
 from tests.report.samples import WRONG, attempt, mixed_set
 
 
@@ -123,4 +123,4 @@ def test_a_call_that_did_not_run_is_not_correct_whoever_makes_it_too():
     # the same call, answered by an error in the attempt that passed and in the one that failed
     batch = Batch.of([attempt(n, "g", 1.0 - n, [WRONG], "Done.") for n in range(2)])
     assert batch.sibling_C.tolist() == [-1, 1]
-    assert correct_calls(batch).tolist() == [False, False]
+    assert batch.correct_C.tolist() == [0, 0]

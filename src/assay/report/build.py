@@ -1,99 +1,207 @@
 """Writes the report: records in, one HTML file (or, when large, a folder) and its JSON twin out.
 
 The records are read once, one at a time; what the pages need of them waits on disk until its group
-is complete. The same input gives the same bytes.
+is complete. The same input gives the same bytes, on however many processes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, final
 
 import msgspec
 import numpy as np
+from jaxtyping import Float64
 
 from assay.audit import FATE_KINDS
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
+from assay.batch.parallel import in_forks, processes
 from assay.errors import DataError
 from assay.files.atomic import published
 from assay.kernels.advantages import Advantages
 from assay.kernels.groups import FATES
-from assay.records import Decision, Trajectory, encode
+from assay.records import Decision, Trajectory
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
 from assay.report.reasons import CODES
 from assay.report.redact import Redactor
 from assay.report.shape import Shapes
-from assay.report.store import BODY, Spool, body, in_order, shards
+from assay.report.store import BODY, Spool, body, compressed, shards
 from assay.report.words import headline
 
 SCHEMA: Final = "assay.report/1"
 _BASE64 = 4 / 3
+_WORTH_IT = 400
+"""Trajectories that a process must have to write, at least."""
 
 
-def build(
-    out: Path,
-    *,
-    title: str,
-    audit: dict[str, Any],
-    batch: Batch,
-    credits: Mapping[str, Advantages],
-    trajectories: Callable[[], Iterable[Trajectory]],
-    decisions: Sequence[Decision],
-    limit_trajectories: int = 25_000,
-    limit_bytes: int = 150_000_000,
-    redact: bool = True,
-) -> Path:
-    """Returns the page to open: `out`, or `index.html` in a folder named like `out` when large.
+@final
+class Report:
+    """A report under construction: `add` each method once, then `write`.
 
-    Beside it lies `report.json`, the JSON twin, schema "assay.report/1": everything that the pages
-    show except the texts.
-
-    Args:
-        out: where the page goes, for example RUN/report.html.
-        title: what the set is called; shown on top.
-        audit: the result of `assay.audit.audit` for the same batch.
-        batch: after the gates.
-        credits: advantages by method name; the first is the reference that fates and colours
-            start with.
-        trajectories: reads the records again, in the batch's order, one at a time.
-        decisions: one per trajectory, in the batch's order.
-        limit_trajectories: a set with more becomes a folder, to be opened with `assay view`.
-        limit_bytes: so does a page of more bytes than this.
-        redact: hide what looks like a secret (`report.redact`); the page says how many there were.
-
-    Raises:
-        DataError: the records are not the ones that the batch was built from.
+    What the pages need of a method is written to disk when it is added; no array of it is kept.
     """
-    redactor = Redactor() if redact else None
-    shapes = Shapes(
-        batch, credits, decisions, pass_at=float(audit.get("pass_at", 1.0)), redactor=redactor
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    records, members = Spool(out.parent), Spool(out.parent)
-    chunks = Spool(out.parent)
-    try:
-        columns = _read(shapes, trajectories(), redactor, records, members)
-        groups, places = _chunked(batch, records, members, chunks)
-        index = _index(title, audit, shapes, columns, groups, places, redactor)
-        _write_twin(out.with_suffix(".json"), index, members)
-        large = len(batch.ids) > limit_trajectories or chunks.total * _BASE64 > limit_bytes
-        return _write_folder(out, index, chunks) if large else _write_file(out, index, chunks)
-    finally:
-        for spool in (records, members, chunks):
-            spool.close()
+
+    def __init__(
+        self,
+        out: Path,
+        batch: Batch,
+        decisions: Sequence[Decision],
+        *,
+        pass_at: float = 1.0,
+        redact: bool = True,
+    ) -> None:
+        """Begins a report.
+
+        Args:
+            out: where the page goes, for example RUN/report.html.
+            batch: after the gates.
+            decisions: one per trajectory, in the batch's order.
+            pass_at: a trajectory passes at this outcome or above.
+            redact: hide what looks like a secret (`report.redact`); the page says how many there
+                were.
+        """
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self._out, self._batch, self._redact = out, batch, redact
+        redactor = Redactor() if redact else None
+        self._shapes = Shapes(batch, decisions, out.parent, pass_at=pass_at, redactor=redactor)
+
+    def add(
+        self, name: str, given: Advantages, step_S: Float64[np.ndarray, " S"] | None = None
+    ) -> None:
+        """Adds a method; the first is the reference that fates and colours start with.
+
+        Args:
+            name: what the pages call it.
+            given: its advantages, with what they were made of.
+            step_S: their mean per step where known (`step_credit`), else computed here.
+        """
+        self._shapes.add(name, given, step_S)
+
+    def write(
+        self,
+        *,
+        title: str,
+        audit: dict[str, Any],
+        trajectories: Callable[[], Iterable[Trajectory]],
+        limit_trajectories: int = 25_000,
+        limit_bytes: int = 150_000_000,
+    ) -> Path:
+        """Returns the page to open: `out`, or `index.html` in a folder named like `out` when large.
+
+        Beside it lies `report.json`, the JSON twin, schema "assay.report/1": everything that the
+        pages show except the texts.
+
+        Args:
+            title: what the set is called; shown on top.
+            audit: the result of `assay.audit.audit` for the same batch.
+            trajectories: reads the records again, in the batch's order, one at a time.
+            limit_trajectories: a set with more becomes a folder, to be opened with `assay view`.
+            limit_bytes: so does a page of more bytes than this.
+
+        Raises:
+            DataError: the records are not the ones that the batch was built from.
+        """
+        batch, out = self._batch, self._out
+        groups: list[list[int]] = [[] for _ in batch.groups]
+        for k, g in enumerate(batch.group_K.tolist()):
+            groups[g].append(k)
+        with ExitStack() as stack:
+            stack.enter_context(closing(self._shapes))
+            count = processes(len(batch.ids), _WORTH_IT)
+            cuts = [len(groups) * n // count for n in range(count + 1)]
+            parts = [
+                _Part(
+                    groups[cuts[n] : cuts[n + 1]],
+                    *(stack.enter_context(closing(Spool(out.parent))) for _ in range(2)),
+                )
+                for n in range(count)
+            ]
+            jobs = [
+                partial(_made, part, self._shapes, trajectories, self._redact) for part in parts
+            ]
+            made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
+            whole = _Whole.of(parts, made, len(batch.ids))
+            index = _index(title, audit, self._shapes, whole, groups, redact=self._redact)
+            _write_twin(out.with_suffix(".json"), index, parts)
+            large = len(batch.ids) > limit_trajectories
+            large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes
+            return (_write_folder if large else _write_file)(out, index, whole.chunks)
 
 
-def _read(
+class _Made(NamedTuple):
+    """What a process tells of its part: the rest of it is in the spools."""
+
+    members_at: Any
+    chunks_at: Any
+    cuts: list[list[int]]
+    tasks: dict[int, str]
+    trials: dict[int, int | None]
+    secrets: dict[str, int]
+
+
+class _Part(NamedTuple):
+    """Some groups, and where one process writes what the pages show of them."""
+
+    groups: list[list[int]]
+    members: Spool
+    """Of each trajectory, ascending: its shape."""
+    chunks: Spool
+    """One per group with its shapes, then the records, group by group."""
+
+    def filled(self, made: _Made) -> _Made:
+        """Takes note of what the process that made this part has written."""
+        self.members.filled(made.members_at)
+        self.chunks.filled(made.chunks_at)
+        return made
+
+
+def _made(
+    part: _Part,
     shapes: Shapes,
-    trajectories: Iterable[Trajectory],
-    redactor: Redactor | None,
-    records: Spool,
-    members: Spool,
-) -> dict[str, list[Any]]:
-    """Spools every record and its shape; returns what the index keeps of each."""
-    ids = shapes.batch.ids
-    trials: list[int | None] = []
-    tasks: list[str] = []
+    trajectories: Callable[[], Iterable[Trajectory]],
+    redact: bool,
+) -> _Made:
+    """Fills the spools of a part."""
+    redactor = Redactor() if redact else None
+    ks = sorted(chain.from_iterable(part.groups))
+    tasks, trials = dict[int, str](), dict[int, int | None]()
+    with closing(Spool(shapes.folder)) as records:
+
+        def read() -> Iterator[Trajectory]:
+            for k, trajectory in _checked(trajectories(), shapes.batch.ids, set(ks)):
+                line = msgspec.json.encode(trajectory)
+                records.add(line if redactor is None else redactor.line(line))
+                trials[k], tasks[k] = trajectory.trial, shapes.hide(trajectory.task)
+                yield trajectory
+
+        for member in shapes.members(ks, read()):
+            part.members.add(member)
+        number = {k: n for n, k in enumerate(ks)}
+        numbers = [[number[k] for k in each] for each in part.groups]
+        cuts = [cut for each in numbers for cut in _cuts(each, records)]
+        for each in numbers:
+            shown = b",".join([part.members[n] for n in each])
+            part.chunks.add(compressed(b"[" + shown + b"]"))
+        for cut in cuts:
+            part.chunks.add(compressed(body(records[n] for n in cut)))
+    return _Made(
+        part.members.flush(),
+        part.chunks.flush(),
+        [[ks[n] for n in cut] for cut in cuts],
+        tasks,
+        trials,
+        {} if redactor is None else redactor.counts,
+    )
+
+
+def _checked(
+    trajectories: Iterable[Trajectory], ids: Sequence[str], wanted: set[int]
+) -> Iterator[tuple[int, Trajectory]]:
+    """Yields the wanted trajectories by number, once each is known to be the batch's."""
+    k = -1
     for k, trajectory in enumerate(trajectories):
         if k >= len(ids) or trajectory.id != ids[k]:
             expected = repr(ids[k]) if k < len(ids) else "no more"
@@ -101,42 +209,37 @@ def _read(
                 f"report: record {k} is {trajectory.id!r}; expected {expected}, as in the batch; "
                 "read the same log again"
             )
-        clean = trajectory if redactor is None else redactor.record(trajectory)
-        records.add(encode(clean))
-        members.add(msgspec.json.encode(shapes.member(k, trajectory), order="sorted"))
-        trials.append(trajectory.trial)
-        tasks.append(clean.task)
-    if len(records) != len(ids):
-        raise DataError(f"report: got {len(records)} records; expected {len(ids)}, as in the batch")
-    return {"trial": trials, "task": tasks}
+        if k in wanted:
+            yield k, trajectory
+    if k + 1 != len(ids):
+        raise DataError(f"report: got {k + 1} records; expected {len(ids)}, as in the batch")
 
 
-def _chunked(
-    batch: Batch, records: Spool, members: Spool, chunks: Spool
-) -> tuple[list[list[int]], list[tuple[int, int]]]:
-    """Fills `chunks`: first one per group with its shapes, then the records, group by group.
+class _Whole(NamedTuple):
+    """The parts together, numbered as the pages number them."""
 
-    Returns:
-        The trajectories of each group, and of each trajectory its chunk and its place in it.
-    """
-    groups: list[list[int]] = [[] for _ in batch.groups]
-    for k, g in enumerate(batch.group_K.tolist()):
-        groups[g].append(k)
-    cuts = [cut for ks in groups for cut in _cuts(ks, records)]
-    places = [(0, 0)] * len(batch.ids)
-    for number, cut in enumerate(cuts):
-        for slot, k in enumerate(cut):
-            places[k] = (len(groups) + number, slot)
+    chunks: list[tuple[Spool, int]]
+    places: list[tuple[int, int]]
+    """Of each trajectory, the chunk of its record and its place in it."""
+    tasks: dict[int, str]
+    trials: dict[int, int | None]
+    secrets: dict[str, int]
 
-    def jobs() -> Iterator[bytes]:
-        for ks in groups:
-            yield b"[" + b",".join(members[k] for k in ks) + b"]"
-        for cut in cuts:
-            yield body(records[k] for k in cut)
-
-    for packed in in_order(jobs()):
-        chunks.add(packed)
-    return groups, places
+    @staticmethod
+    def of(parts: Sequence[_Part], made: Sequence[_Made], count: int) -> "_Whole":
+        whole = _Whole([], [(0, 0)] * count, {}, {}, {})
+        for part in parts:
+            whole.chunks.extend((part.chunks, n) for n in range(len(part.groups)))
+        for part, each in zip(parts, made, strict=True):
+            for n, cut in enumerate(each.cuts, len(part.groups)):
+                for slot, k in enumerate(cut):
+                    whole.places[k] = (len(whole.chunks), slot)
+                whole.chunks.append((part.chunks, n))
+            whole.tasks.update(each.tasks)
+            whole.trials.update(each.trials)
+            for kind, found in each.secrets.items():
+                whole.secrets[kind] = whole.secrets.get(kind, 0) + found
+        return whole
 
 
 def _cuts(ks: list[int], records: Spool) -> Iterator[list[int]]:
@@ -157,10 +260,10 @@ def _index(
     title: str,
     audit: dict[str, Any],
     shapes: Shapes,
-    columns: dict[str, list[Any]],
+    whole: _Whole,
     groups: list[list[int]],
-    places: list[tuple[int, int]],
-    redactor: Redactor | None,
+    *,
+    redact: bool,
 ) -> dict[str, Any]:
     """Returns what the page knows before it opens a chunk."""
     batch, hide = shapes.batch, shapes.hide
@@ -173,14 +276,14 @@ def _index(
         "headline": headline(audit),
         "audit": audit,
         "measure": batch.measure,
-        "reference": next(iter(shapes.methods)),
-        "methods": [method.about() for method in shapes.methods.values()],
+        "reference": shapes.methods[0]["name"],
+        "methods": shapes.methods,
         "fates": list(FATE_KINDS),
         "reasons": list(CODES),
-        "groups": _group_columns(shapes, columns, groups),
+        "groups": _group_columns(shapes, whole.tasks, groups),
         "trajectories": {
             "id": shapes.ids,
-            "trial": columns["trial"],
+            "trial": [whole.trials[k] for k in range(len(batch.ids))],
             "group": batch.group_K.tolist(),
             "outcome": listed(significant(batch.outcome_K)),
             "passed": shapes.passed_K.astype(int).tolist(),
@@ -190,44 +293,44 @@ def _index(
             "kept": batch.kept_K.astype(int).tolist(),
             "steps": np.bincount(batch.traj_S, minlength=len(batch.ids)).tolist(),
             "length": wrote_K.astype(int).tolist(),
-            "chunk": [number for number, _ in places],
-            "slot": [slot for _, slot in places],
+            "chunk": [number for number, _ in whole.places],
+            "slot": [slot for _, slot in whole.places],
         },
-        "redacted": None if redactor is None else dict(sorted(redactor.counts.items())),
+        "redacted": dict(sorted(whole.secrets.items())) if redact else None,
     }
 
 
 def _group_columns(
-    shapes: Shapes, columns: dict[str, list[Any]], groups: list[list[int]]
+    shapes: Shapes, tasks: dict[int, str], groups: list[list[int]]
 ) -> dict[str, Any]:
     return {
         "id": [shapes.hide(each) for each in shapes.batch.groups],
-        "task": [columns["task"][ks[0]] for ks in groups],
+        "task": [tasks[ks[0]] for ks in groups],
         "fate": [FATES[code] for code in shapes.fate_G.tolist()],
         "dead": shapes.dead_G.astype(int).tolist(),
         "members": groups,
         "passed": [int(shapes.passed_K[ks].sum()) for ks in groups],
         "punished": shapes.punished_G().tolist(),
         "written": shapes.written_G(),
-        "signal": {name: method.signal_G for name, method in shapes.methods.items()},
+        "signal": shapes.signal,
     }
 
 
-def _write_file(out: Path, index: dict[str, Any], chunks: Spool) -> Path:
+def _write_file(out: Path, index: dict[str, Any], chunks: list[tuple[Spool, int]]) -> Path:
     with published(out) as stream:
         stream.write(opening(index, folder=False))
-        for number in range(len(chunks)):
-            stream.write(chunk(number, chunks[number]))
+        for number, (spool, at) in enumerate(chunks):
+            stream.write(chunk(number, spool[at]))
         stream.write(CLOSING)
     return out
 
 
-def _write_folder(out: Path, index: dict[str, Any], chunks: Spool) -> Path:
+def _write_folder(out: Path, index: dict[str, Any], chunks: list[tuple[Spool, int]]) -> Path:
     """Writes chunk files named by their content, then the page that refers to them."""
     folder = out.with_suffix("")
     names: list[str] = []
     places: list[list[int]] = []
-    for number, (name, data, within) in enumerate(shards(chunks)):
+    for number, (name, data, within) in enumerate(shards(spool[at] for spool, at in chunks)):
         with published(folder / "chunks" / name) as stream:
             stream.write(data)
         names.append(name)
@@ -239,11 +342,17 @@ def _write_folder(out: Path, index: dict[str, Any], chunks: Spool) -> Path:
     return folder / "index.html"
 
 
-def _write_twin(path: Path, index: dict[str, Any], members: Spool) -> None:
+def _write_twin(path: Path, index: dict[str, Any], parts: Sequence[_Part]) -> None:
     """Writes the index with one more key, `members`: the shape of every trajectory, in order."""
     opened = msgspec.json.encode(index, order="sorted")
+    owner = {
+        k: (part.members, n)
+        for part in parts
+        for n, k in enumerate(sorted(chain.from_iterable(part.groups)))
+    }
     with published(path) as stream:
         stream.write(opened[:-1] + b',"members":[')
-        for k in range(len(members)):
-            stream.write((b"," if k else b"") + members[k])
+        for k in range(len(owner)):
+            members, n = owner[k]
+            stream.write((b"," if k else b"") + members[n])
         stream.write(b"]}\n")

@@ -1,45 +1,62 @@
 """Numbers per run, step or token, cut per trajectory and written as briefly as JSON allows."""
 
-from typing import Any, final
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
 DIGITS = 6
 """Significant digits of every number that a page shows."""
+_BLOCK = 1 << 18
+"""Values that become text at once."""
 
 
-@final
-class Packed:
-    """An array cut into trajectories; `packed[k]` is the piece of trajectory k, packed.
+def packed(values: np.ndarray, start_K: Int64[np.ndarray, " _"]) -> Iterator[str]:
+    """Yields the JSON of an array's piece of each trajectory: values[start_K[k] : start_K[k + 1]].
 
-    A piece is one value where all are equal (also where there are none), else `{"v": values,
-    "n": counts}` where equal neighbours make that shorter, else a list. NaN is null.
+    A piece is one value where all are equal, null where there are none, else `{"n": counts, "v":
+    values}` where equal neighbours make that shorter, else a list. NaN is null.
     """
+    low = 0
+    while low < start_K.size - 1:
+        high = int(np.searchsorted(start_K, start_K[low] + _BLOCK, "right")) - 1
+        high = min(max(high, low + 1), start_K.size - 1)
+        of = slice(int(start_K[low]), int(start_K[high]))
+        yield from _packed(values[of], start_K[low : high + 1] - start_K[low])
+        low = high
 
-    def __init__(self, values: np.ndarray, start_K: Int64[np.ndarray, " _"]) -> None:
-        self._values = significant(values) if values.dtype.kind == "f" else values
-        self._start: list[int] = start_K.tolist()
-        same = self._values[1:] == self._values[:-1]
-        if values.dtype.kind == "f":
-            same |= np.isnan(self._values[1:]) & np.isnan(self._values[:-1])
-        self._edges = np.flatnonzero(~same) + 1  # where a value differs from the one before it
-        first = np.searchsorted(self._edges, start_K[:-1], "right")
-        last = np.searchsorted(self._edges, start_K[1:], "left")
-        self._edge = list(zip(first.tolist(), last.tolist(), strict=True))
-        at = np.minimum(start_K[:-1], max(self._values.size - 1, 0))
-        self._first = listed(self._values[at]) if self._values.size else [None] * at.size
 
-    def __getitem__(self, k: int) -> Any:
-        """Returns the piece of trajectory k."""
-        first, last = self._edge[k]
-        if first >= last:
-            return self._first[k]
-        begin, end = self._start[k], self._start[k + 1]
-        if 2 * (last - first + 1) < end - begin:
-            edges = np.concatenate([[begin], self._edges[first:last], [end]])
-            return {"v": listed(self._values[edges[:-1]]), "n": np.diff(edges).tolist()}
-        return listed(self._values[begin:end])
+def _packed(values: np.ndarray, start_K: Int64[np.ndarray, " _"]) -> Iterator[str]:
+    begins = np.ones(values.size, bool)  # where a run of equal values of one trajectory begins
+    begins[1:] = values[1:] != values[:-1]
+    if values.dtype.kind == "f":
+        begins[1:] &= ~(np.isnan(values[1:]) & np.isnan(values[:-1]))
+    begins[start_K[start_K < values.size]] = True
+    at = np.flatnonzero(begins)
+    size = np.diff(at, append=values.size)
+    text, count = _texts(values[at]), size.tolist()
+    first = np.searchsorted(at, start_K).tolist()
+    for begin, end in pairwise(first):
+        if end - begin <= 1:
+            yield text[begin] if begin < end else "null"
+            continue
+        pieces, counts = text[begin:end], count[begin:end]
+        if 2 * len(pieces) < sum(counts):
+            yield f'{{"n":[{",".join(map(str, counts))}],"v":[{",".join(pieces)}]}}'
+        else:
+            pairs = zip(pieces, counts, strict=True)
+            yield f"[{','.join([one for piece, n in pairs for one in [piece] * n])}]"
+
+
+def _texts(values: np.ndarray) -> list[str]:
+    """Returns each value as JSON; whole floats become integers, which are shorter."""
+    different, code = np.unique(values, return_inverse=True)
+    if values.dtype.kind == "f":
+        different = significant(different)
+    words = ["null" if v is None else str(v) for v in listed(different)]
+    return [words[each] for each in code.tolist()]
 
 
 def significant(values: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int8, Int64
 
 from assay.batch import UNTRAINABLE, Batch
+from assay.kernels.term import Term
 from assay.records import Decision
 
 CODES: Final = (
@@ -89,15 +90,9 @@ def codes(
     ).astype(np.int8)
 
 
-def correct_calls(batch: Batch) -> Bool[np.ndarray, " C"]:
-    """Returns which calls ran and are an expert's, a passing sibling's or on a path to success."""
-    above = (batch.expert_C == 1) | (batch.sibling_C == 1) | (batch.on_path_C == 1)
-    return (batch.ran_C == 1) & above
-
-
 def correct_steps(batch: Batch) -> Bool[np.ndarray, " S"]:
     """Returns which steps make at least one correct call."""
-    return np.bincount(batch.step_C[correct_calls(batch)], minlength=batch.traj_S.size) > 0
+    return np.bincount(batch.step_C[batch.correct_C == 1], minlength=batch.traj_S.size) > 0
 
 
 def sentence(code: str, about: About) -> str:
@@ -169,6 +164,37 @@ def _dead(about: About) -> str:
             return "nobody scored it"
         case _:
             return "its outcomes do not differ"
+
+
+_BASELINES: Final = {
+    "none": "",
+    "mean": "the mean of its peers",
+    "loo": "the mean of the others",
+    "quantile": "the {0.quantile:g} quantile of its peers",
+    "shrunk": "the mean of its peers, drawn towards {0.prior:g}",
+    "virtual": "the mean of its peers, virtual ones counted",
+    "given": "the baseline given",
+}
+_SCALES: Final = {
+    "none": "",
+    "std": "the deviation of its peers (ddof {0.ddof}) plus {0.eps:g}",
+    "mean": "the mean of its peers plus {0.eps:g}",
+}
+
+
+def options(term: Term) -> dict[str, Any]:
+    """Returns how a term makes its part of an advantage, as numbers and in words.
+
+    part = weight * clip(sign((value - baseline) / divisor), -cap, cap), or 0 without peers; what
+    differs between units (value, baseline, divisor, some weights) is shown beside each part.
+    """
+    return {
+        "baseline": _BASELINES[term.baseline].format(term),
+        "scale": _SCALES[term.scale].format(term),
+        "sign": term.sign,
+        "cap": None if term.cap == np.inf else term.cap,
+        "weight": term.weight,
+    }
 
 
 @final

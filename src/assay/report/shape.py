@@ -1,91 +1,178 @@
 """What the pages show of each trajectory but its texts: steps, evidence, advantages, reasons."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, final
 
+import msgspec
 import numpy as np
 from jaxtyping import Float64, Int64
+from xxhash import xxh3_128_digest
 
 from assay.audit import FATE_KINDS, group_fates, run_fates
 from assay.audit.annotations import step_credit
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.credit import METHODS
-from assay.errors import AssayError
 from assay.kernels.advantages import Advantages
 from assay.kernels.groups import FATES
-from assay.kernels.term import Term
-from assay.kernels.units import credited
+from assay.kernels.term import Credited
 from assay.records import Decision, ModelStep, Trajectory
-from assay.report.pack import Packed, listed, significant
-from assay.report.reasons import CODES, About, Evidence, codes, correct_calls, sentence
+from assay.report.pack import listed, packed, significant
+from assay.report.reasons import CODES, About, Evidence, codes, options, sentence
 from assay.report.redact import Redactor
+from assay.report.store import Spool
 
 _LOUD = 0.98
 """Quantile of |advantage| at which the colour ramp ends."""
+_AT_ONCE = 128
+"""Trajectories whose pieces are read back together."""
 
 
 @final
 class Shapes:
-    """Everything about a set that the pages show, as columns; asked for piece by piece."""
+    """Everything about a set that the pages show; a method's numbers wait on disk as JSON."""
 
     def __init__(
         self,
         batch: Batch,
-        credits: Mapping[str, Advantages],
         decisions: Sequence[Decision],
+        folder: Path,
         *,
         pass_at: float,
         redactor: Redactor | None,
     ) -> None:
-        def hide(text: str) -> str:
-            return text if redactor is None else redactor.text(text)
-
         n, groups = len(batch.ids), batch.n_groups
-        self.batch, self.decisions, self.hide = batch, decisions, hide
-        self.ids = [hide(each) for each in batch.ids]
+        self.batch, self.decisions, self.folder = batch, decisions, folder
+        self._spool = Spool(folder)
+        self._redactor, self._hidden = redactor, dict[str, str]()
+        self.ids = [
+            batch_id if redactor is None else redactor.text(batch_id) for batch_id in batch.ids
+        ]
         self.passed_K = batch.outcome_K >= pass_at
         self.fate_G, self.dead_G = group_fates(batch, pass_at=pass_at)
-        reference = next(iter(credits.values()))
-        self.fate_R = run_fates(batch, self.dead_G, reference)
+        self.fate_R: Int64[np.ndarray, " R"] | None = None
+        self.methods: list[dict[str, Any]] = []
+        self.signal: dict[str, list[Any]] = {}
         self._start_S = np.searchsorted(batch.traj_S, np.arange(n + 1))
         self._start_R = np.searchsorted(batch.traj_R, np.arange(n + 1))
+        self._start_N = np.append(0, np.cumsum(batch.length_R))[self._start_R]
         self._first_call = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1))
         self._evidence = Evidence(batch, self.passed_K, self.ids)
-        self._correct = correct_calls(batch).tolist()
-        self._runs = self._packed_runs()
-        self._fate = Packed(self.fate_R, self._start_R)
-        self._compared = Compared()
-        self.methods = {name: self._method(name, given) for name, given in credits.items()}
+        self._correct = (batch.correct_C == 1).tolist()
+        self._key: list[int] = batch.key_C.tolist()
+        self._seen_K = np.zeros(n, np.int64)
+        self._pieces: dict[str, int] = {}
+        self._compared: dict[bytes, int] = {}
+        self._sentences: dict[tuple[Any, ...], str] = {}
         scored_K = ~np.isnan(batch.outcome_K)
         self._scored_G = np.bincount(batch.group_K[scored_K], minlength=groups)
         self._passes_G = np.bincount(batch.group_K[self.passed_K], minlength=groups)
         total_G = np.bincount(batch.group_K, np.nan_to_num(batch.outcome_K), groups)
         self._mean_G = total_G / np.maximum(self._scored_G, 1)
+        self._runs = self._keep(self._columns(self._run_columns()))
 
-    def _packed_runs(self) -> dict[str, Packed]:
+    def hide(self, text: str) -> str:
+        """Returns a short text without its secrets; the same few come again and again."""
+        if self._redactor is None:
+            return text
+        if (hidden := self._hidden.get(text)) is None:
+            hidden = self._hidden[text] = self._redactor.text(text)
+        return hidden
+
+    def close(self) -> None:
+        """Deletes what waits on disk."""
+        self._spool.close()
+
+    def _keep(self, pieces: Iterable[str]) -> int:
+        """Spools one piece per trajectory; returns the number of the first."""
+        first = len(self._spool)
+        for piece in pieces:
+            self._spool.add(piece.encode())
+        return first
+
+    def _columns(self, columns: dict[str, np.ndarray]) -> Iterator[str]:
+        """Yields, per trajectory, the packed columns as one JSON object, by name."""
+        names = sorted(columns)
+        form = "{" + ",".join(f'"{name}":%s' for name in names) + "}"
+        for each in zip(*(self._packed(columns[name]) for name in names), strict=True):
+            yield form % each
+
+    def _packed(self, values: np.ndarray) -> Iterator[str]:
+        per_run = values.size == self.batch.length_R.size
+        return packed(values, self._start_R if per_run else self._start_N)
+
+    def _run_columns(self) -> dict[str, np.ndarray]:
         """Returns, per run: ordinal of its step in the trajectory, of its call in the step, ..."""
         batch, traj = self.batch, self.batch.traj_R
         step = np.where(batch.step_R >= 0, batch.step_R - self._start_S[traj], -1)
         call = np.where(batch.call_R >= 0, batch.call_R - self._first_call[batch.step_R], -1)
-        columns = {"step": step, "call": call, "role": batch.role_R, "length": batch.length_R}
-        return {name: Packed(column, self._start_R) for name, column in columns.items()}
+        return {"step": step, "call": call, "role": batch.role_R, "length": batch.length_R}
 
-    def _method(self, name: str, given: Advantages) -> "MethodShape":
-        step_S = step_credit(self.batch, given).advantage_S
-        code_S = codes(self.batch, step_S, self.passed_K, self.dead_G)
-        starts = self._start_S, self._start_R
-        return MethodShape(self.batch, name, given, step_S, code_S, starts, self._compared)
+    def add(
+        self, name: str, given: Advantages, step_S: Float64[np.ndarray, " S"] | None = None
+    ) -> None:
+        """Spools a method's numbers; the first method added is the reference of the fates."""
+        batch = self.batch
+        if self.fate_R is None:
+            self.fate_R = run_fates(batch, self.dead_G, given)
+            self._fate = self._keep(self._packed(self.fate_R))
+        if step_S is None:
+            step_S = step_credit(batch, given).advantage_S
+        code_S = codes(batch, step_S, self.passed_K, self.dead_G)
+        np.bitwise_or.at(self._seen_K, batch.traj_S, 1 << code_S.astype(np.int64))
+        compared = {made.term.name: self._comparison(made) for made in given.made}
+        names = sorted(given.parts)
+        terms = [
+            f'{_key(each)}:{{"compared":{compared.get(each, "null")},"part":%s}}' for each in names
+        ]
+        form = f'{_key(name)}:{{"step":%s,"terms":{{{",".join(terms)}}},'
+        columns = [
+            packed(step_S, self._start_S),
+            *(self._packed(given.parts[each]) for each in names),
+        ]
+        if len(names) > 1:
+            form, columns = f'{form}"total":%s,', [*columns, self._packed(given.total)]
+        form, columns = f'{form}"why":%s}}', [*columns, packed(code_S, self._start_S)]
+        self._pieces[name] = self._keep(form % each for each in zip(*columns, strict=True))
+        self.methods.append(_about(name, given))
+        self.signal[name] = _signal(batch, given)
 
-    def member(self, k: int, trajectory: Trajectory) -> dict[str, Any]:
-        """Returns what the pages show of trajectory `k`, without its texts."""
-        batch, decision = self.batch, self.decisions[k]
-        about = self._about(k)
-        seen: set[int] = set()
-        methods: dict[str, Any] = {}
-        for name, method in self.methods.items():
-            methods[name] = method.piece(k)
-            seen |= method.codes_of(k)
+    def _comparison(self, made: Credited) -> int:
+        """Returns under which number `compared` lists what a term compares; methods share most."""
+        columns = _made_of(made, self.batch.length_R)
+        digest = b"".join(
+            name.encode() + xxh3_128_digest(np.ascontiguousarray(column).data)
+            for name, column in columns.items()
+        )
+        if digest not in self._compared:
+            self._compared[digest] = self._keep(self._columns(columns))
+        return list(self._compared).index(digest)
+
+    def members(self, ks: Sequence[int], trajectories: Iterable[Trajectory]) -> Iterator[bytes]:
+        """Yields what the pages show of trajectories `ks`, ascending, without their texts."""
+        fates = None if self.fate_R is None else self._fate
+        columns = {
+            name: [first]
+            for name, first in (("runs", self._runs), ("fate", fates))
+            if first is not None
+        }
+        columns["compared"] = list(self._compared.values())
+        columns["methods"] = [self._pieces[name] for name in sorted(self._pieces)]
+        low = high = 0
+        pieces: dict[str, list[list[bytes]]] = {}
+        for k, trajectory in zip(ks, trajectories, strict=True):
+            if not low <= k < high:
+                low, high = k, min(k + _AT_ONCE, len(self.ids))
+                pieces = {
+                    name: [self._spool.stretch(first + low, high - low) for first in firsts]
+                    for name, firsts in columns.items()
+                }
+            at = {name: b",".join([each[k - low] for each in of]) for name, of in pieces.items()}
+            yield msgspec.json.encode(self._member(k, trajectory, at), order="sorted")
+
+    def _member(self, k: int, trajectory: Trajectory, pieces: dict[str, bytes]) -> dict[str, Any]:
+        batch, decision, about = self.batch, self.decisions[k], self._about(k)
+        count = int(self._start_R[k + 1] - self._start_R[k])
         return {
             "id": self.ids[k],
             "index": k,
@@ -97,23 +184,29 @@ class Shapes:
             "decision": {
                 "verdict": decision.verdict,
                 "gate": decision.gate,
-                "reason": self.hide(decision.reason),
-                "detail": self.hide(decision.detail),
+                "reason": about.decision.reason,
+                "detail": about.decision.detail,
                 "weight": decision.weight,
             },
             "steps": self._steps(k, trajectory),
-            "runs": {"count": int(self._start_R[k + 1] - self._start_R[k])}
-            | {name: column[k] for name, column in self._runs.items()},
-            "fate": self._fate[k],
-            "methods": methods,
-            "compared": self._compared.piece(k),
-            "why": {CODES[code]: sentence(CODES[code], about) for code in sorted(seen)},
+            "runs": msgspec.Raw(b'{"count":%d,' % count + pieces["runs"][1:]),
+            "fate": msgspec.Raw(pieces["fate"]),
+            "methods": msgspec.Raw(b"{" + pieces["methods"] + b"}"),
+            "compared": msgspec.Raw(b"[" + pieces["compared"] + b"]"),
+            "why": self._why(int(self._seen_K[k]), about),
         }
+
+    def _why(self, seen: int, about: About) -> dict[str, str]:
+        """Returns the sentence of each code that any method gives to a step of a trajectory."""
+        return {code: sentence(code, about) for n, code in enumerate(CODES) if seen >> n & 1}
 
     def _about(self, k: int) -> About:
         outcome, g = float(self.batch.outcome_K[k]), int(self.batch.group_K[k])
         scored = int(self._scored_G[g])
-        hide, decision = self.hide, self.decisions[k]
+        decision = self.decisions[k]
+        reason, detail = self.hide(decision.reason), self.hide(decision.detail)
+        if (reason, detail) != (decision.reason, decision.detail):
+            decision = msgspec.structs.replace(decision, reason=reason, detail=detail)
         return About(
             outcome=None if outcome != outcome else outcome,
             passed=bool(self.passed_K[k]),
@@ -121,27 +214,22 @@ class Shapes:
             passes=int(self._passes_G[g]),
             mean=float(self._mean_G[g]) if scored else None,
             fate=FATES[self.fate_G[g]],
-            decision=Decision(
-                trajectory=decision.trajectory,
-                verdict=decision.verdict,
-                gate=decision.gate,
-                reason=hide(decision.reason),
-                detail=hide(decision.detail),
-            ),
+            decision=decision,
         )
 
     def _steps(self, k: int, trajectory: Trajectory) -> list[dict[str, Any]]:
-        batch, steps = self.batch, []
-        for s in range(int(self._start_S[k]), int(self._start_S[k + 1])):
-            index, first = int(batch.index_S[s]), int(self._first_call[s])
+        steps: list[dict[str, Any]] = []
+        start, end = int(self._start_S[k]), int(self._start_S[k + 1])
+        firsts = self._first_call[start : end + 1].tolist()
+        for s, index in enumerate(self.batch.index_S[start:end].tolist(), start):
+            first = firsts[s - start]
             step = trajectory.steps[index]
             calls = step.calls if isinstance(step, ModelStep) else ()
-            key = batch.key_C[first : first + len(calls)].tolist()
             steps.append(
                 {
                     "index": index,
                     "calls": [self.hide(call.name) for call in calls],
-                    "key": format(hash(tuple(key)) & 0xFFFFFFFFFF, "x") if key else "",
+                    "key": ",".join([str(key) for key in self._key[first : first + len(calls)]]),
                     "correct": [n for n in range(len(calls)) if self._correct[first + n]],
                     "evidence": self._evidence.of(s, k),
                 }
@@ -154,152 +242,60 @@ class Shapes:
         traj_C = batch.traj_S[batch.step_C]
         failed_C = (~self.passed_K & ~np.isnan(batch.outcome_K))[traj_C]
         group_C = batch.group_K[traj_C]
-        found_C = correct_calls(batch) & failed_C & (self.fate_G[group_C] == FATES.index("mixed"))
+        found_C = (batch.correct_C == 1) & failed_C & (self.fate_G[group_C] == FATES.index("mixed"))
         return np.bincount(group_C[found_C], minlength=batch.n_groups)
 
     def written_G(self) -> list[list[int]]:
         """Returns, per group, how much of what the policy wrote met each of `audit.FATE_KINDS`."""
-        batch, kinds = self.batch, len(FATE_KINDS)
-        wrote_R = self.fate_R >= 0
-        cell_R = batch.group_K[batch.traj_R[wrote_R]] * kinds + self.fate_R[wrote_R]
+        batch, kinds, fate_R = self.batch, len(FATE_KINDS), self.fate_R
+        assert fate_R is not None
+        wrote_R = fate_R >= 0
+        cell_R = batch.group_K[batch.traj_R[wrote_R]] * kinds + fate_R[wrote_R]
         cells = np.bincount(cell_R, batch.length_R[wrote_R], batch.n_groups * kinds)
         return cells.astype(np.int64).reshape(batch.n_groups, kinds).tolist()
 
 
-@final
-class Compared:
-    """What terms compare: value, peers and their mean. Methods share most of it: kept once."""
-
-    def __init__(self) -> None:
-        self._columns: list[dict[str, Packed]] = []
-        self._known: dict[bytes, int] = {}
-
-    def add(
-        self,
-        columns: dict[str, np.ndarray],
-        packed: Callable[[np.ndarray], Packed],
-    ) -> int:
-        """Returns the number under which `piece` lists these columns, one per run or per token."""
-        digest = hashlib.sha256()
-        for name, column in columns.items():
-            digest.update(f"{name} {column.size}".encode() + column.tobytes())
-        number = self._known.setdefault(digest.digest(), len(self._columns))
-        if number == len(self._columns):
-            self._columns.append({name: packed(column) for name, column in columns.items()})
-        return number
-
-    def piece(self, k: int) -> list[dict[str, Any]]:
-        """Returns what trajectory `k` is compared with, by number."""
-        return [{name: column[k] for name, column in each.items()} for each in self._columns]
+def _key(name: str) -> str:
+    """Returns a name as a key of JSON, safe in a format string."""
+    return msgspec.json.encode(name).decode().replace("%", "%%")
 
 
-@final
-class MethodShape:
-    """One method's numbers, packed per trajectory."""
-
-    def __init__(
-        self,
-        batch: Batch,
-        name: str,
-        given: Advantages,
-        step_S: Float64[np.ndarray, " S"],
-        code_S: np.ndarray,
-        starts: tuple[Int64[np.ndarray, " _"], Int64[np.ndarray, " _"]],
-        compared: "Compared",
-    ) -> None:
-        start_S, start_R = starts
-        start_N = np.append(0, np.cumsum(batch.length_R))[start_R]
-
-        def packed(values: np.ndarray) -> Packed:
-            return Packed(values, start_R if values.size == batch.length_R.size else start_N)
-
-        self._step, self._code = Packed(step_S, start_S), Packed(code_S, start_S)
-        self._codes, self._start_S = code_S, start_S
-        self._total = packed(given.total)
-        self._parts = {term: packed(part) for term, part in given.parts.items()}
-        self._terms = {term.name: term for term in _terms(batch, name, given)}
-        self._compared = {
-            each: compared.add(_compared(term, batch), packed) for each, term in self._terms.items()
-        }
-        self.name, self.signal_G = name, _signal(batch, given)
-        loud = np.abs(given.total[np.nan_to_num(given.total) != 0])
-        self.scale = float(significant(np.quantile(loud, [_LOUD]))[0]) if loud.size else 1.0
-
-    def piece(self, k: int) -> dict[str, Any]:
-        """Returns the numbers of trajectory `k`: per step, per run (or token), and per term."""
-        terms = {
-            name: {"part": part[k], "compared": self._compared.get(name)}
-            for name, part in self._parts.items()
-        }
-        total = {} if len(terms) == 1 else {"total": self._total[k]}
-        return {"step": self._step[k], "why": self._code[k], "terms": terms, **total}
-
-    def codes_of(self, k: int) -> set[int]:
-        """Returns the reason codes that occur in trajectory `k`."""
-        return set(self._codes[self._start_S[k] : self._start_S[k + 1]].tolist())
-
-    def about(self) -> dict[str, Any]:
-        """Returns what the pages say of the method itself."""
-        cls = METHODS.get(self.name) if self.name in METHODS.names() else None
-        row = ("source", "value", "unit", "peers", "carried", "scaling")
-        return {
-            "name": self.name,
-            "scale": self.scale,
-            "about": {} if cls is None else {each: getattr(cls, each) for each in row},
-            "terms": [{"name": name, **_choices(self._terms.get(name))} for name in self._parts],
-        }
-
-
-def _choices(term: Term | None) -> dict[str, Any]:
-    if term is None:
-        return {}
-    return {"baseline": term.baseline, "scale": term.scale, "weight": term.weight}
-
-
-def _terms(batch: Batch, name: str, given: Advantages) -> list[Term]:
-    """Returns the terms of a registered method where its defaults reproduce the parts given.
-
-    Whoever passed other options gets the parts without the values behind them, never wrong ones.
-    """
-    try:
-        terms = METHODS.get(name)().terms(batch)
-    except AssayError:
-        return []
-    return [term for term in terms if _reproduces(term, given)]
-
-
-def _reproduces(term: Term, given: Advantages) -> bool:
+def _made_of(made: Credited, length_R: Int64[np.ndarray, " R"]) -> dict[str, np.ndarray]:
+    """Returns, per run or token, the numbers of its unit that make its part; see `options`."""
+    term = made.term
     unit = term.unit_R if term.unit_R is not None else term.unit_N
-    part = given.parts.get(term.name)
-    if unit is None or part is None:
-        return False
-    mine = np.append(credited(term).advantage_U, 0.0)[unit]
-    if term.weight_N is not None:
-        mine = np.repeat(mine, given.length_R) if mine.size != part.size else mine
-        mine = np.where(mine == 0.0, 0.0, mine * term.weight_N)
-    return mine.size == part.size and bool(np.allclose(mine, part, equal_nan=True))
+    columns = {"value": np.append(term.value_U, np.nan)[unit]}
+    if term.baseline != "none":
+        columns["baseline"] = np.append(made.baseline_U, np.nan)[unit]
+    if term.scale != "none":
+        columns["divisor"] = np.append(made.divisor_U, np.nan)[unit]
+    if made.count_U.any():
+        columns["peers"] = np.append(made.count_U, 0)[unit]
+    if term.weight_U is not None or term.weight_N is not None:
+        weight = np.full(columns["value"].size, term.weight)
+        if term.weight_U is not None:
+            weight = weight * np.append(term.weight_U, 1.0)[unit]
+        if term.weight_N is not None:
+            weight = weight if term.unit_R is None else np.repeat(weight, length_R)
+            weight = weight * term.weight_N
+        if (weight != term.weight).any():
+            columns["weight"] = weight
+    return columns
 
 
-def _compared(term: Term, batch: Batch) -> dict[str, np.ndarray]:
-    """Returns, per run or token: the value of its unit, and its peers' mean and number."""
-    unit = term.unit_R if term.unit_R is not None else term.unit_N
-    value_U = term.value_U
-    columns = {"value": np.append(value_U, np.nan)[unit]}
-    if term.baseline == "given":
-        given_U = np.broadcast_to(np.asarray(term.given_U, float), value_U.shape)
-        return {**columns, "baseline": np.append(given_U, np.nan)[unit]}
-    if term.peer_U is None or (term.baseline == "none" and term.scale == "none"):
-        return columns
-    counted = ~np.isnan(value_U) & (term.peer_U >= 0)
-    size = int(term.peer_U.max(initial=-1)) + 1
-    count_P = np.bincount(term.peer_U[counted], minlength=size)
-    mean_P = np.bincount(term.peer_U[counted], value_U[counted], size) / np.maximum(count_P, 1)
-    count_U = np.append(count_P, 0)[term.peer_U]
-    mean_U = np.where(count_U > 0, np.append(mean_P, np.nan)[term.peer_U], np.nan)
+def _about(name: str, given: Advantages) -> dict[str, Any]:
+    """Returns what the pages say of the method itself."""
+    cls = METHODS.get(name) if name in METHODS.names() else None
+    row = ("source", "value", "unit", "peers", "carried", "scaling")
+    made = {each.term.name: each.term for each in given.made}
+    loud = np.abs(given.total[np.nan_to_num(given.total) != 0])
     return {
-        **columns,
-        "peers": np.append(count_U, 0)[unit],
-        "mean": np.append(mean_U, np.nan)[unit],
+        "name": name,
+        "scale": float(significant(np.quantile(loud, [_LOUD]))[0]) if loud.size else 1.0,
+        "about": {} if cls is None else {each: getattr(cls, each) for each in row},
+        "terms": [
+            {"name": each, **(options(made[each]) if each in made else {})} for each in given.parts
+        ],
     }
 
 

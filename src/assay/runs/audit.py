@@ -183,18 +183,18 @@ def audit_log(
             write_rows(folder / "audit.json", [result])
             write_rows(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
             if report:
-                from assay.report import build
+                from assay.report import Report
 
                 source = copy if copy.exists() else log
-                build(
-                    folder / "report.html",
+                page = Report(
+                    folder / "report.html", batch, decisions, pass_at=pass_at, redact=redact
+                )
+                for method, advantages in credits.items():
+                    page.add(method, advantages)
+                page.write(
                     title=log.resolve().name,
                     audit=result,
-                    batch=batch,
-                    credits=dict(credits),
                     trajectories=lambda: read_records(source),
-                    decisions=decisions,
-                    redact=redact,
                 )
     return AuditRun(log, name, result, out, _page(out))
 

@@ -48,21 +48,27 @@ function termsOf(shape, method, run) {
   return method.terms.map((term) => {
     const packed = given.terms[term.name];
     const compared = shape.compared[packed.compared] || {};
-    return { ...term, part: at(packed.part, shape, run), value: at(compared.value, shape, run), peers: at(compared.peers, shape, run),
-      mean: at(compared.mean, shape, run), given: at(compared.baseline, shape, run) };
+    const shown = { part: at(packed.part, shape, run) };
+    for (const name of ["value", "baseline", "divisor", "peers", "weight"]) shown[name] = at(compared[name], shape, run);
+    return { ...shown, name: term.name, taken: term.baseline, over: term.scale, sign: term.sign, cap: term.cap,
+      weight: shown.weight === null ? term.weight : shown.weight };
   });
 }
 
+/** Says what was taken off a value: what it is called, and its number. */
 function comparedWith(term) {
-  if (term.given !== null) return `given baseline ${num(term.given)}`;
-  if (term.peers) return `mean ${num(term.mean)} of ${plural(term.peers, "peer")}`;
-  return term.baseline === undefined || term.value === null ? "–" : "nobody";
+  if (term.taken === undefined || term.value === null) return "–";
+  if (!term.taken) return "compared with nobody";
+  if (term.baseline === null) return "no peers";
+  return `minus ${term.taken}, ${num(term.baseline)}${term.peers ? ` (of ${plural(term.peers, "peer")})` : ""}`;
 }
 
+/** Says what happened to the difference, in order: divided, one side kept, bounded, weighted. */
 function howScaled(term) {
   const how = [];
-  if (term.baseline && term.baseline !== "none") how.push(`minus ${{ loo: "the others’ mean", given: "the baseline" }[term.baseline] || term.baseline}`);
-  if (term.scale && term.scale !== "none") how.push(`over ${term.scale === "std" ? "the deviation" : "the " + term.scale}`);
+  if (term.over) how.push(`over ${term.over}${term.divisor === null ? "" : `, ${num(term.divisor)}`}`);
+  if (term.sign && term.sign !== "both") how.push(`only where ${term.sign}`);
+  if (term.cap) how.push(`at most ${num(term.cap)} either way`);
   if (term.weight !== undefined && term.weight !== 1) how.push(`times ${num(term.weight)}`);
   return how.join(", ");
 }
