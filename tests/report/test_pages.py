@@ -144,8 +144,13 @@ def test_the_trajectory_page_has_value_reason_evidence_and_terms(made: Any, visi
     link = card.locator(".fact a")
     assert link.get_attribute("href") == "#/trajectory/0?step=2"
     card.focus()
-    assert rows(seen, "Terms") == [["outcome\nminus mean, over the deviation",
-                                    "0\nmean 0.333 of 3 peers", "\u22120.577"]]  # fmt: skip
+    assert rows(seen, "Terms") == [
+        [
+            "outcome\nover the deviation of its peers (ddof 1) plus 1e-06, 0.577",
+            "0\nminus the mean of its peers, 0.333 (3 peers)",
+            "\u22120.577",
+        ]
+    ]
     assert "error" in seen.page.locator("#step-5").inner_text()
     link.click()
     seen.settle()

@@ -60,7 +60,7 @@ function comparedWith(term) {
   if (term.taken === undefined || term.value === null) return "–";
   if (!term.taken) return "compared with nobody";
   if (term.baseline === null) return "no peers";
-  return `minus ${term.taken}, ${num(term.baseline)}${term.peers ? ` (of ${plural(term.peers, "peer")})` : ""}`;
+  return `minus ${term.taken}, ${num(term.baseline)}${term.peers ? ` (${plural(term.peers, "peer")})` : ""}`;
 }
 
 /** Says what happened to the difference, in order: divided, one side kept, bounded, weighted. */
