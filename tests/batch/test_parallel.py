@@ -12,7 +12,8 @@ import pytest
 from assay.batch import Batch, parallel
 from assay.batch.parallel import batch_of_file
 from assay.errors import DataError
-from assay.records import Call, ModelStep, ToolStep, Trajectory, codec, read, write
+from assay.files import lines
+from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
 
 
 def trajectory(number: int) -> Trajectory:
@@ -58,7 +59,7 @@ def test_a_record_is_as_long_as_one_reader_lets_it_be(tmp_path, monkeypatch, ove
     path = tmp_path / "log.jsonl"
     write(path, map(trajectory, range(8)))
     longest = max(map(len, path.read_bytes().splitlines()))
-    monkeypatch.setattr(codec, "MAX_RECORD", longest - over)
+    monkeypatch.setattr(lines, "MAX_RECORD", longest - over)
     monkeypatch.setattr(parallel, "MAX_RECORD", longest - over)
     monkeypatch.setattr(parallel, "_LINE", longest - over + 2)
 
