@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from claims.dead_start import PREDICTIONS as DEAD_START
+from claims.sign_by_difficulty import PREDICTIONS
+from claims.squeezing import intervals, pushed_down
 
-from assay.claims import Row, Rows, measures
+from assay.claims import Prediction, Row, Rows, measures
 from assay.claims.cells import Cell
 from assay.claims.measures import Seen
-from assay.claims.predictions import DEAD_START, PREDICTIONS, Prediction
-from assay.claims.squeezing import pushed_down
-from assay.claims.work import intervals
 from assay.evaluate.intervals import Estimate
 
 

@@ -7,17 +7,22 @@ import time
 from pathlib import Path
 
 import pytest
+from claims.noise import FalseNegatives
+from claims.sign_by_difficulty import SCALES
 
-from assay.claims import EXPERIMENTS, Row, Rows, experiment, shipped
-from assay.claims.cells import ARMS, SCALES, Cell, Scale
-from assay.claims.noise import FalseNegatives
+from assay.claims import Row, Rows, committed, experiment
+from assay.claims import load as experiments
+from assay.claims.cells import ARMS, Cell, Scale
 from assay.claims.page import figures, page, summary
-from assay.claims.results import line, parsed, read
+from assay.claims.results import data, parsed, read
 from assay.errors import DataError, UnknownNameError, UsageError
 from assay.recipes import read as load_recipe
 from assay.rollout.recording import solve
 from assay.runs.config import parsed as configured
 from assay.world import load
+
+CLAIMS = Path(__file__).parents[2] / "claims"
+EXPERIMENTS = experiments(CLAIMS)
 
 TINY = Scale(name="tiny", steps=1, prompts=1, group=2, checkpoints=1, held_out=2, samples=2)
 BASE = Cell(env="lookup", start="strong", arm="base", seed=0)
@@ -78,12 +83,18 @@ def test_an_unknown_arm_and_an_unknown_claim_are_refused():
     with pytest.raises(UsageError, match="no arm 'nope'"):
         Cell(env="lookup", start="weak", arm="nope", seed=0).tables(TINY)
     with pytest.raises(UnknownNameError, match="sign_by_difficulty"):
-        experiment("nope")
+        experiment("nope", CLAIMS)
+
+
+def test_a_folder_without_experiments_is_refused(tmp_path: Path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(UsageError, match="no experiments there; run this in a checkout"):
+            experiments(folder)
 
 
 def test_rows_come_back_as_they_were_written():
     row = Row(BASE.data(), {"0": [1, 0]}, 4, about={"scale": "tiny"})
-    assert parsed([line(row)], "x") == [row]
+    assert parsed([json.dumps(data(row))], "x") == [row]
     with pytest.raises(DataError, match=r"x:1: .*assay\.claims/1"):
         parsed(['{"schema": "other"}'], "x")
 
@@ -157,7 +168,7 @@ def test_what_three_arms_gained_is_drawn():
 
 def test_committed_rows_are_of_one_scale_and_their_page_is_up_to_date():
     for name, each in EXPERIMENTS.items():
-        rows = shipped(name)
+        rows = committed(CLAIMS, name)
         assert len({row.about["scale"] for row in rows.rows}) <= 1
         file = Path(__file__).parents[2] / "docs" / "claims" / f"{name}.md"
         drawn = figures(each, rows)

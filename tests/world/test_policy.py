@@ -15,6 +15,7 @@ pytest.importorskip("transformers", reason="needs the extra assay[train]")
 
 from random import Random  # noqa: E402
 
+from tools import demos  # noqa: E402
 from tools import policy as training  # noqa: E402
 from tools.demos import demonstrations  # noqa: E402
 
@@ -25,7 +26,7 @@ from assay.policy.sampling import sample  # noqa: E402
 from assay.records import ModelStep, decode, encode  # noqa: E402
 from assay.rollout import Attempt, Sampling, Tokens, collect  # noqa: E402
 from assay.rollout.backends.local import Transformers  # noqa: E402
-from assay.world import BUILT_IN, demos  # noqa: E402
+from assay.world import BUILT_IN  # noqa: E402
 from assay.world import load as world  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

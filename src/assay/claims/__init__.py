@@ -1,10 +1,20 @@
 """Claims as experiments: cells to train, measures with intervals, and what would refute them.
 
-`assay claims list | run | show`. What was run and committed is in `results/`.
+`assay claims list | run | show` finds the experiments in the folder `claims` of a checkout, with
+what was run of them and committed; here is what runs and reads them.
 """
 
-from assay.claims.experiment import EXPERIMENTS, Experiment, experiment
-from assay.claims.predictions import Prediction
-from assay.claims.results import Row, Rows, shipped
+from assay.claims.experiment import NEGATIVE, POSITIVE, Experiment, Prediction, experiment, load
+from assay.claims.results import Row, Rows, committed
 
-__all__ = ["EXPERIMENTS", "Experiment", "Prediction", "Row", "Rows", "experiment", "shipped"]
+__all__ = [
+    "NEGATIVE",
+    "POSITIVE",
+    "Experiment",
+    "Prediction",
+    "Row",
+    "Rows",
+    "committed",
+    "experiment",
+    "load",
+]

@@ -23,6 +23,10 @@ ARMS: Final[Mapping[str, Mapping[str, Any]]] = {
 STARTS: Final = {"strong": "even", "weak": "hard", "dead": "dead"}
 """The level of a family from which a prior begins: it passes about 45, 10 and under 1 %."""
 ENVIRONMENTS: Final = ("lookup", "countdown")
+MAIN: Final = ("grpo", "psr", "nsr", "grpo_positive", "grpo_negative")
+"""{both, positive, negative} x {flat, in units of the group's deviation}."""
+NOISY: Final = "claims.noise:FalseNegatives"
+"""The environment whose verifier errs: it lies with the experiments."""
 
 
 @final
@@ -51,15 +55,6 @@ BASE: Final = ("base", "null")
 """Arms that are not trained: the starting policy, and once more with other chance."""
 SHIPPED: Final = ("assay",)
 """Arms that are recipes as Assay ships them."""
-SCALES: Final = {
-    "quick": Scale(
-        name="quick", steps=4, prompts=4, checkpoints=1, held_out=12, samples=16, seeds=1
-    ),
-    "small": Scale(name="small", steps=16, held_out=48),
-    "full": Scale(name="full", steps=120, checkpoints=4, samples=512),
-}
-"""quick: a minute or two, to see that it runs. small: about a minute of one core a cell. full: as
-many steps, samples and seeds as its predictions were made for; a matter of days on two cores."""
 
 
 @final
@@ -108,7 +103,7 @@ class Cell:
         env: dict[str, Any] = {"name": self.level}
         if self.false_negatives:
             noisy = {"env": self.level, "rate": self.false_negatives}
-            env = {"name": "assay.claims.noise:FalseNegatives", "dials": noisy}
+            env = {"name": NOISY, "dials": noisy}
         return {
             "about": {"title": self.key},
             "env": env,

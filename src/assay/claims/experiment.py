@@ -1,12 +1,65 @@
-"""The experiments: which cells, at which scales, and which predictions."""
+"""What an experiment is: cells, predictions, and what would refute them; and where experiments lie.
 
+A folder of experiments holds a module for each, which calls it `EXPERIMENT`, and what was run of it
+and committed, ID.jsonl.
+"""
+
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from importlib import import_module
+from math import inf
+from pathlib import Path
+from typing import Any, Final, Literal, final
 
-from assay.claims.cells import ARMS, ENVIRONMENTS, SCALES, STARTS, Cell, Scale
-from assay.claims.predictions import DEAD_START, PREDICTIONS, Prediction
-from assay.errors import UnknownNameError, hint
+from assay.claims.cells import Cell, Scale
+from assay.claims.measures import Measure, Seen
+from assay.errors import UnknownNameError, UsageError, hint
+from assay.evaluate.intervals import Estimate
+
+Verdict = Literal["held", "refuted", "open", "not run"]
+Zone = tuple[float, float]
+"""Open interval: a bound is not in it, so that no difference at all agrees with no direction."""
+ENOUGH: Final = 3
+"""Seeds below which nothing is said: an interval over fewer is too narrow."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What should be seen, and what would refute it."""
+
+    id: str
+    says: str
+    expected: str
+    """Direction and size, before anything was run."""
+    refuted_if: str
+    measure: Measure
+    """What is looked at; None: cells are missing."""
+    holds: Zone
+    """Values that agree with the prediction."""
+    refutes: tuple[Zone, ...]
+    """Values that refute it. Between the zones nothing is said."""
+    unit: str = "points"
+    """"points": shares, shown in percent; else as they are."""
+
+    def verdict(self, seen: Seen | None) -> Verdict:
+        """Returns what an interval says: it must lie in a zone as a whole, with `ENOUGH` seeds."""
+        if seen is None:
+            return "not run"
+        if seen.estimate is None or (seen.seeds is not None and seen.seeds < ENOUGH):
+            return "open"
+        if _inside(seen.estimate, self.holds):
+            return "held"
+        return "refuted" if any(_inside(seen.estimate, zone) for zone in self.refutes) else "open"
+
+
+def _inside(seen: Estimate, zone: Zone) -> bool:
+    return zone[0] < seen.low and seen.high < zone[1]
+
+
+NEGATIVE: Final[Zone] = (-inf, 0.0)
+POSITIVE: Final[Zone] = (0.0, inf)
 
 
 @final
@@ -26,123 +79,38 @@ class Experiment:
     """Names of the cells of "quick", without their seed."""
     unread: str = ""
     """What was set down with the predictions and is not read here."""
+    about: Callable[[Cell, Scale], Mapping[str, Any]] | None = None
+    """What else the row of an untrained cell says in `about`."""
 
 
-MAIN: Final = ("grpo", "psr", "nsr", "grpo_positive", "grpo_negative")
-"""Sign by difficulty: {both, positive, negative} x {flat, in units of the group's deviation}."""
-
-
-def factorial(scale: Scale, seeds: int) -> Iterator[Cell]:
-    """Yields the cells of sign by difficulty: seeds outermost, so that all of it stands early.
-
-    Curves, for comparisons at equal pass@1, are measured of the main arms from the weak start.
-    """
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            yield Cell(env=env, start=start, arm="base", seed=0)
-            yield Cell(env=env, start=start, arm="null", seed=0)
-    seen: set[str] = set()
-    for block in (_core, _sweep, _beside, _stale):
-        for seed in range(seeds):
-            for cell in block(seed):
-                if cell.key not in seen:
-                    seen.add(cell.key)
-                    yield cell
-
-
-def _core(seed: int) -> Iterator[Cell]:
-    for env in ENVIRONMENTS:
-        for start in ("weak", "strong"):
-            for arm in MAIN:
-                yield Cell(env=env, start=start, arm=arm, seed=seed, curve=start == "weak")
-
-
-def _sweep(seed: int) -> Iterator[Cell]:
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            for arm in ARMS:
-                yield Cell(env=env, start=start, arm=arm, seed=seed, curve=False)
-
-
-def _beside(seed: int) -> Iterator[Cell]:
-    """Larger batches (P2), a verifier that errs (P12), long runs (P15)."""
-    for env in ENVIRONMENTS:
-        for arm in ("psr", "nsr"):
-            yield Cell(env=env, start="strong", arm=arm, seed=seed, batch=4, curve=False)
-        for arm in ("grpo", "nsr"):
-            yield Cell(
-                env=env, start="strong", arm=arm, seed=seed, false_negatives=0.2, curve=False
-            )
-        yield Cell(env=env, start="strong", arm="nsr", seed=seed, length=3, curve=False)
-
-
-def _stale(seed: int) -> Iterator[Cell]:
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            for arm in ARMS:
-                yield Cell(env=env, start=start, arm=arm, seed=seed, minibatches=4, curve=False)
-
-
-DEAD_SCALES: Final = {
-    "quick": Scale(
-        name="quick", steps=4, prompts=8, checkpoints=2, held_out=12, samples=16, seeds=1
-    ),
-    "full": Scale(name="full", steps=80, prompts=32, checkpoints=8, samples=16, learning_rate=3e-4),
-}
-"""full: batches and rate of the shipped recipes; about a quarter of an hour of one core a cell."""
-
-
-def dead_start(scale: Scale, seeds: int) -> Iterator[Cell]:
-    """Yields GRPO and Assay's recipe on lookups that the starting policy all but never solves."""
-    for arm in ("base", "null"):
-        yield Cell(env="lookup", start="dead", arm=arm, seed=0)
-    for seed in range(1, seeds + 1):  # with seed 0 the recipe was chosen: docs/log.md
-        for arm in ("grpo", "assay"):
-            yield Cell(env="lookup", start="dead", arm=arm, seed=seed)
-
-
-EXPERIMENTS: Final = {
-    "sign_by_difficulty": Experiment(
-        id="sign_by_difficulty",
-        title="Is it the sign of an advantage that matters, or which tasks it weighs?",
-        source="Zhu et al. 2025, https://arxiv.org/abs/2506.01347, and what followed",
-        cells=factorial,
-        predictions=PREDICTIONS,
-        scales=SCALES,
-        quick=(
-            *("lookup-strong-base", "lookup-strong-null", "lookup-weak-base", "lookup-weak-null"),
-            *(f"lookup-weak-{arm}" for arm in MAIN),
-        ),
-        unread=(
-            "Set down with these and not read: P10, P11, P13, P14, P16, P17 and P19, which need "
-            "other cells (rescue, other group sizes, false positives, other clips, an entropy "
-            "bonus, a probe of stored successes, masks by entropy); P5 at equal pass@1, P6 between "
-            "the ends of the sweep, entropy and W-REINFORCE under P12, training tasks under P15"
-        ),
-    ),
-    "dead_start": Experiment(
-        id="dead_start",
-        title="What does Assay's recipe save where GRPO all but never sees a success?",
-        source=(
-            "the recipes that Assay ships, at the same batches, rate and steps; GRPO reads "
-            "outcomes alone, Assay's recipe also the environment's word on which calls lie on a "
-            "shortest path"
-        ),
-        cells=dead_start,
-        predictions=DEAD_START,
-        scales=DEAD_SCALES,
-        quick=("lookup-dead-base", "lookup-dead-null", "lookup-dead-grpo", "lookup-dead-assay"),
-    ),
-}
-
-
-def experiment(name: str) -> Experiment:
-    """Returns an experiment by its id.
+def load(folder: Path) -> dict[str, Experiment]:
+    """Returns the experiments of a folder by id, in the order of their files' names.
 
     Raises:
+        UsageError: there are none.
+    """
+    place = folder.resolve()
+    if str(place.parent) not in sys.path:
+        sys.path.insert(0, str(place.parent))
+    named = [file.stem for file in sorted(place.glob("*.py")) if not file.stem.startswith("_")]
+    modules = [import_module(f"{place.name}.{name}") for name in named]
+    found: list[Experiment] = [m.EXPERIMENT for m in modules if hasattr(m, "EXPERIMENT")]
+    if not found:
+        raise UsageError(
+            f"{folder}: no experiments there; run this in a checkout of Assay, or name their "
+            "folder with --folder"
+        )
+    return {each.id: each for each in found}
+
+
+def experiment(name: str, folder: Path) -> Experiment:
+    """Returns an experiment of a folder by its id.
+
+    Raises:
+        UsageError: the folder holds none at all.
         UnknownNameError: there is none of that name; with those that exist.
     """
-    if name not in EXPERIMENTS:
-        near = hint(name, EXPERIMENTS)
-        raise UnknownNameError(f"no claim {name!r}.{near} Known: {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]
+    known = load(folder)
+    if name not in known:
+        raise UnknownNameError(f"no claim {name!r}.{hint(name, known)} Known: {', '.join(known)}")
+    return known[name]

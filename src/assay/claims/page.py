@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, SHIPPED, STARTS
-from assay.claims.experiment import MAIN, Experiment
+from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, MAIN, SHIPPED, STARTS
+from assay.claims.experiment import Experiment, Prediction, Verdict
 from assay.claims.measures import Seen, by_tokens, difference, gain, largest, over_base, pass_at
-from assay.claims.predictions import Prediction, Verdict
 from assay.claims.results import Rows, rate
 from assay.report.figure import Interval, Line, Panel, curves, forest
 

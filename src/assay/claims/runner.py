@@ -11,10 +11,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.claims.cells import Cell, Scale
-from assay.claims.results import Row, Rows, line, read
+from assay.claims.results import Row, Rows, data, read
 from assay.errors import UsageError
+from assay.files.atomic import sync
+from assay.files.lines import append, cut
+
+if TYPE_CHECKING:
+    from assay.claims.work import Beside
 
 
 def run(
@@ -24,6 +30,7 @@ def run(
     *,
     workers: int,
     say: Callable[[str], None],
+    beside: "Beside | None" = None,
 ) -> Rows:
     """Returns the rows of all cells; `out/rows.jsonl` grows by a line as each one ends.
 
@@ -37,14 +44,12 @@ def run(
     say(f"{len(cells)} cells, {len(cells) - len(left)} of them done; {workers} at a time")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
-        futures = {pool.submit(_one, cell, scale, out): cell for cell in left}
+        futures = {pool.submit(_one, cell, scale, out, beside): cell for cell in left}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 row = replace(future.result(), about={**future.result().about, **machine()})
-                with path.open("a", encoding="utf-8") as stream:
-                    stream.write(line(row) + "\n")
-                    stream.flush()
-                    os.fsync(stream.fileno())
+                append(path, data(row))
+                sync(path)
                 say(f"{number}/{len(left)}  {_told(futures[future], row)}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -63,10 +68,7 @@ def _done(path: Path, scale: Scale) -> set[str]:
     """Returns the keys of the rows in a file; a line that was cut off by a kill is taken away."""
     if not path.exists():
         return set()
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
+    cut(path)
     rows = read(path).rows
     other = {row.about["scale"] for row in rows} - {scale.name}
     if other:
@@ -91,7 +93,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _one(cell: Cell, scale: Scale, out: Path) -> Row:
+def _one(cell: Cell, scale: Scale, out: Path, beside: "Beside | None") -> Row:
     from assay.claims.work import work
 
     with (
@@ -100,7 +102,7 @@ def _one(cell: Cell, scale: Scale, out: Path) -> Row:
         redirect_stderr(log),
     ):
         log.write(json.dumps(cell.data()) + "\n")
-        return work(cell, scale, out)
+        return work(cell, scale, out, beside)
 
 
 def _told(cell: Cell, row: Row) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -13,7 +13,7 @@ from assay.cli.train import check_installed
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
-    from assay.claims import Rows
+    from assay.claims import Experiment, Rows
     from assay.claims.cells import Scale
 
 app = typer.Typer(
@@ -21,16 +21,20 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+Folder = Annotated[
+    Path, typer.Option(help="Of the experiments and their committed rows, as in a checkout.")
+]
+CLAIMS: Final = Path("claims")
 Name = Annotated[str, typer.Argument(metavar="ID", help="As assay claims list names it.")]
 
 
 @app.command("list")
-def list_(json: Json = None) -> None:
+def list_(folder: Folder = CLAIMS, json: Json = None) -> None:
     """Lists the experiments and how their predictions stand by the committed results."""
-    from assay.claims import EXPERIMENTS, shipped
+    from assay.claims import committed, load
     from assay.claims.page import summary
 
-    found = [summary(each, shipped(each.id)) for each in EXPERIMENTS.values()]
+    found = [summary(each, committed(folder, each.id)) for each in load(folder).values()]
     if json is not None:
         emit([encoded({"schema": "assay.claims-list/1", "claims": found})], json)
         return
@@ -58,18 +62,19 @@ def run(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder [default: runs/claims/ID-SCALE].")
     ] = None,
-    committed: Annotated[
+    committed_: Annotated[
         bool,
         typer.Option(
             "--committed", help="Go on from the committed rows: only what they lack is run."
         ),
     ] = False,
+    folder: Folder = CLAIMS,
 ) -> None:
     """Runs an experiment's cells; run again after a kill, it does only what is left."""
-    from assay.claims import experiment
+    from assay.claims import committed, experiment
     from assay.claims.runner import run as work
 
-    chosen = experiment(name)
+    chosen = experiment(name, folder)
     if scale not in chosen.scales:
         raise UsageError(f"--scale {scale}: {name} has {', '.join(chosen.scales)}")
     at = chosen.scales["quick" if quick else scale]
@@ -82,42 +87,39 @@ def run(
         raise UsageError(f"--only {' '.join(only or ())}: no cell's key begins so")
     check_installed("claims run")
     where = out or Path("runs/claims") / f"{name}-{at.name}"
-    if committed:
-        _begun(name, at, where / "rows.jsonl")
-    rows = work(cells, at, where, workers=workers or os.cpu_count() or 1, say=typer.echo)
-    typer.echo(f"results  {_written(name, rows, where)}")
+    if committed_:
+        _begun(committed(folder, name), at, where / "rows.jsonl")
+    many = workers or os.cpu_count() or 1
+    rows = work(cells, at, where, workers=many, say=typer.echo, beside=chosen.about)
+    typer.echo(f"results  {_written(chosen, rows, where)}")
 
 
-def _begun(name: str, scale: "Scale", path: Path) -> None:
+def _begun(rows: "Rows", scale: "Scale", path: Path) -> None:
     """Writes the committed rows of an experiment, unless there are rows already."""
-    from assay.claims import shipped
-    from assay.claims.results import line
-    from assay.files.atomic import published
+    from assay.claims.results import data
+    from assay.files.lines import write_rows
 
     if path.exists():
         return
-    rows = shipped(name).rows
-    other = {row.about["scale"] for row in rows} - {scale.name}
+    other = {row.about["scale"] for row in rows.rows} - {scale.name}
     if other:
         raise UsageError(
             f"--committed: the committed rows are of scale {', '.join(sorted(other))}, asked is "
             f"{scale.name}; leave it out, or ask for their scale"
         )
-    with published(path) as stream:
-        stream.writelines(f"{line(row)}\n".encode() for row in rows)
+    write_rows(path, map(data, rows.rows))
 
 
-def _written(name: str, rows: "Rows", where: Path) -> Path:
-    from assay.claims import experiment
+def _written(experiment: "Experiment", rows: "Rows", where: Path) -> Path:
     from assay.claims.page import figures, page
     from assay.files.atomic import publish
 
-    made = figures(experiment(name), rows)
+    made = figures(experiment, rows)
     for file, svg in made.items():
         publish(where / file, svg)
-    text = page(experiment(name), rows, {file.removesuffix(".svg"): file for file in made})
-    publish(where / f"{name}.md", text.encode())
-    return where / f"{name}.md"
+    to = where / f"{experiment.id}.md"
+    publish(to, page(experiment, rows, {file.removesuffix(".svg"): file for file in made}).encode())
+    return to
 
 
 @app.command("show")
@@ -129,21 +131,22 @@ def show(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write page and figures to this folder.")
     ] = None,
+    folder: Folder = CLAIMS,
     json: Json = None,
 ) -> None:
     """Shows predictions, what was seen, and the verdicts."""
-    from assay.claims import experiment, shipped
+    from assay.claims import committed, experiment
     from assay.claims.page import summary, told, verdicts
     from assay.claims.results import read
 
-    chosen = experiment(name)
+    chosen = experiment(name, folder)
     if run_ is not None and not (run_ / "rows.jsonl").is_file():
         raise UsageError(f"--run {run_}: no rows.jsonl there; give a folder of assay claims run")
-    rows = shipped(name) if run_ is None else read(run_ / "rows.jsonl")
+    rows = committed(folder, name) if run_ is None else read(run_ / "rows.jsonl")
     if json is not None:
         emit([encoded(summary(chosen, rows))], json)
     if out is not None:
-        typer.echo(f"page  {_written(name, rows, out)}", err=json == "-")
+        typer.echo(f"page  {_written(chosen, rows, out)}", err=json == "-")
     if json is not None or out is not None:
         return
     table = Table(title=chosen.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

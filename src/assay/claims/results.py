@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -125,15 +124,12 @@ def parsed(lines: Iterable[str], where: str) -> list[Row]:
     return rows
 
 
-def line(row: Row) -> str:
-    """Returns a row as JSON."""
-    data = {name: getattr(row, name) for name in Row.__dataclass_fields__}
-    return json.dumps({"schema": SCHEMA, **data}, allow_nan=False)
+def data(row: Row) -> dict[str, Any]:
+    """Returns a row as plain data."""
+    return {"schema": SCHEMA} | {name: getattr(row, name) for name in Row.__dataclass_fields__}
 
 
-def shipped(name: str) -> Rows:
-    """Returns the committed rows of an experiment; none if nothing was committed."""
-    file = files("assay.claims.results") / f"{name}.jsonl"
-    if not file.is_file():
-        return Rows([])
-    return Rows(parsed(file.read_text(encoding="utf-8").splitlines(), f"results/{name}.jsonl"))
+def committed(folder: Path, name: str) -> Rows:
+    """Returns the rows of an experiment that lie in its folder; none if nothing was committed."""
+    file = folder / f"{name}.jsonl"
+    return read(file) if file.is_file() else Rows([])

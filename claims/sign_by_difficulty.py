@@ -1,62 +1,80 @@
-"""What is predicted, and what would refute it: of sign by difficulty, written before any run; of
-the dead start, written after runs at seed 0 and before any at the seeds that count.
+"""Sign by difficulty: {both, positive, negative} x {flat, in units of the group's deviation}.
 
-Numbers P1 to P20 follow the order in which they were set down; what is not read of them an
-experiment names (`unread`). "P1 grows", "P7 weak" and "P7 many" were set down with the others but
-first read from rows when most had been run.
+Predictions P1 to P20 were written before any run and follow the order in which they were set down;
+`unread` names what is not read of them. "P1 grows", "P7 weak" and "P7 many" were set down with the
+others but first read from rows when most had been run.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from math import inf
-from typing import Final, Literal, final
+from typing import Final
 
+from assay.claims import NEGATIVE, POSITIVE, Experiment, Prediction
 from assay.claims import measures as m
-from assay.claims.measures import Measure, Seen
-from assay.evaluate.intervals import Estimate
+from assay.claims.cells import ARMS, ENVIRONMENTS, MAIN, STARTS, Cell, Scale
+from assay.claims.measures import Measure
+from claims.squeezing import squeezed
 
-Verdict = Literal["held", "refuted", "open", "not run"]
-Zone = tuple[float, float]
-"""Open interval: a bound is not in it, so that no difference at all agrees with no direction."""
-ENOUGH: Final = 3
-"""Seeds below which nothing is said: an interval over fewer is too narrow."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """What should be seen, and what would refute it."""
-
-    id: str
-    says: str
-    expected: str
-    """Direction and size, before anything was run."""
-    refuted_if: str
-    measure: Measure
-    """What is looked at; None: cells are missing."""
-    holds: Zone
-    """Values that agree with the prediction."""
-    refutes: tuple[Zone, ...]
-    """Values that refute it. Between the zones nothing is said."""
-    unit: str = "points"
-    """"points": shares, shown in percent; else as they are."""
-
-    def verdict(self, seen: Seen | None) -> Verdict:
-        """Returns what an interval says: it must lie in a zone as a whole, with `ENOUGH` seeds."""
-        if seen is None:
-            return "not run"
-        if seen.estimate is None or (seen.seeds is not None and seen.seeds < ENOUGH):
-            return "open"
-        if _inside(seen.estimate, self.holds):
-            return "held"
-        return "refuted" if any(_inside(seen.estimate, zone) for zone in self.refutes) else "open"
+SCALES: Final = {
+    "quick": Scale(
+        name="quick", steps=4, prompts=4, checkpoints=1, held_out=12, samples=16, seeds=1
+    ),
+    "small": Scale(name="small", steps=16, held_out=48),
+    "full": Scale(name="full", steps=120, checkpoints=4, samples=512),
+}
+"""quick: a minute or two, to see that it runs. small: about a minute of one core a cell. full: as
+many steps, samples and seeds as its predictions were made for; a matter of days on two cores."""
 
 
-def _inside(seen: Estimate, zone: Zone) -> bool:
-    return zone[0] < seen.low and seen.high < zone[1]
+def factorial(scale: Scale, seeds: int) -> Iterator[Cell]:
+    """Yields the cells of sign by difficulty: seeds outermost, so that all of it stands early.
+
+    Curves, for comparisons at equal pass@1, are measured of the main arms from the weak start.
+    """
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            yield Cell(env=env, start=start, arm="base", seed=0)
+            yield Cell(env=env, start=start, arm="null", seed=0)
+    seen: set[str] = set()
+    for block in (_core, _sweep, _beside, _stale):
+        for seed in range(seeds):
+            for cell in block(seed):
+                if cell.key not in seen:
+                    seen.add(cell.key)
+                    yield cell
 
 
-NEGATIVE: Final[Zone] = (-inf, 0.0)
-POSITIVE: Final[Zone] = (0.0, inf)
+def _core(seed: int) -> Iterator[Cell]:
+    for env in ENVIRONMENTS:
+        for start in ("weak", "strong"):
+            for arm in MAIN:
+                yield Cell(env=env, start=start, arm=arm, seed=seed, curve=start == "weak")
+
+
+def _sweep(seed: int) -> Iterator[Cell]:
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            for arm in ARMS:
+                yield Cell(env=env, start=start, arm=arm, seed=seed, curve=False)
+
+
+def _beside(seed: int) -> Iterator[Cell]:
+    """Larger batches (P2), a verifier that errs (P12), long runs (P15)."""
+    for env in ENVIRONMENTS:
+        for arm in ("psr", "nsr"):
+            yield Cell(env=env, start="strong", arm=arm, seed=seed, batch=4, curve=False)
+        for arm in ("grpo", "nsr"):
+            yield Cell(
+                env=env, start="strong", arm=arm, seed=seed, false_negatives=0.2, curve=False
+            )
+        yield Cell(env=env, start="strong", arm="nsr", seed=seed, length=3, curve=False)
+
+
+def _stale(seed: int) -> Iterator[Cell]:
+    for env in ENVIRONMENTS:
+        for start in STARTS:
+            for arm in ARMS:
+                yield Cell(env=env, start=start, arm=arm, seed=seed, minibatches=4, curve=False)
 
 
 def _gap(first: str, second: str, start: str, k: int = 1) -> Measure:
@@ -250,33 +268,22 @@ PREDICTIONS: Final = (
     ),
 )
 
-DEAD_START: Final = (
-    Prediction(
-        id="D1",
-        says="From a dead start GRPO learns: there is something to reach",
-        expected="more than 2 points above the base",
-        refuted_if="it ends no better than the base",
-        measure=lambda rows: m.over_base(rows, "grpo", "dead", 1),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
+EXPERIMENT: Final = Experiment(
+    id="sign_by_difficulty",
+    title="Is it the sign of an advantage that matters, or which tasks it weighs?",
+    source="Zhu et al. 2025, https://arxiv.org/abs/2506.01347, and what followed",
+    cells=factorial,
+    predictions=PREDICTIONS,
+    about=squeezed,
+    scales=SCALES,
+    quick=(
+        *("lookup-strong-base", "lookup-strong-null", "lookup-weak-base", "lookup-weak-null"),
+        *(f"lookup-weak-{arm}" for arm in MAIN),
     ),
-    Prediction(
-        id="D2 half",
-        says="Assay's recipe reaches the pass@1 with which GRPO ends for half its tokens",
-        expected="at least as high",
-        refuted_if="lower",
-        measure=lambda rows: m.for_tokens(rows, "grpo", "assay", "dead", 0.5),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
-    ),
-    Prediction(
-        id="D2 all",
-        says="and ends higher for as many",
-        expected="twice as high",
-        refuted_if="lower",
-        measure=lambda rows: m.for_tokens(rows, "grpo", "assay", "dead", 1.0),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
+    unread=(
+        "Set down with these and not read: P10, P11, P13, P14, P16, P17 and P19, which need "
+        "other cells (rescue, other group sizes, false positives, other clips, an entropy "
+        "bonus, a probe of stored successes, masks by entropy); P5 at equal pass@1, P6 between "
+        "the ends of the sweep, entropy and W-REINFORCE under P12, training tasks under P15"
     ),
 )
-"""What is predicted of a dead start: GRPO against Assay's recipe as it is shipped."""
