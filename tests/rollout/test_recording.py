@@ -5,7 +5,8 @@ import pytest
 from assay.batch import Batch
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import ModelStep, ToolStep, UserStep, decode, encode
-from assay.rollout.recording import Recorder, Sampled, critique, solve
+from assay.rollout.protocols.base import Sampled
+from assay.rollout.recording import Recorder, critique, solve
 from assay.world import BUILT_IN, load
 from assay.world.lookup import Lookup
 

@@ -7,7 +7,7 @@ import pytest
 jinja2 = pytest.importorskip("jinja2")
 
 from assay.errors import UsageError  # noqa: E402
-from assay.rollout.tokens import Tokens  # noqa: E402
+from assay.rollout.protocols.line import Line  # noqa: E402
 from assay.world.line import INSTRUCTIONS  # noqa: E402
 
 
@@ -30,17 +30,17 @@ class Templated:
 
 def test_instructions_are_the_systems_message() -> None:
     tokenizer = Templated()
-    assert Tokens(tokenizer).prompt("?task") == [7]
+    assert Line(tokenizer).prompt("?task") == [7]
     assert [each["role"] for each in tokenizer.given] == ["system", "user"]
     assert [each["content"] for each in tokenizer.given] == [INSTRUCTIONS, "?task"]
 
 
 def test_where_there_is_no_system_they_come_before_the_task() -> None:
     tokenizer = Templated("system")
-    assert Tokens(tokenizer).prompt("?task") == [7]
+    assert Line(tokenizer).prompt("?task") == [7]
     assert tokenizer.given == [{"role": "user", "content": f"{INSTRUCTIONS}\n\n?task"}]
 
 
 def test_a_template_that_refuses_a_user_too_is_one_line() -> None:
     with pytest.raises(UsageError, match="chat template refuses a task: no role user"):
-        Tokens(Templated("system", "user")).prompt("?task")
+        Line(Templated("system", "user")).prompt("?task")

@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from assay.rollout.protocols.line import Line
 from assay.runs.probe import known_good
 from assay.world import Environment, Reply, load
 
@@ -23,7 +24,7 @@ def read(ids: tuple[int, ...]) -> str:
 
 
 def test_the_experts_turns_are_sampled_and_the_worlds_answers_are_not() -> None:
-    (found,) = known_good(lambda: load("lookup", hops=1), Letters(), [3], longest=400)
+    (found,) = known_good(lambda: load("lookup", hops=1), Line(Letters()), [3], longest=400)
     world = load("lookup", hops=1)
     prompt = world.reset(3)
     assert read(found.prompt_ids).startswith(prompt)
@@ -38,10 +39,10 @@ def test_the_experts_turns_are_sampled_and_the_worlds_answers_are_not() -> None:
 
 
 def test_a_solution_longer_than_a_row_is_left_out() -> None:
-    (found,) = known_good(lambda: load("lookup", hops=1), Letters(), [3], longest=400)
+    (found,) = known_good(lambda: load("lookup", hops=1), Line(Letters()), [3], longest=400)
     size = len(found.prompt_ids) + len(found.completion_ids)
     for longest, many in ((size, 1), (size - 1, 0)):
-        got = known_good(lambda: load("lookup", hops=1), Letters(), [3], longest=longest)
+        got = known_good(lambda: load("lookup", hops=1), Line(Letters()), [3], longest=longest)
         assert len(got) == many
 
 
@@ -58,4 +59,4 @@ class Without(Environment):
 
 
 def test_where_there_is_no_expert_nothing_is_followed() -> None:
-    assert known_good(Without, Letters(), range(3), longest=400) == []
+    assert known_good(Without, Line(Letters()), range(3), longest=400) == []

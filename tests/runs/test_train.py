@@ -314,7 +314,7 @@ def test_no_pad_token_is_refused_until_one_is_named(tmp_path: Path, assay: Assay
 def test_the_chat_template_gets_the_arguments_of_the_configuration(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    from assay.rollout.tokens import Tokens
+    from assay.rollout.protocols.line import Line
     from assay.runs.start import policy as begun
 
     where = tiny.policy(tmp_path / "policy")
@@ -328,7 +328,7 @@ def test_the_chat_template_gets_the_arguments_of_the_configuration(tmp_path: Pat
     tokenizer.save_pretrained(where)
     for given, end in ((tables, "b"), ({"model": {"name": str(where)}}, "a")):
         _, tokenizer = begun(parsed(given))
-        assert tokenizer.decode(Tokens(tokenizer).prompt("c")) == f"c{end}"
+        assert tokenizer.decode(Line(tokenizer).prompt("c")) == f"c{end}"
 
 
 def test_a_missing_extra_is_named(

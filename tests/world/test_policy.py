@@ -24,7 +24,7 @@ from assay.evaluate.measure import measure, summary, table, uplift  # noqa: E402
 from assay.policy.loading import folder, load  # noqa: E402
 from assay.policy.sampling import sample  # noqa: E402
 from assay.records import ModelStep, decode, encode  # noqa: E402
-from assay.rollout import Attempt, Sampling, Tokens, collect  # noqa: E402
+from assay.rollout import Attempt, Line, Sampling, collect  # noqa: E402
 from assay.rollout.backends.local import Transformers  # noqa: E402
 from assay.world import BUILT_IN  # noqa: E402
 from assay.world import load as world  # noqa: E402
@@ -192,7 +192,7 @@ def test_any_text_comes_back_from_its_ids(start, text):
     _, tokenizer = start
     ids = tokenizer(text, add_special_tokens=False).input_ids
     assert tokenizer.decode(ids) == text
-    whole = Tokens(tokenizer).taken(ids, [0.0] * len(ids))
+    whole = Line(tokenizer).sampled(ids, [0.0] * len(ids))
     assert "".join(whole.pieces) == text
     assert len(whole.pieces) == len(ids)
 

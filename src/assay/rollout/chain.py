@@ -4,14 +4,15 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from assay.errors import AssayError, DataError
 from assay.records import Trajectory
 from assay.rollout.backends.base import SILENCE, Backend, Sampling
+from assay.rollout.protocols.base import Protocol
+from assay.rollout.protocols.line import Line
 from assay.rollout.recording import Recorder, solve, task_name
-from assay.rollout.tokens import Tokens
 from assay.world.environment import Environment
 
 Watch = Callable[[Trajectory], None]
@@ -85,6 +86,7 @@ def collect(
     policy_version: str | None = None,
     watch: Watch | None = None,
     clock: Callable[[], float] | None = time.monotonic,
+    protocol: Protocol | None = None,
 ) -> Iterator[Trajectory]:
     """Yields the record of every attempt, in order; ids and log-probs as they were sampled.
 
@@ -97,13 +99,15 @@ def collect(
         policy_version: written into the records.
         watch: sees each record as it is made.
         clock: seconds, for the ledger. None: not counted, so that equal runs give equal bytes.
+        protocol: how policy and world talk. None: in lines.
 
     Raises:
         DataError: an environment raised, or paid what is no number.
     """
-    tokens = Tokens(backend.tokenizer)
+    talk = Line(backend.tokenizer) if protocol is None else protocol
+    sampling = replace(sampling, stop=talk.stop, ends=talk.ends)
     for first in range(0, len(attempts), batch):
-        players = [_Player(each, tokens, sampling) for each in attempts[first : first + batch]]
+        players = [_Player(each, talk, sampling) for each in attempts[first : first + batch]]
         began = None if clock is None else clock()
         backend.run(
             [player.prompt for player in players],
@@ -123,14 +127,20 @@ def collect(
 class _Player:
     """One row: reads tokens, plays a turn when it is complete."""
 
-    def __init__(self, attempt: Attempt, tokens: Tokens, sampling: Sampling) -> None:
-        self._attempt, self._tokens, self._sampling = attempt, tokens, sampling
+    def __init__(self, attempt: Attempt, talk: Protocol, sampling: Sampling) -> None:
+        self._attempt, self._talk, self._sampling = attempt, talk, sampling
         with attributed(attempt.environment, attempt.seed, "reset"):
             self._recorder = Recorder(
-                attempt.environment, attempt.seed, notes=attempt.notes, expert=attempt.expert
+                attempt.environment,
+                attempt.seed,
+                notes=attempt.notes,
+                expert=attempt.expert,
+                protocol=talk,
             )
-        self.prompt = tokens.prompt(self._recorder.prompt)
-        self._recorder.read_as(self.prompt)
+        ids = talk.prompt_ids(self._recorder.unread, attempt.environment)
+        self._recorder.read_as(*ids)
+        self.prompt = [token for each in ids for token in each]
+        self._fed = list(self.prompt)
         self._open: tuple[Sequence[int], Sequence[float]] = (), ()
         self._played = 0
 
@@ -138,24 +148,28 @@ class _Player:
         """Returns what the world answers once the turn is complete; None at the end."""
         # a world that answered nothing gave the backend nothing to read: its row is still open
         ids, logprobs = ids[self._played :], logprobs[self._played :]
-        if len(ids) < self._sampling.turn_tokens and not self._tokens.turn_is_over(ids):
+        if len(ids) < self._sampling.turn_tokens and not self._talk.is_over(ids):
             self._open = tuple(ids), tuple(logprobs)
             return ()
         self._open = (), ()
-        sampled = self._tokens.taken(ids, logprobs)
+        sampled = self._talk.sampled(ids, logprobs)
         attempt = self._attempt
         with attributed(attempt.environment, attempt.seed, "step"):
             reply = self._recorder.act("".join(sampled.pieces), sampled)
             self._check(reply.score, reply.parts)
         if reply.done:
             return None
-        if not self._recorder.observation:
+        unread = self._recorder.unread
+        if not unread:
             self._played += len(ids)
+            self._fed += ids
             return SILENCE
         self._played = 0
-        read = self._tokens.encode(self._recorder.observation)
-        self._recorder.read_as(read)
-        return read
+        read = self._talk.read_ids(unread, attempt.environment, before=self._fed, turn=ids)
+        self._recorder.read_as(*read)
+        flat = [token for each in read for token in each]
+        self._fed += [*ids, *flat]
+        return flat
 
     def _check(self, score: float | None, parts: Mapping[str, float]) -> None:
         paid = {"score": score, **parts}
@@ -173,7 +187,7 @@ class _Player:
         with attributed(attempt.environment, attempt.seed, "its record"):
             if not self._recorder.last.done:
                 ids, logprobs = self._open
-                sampled = self._tokens.taken(ids, logprobs) if ids else None
+                sampled = self._talk.sampled(ids, logprobs) if ids else None
                 self._recorder.cut_off("".join(sampled.pieces) if sampled else "", sampled)
             return self._recorder.trajectory(
                 id=attempt.id,

@@ -1,11 +1,8 @@
 """Plays a task and writes down everything that happened, as a `Trajectory` record."""
 
 import json
-from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import final
+from typing import cast, final
 
 from msgspec import structs
 
@@ -19,36 +16,22 @@ from assay.records import (
     Ledger,
     ModelStep,
     Origin,
-    Span,
     Step,
     ToolStep,
     Trajectory,
-    UserStep,
 )
+from assay.rollout.protocols.base import Asked, Protocol, Read, Sampled, Turn
+from assay.rollout.protocols.line import LINE
 from assay.verify.canonical import CallForm, call_form
-from assay.world import line as protocol
 from assay.world.environment import Environment, Reply
-from assay.world.line import Turn
 
 FORMAT = "assay.world"
 MAX_EXPERT_TURNS = 200
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
-    """The tokens of a turn as they were sampled."""
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    """Nats, one a token."""
-    pieces: tuple[str, ...]
-    """Text of each token: together they are the turn's text; a special token's piece is empty."""
-
-
-@final
 class Recorder:
-    """One attempt at one task: feed it turns until a reply is done, then take the record."""
+    """One trajectory of one task: feed it turns until a reply is done, then take the record."""
 
     def __init__(
         self,
@@ -57,44 +40,59 @@ class Recorder:
         *,
         notes: Sequence[str] = (),
         expert: Sequence[str] | None = None,
+        protocol: Protocol = LINE,
     ) -> None:
         """Starts the task.
 
         Args:
-            environment: it is reset here and belongs to this attempt until that is over.
+            environment: it is reset here and belongs to this trajectory until that is over.
             seed: names the task.
             notes: lines of advice to put under the task.
             expert: turns of a known solution, see `solve`. None: none is known.
+            protocol: how turns are taken apart.
         """
         self.environment, self.seed, self.notes = environment, seed, tuple(notes)
-        self.prompt = protocol.prompt(environment.reset(seed), notes)
+        self.protocol = protocol
+        opening = protocol.opening(environment, environment.reset(seed), notes)
+        self.prompt = "\n\n".join(step.text for step in opening)
         self.last = Reply()
         self._reference = environment.answer()
-        self._expert = None if expert is None else _expert_calls(expert)
+        self._expert = None if expert is None else _known(protocol, environment, expert)
         self._forms = {call_form(call.name, call.arguments) for call in self._expert or ()}
-        self._steps: list[Step] = [UserStep(text=self.prompt)]
+        self._steps: list[Step] = [*opening]
         self._claim: Claim = "none"
         self._tokens: int | None = None
 
     @property
+    def unread(self) -> tuple[Read, ...]:
+        """What the policy has not answered yet: the prompt, or what came after its last turn."""
+        last: list[Read] = []
+        for step in reversed(self._steps):
+            if type(step) is ModelStep:
+                break
+            last.append(cast("Read", step))
+        return tuple(reversed(last))
+
+    @property
     def observation(self) -> str:
         """What the policy reads after its last turn; empty at the end."""
-        last = self._steps[-1]
-        return last.text if type(last) is ToolStep else ""
+        if not any(type(step) is ModelStep for step in self._steps):
+            return ""
+        return "\n".join(step.text for step in self.unread)
 
-    def read_as(self, ids: Sequence[int]) -> None:
-        """Says how the prompt, or the last observation, was tokenised.
+    def read_as(self, *ids: Sequence[int]) -> None:
+        """Says how the prompt, or what came last, was tokenised: the ids of each step of it.
 
         Raises:
             DataError: the policy wrote last.
         """
-        last = self._steps[-1]
-        if type(last) is ModelStep:
+        if not self.unread:
             raise DataError("recorder: nothing was read since the policy wrote last")
-        self._steps[-1] = structs.replace(last, token_ids=tuple(ids))
+        for place, each in enumerate(reversed(ids), 1):
+            self._steps[-place] = structs.replace(self._steps[-place], token_ids=tuple(each))
 
     def act(self, text: str, sampled: Sampled | None = None) -> Reply:
-        """Plays one turn and returns the world's reply.
+        """Plays one turn and returns the world's reply, to its last call where it makes several.
 
         Raises:
             UsageError: the task is over.
@@ -103,34 +101,33 @@ class Recorder:
         if sampled and "".join(sampled.pieces) != text:
             got = "".join(sampled.pieces)
             raise AlignmentError(f"recorder: tokens read {got!r}; expected the turn {text!r}")
-        turn, state = protocol.parse(text), self.environment.state_key()
-        reply = self.environment.step(text)
-        calls = self._calls(turn, reply, sampled)
+        environment, protocol = self.environment, self.protocol
+        turn = protocol.turn(text, environment, sampled.ids if sampled else ())
+        state = environment.state_key()
+        replies = list(protocol.played(environment, turn))
+        reply = replies[-1][1]
+        of_call = {number: each for number, each in replies if number is not None}
+        at = len(self._steps)
         self._steps.append(
             ModelStep(
                 text=text,
-                calls=calls,
+                calls=self._calls(turn, of_call, sampled),
                 token_ids=sampled.ids if sampled else None,
                 logprobs=sampled.logprobs if sampled else None,
-                spans=_in_tokens(turn.spans, sampled) if sampled else turn.spans,
+                spans=sampled.placed(turn.spans) if sampled else turn.spans,
                 reward=reply.score if reply.done else None,
-                belief=self.environment.belief(),
+                belief=environment.belief(),
                 confidence=turn.confidence,
                 state_key=state,
             )
         )
-        if reply.text:
-            self._steps.append(
-                ToolStep(
-                    text=protocol.observation(text, reply.text),
-                    name=turn.tool,
-                    call=(len(self._steps) - 1, 0) if calls else None,
-                    error=None if reply.ran is None else not reply.ran,
-                )
-            )
-        if turn.kind == "answer":
-            gave_up = turn.answer in ("", protocol.GIVE_UP)
-            self._claim = "admitted" if gave_up else "claimed"
+        for number, each in replies:
+            asked = None if number is None else turn.calls[number]
+            step = protocol.heard(text, asked, each)
+            if step is not None and number is not None and type(step) is ToolStep:
+                step = structs.replace(step, call=(at, number))
+            self._steps += [] if step is None else [step]
+        self._claim = turn.claim if turn.claim != "none" else self._claim
         if sampled:
             self._tokens = (self._tokens or 0) + len(sampled.ids)
         self.last = reply
@@ -155,21 +152,27 @@ class Recorder:
         """Ends the attempt unscored: the environment failed, which is no fault of the policy."""
         self.last = Reply(done=True, end="infra")
 
-    def _calls(self, turn: Turn, reply: Reply, sampled: Sampled | None) -> tuple[Call, ...]:
-        """Returns the call of a turn, badly written ones included; a turn makes one at most."""
-        parsed = turn.kind == "call"
-        if not parsed and not (turn.kind == "malformed" and turn.argument.startswith(">")):
-            return ()
-        arguments = protocol.arguments(turn.argument) if parsed else turn.argument
-        start, end = _tokens(*turn.action, sampled) if sampled else (None, None)
-        known = self._expert is not None
+    def _calls(
+        self, turn: Turn, replies: dict[int, Reply], sampled: Sampled | None
+    ) -> tuple[Call, ...]:
+        """Returns the calls of a turn, badly written and unplayed ones included."""
+        return tuple(
+            self._call(asked, replies.get(number, Reply()), sampled)
+            for number, asked in enumerate(turn.calls)
+        )
+
+    def _call(self, asked: Asked, reply: Reply, sampled: Sampled | None) -> Call:
+        form = call_form(asked.name, asked.arguments)
+        start, end = sampled.tokens(asked.start, asked.end) if sampled else (None, None)
         evidence = CallEvidence(
-            parsed=parsed,
+            parsed=asked.parsed,
             ran=reply.ran,
-            expert=call_form(turn.tool, arguments) in self._forms if known else None,
+            expert=None if self._expert is None else form in self._forms,
             state=reply.on_path,
         )
-        return (Call(name=turn.tool, arguments=arguments, start=start, end=end, evidence=evidence),)
+        return Call(
+            name=asked.name, arguments=asked.arguments, start=start, end=end, evidence=evidence
+        )
 
     def trajectory(
         self,
@@ -223,6 +226,14 @@ def task_name(environment: Environment, seed: int) -> str:
     return f"{environment.title()}[{dials}]/{seed}"
 
 
+def follow(environment: Environment, turn: str) -> Reply:
+    """Plays an expert's turn: the call that it stands for, or its text."""
+    call = environment.as_call(turn)
+    if call is not None:
+        return environment.call(*call)
+    return environment.step(turn if environment.tools() else f"{turn}\n")
+
+
 def solve(environment: Environment, seed: int) -> tuple[str, ...] | None:
     """Returns the turns with which the environment's own expert scores 1; None: it has none, or
     fails, as where tools are flaky and the steps run out."""
@@ -233,7 +244,7 @@ def solve(environment: Environment, seed: int) -> tuple[str, ...] | None:
         if best is None:
             return None
         turns.append(best)
-        reply = environment.step(f"{best}\n")
+        reply = follow(environment, best)
         if reply.done:
             return tuple(turns) if reply.score == 1 else None
     return None
@@ -258,30 +269,11 @@ def critique(environment: Environment, seed: int, turns: Sequence[str]) -> str |
     return None
 
 
-def _expert_calls(turns: Sequence[str]) -> tuple[ExpertCall, ...]:
+def _known(
+    protocol: Protocol, environment: Environment, turns: Sequence[str]
+) -> tuple[ExpertCall, ...]:
     """Returns the calls of an expert's turns; one that was repeated because it failed, once."""
     calls: dict[CallForm, ExpertCall] = {}
-    for turn in map(protocol.parse, turns):
-        if turn.kind == "call":
-            call = ExpertCall(name=turn.tool, arguments=protocol.arguments(turn.argument))
-            calls.setdefault(call_form(call.name, call.arguments), call)
+    for call in protocol.expert(environment, turns):
+        calls.setdefault(call_form(call.name, call.arguments), call)
     return tuple(calls.values())
-
-
-def _tokens(start: int, end: int, sampled: Sampled) -> tuple[int, int]:
-    """Returns the tokens whose first character lies in [start, end); trailing specials included."""
-    starts = [0, *accumulate(len(piece) for piece in sampled.pieces)]
-    n, length = len(sampled.ids), starts[-1]
-    begins = starts[:-1]
-    last = n if end >= length else bisect_left(begins, end)
-    return min(bisect_left(begins, start), last), last
-
-
-def _in_tokens(spans: Sequence[Span], sampled: Sampled) -> tuple[Span, ...]:
-    """Returns spans of characters as spans of tokens; a token belongs where it begins."""
-    placed: list[Span] = []
-    for span in spans:
-        start, end = _tokens(span.start, span.end, sampled)
-        if start < end:
-            placed.append(Span(role=span.role, start=start, end=end))
-    return tuple(placed)

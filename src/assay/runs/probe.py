@@ -1,17 +1,16 @@
 """Known-good trajectories: what the environment's own expert would have written. Needs torch."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from assay.rollout.chain import attributed
+from assay.rollout.protocols.base import Protocol
 from assay.rollout.recording import Recorder, solve
-from assay.rollout.tokens import Tokens
 from assay.trainers.trl.replay import Sample
 from assay.world.environment import Environment
 
 
 def known_good(
-    make: Callable[[], Environment], tokenizer: Any, tasks: Sequence[int], *, longest: int
+    make: Callable[[], Environment], protocol: Protocol, tasks: Sequence[int], *, longest: int
 ) -> list[Sample]:
     """Returns an expert's solution of each task as the policy would have sampled it.
 
@@ -21,27 +20,36 @@ def known_good(
     Raises:
         DataError: the environment raised.
     """
-    environment, tokens = make(), Tokens(tokenizer)
+    environment = make()
     found: list[Sample] = []
     for task in tasks:
         with attributed(environment, task, "its expert"):
             turns = solve(environment, task)
             if turns is not None:
-                found.append(_played(environment, task, turns, tokens))
+                found.append(_played(environment, task, turns, protocol))
     return [each for each in found if len(each.prompt_ids) + len(each.completion_ids) <= longest]
 
 
-def _played(environment: Environment, task: int, turns: Sequence[str], tokens: Tokens) -> Sample:
+def _played(
+    environment: Environment, task: int, turns: Sequence[str], protocol: Protocol
+) -> Sample:
     """Returns the ids of the turns, and of what the world answers between them."""
-    recorder = Recorder(environment, task)
-    prompt, ids, sampled = tokens.prompt(recorder.prompt), list[int](), list[int]()
+    recorder = Recorder(environment, task, protocol=protocol)
+    prompt = _joined(protocol.prompt_ids(recorder.unread, environment))
+    ids, sampled = list[int](), list[int]()
     for turn in turns:
-        written = tokens.encode(f"{turn}\n")
+        before = [*prompt, *ids]
+        written = protocol.written_ids(turn, environment)
         ids += written
         sampled += [1] * len(written)
-        if recorder.act(f"{turn}\n").done:
+        text = "".join(protocol.sampled(written, [0.0] * len(written)).pieces)
+        if recorder.act(text).done:
             break
-        read = tokens.encode(recorder.observation)
+        read = _joined(protocol.read_ids(recorder.unread, environment, before=before, turn=written))
         ids += read
         sampled += [0] * len(read)
     return Sample(tuple(prompt), tuple(ids), tuple(sampled))
+
+
+def _joined(parts: Sequence[Sequence[int]]) -> list[int]:
+    return [token for part in parts for token in part]

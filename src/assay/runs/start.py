@@ -19,7 +19,7 @@ from assay.errors import AssayError, MissingExtraError, UsageError, told
 from assay.recipes.recipe import Recipe
 from assay.records import Trajectory
 from assay.rollout.progress import Progress
-from assay.rollout.tokens import Tokens
+from assay.rollout.protocols.line import Line
 from assay.runs.config import Config
 from assay.runs.folder import Folder, commit_of_code
 from assay.runs.ledger import check
@@ -217,7 +217,7 @@ def policy(config: Config) -> tuple[Any, Any]:
             )
         filled = partial(tokenizer.apply_chat_template, **config.model.template)
         tokenizer.apply_chat_template = filled
-    Tokens(tokenizer).prompt("?")  # a template that refuses it is refused here
+    Line(tokenizer).prompt("?")  # a template that refuses it is refused here
     return model, tokenizer
 
 
@@ -265,7 +265,7 @@ def _probe(config: Config, make: Callable[[], Environment], tokenizer: Any) -> S
 
     train = config.train
     tasks = range(train.first_task, train.first_task + min(train.probe, train.pool))
-    return known_good(make, tokenizer, tasks, longest=train.max_length)
+    return known_good(make, Line(tokenizer), tasks, longest=train.max_length)
 
 
 def _trained(

@@ -33,6 +33,10 @@ class Sampling:
     """Tokens of one turn; a longer one is played as far as it got."""
     max_length: int = 1024
     """Tokens of a trajectory, whoever wrote them."""
+    stop: tuple[str, ...] = ("\n",)
+    """Texts at which an engine stops and asks; the protocol sets them."""
+    ends: tuple[int, ...] = ()
+    """Tokens at which it does, besides the model's own end; the protocol sets them."""
 
     def __post_init__(self) -> None:
         """Refuses what is out of range."""

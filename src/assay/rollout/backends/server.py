@@ -21,7 +21,7 @@ from typing import Any, Final, final
 from assay.errors import DataError, UsageError
 from assay.rollout.backends.base import Reader, Sampling
 from assay.rollout.backends.seeds import number
-from assay.rollout.backends.turns import STOP, Row, begun
+from assay.rollout.backends.turns import Row, begun
 
 NEUTRAL: Final[Mapping[str, float]] = {
     "top_p": 1.0,
@@ -112,7 +112,8 @@ class Server:
             "temperature": sampling.temperature,
             **NEUTRAL,
             "logprobs": 0,
-            "stop": [STOP],
+            "stop": list(sampling.stop),
+            **({"stop_token_ids": list(sampling.ends)} if sampling.ends else {}),
             "include_stop_str_in_output": True,
             "return_token_ids": True,
             "return_tokens_as_token_ids": True,

@@ -1,4 +1,4 @@
-"""Rows of an engine that stops at the end of a line: ask it, let the reader read, ask again."""
+"""Rows of an engine that stops where a turn may end: ask it, let the reader read, ask again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,6 @@ from typing import final
 
 from assay.errors import AlignmentError
 from assay.rollout.backends.base import SILENCE, Reader, Sampling
-
-STOP = "\n"
-"""Where a turn may end; the reader decides whether it does."""
 
 
 @final

@@ -6,7 +6,7 @@ from typing import Any, final
 from assay.errors import MissingExtraError
 from assay.rollout.backends.base import Reader, Sampling
 from assay.rollout.backends.seeds import number
-from assay.rollout.backends.turns import STOP, begun
+from assay.rollout.backends.turns import begun
 
 
 @final
@@ -51,7 +51,8 @@ class Vllm:
                     max_tokens=row.budget(sampling),
                     temperature=sampling.temperature,
                     logprobs=0,
-                    stop=[STOP],
+                    stop=list(sampling.stop),
+                    stop_token_ids=list(sampling.ends),
                     include_stop_str_in_output=True,
                     seed=number((*seed, row.at, row.requests)) % 2**31,
                 )

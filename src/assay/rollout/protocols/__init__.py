@@ -1,0 +1,1 @@
+"""How policy and world talk: `line` and `chat`; start with `base`."""
