@@ -280,9 +280,9 @@ def test_an_experts_turns_are_written_as_the_template_writes_them(template) -> N
     chat, env = Chat(made), Door()
     recorder = Recorder(env, 0, protocol=chat)
     for turn in solve(Door(), 0) or ():
-        ids = chat.written_ids(turn, env)
+        text, ids = chat.written(turn, env)
         assert chat.is_over(ids)
-        recorder.act("".join(chat.sampled(ids, [0.0] * len(ids)).pieces))
+        recorder.act(text)
     assert recorder.trajectory().outcome == 1.0
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from assay.cli import world as verbs
 from assay.errors import UnknownNameError, UsageError
 from assay.rollout.checking import RULES, check
-from assay.world import BUILT_IN, FAMILIES, building, load
+from assay.world import BUILT_IN, FAMILIES, load
 from tests.world import bad
 
 run = CliRunner().invoke
@@ -177,10 +177,3 @@ def test_one_plug_in_that_cannot_be_made_leaves_the_others_listed(monkeypatch):
     assert [row["name"] for row in rows] == [*BUILT_IN, "needy"]
     assert "where" in rows[-1]["example"]
     assert "\n" not in rows[-1]["example"]
-
-
-def test_to_build_neither_facts_nor_policy_is_refused(monkeypatch):
-    monkeypatch.setattr(building, "build_facts", None)  # called by no mistake
-    built = run(verbs.app, ["build", "--facts-only", "--policy-only"])
-    assert isinstance(built.exception, UsageError)
-    assert "give one of them" in str(built.exception)

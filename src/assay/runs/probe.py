@@ -39,10 +39,9 @@ def _played(
     ids, sampled = list[int](), list[int]()
     for turn in turns:
         before = [*prompt, *ids]
-        written = protocol.written_ids(turn, environment)
+        text, written = protocol.written(turn, environment)
         ids += written
         sampled += [1] * len(written)
-        text = "".join(protocol.sampled(written, [0.0] * len(written)).pieces)
         if recorder.act(text).done:
             break
         read = _joined(protocol.read_ids(recorder.unread, environment, before=before, turn=written))

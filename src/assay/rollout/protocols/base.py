@@ -159,10 +159,9 @@ class Protocol(ABC):
             turn: the sampled ids of the turn.
         """
 
-    def written_ids(self, turn: str, environment: Environment) -> list[int]:
-        """Returns the ids of an expert's turn, as the policy would have to sample them."""
-        del environment
-        return self.encode(f"{turn}\n")
+    @abstractmethod
+    def written(self, turn: str, environment: Environment) -> tuple[str, list[int]]:
+        """Returns text and ids of an expert's turn, as the policy would have to sample them."""
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of a text that continues another one."""

@@ -211,26 +211,22 @@ class Chat(Protocol):
             result(each.text, n, i) for i, (n, each) in enumerate(zip(names, read, strict=True))
         ], names
 
-    def written_ids(self, turn: str, environment: Environment) -> list[int]:
+    def written(self, turn: str, environment: Environment) -> tuple[str, list[int]]:
         """Returns an expert's turn as the template would have the policy write it."""
-        template, call = self._made(), environment.as_call(turn)
-        if call is None:
-            return [*self.encode(turn), self._end()]
-        if not template.has_tools:
-            body = {
-                "name": call[0],
-                "parameters" if self.syntax == "llama" else "arguments": call[1],
-            }
-            written = json.dumps(body, ensure_ascii=False)
-            text = written if self.syntax == "llama" else f"```json\n{written}\n```"
-            return [
-                *self.encode(text),
-                *([*self.encode("\n")] if template.plain else [self._end()]),
-            ]
-        return template.written(calling("", [call]), self._tools(environment))
+        ids = self._written(turn, environment)
+        return "".join(self.sampled(ids, [0.0] * len(ids)).pieces), ids
 
-    def _end(self) -> int:
-        return self._made().end
+    def _written(self, turn: str, environment: Environment) -> list[int]:
+        template, call = self._made(), environment.as_call(turn)
+        if call is not None and template.has_tools:
+            return template.written(calling("", [call]), self._tools(environment))
+        if call is not None:
+            fenced = self.syntax == "fenced"
+            name, given = call
+            said = {"name": name, "arguments" if fenced else "parameters": given}
+            turn = json.dumps(said, ensure_ascii=False)
+            turn = f"```json\n{turn}\n```" if fenced else turn
+        return self.encode(turn) + (self.encode("\n") if template.plain else [template.end])
 
 
 def told(tools: Sequence[Any], syntax: str) -> str:

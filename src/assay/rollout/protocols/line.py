@@ -123,6 +123,11 @@ class Line(Protocol):
         texts = pieces(self._tokenizer, ids, skip=True)
         return Sampled(ids=tuple(ids), logprobs=tuple(logprobs), pieces=tuple(texts))
 
+    def written(self, turn: str, environment: Environment) -> tuple[str, list[int]]:
+        """Returns the line."""
+        del environment
+        return f"{turn}\n", self.encode(f"{turn}\n")
+
     def read_ids(
         self,
         read: Sequence[Read],
