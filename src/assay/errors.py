@@ -29,6 +29,12 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+def one_line(text: str) -> str:
+    """Returns `text` without line breaks, control characters and lone surrogates, 500 at most."""
+    plain = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:500])
+    return plain if len(text) <= 500 else f"{plain}..."
+
+
 class AssayError(Exception):
     """Base of every error that Assay raises on purpose; `str(error)` is one line for a person."""
 

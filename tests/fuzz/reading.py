@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from assay.errors import AssayError
 from assay.importers import IMPORTERS, Losses, load
-from assay.importers.recognise import probe
+from assay.importers.recognise import look
 from assay.records import decode, encode
 from tests.importers.hostile import fixture_files
 
@@ -28,7 +28,7 @@ def slots(format: str, folder: Path) -> list[Slot]:
     found: dict[str, Slot] = {}
     for file in fixture_files(source):
         at = folder / file.relative_to(source)
-        alone = IMPORTERS.get(format)().recognises(probe(at))
+        alone = look(at, {format: IMPORTERS.get(format)()}).best() == [format]
         found[file.name] = Slot(at if alone else folder, at, file.read_bytes())
     return list(found.values())
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from assay.errors import DataError
-from assay.importers import IMPORTERS, Losses, load
-from assay.importers.recognise import probe
+from assay.importers import IMPORTERS, Losses, Rank, load
+from assay.importers.recognise import look
 from assay.records import decode, encode
 from tests.importers import hostile
 
@@ -83,19 +83,17 @@ def copies(format: str, tmp_path: Path) -> Iterator[tuple[Path, Path, bytes]]:
 
 
 def is_log(path: Path, format: str) -> bool:
-    return IMPORTERS.get(format)().recognises(probe(path))
+    return look(path, {format: IMPORTERS.get(format)()}).best() == [format]
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_fixture_is_recognised_by_one_importer(format: str):
     source = FIXTURES / format
-    logs = [source] if is_log(source, format) else hostile.fixture_files(source)
-    names: list[str] = []
-    for log in logs:
-        seen = probe(log)
-        names += [name for name in FORMATS if IMPORTERS.get(name)().recognises(seen)]
-    assert set(names) == {format}
-    assert len(names) == len(logs) or len(logs) > 1
+    sight = look(source, {name: IMPORTERS.get(name)() for name in FORMATS})
+    assert sight.best() == [format]
+    for ranks in sight.found.values():
+        sure = [name for name, rank in ranks.items() if rank > Rank.POSSIBLE]
+        assert sure in ([], [format])
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import msgspec
 
-from assay.errors import DataError
+from assay.errors import DataError, one_line
 from assay.importers.assay_records import AssayRecords
 from assay.importers.atif import Atif
-from assay.importers.base import Importer, Losses, Probe, one_line
+from assay.importers.base import Importer, Log, Probe, Rank, Record
 from assay.importers.chat import Chat
+from assay.importers.fields import Fields
+from assay.importers.groups import Groups
 from assay.importers.harbor import Harbor
 from assay.importers.inspect import Inspect
 from assay.importers.intercode import InterCode
+from assay.importers.losses import Losses
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
-from assay.importers.recognise import probe
+from assay.importers.recognise import Sight, look, refusal
 from assay.importers.rllm import Rllm
 from assay.importers.swe_agent import SweAgent
 from assay.importers.tau2_bench import Tau2Bench
@@ -28,27 +31,12 @@ from assay.importers.who_and_when import WhoAndWhen
 from assay.records import Trajectory
 from assay.registry import Registry
 
+_TABLE: tuple[type[Importer], ...] = (
+    *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
+    *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
+)
 IMPORTERS: Registry[Importer] = Registry(
-    "format",
-    {
-        "assay": AssayRecords,
-        "chat": Chat,  # OpenAI chat messages with task, trial, reward
-        "tau_bench": TauBench,
-        "tau2_bench": Tau2Bench,
-        "intercode": InterCode,
-        "who_and_when": WhoAndWhen,
-        "swe_agent": SweAgent,
-        "mini_swe_agent": MiniSweAgent,
-        "atif": Atif,
-        "harbor": Harbor,
-        "verifiers": Verifiers,
-        "inspect": Inspect,
-        "verl": Verl,
-        "trl": Trl,
-        "nemo": Nemo,
-        "rllm": Rllm,
-    },
-    group="assay.importers",
+    "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"
 )
 
 
@@ -70,47 +58,48 @@ def load(
     if not path.is_dir() and not path.is_file():
         missing = "no regular file; save it to one first" if path.exists() else "no such file"
         raise DataError(one_line(f"{path}: {missing}"))
-    name = format or recognise(path)
-    return name, _guarded(IMPORTERS.get(name)(), path, losses)
+    if format is None:
+        name, sight = recognise(path)
+        importer = sight.importers[name]
+    else:
+        name, sight, importer = format, None, IMPORTERS.get(format)()
+    return name, _guarded(importer, path, sight, losses)
 
 
-def recognise(path: Path) -> str:
-    """Returns the name of the one importer that recognises `path` by its content."""
-    seen = probe(path)
-    names = [n for n in IMPORTERS.names() if IMPORTERS.get(n)().recognises(seen)]
+def recognise(path: Path) -> tuple[str, Sight]:
+    """Returns the name of the format of `path`, by its content, and what was seen there.
+
+    Raises:
+        DataError: no importer is sure of any file, or two are equally sure.
+    """
+    sight = look(path, {name: IMPORTERS.get(name)() for name in IMPORTERS.names()})
+    names = sight.best()
     if len(names) == 1:
-        return names[0]
+        return names[0], sight
     if names:
-        raise DataError(f"{path}: could be {' or '.join(names)}; say which with --format")
-    if seen.fault is not None:
-        raise DataError(one_line(str(seen.fault)))
-    raise DataError(
-        one_line(f"{path}: no known log format ({_seen(seen)})")
-        + f"; expected one of {', '.join(IMPORTERS.names())}; name it with --format"
-    )
+        raise DataError(one_line(f"{path}: could be {' or '.join(names)}; say which with --format"))
+    raise DataError(refusal(sight, IMPORTERS.names()))
 
 
-def _seen(probe: Probe) -> str:
-    """Returns what was found instead of a log, in a few words."""
-    first, files = probe.log.first, len(probe.names)
-    if isinstance(first, dict):
-        keys = [str(key)[:20] for key in first][:6]
-        return f"its first record has the keys {', '.join(keys)}" if keys else "an empty object"
-    if probe.path.is_dir():
-        return f"no log among its {files} files" if files else "the folder is empty"
-    return (
-        "no JSON object"
-        if first is None
-        else f"its first value is no object: {type(first).__name__}"
-    )
+def _read(
+    importer: Importer, path: Path, sight: Sight | None, losses: Losses
+) -> Iterator[Trajectory]:
+    if sight is None and not path.is_dir():
+        files = (path,)
+    else:
+        sight = sight or look(path, {importer.name: importer})
+        files = sight.files(importer.name, losses)
+    yield from importer.read(Log(path, files, losses, Groups()))
 
 
-def _guarded(importer: Importer, path: Path, losses: Losses) -> Iterator[Trajectory]:
+def _guarded(
+    importer: Importer, path: Path, sight: Sight | None, losses: Losses
+) -> Iterator[Trajectory]:
     """Yields what the importer reads, with ids that are unique and errors that are one line."""
     where = str(path)
     seen: Counter[str] = Counter()
     try:
-        for trajectory in importer.read(path, losses):
+        for trajectory in _read(importer, path, sight, losses):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
                 losses.add("repeated_id", where)
@@ -130,4 +119,4 @@ def _guarded(importer: Importer, path: Path, losses: Losses) -> Iterator[Traject
         raise type(error)(one_line(str(error))) from None
 
 
-__all__ = ["IMPORTERS", "Importer", "Losses", "Probe", "load", "recognise"]
+__all__ = ["IMPORTERS", "Fields", "Importer", "Log", "Losses", "Probe", "Rank", "Record", "load"]

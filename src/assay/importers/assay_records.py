@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
-from assay.importers.base import Importer, Losses, Probe
-from assay.importers.recognise import log_files
+from assay.importers.base import Importer, Log, Probe, Rank
 from assay.records import Trajectory, read
 
 
@@ -18,39 +17,24 @@ class AssayRecords(Importer):
     read: `rollouts/*.jsonl` of a training run, `trajectories.jsonl.zst` of an audit.
     """
 
-    name: ClassVar[str] = "assay"
-    title: ClassVar[str] = "Assay records"
+    name = "assay"
+    title = "Assay records"
+    needs = "schema:text"
 
-    def recognises(self, probe: Probe) -> bool:
-        if _run_kind(probe.path) is not None:
-            return bool(_records_of_run(probe.path))
-        return _is_record(probe.log)
+    def rank(self, seen: Probe) -> Rank:
+        own = seen.has("schema") and str(seen.first["schema"]).startswith("assay.trajectory/")
+        return Rank.CERTAIN if own else Rank.NO
 
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        if _run_kind(path) is not None:
-            files = iter(_records_of_run(path))
-        else:
-            files = log_files(path, _is_record, losses)
-        for file in files:
+    def own(self, folder: Path) -> tuple[Path, ...]:
+        try:
+            if json.loads((folder / "run.json").read_bytes())["schema"] != "assay.run/1":
+                return ()
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
+        written = (folder / "rollouts").glob("*.jsonl")
+        files = sorted(written, key=lambda file: (len(file.name), file.name))
+        return tuple(files or sorted(folder.glob("trajectories.jsonl*")))
+
+    def read(self, log: Log) -> Iterator[Trajectory]:
+        for file in log.files:
             yield from read(file)
-
-
-def _is_record(probe: Probe) -> bool:
-    return probe.has("schema") and str(probe.first["schema"]).startswith("assay.trajectory/")
-
-
-def _run_kind(path: Path) -> str | None:
-    """Returns the kind of a run directory; None: it is none."""
-    try:
-        about = json.loads((path / "run.json").read_bytes())
-        return str(about["kind"]) if about["schema"] == "assay.run/1" else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _records_of_run(path: Path) -> list[Path]:
-    """Returns the record files of a run directory, in the order in which they were written."""
-    files = sorted(
-        (path / "rollouts").glob("*.jsonl"), key=lambda file: (len(file.name), file.name)
-    )
-    return files or sorted(path.glob("trajectories.jsonl*"))

@@ -5,106 +5,63 @@ read where a producer put them there, otherwise the outcome is None and counted 
 attempts with the same first user message form a group.
 """
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import Any, ClassVar, final
+from dataclasses import dataclass, field
+from typing import Any, final
 
 import msgspec
 
-from assay.errors import DataError
-from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import (
-    content_text,
-    count_keys,
-    model_step,
-    number,
-    origin,
-    take,
-    typed,
-)
-from assay.importers.reading import documents
-from assay.importers.recognise import log_files
-from assay.importers.tokens import Turn, floats_of, ids_of, join, whole
-from assay.records import Ledger, Mark, Step, SystemStep, ToolStep, Trajectory, UserStep
+from assay.importers.base import Importer, Probe, Rank, Record, keys
+from assay.importers.fields import Fields
+from assay.importers.groups import prompt_name
+from assay.importers.messages import content_of, model_step
+from assay.importers.tokens import Turn, join
+from assay.records import Ledger, Mark, ModelStep, Step, SystemStep, ToolStep, Trajectory, UserStep
 
-_ROOT = frozenset(
-    [
-        "schema_version",
-        "session_id",
-        "trajectory_id",
-        "agent",
-        "steps",
-        "notes",
-        "final_metrics",
-        "extra",
-        "continued_trajectory_ref",
-        "subagent_trajectories",
-    ]
+_ROOT = keys(
+    "schema_version session_id trajectory_id agent steps notes final_metrics extra"
+    " continued_trajectory_ref subagent_trajectories"
 )
-_STEP = frozenset(
-    [
-        "step_id",
-        "timestamp",
-        "source",
-        "model_name",
-        "reasoning_effort",
-        "message",
-        "reasoning_content",
-        "tool_calls",
-        "observation",
-        "metrics",
-        "extra",
-        "llm_call_count",
-        "is_copied_context",
-    ]
+_STEP = keys(
+    "step_id timestamp source model_name reasoning_effort message reasoning_content tool_calls"
+    " observation metrics extra llm_call_count is_copied_context"
 )
-_CARRIED_EXTRA = frozenset(("reward", "task", "trial"))
+_CARRIED_EXTRA = keys("reward task trial")
 
 
 @final
 class Atif(Importer):
     """One document a file, or one a line; `schema_version` begins with "ATIF-"."""
 
-    name: ClassVar[str] = "atif"
-    title: ClassVar[str] = "ATIF trajectories"
+    name = "atif"
+    title = "ATIF trajectories"
+    record = "an ATIF document"
+    needs = "schema_version steps"
 
-    def recognises(self, probe: Probe) -> bool:
-        seen = probe.log
-        return (
-            seen.has("schema_version", "steps")
-            and str(seen.first["schema_version"]).startswith("ATIF-")
-            and not any(PurePath(name).name == "result.json" for name in probe.names)
-        )
+    def rank(self, seen: Probe) -> Rank:
+        own = not self.missing(seen) and str(seen.first["schema_version"]).startswith("ATIF-")
+        return Rank.CERTAIN if own else Rank.NO
 
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        for file in log_files(path, self.recognises, losses):
-            yield from _read(file, losses)
-
-
-def _read(path: Path, losses: Losses) -> Iterator[Trajectory]:
-    for index, (where, document) in enumerate(documents(path)):
-        parts = parts_of(document, where, losses)
-        extra = take(document, "extra", dict, where, default={})
-        outcome = number(extra, "reward", f"{where}.extra")
-        if outcome is None:
-            losses.add("no_outcome", where)
-        task = str(take(extra, "task", (str, int), f"{where}.extra", default=""))
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        parts = parts_of(record)
+        extra = record.within("extra")
+        outcome = record.scored(extra.number("reward"))
+        task = extra.maybe_name("task")
         if not task:
-            losses.add("no_task", where)
-            task = _task_of(parts.steps)
+            record.lose("no_task")
+            texts = (step.text for step in parts.steps if type(step) is UserStep)
+            task = prompt_name(next(texts, ""))
         yield Trajectory(
-            id=parts.id or f"{path.stem}/{index}",
+            id=parts.id or f"{record.file.stem}/{record.index}",
             task=task,
             group=task,
-            trial=whole(extra, "trial", f"{where}.extra"),
+            trial=extra.whole("trial"),
             steps=parts.steps,
             outcome=outcome,
             policy_version=parts.policy,
             marks=parts.marks,
             ledger=parts.ledger,
-            origin=origin("atif", path, index),
+            origin=record.origin(),
         )
 
 
@@ -112,168 +69,128 @@ def _read(path: Path, losses: Losses) -> Iterator[Trajectory]:
 class Parts:
     """What an ATIF document itself says; task and outcome come from elsewhere."""
 
-    id: str
-    agent: str
-    policy: str | None
-    steps: tuple[Step, ...]
-    marks: tuple[Mark, ...]
-    ledger: Ledger
+    id: str = ""
+    agent: str = ""
+    policy: str | None = None
+    steps: tuple[Step, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
 
 
-def parts_of(document: Any, where: str, losses: Losses) -> Parts:
+def parts_of(document: Fields) -> Parts:
     """Returns the steps of one document, with tokens where its metrics have ids.
 
     Raises:
         DataError: not an ATIF document, or its steps are not numbered 1, 2 ...
     """
-    document = typed(document, dict, where, "an ATIF document")
-    version = take(document, "schema_version", str, where)
+    version = document.need("schema_version", str)
     if not version.startswith("ATIF-v1."):
-        raise DataError(f"{where}.schema_version: got {version[:40]!r}; expected ATIF-v1.x")
-    _count_root(document, where, losses)
-    agent = take(document, "agent", dict, where, default={})
+        raise document.wrong("schema_version", repr(version[:40]), "ATIF-v1.x")
+    _lose_root(document)
+    agent = document.within("agent")
     steps: list[Step] = []
     turns: list[Turn] = []
-    for index, raw in enumerate(take(document, "steps", list, where)):
-        here = f"{where}.steps[{index}]"
-        raw = typed(raw, dict, here, "a step object")
-        if (step_id := take(raw, "step_id", int, here)) != index + 1:
-            raise DataError(f"{here}.step_id: got {str(step_id)[:20]}; expected {index + 1}")
-        _add(raw, here, steps, turns, losses)
-    joined, marks = join(steps, turns, losses)
-    final_metrics = take(document, "final_metrics", dict, where, default={})
+    for index, raw in enumerate(document.each("steps", "a step object", needed=True)):
+        if (step_id := raw.need("step_id", int)) != index + 1:
+            raise raw.wrong("step_id", str(step_id)[:20], str(index + 1))
+        _add(raw, steps, turns)
+    joined, marks = join(steps, turns)
+    written = document.within("final_metrics").whole("total_completion_tokens")
     return Parts(
-        id=str(
-            take(document, "trajectory_id", str, where, default="")
-            or take(document, "session_id", str, where, default="")
-        ),
-        agent=take(agent, "name", str, f"{where}.agent", default=""),
-        policy=take(agent, "model_name", str, f"{where}.agent", default=None),
+        id=document.text("trajectory_id") or document.text("session_id"),
+        agent=agent.text("name"),
+        policy=agent.maybe("model_name", str),
         steps=joined,
         marks=marks,
         ledger=Ledger(
-            tokens=whole(final_metrics, "total_completion_tokens", f"{where}.final_metrics"),
-            calls=sum(len(turn_calls(step)) for step in joined),
+            tokens=written, calls=sum(len(s.calls) for s in joined if type(s) is ModelStep)
         ),
     )
 
 
-def turn_calls(step: Step) -> tuple[Any, ...]:
-    """Returns the calls of a model step; of any other step none."""
-    return getattr(step, "calls", ())
+def _lose_root(document: Fields) -> None:
+    document.lose_unknown(_ROOT)
+    if inner := document.items("subagent_trajectories"):
+        document.lose("subagent_trajectory", len(inner))
+    if document.raw.get("continued_trajectory_ref") is not None:
+        document.lose("continued_trajectory")
+    extra = Fields(document.within("extra").raw, document.where, document.losses)
+    extra.lose_unknown(_CARRIED_EXTRA, "extra")
 
 
-def _count_root(document: dict[str, Any], where: str, losses: Losses) -> None:
-    count_keys(document, _ROOT, where, losses)
-    inner = take(document, "subagent_trajectories", list, where, default=[])
-    if inner:
-        losses.add("subagent_trajectory", where, len(inner))
-    if document.get("continued_trajectory_ref") is not None:
-        losses.add("continued_trajectory", where)
-    extra = take(document, "extra", dict, where, default={})
-    count_keys(extra, _CARRIED_EXTRA, where, losses, kind="extra")
-
-
-def _add(
-    raw: dict[str, Any], where: str, steps: list[Step], turns: list[Turn], losses: Losses
-) -> None:
+def _add(raw: Fields, steps: list[Step], turns: list[Turn]) -> None:
     """Appends what one ATIF step holds: what was said, then what the world answered."""
-    count_keys(raw, _STEP, where, losses, kind="step_key")
-    if raw.get("extra"):
-        losses.add("step_extra", where)
-    text = content_text(raw.get("message"), f"{where}.message", losses)
-    source = take(raw, "source", str, where)
-    calls = _calls(raw, where)
+    raw.lose_unknown(_STEP, "step_key")
+    if raw.raw.get("extra"):
+        raw.lose("step_extra")
+    text, source, calls = content_of(raw, "message"), raw.need("source", str), _calls(raw)
     if calls and source != "agent":
-        losses.add("call_of_no_agent", where, len(calls))
+        raw.lose("call_of_no_agent", len(calls))
         calls = []
     match source:
         case "system":
             steps.append(SystemStep(text=text))
         case "user":
             steps.append(UserStep(text=text))
-        case "agent" if whole(raw, "llm_call_count", where) == 0:
+        case "agent" if raw.whole("llm_call_count") == 0:
             # Written by the scaffold: nothing here may be credited to the policy.
-            losses.add("step_without_model", where)
+            raw.lose("step_without_model")
             steps.append(SystemStep(text=text))
             calls = []
         case "agent":
-            message = {**raw, "tool_calls": calls}
-            step = model_step(message, text, where, losses)
-            if take(raw, "is_copied_context", bool, where, default=False):
+            message = Fields({**raw.raw, "tool_calls": calls}, raw.where, raw.losses)
+            step = model_step(message, text)
+            if raw.maybe("is_copied_context", bool):
                 step = msgspec.structs.replace(step, untrainable="copied")
             steps.append(step)
-            _count_tokens(raw, where, len(steps) - 1, turns, losses)
+            _note_tokens(raw, len(steps) - 1, turns)
         case _:
-            raise DataError(f"{where}.source: got {source[:40]!r}; expected system, user or agent")
-    _observe(raw, where, steps, [c["id"] for c in calls], losses)
+            raise raw.wrong("source", repr(source[:40]), "system, user or agent")
+    _observe(raw, steps, [call["id"] for call in calls])
 
 
-def _calls(raw: dict[str, Any], where: str) -> list[dict[str, Any]]:
-    calls: list[dict[str, Any]] = []
-    for index, call in enumerate(take(raw, "tool_calls", list, where, default=[])):
-        here = f"{where}.tool_calls[{index}]"
-        call = typed(call, dict, here, "a tool call object")
-        function = {
-            "name": take(call, "function_name", str, here),
-            "arguments": call.get("arguments"),
+def _calls(raw: Fields) -> list[dict[str, Any]]:
+    """Returns the calls of a step in the common form."""
+    return [
+        {
+            "function": {
+                "name": call.need("function_name", str),
+                "arguments": call.raw.get("arguments"),
+            },
+            "id": call.need("tool_call_id", str),
         }
-        calls.append({"id": take(call, "tool_call_id", str, here), "function": function})
-    return calls
+        for call in raw.each("tool_calls", "a tool call object")
+    ]
 
 
-def _count_tokens(
-    raw: dict[str, Any], where: str, step: int, turns: list[Turn], losses: Losses
-) -> None:
+def _note_tokens(raw: Fields, step: int, turns: list[Turn]) -> None:
     """Notes the tokens of one model call; those of several calls are not told apart."""
-    metrics = take(raw, "metrics", dict, where, default={})
-    here = f"{where}.metrics"
-    response = metrics.get("completion_token_ids")
-    if response is None:
-        if metrics.get("logprobs") is not None:
-            losses.add("logprobs_without_tokens", here)
+    metrics = raw.within("metrics")
+    if metrics.raw.get("completion_token_ids") is None:
+        if metrics.raw.get("logprobs") is not None:
+            metrics.lose("logprobs_without_tokens")
         return
-    if (whole(raw, "llm_call_count", where) or 1) > 1:
-        losses.add("tokens_of_several_calls", here)
+    if (raw.whole("llm_call_count") or 1) > 1:
+        metrics.lose("tokens_of_several_calls")
         return
-    prompt, logprobs = metrics.get("prompt_token_ids"), metrics.get("logprobs")
-    turns.append(
-        Turn(
-            step=step,
-            prompt=None if prompt is None else ids_of(prompt, f"{here}.prompt_token_ids"),
-            response=ids_of(response, f"{here}.completion_token_ids"),
-            logprobs=None if logprobs is None else floats_of(logprobs, f"{here}.logprobs"),
-            where=here,
-        )
-    )
+    told = metrics.raw.get("prompt_token_ids") is not None
+    prompt = metrics.ids("prompt_token_ids") if told else None
+    response, logprobs = metrics.ids("completion_token_ids"), metrics.floats("logprobs")
+    turns.append(Turn(step, prompt, response, logprobs, metrics))
 
 
-def _observe(
-    raw: dict[str, Any], where: str, steps: list[Step], ids: list[str | None], losses: Losses
-) -> None:
+def _observe(raw: Fields, steps: list[Step], ids: list[str | None]) -> None:
     """Appends the results of a step; `ids` are those of the step's own calls."""
-    observation = take(raw, "observation", dict, where, default={})
     at = len(steps) - 1
-    names = [call.name for call in turn_calls(steps[at])]
-    results = take(observation, "results", list, f"{where}.observation", default=[])
-    for index, result in enumerate(results):
-        here = f"{where}.observation.results[{index}]"
-        result = typed(result, dict, here, "a result object")
-        if result.get("subagent_trajectory_ref"):
-            losses.add("subagent_reference", here)
-        source = take(result, "source_call_id", str, here, default=None)
-        call: tuple[int, int] | None = None
-        if source is not None and source in ids:
+    acted = steps[at]
+    for result in raw.within("observation").each("results", "a result object"):
+        if result.raw.get("subagent_trajectory_ref"):
+            result.lose("subagent_reference")
+        source = result.maybe("source_call_id", str)
+        name, call = "", None
+        if source is not None and source in ids and type(acted) is ModelStep:
             call = (at, ids.index(source))
-            ids[call[1]] = None
+            ids[call[1]], name = None, acted.calls[call[1]].name
         elif source is not None or ids:
-            losses.add("result_of_no_call", here)
-        text = content_text(result.get("content"), f"{here}.content", losses)
-        steps.append(ToolStep(text=text, name=names[call[1]] if call else "", call=call))
-
-
-def _task_of(steps: tuple[Step, ...]) -> str:
-    """Returns a task name made from the first user message."""
-    text = next((step.text for step in steps if type(step) is UserStep), "")
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"prompt-{digest[:12]}"
+            result.lose("result_of_no_call")
+        steps.append(ToolStep(text=content_of(result), name=name, call=call))

@@ -1,95 +1,172 @@
 """What an importer is: a foreign log in, `Trajectory` records out, and a count of what was lost.
 
 An importer never unpickles, never repairs silently and never guesses a score. What it cannot
-carry over it reports with `losses.add(kind, where)`: the counts are printed and stored beside the
-records.
+carry over it counts, by `record.lose(kind)`: the counts are printed and stored beside the records.
+
+Most formats need `needs` (the fields by which a record is known) and `trajectories` (a record in,
+its trajectories out); the rest of the class is for the others.
 """
 
+import os
 import re
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
 from assay.errors import DataError
-from assay.records import Trajectory
+from assay.files.reading import documents
+from assay.importers.fields import Fields, fits
+from assay.importers.groups import Groups
+from assay.importers.losses import Losses
+from assay.records import End, Origin, Trajectory
 
-_KIND = re.compile(r"[^A-Za-z0-9_.:-]")
-_MOST_KINDS = 200
-
-
-def one_line(text: str) -> str:
-    """Returns `text` without line breaks, control characters and lone surrogates, 500 at most."""
-    plain = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:500])
-    return plain if len(text) <= 500 else f"{plain}..."
+_TYPES = {"array": list, "object": dict, "text": str, "int": int}
 
 
-@dataclass(slots=True)
-class Losses:
-    """What could not be carried over, counted by kind, with the first place of each kind."""
+class Rank(IntEnum):
+    """How sure an importer is that a file is its own."""
 
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, kind: str, where: str, count: int = 1) -> None:
-        """Counts `count` losses of `kind`, the first of them at `where`.
-
-        Kinds are lower_snake_case; a part after a colon may name a key of the log. Such a key is
-        foreign text, so it is cut to 80 plain characters, and beyond 200 kinds all go to `others`.
-        """
-        kind = _KIND.sub("?", kind[:80])
-        if kind not in self.counts and len(self.counts) >= _MOST_KINDS:
-            kind = "others"
-        self.counts[kind] = self.counts.get(kind, 0) + count
-        self.first.setdefault(kind, where)
+    NO = 0
+    POSSIBLE = 1
+    """Some of its fields are there, or its name alone."""
+    SHAPE = 2
+    """All fields that it needs are there."""
+    CERTAIN = 3
+    """The file says so itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What recognition may look at: the name, the first bytes and the first JSON value."""
+    """What recognition may look at of a file: its name, first bytes and first JSON value."""
 
     path: Path
     head: bytes
-    """First 64 KiB of the file; empty for a folder."""
+    """First 64 KiB."""
     first: Any
     """First JSON value: of a JSON Lines file its first line, of a list its first element.
     None: no JSON."""
     is_list: bool
     """The document is one JSON array."""
-    names: tuple[str, ...]
-    """File names below a folder, relative, sorted, 10,000 at most; empty for a file."""
-    inside: "Probe | None" = None
-    """Of a folder: what its first file with JSON in it shows. None: a file, or no such file."""
     fault: DataError | None = None
     """Why the first JSON value could not be read. None: it could, or nobody tried."""
-
-    @property
-    def log(self) -> "Probe":
-        """The file itself; for a folder, its first file with JSON in it (or the folder: none)."""
-        return self.inside or self
 
     def has(self, *keys: str) -> bool:
         """Is the first value an object with all these keys?"""
         return isinstance(self.first, dict) and all(key in self.first for key in keys)
 
 
+class Record(Fields):
+    """One record of a log, and where it stands."""
+
+    __slots__ = ("file", "format", "groups", "index", "place")
+
+    def __init__(
+        self, raw: Any, where: str, log: "Log", importer: "Importer", place: int, index: int
+    ) -> None:
+        super().__init__(raw, where, log.losses, importer.record)
+        self.format, self.file, self.index = importer.name, log.files[place], index
+        self.groups = log.groups
+        """Numbers what is of one task, all files of the log together."""
+        self.place = place
+        """Which file of the log, from 0."""
+
+    def origin(self, offset: int = 0, **extra: str | int | None) -> Origin:
+        """Returns where the record came from; `extra` without its None values."""
+        return Origin(
+            format=self.format,
+            path=os.fsencode(self.file.name).decode("utf-8", "backslashreplace"),
+            index=self.index + offset,
+            extra={key: str(value) for key, value in extra.items() if value is not None},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What is read."""
+
+    path: Path
+    files: tuple[Path, ...]
+    """The path itself, or what was recognised below it, in the order in which it is read."""
+    losses: Losses
+    groups: Groups
+
+
 class Importer(ABC):
-    """One foreign format. Final in every subclass; stateless."""
+    """One foreign format. Final in every subclass; one instance reads one log."""
 
     name: ClassVar[str]
     """What `--format` takes."""
     title: ClassVar[str]
     """What a person calls it."""
+    record: ClassVar[str] = "an object"
+    """What an error calls one record of it."""
+    needs: ClassVar[str] = ""
+    """Keys of the first record by which the format is known, "task messages:array" for example."""
+    names: ClassVar[str] = ""
+    """A pattern of file names, where every file of such a name below a folder is of the format."""
+    called: ClassVar[str] = ""
+    """The same, for people."""
 
-    @abstractmethod
-    def recognises(self, probe: Probe) -> bool:
-        """Is this certainly my format? Two importers never both say yes to one file."""
+    def missing(self, seen: Probe) -> list[str]:
+        """Returns the needed keys that the first value lacks, or has as another type."""
+        first = seen.first if isinstance(seen.first, dict) else {}
+        needs = (need.partition(":") for need in self.needs.split())
+        return [
+            f"{key} ({kind})" if kind else key
+            for key, _, kind in needs
+            if key not in first or (kind and not fits(first[key], _TYPES[kind]))
+        ]
 
-    @abstractmethod
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        """Yields the trajectories of a file or folder, in its order, one at a time.
+    def is_named(self, file: Path) -> bool:
+        """Does the format give its files such a name?"""
+        return bool(self.names) and re.fullmatch(self.names, file.name, re.DOTALL) is not None
+
+    def rank(self, seen: Probe) -> Rank:
+        """How sure is it, from one file, that this is its format?"""
+        lacks, needs = len(self.missing(seen)), len(self.needs.split())
+        return Rank.NO if lacks == needs else Rank.POSSIBLE if lacks else Rank.SHAPE
+
+    def own(self, folder: Path) -> tuple[Path, ...]:
+        """Returns what is read of a folder that is, as a whole, a log of this format; else ()."""
+        return ()
+
+    def beside(self, file: Path) -> tuple[Path, ...]:
+        """Returns the files that are read together with `file`."""
+        return ()
+
+    def read(self, log: Log) -> Iterator[Trajectory]:
+        """Yields the trajectories of a log, in its order, one at a time.
 
         Raises:
             DataError: one line naming file, record, field, got, expected, and what to do.
         """
+        for place, file in enumerate(log.files):
+            for index, (where, value) in enumerate(self.records(file)):
+                yield from self.trajectories(Record(value, where, log, self, place, index))
+
+    def records(self, file: Path) -> Iterator[tuple[str, Any]]:
+        """Yields (where, value) of each record of a file."""
+        return documents(file)
+
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        """Yields the trajectories of one record."""
+        raise NotImplementedError
+
+
+def ends(answered: str, budget: str = "", infra: str = "", unknown: str = "") -> dict[str, End]:
+    """Returns what a log's words for an end mean."""
+    table: dict[End, str] = {
+        "answered": answered,
+        "budget": budget,
+        "infra": infra,
+        "unknown": unknown,
+    }
+    return {word: end for end, words in table.items() for word in words.split()}
+
+
+def keys(words: str) -> frozenset[str]:
+    """Returns names that are parted by white space."""
+    return frozenset(words.split())

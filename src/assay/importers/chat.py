@@ -1,34 +1,19 @@
 """The plain chat format: OpenAI messages with a task, a trial and a reward, one object a line."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import final
 
-from assay.errors import DataError
-from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import count_keys, experts_of, number, origin, steps_of, take, typed
-from assay.importers.reading import documents
-from assay.importers.recognise import log_files
+from assay.importers.base import Importer, Record, ends, keys
+from assay.importers.messages import MESSAGE, experts_in, steps_of
 from assay.records import Claim, End, Trajectory
 
-_KEYS = frozenset(["id", "task", "trial", "reward", "messages", "claimed", "expert", "tree", "end"])
-ENDS: dict[str, End] = {
-    "answered": "answered",
-    "done": "answered",
-    "completed": "answered",
-    "stop": "answered",
-    "budget": "budget",
-    "max_steps": "budget",
-    "max_turns": "budget",
-    "max_tokens": "budget",
-    "length": "budget",
-    "truncated": "budget",
-    "infra": "infra",
-    "error": "infra",
-    "timeout": "infra",
-    "crash": "infra",
-    "unknown": "unknown",
-}
+_KEYS = keys("id task trial reward messages claimed expert tree end")
+ENDS: dict[str, End] = ends(
+    answered="answered done completed stop",
+    budget="budget max_steps max_turns max_tokens length truncated",
+    infra="infra error timeout crash",
+    unknown="unknown",
+)
 """What logs call the end of a trajectory. A *timeout* here is the harness's; a policy that runs
 into its own limit is `budget`."""
 
@@ -37,51 +22,36 @@ into its own limit is `budget`."""
 class Chat(Importer):
     """`{"task", "trial", "reward", "messages", "id"?, "claimed"?, "expert"?, "tree"?, "end"?}`."""
 
-    name: ClassVar[str] = "chat"
-    title: ClassVar[str] = "OpenAI chat messages"
+    name = "chat"
+    title = "OpenAI chat messages"
+    record = "an object with task, trial, reward, messages"
+    needs = "task messages:array"
 
-    def recognises(self, probe: Probe) -> bool:
-        seen = probe.log
-        return (
-            seen.has("task", "messages")
-            and isinstance(seen.first["messages"], list)
-            and "trajectory_format" not in seen.first
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        record.lose_unknown(_KEYS)
+        task, trial, claimed = record.name("task"), record.maybe("trial", int), _claim(record)
+        yield Trajectory(
+            id=record.maybe_name("id") or f"{task}/{record.index if trial is None else trial}",
+            task=task,
+            group=task,
+            tree=record.maybe("tree", str),
+            trial=trial,
+            steps=steps_of(record.each("messages", MESSAGE, needed=True)),
+            outcome=record.number("reward"),
+            claim=claimed,
+            expert=experts_in(record, "expert"),
+            end=_end(record),
+            origin=record.origin(),
         )
 
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        for file in log_files(path, self.recognises, losses):
-            for index, (where, record) in enumerate(documents(file)):
-                record = typed(record, dict, where, "an object with task, trial, reward, messages")
-                yield _trajectory(record, where, file, index, losses)
+
+def _claim(record: Record) -> Claim | None:
+    claimed = record.maybe("claimed", bool)
+    return None if claimed is None else "claimed" if claimed else "none"
 
 
-def _trajectory(
-    record: dict[str, Any], where: str, path: Path, index: int, losses: Losses
-) -> Trajectory:
-    count_keys(record, _KEYS, where, losses)
-    task = str(take(record, "task", (str, int), where))
-    trial = take(record, "trial", int, where, default=None)
-    claimed = take(record, "claimed", bool, where, default=None)
-    claim: Claim | None = None if claimed is None else "claimed" if claimed else "none"
-    expert = take(record, "expert", list, where, default=None)
-    identity = str(take(record, "id", (str, int), where, default=""))
-    return Trajectory(
-        id=identity or f"{task}/{index if trial is None else trial}",
-        task=task,
-        group=task,
-        tree=take(record, "tree", str, where, default=None),
-        trial=trial,
-        steps=steps_of(take(record, "messages", list, where), f"{where}.messages", losses),
-        outcome=number(record, "reward", where),
-        claim=claim,
-        expert=None if expert is None else experts_of(expert, f"{where}.expert"),
-        end=end_of(take(record, "end", str, where, default="unknown"), f"{where}.end"),
-        origin=origin("chat", path, index),
-    )
-
-
-def end_of(word: str, where: str) -> End:
-    """Returns the end that a log's word means."""
+def _end(record: Record) -> End:
+    word = record.text("end", "unknown")
     if word not in ENDS:
-        raise DataError(f"{where}: got {word!r}; expected one of {', '.join(ENDS)}")
+        raise record.wrong("end", repr(word), f"one of {', '.join(ENDS)}")
     return ENDS[word]

@@ -4,41 +4,31 @@ Samples are tasks and epochs are trials. The outcome is the first scorer's value
 reading of it (C 1, P 0.5, I and N 0, yes and no, numbers); NaN is its mark for "not scored".
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 from assay.errors import DataError
+from assay.files.archive import members
 from assay.files.lines import MAX_RECORD
-from assay.importers.archive import members
-from assay.importers.base import Importer, Losses, Probe
-from assay.importers.folders import files_of
-from assay.importers.messages import count_keys, origin, steps_of, take, typed
-from assay.importers.reading import contents, parse
-from assay.importers.tokens import Groups, to_float, whole
-from assay.records import End, Mark, Origin, Trajectory
+from assay.files.reading import contents
+from assay.files.strict import parse
+from assay.importers.base import Importer, Log, Probe, Rank, Record, keys
+from assay.importers.fields import Fields, to_float
+from assay.importers.messages import MESSAGE, as_text, chat
+from assay.records import End, Mark, Trajectory
 
 _WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _TRUTH = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _REFERENCE = re.compile(r"attachment://([0-9a-f]{32})")
-_MESSAGE_KEYS = frozenset(
-    [
-        "id",
-        "role",
-        "content",
-        "source",
-        "metadata",
-        "model",
-        "tool_calls",
-        "tool_call_id",
-        "function",
-        "error",
-        "internal",
-    ]
+_MESSAGE = keys(
+    "id role content source metadata model tool_calls tool_call_id function error internal"
 )
+_ZIP = b"PK\x03\x04"
+_HEADERS = ("header.json", "_journal/start.json")
 _START = re.compile(rb'\s*\{\s*"version":\s*\d+,\s*"status":\s*"[a-z]+",\s*"eval":\s*\{')
+_NAN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|\bNaN\b', re.DOTALL)
 _INVALID = Mark(kind="review", text="sample invalidated", source="inspect")
 _UNREAD = ("events", "store", "timelines", "error_retries")
 
@@ -47,58 +37,53 @@ _UNREAD = ("events", "store", "timelines", "error_retries")
 class Inspect(Importer):
     """One log, or a folder of `.eval` logs."""
 
-    name: ClassVar[str] = "inspect"
-    title: ClassVar[str] = "Inspect logs"
+    name = "inspect"
+    title = "Inspect logs"
+    record = "a sample object"
+    needs = "version eval:object"
+    names = r".*\.eval"
+    called = "*.eval"
 
-    def recognises(self, probe: Probe) -> bool:
-        if probe.names:
-            return any(name.endswith(".eval") for name in probe.names)
-        if probe.head.startswith(b"PK\x03\x04"):
-            return _has_header(probe.path)
-        if probe.first is None:  # NaN is no strict JSON, but Inspect writes it
-            return _START.match(probe.head) is not None
-        return probe.has("version", "eval") and _is_spec(probe.first["eval"])
+    def rank(self, seen: Probe) -> Rank:
+        if seen.head.startswith(_ZIP):
+            return Rank.CERTAIN if _has_header(seen.path) else Rank.NO
+        if seen.first is None:  # NaN is no strict JSON, but Inspect writes it
+            return Rank.SHAPE if _START.match(seen.head) else Rank.NO
+        own = not self.missing(seen) and {"task", "model"} <= seen.first["eval"].keys()
+        return Rank.SHAPE if own else Rank.NO
 
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        groups = Groups()
-        for file in files_of(path, lambda name: name.endswith(".eval"), "*.eval", losses):
-            header, samples = _open(file)
-            spec = take(header, "eval", dict, str(file))
+    def read(self, log: Log) -> Iterator[Trajectory]:
+        for place, file in enumerate(log.files):
+            header, samples = _open(file, log)
+            spec = header.within("eval", needed=True)
             for index, (where, sample) in enumerate(samples):
-                sample = typed(sample, dict, where, "a sample object")
-                at = origin("inspect", file, index)
-                yield _trajectory(sample, spec, where, at, groups, losses)
-
-
-def _is_spec(value: Any) -> bool:
-    return isinstance(value, dict) and all(key in value for key in ("task", "model"))
+                yield _trajectory(Record(sample, where, log, self, place, index), spec)
 
 
 def _has_header(path: Path) -> bool:
     try:
-        names = {name for name, _ in members(path, lambda name: False)}
+        return any(name in _HEADERS for name, _ in members(path, lambda _: False))
     except DataError:
         return False
-    return bool(names & {"header.json", "_journal/start.json"})
 
 
-def _open(path: Path) -> tuple[dict[str, Any], Iterator[tuple[str, Any]]]:
+def _open(path: Path, log: Log) -> tuple[Fields, Iterator[tuple[str, Any]]]:
     """Returns the header of a log and its samples, one at a time."""
     try:
         with path.open("rb") as stream:
-            zipped = stream.read(4) == b"PK\x03\x04"
+            zipped = stream.read(4) == _ZIP
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     if not zipped:
-        log = typed(_parse(contents(path), str(path)), dict, str(path), "an Inspect log object")
-        samples = take(log, "samples", list, str(path), default=[])
-        return log, ((f"{path}.samples[{i}]", sample) for i, sample in enumerate(samples))
-    headers = ("header.json", "_journal/start.json")
-    found = {n: data for n, data in members(path, lambda name: name in headers) if data is not None}
-    for name in headers:
-        if name in found:
+        value = _parse(contents(path), str(path))
+        header = Fields(value, str(path), log.losses, "an Inspect log object")
+        samples = header.items("samples")
+        return header, ((f"{path}.samples[{i}]", sample) for i, sample in enumerate(samples))
+    found = dict(members(path, lambda name: name in _HEADERS))
+    for name in _HEADERS:
+        if (data := found.get(name)) is not None:
             where = f"{path}:{name}"
-            return typed(_parse(found[name], where), dict, where, "a header"), _samples(path)
+            return Fields(_parse(data, where), where, log.losses, "a header"), _samples(path)
     raise DataError(f"{path}: no header.json in the archive; expected an Inspect .eval log")
 
 
@@ -109,192 +94,159 @@ def _samples(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _parse(text: bytes, where: str) -> Any:
-    """Returns the JSON value; Inspect writes NaN for "not scored", which strict JSON has not."""
+    """Returns the JSON value; a bare NaN, which is Inspect's "not scored", as null."""
     if b"NaN" in text:
-        text = _without_nan(text)
+        text = _NAN.sub(lambda m: b"null" if m[0] == b"NaN" else m[0], text)
     return parse(text, where)
 
 
-_NAN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|\bNaN\b', re.DOTALL)
-
-
-def _without_nan(text: bytes) -> bytes:
-    """Returns the text with each bare NaN as null; strings are left as they are."""
-    return _NAN.sub(lambda m: b"null" if m[0] == b"NaN" else m[0], text)
-
-
-def _trajectory(
-    sample: dict[str, Any],
-    spec: dict[str, Any],
-    where: str,
-    at: Origin,
-    groups: Groups,
-    losses: Losses,
-) -> Trajectory:
+def _trajectory(sample: Record, spec: Fields) -> Trajectory:
     for key in _UNREAD:
-        if sample.get(key):
-            losses.add(key, where)
-    name = str(take(sample, "id", (str, int), where))
-    epoch = whole(sample, "epoch", where)
-    model = take(spec, "model", str, "eval", default=None)
-    task = f"{take(spec, 'task', str, 'eval')}/{name}"
-    rewards = _rewards(sample, where, losses)
-    end = _end(sample, where)
-    invalid = sample.get("invalidation") is not None
-    outcome = None if invalid else _outcome(sample, where, rewards, losses)
-    if outcome is None:
-        losses.add("invalidated_sample" if invalid else "no_outcome", where)
+        if sample.raw.get(key):
+            sample.lose(key)
+    name, epoch, model = sample.name("id"), sample.whole("epoch"), spec.maybe("model", str)
+    task = f"{spec.need('task', str)}/{name}"
+    rewards = _rewards(sample)
+    end = _end(sample)
+    invalid = sample.raw.get("invalidation") is not None
+    if invalid:
+        sample.lose("invalidated_sample")
+    outcome = None if invalid else sample.scored(_outcome(sample, rewards))
+    target = sample.raw.get("target")
     return Trajectory(
-        id=take(sample, "uuid", str, where, default="") or f"{task}/{epoch}",
+        id=sample.text("uuid") or f"{task}/{epoch}",
         task=task,
-        group=groups.name(task, model or ""),
+        group=sample.groups.name(task, model or ""),
         trial=epoch,
-        steps=steps_of(_messages(sample, where, losses), f"{where}.messages", losses),
+        steps=chat(_messages(sample), f"{sample.where}.messages", sample.losses),
         outcome=outcome,
         rewards=rewards,
-        reference=_reference(sample.get("target")),
+        reference=as_text(target) if target else None,
         end=end,
         policy_version=model,
-        marks=(Mark(kind="review", text="sample invalidated", source="inspect"),)
-        if invalid
-        else (),
-        origin=at,
+        marks=(_INVALID,) if invalid else (),
+        origin=sample.origin(),
     )
 
 
-def _reference(target: Any) -> str | None:
-    if isinstance(target, str):
-        return target or None
-    return json.dumps(target, ensure_ascii=False) if target else None
-
-
-def _end(sample: dict[str, Any], where: str) -> End:
+def _end(sample: Record) -> End:
     """Returns budget for the sample's own limits, infra for errors and a person's stop."""
-    if sample.get("error") is not None:
+    if sample.raw.get("error") is not None:
         return "infra"
-    limit = take(sample, "limit", dict, where, default=None)
-    if limit is None:
+    if sample.raw.get("limit") is None:
         return "answered"
-    return "infra" if take(limit, "type", str, f"{where}.limit") == "operator" else "budget"
+    return "infra" if sample.within("limit").need("type", str) == "operator" else "budget"
 
 
-def _rewards(sample: dict[str, Any], where: str, losses: Losses) -> dict[str, float | None]:
+def _rewards(sample: Record) -> dict[str, float | None]:
     """Returns every score as a number: one per scorer, or one per key of a scorer's dict."""
     rewards: dict[str, float | None] = {}
-    for name, score in take(sample, "scores", dict, where, default={}).items():
-        here = f"{where}.scores[{name!r}]"
-        value = typed(score, dict, here, "a score object").get("value")
+    for name, score in sample.within("scores").raw.items():
+        at = Fields(score, f"{sample.where}.scores[{name!r}]", sample.losses, "a score object")
+        value = at.raw.get("value")
         if isinstance(value, dict):
-            for key, one in value.items():
-                rewards[f"{name}/{key}"] = _score(one, f"{here}.value", losses)
+            rewards |= {f"{name}/{key}": _score(one, at) for key, one in value.items()}
         else:
-            rewards[name] = _score(value, f"{here}.value", losses)
+            rewards[name] = _score(value, at)
     return rewards
 
 
-def _score(value: Any, where: str, losses: Losses) -> float | None:
+def _score(value: Any, at: Fields) -> float | None:
     """Returns a score as a number; None, counted, where it is not one."""
     if value is None:
         return None
     if isinstance(value, (bool, int, float)):
-        return to_float(value, where)
+        return to_float(value, f"{at.where}.value")
     if isinstance(value, str):
         known = _WORDS.get(value, _TRUTH.get(value.lower()))
         if known is not None:
             return known
         if re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", value):
             return float(value)
-    losses.add("score_not_a_number", where)
+    at.losses.add("score_not_a_number", f"{at.where}.value")
     return None
 
 
-def _outcome(
-    sample: dict[str, Any], where: str, rewards: dict[str, float | None], losses: Losses
-) -> float | None:
+def _outcome(sample: Record, rewards: dict[str, float | None]) -> float | None:
     """Returns the first scorer's value; a dict of several numbers has none."""
-    scores = take(sample, "scores", dict, where, default={})
+    scores = sample.within("scores").raw
     if len(scores) > 1:
-        losses.add("outcome_is_first_scorer", where)
-    first = next(iter(scores), None)
-    if first is None:
-        return None
-    value = scores[first].get("value")
-    if not isinstance(value, dict):
-        return rewards[first]
-    return next(iter(rewards.values())) if len(value) == 1 else None
+        sample.lose("outcome_is_first_scorer")
+    first = next(iter(scores.values()), {"value": {}}).get("value")
+    several = isinstance(first, dict) and len(first) != 1
+    return None if several else next(iter(rewards.values()))
 
 
-def _messages(sample: dict[str, Any], where: str, losses: Losses) -> list[dict[str, Any]]:
-    """Returns the messages in the common chat form, attachments put back."""
-    attachments = take(sample, "attachments", dict, where, default={})
-    left = [MAX_RECORD]
-    messages: list[dict[str, Any]] = []
-    for index, raw in enumerate(take(sample, "messages", list, where, default=[])):
-        here = f"{where}.messages[{index}]"
-        raw = typed(raw, dict, here, "a message object")
-        count_keys(raw, _MESSAGE_KEYS, here, losses, kind="message_key")
-        raw = _resolved(raw, attachments, left, here, losses)
-        message = {key: raw.get(key) for key in ("role", "tool_call_id")}
-        message["content"], message["reasoning_content"] = _content(raw.get("content"), here)
-        if raw.get("role") == "tool":
-            message["name"] = raw.get("function")
-            fault = take(raw, "error", dict, here, default=None)
+def _messages(sample: Record) -> Iterator[dict[str, Any]]:
+    """Yields the messages in the common chat form, attachments put back."""
+    attachments = _Attachments(sample)
+    for raw in sample.each("messages", MESSAGE):
+        raw.lose_unknown(_MESSAGE, "message_key")
+        raw.raw = attachments.put_back(raw.raw, raw.where)
+        message = {key: raw.raw.get(key) for key in ("role", "tool_call_id")}
+        message["content"], message["reasoning_content"] = _content(raw)
+        if raw.raw.get("role") == "tool":
+            message["name"] = raw.raw.get("function")
+            fault = raw.maybe("error", dict)
             message["is_error"] = fault is not None
             if fault is not None and not message["content"]:
                 message["content"] = fault.get("message")
-        if raw.get("tool_calls"):
-            message["tool_calls"] = [
-                _call(call, f"{here}.tool_calls", losses)
-                for call in take(raw, "tool_calls", list, here)
-            ]
-        messages.append(message)
-    return messages
+        if raw.raw.get("tool_calls"):
+            message["tool_calls"] = [_call(call, raw) for call in raw.items("tool_calls")]
+        yield message
 
 
-def _content(content: Any, where: str) -> tuple[Any, str | None]:
+def _content(raw: Fields) -> tuple[Any, str | None]:
     """Returns the content without its reasoning parts, and the reasoning."""
+    content = raw.raw.get("content")
     if not isinstance(content, list):
         return content, None
-    thoughts = [
-        take(part, "reasoning", str, where, default="")
-        for part in content
-        if isinstance(part, dict) and part.get("type") == "reasoning"
-    ]
-    rest = [p for p in content if not (isinstance(p, dict) and p.get("type") == "reasoning")]
+    thoughts: list[str] = []
+    rest: list[Any] = []
+    for part in content:
+        if isinstance(part, dict) and part.get("type") == "reasoning":
+            thoughts.append(Fields(part, raw.where, raw.losses).text("reasoning"))
+        else:
+            rest.append(part)
     return rest, "\n".join(thoughts) or None
 
 
-def _call(call: Any, where: str, losses: Losses) -> dict[str, Any]:
-    call = typed(call, dict, where, "a tool call object")
-    if call.get("parse_error"):
-        losses.add("call_parse_error", where)
-    name = take(call, "function", str, where)
-    return {"id": call.get("id"), "function": {"name": name, "arguments": call.get("arguments")}}
+def _call(value: Any, raw: Fields) -> dict[str, Any]:
+    call = Fields(value, f"{raw.where}.tool_calls", raw.losses, "a tool call object")
+    if call.raw.get("parse_error"):
+        call.lose("call_parse_error")
+    function = {"name": call.need("function", str), "arguments": call.raw.get("arguments")}
+    return {"id": call.raw.get("id"), "function": function}
 
 
-def _resolved(
-    value: Any, attachments: dict[str, Any], left: list[int], where: str, losses: Losses
-) -> Any:
-    """Returns `value` with every attachment reference replaced by its text.
+class _Attachments:
+    """Long texts of a sample, kept apart from its messages.
 
-    `left` is how many more characters may be put in: a few references to one long attachment
-    could otherwise unfold without end.
+    What may be put back is limited: a few references to one long attachment could otherwise
+    unfold without end.
     """
-    if isinstance(value, str):
 
-        def text_of(match: re.Match[str]) -> str:
-            text = attachments.get(match[1])
-            if not isinstance(text, str):
-                losses.add("attachment_missing", where)
-                return match[0]
-            left[0] -= len(text)
-            if left[0] < 0:
-                raise DataError(f"{where}: attachments unfold to over {MAX_RECORD:,} characters")
-            return text
+    def __init__(self, sample: Record) -> None:
+        self._texts, self._left = sample.within("attachments"), MAX_RECORD
 
-        return _REFERENCE.sub(text_of, value) if "attachment://" in value else value
-    if isinstance(value, list):
-        return [_resolved(one, attachments, left, where, losses) for one in value]
-    if isinstance(value, dict):
-        return {k: _resolved(one, attachments, left, where, losses) for k, one in value.items()}
-    return value
+    def put_back(self, value: Any, where: str) -> Any:
+        """Returns `value` with every reference replaced by its text."""
+        if isinstance(value, str):
+            if "attachment://" not in value:
+                return value
+            return _REFERENCE.sub(lambda match: self._text(match, where), value)
+        if isinstance(value, list):
+            return [self.put_back(one, where) for one in value]
+        if isinstance(value, dict):
+            return {key: self.put_back(one, where) for key, one in value.items()}
+        return value
+
+    def _text(self, match: re.Match[str], where: str) -> str:
+        text = self._texts.raw.get(match[1])
+        if not isinstance(text, str):
+            self._texts.losses.add("attachment_missing", where)
+            return match[0]
+        self._left -= len(text)
+        if self._left < 0:
+            raise DataError(f"{where}: attachments unfold to over {MAX_RECORD:,} characters")
+        return text

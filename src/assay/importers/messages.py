@@ -6,18 +6,18 @@ call of the agent's is kept as a step and answers nothing.
 """
 
 import json
-import os
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
-from assay.errors import DataError
-from assay.importers.base import Losses
+import msgspec
+
+from assay.importers.base import keys
+from assay.importers.fields import Fields, objects, shown, typed
+from assay.importers.losses import Losses
 from assay.records import (
     Call,
     ExpertCall,
     ModelStep,
-    Origin,
     Span,
     Step,
     SystemStep,
@@ -25,171 +25,119 @@ from assay.records import (
     UserStep,
 )
 
-T = TypeVar("T")
-MISSING: Any = object()
-_MOST = 2**63
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
-_WORDS: dict[Any, str] = {dict: "object", list: "array"}
-
-_MESSAGE_KEYS = frozenset(
-    [
-        "role",
-        "content",
-        "tool_calls",
-        "tool_call_id",
-        "name",
-        "reasoning_content",
-        "reasoning",
-        "refusal",
-        "function_call",
-        "is_error",
-    ]
+_MESSAGE = keys(
+    "role content tool_calls tool_call_id name reasoning_content reasoning refusal function_call"
+    " is_error"
 )
+MESSAGE = "a message object"
 
 
-def typed(value: Any, kind: type[T] | tuple[type[T], ...], where: str, expected: str) -> T:
-    """Returns `value` if it is of `kind` (a bool is no number), else one clear DataError."""
-    if _fits(value, kind):
-        return value
-    raise DataError(f"{where}: got {_shown(value)}; expected {expected}")
+class Steps(list[Step]):
+    """Steps in the making, and the calls of the last turn that nothing has answered yet."""
+
+    def __init__(self, steps: Iterable[Step] = ()) -> None:
+        super().__init__(steps)
+        self.open: list[tuple[int, int, str | None]] = []
+        """(step, call, id)."""
+
+    def act(self, step: ModelStep) -> None:
+        """Adds a model's turn: what follows answers its calls and no earlier ones."""
+        self.open = [(len(self), c, call.id) for c, call in enumerate(step.calls)]
+        self.append(step)
+
+    def pair(self, call_id: str | None) -> tuple[int, int] | None:
+        """Takes the call that a result answers off the open ones: by unique id, else the first.
+
+        Args:
+            call_id: the id that the result names. None: it names none.
+
+        Returns:
+            (step, call), or None where no call is open.
+        """
+        if not self.open:
+            return None
+        by_id = [i for i, (_, _, known) in enumerate(self.open) if known == call_id]
+        step, call, _ = self.open.pop(by_id[0] if call_id is not None and len(by_id) == 1 else 0)
+        return step, call
+
+    def answer(
+        self,
+        at: Fields,
+        text: str,
+        call_id: str | None = None,
+        *,
+        name: str = "",
+        error: bool | None = None,
+    ) -> None:
+        """Adds a tool's result, with the call that it answers; one that answers none is counted."""
+        answered = self.pair(call_id)
+        if answered is None:
+            at.lose("result_of_no_call")
+        self.append(ToolStep(text=text, name=name, call=answered, error=error))
+
+    def say(self, message: Fields, text: str, role: str) -> None:
+        """Adds one chat message of any role."""
+        name = message.text("name")
+        match role:
+            case "assistant" | "model":
+                self.act(model_step(message, text))
+            case "tool" | "function":
+                call_id, error = message.maybe("tool_call_id", str), message.maybe("is_error", bool)
+                self.answer(message, text, call_id, name=name, error=error)
+            case "user" | "human":
+                self.append(UserStep(text=text, name=name))
+            case "system" | "developer":
+                self.append(SystemStep(text=text))
+            case _:
+                raise message.wrong("role", shown(role), "system, user, assistant or tool")
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    """Is `value` of `kind`? A bool is no number, and an integer is one of 64 bits."""
-    if type(value) is bool:
-        return kind is bool or bool in _kinds(kind)
-    return isinstance(value, kind) and (type(value) is not int or -_MOST <= value < _MOST)
-
-
-def _kinds(kind: Any) -> tuple[Any, ...]:
-    return kind if isinstance(kind, tuple) else (kind,)
-
-
-def _shown(value: Any) -> str:
-    """Returns one short line for a value of any size and depth."""
-    match value:
-        case dict():
-            return f"an object of {len(value)} keys"
-        case list():
-            return f"an array of {len(value)} elements"
-        case str():
-            cut = value if len(value) <= 40 else value[:37] + "..."
-            return f"str {json.dumps(cut)}"
-        case int() if not -_MOST < value < _MOST:
-            return "an integer beyond 64 bits"
-        case _:
-            return f"{type(value).__name__} {json.dumps(value)}"
-
-
-def take(record: dict[str, Any], key: str, kind: Any, where: str, *, default: Any = MISSING) -> Any:
-    """Returns `record[key]`, checked; `default` where the key is missing or null."""
-    value = record.get(key)
-    if value is None:
-        if default is not MISSING:
-            return default
-        raise DataError(f"{where}.{key}: missing; expected {_names(kind)}")
-    if _fits(value, kind):
-        return value
-    raise DataError(f"{where}.{key}: got {_shown(value)}; expected {_names(kind)}")
-
-
-def _names(kind: Any) -> str:
-    return " or ".join(_WORDS.get(k, str(k.__name__)) for k in _kinds(kind))
-
-
-def number(record: dict[str, Any], key: str, where: str) -> float | None:
-    """Returns a finite number or None; a bool is not a number, a string is not either."""
-    value = take(record, key, (int, float), where, default=None)
-    return None if value is None else float(value)
-
-
-def steps_of(messages: Sequence[Any], where: str, losses: Losses) -> tuple[Step, ...]:
-    """Returns the steps of a list of chat messages, in order.
+def steps_of(messages: Iterable[Fields]) -> tuple[Step, ...]:
+    """Returns the steps of chat messages, one for each, in order.
 
     Args:
         messages: objects with `role` and `content`; assistant ones may have `tool_calls`.
-        where: names the list in errors, for example "log.jsonl line 3.messages".
-        losses: counts parts that are not text, unknown keys and unpaired results.
 
     Raises:
-        DataError: a message is no object, has no known role, or a call has no name.
+        DataError: a message has no known role, or a call has no name.
     """
-    steps: list[Step] = []
-    open_calls: list[tuple[int, int, str | None]] = []  # (step, call, id) not answered yet
-    for index, message in enumerate(messages):
-        here = f"{where}[{index}]"
-        message = typed(message, dict, here, "a message object")
-        role = take(message, "role", str, here)
-        count_keys(message, _MESSAGE_KEYS, here, losses, kind="message_key")
-        text = content_text(message.get("content"), f"{here}.content", losses)
-        name = take(message, "name", str, here, default="")
-        match role:
-            case "assistant" | "model":
-                step = model_step(message, text, here, losses)
-                open_calls = [(len(steps), c, call.id) for c, call in enumerate(step.calls)]
-                steps.append(step)
-            case "tool" | "function":
-                call_id = take(message, "tool_call_id", str, here, default=None)
-                answered = pair(open_calls, call_id)
-                if answered is None:
-                    losses.add("result_of_no_call", here)
-                error = take(message, "is_error", bool, here, default=None)
-                steps.append(ToolStep(text=text, name=name, call=answered, error=error))
-            case "user" | "human":
-                steps.append(UserStep(text=text, name=name))
-            case "system" | "developer":
-                steps.append(SystemStep(text=text))
-            case _:
-                raise DataError(
-                    f"{here}.role: got {_shown(role)}; expected system, user, assistant or tool"
-                )
+    steps = Steps()
+    for message in messages:
+        role = message.need("role", str)
+        message.lose_unknown(_MESSAGE, "message_key")
+        steps.say(message, content_of(message), role)
     return tuple(steps)
 
 
-def pair(
-    open_calls: list[tuple[int, int, str | None]], call_id: str | None
-) -> tuple[int, int] | None:
-    """Takes the call that a result answers off the open ones: by unique id, else the first.
-
-    Args:
-        open_calls: (step, call, id) of the calls of this turn that nothing has answered yet.
-        call_id: the id that the result names. None: it names none.
-
-    Returns:
-        (step, call), or None where no call is open.
-    """
-    if not open_calls:
-        return None
-    by_id = [i for i, (_, _, known) in enumerate(open_calls) if known == call_id]
-    step, call, _ = open_calls.pop(by_id[0] if call_id is not None and len(by_id) == 1 else 0)
-    return step, call
+def chat(values: Iterable[Any], where: str, losses: Losses) -> tuple[Step, ...]:
+    """Returns the steps of messages that an importer put into the common form."""
+    return steps_of(objects(values, where, losses, MESSAGE))
 
 
-def model_step(message: dict[str, Any], text: str, where: str, losses: Losses) -> ModelStep:
+def copied(step: Step) -> Step:
+    """Returns a step of a prompt: what a model says there was not sampled for this trajectory."""
+    return msgspec.structs.replace(step, untrainable="copied") if type(step) is ModelStep else step
+
+
+def model_step(message: Fields, text: str) -> ModelStep:
     """Returns the model step of one assistant message; reasoning comes first, as a `think` span."""
-    thought = take(message, "reasoning_content", str, where, default=None) or take(
-        message, "reasoning", str, where, default=None
-    )
-    spans: tuple[Span, ...] = ()
-    if thought:
-        spans = (Span(role="think", start=0, end=len(thought)),)
-        text = thought + text
-    text += take(message, "refusal", str, where, default="")
-    raw = take(message, "tool_calls", list, where, default=[])
-    legacy = take(message, "function_call", dict, where, default=None)
-    calls = [call_of(c, f"{where}.tool_calls[{i}]", losses) for i, c in enumerate(raw)]
-    if legacy is not None:
-        calls.append(call_of({"function": legacy}, f"{where}.function_call", losses))
+    thought = message.text("reasoning_content") or message.text("reasoning")
+    spans = (Span(role="think", start=0, end=len(thought)),) if thought else ()
+    text = thought + text + message.text("refusal")
+    calls = [call_of(call) for call in message.each("tool_calls", "a tool call object")]
+    if (legacy := message.maybe("function_call", dict)) is not None:
+        where = f"{message.where}.function_call"
+        calls.append(call_of(Fields({"function": legacy}, where, message.losses)))
     return ModelStep(text=text, calls=tuple(calls), spans=spans)
 
 
-def call_of(call: Any, where: str, losses: Losses) -> Call:
+def call_of(call: Fields) -> Call:
     """Returns one tool call; `arguments` may be JSON text (OpenAI) or an object (others)."""
-    call = typed(call, dict, where, "a tool call object")
-    function = take(call, "function", dict, where, default=call)
-    name = take(function, "name", str, where)
-    call_id = take(call, "id", str, where, default=None)
-    return Call(name=name, arguments=arguments_text(function.get("arguments")), id=call_id)
+    function = call.maybe("function", dict)
+    inner = call if function is None else Fields(function, call.where, call.losses)
+    name, arguments = inner.need("name", str), arguments_text(inner.raw.get("arguments"))
+    return Call(name=name, arguments=arguments, id=call.maybe("id", str))
 
 
 def arguments_text(arguments: Any) -> str:
@@ -204,12 +152,19 @@ def command_text(command: str) -> str:
     return f'{{"command": {_ENCODER.encode(command)}}}'
 
 
-def content_text(content: Any, where: str, losses: Losses) -> str:
+def as_text(value: Any) -> str | None:
+    """Returns a value as text: text as it is, null as None, the rest as JSON."""
+    return value if value is None or isinstance(value, str) else _ENCODER.encode(value)
+
+
+def content_of(message: Fields, key: str = "content") -> str:
     """Returns the text of a message's content: a string, null, or a list of parts."""
+    content = message.raw.get(key)
     if content is None:
         return ""
     if isinstance(content, str):
         return content
+    where = f"{message.where}.{key}"
     parts: list[str] = []
     for index, part in enumerate(typed(content, list, where, "text, null or a list of parts")):
         if isinstance(part, str):
@@ -218,37 +173,24 @@ def content_text(content: Any, where: str, losses: Losses) -> str:
             parts.append(part["text"])
         else:
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            losses.add(f"content_part:{kind}", f"{where}[{index}]")
+            message.losses.add(f"content_part:{kind}", f"{where}[{index}]")
     return "\n".join(parts)
 
 
-def count_keys(
-    record: dict[str, Any], known: Collection[str], where: str, losses: Losses, *, kind: str = "key"
-) -> None:
-    """Counts a loss `kind:KEY` for each key outside `known` that holds anything."""
-    for key in sorted(record.keys() - known):
-        if record[key] not in (None, "", [], {}):
-            losses.add(f"{kind}:{key}", where)
-
-
-def origin(name: str, path: Path, index: int, **extra: str | int | None) -> Origin:
-    """Returns where a record came from; `extra` without its None values."""
-    return Origin(
-        format=name,
-        path=os.fsencode(path.name).decode("utf-8", "backslashreplace"),
-        index=index,
-        extra={key: str(value) for key, value in extra.items() if value is not None},
+def experts_of(actions: Iterable[Fields]) -> tuple[ExpertCall, ...]:
+    """Returns the expert actions of a task: objects with `name` and `arguments` or `kwargs`."""
+    return tuple(
+        ExpertCall(
+            name=action.need("name", str),
+            arguments=arguments_text(action.raw.get("arguments", action.raw.get("kwargs"))),
+        )
+        for action in actions
     )
 
 
-def experts_of(actions: Iterable[Any], where: str) -> tuple[ExpertCall, ...]:
-    """Returns the expert actions of a task: objects with `name` and `arguments` or `kwargs`."""
-    experts: list[ExpertCall] = []
-    for index, action in enumerate(actions):
-        here = f"{where}[{index}]"
-        action = typed(action, dict, here, "an expert action object")
-        arguments = action.get("arguments", action.get("kwargs"))
-        experts.append(
-            ExpertCall(name=take(action, "name", str, here), arguments=arguments_text(arguments))
-        )
-    return tuple(experts)
+EXPERT = "an expert action object"
+
+
+def experts_in(record: Fields, key: str) -> tuple[ExpertCall, ...] | None:
+    """Returns the expert actions under a key; None where it is missing."""
+    return None if record.raw.get(key) is None else experts_of(record.each(key, EXPERT))

@@ -5,260 +5,171 @@ whole objects of the Responses API. The verdict is not inside, so nothing is sco
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import final
 
-from assay.errors import DataError
-from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import (
-    command_text,
-    content_text,
-    count_keys,
-    model_step,
-    origin,
-    pair,
-    take,
-    typed,
-)
-from assay.importers.reading import documents
-from assay.importers.recognise import log_files
-from assay.records import (
-    Call,
-    End,
-    ModelStep,
-    Span,
-    Step,
-    SystemStep,
-    ToolStep,
-    Trajectory,
-    UserStep,
-)
+from assay.importers.base import Importer, Probe, Rank, Record, ends, keys
+from assay.importers.fields import Fields
+from assay.importers.messages import MESSAGE, Steps, command_text, content_of, model_step
+from assay.records import Call, End, ModelStep, Span, Trajectory
 
-ENDS: dict[str, End] = {
-    "submitted": "answered",
-    "repeatedformaterror": "answered",
-    "limitsexceeded": "budget",
-    "timeexceeded": "budget",
-    "contextwindowexceeded": "budget",
-    "contextwindowexceedederror": "budget",
-}
+ENDS: dict[str, End] = ends(
+    answered="submitted repeatedformaterror",
+    budget="limitsexceeded timeexceeded contextwindowexceeded contextwindowexceedederror",
+)
 """What `exit_status` means, in lower case. Any other class name that comes with a traceback is a
 crash of the harness: `infra`."""
 
-_KEYS = frozenset({"info", "messages", "trajectory_format", "instance_id"})
-_INFO = frozenset({"exit_status", "config", "traceback", "mini_version"})
-_MESSAGE = frozenset(
-    [
-        "role",
-        "content",
-        "tool_calls",
-        "tool_call_id",
-        "reasoning_content",
-        "function_call",
-        "extra",
-        "type",
-        "object",
-        "output",
-        "call_id",
-        "name",
-    ]
+_KEYS = keys("info messages trajectory_format instance_id")
+_INFO = keys("exit_status config traceback mini_version")
+_MESSAGE = keys(
+    "role content tool_calls tool_call_id reasoning_content function_call extra type object output"
+    " call_id name"
 )
 _BLOCK = re.compile(r"```(?:bash|mswea_bash_command)[ \t]*\n(.*?)\n```", re.DOTALL)
 _TOOL = "bash"
-_Open = list[tuple[int, int, str | None]]
 
 
 @final
 class MiniSweAgent(Importer):
     """Lost: the submission, the configuration, costs and raw responses; see `losses`."""
 
-    name: ClassVar[str] = "mini_swe_agent"
-    title: ClassVar[str] = "mini-SWE-agent .traj.json"
+    name = "mini_swe_agent"
+    title = "mini-SWE-agent .traj.json"
+    record = "an object with info and messages"
+    needs = "info messages"
 
-    def recognises(self, probe: Probe) -> bool:
-        seen = probe.log
-        if seen.is_list or not seen.has("info", "messages"):
-            return False
+    def rank(self, seen: Probe) -> Rank:
+        if seen.is_list or self.missing(seen):
+            return Rank.NO
         info = seen.first["info"]
-        named = str(seen.first.get("trajectory_format", "")).startswith("mini-swe-agent")
-        return named or (
-            "task" not in seen.first and isinstance(info, dict) and "exit_status" in info
+        if str(seen.first.get("trajectory_format", "")).startswith("mini-swe-agent"):
+            return Rank.CERTAIN
+        own = "task" not in seen.first and isinstance(info, dict) and "exit_status" in info
+        return Rank.SHAPE if own else Rank.POSSIBLE
+
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        record.lose_unknown(_KEYS)
+        info = record.within("info", needed=True)
+        info.lose_unknown(_INFO, "info")
+        model = info.within("config").raw.get("model")
+        policy = model.get("model_name") if isinstance(model, dict) else None
+        source = record.origin(version=info.maybe("mini_version", str))
+        stem = source.path.removesuffix(".json").removesuffix(".traj")
+        task = record.text("instance_id") or stem
+        trial = record.groups.trial(task)
+        record.lose("no_outcome")
+        yield Trajectory(
+            id=f"{task}/{trial}",
+            task=task,
+            group=task,
+            trial=trial,
+            steps=tuple(_steps(record.each("messages", MESSAGE, needed=True))),
+            end=_end(info),
+            policy_version=policy if isinstance(policy, str) else None,
+            origin=source,
         )
 
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        tries: Counter[str] = Counter()
-        for file in log_files(path, self.recognises, losses):
-            for index, (where, document) in enumerate(documents(file)):
-                document = typed(document, dict, where, "an object with info and messages")
-                yield _trajectory(document, where, losses, tries, file, index)
 
-
-def _trajectory(
-    document: dict[str, Any],
-    where: str,
-    losses: Losses,
-    tries: Counter[str],
-    file: Path,
-    index: int,
-) -> Trajectory:
-    """One file; `tries` counts how many of the same instance came before it."""
-    count_keys(document, _KEYS, where, losses)
-    info = take(document, "info", dict, where)
-    count_keys(info, _INFO, f"{where}.info", losses, kind="info")
-    config = take(info, "config", dict, f"{where}.info", default={})
-    model = config.get("model")
-    policy = model.get("model_name") if isinstance(model, dict) else None
-    source = origin("mini_swe_agent", file, index, version=_version(info, where))
-    stem = source.path.removesuffix(".json").removesuffix(".traj")
-    task = take(document, "instance_id", str, where, default=None) or stem
-    trial = tries[task]
-    tries[task] += 1
-    losses.add("no_outcome", where)
-    return Trajectory(
-        id=f"{task}/{trial}",
-        task=task,
-        group=task,
-        trial=trial,
-        steps=_steps(take(document, "messages", list, where), f"{where}.messages", losses),
-        end=_end(info, f"{where}.info", losses),
-        policy_version=policy if isinstance(policy, str) else None,
-        origin=source,
-    )
-
-
-def _version(info: dict[str, Any], where: str) -> str | None:
-    return take(info, "mini_version", str, f"{where}.info", default=None)
-
-
-def _end(info: dict[str, Any], where: str, losses: Losses) -> End:
-    status = take(info, "exit_status", str, where, default=None)
-    if status is None or status == "":
+def _end(info: Fields) -> End:
+    status = info.text("exit_status")
+    if not status:
         return "unknown"
     if status.lower() in ENDS:
         return ENDS[status.lower()]
-    losses.add(f"exit_status:{status}", f"{where}.exit_status")
-    return "infra" if info.get("traceback") else "unknown"
+    info.losses.add(f"exit_status:{status}", f"{info.where}.exit_status")
+    return "infra" if info.raw.get("traceback") else "unknown"
 
 
-def _steps(messages: list[Any], where: str, losses: Losses) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    open_calls: _Open = []
-    for index, message in enumerate(messages):
-        here = f"{where}[{index}]"
-        message = typed(message, dict, here, "a message object")
-        count_keys(message, _MESSAGE, here, losses, kind="message_key")
-        extra = take(message, "extra", dict, here, default={})
-        if message.get("object") == "response":
-            step = _response(message, here, losses)
-        elif message.get("type") == "function_call_output":
-            text = content_text(message.get("output"), f"{here}.output", losses)
-            answered = pair(open_calls, take(message, "call_id", str, here, default=None))
-            steps.append(_observed(text, extra, answered, here, losses))
-            continue
+def _steps(messages: Iterator[Fields]) -> Steps:
+    steps = Steps()
+    for message in messages:
+        message.lose_unknown(_MESSAGE, "message_key")
+        extra = message.within("extra")
+        if message.raw.get("object") == "response":
+            steps.act(_response(message))
+        elif message.raw.get("type") == "function_call_output":
+            call_id = message.maybe("call_id", str)
+            _observe(steps, message, content_of(message, "output"), extra, call_id)
         else:
-            text = content_text(message.get("content"), f"{here}.content", losses)
-            role = take(message, "role", str, here)
-            if role != "assistant":
-                steps += _heard(role, message, text, extra, open_calls, here, losses)
-                continue
-            step = _acted(model_step(message, text, here, losses), extra, here, losses)
-        open_calls = [(len(steps), c, call.id) for c, call in enumerate(step.calls)]
-        steps.append(step)
-    return tuple(steps)
+            _say(steps, message, extra)
+    return steps
 
 
-def _heard(
-    role: str,
-    message: dict[str, Any],
-    text: str,
-    extra: dict[str, Any],
-    open_calls: _Open,
-    where: str,
-    losses: Losses,
-) -> Iterator[Step]:
-    """Yields the step of a message that the policy did not write; the harness's `exit` is none."""
+def _say(steps: Steps, message: Fields, extra: Fields) -> None:
+    """Adds one chat message; the harness's `exit` is no step."""
+    text, role = content_of(message), message.need("role", str)
     match role:
-        case "system" | "developer":
-            yield SystemStep(text=text)
+        case "assistant":
+            steps.act(_acted(model_step(message, text), message, extra))
         case "tool":
-            call_id = take(message, "tool_call_id", str, where, default=None)
-            yield _observed(text, extra, pair(open_calls, call_id), where, losses)
-        case "user" if open_calls and extra.get("interrupt_type") is None:
-            yield _observed(text, extra, pair(open_calls, None), where, losses)
-        case "user":
-            yield UserStep(text=text)
+            _observe(steps, message, text, extra, message.maybe("tool_call_id", str))
+        case "user" if steps.open and extra.raw.get("interrupt_type") is None:
+            _observe(steps, message, text, extra, None)
+        case "system" | "developer" | "user":
+            steps.say(message, text, role)
         case "exit":
-            losses.add("exit_message", where)
+            message.lose("exit_message")
         case _:
-            raise DataError(f"{where}.role: got {role[:20]!r}; expected assistant, user or tool")
+            raise message.wrong("role", repr(role[:20]), "assistant, user or tool")
 
 
-def _observed(
-    text: str,
-    extra: dict[str, Any],
-    answered: tuple[int, int] | None,
-    where: str,
-    losses: Losses,
-) -> ToolStep:
-    """Returns a result. Only an exception is the log's own word for an error: a return code that
-    is not 0 may be the answer to a question."""
-    if answered is None:
-        losses.add("result_of_no_call", where)
-    error = True if extra.get("exception_info") else None
-    return ToolStep(text=text, name=_TOOL, call=answered, error=error)
+def _observe(steps: Steps, at: Fields, text: str, extra: Fields, call_id: str | None) -> None:
+    """Adds a result. Only an exception is the log's own word for an error: a return code that is
+    not 0 may be the answer to a question."""
+    error = True if extra.raw.get("exception_info") else None
+    steps.answer(at, text, call_id, name=_TOOL, error=error)
 
 
-def _acted(step: ModelStep, extra: dict[str, Any], where: str, losses: Losses) -> ModelStep:
+def _acted(step: ModelStep, message: Fields, extra: Fields) -> ModelStep:
     """Returns the step with its calls: as written, else the actions that the harness took, else
     the one bash block in the text."""
     if step.calls:
         return step
-    taken = take(extra, "actions", list, f"{where}.extra", default=None)
-    calls: list[Call] = []
-    for index, action in enumerate(taken or []):
-        here = f"{where}.extra.actions[{index}]"
-        action = {"command": action} if isinstance(action, str) else action
-        action = typed(action, dict, here, "an action object")
-        call_id = take(action, "tool_call_id", str, here, default=None)
-        calls.append(_call(take(action, "command", str, here), call_id))
-    blocks = list(_BLOCK.finditer(step.text)) if taken is None else []
-    if len(blocks) > 1:
-        losses.add("several_blocks", where)
-    if calls or len(blocks) != 1:
+    if extra.raw.get("actions") is not None:
+        calls = [
+            _call(action.need("command", str), action.maybe("tool_call_id", str))
+            for action in _actions(extra)
+        ]
         return ModelStep(text=step.text, calls=tuple(calls), spans=step.spans)
-    block = blocks[0]
+    blocks = list(_BLOCK.finditer(step.text))
+    if len(blocks) > 1:
+        message.lose("several_blocks")
+    if len(blocks) != 1:
+        return step
+    [block] = blocks
     span = Span(role="call", start=block.start(1), end=block.end(1))
-    calls = [_call(block[1].strip(), None)]
-    return ModelStep(text=step.text, calls=tuple(calls), spans=(*step.spans, span))
+    calls = (_call(block[1].strip(), None),)
+    return ModelStep(text=step.text, calls=calls, spans=(*step.spans, span))
+
+
+def _actions(extra: Fields) -> Iterator[Fields]:
+    """Yields the actions that the harness took, each as an object."""
+    for index, action in enumerate(extra.items("actions")):
+        action = {"command": action} if isinstance(action, str) else action
+        where = f"{extra.where}.actions[{index}]"
+        yield Fields(action, where, extra.losses, "an action object")
 
 
 def _call(command: str, call_id: str | None) -> Call:
     return Call(name=_TOOL, arguments=command_text(command), id=call_id)
 
 
-def _response(message: dict[str, Any], where: str, losses: Losses) -> ModelStep:
+def _response(message: Fields) -> ModelStep:
     """Returns the step of a Responses API object: reasoning, text and calls in their order."""
-    texts: list[str] = []
-    spans: list[Span] = []
-    calls: list[Call] = []
-    for index, item in enumerate(take(message, "output", list, where, default=[])):
-        here = f"{where}.output[{index}]"
-        item = typed(item, dict, here, "an output item object")
-        match item.get("type"):
+    text, spans, calls = "", list[Span](), list[Call]()
+    for item in message.each("output", "an output item object"):
+        match item.raw.get("type"):
             case "message":
-                texts.append(content_text(item.get("content"), f"{here}.content", losses))
+                text += content_of(item)
             case "reasoning":
-                thought = content_text(item.get("summary"), f"{here}.summary", losses)
-                start = sum(map(len, texts))
-                spans += [Span(role="think", start=start, end=start + len(thought))] * bool(thought)
-                texts.append(thought)
+                start, text = len(text), text + content_of(item, "summary")
+                if start < len(text):
+                    spans.append(Span(role="think", start=start, end=len(text)))
             case "function_call":
-                arguments = take(item, "arguments", str, here, default="{}")
-                name = take(item, "name", str, here)
-                call_id = take(item, "call_id", str, here, default=None)
+                arguments = item.text("arguments", "{}")
+                name, call_id = item.need("name", str), item.maybe("call_id", str)
                 calls.append(Call(name=name, arguments=arguments, id=call_id))
             case other:
-                losses.add(f"output_item:{other}", here)
-    return ModelStep(text="".join(texts), calls=tuple(calls), spans=tuple(spans))
+                item.lose(f"output_item:{other}")
+    return ModelStep(text=text, calls=tuple(calls), spans=tuple(spans))

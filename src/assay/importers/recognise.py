@@ -1,28 +1,25 @@
-"""What recognition may look at, gathered once without trusting the file."""
+"""Which format a log is: every importer ranks every file, and the highest rank wins."""
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.errors import DataError
-from assay.importers.base import Losses, Probe
-from assay.importers.reading import documents, first_byte
+from assay.errors import DataError, one_line
+from assay.files.reading import documents, first_byte
+from assay.importers.base import Importer, Probe, Rank
+from assay.importers.losses import Losses
 
 _HEAD = 1 << 16
-_MOST_NAMES = 10_000
-_MOST_TRIED = 16
 LOGS = (".traj", ".json", ".jsonl", ".jsonl.zst", ".ndjson")
 """How the name of a file with JSON in it ends."""
 
 
 def probe(path: Path) -> Probe:
-    """Returns what the first bytes and the first JSON value of `path` show.
+    """Returns what the first bytes and the first JSON value of a file show.
 
     Raises:
-        DataError: there is no such file or folder.
+        DataError: there is no such file.
     """
-    if path.is_dir():
-        return _folder(path)
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
@@ -34,37 +31,133 @@ def probe(path: Path) -> Probe:
         first = next(documents(path), ("", None))[1]
     except DataError as error:
         fault = error
-    return Probe(path=path, head=head, first=first, is_list=is_list, names=(), fault=fault)
+    return Probe(path=path, head=head, first=first, is_list=is_list, fault=fault)
 
 
-def _folder(path: Path) -> Probe:
-    names = tuple(str(p.relative_to(path)) for p in islice(_below(path), _MOST_NAMES))
-    logs = sorted((n for n in names if n.endswith(LOGS)), key=lambda n: ".traj" not in n)
-    tried = (probe(path / name) for name in logs[:_MOST_TRIED])
-    inside = next((seen for seen in tried if seen.first is not None), None)
-    return Probe(path=path, head=b"", first=None, is_list=False, names=names, inside=inside)
+@dataclass(slots=True)
+class Sight:
+    """What was found below a path."""
+
+    path: Path
+    importers: Mapping[str, Importer]
+    found: dict[Path, dict[str, Rank]] = field(default_factory=dict)
+    """Of each file, who may read it."""
+    owned: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Formats that take the folder as a whole, with what they read of it."""
+    fault: DataError | None = None
+    """Why the first file that should hold JSON does not."""
+    nearest: str = ""
+    """What the file that came nearest lacks, for the error where nothing is recognised."""
+    _least: float = 1.0
+    _sure: dict[tuple[Path, str], Rank] = field(default_factory=dict)
+    """Of a folder and a format that names its files: how sure it is of the first of them."""
+
+    def best(self) -> list[str]:
+        """Returns the formats of the highest rank; of these, those of most files."""
+        scores: dict[str, tuple[int, int]] = dict.fromkeys(self.owned, (Rank.CERTAIN, 0))
+        if not scores:
+            for ranks in self.found.values():
+                for name, rank in ranks.items():
+                    highest, count = scores.get(name, (0, 0))
+                    if rank > Rank.POSSIBLE and rank >= highest:
+                        scores[name] = rank, 1 + (count if rank == highest else 0)
+        return [name for name in scores if scores[name] == max(scores.values())]
+
+    def files(self, name: str, losses: Losses) -> tuple[Path, ...]:
+        """Returns what one importer reads of it. What it does not read is counted.
+
+        Raises:
+            DataError: a file that should hold JSON does not, so the set may be incomplete; or a
+                folder without any file of the name that the format gives its files.
+        """
+        if name in self.owned:
+            return self.owned[name]
+        importer = self.importers[name]
+        if not self.path.is_dir():
+            return (self.path,)
+        mine = [file for file, ranks in self.found.items() if _is_mine(importer, file, ranks)]
+        if importer.names:
+            if not mine:
+                what = f"no {importer.called} in it; name the folder that has them"
+                raise DataError(f"{self.path}: {what}")
+            mine.sort(key=lambda file: (str(file.parent), len(file.name), file.name))
+        elif self.fault is not None:
+            raise self.fault
+        read = {*mine, *(beside for file in mine for beside in importer.beside(file))}
+        for file, ranks in self.found.items():
+            if file not in read:
+                sure = [n for n, rank in ranks.items() if n != name and rank > Rank.POSSIBLE]
+                losses.add(f"other_format:{sure[0]}" if sure else "not_a_log", str(file))
+        return tuple(mine)
+
+    def see(self, file: Path) -> None:
+        """Ranks one file. What has a known name and stands beside one that was seen is like it."""
+        named = [name for name, one in self.importers.items() if one.is_named(file)]
+        twins = {n: r for n in named if (r := self._sure.get((file.parent, n)))}
+        if twins or not (named or file.name.endswith(LOGS) or file == self.path):
+            self.found[file] = twins
+            return
+        seen = probe(file)
+        ranks = {name: one.rank(seen) for name, one in self.importers.items()}
+        ranks |= {name: max(ranks[name], Rank.POSSIBLE) for name in named}
+        self.found[file] = {name: rank for name, rank in ranks.items() if rank}
+        self._sure |= {(file.parent, n): ranks[n] for n in named if ranks[n] > Rank.POSSIBLE}
+        if max(ranks.values(), default=Rank.NO) < Rank.SHAPE:
+            self._note(file, seen, is_json=file.name.endswith(LOGS) or file == self.path)
+
+    def _note(self, file: Path, seen: Probe, *, is_json: bool) -> None:
+        """Keeps why a file was not recognised, of all files the one that came nearest."""
+        if seen.fault is not None and is_json:
+            self.fault = self.fault or seen.fault
+        for name, one in self.importers.items():
+            missing = one.missing(seen)
+            share = len(missing) / max(1, len(one.needs.split()))
+            if 0 < share < self._least:
+                at = "" if file == self.path else f"of {file.relative_to(self.path)} the "
+                self._least = share
+                self.nearest = f"; {at}nearest is {name}, which needs {' and '.join(missing[:3])}"
+
+
+def _is_mine(importer: Importer, file: Path, ranks: Mapping[str, Rank]) -> bool:
+    if importer.names:
+        return importer.is_named(file)
+    return ranks.get(importer.name, Rank.NO) > Rank.POSSIBLE
+
+
+def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
+    """Returns what each of `importers` says of a file, or of every file below a folder."""
+    sight = Sight(path, importers)
+    if path.is_dir():
+        sight.owned = {n: own for n, one in importers.items() if (own := one.own(path))}
+    if not sight.owned:
+        for file in _below(path) if path.is_dir() else [path]:
+            sight.see(file)
+    return sight
+
+
+def refusal(sight: Sight, known: list[str]) -> str:
+    """Returns one line on why nothing in `sight` is recognised."""
+    if sight.fault is not None and not sight.nearest:
+        return one_line(str(sight.fault))
+    return (
+        one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
+        + f"; expected one of {', '.join(known)}; name it with --format"
+    )
+
+
+def _shown(sight: Sight) -> str:
+    """Returns what was found instead of a log, in a few words."""
+    if sight.path.is_dir():
+        files = len(sight.found)
+        return f"no log among its {files} files" if files else "the folder is empty"
+    first = probe(sight.path).first
+    if isinstance(first, dict):
+        keys = [str(key)[:20] for key in first][:6]
+        return f"its first record has the keys {', '.join(keys)}" if keys else "an empty object"
+    if first is None:
+        return "no JSON object"
+    return f"its first value is no object: {type(first).__name__}"
 
 
 def _below(path: Path) -> Iterator[Path]:
     return (p for p in sorted(path.rglob("*")) if p.is_file())
-
-
-def log_files(path: Path, recognises: Callable[[Probe], bool], losses: Losses) -> Iterator[Path]:
-    """Yields the files that make up one set: `path` itself, or every log below it, sorted.
-
-    What is no JSON (a licence, a readme) or another format is counted as `not_a_log`.
-
-    Raises:
-        DataError: a file that should hold JSON does not, so the set may be incomplete.
-    """
-    if not path.is_dir():
-        yield path
-        return
-    for file in _below(path):
-        seen = probe(file) if file.name.endswith(LOGS) else None
-        if seen is not None and seen.fault is not None:
-            raise seen.fault
-        if seen is not None and recognises(seen):
-            yield file
-        else:
-            losses.add("not_a_log", str(file))

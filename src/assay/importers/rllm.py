@@ -7,28 +7,23 @@ exactly; where it does not, the step is marked and drifts (see `tokens.join`).
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import msgspec
 
 from assay.errors import DataError
-from assay.importers.base import Importer, Losses, Probe
-from assay.importers.folders import files_of
-from assay.importers.messages import number, origin, steps_of, take, typed
-from assay.importers.reading import documents
-from assay.importers.tokens import Groups, Turn, floats_of, ids_of, join, whole
-from assay.records import End, Ledger, Mark, ModelStep, Origin, Step, Trajectory
+from assay.importers.base import Importer, Record, ends
+from assay.importers.fields import Fields
+from assay.importers.messages import as_text, chat, copied
+from assay.importers.tokens import Turn, join
+from assay.records import End, Ledger, Mark, ModelStep, Step, Trajectory
 
-_ENDS: dict[str, End] = {
-    "env_done": "answered",
-    "max_turns_exceeded": "budget",
-    "max_prompt_length_exceeded": "budget",
-    "max_response_length_exceeded": "budget",
-    "timeout": "infra",
-    "error": "infra",
-    "unknown": "unknown",
-}
+_ENDS: dict[str, End] = ends(
+    answered="env_done",
+    budget="max_turns_exceeded max_prompt_length_exceeded max_response_length_exceeded",
+    infra="timeout error",
+    unknown="unknown",
+)
 """The workflow's timeout is the engine's wall-clock: infrastructure, not the policy's budget."""
 _UNREAD = ("mc_return", "advantage", "routing_matrices", "model_output")
 
@@ -37,75 +32,43 @@ _UNREAD = ("mc_return", "advantage", "routing_matrices", "model_output")
 class Rllm(Importer):
     """An episode file, JSON Lines of episodes, or the folder of an `EpisodeLogger`."""
 
-    name: ClassVar[str] = "rllm"
-    title: ClassVar[str] = "rLLM episodes"
+    name = "rllm"
+    title = "rLLM episodes"
+    record = "an episode object"
+    needs = "trajectories is_correct termination_reason"
+    names = r"episode_hash.*\.json"
+    called = "episode_hash*.json"
 
-    def recognises(self, probe: Probe) -> bool:
-        if probe.names:
-            return any(_is_file(name.rsplit("/", 1)[-1]) for name in probe.names)
-        return probe.has("trajectories", "is_correct", "termination_reason")
-
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        groups = Groups()
-        for file in files_of(path, _is_file, "episode_hash*.json", losses):
-            for index, (where, episode) in enumerate(documents(file)):
-                episode = typed(episode, dict, where, "an episode object")
-                at = origin("rllm", file, index)
-                yield from _of_episode(episode, where, at, groups, losses)
-
-
-def _is_file(name: str) -> bool:
-    return name.startswith("episode_hash") and name.endswith(".json")
-
-
-def _of_episode(
-    episode: dict[str, Any], where: str, at: Origin, groups: Groups, losses: Losses
-) -> Iterator[Trajectory]:
-    identity = str(
-        take(episode, "id", (str, int), where, default="")
-        or take(episode, "episode_id", (str, int), where)
-    )
-    task = (
-        identity.rsplit(":", 1)[0]
-        if ":" in identity
-        else (take(episode, "task_hash", str, where, default="") or identity)
-    )
-    reason = take(episode, "termination_reason", str, where, default="unknown")
-    if reason not in _ENDS:
-        losses.add(f"termination:{reason}"[:80], where)
-    correct = take(episode, "is_correct", bool, where, default=None)
-    extra = {} if correct is None else {"is_correct": json.dumps(correct)}
-    trajectories = take(episode, "trajectories", list, where)
-    if not trajectories:
-        losses.add("episode_without_trajectory", where)
-    for index, inner in enumerate(trajectories):
-        here = f"{where}.trajectories[{index}]"
-        inner = typed(inner, dict, here, "a trajectory object")
-        name = take(inner, "name", str, here, default="agent")
-        group = groups.name(task, name)
-        steps, marks, version = _steps(inner, here, losses)
-        outcome = number(inner, "reward", here)
-        if outcome is None:
-            losses.add("no_outcome", here)
-        yield Trajectory(
-            id=str(take(inner, "uid", (str, int), here, default="")) or f"{identity}/{index}",
-            task=task,
-            group=group,
-            trial=groups.trial(group),
-            steps=steps,
-            outcome=outcome,
-            rewards=_signals(inner, here),
-            end=_ENDS.get(reason, "unknown"),
-            policy_version=version,
-            marks=marks,
-            ledger=Ledger(tokens=_generated(steps)),
-            origin=msgspec.structs.replace(at, extra=extra),
-        )
-
-
-def _signals(inner: dict[str, Any], where: str) -> dict[str, float | None]:
-    signals = take(inner, "signals", dict, where, default={})
-    return {name: number(signals, name, f"{where}.signals") for name in signals}
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        identity = record.maybe_name("id") or record.name("episode_id")
+        if ":" in identity:
+            task = identity.rsplit(":", 1)[0]
+        else:
+            task = record.text("task_hash") or identity
+        reason = record.text("termination_reason", "unknown")
+        if reason not in _ENDS:
+            record.lose(f"termination:{reason}"[:80])
+        correct = record.maybe("is_correct", bool)
+        at = record.origin(is_correct=None if correct is None else json.dumps(correct))
+        if not record.need("trajectories", list):
+            record.lose("episode_without_trajectory")
+        for index, inner in enumerate(record.each("trajectories", "a trajectory object")):
+            group = record.groups.name(task, inner.text("name", "agent"))
+            steps, marks, version = _steps(inner)
+            yield Trajectory(
+                id=inner.maybe_name("uid") or f"{identity}/{index}",
+                task=task,
+                group=group,
+                trial=record.groups.trial(group),
+                steps=steps,
+                outcome=inner.scored(inner.number("reward")),
+                rewards=inner.numbers("signals"),
+                end=_ENDS.get(reason, "unknown"),
+                policy_version=version,
+                marks=marks,
+                ledger=Ledger(tokens=_generated(steps)),
+                origin=at,
+            )
 
 
 def _generated(steps: Sequence[Step]) -> int | None:
@@ -121,101 +84,85 @@ def _generated(steps: Sequence[Step]) -> int | None:
     )
 
 
-def _steps(
-    inner: dict[str, Any], where: str, losses: Losses
-) -> tuple[tuple[Step, ...], tuple[Mark, ...], str | None]:
+def _steps(inner: Fields) -> tuple[tuple[Step, ...], tuple[Mark, ...], str | None]:
     """Returns the steps of one trajectory, marks where it broke, and the policy's version."""
     messages: list[Any] = []
-    ends: list[int] = []
+    ends_at: dict[int, Fields] = {}
     marks: list[Mark] = []
     before: list[Any] = []
-    raws = [
-        typed(raw, dict, f"{where}.steps[{i}]", "a step object")
-        for i, raw in enumerate(take(inner, "steps", list, where, default=[]))
-    ]
-    for index, raw in enumerate(raws):
-        here = f"{where}.steps[{index}]"
-        chat = _chat(raw, here)
-        grown = len(chat) > len(before) and chat[: len(before)] == before
-        messages += chat[len(before) :] if grown else chat[_last_turn(chat) :]
+    for raw in list(inner.each("steps", "a step object")):
+        told = _chat(raw)
+        grown = len(told) > len(before) and told[: len(before)] == before
+        messages += told[len(before) if grown else _last_turn(told) :]
         if not grown:
-            losses.add("history_rewritten", here)
+            raw.lose("history_rewritten")
             marks.append(Mark(kind="prefix_break", step=len(messages) - 1, source="importer"))
-        before = chat if raw.get("chat_completions") else []
-        ends.append(len(messages) - 1)
-    plain = list(steps_of(messages, f"{where}.messages", losses))
-    versions: set[int] = set()
+        before = told if raw.raw.get("chat_completions") else []
+        ends_at[len(messages) - 1] = raw
+    steps = list(chat(messages, f"{inner.where}.messages", inner.losses))
     turns: list[Turn] = []
-    for index, (raw, at) in enumerate(zip(raws, ends, strict=True)):
-        here = f"{where}.steps[{index}]"
-        plain[at] = _own(plain[at], raw, here)
-        turns += _turn(raw, at, here, losses)
-        version = whole(raw, "weight_version", here)
+    versions: set[int] = set()
+    for at, step in enumerate(steps):
+        if (raw := ends_at.get(at)) is None:
+            steps[at] = copied(step)
+            continue
+        steps[at] = _own(step, raw)
+        turns += _turn(raw, at)
+        version = raw.whole("weight_version")
         versions |= set() if version is None else {version}
-    written = set(ends)
-    steps = [_copied(s) if i not in written else s for i, s in enumerate(plain)]
-    joined, broken = join(steps, turns, losses)
+    joined, broken = join(steps, turns)
     known = {mark.step for mark in marks}
     marks += [mark for mark in broken if mark.step not in known]
     spread = "-".join(str(v) for v in sorted({min(versions), max(versions)})) if versions else None
     return joined, tuple(marks), spread
 
 
-def _copied(step: Step) -> Step:
-    """Returns a prompt's message as copied: a model's role, but no call here wrote it."""
+def _own(step: Step, raw: Fields) -> Step:
     if type(step) is not ModelStep:
-        return step
-    return msgspec.structs.replace(step, untrainable="copied")
+        raise DataError(
+            f"{raw.where}.chat_completions: ends without the model's message; expected one"
+        )
+    return msgspec.structs.replace(step, reward=raw.number("reward"))
 
 
-def _own(step: Step, raw: dict[str, Any], where: str) -> Step:
-    if type(step) is not ModelStep:
-        raise DataError(f"{where}.chat_completions: ends without the model's message; expected one")
-    return msgspec.structs.replace(step, reward=number(raw, "reward", where))
-
-
-def _chat(raw: dict[str, Any], where: str) -> list[Any]:
+def _chat(raw: Fields) -> list[Any]:
     """Returns the messages of a step, up to and with the one that the model wrote."""
-    chat = take(raw, "chat_completions", list, where, default=[])
-    end = len(chat)
-    while end and isinstance(chat[end - 1], dict) and chat[end - 1].get("role") != "assistant":
+    told = raw.items("chat_completions")
+    end = len(told)
+    while end and isinstance(told[end - 1], dict) and told[end - 1].get("role") != "assistant":
         end -= 1
     if end:
-        return chat[:end]
-    seen = raw.get("observation")
-    text = seen if isinstance(seen, str) else json.dumps(seen, ensure_ascii=False)
-    told = [] if seen is None else [{"role": "user", "content": text}]
-    said = take(raw, "model_response", str, where, default="")
-    return [*told, {"role": "assistant", "content": said}]
+        return told[:end]
+    seen = as_text(raw.raw.get("observation"))
+    asked = [] if seen is None else [{"role": "user", "content": seen}]
+    return [*asked, {"role": "assistant", "content": raw.text("model_response")}]
 
 
-def _last_turn(chat: list[Any]) -> int:
+def _last_turn(told: list[Any]) -> int:
     """Returns where the last turn begins: after the model's message before the last one."""
-    for index in range(len(chat) - 2, -1, -1):
-        if isinstance(chat[index], dict) and chat[index].get("role") == "assistant":
+    for index in range(len(told) - 2, -1, -1):
+        if isinstance(told[index], dict) and told[index].get("role") == "assistant":
             return index + 1
     return 0
 
 
-def _turn(raw: dict[str, Any], at: int, where: str, losses: Losses) -> list[Turn]:
+def _turn(raw: Fields, at: int) -> list[Turn]:
     """Returns the tokens of a step's call, if the log has them."""
     for key in _UNREAD:
-        if raw.get(key):
-            losses.add("engine_advantages" if key == "advantage" else key, where)
-    response = take(raw, "response_ids", list, where, default=[])
-    if not response:
+        if raw.raw.get(key):
+            raw.lose("engine_advantages" if key == "advantage" else key)
+    if not raw.items("response_ids"):
         return []
-    prompt = take(raw, "prompt_ids", list, where, default=[])
+    prompt = raw.items("prompt_ids")
     texts_only = all(type(one) is int for one in prompt)
     if not texts_only:
-        losses.add("prompt_not_tokens", where)
-    logprobs = take(raw, "logprobs", list, where, default=[])
+        raw.lose("prompt_not_tokens")
     return [
         Turn(
             step=at,
-            prompt=ids_of(prompt, f"{where}.prompt_ids") if texts_only and prompt else None,
-            response=ids_of(response, f"{where}.response_ids"),
-            logprobs=floats_of(logprobs, f"{where}.logprobs") if logprobs else None,
-            where=where,
+            prompt=raw.ids("prompt_ids") if texts_only and prompt else None,
+            response=raw.ids("response_ids"),
+            logprobs=raw.floats("logprobs") if raw.items("logprobs") else None,
+            at=raw,
         )
     ]

@@ -7,46 +7,25 @@ reward and `tree`. A reward of null was never computed and is not 0.
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import msgspec
 
 from assay.errors import DataError
-from assay.importers.base import Importer, Losses, Probe
-from assay.importers.messages import number, origin, steps_of, take, typed
-from assay.importers.reading import documents
-from assay.importers.tokens import (
-    Groups,
-    floats_of,
-    ids_of,
-    mask_of,
-    observed,
-    runs_of,
-    whole,
-    with_tokens,
-)
-from assay.records import End, Ledger, ModelStep, Origin, Step, Trajectory
+from assay.importers.base import Importer, Record, keys
+from assay.importers.fields import Fields
+from assay.importers.messages import chat
+from assay.importers.tokens import observed, runs_of, with_tokens
+from assay.records import End, Ledger, ModelStep, Step, Trajectory
 
-_FILE = "traces.jsonl"
-_BUDGET = frozenset(
-    [
-        "max_turns",
-        "max_input_tokens",
-        "max_output_tokens",
-        "max_total_tokens",
-        "compaction_failed",
-        "agent_timeout",
-    ]
+_BUDGET = keys(
+    "max_turns max_input_tokens max_output_tokens max_total_tokens compaction_failed agent_timeout"
 )
 _MOST_STEPS = 1_000_000
 """Steps that the leaves of one trace may have together; a comb-shaped graph unfolds as a square."""
-_UNREAD = {
-    "advantages": "engine_advantages",
-    "reference_logprobs": "reference_logprobs",
-    "trainer_logprobs": "trainer_logprobs",
-    "loss_weights": "loss_weights",
-    "semantic_parents": "semantic_parents",
+_UNREAD = {"advantages": "engine_advantages"} | {
+    key: key
+    for key in ("reference_logprobs", "trainer_logprobs", "loss_weights", "semantic_parents")
 }
 
 
@@ -54,156 +33,119 @@ _UNREAD = {
 class Verifiers(Importer):
     """`traces.jsonl` or the run folder that holds it, verifiers 0.4."""
 
-    name: ClassVar[str] = "verifiers"
-    title: ClassVar[str] = "verifiers traces"
+    name = "verifiers"
+    title = "verifiers traces"
+    record = "an episode object"
+    needs = "traces:array task:object"
+    names = r"traces\.jsonl"
+    called = "traces.jsonl"
 
-    def recognises(self, probe: Probe) -> bool:
-        first = probe.first
-        if _FILE in probe.names:
-            try:
-                first = next(documents(probe.path / _FILE), ("", None))[1]
-            except DataError:
-                return False
-        return (
-            isinstance(first, dict)
-            and isinstance(first.get("traces"), list)
-            and isinstance(first.get("task"), dict)
-        )
-
-    def read(self, path: Path, losses: Losses) -> Iterator[Trajectory]:
-        path = path / _FILE if path.is_dir() else path
-        groups = Groups()
-        for index, (where, episode) in enumerate(documents(path)):
-            episode = typed(episode, dict, where, "an episode object")
-            at = origin("verifiers", path, index)
-            yield from _of_episode(episode, where, at, groups, losses)
-
-
-def _of_episode(
-    episode: dict[str, Any], where: str, at: Origin, groups: Groups, losses: Losses
-) -> Iterator[Trajectory]:
-    task = _task(take(episode, "task", dict, where), f"{where}.task")
-    group = take(episode, "group", dict, where, default={})
-    key = take(group, "id", str, f"{where}.group", default=None) or task
-    traces = take(episode, "traces", list, where)
-    if not traces:
-        losses.add("episode_without_trace", where)
-    for index, trace in enumerate(traces):
-        here = f"{where}.traces[{index}]"
-        trace = typed(trace, dict, here, "a trace object")
-        agent = take(trace, "agent", dict, here, default={})
-        name = take(agent, "name", str, f"{here}.agent", default="agent")
-        member = groups.name(key, name)
-        shared = Trajectory(
-            id=take(trace, "id", str, here),
-            task=task,
-            group=member,
-            trial=groups.trial(member),
-            policy_version=_policy(episode, where),
-            origin=at,
-            **_scored(trace, here, losses),
-        )
-        trainable = take(agent, "trainable", bool, f"{here}.agent", default=True)
-        yield from _branches(trace, here, shared, name, trainable, losses)
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        task = _task(record.within("task", needed=True))
+        key = record.within("group").text("id") or task
+        if not record.need("traces", list):
+            record.lose("episode_without_trace")
+        for trace in record.each("traces", "a trace object"):
+            agent = trace.within("agent")
+            name = agent.text("name", "agent")
+            member = record.groups.name(key, name)
+            shared = Trajectory(
+                id=trace.need("id", str),
+                task=task,
+                group=member,
+                trial=record.groups.trial(member),
+                policy_version=_policy(record),
+                origin=record.origin(),
+                **_scored(trace),
+            )
+            yield from _branches(trace, shared, name, agent.maybe("trainable", bool) is not False)
 
 
-def _task(task: dict[str, Any], where: str) -> str:
+def _task(task: Fields) -> str:
     """Returns the task's own key, else its hash, else its kind with its data."""
-    for key in ("key", "hash"):
-        if name := take(task, key, str, where, default=""):
-            return name
-    data = json.dumps(task.get("data"), sort_keys=True)
-    return f"{take(task, 'type', str, where, default='task')}:{data[:200]}"
+    name = task.text("key") or task.text("hash")
+    if name:
+        return name
+    data = json.dumps(task.raw.get("data"), sort_keys=True)
+    return f"{task.text('type', 'task')}:{data[:200]}"
 
 
-def _policy(episode: dict[str, Any], where: str) -> str | None:
+def _policy(episode: Record) -> str | None:
     """Returns the policy versions that generated the episode, "12" or "12-13"."""
-    run = take(episode, "run", dict, where, default={})
-    work = take(run, "work", dict, f"{where}.run", default={})
-    span = take(work, "policy", dict, f"{where}.run.work", default={})
-    start, end = (whole(span, key, f"{where}.run.work.policy") for key in ("start", "end"))
+    span = episode.within("run").within("work").within("policy")
+    start, end = span.whole("start"), span.whole("end")
     return None if start is None else str(start) if end in (None, start) else f"{start}-{end}"
 
 
-def _scored(trace: dict[str, Any], where: str, losses: Losses) -> dict[str, Any]:
+def _scored(trace: Fields) -> dict[str, Any]:
     """Returns outcome (sum of score times weight, None where a part is null), rewards and end."""
-    named = take(trace, "rewards", dict, where, default={})
+    named = trace.within("rewards").raw
     scores: dict[str, float | None] = {}
     total: float | None = 0.0 if named else None
-    for name, reward in named.items():
-        here = f"{where}.rewards[{name!r}]"
-        if reward is None:
-            losses.add("reward_not_computed", here)
+    for name, value in named.items():
+        where = f"{trace.where}.rewards[{name!r}]"
+        if value is None:
+            trace.losses.add("reward_not_computed", where)
             scores[name] = total = None
             continue
-        reward = typed(reward, dict, here, "an object with score and weight, or null")
-        score, weight = number(reward, "score", here), number(reward, "weight", here)
+        reward = Fields(value, where, trace.losses, "an object with score and weight, or null")
+        score, weight = reward.number("score"), reward.number("weight")
         weight = 1.0 if weight is None else weight
         if weight != 1.0:
-            losses.add("reward_weight", here)
+            reward.lose("reward_weight")
         scores[name] = score
         total = None if total is None or score is None else total + score * weight
     if not named:
-        losses.add("no_outcome", where)
-    return {"outcome": total, "rewards": scores, "end": _end(trace, where)}
+        trace.lose("no_outcome")
+    return {"outcome": total, "rewards": scores, "end": _end(trace)}
 
 
-def _end(trace: dict[str, Any], where: str) -> End:
-    stop = take(trace, "stop_condition", str, where, default="")
+def _end(trace: Fields) -> End:
+    stop = trace.text("stop_condition")
     if stop in _BUDGET:
         return "budget"
-    errors = take(trace, "errors", list, where, default=[])
-    failed = errors and not take(trace, "ok", bool, where, default=False)
+    failed = trace.items("errors") and not trace.maybe("ok", bool)
     if failed or stop == "error" or stop.endswith(("_error", "_timeout")):
         return "infra"
-    for call in reversed(take(trace, "calls", list, where, default=[])):
-        call = typed(call, dict, f"{where}.calls", "a model call object")
+    for value in reversed(trace.items("calls")):
+        call = Fields(value, f"{trace.where}.calls", trace.losses, "a model call object").raw
         if call.get("error") is None:
             if call.get("finish_reason") == "length":
                 return "budget"
             break
-    return (
-        "answered"
-        if stop or take(trace, "is_completed", bool, where, default=False)
-        else ("unknown")
-    )
+    return "answered" if stop or trace.maybe("is_completed", bool) else "unknown"
 
 
 def _branches(
-    trace: dict[str, Any],
-    where: str,
-    shared: Trajectory,
-    agent: str,
-    trainable: bool,
-    losses: Losses,
+    trace: Fields, shared: Trajectory, agent: str, trainable: bool
 ) -> Iterator[Trajectory]:
     """Yields one trajectory for each leaf of the graph, in the order of the leaves."""
-    nodes = [
-        typed(node, dict, f"{where}.nodes[{i}]", "a node object")
-        for i, node in enumerate(take(trace, "nodes", list, where))
-    ]
-    parents = [_parent(node, i, f"{where}.nodes[{i}]") for i, node in enumerate(nodes)]
-    inner = set(parents)
-    leaves = [i for i in range(len(nodes)) if i not in inner]
+    nodes = list(trace.each("nodes", "a node object", needed=True))
+    parents = [_parent(node, i) for i, node in enumerate(nodes)]
+    leaves = [i for i in range(len(nodes)) if i not in set(parents)]
     if not leaves:
-        losses.add("trace_without_message", where)
+        trace.lose("trace_without_message")
         yield shared
         return
-    _count_unread(nodes, where, losses)
-    accepted = _accepted(nodes, where)
-    if len(leaves) > 1:
-        losses.add("branch_as_trajectory", where, len(leaves) - 1)
-    _check_size(parents, leaves, where)
+    for key, kind in _UNREAD.items():
+        if count := sum(1 for node in nodes if node.raw.get(key)):
+            trace.lose(kind, count)
+    # leaves of compactions from which the agent went on; the others train nothing
+    accepted = [link.raw.get("node") for node in nodes for link in _links(node, "compaction")]
+    alone = len(leaves) == 1
+    if not alone:
+        trace.lose("branch_as_trajectory", len(leaves) - 1)
+    _check_size(parents, leaves, trace.where)
     seen: set[int] = set()
-    for number_, leaf in enumerate(leaves):
+    for number, leaf in enumerate(leaves):
         path = _path(parents, leaf)
-        abandoned = _is_attempt(nodes[leaf], where) and leaf not in accepted
+        abandoned = leaf not in accepted and any(_links(nodes[leaf], "compaction_attempt"))
         masked = not trainable or abandoned
         yield msgspec.structs.replace(
             shared,
-            id=shared.id if len(leaves) == 1 else f"{shared.id}/{number_}",
-            tree=None if len(leaves) == 1 else shared.id,
-            steps=_steps(nodes, path, where, shared.id, agent, masked, losses),
+            id=shared.id if alone else f"{shared.id}/{number}",
+            tree=None if alone else shared.id,
+            steps=_steps(nodes, path, trace, shared.id, agent, masked),
             ledger=Ledger(tokens=_newly_sampled(nodes, set(path) - seen)),
         )
         seen.update(path)
@@ -221,16 +163,16 @@ def _check_size(parents: list[int | None], leaves: list[int], where: str) -> Non
         )
 
 
-def _newly_sampled(nodes: list[dict[str, Any]], path: set[int]) -> int | None:
+def _newly_sampled(nodes: list[Fields], path: set[int]) -> int | None:
     """Returns the sampled tokens of nodes that no earlier leaf had; None where there are no ids."""
-    masks = [mask for i in path if isinstance(mask := nodes[i].get("mask"), list)]
+    masks = [mask for i in path if isinstance(mask := nodes[i].raw.get("mask"), list)]
     return sum(mask.count(True) for mask in masks) if any(masks) else None
 
 
-def _parent(node: dict[str, Any], index: int, where: str) -> int | None:
-    parent = whole(node, "parent", where)
+def _parent(node: Fields, index: int) -> int | None:
+    parent = node.whole("parent")
     if parent is not None and not 0 <= parent < index:
-        raise DataError(f"{where}.parent: got {parent}; expected an earlier node, 0 to {index - 1}")
+        raise node.wrong("parent", parent, f"an earlier node, 0 to {index - 1}")
     return parent
 
 
@@ -243,56 +185,28 @@ def _path(parents: list[int | None], leaf: int) -> list[int]:
     return path[::-1]
 
 
-def _links(node: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    for link in take(node, "semantic_parents", list, where, default=[]):
-        yield typed(link, dict, f"{where}.semantic_parents", "a link object")
-
-
-def _is_attempt(node: dict[str, Any], where: str) -> bool:
-    return any(link.get("type") == "compaction_attempt" for link in _links(node, where))
-
-
-def _accepted(nodes: list[dict[str, Any]], where: str) -> set[int]:
-    """Returns the leaves of compactions from which the agent went on; the others train nothing."""
-    links = (link for node in nodes for link in _links(node, where))
-    return {
-        node
-        for link in links
-        if link.get("type") == "compaction"
-        if type(node := link.get("node")) is int
-    }
-
-
-def _count_unread(nodes: list[dict[str, Any]], where: str, losses: Losses) -> None:
-    for key, kind in _UNREAD.items():
-        count = sum(1 for node in nodes if node.get(key))
-        if count:
-            losses.add(kind, where, count)
+def _links(node: Fields, kind: str) -> Iterator[Fields]:
+    """Yields the semantic links of one kind."""
+    links = node.each("semantic_parents", "a link object")
+    return (link for link in links if link.raw.get("type") == kind)
 
 
 def _steps(
-    nodes: list[dict[str, Any]],
-    path: list[int],
-    where: str,
-    tree: str,
-    agent: str,
-    masked: bool,
-    losses: Losses,
+    nodes: list[Fields], path: list[int], trace: Fields, tree: str, agent: str, masked: bool
 ) -> tuple[Step, ...]:
     """Returns the steps of one path, each with the tokens of its node."""
-    messages = [take(nodes[i], "message", dict, f"{where}.nodes[{i}]") for i in path]
-    plain = steps_of(messages, f"{where}.nodes", losses)
+    messages = [nodes[i].need("message", dict) for i in path]
     steps: list[Step] = []
     before: str | None = None
+    plain = chat(messages, f"{trace.where}.nodes", trace.losses)
     for index, step in zip(path, plain, strict=True):
-        here = f"{where}.nodes[{index}]"
         node = nodes[index]
-        ids = ids_of(node.get("token_ids") or [], f"{here}.token_ids")
+        ids = node.ids("token_ids") if node.raw.get("token_ids") else ()
         if type(step) is not ModelStep:
             steps.append(observed(step, ids) if ids else step)
             continue
         name = f"{tree}/{index}"
-        written = take(node, "sampled", bool, here, default=False)
+        written = node.maybe("sampled", bool)
         step = msgspec.structs.replace(
             step,
             node=name,
@@ -301,30 +215,18 @@ def _steps(
             untrainable="copied" if not written else "masked" if masked else None,
         )
         before = name
-        steps.append(_with_columns(step, node, ids, here, losses) if ids else step)
+        steps.append(_with_columns(step, node, ids) if ids else step)
     return tuple(steps)
 
 
-def _with_columns(
-    step: ModelStep, node: dict[str, Any], ids: tuple[int, ...], where: str, losses: Losses
-) -> ModelStep:
-    mask = mask_of(node.get("mask") or [], f"{where}.mask")
-    if len(mask) != len(ids):
-        raise DataError(f"{where}.mask: got {len(mask)} values; expected one per token, {len(ids)}")
-    logprobs = node.get("logprobs") or None
-    entropies = node.get("entropies") or None
-    step = with_tokens(
-        step,
-        ids,
-        runs_of(mask),
-        None if logprobs is None else floats_of(logprobs, f"{where}.logprobs"),
-        where,
-        losses,
-    )
+def _with_columns(step: ModelStep, node: Fields, ids: tuple[int, ...]) -> ModelStep:
+    node = Fields({key: value or None for key, value in node.raw.items()}, node.where, node.losses)
+    mask = node.mask("mask", len(ids)) if node.raw.get("mask") else ()
+    step = with_tokens(step, ids, runs_of(mask), node.floats("logprobs"), node)
+    entropies = node.floats("entropies")
     if entropies is None:
         return step
-    values = floats_of(entropies, f"{where}.entropies")
-    if len(values) != sum(mask):
-        losses.add("entropies_misaligned", where)
+    if len(entropies) != sum(mask):
+        node.lose("entropies_misaligned")
         return step
-    return msgspec.structs.replace(step, entropies=values)
+    return msgspec.structs.replace(step, entropies=entropies)

@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from assay.errors import DataError
+from assay.files.parquet import declared
 from assay.importers import load
-from assay.importers.parquet_pages import declared
 from tests.importers.test_trl import CHAT, TEXT
 
 

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from assay.errors import DataError
+from assay.errors import DataError, one_line
 from assay.files.lines import MAX_RECORD
-from assay.importers.base import one_line
 
 MOST_UNFOLDED = 8
 """A record may take this many times its bytes when it is parsed and turned into records. With the

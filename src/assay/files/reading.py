@@ -8,7 +8,7 @@ from typing import Any
 
 from assay.errors import DataError
 from assay.files.lines import MAX_RECORD, lines
-from assay.importers.strict import parse
+from assay.files.strict import parse
 
 MAX_DOCUMENT = 512 * 1024 * 1024
 """Bytes of a file that is one JSON value, at most: such a file holds all trajectories of a run."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from assay.errors import DataError
-from assay.importers.reading import documents
-from assay.importers.strict import parse, shape
+from assay.files.reading import documents
+from assay.files.strict import parse, shape
 
 
 @pytest.mark.parametrize(
