@@ -1,5 +1,6 @@
 """Secrets of every kind go, ordinary text stays, lengths hold."""
 
+import msgspec
 import pytest
 
 from assay.records import Call, ModelStep, Span, ToolStep, Trajectory
@@ -99,3 +100,15 @@ def test_every_text_of_a_record_is_searched_and_spans_hold():
 def test_a_record_without_secrets_is_returned_as_it_is():
     trajectory = Trajectory(id="a", task="t", group="g")
     assert Redactor().record(trajectory) is trajectory
+
+
+@pytest.mark.parametrize("kind", [*SECRETS, *INSIDE])
+@pytest.mark.parametrize("around", ["{}", "a\n{}\n", '"{}"', "\x1b{}", "é{}é ", "key={}"])
+def test_what_a_text_holds_is_found_in_its_json_too(kind: str, around: str):
+    text = around.format("".join(INSIDE[kind]) if kind in INSIDE else SECRETS[kind])
+    alone, inside = Redactor(), Redactor()
+    line = msgspec.json.encode({"id": "x", "steps": [{"text": text}]})
+    assert msgspec.json.decode(inside.line(line))["steps"][0]["text"] == alone.text(text)
+    assert inside.counts == alone.counts
+    if not around.startswith(("é", "key")):  # a word before it, and it is no secret any more
+        assert alone.counts

@@ -34,21 +34,26 @@ _TRIED: Final = {
 }
 """What is hidden, per kind: the group `secret`, or the whole match where there is none."""
 
-_SIGN: Final = r"""
-    -(?: (?<=sk-)[\w\-]{16} | (?<=glpat-)[\w\-]{20} | (?<=pypi-)AgE | (?<=-----)BEGIN\ ) |
-    _(?: (?<=k_)(?:live|test)_ | (?<=gh[pousr]_)[A-Za-z0-9]{36} | (?<=github_)pat_ |
-         (?<=hf_)[A-Za-z0-9]{30} | (?<=npm_)[A-Za-z0-9]{36} |
-         (?<=[cC][lL][iI][eE][nN][tT]_)[sS][eE][cC] | (?<=[aA][uU][tT][hH]_)[tT][oO][kK] ) |
-    A(?: [KS]IA[A-Z0-9]{16} | Iza[\w\-]{35} ) |
-    J(?<=eyJ)[\w\-]{10} | xox[abeoprs]- | B(?: earer\ | asic\ ) | bearer\  |
-    /(?<=://)[^\s/:@"'<>]{1,600}:[^\s/@"'<>]{3} |
-    [kK](?: (?<=[iIsStTeE][kK]) | (?<=[iIsStTeE][_\-][kK]) )[eE][yY][\\"'\snrt]{0,12}[:=] |
-    [wW](?<=[pP][aA][sS][sS][wW])(?: [oO][rR])?[dD][\\"'\snrt]{0,12}[:=]
-"""
-"""Where a secret of any kind may be, in a text or in its JSON, found in one quick scan: each line
-begins with a rare letter, and what it asks for is less than what its pattern above asks for."""
-_MAYBE: Final = re.compile(_SIGN, re.VERBOSE)
-_MAYBE_JSON: Final = re.compile(_SIGN.encode(), re.VERBOSE)
+_TAIL: Final = r"""[\\"'\snrt]{0,12}[:=]"""
+_SIGN: Final = "|".join(
+    [
+        r"-(?:(?<=sk-)[\w\-]{16}|(?<=glpat-)[\w\-]{20}|(?<=pypi-)AgE|(?<=-----)BEGIN )",
+        r"_(?:(?<=k_)(?:live|test)_|(?<=gh[pousr]_)[A-Za-z0-9]{36}|(?<=github_)pat_|"
+        r"(?<=hf_)[A-Za-z0-9]{30}|(?<=npm_)[A-Za-z0-9]{36}|"
+        r"(?<=[cC][lL][iI][eE][nN][tT]_)[sS][eE][cC]|(?<=[aA][uU][tT][hH]_)[tT][oO][kK])",
+        r"A(?:[KS]IA[A-Z0-9]{16}|Iza[\w\-]{35})",
+        r"J(?<=eyJ)[\w\-]{10}",
+        r"xox[abeoprs]-",
+        r"/(?<=://)[^\s/:@\"'<>]{1,600}:[^\s/@\"'<>]{3}",
+        *(f"{b}(?:earer |asic )" for b in "bB"),
+        *(f"{k}(?<=[iIsStTeE_\\-][kK])[eE][yY]{_TAIL}" for k in "kK"),
+        *(f"{w}(?<=[pP][aA][sS][sS][wW])(?:[oO][rR])?[dD]{_TAIL}" for w in "wW"),
+    ]
+)
+"""Where a secret of any kind may be, in a text or in its JSON, found in one quick scan: each choice
+begins with a rare letter, and asks for less than the pattern above that it stands for."""
+_MAYBE: Final = re.compile(_SIGN)
+_MAYBE_JSON: Final = re.compile(_SIGN.encode())
 _BLOCK = "█"
 
 

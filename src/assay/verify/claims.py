@@ -75,6 +75,17 @@ _FAILED = re.compile(
     re.VERBOSE,
 )
 """Rules and failures: an admission where nothing else is claimed, or after a "but"."""
+_WORD = re.compile(r"\w+")
+_TELLING = frozenset(
+    _WORD.findall(
+        """agent answer built complete conclude done fail fix give green had handing have impossible
+    incomplete keeps lack made met no none not nothing now only paid pass passes passing ran result
+    rewrote rewritten see sent set sql still stuck succeed success successfully taken terminate
+    transfer transferring unable unclear unsuccessful works written wrote"""
+    )
+)
+"""Every pattern asks for one of these words, for one in -ed, or for ####: most texts have none, and
+to see that is twenty times quicker than to try the patterns."""
 _WRITTEN_OUT = (
     *(("\u2019", "'"), ("can't", "cannot"), ("cannot", "can not"), ("won't", "will not")),
     *(("n't", " not"), ("'m ", " am "), ("'ve ", " have "), ("'ll ", " will "), ("'d ", " would ")),
@@ -107,6 +118,10 @@ def _said(text: str) -> Claim:
     text = _CODE.sub("\n", text).lower().strip()
     for short, long in _WRITTEN_OUT:
         text = text.replace(short, long)
+    words = set(_WORD.findall(text))
+    telling = not words.isdisjoint(_TELLING) or "####" in text
+    if not telling and not any(word.endswith("ed") for word in words):
+        return "none"
     claimed = failed = False
     for clause in _CLAUSE.split(text):
         if clause.endswith("?"):
