@@ -1,4 +1,4 @@
-"""The audit of generated trajectories against a bare decode of the same file, and against an old build.
+"""The audit of generated trajectories against a bare decode of the file and against an old build.
 
     python benchmarks/audit.py [--old CHECKOUT] [--repeat 3] [--small FILE.json]
 
@@ -26,12 +26,13 @@ COUNT, MORE = 10_000, 30_000
 HERE = Path(__file__).parents[1]
 COMMAND = "from assay.cli import main; main()"
 PEAK = """
-import sys, json, re, resource, os
+import os, re, resource, sys
 from pathlib import Path
 from assay.runs.audit import audit_log
 audit_log(Path(sys.argv[1]), out=Path(sys.argv[2]))
 own = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())
-print((int(own[1]) + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (os.cpu_count() - 1)) / 1024)
+workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (os.cpu_count() - 1)
+print((int(own[1]) + workers) / 1024)
 """
 """Not ru_maxrss of the process: it starts at what its parent held when it started this one."""
 
@@ -55,9 +56,10 @@ def ran(build: Path, program: str, *arguments: str) -> tuple[float, str]:
 
 
 def audited(build: Path, log: Path, *options: str) -> float:
-    """Returns the seconds of `assay audit` of a log in a folder of its own."""
+    """Returns the seconds of `assay audit` of a log, with its report unless options say else."""
     with tempfile.TemporaryDirectory(dir=log.parent) as folder:
-        return ran(build, COMMAND, "audit", str(log), "--out", f"{folder}/run", *options)[0]
+        put = options or ("--out", f"{folder}/run")
+        return ran(build, COMMAND, "audit", str(log), *put)[0]
 
 
 def peak(build: Path, log: Path) -> float:
@@ -99,7 +101,7 @@ def main() -> None:
         ratios.append(
             Ratio("audit with report / bare decode", times, 20, "at most", f"{size:.0f} MB")
         )
-        bare_too = compared("audit without report", args.old, log, 0.5, args.repeat, "--no-report")
+        bare_too = compared("audit without report", args.old, log, 0.5, args.repeat, "--json", "-")
         ratios += bare_too[0]
         if args.small:
             found = compared("small log", args.old, args.small, 0.6, 3 * args.repeat)
