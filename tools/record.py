@@ -252,11 +252,13 @@ def _call_faults(
         siblings = {
             call for each in group if _true_outcome(each) == 1.0 for _, call, _, _ in _calls(each)
         }
+        scored = [outcome for each in group if (outcome := _true_outcome(each)) is not None]
         for each in group:
+            outcome = _true_outcome(each)
             ran = [(i, call) for i, call, _, refused in _calls(each) if not refused]
             if "all_fail" in fate[name]:
                 punished["all_fail"] += [i for i, call in ran if call in experts]
-            if "mixed" in fate[name] and _true_outcome(each) not in (None, 1.0):
+            if outcome is not None and outcome < sum(scored) / len(scored) - 1e-9:
                 punished["expert"] += [i for i, call in ran if call in experts]
                 punished["sibling"] += [i for i, call in ran if call in siblings]
                 punished["correct"] += [i for i, call in ran if call in experts | siblings]

@@ -196,8 +196,8 @@ def of_calls(
 ) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     total = dict.fromkeys(
         (
-            *("total", "error", "unanswered", "in_failed_of_mixed", "punished_expert"),
-            *("punished_sibling", "punished_correct", "expert_in_all_fail"),
+            *("total", "error", "unanswered", "in_failed_of_mixed", "punished"),
+            *("punished_expert", "punished_sibling", "punished_correct", "expert_in_all_fail"),
         ),
         0,
     )
@@ -234,6 +234,8 @@ def of_calls(
                     total["unanswered"] += call.ran is None
                     if failed and fate[name] == "mixed":
                         total["in_failed_of_mixed"] += 1
+                    if plain in ("truncated", "trained_down"):
+                        total["punished"] += 1
                         total["punished_expert"] += expert
                         total["punished_sibling"] += sibling
                         total["punished_correct"] += expert or sibling

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.audit import FATE_KINDS, applicable, audit, dead_share, group_fates, run_fates, shares
+from assay import pipeline
+from assay.audit import FATE_KINDS, audit, dead_share, group_fates, run_fates, shares
 from assay.batch import Batch
 from assay.credit import METHODS, credit, method
 from assay.gate import gate
 from assay.kernels.groups import FATES, fates
+from assay.recipes import Recipe
 from assay.records import (
     Call,
     CallEvidence,
@@ -93,11 +95,10 @@ def planted() -> list[Trajectory]:
 
 
 def audited(records: list[Trajectory], **options: Any) -> dict[str, Any]:
-    batch = Batch.of(records)
-    decisions = gate(batch)
-    gated = batch.gated(decisions)
-    credits = {name: credit(gated, by) for name, by in applicable(gated).items()}
-    return audit(gated, decisions, credits, **options)
+    recipe, refused = Recipe.compared(pass_at=options.get("pass_at", 1.0)), dict[str, str]()
+    batch, decisions = pipeline.gated(records, recipe)
+    credits = pipeline.credits(batch, recipe, refused)
+    return audit(batch, decisions, credits, refused=refused, **options)
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +165,16 @@ def test_calls(found):
         "unanswered": 1,  # g2
         "unparsed": 1,  # b2
         "in_failed_of_mixed": 4,  # a2 a3 a6 a8; a4, a5 and a9 did not fail
+        "punished": 4,  # the same
         "punished_expert": 1,  # a6
         "punished_sibling": 2,  # a2 a8: a1 passed with it; a3's failed
+        "punished_state": 0,
         "punished_correct": 3,
+        # f in the first place of a: a1 gets 5 times what a2, a8 and the others lose, so net > 0;
+        # a6's h is preceded by a step of its own, and nobody is rewarded for it
+        "punished_shared": 2,
+        "punished_variance": 2,
+        "punished_systematic": 1,
         "expert_in_all_fail": 1,  # b1; b2's did not run
     }
 
@@ -205,12 +213,14 @@ def test_what_ran_is_not_yet_right():
         call = Call(name=name, arguments="{}", start=0, end=n, evidence=evidence)
         return said(n, calls=(call,))
 
-    fate = audited(
+    found = audited(
         [
             one("a1", 1.0, said(1)),
             one("a2", 0.0, step("z", 3, None), step("y", 2, True), step("x", 4, False)),
         ]
-    )["fate"]
+    )
+    fate, calls = found["fate"], found["calls"]
+    assert (calls["punished"], calls["punished_correct"], calls["punished_state"]) == (3, 1, 1)
     assert fate["punished_correct"] == {"trajectories": 1, "tokens": 2}
     assert fate["trained_down"] == {"trajectories": 1, "tokens": 7}
 
@@ -286,7 +296,6 @@ def test_shares(found):
 
 
 def test_a_lower_bar_moves_every_count_that_asks_who_passes():
-    low = audited(planted(), pass_at=0.5)
     batch = Batch.of(planted(), pass_at=0.5)
     decisions = gate(batch)
     gated = batch.gated(decisions)
@@ -420,7 +429,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path):
         for seed in ("1", "2")
     ]
     assert printed[0] == printed[1]
-    assert json.loads(printed[0])["schema"] == "assay.audit/1"
+    assert json.loads(printed[0])["schema"] == "assay.audit/2"
 
 
 def test_another_seed_moves_the_intervals_and_nothing_else():

@@ -33,7 +33,7 @@ def test_audit_prints_tables_and_leaves_a_run(assay: Assay, log: Path, tmp_path:
     } <= rows
     assert "teach GRPO nothing|2|67%" in rows
     # 6 calls, one of them in a2's failure: its sibling a1 made it and passed
-    assert {"all|6", "in failed trajectories of mixed groups|1"} <= rows
+    assert {"all|6", "punished by GRPO|1|17%"} <= rows
     assert "of these made by a successful sibling|1|100%" in rows
     assert {"says it is done|2|3", "does not say so|0|0"} <= rows
     assert "! 1 of 6 trajectories have no outcome at all" in ended.text
@@ -47,7 +47,7 @@ def test_audit_prints_tables_and_leaves_a_run(assay: Assay, log: Path, tmp_path:
 def test_audit_json_is_one_object_and_nothing_else(assay: Assay, log: Path, tmp_path: Path):
     ended = assay("audit", log, "--json", "-")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.json["schema"] == "assay.audit/1"
+    assert ended.json["schema"] == "assay.audit/2"
     assert ended.json["groups"]["mixed"] == 1
     assert written(tmp_path) == ["log.jsonl"]  # nothing is written unless asked for
     again = assay("audit", log, "--json", "-")
@@ -74,8 +74,8 @@ def test_the_names_of_the_audit_are_a_contract(assay: Assay, log: Path):
         "trajectories": "total scored unscored passed pass_rate by_end",
         "pass_at_k": "1 2",
         "pass_hat_k": "1 2",
-        "calls": "total error in_failed_of_mixed punished_expert punished_sibling "
-        "punished_correct expert_in_all_fail",
+        "calls": "total error in_failed_of_mixed punished punished_expert punished_sibling "
+        "punished_correct punished_variance punished_systematic expert_in_all_fail",
         "steps": "total",
         "claims": "claimed_verified claimed_failed silent_verified silent_failed unscored",
         "fate": "trained_up trained_down punished_correct dead infrastructure truncated masked "
@@ -112,7 +112,7 @@ def test_the_names_of_the_audit_are_a_contract(assay: Assay, log: Path):
 def test_fail_on(assay: Assay, log: Path, rule: str, code: int):
     ended = assay("audit", log, "--json", "-", "--fail-on", rule)
     assert ended.code == code
-    assert ended.json["schema"] == "assay.audit/1"  # the result is there either way
+    assert ended.json["schema"] == "assay.audit/2"  # the result is there either way
     assert (f"--fail-on {rule} holds" in ended.err) == bool(code)
 
 

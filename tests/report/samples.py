@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.audit import applicable, audit
+from assay import pipeline
+from assay.audit import audit
 from assay.batch import Batch
 from assay.credit import Method, credit
 from assay.gate import gate
+from assay.recipes import Recipe
 from assay.records import (
     Call,
     ExpertCall,
@@ -125,11 +127,11 @@ def report_of(
     batch = Batch.of(records)
     decisions = gate(batch)
     batch = batch.gated(decisions)
-    known = applicable(batch)
-    credits = {name: credit(batch, known[name]) for name in methods or known}
+    refused = dict[str, str]()
+    credits = dict(pipeline.credits(batch, Recipe.compared(methods), refused))
     credits |= {name: credit(batch, each) for name, each in (by or {}).items()}
     credits = {"grpo": credits["grpo"], **credits}
-    result = audit(batch, decisions, credits, losses={"info:cost": 3})
+    result = audit(batch, decisions, credits, refused=refused, losses={"info:cost": 3})
     if change is not None:
         change(result)
     redact = options.pop("redact", True)

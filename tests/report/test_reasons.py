@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay.audit import applicable
-from assay.audit.annotations import step_credit
+from assay.audit import step_credit
 from assay.batch import Batch
-from assay.credit import credit
+from assay.credit import credit, method
 from assay.gate import gate
 from assay.records import Decision
 from assay.report.reasons import CODES, About, Evidence, codes, sentence
@@ -70,7 +69,7 @@ def test_every_code_has_a_sentence():
 def test_codes_of_the_mixed_set():
     batch = Batch.of(mixed_set())
     batch = batch.gated(gate(batch))
-    advantages = credit(batch, applicable(batch)["grpo"])
+    advantages = credit(batch, method("grpo"))
     step_S = step_credit(batch, advantages).advantage_S
     # groups in order of appearance: mixed, fails, passes, lost; all but the first are dead
     found = codes(batch, step_S, batch.outcome_K >= 1.0, np.array([False, True, True, True]))

@@ -342,12 +342,12 @@ SLOW = """
 import sys, time
 from pathlib import Path
 import assay.runs.audit as run_dir
-stage = run_dir.audit_stage
+stage = run_dir.credits
 def slow(*args, **options):
     print("ready", flush=True)
     time.sleep(60)
     return stage(*args, **options)
-run_dir.audit_stage = slow
+run_dir.credits = slow
 run_dir.audit_log(Path(sys.argv[1]), out=Path(sys.argv[2]), report=False)
 """
 

@@ -64,6 +64,8 @@ def test_methods_compared_are_told_the_bar_unless_they_have_their_own() -> None:
     recipe = Recipe.compared(["nsr", "grpo", "nsr"], pass_at=0.4)
     assert [p.method for p in recipe.parts] == [method("nsr", pass_at=0.4), method("grpo")]
     assert recipe.pass_at == 0.4
+    own = Recipe.compared(["nsr"], pass_at=0.4, options={"pass_at": 0.7})
+    assert own.parts[0].method == method("nsr", pass_at=0.7)
     assert [p.name for p in Recipe.compared().parts] == METHODS.names()
 
 

@@ -39,8 +39,9 @@ FORMATS = (ROOT / "docs" / "formats.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def test_the_worked_trajectory_is_what_the_code_computes():
-    done = doctest.testfile(str(ROOT / "docs" / "path.md"), module_relative=False)
+@pytest.mark.parametrize("page", ["path", "punished"])
+def test_a_worked_page_is_what_the_code_computes(page):
+    done = doctest.testfile(str(ROOT / "docs" / f"{page}.md"), module_relative=False)
     assert done.attempted > 15
     assert done.failed == 0
 

@@ -1,27 +1,22 @@
 """Where the learning signal of a set of trajectories is, and where it is lost."""
 
-from assay.audit.counts import (
-    FATE_KINDS,
-    SCHEMA,
-    applicable,
-    audit,
-    dead_share,
-    group_fates,
-    method,
-    not_applicable,
-    run_fates,
-    shares,
-)
+from assay.audit.annotations import StepCredit, annotations, step_credit
+from assay.audit.counts import SCHEMA, Audit, audit, dead_share, shares
+from assay.audit.fates import FATE_KINDS, group_fates, run_fates
+from assay.audit.punished import contexts, punished_calls
 
 __all__ = [
     "FATE_KINDS",
     "SCHEMA",
-    "applicable",
+    "Audit",
+    "StepCredit",
+    "annotations",
     "audit",
+    "contexts",
     "dead_share",
     "group_fates",
-    "method",
-    "not_applicable",
+    "punished_calls",
     "run_fates",
     "shares",
+    "step_credit",
 ]

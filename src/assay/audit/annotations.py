@@ -1,7 +1,7 @@
 """Advantages per model step: what logs without token ids get, and what people read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -15,43 +15,59 @@ SCHEMA = "assay.credit/1"
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class StepCredit:
-    """Means over the tokens (or characters) of each model step that the method carries."""
+    """Means over the tokens (or characters) of each model step that a method carries.
 
-    advantage_S: Float64[np.ndarray, " S"]
-    """NaN: unscored, or nothing of the step is carried."""
-    magnitude_S: Float64[np.ndarray, " S"]
-    """Mean of the absolute advantage: not 0 where parts of a step cancel."""
-    carried_S: Int64[np.ndarray, " S"]
-    terms: Mapping[str, Float64[np.ndarray, " S"]]
-    """Parts of `advantage_S` by term; where scored, they add up to it."""
+        A_s = sum_{n in s, carried} A_n / |{n in s, carried}|
+
+    Each is computed when it is asked for.
+    """
+
+    def __init__(self, batch: Batch, advantages: Advantages) -> None:
+        """Finds what each step carries."""
+        self._advantages, self._n = advantages, batch.traj_S.size
+        self._per_token = advantages.total.size != batch.length_R.size
+        step, size = batch.step_R, batch.length_R
+        if self._per_token:
+            step, size = np.repeat(step, size), np.ones(int(size.sum()), np.int64)
+        self._counted = advantages.carried & (step >= 0)
+        self._at, self._weight = step[self._counted], size[self._counted].astype(float)
+        # `at` ascends: where each step starts
+        self._first = np.flatnonzero(np.diff(self._at, prepend=-1))
+        self._weight_S = np.bincount(self._at, self._weight, self._n)
+
+    def _mean(self, part: Float64[np.ndarray, " _"]) -> Float64[np.ndarray, " S"]:
+        values = (self._advantages.on_tokens(part) if self._per_token else part)[self._counted]
+        start_S = np.zeros(self._n)
+        start_S[self._at[self._first]] = values[self._first]
+        # equal values have exactly that value as their mean
+        off_S = np.bincount(self._at, (values - start_S[self._at]) * self._weight, self._n)
+        return start_S + off_S / np.where(self._weight_S > 0, self._weight_S, np.nan)
+
+    @property
+    def carried_S(self) -> Int64[np.ndarray, " S"]:
+        """Tokens (or characters) of each step that are carried."""
+        return self._weight_S.astype(np.int64)
+
+    @cached_property
+    def advantage_S(self) -> Float64[np.ndarray, " S"]:
+        """NaN: unscored, or nothing of the step is carried."""
+        return self._mean(self._advantages.total)
+
+    @cached_property
+    def magnitude_S(self) -> Float64[np.ndarray, " S"]:
+        """Mean of the absolute advantage: not 0 where parts of a step cancel."""
+        return self._mean(np.abs(self._advantages.total))
+
+    @property
+    def terms(self) -> Mapping[str, Float64[np.ndarray, " S"]]:
+        """Parts of `advantage_S` by term; where scored, they add up to it."""
+        return {name: self._mean(part) for name, part in self._advantages.parts.items()}
 
 
 def step_credit(batch: Batch, advantages: Advantages) -> StepCredit:
-    """Returns the advantage of each model step, averaged over what it carries.
-
-    A_s = sum_{n in s, carried} A_n / |{n in s, carried}|
-    """
-    n_steps = batch.traj_S.size
-    per_token = advantages.total.size != batch.length_R.size
-    step = np.repeat(batch.step_R, batch.length_R) if per_token else batch.step_R
-    size = np.ones(step.size, np.int64) if per_token else batch.length_R
-    counted = advantages.carried & (step >= 0)
-    at, weight = step[counted], size[counted].astype(float)
-    carried_S = np.bincount(at, weight, n_steps).astype(np.int64)
-    divisor_S = np.where(carried_S > 0, carried_S, np.nan)
-
-    first = np.flatnonzero(np.diff(at, prepend=-1))  # `at` ascends: where each step starts
-
-    def mean(part: Float64[np.ndarray, " _"]) -> Float64[np.ndarray, " S"]:
-        values = (advantages.on_tokens(part) if per_token else part)[counted]
-        start_S = np.zeros(n_steps)
-        start_S[at[first]] = values[first]  # equal values have exactly that value as their mean
-        return start_S + np.bincount(at, (values - start_S[at]) * weight, n_steps) / divisor_S
-
-    terms = {name: mean(part) for name, part in advantages.parts.items()}
-    return StepCredit(mean(advantages.total), mean(np.abs(advantages.total)), carried_S, terms)
+    """Returns the advantage of each model step, averaged over what it carries."""
+    return StepCredit(batch, advantages)
 
 
 def annotations(

@@ -1,22 +1,22 @@
 """Where the learning signal of a set of trajectories is, and where it is lost.
 
-`audit` is a pure function of arrays. Its result is the JSON of `assay audit --json`, schema
-"assay.audit/1" (docs/formats.md): a contract that other programs read.
+The result is the JSON of `assay audit --json`, schema "assay.audit/2" (docs/formats.md): a contract
+that other programs read.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, final
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from assay.audit.annotations import step_credit
-from assay.batch import CATEGORIES, CLAIMS, ENDS, UNTRAINABLE, Batch
-from assay.credit import METHODS, Method
-from assay.credit import method as method_of
-from assay.errors import MethodError
-from assay.gate import components_cancel, first_copy
+from assay.audit.annotations import StepCredit, step_credit
+from assay.audit.fates import fate_table, group_fates
+from assay.audit.punished import punished_calls, split
+from assay.audit.warnings import trust
+from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
+from assay.credit import METHODS
+from assay.gate import components_cancel
 from assay.kernels.advantages import Advantages
 from assay.kernels.groups import (
     ALL_FAIL,
@@ -26,114 +26,109 @@ from assay.kernels.groups import (
     MIXED,
     SINGLE,
     UNSCORED,
-    fates,
 )
 from assay.kernels.passk import bootstrap_interval, pass_at_k, pass_hat_k
 from assay.records import Decision
 
-SCHEMA: Final = "assay.audit/1"
-FATE_KINDS: Final = (
-    "trained_up",
-    "trained_down",
-    "punished_correct",
-    "neutral",
-    "truncated",
-    "dead",
-    "unscored",
-    "infrastructure",
-    "masked",
-    "drifted",
-)
-"""What becomes of what the policy wrote under GRPO. `trained_down`: punished, and nothing says that
-it was right; `punished_correct`: a call in a punished trajectory that evidence says was right;
-`truncated`: punished text of a trajectory that its own budget cut off; `neutral`: an advantage of
-exactly 0 in a live group."""
+SCHEMA: Final = "assay.audit/2"
+
+
+@final
+class Audit:
+    """An audit under construction: `add` each method once, "grpo" among them, then `result`."""
+
+    def __init__(
+        self, batch: Batch, decisions: Sequence[Decision], *, pass_at: float = 1.0
+    ) -> None:
+        """Begins the audit of a gated batch.
+
+        Args:
+            batch: after the gates (`Batch.gated`).
+            decisions: what the gates decided, in the batch's order.
+            pass_at: a trajectory passes at this outcome or above.
+        """
+        self._batch, self._decisions, self._pass_at = batch, decisions, pass_at
+        self._fate_G, self._dead_G = group_fates(batch, pass_at=pass_at)
+        self._dead_S = (self._dead_G & (self._fate_G != UNSCORED))[batch.group_K][batch.traj_S]
+        self._recovered: dict[str, dict[str, int | float]] = {}
+        self._of_grpo: dict[str, Any] = {}
+
+    def add(self, name: str, advantages: Advantages, steps: StepCredit | None = None) -> None:
+        """Takes what is counted of a method's advantages, and keeps none of them.
+
+        Args:
+            name: of the method; from "grpo" the fates are read.
+            advantages: on the batch.
+            steps: the same per step, where somebody has them already.
+        """
+        batch = self._batch
+        steps = step_credit(batch, advantages) if steps is None else steps
+        live_S = self._dead_S & (np.nan_to_num(steps.magnitude_S) > 0)
+        self._recovered[name] = {
+            "groups": int(np.unique(batch.group_K[batch.traj_S[live_S]]).size),
+            "steps": int(live_S.sum()),
+            "share_of_dead": float(live_S.sum() / max(int(self._dead_S.sum()), 1)),
+        }
+        if name == "grpo":
+            punished_C = punished_calls(batch, steps.advantage_S)
+            self._of_grpo = {
+                "punished": _punished(batch, punished_C)
+                | split(batch, steps.advantage_S, punished_C & (batch.correct_C == 1)),
+                "fate": fate_table(batch, self._dead_G, advantages),
+            }
+
+    def result(
+        self,
+        *,
+        refused: Mapping[str, str] | None = None,
+        losses: Mapping[str, int] | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Returns the audit.
+
+        Args:
+            refused: why methods cannot run on the batch, by name (`assay.pipeline.credits`).
+            losses: what the importer could not carry over, by kind.
+            seed: of the bootstrap intervals; the same seed gives the same bytes.
+        """
+        batch, pass_at = self._batch, self._pass_at
+        passed_K = batch.outcome_K >= pass_at
+        missing = [name for name in METHODS.names() if name not in self._recovered]
+        return {
+            "schema": SCHEMA,
+            "measure": batch.measure,
+            "pass_at": pass_at,
+            "groups": _groups(batch, self._fate_G, self._dead_G),
+            "trajectories": _trajectories(batch, passed_K),
+            **_pass_rates(batch, passed_K, np.random.default_rng(seed)),
+            "calls": _calls(batch, self._fate_G, passed_K) | self._of_grpo["punished"],
+            "steps": {"total": int(batch.traj_S.size)},
+            "fate": self._of_grpo["fate"],
+            "recovered": self._recovered,
+            "not_applicable": {
+                name: (refused or {}).get(name, "not asked for") for name in missing
+            },
+            "claims": _claims(batch, passed_K),
+            "losses": dict(sorted((losses or {}).items())),
+            "trust": trust(batch, self._decisions, passed_K),
+        }
 
 
 def audit(
     batch: Batch,
     decisions: Sequence[Decision],
-    credits: Mapping[str, Advantages],
+    credits: Mapping[str, Advantages] | Iterator[tuple[str, Advantages]],
     *,
     pass_at: float = 1.0,
+    refused: Mapping[str, str] | None = None,
     losses: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Returns the audit of a gated batch.
-
-    Args:
-        batch: after the gates (`Batch.gated`).
-        decisions: what the gates decided, in the batch's order.
-        credits: advantages per method; "grpo" is what the fates are read from.
-        pass_at: a trajectory passes at this outcome or above.
-        losses: what the importer could not carry over, by kind.
-        seed: of the bootstrap intervals; the same seed gives the same bytes.
-    """
-    fate_G, dead_G = group_fates(batch, pass_at=pass_at)
-    passed_K = batch.outcome_K >= pass_at
-    rng = np.random.default_rng(seed)
-    return {
-        "schema": SCHEMA,
-        "measure": batch.measure,
-        "pass_at": pass_at,
-        "groups": _groups(batch, fate_G, dead_G),
-        "trajectories": _trajectories(batch, passed_K),
-        **_pass_rates(batch, passed_K, rng),
-        "calls": _calls(batch, fate_G, passed_K),
-        "steps": {"total": int(batch.traj_S.size)},
-        "fate": _fate(batch, dead_G, credits["grpo"]),
-        "recovered": _recovered(batch, fate_G, dead_G, credits),
-        "not_applicable": not_applicable(batch, credits, pass_at=pass_at),
-        "claims": _claims(batch, passed_K),
-        "losses": dict(sorted((losses or {}).items())),
-        "trust": _trust(batch, decisions, passed_K),
-    }
-
-
-def group_fates(
-    batch: Batch, *, pass_at: float = 1.0
-) -> tuple[Int64[np.ndarray, " G"], Bool[np.ndarray, " G"]]:
-    """Returns what became of each group by its outcomes, and whether it is dead for GRPO.
-
-    Who passed is a matter of outcomes; who is compared, of what the gates left: a group whose only
-    failure was dropped is mixed and dead.
-    """
-    fate_G, _ = fates(batch.outcome_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
-    return fate_G, fates(batch.value_K, batch.group_K, n_groups=batch.n_groups)[1]
-
-
-def applicable(batch: Batch, *, pass_at: float = 1.0) -> dict[str, Method]:
-    """Returns every registered method, with default options, that can run on the batch.
-
-    Methods that know only passes and failures are told the same `pass_at` as the audit.
-    """
-    methods = {name: method(name, pass_at=pass_at) for name in METHODS.names()}
-    return {name: each for name, each in methods.items() if _refusal(each, batch) is None}
-
-
-def method(name: str, *, pass_at: float, **options: Any) -> Method:
-    """Returns a method; its `pass_at`, where it has one and none is given, is the audit's."""
-    told = hasattr(METHODS.get(name), "pass_at")  # slots and defaults are class attributes
-    return method_of(name, **({"pass_at": pass_at} if told else {}), **options)
-
-
-def not_applicable(
-    batch: Batch, credits: Mapping[str, Advantages], *, pass_at: float = 1.0
-) -> dict[str, str]:
-    """Returns the registered methods that are not in `credits`, with the reason."""
-    missing = [name for name in METHODS.names() if name not in credits]
-    return {
-        name: _refusal(method(name, pass_at=pass_at), batch) or "not asked for" for name in missing
-    }
-
-
-def _refusal(method: Method, batch: Batch) -> str | None:
-    try:
-        method.check(batch)
-        method.terms(batch)
-    except MethodError as error:
-        return str(error)
-    return None
+    """Returns the audit of a gated batch, its methods read once: see `Audit`."""
+    found = Audit(batch, decisions, pass_at=pass_at)
+    for name, advantages in credits.items() if isinstance(credits, Mapping) else credits:
+        found.add(name, advantages)
+    return found.result(refused=refused, losses=losses, seed=seed)
 
 
 def _groups(
@@ -192,89 +187,28 @@ def _calls(
 ) -> dict[str, int]:
     traj_C = batch.traj_S[batch.step_C]
     failed_C = (~passed_K & ~np.isnan(batch.outcome_K))[traj_C]
-    in_mixed_C = failed_C & (fate_G[batch.group_K] == MIXED)[traj_C]
-    ran_C = batch.ran_C == 1
-    expert_C, sibling_C = ran_C & (batch.expert_C == 1), ran_C & (batch.sibling_C == 1)
-    in_all_fail_C = (fate_G[batch.group_K] == ALL_FAIL)[traj_C]
+    fate_C = fate_G[batch.group_K][traj_C]
+    expert_C = (batch.correct_C == 1) & (batch.expert_C == 1)
     return {
         "total": int(batch.step_C.size),
         "error": int((batch.ran_C == 0).sum()),
         "unanswered": int((batch.ran_C < 0).sum()),
         "unparsed": int((batch.parsed_C == 0).sum()),
-        "in_failed_of_mixed": int(in_mixed_C.sum()),
-        "punished_expert": int((in_mixed_C & expert_C).sum()),
-        "punished_sibling": int((in_mixed_C & sibling_C).sum()),
-        "punished_correct": int((in_mixed_C & (expert_C | sibling_C)).sum()),
-        "expert_in_all_fail": int((in_all_fail_C & expert_C).sum()),
+        "in_failed_of_mixed": int((failed_C & (fate_C == MIXED)).sum()),
+        "expert_in_all_fail": int((expert_C & (fate_C == ALL_FAIL)).sum()),
     }
 
 
-def _fate(batch: Batch, dead_G: Bool[np.ndarray, " G"], grpo: Advantages) -> dict[str, Any]:
-    """Returns, per fate, how much the policy wrote and in how many trajectories."""
-    kind_R = run_fates(batch, dead_G, grpo)
-    fated = {}
-    for code, kind in enumerate(FATE_KINDS):
-        here_R = kind_R == code
-        fated[kind] = {
-            "trajectories": int(np.unique(batch.traj_R[here_R]).size),
-            batch.measure: int(batch.length_R[here_R].sum()),
-        }
-    return fated
-
-
-def run_fates(
-    batch: Batch, dead_G: Bool[np.ndarray, " G"], grpo: Advantages
-) -> Int64[np.ndarray, " R"]:
-    """Returns the index into `FATE_KINDS` of each run; -1 for what the policy did not write.
-
-    Where several apply the first of these wins: masked or drifted, infrastructure, unscored, dead,
-    then what the sign of GRPO's advantage says.
-    """
-    step, traj = batch.step_R, batch.traj_R
-    mask_R = np.append(batch.untrainable_S, -1)[step]
-    infra_R = (batch.category_K == CATEGORIES.index("infra"))[traj]
-    unscored_R = (np.isnan(batch.outcome_K) | ~batch.kept_K)[traj]
-    ran_C = batch.ran_C == 1
-    correct_C = ran_C & ((batch.expert_C == 1) | (batch.sibling_C == 1) | (batch.on_path_C == 1))
-    correct_R = np.append(correct_C, False)[batch.call_R]
-    drifted_R = (mask_R == UNTRAINABLE.index("drifted")) | (mask_R == UNTRAINABLE.index("logprobs"))
-    cut_R = (batch.end_K == ENDS.index("budget"))[traj]
-    cases = [
-        (step < 0, -1),
-        (drifted_R, FATE_KINDS.index("drifted")),
-        (mask_R >= 0, FATE_KINDS.index("masked")),
-        (infra_R, FATE_KINDS.index("infrastructure")),
-        (unscored_R, FATE_KINDS.index("unscored")),
-        (dead_G[batch.group_K][traj], FATE_KINDS.index("dead")),
-        (grpo.total > 0, FATE_KINDS.index("trained_up")),
-        (grpo.total == 0, FATE_KINDS.index("neutral")),
-        (correct_R, FATE_KINDS.index("punished_correct")),
-        (cut_R, FATE_KINDS.index("truncated")),
-    ]
-    return np.select(
-        [case for case, _ in cases], [code for _, code in cases], FATE_KINDS.index("trained_down")
-    )
-
-
-def _recovered(
-    batch: Batch,
-    fate_G: Int64[np.ndarray, " G"],
-    dead_G: Bool[np.ndarray, " G"],
-    credits: Mapping[str, Advantages],
-) -> dict[str, dict[str, int | float]]:
-    """Returns, per method, how much of the dead groups gets an advantage that is not 0."""
-    dead_S = (dead_G & (fate_G != UNSCORED))[batch.group_K][batch.traj_S]
-    n_dead = max(int(dead_S.sum()), 1)
-    recovered: dict[str, dict[str, int | float]] = {}
-    for name, advantages in credits.items():
-        magnitude_S = step_credit(batch, advantages).magnitude_S
-        live_S = dead_S & (np.nan_to_num(magnitude_S) > 0)
-        recovered[name] = {
-            "groups": int(np.unique(batch.group_K[batch.traj_S[live_S]]).size),
-            "steps": int(live_S.sum()),
-            "share_of_dead": float(live_S.sum() / n_dead),
-        }
-    return recovered
+def _punished(batch: Batch, punished_C: Bool[np.ndarray, " C"]) -> dict[str, int]:
+    """Returns how many calls are punished, and how many of them are right, by level and in all."""
+    correct_C = punished_C & (batch.correct_C == 1)
+    return {
+        "punished": int(punished_C.sum()),
+        "punished_expert": int((correct_C & (batch.expert_C == 1)).sum()),
+        "punished_sibling": int((correct_C & (batch.sibling_C == 1)).sum()),
+        "punished_state": int((correct_C & (batch.on_path_C == 1)).sum()),
+        "punished_correct": int(correct_C.sum()),
+    }
 
 
 def _claims(batch: Batch, passed_K: Bool[np.ndarray, " K"]) -> dict[str, int]:
@@ -293,60 +227,6 @@ def _claims(batch: Batch, passed_K: Bool[np.ndarray, " K"]) -> dict[str, int]:
     }
 
 
-def _trust(
-    batch: Batch, decisions: Sequence[Decision], passed_K: Bool[np.ndarray, " K"]
-) -> dict[str, Any]:
-    """Returns what to know before believing any other number."""
-    n = max(len(batch.ids), 1)
-    scored_K = ~np.isnan(batch.outcome_K)
-    claimed_K = (batch.claim_K == CLAIMS.index("claimed")) & scored_K
-    false_claims = int((claimed_K & ~passed_K).sum())
-    copies = int((first_copy(batch) != np.arange(len(batch.ids))).sum())
-    infra = int((batch.category_K == CATEGORIES.index("infra")).sum())
-    trust: dict[str, Any] = {
-        "infra_share": infra / n,
-        "unscored_share": float((~scored_K).sum() / n),
-        "false_claim_share": false_claims / int(claimed_K.sum()) if claimed_K.any() else None,
-        "duplicates": copies,
-        "repeated_ids": len(batch.ids) - len(set(batch.ids)),
-        "dropped": dict(sorted(Counter(d.reason for d in decisions if d.weight == 0).items())),
-        "untrainable_steps": {
-            name: int((batch.untrainable_S == code).sum()) for code, name in enumerate(UNTRAINABLE)
-        },
-        "has_tokens": batch.measure == "tokens",
-        "has_logprobs": batch.logprob_N is not None,
-    }
-    return {**trust, "warnings": _warnings(trust, batch)}
-
-
-def _warnings(trust: Mapping[str, Any], batch: Batch) -> list[str]:
-    """Returns one plain sentence for each thing that makes the other numbers doubtful."""
-    said: list[str] = []
-    n = len(batch.ids)
-    infra, unscored = round(trust["infra_share"] * n), round(trust["unscored_share"] * n)
-    if infra:
-        said.append(
-            f"{infra:,} of {n:,} trajectories were stopped by infrastructure; "
-            "they are unscored here, whatever reward the log gives them"
-        )
-    if unscored > infra:
-        said.append(f"{unscored - infra:,} of {n:,} trajectories have no outcome at all")
-    if (trust["false_claim_share"] or 0) > 0.1:
-        said.append(
-            f"{trust['false_claim_share']:.0%} of the trajectories that say they are done failed"
-        )
-    if trust["duplicates"]:
-        said.append(f"{trust['duplicates']} trajectories repeat another one of their group")
-    if trust["repeated_ids"]:
-        said.append(f"{trust['repeated_ids']} trajectory ids occur more than once")
-    drifted = trust["untrainable_steps"]["drifted"]
-    if drifted:
-        said.append(f"{drifted} steps were re-tokenised and cannot be trained on")
-    if batch.measure == "characters":
-        said.append("no token ids: this set can be audited and credited, not trained on")
-    return said
-
-
 def dead_share(result: Mapping[str, Any]) -> float:
     """Returns the share of groups that teach GRPO nothing."""
     groups = result["groups"]
@@ -358,14 +238,14 @@ def shares(result: Mapping[str, Any]) -> dict[str, float]:
     measure = result["measure"]
     written = {kind: row[measure] for kind, row in result["fate"].items()}
     total = max(sum(written.values()), 1)
-    in_failed = result["calls"]["in_failed_of_mixed"]
+    calls = result["calls"]
     return {
         "dead": dead_share(result),
-        "punished": result["calls"]["punished_correct"] / in_failed if in_failed else 0.0,
+        "punished": calls["punished_correct"] / max(calls["punished"], 1),
         "wasted": 1 - (written["trained_up"] + written["trained_down"]) / total,
         "infra": result["trust"]["infra_share"],
         "unscored": result["trust"]["unscored_share"],
         "false_claims": result["trust"]["false_claim_share"] or 0.0,
-        "errors": result["calls"]["error"] / max(result["calls"]["total"], 1),
+        "errors": calls["error"] / max(calls["total"], 1),
         "fail": 1 - (result["trajectories"]["pass_rate"] or 0.0),
     }

@@ -1,17 +1,15 @@
 """`assay credit`: one annotation file per method, beside the log and never in it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from assay.audit import method as method_with_bar
-from assay.audit.annotations import annotations, step_credit
+from assay.audit import annotations, step_credit
 from assay.cli.options import Format, Json, Log, PassAt, emit, encoded, settings
-from assay.credit import Method
-from assay.credit import credit as credit_stage
-from assay.credit import method as method_of
 from assay.errors import UsageError
+from assay.pipeline import credits
+from assay.recipes import Recipe
 from assay.runs.audit import gated_batch
 
 
@@ -39,23 +37,15 @@ def credit(
     options = settings(set_)
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
-    options = {"like": like, **options}
-    chosen = {name: _method(name, pass_at, options) for name in dict.fromkeys(method)}
+    recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
     batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at)
     written: list[bytes] = []
-    for name, by in chosen.items():
-        credited = step_credit(batch, credit_stage(batch, by))
-        lines = [encoded(line) for line in annotations(batch, decisions, name, credited)]
+    for name, advantages in credits(batch, recipe):
+        steps = step_credit(batch, advantages)
+        lines = [encoded(line) for line in annotations(batch, decisions, name, steps)]
         if out is not None:
             emit(lines, str(out / f"{name}.jsonl"))
             typer.echo(f"{out / f'{name}.jsonl'}  {len(lines):,} trajectories", err=False)
         written += lines
     if json is not None:
         emit(written, json)
-
-
-def _method(name: str, pass_at: float, options: dict[str, Any]) -> Method:
-    """Returns a method; a `pass_at` of its own, by --set, wins over --pass-at."""
-    if "pass_at" in options:
-        return method_of(name, **options)
-    return method_with_bar(name, pass_at=pass_at, **options)

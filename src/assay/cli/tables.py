@@ -92,18 +92,21 @@ def _fate(result: Mapping[str, Any]) -> Table:
 
 def _calls(result: Mapping[str, Any]) -> Table:
     calls = result["calls"]
-    base = calls["in_failed_of_mixed"]
+    base, wrong = calls["punished"], calls["punished_correct"]
     table = _table("Tool calls", "", "calls", "share")
     table.add_row("all", f"{calls['total']:,}", "")
     table.add_row("errors", f"{calls['error']:,}", share(calls["error"], calls["total"]))
-    table.add_row("in failed trajectories of mixed groups", f"{base:,}", "")
-    for key, word in (
-        ("punished_expert", "  of these an expert action"),
-        ("punished_sibling", "  of these made by a successful sibling"),
-        ("punished_correct", "  of these either: punished although correct"),
+    table.add_row("punished by GRPO", f"{base:,}", share(base, calls["total"]))
+    for key, word, whole in (
+        ("punished_expert", "  of these an expert action", base),
+        ("punished_sibling", "  of these made by a successful sibling", base),
+        ("punished_state", "  of these on a path to success by the state", base),
+        ("punished_correct", "  of these any: punished although correct", base),
+        ("punished_variance", "    rewarded as much in the same place: averages out", wrong),
+        ("punished_systematic", "    not shown to average out (docs/punished.md)", wrong),
     ):
         style = "bold" if key == "punished_correct" else ""
-        table.add_row(word, f"{calls[key]:,}", share(calls[key], base), style=style)
+        table.add_row(word, f"{calls[key]:,}", share(calls[key], whole), style=style)
     table.add_row("expert actions in all-fail groups", f"{calls['expert_in_all_fail']:,}", "")
     return table
 

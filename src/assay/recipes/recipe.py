@@ -123,18 +123,21 @@ class Recipe:
 
     @staticmethod
     def compared(
-        names: Iterable[str] | None = None, *, pass_at: float = 1.0, **options: Any
+        names: Iterable[str] | None = None,
+        *,
+        pass_at: float = 1.0,
+        options: Mapping[str, Any] | None = None,
     ) -> "Recipe":
         """Returns a recipe of methods by name, to be looked at side by side; None: every one.
 
-        Methods that know only passes and failures are told the recipe's `pass_at`, unless the
-        options, which belong to each of them, have another.
+        Methods that know only passes and failures are told the recipe's `pass_at`, unless
+        `options`, which each of them gets, has another.
         """
         parts: list[Part] = []
         for name in METHODS.names() if names is None else dict.fromkeys(names):
             told = hasattr(METHODS.get(name), "pass_at")  # defaults are class attributes
             bar: dict[str, Any] = {"pass_at": pass_at} if told else {}
-            parts.append(Part(name, method(name, **{**bar, **options})))
+            parts.append(Part(name, method(name, **{**bar, **(options or {})})))
         return Recipe(tuple(parts), pass_at=pass_at)
 
     def check_loss(self, loss_type: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from xxhash import xxh3_128_digest
 
-from assay.audit import FATE_KINDS, group_fates, run_fates
+from assay.audit import FATE_KINDS, group_fates, punished_calls, run_fates
 from assay.audit.annotations import step_credit
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.credit import METHODS
@@ -113,11 +113,12 @@ class Shapes:
     ) -> None:
         """Spools a method's numbers; the first method added is the reference of the fates."""
         batch = self.batch
+        if step_S is None:
+            step_S = step_credit(batch, given).advantage_S
         if self.fate_R is None:
             self.fate_R = run_fates(batch, self.dead_G, given)
             self._fate = self._keep(self._packed(self.fate_R))
-        if step_S is None:
-            step_S = step_credit(batch, given).advantage_S
+            self._wronged_C = punished_calls(batch, step_S) & (batch.correct_C == 1)
         code_S = codes(batch, step_S, self.passed_K, self.dead_G)
         np.bitwise_or.at(self._seen_K, batch.traj_S, 1 << code_S.astype(np.int64))
         compared = {made.term.name: self._comparison(made) for made in given.made}
@@ -237,13 +238,10 @@ class Shapes:
         return steps
 
     def punished_G(self) -> Int64[np.ndarray, " G"]:
-        """Returns, per group, correct calls in failed trajectories of mixed groups."""
+        """Returns, per group, right calls that the reference pushes down."""
         batch = self.batch
-        traj_C = batch.traj_S[batch.step_C]
-        failed_C = (~self.passed_K & ~np.isnan(batch.outcome_K))[traj_C]
-        group_C = batch.group_K[traj_C]
-        found_C = (batch.correct_C == 1) & failed_C & (self.fate_G[group_C] == FATES.index("mixed"))
-        return np.bincount(group_C[found_C], minlength=batch.n_groups)
+        group_C = batch.group_K[batch.traj_S[batch.step_C]]
+        return np.bincount(group_C[self._wronged_C], minlength=batch.n_groups)
 
     def written_G(self) -> list[list[int]]:
         """Returns, per group, how much of what the policy wrote met each of `audit.FATE_KINDS`."""

@@ -17,6 +17,10 @@ def headline(audit: Mapping[str, Any]) -> str:
     lost = total - sum(written.get(kind, 0) for kind in GOOD)
     wrong = written.get("punished_correct", 0)
     also = f"; {share(wrong, total)} was pushed down although evidence says that it was right"
+    calls = audit.get("calls", {})
+    if calls.get("punished_correct"):
+        even = share(calls["punished_variance"], calls["punished_correct"])
+        also += f" ({even} of its calls are rewarded as much in the same place, which averages out)"
     return (
         f"Of the {large(total)} {measure} the policy wrote, {share(lost, total)} carried "
         f"no or wrong-signed signal{also if wrong else ''}."

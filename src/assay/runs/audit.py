@@ -4,59 +4,36 @@ run.json                      schema "assay.run/1": source, format, options, ver
 trajectories.jsonl.zst        the records (left out where the source already holds records)
 decisions.jsonl               one gate decision per trajectory
 credit/METHOD.jsonl           annotations, schema "assay.credit/1", one file per method
-audit.json                    schema "assay.audit/1"
+audit.json                    schema "assay.audit/2"
 report.html  report.json      the page and its JSON twin (a folder `report/` for large sets)
 """
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import msgspec
+import numpy as np
 import zstandard
 
 from assay import __version__
-from assay.audit import applicable
-from assay.audit import audit as audit_stage
-from assay.audit.annotations import annotations, step_credit
+from assay.audit import Audit, annotations, step_credit
 from assay.batch import Batch, Measure
 from assay.batch.parallel import batch_of_file, processes_for
-from assay.credit import Advantages, Method, credit
+from assay.credit import Advantages
 from assay.errors import DataError, MixedTokensError, UsageError
 from assay.files.folders import whole
 from assay.files.lines import write_rows
-from assay.gate import gate
 from assay.importers import Losses, load
+from assay.pipeline import credits, gated
+from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode, read
 
 SCHEMA = "assay.run/1"
-
-
-@final
-class Credits(Mapping[str, Advantages]):
-    """Advantages of a batch by method, computed when asked for and not kept.
-
-    Twenty methods of a large set held at once would take more memory than everything else.
-    """
-
-    def __init__(self, batch: Batch, methods: Mapping[str, Method]) -> None:
-        self._batch, self._methods = batch, methods
-
-    def __getitem__(self, name: str) -> Advantages:
-        """Computes the advantages of one method."""
-        return credit(self._batch, self._methods[name])
-
-    def __iter__(self) -> Iterator[str]:
-        """Names the methods."""
-        return iter(self._methods)
-
-    def __len__(self) -> int:
-        """How many methods there are."""
-        return len(self._methods)
 
 
 @final
@@ -114,8 +91,7 @@ def gated_batch(
         batch = _batch(again, copy_to, pass_at=pass_at, measure="characters")
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
-    decisions = gate(batch)
-    return batch.gated(decisions), decisions, name
+    return *gated(batch, Recipe(pass_at=pass_at)), name
 
 
 def _batch(
@@ -171,32 +147,46 @@ def audit_log(
         batch, decisions, name = gated_batch(
             log, format=format, pass_at=pass_at, losses=losses, copy_to=copy
         )
-        credits = Credits(batch, applicable(batch, pass_at=pass_at))
-        result = audit_stage(
-            batch, decisions, credits, pass_at=pass_at, losses=losses.counts, seed=seed
-        )
+        found, page = Audit(batch, decisions, pass_at=pass_at), None
+        if folder is not None and report:
+            from assay.report import Report
+
+            html = folder / "report.html"
+            page = Report(html, batch, decisions, pass_at=pass_at, redact=redact)
+        add = None if page is None else page.add
+        refused = _credited(found, batch, decisions, folder, add, pass_at=pass_at)
+        result = found.result(refused=refused, losses=losses.counts, seed=seed)
         if folder is not None and copy is not None:
             write_rows(folder / "decisions.jsonl", decisions)
-            for method, advantages in credits.items():
-                lines = annotations(batch, decisions, method, step_credit(batch, advantages))
-                write_rows(folder / "credit" / f"{method}.jsonl", lines)
             write_rows(folder / "audit.json", [result])
             write_rows(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
-            if report:
-                from assay.report import Report
-
-                source = copy if copy.exists() else log
-                page = Report(
-                    folder / "report.html", batch, decisions, pass_at=pass_at, redact=redact
-                )
-                for method, advantages in credits.items():
-                    page.add(method, advantages)
-                page.write(
-                    title=log.resolve().name,
-                    audit=result,
-                    trajectories=lambda: read_records(source),
-                )
+            source = copy if copy.exists() else log
+            if page is not None:
+                title = log.resolve().name
+                page.write(title=title, audit=result, trajectories=lambda: read_records(source))
     return AuditRun(log, name, result, out, _page(out))
+
+
+def _credited(
+    found: Audit,
+    batch: Batch,
+    decisions: Sequence[Decision],
+    folder: Path | None,
+    add: Callable[[str, Advantages, np.ndarray], None] | None,
+    *,
+    pass_at: float,
+) -> dict[str, str]:
+    """Hands each method's advantages to audit, annotation file and report; returns refusals."""
+    refused: dict[str, str] = {}
+    for method, advantages in credits(batch, Recipe.compared(pass_at=pass_at), refused):
+        steps = step_credit(batch, advantages)
+        found.add(method, advantages, steps)
+        if folder is not None:
+            lines = annotations(batch, decisions, method, steps)
+            write_rows(folder / "credit" / f"{method}.jsonl", lines)
+        if add is not None:
+            add(method, advantages, steps.advantage_S)
+    return refused
 
 
 def records_of(log: Path) -> Path:

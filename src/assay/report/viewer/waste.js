@@ -75,16 +75,19 @@ function groupSection(audit) {
 
 function callSection(audit) {
   const calls = audit.calls;
-  const whole = Math.max(1, calls.in_failed_of_mixed);
+  const whole = Math.max(1, calls.punished);
   const levels = [
     ["An expert action", "one of the task’s known solution steps", calls.punished_expert],
     ["Made by a successful sibling", "same name, same arguments", calls.punished_sibling],
-    ["Either of the two", "punished though correct", calls.punished_correct],
+    ["On a path to success", "by the environment’s state", calls.punished_state],
+    ["Any of these", "punished though correct", calls.punished_correct],
+    ["Averages out", "of the last: rewarded as much in the same place", calls.punished_variance],
+    ["Not shown to average out", "the rest of it", calls.punished_systematic],
   ];
   const rows = levels.map(([name, why, n]) => [
     h("span", { class: "kind" }, h("span", {}, name, h("small", {}, why))), count(n), percent(n / whole)]);
   return section("Punished calls, by evidence",
-    `${plural(calls.in_failed_of_mixed, "call")} in failed attempts of mixed groups; ${count(calls.error)} of all ${count(calls.total)} were answered by an error.`,
+    `${plural(calls.punished, "call")} with an advantage below 0 under GRPO; ${count(calls.error)} of all ${count(calls.total)} were answered by an error.`,
     table("Punished calls by evidence", ["Evidence", "#Calls", "#Share"], rows));
 }
 
