@@ -89,6 +89,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Trajectory",
+    "__version__",
     "audit",
     "credit",
     "load",
