@@ -14,7 +14,7 @@ from typing import Any, Final, final
 
 import msgspec
 
-from assay.demo import PLANTED, RECORDED
+from assay.demo import RECORDED
 from assay.files.atomic import publish
 from assay.records import (
     Call,
@@ -33,6 +33,8 @@ from tools.agent import Kind, Utterance, draw, log_probabilities
 from tools.shop import Shop, scores
 from tools.tasks import TASKS, Slip, Task, compact, options
 
+PLANTED: Final = Path(__file__).with_name("planted.json")
+"""What is wrong with the set, counted here and not by the audit."""
 TRIALS: Final = 6
 SEED: Final = 18
 LOST: Final = {("more-tea", 1): 1, ("more-tea", 4): 2, ("new-rug", 3): 1}
@@ -274,13 +276,13 @@ def _calls(each: Recorded) -> Iterator[tuple[str, tuple[str, str], Kind, bool]]:
         yield f"{each.record.id}#{number}", (call[0], call[1]), kind, refused
 
 
-def main(folder: Path = RECORDED.parent) -> None:
-    """Writes the set and what is planted in it."""
+def main(folder: Path | None = None) -> None:
+    """Writes the set and what is planted in it: both into `folder`, or where they belong."""
     lines = recorded()
-    write(folder / RECORDED.name, (each.record for each in lines))
+    write(folder / RECORDED.name if folder else RECORDED, (each.record for each in lines))
     text = msgspec.json.format(msgspec.json.encode(planted(lines)), indent=1)
-    publish(folder / PLANTED.name, text + b"\n")
-    print(f"{folder}: {len(lines)} trajectories of {len(TASKS)} tasks")
+    publish(folder / PLANTED.name if folder else PLANTED, text + b"\n")
+    print(f"{len(lines)} trajectories of {len(TASKS)} tasks")
 
 
 if __name__ == "__main__":

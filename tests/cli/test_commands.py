@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.record import PLANTED
 
 from assay.credit import METHODS
-from assay.demo import PLANTED
 from assay.records import read
 from tests.cli.conftest import CHAT, Assay
 

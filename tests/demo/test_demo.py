@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 from tools.agent import Utterance, draw, log_probabilities
-from tools.record import Recorded, main, play, trajectory
+from tools.record import PLANTED, Recorded, main, play, trajectory
 from tools.shop import Shop, scores
 from tools.tasks import TASKS, Move, Task, compact
 
 from assay.audit import audit
 from assay.batch import Batch
 from assay.credit import credit, method
-from assay.demo import PLANTED, RECORDED
+from assay.demo import RECORDED
 from assay.gate import gate
 from assay.records import read
 

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from assay.cli.options import Json, Terminal, emit, encoded
-from assay.cli.train import check_installed
 from assay.errors import UsageError
+from assay.policy.loading import check_installed
 
 if TYPE_CHECKING:
     from assay.claims import Experiment, Rows
@@ -85,7 +85,7 @@ def run(
         cells = [each for each in cells if each.key.startswith(tuple(only))]
     if not cells:
         raise UsageError(f"--only {' '.join(only or ())}: no cell's key begins so")
-    check_installed("claims run")
+    check_installed("assay claims run")
     where = out or Path("runs/claims") / f"{name}-{at.name}"
     if committed_:
         _begun(committed(folder, name), at, where / "rows.jsonl")

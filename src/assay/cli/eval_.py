@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from assay.cli.options import MAX_SEED, Json, Terminal, emit, encoded
-from assay.cli.train import check_installed, import_from_here
+from assay.cli.train import import_from_here
+from assay.policy.loading import check_installed
 
 
 def evaluate(
@@ -36,7 +37,7 @@ def evaluate(
     json: Json = None,
 ) -> None:
     """Measures pass@k of a trained policy, its base and an untrained copy on held-out tasks."""
-    check_installed("eval")
+    check_installed("assay eval")
     import_from_here()
     from assay.evaluate.run import evaluate_runs
 

@@ -3,14 +3,13 @@
 import os
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from assay.cli.options import MAX_SEED, settings
-from assay.errors import MissingExtraError, UsageError
+from assay.errors import UsageError
 
 if TYPE_CHECKING:
     from assay.runs.config import Config
@@ -91,15 +90,6 @@ def _config(recipe: str, changes: dict[str, Any]) -> "Config":
     config = parsed(changed(read(recipe), changes), f"recipe {recipe}")
     load(config.env.name, **config.env.dials)
     return config
-
-
-def check_installed(verb: str) -> None:
-    """Raises MissingExtraError where what a verb needs to run a policy is not installed."""
-    from assay.demo.run import NEEDED
-
-    for name in NEEDED:
-        if find_spec(name) is None:
-            raise MissingExtraError.of(name, extra="train", to=f"assay {verb}")
 
 
 def import_from_here() -> None:

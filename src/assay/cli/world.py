@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from assay.cli.options import MAX_SEED, Json, emit, encoded, settings
-from assay.cli.train import check_installed, import_from_here
+from assay.cli.train import import_from_here
 from assay.errors import AssayError, UsageError, told
+from assay.policy.loading import check_installed
 
 app = typer.Typer(
     help="Environments: the five that ship, and your own.",
@@ -143,7 +144,7 @@ def measure(
     import_from_here()
     for name in names:
         load(name)  # before the policy, which takes longer
-    check_installed("world measure")
+    check_installed("assay world measure")
     from assay.evaluate.measure import ADVICE, table
     from assay.evaluate.measure import measure as run
     from assay.records import Trajectory

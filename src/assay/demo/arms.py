@@ -1,14 +1,12 @@
 """Trains and audits the arms side by side, one process each, with one line for all of them."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, final
@@ -18,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from assay.errors import AssayError, DataError, UsageError
+from assay.files.lines import rows
 
 QUIET: Final = 10.0
 """Seconds between lines where standard error is no terminal."""
@@ -29,26 +28,17 @@ _WINDOW: Final = 5
 
 @final
 class Arm:
-    """One arm's process: what it is to do next, and how far it is."""
+    """One arm's process, and how far it is."""
 
     def __init__(self, name: str, out: Path, seed: int, steps: int) -> None:
         self.name, self.path, self.steps = name, out / name, steps
         self.log = out / f"{name}.log"
+        self._asked = [str(self.path), str(out / f"{name}.toml"), str(seed)]
         self._process: subprocess.Popen[bytes] | None = None
-        self._begin = partial(self._commands, out, seed)
-        self._left, self._crashed = list(self._begin()), False
-
-    def _commands(self, out: Path, seed: int) -> Iterator[list[str]]:
-        if not (self.path / "run.json").is_file():
-            config = str(out / f"{self.name}.toml")
-            yield ["train", config, "--out", str(self.path), "--seed", str(seed)]
-        elif json.loads((self.path / "run.json").read_bytes())["status"] != "finished":
-            yield ["train", "--resume", str(self.path)]
-        if not (self.path / "audit" / "run.json").is_file():
-            yield ["audit", str(self.path)]
+        self._crashed = False
 
     def going(self) -> bool:
-        """Begins what is next once the last is done; returns whether anything is left.
+        """Begins it where it was not; returns whether anything is left.
 
         A process that crashed (`CRASHES`) is begun again once, from its last checkpoint; its log
         holds where it was.
@@ -62,14 +52,13 @@ class Arm:
             if code is None:
                 return True
             self._let_go()
-            if code in CRASHES and not self._crashed:
-                self._left, self._crashed = list(self._begin()), True
-            elif code != 0:
+            if code == 0:
+                return False
+            if code not in CRASHES or self._crashed:
                 raise self._failed(code)
-        if not self._left:
-            return False
-        command = [sys.executable, "-X", "faulthandler", "-m", "assay.cli.tied", *self._left.pop(0)]
-        with self.log.open("ab") as stream:  # why standard input is a pipe: see assay.cli.tied
+            self._crashed = True
+        command = [sys.executable, "-X", "faulthandler", "-m", "assay.demo.arm", *self._asked]
+        with self.log.open("ab") as stream:  # why standard input is a pipe: see assay.demo.arm
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=stream, stderr=stream
             )
@@ -100,23 +89,20 @@ class Arm:
     def rows(self) -> list[dict[str, Any]]:
         """Returns the whole lines of its metrics so far."""
         path = self.path / "metrics.jsonl"
-        if not path.is_file():
-            return []
-        lines = path.read_bytes().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return list(rows(path)) if path.is_file() else []
 
     def told(self) -> str:
         """Returns its part of the line."""
-        rows = self.rows()
-        if len(rows) >= self.steps:
+        seen = self.rows()
+        if len(seen) >= self.steps:
             return f"{self.name} {'auditing' if self._process else 'done'}"
-        if not rows:
+        if not seen:
             return f"{self.name} 0/{self.steps}"
-        last = rows[-_WINDOW:]
+        last = seen[-_WINDOW:]
         reward, dead = (
             sum(row[key] for row in last) / len(last) for key in ("reward", "dead_share")
         )
-        return f"{self.name} {len(rows)}/{self.steps} reward {reward:.2f} dead {dead:.0%}"
+        return f"{self.name} {len(seen)}/{self.steps} reward {reward:.2f} dead {dead:.0%}"
 
 
 def train(arms: Sequence[Arm], *, console: Console | None = None, every: float = 0.5) -> None:

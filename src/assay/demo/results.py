@@ -10,6 +10,7 @@ import numpy as np
 
 from assay.demo.plan import Plan
 from assay.evaluate.intervals import paired_difference
+from assay.files.lines import rows
 
 SCHEMA: Final = "assay.demo/1"
 COUNTS: Final = ("tokens", "trajectories", "calls", "env_steps", "prompts")
@@ -42,7 +43,7 @@ def gathered(plan: Plan, out: Path) -> dict[str, Any]:
 
 def _arm(out: Path, name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     metrics, ledger, timing = (
-        _rows(out / name / f"{kind}.jsonl") for kind in ("metrics", "ledger", "timing")
+        list(rows(out / name / f"{kind}.jsonl")) for kind in ("metrics", "ledger", "timing")
     )
     total = ledger[-1]["total"]
     return {
@@ -105,10 +106,6 @@ def _against(measured: Mapping[str, Any], first: str, name: str, seed: int) -> d
     )
     gap = paired_difference(theirs, ours, rng=np.random.default_rng([seed, 2]), over="prompts")
     return {"arm": first, **asdict(gap), "excludes_zero": gap.excludes_zero}
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def _page(folder: Path, name: str, prefix: str = "") -> str | None:

@@ -4,28 +4,14 @@ import json
 from collections.abc import Callable
 from importlib.resources import as_file
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from assay.demo import RECORDED
 from assay.demo.plan import Plan, opened
 from assay.demo.results import gathered
-from assay.errors import MissingExtraError
 from assay.files.atomic import publish
+from assay.policy.loading import check_installed
 from assay.runs.audit import audit_log
-
-NEEDED: Final = ("torch", "transformers", "trl", "datasets", "safetensors")
-
-
-def check_installed() -> None:
-    """Raises MissingExtraError where training cannot run; says what runs without."""
-    from importlib.util import find_spec
-
-    for name in NEEDED:
-        if find_spec(name) is None:
-            raise MissingExtraError(
-                f"assay demo trains, and needs {name}, which is not installed: "
-                "pip install 'assay[train]'; assay demo --audit-only runs without it"
-            )
 
 
 def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
@@ -37,7 +23,7 @@ def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
         DataError: an arm failed; the demo can be resumed.
     """
     done = out / "report.json"
-    check_installed()
+    check_installed("assay demo", "; assay demo --audit-only runs without it")
     opened(plan, out)
     if done.is_file() and (out / "report.html").is_file():
         say("finished before; remove the folder to run it anew")

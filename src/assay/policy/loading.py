@@ -1,6 +1,7 @@
 """Opens a policy by name: the one that ships, a folder, or any Hugging Face causal LM."""
 
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,11 +12,22 @@ if TYPE_CHECKING:
 
 START: Final = "start"
 """Name of the policy that ships."""
+_NEEDED: Final = ("torch", "transformers", "trl", "datasets", "safetensors")
 
 
 def folder() -> Path:
     """Returns where the policy that ships lies."""
     return Path(str(files("assay.policy") / "start"))
+
+
+def check_installed(to: str, otherwise: str = "") -> None:
+    """Raises MissingExtraError where what is needed `to` run a policy is not installed; `otherwise`
+    ends its message."""
+    for name in _NEEDED:
+        if find_spec(name) is None:
+            raise MissingExtraError(
+                f"{MissingExtraError.of(name, extra='train', to=to)}{otherwise}"
+            )
 
 
 def device() -> str:
