@@ -61,7 +61,7 @@ Make = Callable[[], Environment]
 
 def _prompts(make: Make, seeds: Sequence[int]) -> str:
     """Prompts are texts, and the seeds are not all one task."""
-    tasks: set[tuple[str, str | None]] = set()
+    tasks: set[tuple[str, str | None, str | None]] = set()
     for seed in seeds:
         environment = make()
         prompt = environment.reset(seed)
@@ -69,7 +69,7 @@ def _prompts(make: Make, seeds: Sequence[int]) -> str:
             raise _BreaksError(f"seed {seed}: reset returned {prompt!r}; expected a text")
         if len(prompt) > MAX_TEXT:
             raise _BreaksError(f"seed {seed}: the prompt has {len(prompt):,} characters")
-        tasks.add((prompt, environment.answer()))
+        tasks.add((prompt, environment.answer(), environment.state_key()))
     if len(tasks) == 1 and len(seeds) > 1:
         said = f"seeds {seeds[0]} to {seeds[-1]} are one task"
         raise _BreaksError(f"{said}: {next(iter(tasks))[0][:80]!r}")

@@ -1,12 +1,15 @@
-"""Environments by name: the five families, their levels, and your own as `my_package:MyEnv`."""
+"""Environments by name: the five families, their levels, those of other libraries as
+`textarena:TowerOfHanoi-v0`, and your own as `my_package:MyEnv`."""
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from assay.errors import AssayError, UnknownNameError, UsageError, hint, told
 from assay.registry import Registry
+from assay.world.adapters.textarena import TextArena
 from assay.world.countdown import Countdown
 from assay.world.environment import Environment
 from assay.world.lake import Lake
@@ -19,6 +22,9 @@ FAMILIES: Final = Registry[Environment](
     {"lookup": Lookup, "countdown": Countdown, "twenty": Twenty, "report": Report, "lake": Lake},
     group="assay.environments",
 )
+ADAPTED: Final[Mapping[str, type[Environment]]] = {"textarena": TextArena}
+"""Environments of other libraries by the prefix of their names; what follows it is the first
+argument of the constructor."""
 BUILT_IN: Final = ("lookup", "countdown", "twenty", "report", "lake")
 
 LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, float | int]]]] = {
@@ -53,8 +59,8 @@ LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, float | int]]]] = {
 
 
 def load(name: str, **dials: Any) -> Environment:
-    """Returns an environment: a family ("lookup"), a level of it ("lookup/dead"), a plug-in, or
-    "my_package:MyEnv".
+    """Returns an environment: a family ("lookup"), a level of it ("lookup/dead"), a plug-in, one of
+    another library ("textarena:TowerOfHanoi-v0") or "my_package:MyEnv".
 
     Args:
         name: what to load.
@@ -66,7 +72,12 @@ def load(name: str, **dials: Any) -> Environment:
             module or its constructor raised.
     """
     family, slash, level = name.partition("/")
-    made = _imported(name) if ":" in name else FAMILIES.get(family)
+    prefix, colon, rest = name.partition(":")
+    made: Callable[..., Environment]
+    if colon and prefix in ADAPTED:
+        made = partial(ADAPTED[prefix], rest)
+    else:
+        made = _imported(name) if colon else FAMILIES.get(family)
     if slash and ":" not in name:
         dials = {**_level(family, level), **dials}
     try:
@@ -112,6 +123,6 @@ def _imported(name: str) -> type[Environment]:
     return found
 
 
-def _settings(made: type[Environment]) -> str:
+def _settings(made: Callable[..., Environment]) -> str:
     names = [name for name in inspect.signature(made).parameters if name not in ("args", "kwargs")]
     return ", ".join(names) or "no settings"
