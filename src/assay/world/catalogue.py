@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from assay.errors import AssayError, UnknownNameError, UsageError, hint, told
 from assay.registry import Registry
+from assay.world.adapters.scienceworld import ScienceWorld
 from assay.world.adapters.textarena import TextArena
 from assay.world.countdown import Countdown
 from assay.world.environment import Environment
@@ -22,7 +23,10 @@ FAMILIES: Final = Registry[Environment](
     {"lookup": Lookup, "countdown": Countdown, "twenty": Twenty, "report": Report, "lake": Lake},
     group="assay.environments",
 )
-ADAPTED: Final[Mapping[str, type[Environment]]] = {"textarena": TextArena}
+ADAPTED: Final[Mapping[str, type[Environment]]] = {
+    "textarena": TextArena,
+    "scienceworld": ScienceWorld,
+}
 """Environments of other libraries by the prefix of their names; what follows it is the first
 argument of the constructor."""
 BUILT_IN: Final = ("lookup", "countdown", "twenty", "report", "lake")
