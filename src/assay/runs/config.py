@@ -201,7 +201,8 @@ class Config(Settings, frozen=True):
     @property
     def sha256(self) -> str:
         """Hash of everything but `about`."""
-        data = msgspec.to_builtins(msgspec.structs.replace(self, about=About()))
+        data = msgspec.to_builtins(self)
+        del data["about"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     def toml(self) -> str:
