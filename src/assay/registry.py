@@ -3,7 +3,7 @@
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from assay.errors import UnknownNameError, hint
+from assay.errors import UnknownNameError, UsageError, hint
 
 T = TypeVar("T")
 
@@ -41,6 +41,16 @@ class Registry(Generic[T]):
         raise UnknownNameError(
             f"no {self.kind} {name!r}.{hint(name, known)} Known: {', '.join(known)}"
         )
+
+    def add(self, name: str, cls: type[T]) -> None:
+        """Makes a class known by name in this process; a package takes an entry point instead.
+
+        Raises:
+            UsageError: the name is taken.
+        """
+        if name in self.names():
+            raise UsageError(f"{self.kind} {name!r} is there already; choose another name")
+        self._builtin[name] = cls
 
     def _added(self) -> tuple[EntryPoint, ...]:
         return tuple(entry_points(group=self._group))

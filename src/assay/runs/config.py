@@ -201,8 +201,7 @@ class Config(Settings, frozen=True):
     @property
     def sha256(self) -> str:
         """Hash of everything but `about`."""
-        data = msgspec.to_builtins(self)
-        del data["about"]
+        data = msgspec.to_builtins(msgspec.structs.replace(self, about=About()))
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     def toml(self) -> str:
