@@ -10,6 +10,7 @@ import pytest
 from assay.batch import Batch
 from assay.credit import METHODS, credit, method
 from assay.credit.base import Method
+from assay.credit.facts import FACTS
 from assay.errors import UnknownNameError, UsageError
 from tests.credit.test_contract import WORLD
 
@@ -20,7 +21,6 @@ HEADINGS = [
     "Where it differs from the paper",
     "Failure modes and evidence",
 ]
-NEEDS = {"logprobs", "entropies", "calls", "trees"}
 
 
 @pytest.mark.parametrize("name", METHODS.names())
@@ -48,7 +48,7 @@ def test_a_method_is_frozen_final_and_documented(name):
     assert getattr(cls, "__final__", False)
     for attribute in ("source", "value", "unit", "peers", "carried", "scaling"):
         assert getattr(cls, attribute), attribute
-    assert set(cls.needs) <= NEEDS
+    assert set(cls.needs) <= set(FACTS)
     assert re.search(r"arXiv:\d{4}\.\d{5}|doi:", cls.source)
     assert re.search(r"https://arxiv.org/abs/|1992", cls.__doc__)
     with pytest.raises((dataclasses.FrozenInstanceError, AttributeError, TypeError)):

@@ -10,10 +10,10 @@ from assay.credit.base import Method
 from assay.credit.baselines import AsymRe, Ebpo, Quantile
 from assay.credit.entropy import RlZvp
 from assay.credit.gigpo import GiGpo
-from assay.credit.halves import GrpoNegative, GrpoPositive
+from assay.credit.hgpo import Hgpo
 from assay.credit.likelihood import Lens, Unlikeliness
 from assay.credit.mt_grpo import MtGrpo
-from assay.credit.outcome import DrGrpo, Grpo, MaxRl, Rloo
+from assay.credit.outcome import DrGrpo, Grpo, GrpoNegative, GrpoPositive, MaxRl, Rloo
 from assay.credit.passk import PassAtK
 from assay.credit.presets import preset
 from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
@@ -52,6 +52,7 @@ METHODS: Registry[Method] = Registry(
         # finer than a trajectory
         "toolpo": ToolPo,  # DeepAgent 2025, arXiv:2510.21618
         "gigpo": GiGpo,  # Feng et al. 2025, arXiv:2505.10978
+        "hgpo": Hgpo,  # HGPO 2026, arXiv:2602.22817
         "mt_grpo": MtGrpo,  # Zeng et al. 2025, arXiv:2505.11821
         "tree_grpo": TreeGrpo,  # Tree-GRPO 2025, arXiv:2509.21240
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839

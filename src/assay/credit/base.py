@@ -3,17 +3,22 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+from jaxtyping import Float64
+
 from assay.batch import Batch
+from assay.credit.facts import need
 from assay.errors import MethodError
-from assay.kernels.advantages import Advantages, advantages
+from assay.kernels.advantages import Advantages, Carried, Parts, advantages, summed
 from assay.kernels.term import Term
 
 
 class Method(ABC):
     """One row of the table of methods. Final in every subclass: a frozen dataclass of its options.
 
-    Class attributes are the row: what a person reads in `assay methods`. Options are checked when
-    the method is made, and a value that nothing reads is refused, never ignored.
+    Class attributes are the row: what a person reads in `assay methods`; those that a method does
+    not set are GRPO's. Options are checked when the method is made, and a value that nothing reads
+    is refused, never ignored.
     """
 
     __slots__ = ()
@@ -21,14 +26,18 @@ class Method(ABC):
     name: ClassVar[str]
     source: ClassVar[str]
     """Authors, year, arXiv id."""
-    value: ClassVar[str]
-    unit: ClassVar[str]
-    peers: ClassVar[str]
-    carried: ClassVar[str]
-    scaling: ClassVar[str]
+    value: ClassVar[str] = "outcome"
+    unit: ClassVar[str] = "trajectory"
+    peers: ClassVar[str] = "task group"
+    carried: ClassVar[str] = "all sampled"
+    scaling: ClassVar[str] = "mean, std"
     """Baseline and scale, in words."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """What a batch must hold for it: "logprobs", "entropies", "calls", "trees"."""
+    """Facts that a batch must hold for it, of `credit.facts`."""
+
+    def __post_init__(self) -> None:
+        """Raises MethodError for an option out of its range."""
+        check_scaling(self)
 
     @abstractmethod
     def terms(self, batch: Batch) -> list[Term]:
@@ -38,21 +47,61 @@ class Method(ABC):
             MethodError: the batch does not hold what the method needs.
         """
 
+    def combine(self, parts: Parts, carried: Carried) -> Float64[np.ndarray, " _"]:
+        """Returns the total of the parts: their sum, unless a method says otherwise. Pure."""
+        return summed(parts, carried)
+
     def __call__(self, batch: Batch) -> Advantages:
         """Returns advantages with all their parts."""
         self.check(batch)
-        return advantages(self.terms(batch), batch.length_R)
+        return advantages(self.terms(batch), batch.length_R, self.combine)
 
     def check(self, batch: Batch) -> None:
-        """Raises MethodError, with what is missing, unless the batch holds what `needs` names."""
-        for need in self.needs:
-            if not _HOLDS[need](batch):
-                raise MethodError(f"{self.name} needs {need}, and no trajectory of the set has any")
+        """Raises MethodError, with who could provide it, unless the batch holds all `needs`."""
+        for fact in self.needs:
+            need(batch, fact, self.name)
 
 
-_HOLDS = {
-    "logprobs": lambda batch: batch.logprob_N is not None,
-    "entropies": lambda batch: batch.entropy_N is not None,
-    "calls": lambda batch: batch.step_C.size > 0,
-    "trees": lambda batch: bool((batch.tree_K >= 0).any()),
-}
+def require(holds: bool | np.bool_, message: str) -> None:
+    """Raises MethodError with the message unless the condition holds."""
+    if not holds:
+        raise MethodError(message)
+
+
+def check_scaling(method: Method) -> None:
+    """Raises MethodError unless those of ddof, eps and cap that it has are 0 or 1, >= 0, > 0."""
+    ddof, eps, cap = (getattr(method, name, 1) for name in ("ddof", "eps", "cap"))
+    require(ddof in (0, 1), f"ddof must be 0 or 1; got {ddof}")
+    require(eps >= 0, f"eps must be at least 0; got {eps:g}")
+    require(cap > 0, f"cap must be above 0; got {cap:g}")
+
+
+def at_least_0(method: Method, *options: str) -> None:
+    """Raises MethodError unless these options, those that are None aside, are at least 0."""
+    for option in options:
+        value = getattr(method, option)
+        require(value is None or value >= 0, f"{option} must be at least 0; got {value}")
+
+
+_SCALING = ("scale", "ddof", "eps", "singleton", "sign", "cap")
+
+
+def outcome_term(
+    batch: Batch, by: Method | None = None, name: str = "outcome", /, **options: object
+) -> Term:
+    """Returns the term of most methods: the outcome, by trajectory, within the task group.
+
+    Baseline "mean" and scale "std", unless `by` has options of scaling, or `options`, fields of
+    `Term`, say otherwise.
+    """
+    fields: dict[str, object] = {
+        "value_U": batch.value_K,
+        "peer_U": batch.group_K,
+        "unit_R": batch.all_sampled_R,
+        "weight_U": batch.weight_K,
+        "baseline": "mean",
+        "scale": "std",
+        **{field: getattr(by, field) for field in _SCALING if hasattr(by, field)},
+        **options,
+    }
+    return Term(name=name, **fields)  # pyright: ignore[reportArgumentType]

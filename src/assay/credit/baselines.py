@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
-from jaxtyping import Float64
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import counts, means, require
-from assay.credit.outcome import check_scaling, outcome_term
+from assay.credit.base import Method, at_least_0, check_scaling, outcome_term, require
+from assay.credit.groups import counts, means
+from assay.credit.statistics import estimates
 from assay.kernels.term import Term
 
 
@@ -25,10 +24,6 @@ class Quantile(Method):
 
     name: ClassVar[str] = "quantile"
     source: ClassVar[str] = "QAE 2025, arXiv:2509.22611"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "quantile, std"
 
     level: float = 0.4
@@ -42,19 +37,10 @@ class Quantile(Method):
 
     def __post_init__(self) -> None:
         require(0 < self.level < 1, f"level must lie in (0, 1); got {self.level:g}")
-        check_scaling(self.ddof, self.eps, self.cap)
+        check_scaling(self)
 
     def terms(self, batch: Batch) -> list[Term]:
-        return [
-            outcome_term(
-                batch,
-                baseline="quantile",
-                quantile=self.level,
-                ddof=self.ddof,
-                eps=self.eps,
-                cap=self.cap,
-            )
-        ]
+        return [outcome_term(batch, self, baseline="quantile", quantile=self.level)]
 
 
 @final
@@ -66,70 +52,43 @@ class Ebpo(Method):
 
     EBPO 2026, Empirical Bayes Policy Optimization, https://arxiv.org/abs/2602.05165. All-fail
     groups get -S * mu, all-pass groups S * (1 - mu), and a lone trajectory S * (R - mu): it has a
-    baseline. What we add to the paper: the clip at max_shrink, and estimates from this batch
-    instead of a running one (mu the mean of group means, `within` the pooled sample variance,
-    `between` the variance of group means less the share of it that is sampling noise, at least 0).
-    With few groups per batch give mu, within and between from a running estimate.
+    baseline. What we add to the paper is the clip at max_shrink. Estimates are options, else the
+    running statistics of the batch, else measured on it (`credit.statistics`): few groups per batch
+    want running ones.
     """
 
     name: ClassVar[str] = "ebpo"
     source: ClassVar[str] = "EBPO 2026, arXiv:2602.05165"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "task group + batch"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "shrunk mean"
 
     mu: float | None = None
-    """Mean outcome over tasks, in units of the outcome. None: from the batch."""
+    """Mean outcome over tasks, in units of the outcome. None: estimated."""
     within: float | None = None
-    """Variance of outcomes inside a group, at least 0. None: from the batch."""
+    """Variance of outcomes inside a group, at least 0. None: estimated."""
     between: float | None = None
-    """Variance of group means, at least 0. None: from the batch."""
+    """Variance of group means, at least 0. None: estimated."""
     max_shrink: float = 0.5
     """Largest S, in [0, 1]; also S where nothing in the batch tells the variances."""
 
     def __post_init__(self) -> None:
         require(0 <= self.max_shrink <= 1, f"max_shrink must lie in [0, 1]; got {self.max_shrink}")
-        for name in ("within", "between"):
-            variance = getattr(self, name)
-            require(variance is None or variance >= 0, f"{name} must be at least 0; got {variance}")
+        at_least_0(self, "within", "between")
 
     def terms(self, batch: Batch) -> list[Term]:
-        mu, within, between = self._estimates(batch)
+        known = estimates(batch, self.within)
+        mu = known.get("outcome mean", 0.0) if self.mu is None else self.mu
+        within = known.get("outcome within") if self.within is None else self.within
+        between = known.get("outcome between", 0.0) if self.between is None else self.between
         n_G = counts(batch, batch.value_K)
-        noise_G = within / np.maximum(n_G, 1)
-        spread_G = noise_G + between
-        shrink_G = np.divide(noise_G, spread_G, out=np.zeros_like(noise_G), where=spread_G > 0)
-        if np.isnan(within):
-            shrink_G = np.full(n_G.size, self.max_shrink)
-        shrink_K = np.clip(shrink_G, 0.0, self.max_shrink)[batch.group_K]
-        options = {"baseline": "shrunk", "prior": mu, "shrink": shrink_K}
-        return [outcome_term(batch, scale="none", **options)]
-
-    def _estimates(self, batch: Batch) -> tuple[float, float, float]:
-        """Returns mu, within and between; within is NaN where no group has two scored members."""
-        value_K = batch.value_K
-        n_G, mean_G = counts(batch, value_K), means(batch, value_K)
-        seen_G = n_G > 0
-        mu, within, between = self.mu, self.within, self.between
-        if mu is None:
-            mu = float(mean_G[seen_G].mean()) if seen_G.any() else 0.0
         if within is None:
-            square = np.nansum((value_K - mean_G[batch.group_K]) ** 2)
-            freedom = int(np.maximum(n_G - 1, 0).sum())
-            within = float(square) / freedom if freedom else float("nan")
-        if between is None:
-            between = _between(mean_G[seen_G], n_G[seen_G], within)
-        return mu, within, between
-
-
-def _between(mean_G: Float64[np.ndarray, " G"], n_G: np.ndarray, within: float) -> float:
-    """Returns the variance of group means that sampling noise does not explain, at least 0."""
-    if mean_G.size < 2:
-        return 0.0
-    noise = 0.0 if np.isnan(within) else within * float((1.0 / n_G).mean())
-    return max(0.0, float(mean_G.var(ddof=1)) - noise)
+            shrink_G = np.full(n_G.size, self.max_shrink)
+        else:
+            noise_G = within / np.maximum(n_G, 1)
+            spread_G = noise_G + between
+            shrink_G = np.divide(noise_G, spread_G, out=np.zeros_like(noise_G), where=spread_G > 0)
+        shrink_K = np.clip(shrink_G, 0.0, self.max_shrink)[batch.group_K]
+        return [outcome_term(batch, baseline="shrunk", prior=mu, shrink=shrink_K, scale="none")]
 
 
 @final
@@ -144,10 +103,6 @@ class AsymRe(Method):
 
     name: ClassVar[str] = "asym_re"
     source: ClassVar[str] = "AsymRE 2025, arXiv:2506.20520"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "mean + shift"
 
     shift: float = -0.1

@@ -7,10 +7,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import carried_N, counts, passes, require, sums
-from assay.credit.outcome import check_scaling, outcome_term
-from assay.errors import MethodError
+from assay.credit.base import Method, check_scaling, outcome_term, require
+from assay.credit.facts import need
+from assay.credit.groups import carried_N, counts, passes, sums
 from assay.kernels.term import Term
 
 
@@ -32,7 +31,6 @@ class RlZvp(Method):
     value: ClassVar[str] = "pass; entropy"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "task group; nobody"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "mean, std; H or H - H_max"
     needs: ClassVar[tuple[str, ...]] = ("entropies",)
 
@@ -49,10 +47,9 @@ class RlZvp(Method):
 
     def __post_init__(self) -> None:
         require(self.alpha > 0, f"alpha must be above 0; got {self.alpha:g}")
-        check_scaling(self.ddof, self.eps)
+        check_scaling(self)
 
     def terms(self, batch: Batch) -> list[Term]:
-        self.check(batch)
         value_K = passes(batch, self.name, self.pass_at)
         n_G, passed_G = counts(batch, value_K), sums(batch, value_K)
         one_outcome_G = (n_G > 0) & ((passed_G == 0) | (passed_G == n_G))
@@ -64,7 +61,7 @@ class RlZvp(Method):
         passed_N = (value_K == 1.0)[traj_N]
         value_N = np.where(shaped_N, np.where(passed_N, entropy_N, gap_N), 0.0)
         return [
-            outcome_term(batch, value_U=value_K, ddof=self.ddof, eps=self.eps),
+            outcome_term(batch, self, value_U=value_K),
             Term(
                 name="entropy",
                 value_U=value_N,
@@ -88,9 +85,8 @@ class RlZvp(Method):
 
 def _entropies(batch: Batch, method: str) -> Float64[np.ndarray, " N"]:
     """Returns entropies of the tokens that are trained, NaN elsewhere; raises if one is below 0."""
-    if batch.entropy_N is None:
-        raise MethodError(f"{method} needs entropies, and no trajectory of the set has any")
-    entropy_N = np.where(carried_N(batch), batch.entropy_N, np.nan)
+    need(batch, "entropies", method)
+    entropy_N = np.where(carried_N(batch), batch.entropy_N, np.nan)  # pyright: ignore[reportArgumentType, reportCallIssue]
     least = float(np.nanmin(entropy_N, initial=np.inf))
     require(least >= 0, f"{method}: an entropy is {least:g} nats; it cannot be below 0")
     return entropy_N

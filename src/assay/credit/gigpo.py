@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from assay.batch import UNTRAINABLE, Batch
-from assay.credit.base import Method
-from assay.credit.groups import require, same, totals
-from assay.credit.outcome import outcome_term
+from assay.credit.base import Method, at_least_0, outcome_term, require
+from assay.credit.groups import following_S, paid_S, same, totals
 from assay.errors import MethodError
+from assay.kernels.returns import returns
 from assay.kernels.term import Term
 
+Anchor = Literal["auto", "state", "seen"]
+Returns = Literal["outcome", "rewards", "evidence"]
 _COPIED = UNTRAINABLE.index("copied")
 
 
@@ -46,75 +48,85 @@ class GiGpo(Method):
     """Discount per step, in [0, 1]."""
     mode: Literal["mean_norm", "mean_std_norm"] = "mean_norm"
     """Divide both terms by their peers' deviation (ddof 1, eps 1e-6), or do not."""
-    anchor: Literal["auto", "state", "seen"] = "auto"
+    anchor: Anchor = "auto"
     """What a state is: what the environment recorded, what the policy had last been shown, or the
     first where the batch has any and else the second."""
-    returns: Literal["outcome", "rewards", "evidence"] = "outcome"
+    returns: Returns = "outcome"
     """Returns of the outcome alone; of rewards per step, where in a trajectory that has any a step
     without one earned 0; or (ours) of the outcome and 1 for every step that makes a call, if all
     its judged calls are correct by evidence."""
     variant: Literal["paper", "repo"] = "paper"
     """Mean outcome over trajectories (paper) or over their steps (released code)."""
 
+    score: str | None = None
+    """With `returns="rewards"`: name of the score that stands for a step's reward."""
+
     def __post_init__(self) -> None:
-        require(self.w >= 0, f"w must be at least 0; got {self.w:g}")
+        at_least_0(self, "w")
         require(0 <= self.gamma <= 1, f"gamma must lie in [0, 1]; got {self.gamma:g}")
+        require(
+            self.score is None or self.returns == "rewards",
+            'score is read by returns="rewards" alone',
+        )
 
     def terms(self, batch: Batch) -> list[Term]:
         scale = "std" if self.mode == "mean_std_norm" else "none"
-        weight_S = batch.weight_K[batch.traj_S]
-        unit_S = np.where(batch.untrainable_S == _COPIED, np.nan, 0.0)
+        return_S = step_returns(batch, self.returns, self.gamma, self.name, self.score)
         group_S = batch.group_K[batch.traj_S]
+        fields: dict[str, object] = {
+            "peer_U": group_S,
+            "unit_R": batch.steps_R,
+            "weight_U": batch.weight_K[batch.traj_S],
+            "scale": scale,
+        }
         if self.variant == "paper":
             episode = outcome_term(batch, scale=scale)
         else:
-            episode = outcome_term(
-                batch,
-                value_U=batch.value_K[batch.traj_S] + unit_S,
-                peer_U=group_S,
-                unit_R=batch.steps_R,
-                weight_U=weight_S,
-                scale=scale,
-            )
-        step = outcome_term(
-            batch,
-            "step",
-            value_U=self._returns(batch) + unit_S,
-            peer_U=same(group_S, self._states(batch)),
-            unit_R=batch.steps_R,
-            weight_U=weight_S,
-            scale=scale,
-            weight=self.w,
+            own_S = np.where(is_own(batch), batch.value_K[batch.traj_S], np.nan)
+            episode = outcome_term(batch, value_U=own_S, **fields)
+        fields["peer_U"] = same(group_S, states(batch, self.anchor, self.name))
+        return [
+            episode,
+            outcome_term(batch, None, "step", value_U=return_S, weight=self.w, **fields),
+        ]
+
+
+def states(batch: Batch, anchor: Anchor, method: str) -> Int64[np.ndarray, " S"]:
+    """Returns the state that each step is in, as `anchor` has it; -1: unknown."""
+    recorded = bool((batch.state_S >= 0).any())
+    if anchor == "state" and not recorded:
+        raise MethodError(
+            f"{method} needs recorded states for anchor 'state', and no step of the set has one; "
+            "take anchor 'seen'"
         )
-        return [episode, step]
+    return batch.seen_S if anchor == "seen" or not recorded else batch.state_S
 
-    def _states(self, batch: Batch) -> Int64[np.ndarray, " S"]:
-        recorded = bool((batch.state_S >= 0).any())
-        if self.anchor == "state" and not recorded:
-            raise MethodError(
-                f"{self.name} needs recorded states for anchor 'state', and no step of the set has "
-                "one; take anchor 'seen'"
-            )
-        return batch.seen_S if self.anchor == "seen" or not recorded else batch.state_S
 
-    def _returns(self, batch: Batch) -> Float64[np.ndarray, " S"]:
-        """Returns the discounted return from each step on; NaN where unscored or dropped."""
-        own_S = batch.untrainable_S != _COPIED
-        if self.returns == "rewards":
-            reward_S = np.where(own_S, np.nan_to_num(batch.reward_S), 0.0)
-            rewarded_S = batch.traj_S[~np.isnan(batch.reward_S)]
-            scored_K = (np.bincount(rewarded_S, minlength=len(batch.ids)) > 0) & batch.kept_K
-            require(scored_K.any(), f"{self.name} needs rewards per step, and no step has one")
-        else:
-            reward_S, scored_K = np.zeros(batch.traj_S.size), ~np.isnan(batch.value_K)
-            last = np.full(len(batch.ids), -1)
-            np.maximum.at(last, batch.traj_S[own_S], np.flatnonzero(own_S))
-            ended = np.flatnonzero((last >= 0) & scored_K)
-            reward_S[last[ended]] = batch.value_K[ended]
-            if self.returns == "evidence":
-                reward_S += own_S & (_share_correct(batch) == 1.0)
-        return_S = _discounted(reward_S, batch.traj_S, np.where(own_S, self.gamma, 1.0))
-        return np.where(scored_K[batch.traj_S], return_S, np.nan)
+def is_own(batch: Batch) -> Bool[np.ndarray, " S"]:
+    """Returns which steps are units: those that do not repeat earlier context."""
+    return batch.untrainable_S != _COPIED
+
+
+def step_returns(
+    batch: Batch, kind: Returns, gamma: float, method: str, score: str | None = None
+) -> Float64[np.ndarray, " S"]:
+    """Returns the discounted return from each step on; NaN where unscored, dropped or no unit."""
+    own_S, n = is_own(batch), len(batch.ids)
+    if kind == "rewards":
+        paid = paid_S(batch, score, method)
+        reward_S = np.where(own_S, np.nan_to_num(paid), 0.0)
+        rewarded = batch.traj_S[~np.isnan(paid)]
+        scored_K = (np.bincount(rewarded, minlength=n) > 0) & batch.kept_K
+    else:
+        reward_S, scored_K = np.zeros(batch.traj_S.size), ~np.isnan(batch.value_K)
+        last_K = np.full(n, -1)
+        np.maximum.at(last_K, batch.traj_S[own_S], np.flatnonzero(own_S))
+        ended = np.flatnonzero((last_K >= 0) & scored_K)
+        reward_S[last_K[ended]] = batch.value_K[ended]
+        if kind == "evidence":
+            reward_S += own_S & (_share_correct(batch) == 1.0)
+    return_S = returns(reward_S, following_S(batch), np.where(own_S, gamma, 1.0))
+    return np.where(scored_K[batch.traj_S] & own_S, return_S, np.nan)
 
 
 def _share_correct(batch: Batch) -> Float64[np.ndarray, " S"]:
@@ -123,17 +135,3 @@ def _share_correct(batch: Batch) -> Float64[np.ndarray, " S"]:
     step_C, n = batch.step_C[judged_C], batch.traj_S.size
     judged_S = np.bincount(step_C, minlength=n)
     return totals(batch.correct_C[judged_C], step_C, n) / np.maximum(judged_S, 1)
-
-
-def _discounted(
-    reward_S: Float64[np.ndarray, " S"],
-    traj_S: Int64[np.ndarray, " S"],
-    factor_S: Float64[np.ndarray, " S"],
-) -> Float64[np.ndarray, " S"]:
-    """Returns G_t = r_t + factor_t * G_{t+1} inside each trajectory, whose steps stand together."""
-    return_S = np.zeros(reward_S.size)
-    following, ahead = -1, 0.0
-    for s in range(reward_S.size - 1, -1, -1):
-        ahead = reward_S[s] + (factor_S[s] * ahead if traj_S[s] == following else 0.0)
-        return_S[s], following = ahead, traj_S[s]
-    return return_S

@@ -7,15 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.batch import UNTRAINABLE, Batch
-from assay.errors import MethodError
+from assay.credit.facts import need
+from assay.errors import MethodError, hint
 
 _UNTRUSTED = [UNTRAINABLE.index(reason) for reason in ("logprobs", "copied")]
-
-
-def require(holds: bool | np.bool_, message: str) -> None:
-    """Raises MethodError with the message unless the condition holds."""
-    if not holds:
-        raise MethodError(message)
 
 
 def passes(batch: Batch, method: str, pass_at: float | None) -> Float64[np.ndarray, " K"]:
@@ -86,9 +81,8 @@ def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
     Raises:
         MethodError: a scored trajectory has no log-probability at all.
     """
-    logprob_N = batch.logprob_N
-    if logprob_N is None:
-        raise MethodError(f"{method} needs logprobs, and no trajectory of the set has any")
+    need(batch, "logprobs", method)
+    logprob_N = batch.logprob_N if batch.logprob_N is not None else np.zeros(0)
     trusted_S = ~np.isin(batch.untrainable_S, _UNTRUSTED)
     read_R = np.append(trusted_S, False)[batch.step_R]
     read_N = np.repeat(read_R, batch.length_R) & ~np.isnan(logprob_N)
@@ -105,3 +99,51 @@ def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
         )
     mean_K = totals(logprob_N[read_N], traj_N, n) / np.maximum(count_K, 1)
     return np.where(scored_K, np.exp(mean_K), np.nan)
+
+
+def stated_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
+    """Returns the last confidence that each trajectory stated, in [0, 1].
+
+    NaN where it is unscored or dropped.
+
+    Raises:
+        MethodError: a scored trajectory states none.
+    """
+    need(batch, "stated confidence", method)
+    stated = np.flatnonzero(~np.isnan(batch.confidence_S))
+    stated_K = np.full(len(batch.ids), np.nan)
+    stated_K[batch.traj_S[stated]] = batch.confidence_S[stated]  # steps come in order
+    scored_K = ~np.isnan(batch.value_K)
+    silent_K = scored_K & np.isnan(stated_K)
+    if silent_K.any():
+        k = int(np.flatnonzero(silent_K)[0])
+        raise MethodError(
+            f"{method} needs a stated confidence of every scored trajectory; {batch.ids[k]!r} has "
+            "none; drop it or take a method that needs none"
+        )
+    return np.where(scored_K, stated_K, np.nan)
+
+
+def paid_S(batch: Batch, score: str | None, method: str) -> Float64[np.ndarray, " S"]:
+    """Returns what each step was paid: its reward, or its score of that name; NaN: nothing known.
+
+    Raises:
+        MethodError: no step has any, or there is no score of that name.
+    """
+    if score is None:
+        need(batch, "rewards per step", method)
+        return batch.reward_S
+    need(batch, "scores", method)
+    if score not in batch.score_names:
+        raise MethodError(
+            f"{method}: no step has a score {score!r}.{hint(score, batch.score_names)} "
+            f"Known: {', '.join(batch.score_names)}"
+        )
+    return batch.score_SJ[:, batch.score_names.index(score)]
+
+
+def following_S(batch: Batch) -> Int64[np.ndarray, " S"]:
+    """Returns the step after each one in its trajectory; -1: it is the last."""
+    s = np.arange(batch.traj_S.size)
+    goes_on = np.append(batch.traj_S[1:] == batch.traj_S[:-1], False)[: s.size]
+    return np.where(goes_on, s + 1, -1)

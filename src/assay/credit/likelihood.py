@@ -5,15 +5,15 @@ for agents dominated by boilerplate. Log-probabilities are those of sampling tim
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import confidence_K, counts, passes, require, sums
-from assay.credit.outcome import check_scaling, outcome_term
+from assay.credit.base import Method, at_least_0, check_scaling, outcome_term, require
+from assay.credit.facts import need
+from assay.credit.groups import confidence_K, counts, passes, stated_K, sums
 from assay.kernels.term import Term
 
 
@@ -33,9 +33,6 @@ class Lens(Method):
     name: ClassVar[str] = "lens"
     source: ClassVar[str] = "LENS 2025, arXiv:2510.08696"
     value: ClassVar[str] = "pass - confidence in a fail"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "mean, std; all-fail: mean"
     needs: ClassVar[tuple[str, ...]] = ("logprobs",)
 
@@ -45,39 +42,47 @@ class Lens(Method):
     """Degrees of freedom taken off the deviation in mixed groups."""
     eps: float = 1e-6
     """Added to that deviation, in units of R'."""
+    sure: Literal["likelihood", "stated"] = "likelihood"
+    """pi: how likely the policy found its tokens, or (ours) the confidence that it stated last."""
     pass_at: float | None = None
     """An outcome at or above it is a pass. None: outcomes must be 0 or 1, or MethodError."""
 
     def __post_init__(self) -> None:
-        require(self.alpha >= 0, f"alpha must be at least 0; got {self.alpha:g}")
-        check_scaling(self.ddof, self.eps)
+        at_least_0(self, "alpha")
+        check_scaling(self)
+
+    def check(self, batch: Batch) -> None:
+        need(batch, "stated confidence" if self.sure == "stated" else "logprobs", self.name)
 
     def terms(self, batch: Batch) -> list[Term]:
-        self.check(batch)
         passed_K = passes(batch, self.name, self.pass_at)
-        pi_K = confidence_K(batch, self.name)
+        sure_of_K = stated_K if self.sure == "stated" else confidence_K
+        pi_K = sure_of_K(batch, self.name)
         n_G = counts(batch, passed_K)
         highest_G = np.zeros(n_G.size)
         scored_K = ~np.isnan(passed_K)
         np.maximum.at(highest_G, batch.group_K[scored_K], pi_K[scored_K])
-        weighed_G = sums(batch, passed_K / pi_K)  # sum of R / pi
+        odds_K = np.where(passed_K > 0, np.inf, passed_K)  # of a pass that nobody believed in
+        weighed_G = sums(batch, np.divide(passed_K, pi_K, out=odds_K, where=pi_K > 0))
         inverse_G = np.divide(n_G, weighed_G, out=np.zeros(n_G.size), where=weighed_G > 0)
         ceiling_K = np.maximum(inverse_G, 2.0 * highest_G)[batch.group_K]
-        penalty_K = pi_K / (ceiling_K - pi_K) / n_G[batch.group_K]
+        room_K = ceiling_K - pi_K  # 0 where nobody was sure of anything
+        share_K = np.divide(pi_K, room_K, out=np.where(scored_K, 0.0, np.nan), where=room_K > 0)
+        penalty_K = share_K / np.maximum(n_G, 1)[batch.group_K]
         value_K = passed_K - (1.0 - passed_K) * penalty_K
         failed_G = sums(batch, passed_K) == 0
         group_K = batch.group_K
         return [
             outcome_term(
                 batch,
+                self,
                 "mixed",
                 value_U=value_K,
                 peer_U=np.where(failed_G[group_K], -1, group_K),
-                ddof=self.ddof,
-                eps=self.eps,
             ),
             outcome_term(
                 batch,
+                None,
                 "all_fail",
                 value_U=value_K,
                 peer_U=np.where(failed_G[group_K], group_K, -1),
@@ -101,10 +106,6 @@ class Unlikeliness(Method):
     name: ClassVar[str] = "unlikeliness"
     source: ClassVar[str] = "He et al. 2025, arXiv:2506.02355"
     value: ClassVar[str] = "outcome * (1 - beta * likelihood rank)"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
-    scaling: ClassVar[str] = "mean, std"
     needs: ClassVar[tuple[str, ...]] = ("logprobs",)
 
     beta: float = 0.25
@@ -116,15 +117,14 @@ class Unlikeliness(Method):
 
     def __post_init__(self) -> None:
         require(0 <= self.beta <= 1, f"beta must lie in [0, 1]; got {self.beta:g}")
-        check_scaling(self.ddof, self.eps)
+        check_scaling(self)
 
     def terms(self, batch: Batch) -> list[Term]:
-        self.check(batch)
         n_G = counts(batch, batch.value_K)
         rank_K = _ranks(confidence_K(batch, self.name), batch.group_K)
         share_K = rank_K / np.maximum(n_G, 1)[batch.group_K]
         value_K = batch.value_K * (1.0 - self.beta * share_K)
-        return [outcome_term(batch, value_U=value_K, ddof=self.ddof, eps=self.eps)]
+        return [outcome_term(batch, self, value_U=value_K)]
 
 
 def _ranks(

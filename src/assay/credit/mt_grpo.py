@@ -1,16 +1,17 @@
-"""Two turns, two rewards: what happened before the first tool result is paid once more."""
+"""Turns paid for themselves: the first one, on its tokens, or every one with those before it."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
-from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import require, totals
-from assay.credit.outcome import check_scaling, outcome_term
+from assay.batch import UNTRAINABLE, Batch
+from assay.credit.base import Method, at_least_0, check_scaling, outcome_term, require
+from assay.credit.groups import following_S, paid_S, totals
 from assay.kernels.term import Term
+
+_COPIED = UNTRAINABLE.index("copied")
 
 
 @final
@@ -24,14 +25,16 @@ class MtGrpo(Method):
     eps 1e-4 as in the released code. The turn reward is the rewards of the opening steps, or else
     the share of their calls that ran; a trajectory that calls nothing earns 0 there. Where no tool
     result occurs every token is before it; the released code gives such a trajectory z(R + turn
-    reward) instead (`variant="repo"`). Normalising per turn is biased where the policy decides
-    whether there is a next turn; see docs/methods/mt_grpo.md.
+    reward) instead (`variant="repo"`). With `turns="every"` each step carries z of its own reward,
+    over all paid steps of the group, and gamma times what the step after it carries: the shape of
+    IGPO (2510.14967). Normalising per turn is biased where the policy decides whether there is a
+    next turn; see docs/methods/mt_grpo.md.
     """
 
     name: ClassVar[str] = "mt_grpo"
     source: ClassVar[str] = "Zeng et al. 2025, arXiv:2505.11821"
     value: ClassVar[str] = "outcome; turn reward"
-    unit: ClassVar[str] = "trajectory"
+    unit: ClassVar[str] = "trajectory; trajectory or step"
     peers: ClassVar[str] = "task group; task group"
     carried: ClassVar[str] = "all sampled; before the first tool result"
     scaling: ClassVar[str] = "mean, std; mean, std"
@@ -41,6 +44,13 @@ class MtGrpo(Method):
     turn: Literal["auto", "rewards", "ran"] = "auto"
     """Turn reward: the sum of rewards of the opening steps, the share of their calls that ran, or
     the first where any opening step of the batch has a reward and else the second."""
+    score: str | None = None
+    """Name of the score that stands for a step's reward. None: its reward."""
+    turns: Literal["first", "every"] = "first"
+    """Which turns are paid: what comes before the first tool result as one, or each step that has
+    a reward or score."""
+    gamma: float = 1.0
+    """With `turns="every"`: share of what a step carries that goes to the one before, in [0, 1]."""
     ddof: int = 1
     """Degrees of freedom taken off the deviation."""
     eps: float = 1e-4
@@ -49,49 +59,66 @@ class MtGrpo(Method):
     """A trajectory without a tool result: both terms on all its tokens, or z of their sum."""
 
     def __post_init__(self) -> None:
-        require(self.w >= 0, f"w must be at least 0; got {self.w:g}")
-        check_scaling(self.ddof, self.eps)
+        at_least_0(self, "w")
+        require(0 <= self.gamma <= 1, f"gamma must lie in [0, 1]; got {self.gamma:g}")
+        require(self.gamma == 1 or self.turns == "every", 'gamma is read by turns="every" alone')
+        require(self.score is None or self.turn != "ran", 'score is not read by turn="ran"')
+        first = self.turns == "first"
+        require(first or self.turn != "ran", 'turns="every" pays rewards or scores; not turn="ran"')
+        require(first or self.variant == "paper", 'variant="repo" knows the first turn alone')
+        check_scaling(self)
 
     def terms(self, batch: Batch) -> list[Term]:
-        options = {"ddof": self.ddof, "eps": self.eps}
+        if self.turns == "every":
+            return [outcome_term(batch, self), self._every(batch)]
         turn_K = self._turn_rewards(batch)
-        before_R = np.append(batch.opening_S, False)[batch.step_R]
-        all_R, open_R = batch.all_sampled_R, np.where(before_R, batch.all_sampled_R, -1)
-        if self.variant == "paper":
-            return [
-                outcome_term(batch, **options),
-                outcome_term(
-                    batch, "turn", value_U=turn_K, unit_R=open_R, weight=self.w, **options
-                ),
-            ]
-        whole_R = _without_result(batch)[batch.traj_R]
-        return [
-            outcome_term(batch, unit_R=np.where(whole_R, -1, all_R), **options),
+        all_R, before_R = batch.all_sampled_R, np.append(batch.opening_S, False)[batch.step_R]
+        whole_R = np.zeros(all_R.size, bool)
+        if self.variant == "repo":  # trajectories without a model step after a tool result
+            later_K = np.bincount(batch.traj_S, ~batch.opening_S, len(batch.ids))
+            whole_R = (later_K == 0)[batch.traj_R]
+        apart_R = np.where(whole_R, -1, all_R)
+        terms = [
+            outcome_term(batch, self, unit_R=apart_R),
             outcome_term(
                 batch,
+                self,
                 "turn",
                 value_U=turn_K,
-                unit_R=np.where(whole_R, -1, open_R),
+                unit_R=np.where(before_R, apart_R, -1),
                 weight=self.w,
-                **options,
-            ),
-            outcome_term(
-                batch,
-                "combined",
-                value_U=batch.value_K + turn_K,
-                unit_R=np.where(whole_R, all_R, -1),
-                **options,
             ),
         ]
+        if self.variant == "repo":
+            both_K, whole_R = batch.value_K + turn_K, np.where(whole_R, all_R, -1)
+            terms += [outcome_term(batch, self, "combined", value_U=both_K, unit_R=whole_R)]
+        return terms
+
+    def _every(self, batch: Batch) -> Term:
+        """Returns the term of steps that carry their own reward and what comes after."""
+        own_S = (batch.untrainable_S != _COPIED) & batch.kept_K[batch.traj_S]
+        return outcome_term(
+            batch,
+            self,
+            "turn",
+            value_U=np.where(own_S, paid_S(batch, self.score, self.name), np.nan),
+            peer_U=batch.group_K[batch.traj_S],
+            unit_R=batch.steps_R,
+            weight_U=batch.weight_K[batch.traj_S],
+            weight=self.w,
+            next_U=following_S(batch),
+            decay=self.gamma,
+        )
 
     def _turn_rewards(self, batch: Batch) -> Float64[np.ndarray, " K"]:
         """Returns each trajectory's turn reward; NaN where nobody paid or looked, or dropped."""
         n = len(batch.ids)
-        paid_S = batch.opening_S & ~np.isnan(batch.reward_S)
-        if self.turn == "rewards" or (self.turn == "auto" and paid_S.any()):
-            require(paid_S.any(), f"{self.name} needs rewards of opening steps, and none has one")
-            value_K = totals(batch.reward_S[paid_S], batch.traj_S[paid_S], n)
-            known_K = np.bincount(batch.traj_S[paid_S], minlength=n) > 0
+        value_S = batch.reward_S if self.score is None else paid_S(batch, self.score, self.name)
+        paid = np.flatnonzero(batch.opening_S & ~np.isnan(value_S))
+        if self.turn == "rewards" or (self.turn == "auto" and paid.size) or self.score is not None:
+            require(paid.size > 0, f"{self.name} needs rewards of opening steps, and none has one")
+            value_K = totals(value_S[paid], batch.traj_S[paid], n)
+            known_K = np.bincount(batch.traj_S[paid], minlength=n) > 0
             return np.where(known_K & batch.kept_K, value_K, np.nan)
         calls = np.flatnonzero(batch.opening_S[batch.step_C])
         traj, ran = batch.traj_S[batch.step_C[calls]], batch.ran_C[calls]
@@ -105,8 +132,3 @@ class MtGrpo(Method):
         share_K = totals(ran[known].astype(float), traj[known], n) / np.maximum(known_K, 1)
         silent_K = np.bincount(traj, minlength=n) == 0
         return np.where((silent_K | (known_K > 0)) & batch.kept_K, share_K, np.nan)
-
-
-def _without_result(batch: Batch) -> Bool[np.ndarray, " K"]:
-    """Returns which trajectories have no model step after a tool result."""
-    return np.bincount(batch.traj_S, ~batch.opening_S, len(batch.ids)) == 0

@@ -1,35 +1,22 @@
-"""One outcome per trajectory, compared within its group: GRPO and its kin.
+"""One outcome per trajectory, compared within its group: GRPO, its halves and its kin.
 
 Vectors for the outcomes [1, 0, 0, 0]: grpo 1.5 / -0.5, dr_grpo 0.75 / -0.25, rloo 1 / -1/3,
 max_rl 3 / -1. All of them give exactly 0 to a constant group and to a lone trajectory.
+
+The halves and psr, nsr are {positive, negative} x {by deviation, flat}: together they tell apart
+what the sign of a trajectory does from what the weight of its group does. Expected weights are 1
+for psr and nsr, sqrt((1-p)/p) for grpo_positive, sqrt(p/(1-p)) for grpo_negative, where p is the
+pass rate of the task.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import require
+from assay.credit.base import Method, outcome_term
 from assay.kernels.term import Scale, Sign, Term
 
 Singleton = Literal["zero", "raw"]
-
-
-def outcome_term(batch: Batch, name: str = "outcome", /, **options: object) -> Term:
-    """Returns the term of most methods: the outcome, by trajectory, within the task group.
-
-    Baseline "mean" and scale "std" unless `options`, fields of `Term`, say otherwise.
-    """
-    fields: dict[str, object] = {
-        "value_U": batch.value_K,
-        "peer_U": batch.group_K,
-        "unit_R": batch.all_sampled_R,
-        "weight_U": batch.weight_K,
-        "baseline": "mean",
-        "scale": "std",
-        **options,
-    }
-    return Term(name=name, **fields)  # pyright: ignore[reportArgumentType]
 
 
 @final
@@ -44,11 +31,6 @@ class Grpo(Method):
 
     name: ClassVar[str] = "grpo"
     source: ClassVar[str] = "Shao et al. 2024, arXiv:2402.03300"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
-    scaling: ClassVar[str] = "mean, std"
 
     scale: Scale = "std"
     """Divide by the deviation ("std"), by the mean ("mean"), or not at all ("none")."""
@@ -63,28 +45,64 @@ class Grpo(Method):
     cap: float = float("inf")
     """Bound on |A|, above 0."""
 
-    def __post_init__(self) -> None:
-        check_scaling(self.ddof, self.eps, self.cap)
+    def terms(self, batch: Batch) -> list[Term]:
+        return [outcome_term(batch, self)]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GrpoPositive(Method):
+    """A = max(GRPO, 0): only those above their group's mean are trained.
+
+    One half of Shao et al. 2024, https://arxiv.org/abs/2402.03300. Its expected gradient weighs a
+    group by sqrt((1-p)/p): rare passes count most. Sums to more than 0 in every mixed group.
+    """
+
+    name: ClassVar[str] = "grpo_positive"
+    source: ClassVar[str] = "half of Shao et al. 2024, arXiv:2402.03300"
+    scaling: ClassVar[str] = "mean, std; positive half"
+
+    scale: Scale = "std"
+    """Divide by the deviation ("std"), by the mean ("mean"), or not at all ("none")."""
+    ddof: int = 1
+    """Degrees of freedom taken off the deviation: 1 sample, 0 population."""
+    eps: float = 1e-6
+    """Added to the divisor, in units of the outcome."""
+    singleton: Singleton = "zero"
+    """What a lone trajectory gets: 0, or the positive half of its raw outcome."""
+    cap: float = float("inf")
+    """Bound on |A|, above 0."""
 
     def terms(self, batch: Batch) -> list[Term]:
-        return [
-            outcome_term(
-                batch,
-                scale=self.scale,
-                ddof=self.ddof,
-                eps=self.eps,
-                singleton=self.singleton,
-                sign=self.sign,
-                cap=self.cap,
-            )
-        ]
+        return [outcome_term(batch, self, sign="positive")]
 
 
-def check_scaling(ddof: int = 0, eps: float = 0.0, cap: float = 1.0) -> None:
-    """Raises MethodError unless ddof is 0 or 1, eps at least 0 and cap above 0."""
-    require(ddof in (0, 1), f"ddof must be 0 or 1; got {ddof}")
-    require(eps >= 0, f"eps must be at least 0; got {eps:g}")
-    require(cap > 0, f"cap must be above 0; got {cap:g}")
+@final
+@dataclass(frozen=True, slots=True)
+class GrpoNegative(Method):
+    """A = min(GRPO, 0): only those below their group's mean are trained.
+
+    One half of Shao et al. 2024, https://arxiv.org/abs/2402.03300. Its expected gradient weighs a
+    group by sqrt(p/(1-p)): rare fails count most. It lost pass@256 in every small run we know of.
+    """
+
+    name: ClassVar[str] = "grpo_negative"
+    source: ClassVar[str] = "half of Shao et al. 2024, arXiv:2402.03300"
+    scaling: ClassVar[str] = "mean, std; negative half"
+
+    scale: Scale = "std"
+    """Divide by the deviation ("std"), by the mean ("mean"), or not at all ("none")."""
+    ddof: int = 1
+    """Degrees of freedom taken off the deviation: 1 sample, 0 population."""
+    eps: float = 1e-6
+    """Added to the divisor, in units of the outcome."""
+    singleton: Singleton = "zero"
+    """What a lone trajectory gets: 0, or the negative half of its raw outcome."""
+    cap: float = float("inf")
+    """Bound on |A|, above 0."""
+
+    def terms(self, batch: Batch) -> list[Term]:
+        return [outcome_term(batch, self, sign="negative")]
 
 
 @final
@@ -98,17 +116,13 @@ class DrGrpo(Method):
 
     name: ClassVar[str] = "dr_grpo"
     source: ClassVar[str] = "Liu et al. 2025, arXiv:2503.20783"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "mean"
 
     singleton: Singleton = "zero"
     """What a lone trajectory gets: 0, or its raw outcome (verl)."""
 
     def terms(self, batch: Batch) -> list[Term]:
-        return [outcome_term(batch, scale="none", singleton=self.singleton)]
+        return [outcome_term(batch, self, scale="none")]
 
 
 @final
@@ -122,17 +136,13 @@ class Rloo(Method):
 
     name: ClassVar[str] = "rloo"
     source: ClassVar[str] = "Ahmadian et al. 2024, arXiv:2402.14740"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "leave-one-out"
 
     singleton: Singleton = "zero"
     """What a lone trajectory gets: 0, or its raw outcome (verl, rllm)."""
 
     def terms(self, batch: Batch) -> list[Term]:
-        return [outcome_term(batch, baseline="loo", scale="none", singleton=self.singleton)]
+        return [outcome_term(batch, self, baseline="loo", scale="none")]
 
 
 @final
@@ -147,10 +157,6 @@ class MaxRl(Method):
 
     name: ClassVar[str] = "max_rl"
     source: ClassVar[str] = "Tajwar et al. 2026, arXiv:2602.02710"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "mean, mean"
 
     eps: float = 1e-6
@@ -158,8 +164,5 @@ class MaxRl(Method):
     cap: float = float("inf")
     """Bound on |A|, above 0."""
 
-    def __post_init__(self) -> None:
-        check_scaling(eps=self.eps, cap=self.cap)
-
     def terms(self, batch: Batch) -> list[Term]:
-        return [outcome_term(batch, scale="mean", eps=self.eps, cap=self.cap)]
+        return [outcome_term(batch, self, scale="mean")]

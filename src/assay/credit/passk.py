@@ -6,9 +6,8 @@ from typing import ClassVar, final
 import numpy as np
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import counts, passes, require, sums
-from assay.credit.outcome import outcome_term
+from assay.credit.base import Method, outcome_term, require
+from assay.credit.groups import counts, passes, sums
 from assay.errors import MethodError
 from assay.kernels.passk import pass_at_k
 from assay.kernels.term import Term
@@ -30,9 +29,6 @@ class PassAtK(Method):
     name: ClassVar[str] = "pass_at_k"
     source: ClassVar[str] = "Pass@k training 2025, arXiv:2508.10751"
     value: ClassVar[str] = "chance that k pass, with it"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "mean, std; of groups of k"
 
     k: int = 2
@@ -67,6 +63,7 @@ class PassAtK(Method):
         return [
             outcome_term(
                 batch,
+                None,
                 "pass@k",
                 value_U=np.where(np.isnan(value_K), np.nan, with_it_K),
                 peer_U=None,

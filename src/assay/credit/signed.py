@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import passes, require
-from assay.credit.outcome import outcome_term
+from assay.credit.base import Method, at_least_0, outcome_term, require
+from assay.credit.groups import passes
 from assay.kernels.term import Term
 
 
@@ -26,10 +25,7 @@ class Reinforce(Method):
 
     name: ClassVar[str] = "reinforce"
     source: ClassVar[str] = "Williams 1992, doi:10.1007/BF00992696"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "nobody"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "constant"
 
     baseline: float = 0.5
@@ -58,9 +54,7 @@ class Psr(Method):
     name: ClassVar[str] = "psr"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
     value: ClassVar[str] = "pass"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "nobody"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "none"
 
     pass_at: float | None = None
@@ -83,9 +77,7 @@ class Nsr(Method):
     name: ClassVar[str] = "nsr"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
     value: ClassVar[str] = "pass - 1"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "nobody"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "none"
 
     pass_at: float | None = None
@@ -108,9 +100,7 @@ class WReinforce(Method):
     name: ClassVar[str] = "w_reinforce"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
     value: ClassVar[str] = "pass; pass - 1"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "nobody"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "none"
 
     lam: float = 0.1
@@ -119,7 +109,7 @@ class WReinforce(Method):
     """An outcome at or above it is a pass. None: outcomes must be 0 or 1, or MethodError."""
 
     def __post_init__(self) -> None:
-        require(self.lam >= 0, f"lam must be at least 0; got {self.lam:g}")
+        at_least_0(self, "lam")
 
     def terms(self, batch: Batch) -> list[Term]:
         value_K = passes(batch, self.name, self.pass_at)
@@ -131,4 +121,4 @@ class WReinforce(Method):
 
 def _flat(batch: Batch, name: str, **options: object) -> Term:
     choices: dict[str, object] = {"baseline": "none", **options}
-    return outcome_term(batch, name, peer_U=None, scale="none", **choices)
+    return outcome_term(batch, None, name, peer_U=None, scale="none", **choices)

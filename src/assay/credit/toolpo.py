@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import require, totals
-from assay.credit.outcome import outcome_term
+from assay.credit.base import Method, at_least_0, outcome_term
+from assay.credit.groups import totals
 from assay.kernels.term import Term
 
 Evidence = Literal["best", "ran", "sibling", "expert", "state"]
@@ -31,7 +30,6 @@ class ToolPo(Method):
     name: ClassVar[str] = "toolpo"
     source: ClassVar[str] = "DeepAgent 2025, arXiv:2510.21618"
     value: ClassVar[str] = "outcome; correct calls"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "task group; task group"
     carried: ClassVar[str] = "all sampled; call tokens"
     scaling: ClassVar[str] = "mean; mean"
@@ -46,14 +44,14 @@ class ToolPo(Method):
     level: that level alone. "ran" is known for most logs and says least."""
 
     def __post_init__(self) -> None:
-        require(self.l1 >= 0, f"l1 must be at least 0; got {self.l1:g}")
+        at_least_0(self, "l1")
 
     def terms(self, batch: Batch) -> list[Term]:
-        self.check(batch)
         return [
             outcome_term(batch, scale="none"),
             outcome_term(
                 batch,
+                None,
                 "action",
                 value_U=self._actions(batch),
                 unit_R=batch.call_tokens_R,

@@ -1,14 +1,15 @@
-"""Leaves of a search tree, and whole episodes paid step by step."""
+"""Leaves and nodes of a search tree, and whole episodes paid step by step."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
+from jaxtyping import Int64
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import require, totals
-from assay.credit.outcome import check_scaling, outcome_term
+from assay.credit.base import Method, check_scaling, outcome_term, require
+from assay.credit.facts import need
+from assay.credit.groups import paid_S, totals
 from assay.kernels.term import Term
 
 
@@ -17,21 +18,26 @@ from assay.kernels.term import Term
 class TreeGrpo(Method):
     """A = z(R over the leaves of the tree) + z(R over all leaves of the task), on the leaf's path.
 
-    Tree-GRPO 2025, https://arxiv.org/abs/2509.21240, eq. 6 and 7. A leaf is a trajectory, and every
-    row is trained on all its sampled tokens, so a step that several leaves share is credited with
-    the sum over them. A tree of one leaf adds 0 (the released code adds its raw outcome,
-    `variant="repo"`). With one tree per task the two terms are equal and A doubles.
+    Tree-GRPO 2025, https://arxiv.org/abs/2509.21240, eq. 6 and 7. A leaf is a trajectory. Either
+    every row is trained on all its sampled tokens, as in the released code, so that a step which
+    several leaves share is credited with the sum over them; or (`prefix_mode`) a step is credited
+    once, on the first of its copies that can be trained, and the others carry nothing. A tree of
+    one leaf adds 0 (the released code adds its raw outcome, `variant="repo"`). With one tree per
+    task the two terms are equal and A doubles.
     """
 
     name: ClassVar[str] = "tree_grpo"
     source: ClassVar[str] = "Tree-GRPO 2025, arXiv:2509.21240"
     value: ClassVar[str] = "leaf outcome"
-    unit: ClassVar[str] = "leaf"
+    unit: ClassVar[str] = "leaf or node"
     peers: ClassVar[str] = "tree; task group"
-    carried: ClassVar[str] = "leaf path"
+    carried: ClassVar[str] = "leaf path, or first copy of a node"
     scaling: ClassVar[str] = "mean, std; mean, std"
     needs: ClassVar[tuple[str, ...]] = ("trees",)
 
+    prefix_mode: Literal["repeat", "dedup_sum", "dedup_mean"] = "repeat"
+    """A shared step: trained in each row with that leaf's A, or once with the sum, or the mean, of
+    A over the leaves below it."""
     ddof: int = 1
     """Degrees of freedom taken off the deviation."""
     eps: float = 1e-6
@@ -39,20 +45,68 @@ class TreeGrpo(Method):
     variant: Literal["paper", "repo"] = "paper"
     """A tree or task of one leaf: 0, or its raw outcome as in the released code."""
 
-    def __post_init__(self) -> None:
-        check_scaling(self.ddof, self.eps)
-
     def terms(self, batch: Batch) -> list[Term]:
-        self.check(batch)
-        options: dict[str, object] = {
-            "ddof": self.ddof,
-            "eps": self.eps,
-            "singleton": "zero" if self.variant == "paper" else "raw",
-        }
+        options: dict[str, object] = {"singleton": "zero" if self.variant == "paper" else "raw"}
+        peers = {"tree": batch.tree_K, "task": batch.group_K}
+        if self.prefix_mode != "repeat":
+            nodes = self._nodes(batch)
+            traj_M, options = nodes.pop("traj_M"), {**options, **nodes}
+            peers = {name: np.append(of_K, of_K[traj_M]) for name, of_K in peers.items()}
         return [
-            outcome_term(batch, "tree", peer_U=batch.tree_K, **options),
-            outcome_term(batch, "task", **options),
+            outcome_term(batch, self, name, peer_U=peer_U, **options)
+            for name, peer_U in peers.items()
         ]
+
+    def _nodes(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Returns the fields of a term whose units are the K leaves, which count, and M nodes, each
+        worth the mean outcome of the leaves below it, which carry; and a trajectory of each node.
+        """
+        need(batch, "nodes", self.name)
+        node_S, n, value_K = _node_of(batch), len(batch.ids), batch.value_K
+        m = int(node_S.max(initial=-1)) + 1
+        scored_K = ~np.isnan(value_K)
+        weight_K = np.where(scored_K, batch.weight_K, 0.0)
+        weight_M = totals(weight_K[batch.traj_S], node_S, m)
+        worth_M = totals((weight_K * np.nan_to_num(value_K))[batch.traj_S], node_S, m)
+        value_M = np.divide(worth_M, weight_M, out=np.full(m, np.nan), where=weight_M > 0)
+        if self.prefix_mode == "dedup_mean":
+            leaves_M = np.bincount(node_S[scored_K[batch.traj_S]], minlength=m)
+            weight_M = weight_M / np.maximum(leaves_M, 1)
+        open_S = np.zeros(node_S.size, bool)
+        open_S[batch.steps_R[batch.steps_R >= 0]] = True
+        opened = np.flatnonzero(open_S)
+        carrier_S = np.full(node_S.size, -1)
+        first = opened[np.unique(node_S[opened], return_index=True)[1]]
+        carrier_S[first] = n + node_S[first]
+        traj_M = np.zeros(m, np.int64)
+        traj_M[node_S[::-1]] = batch.traj_S[::-1]
+        return {
+            "value_U": np.append(value_K, value_M),
+            "counted_U": np.arange(n + m) < n,
+            "weight_U": np.append(batch.weight_K, weight_M),
+            "unit_R": np.append(carrier_S, -1)[batch.steps_R],
+            "traj_M": traj_M,
+        }
+
+
+def _node_of(batch: Batch) -> Int64[np.ndarray, " S"]:
+    """Returns the node of each step, from 0; a step without a name is a node of its own.
+
+    Raises:
+        MethodError: two copies of one node have different parents.
+    """
+    s, known = np.arange(batch.node_S.size), batch.node_S >= 0
+    _, node_S = np.unique(np.where(known, batch.node_S, batch.node_S.size + s), return_inverse=True)
+    pairs = np.unique(np.stack([batch.node_S[known], batch.parent_S[known]]), axis=1)
+    twice = np.flatnonzero(np.diff(pairs[0]) == 0)
+    if twice.size:
+        at = int(np.flatnonzero(batch.node_S == pairs[0, twice[0]])[0])
+        require(
+            holds=False,
+            message=f"tree_grpo: a node of trajectory {batch.ids[batch.traj_S[at]]!r} has two "
+            "parents; a name must mean one node inside a tree",
+        )
+    return node_S.reshape(-1)
 
 
 @final
@@ -68,27 +122,30 @@ class MsGrpo(Method):
     name: ClassVar[str] = "ms_grpo"
     source: ClassVar[str] = "Dilkes et al. 2025, arXiv:2508.10839"
     value: ClassVar[str] = "episode return"
-    unit: ClassVar[str] = "trajectory"
-    peers: ClassVar[str] = "task group"
     carried: ClassVar[str] = "every step"
-    scaling: ClassVar[str] = "mean, std"
 
     returns: Literal["outcome", "rewards"] = "outcome"
     """R: the outcome, or the sum of the rewards per step."""
+    score: str | None = None
+    """With `returns="rewards"`: name of the score that stands for a step's reward."""
     ddof: int = 0
     """Degrees of freedom taken off the deviation."""
     eps: float = 1e-6
     """Added to the deviation, in units of the return."""
 
     def __post_init__(self) -> None:
-        check_scaling(self.ddof, self.eps)
+        check_scaling(self)
+        require(
+            self.score is None or self.returns == "rewards",
+            'score is read by returns="rewards" alone',
+        )
 
     def terms(self, batch: Batch) -> list[Term]:
         value_K = batch.value_K
         if self.returns == "rewards":
-            paid_S = ~np.isnan(batch.reward_S)
-            require(paid_S.any(), f"{self.name} needs rewards per step, and no step has one")
-            at, n = batch.traj_S[paid_S], len(batch.ids)
-            known_K = (np.bincount(at, minlength=n) > 0) & batch.kept_K
-            value_K = np.where(known_K, totals(batch.reward_S[paid_S], at, n), np.nan)
-        return [outcome_term(batch, value_U=value_K, ddof=self.ddof, eps=self.eps)]
+            reward_S = paid_S(batch, self.score, self.name)
+            paid, n = np.flatnonzero(~np.isnan(reward_S)), len(batch.ids)
+            known_K = (np.bincount(batch.traj_S[paid], minlength=n) > 0) & batch.kept_K
+            total_K = totals(reward_S[paid], batch.traj_S[paid], n)
+            value_K = np.where(known_K, total_K, np.nan)
+        return [outcome_term(batch, self, value_U=value_K)]

@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
-from assay.credit.base import Method
-from assay.credit.groups import counts, passes, require, sums
-from assay.credit.outcome import check_scaling, outcome_term
+from assay.credit.base import Method, check_scaling, outcome_term, require
+from assay.credit.groups import counts, passes, sums
 from assay.errors import MethodError
 from assay.kernels.term import Term
 
@@ -28,10 +27,7 @@ class Ngrpo(Method):
 
     name: ClassVar[str] = "ngrpo"
     source: ClassVar[str] = "NGRPO 2025, arXiv:2509.18851"
-    value: ClassVar[str] = "outcome"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "task group + a success"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "virtual mean, std"
 
     best: float = 1.0
@@ -45,9 +41,6 @@ class Ngrpo(Method):
     variant: Literal["paper", "repo"] = "paper"
     """What a lone trajectory is compared with: the virtual success, or nothing (raw outcome)."""
 
-    def __post_init__(self) -> None:
-        check_scaling(self.ddof, self.eps, self.cap)
-
     def terms(self, batch: Batch) -> list[Term]:
         value_K = batch.value_K
         top = float(np.nanmax(value_K, initial=-np.inf))
@@ -60,12 +53,10 @@ class Ngrpo(Method):
         return [
             outcome_term(
                 batch,
+                self,
                 baseline="virtual",
                 virtual_value_V=np.full(peer_V.size, self.best),
                 virtual_peer_V=peer_V,
-                ddof=self.ddof,
-                eps=self.eps,
-                cap=self.cap,
                 singleton="zero" if self.variant == "paper" else "raw",
             )
         ]
@@ -89,9 +80,7 @@ class Avspo(Method):
     name: ClassVar[str] = "avspo"
     source: ClassVar[str] = "AVSPO 2026, arXiv:2605.21125"
     value: ClassVar[str] = "pass"
-    unit: ClassVar[str] = "trajectory"
     peers: ClassVar[str] = "task group + K virtual"
-    carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "virtual mean, std"
 
     acr: float | None = None
@@ -112,7 +101,7 @@ class Avspo(Method):
         require(0 <= self.trigger < 1, f"trigger must lie in [0, 1); got {self.trigger:g}")
         require(self.anchor > 0, f"anchor must be above 0; got {self.anchor:g}")
         require(self.power > 0, f"power must be above 0; got {self.power:g}")
-        check_scaling(eps=self.eps)
+        check_scaling(self)
 
     def terms(self, batch: Batch) -> list[Term]:
         value_K = passes(batch, self.name, self.pass_at)
@@ -120,12 +109,12 @@ class Avspo(Method):
         return [
             outcome_term(
                 batch,
+                self,
                 value_U=value_K,
                 baseline="virtual",
                 virtual_value_V=values,
                 virtual_peer_V=peers,
                 ddof=0,
-                eps=self.eps,
             )
         ]
 

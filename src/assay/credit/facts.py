@@ -1,0 +1,71 @@
+"""Facts that a method can need of a batch, and who could have recorded each."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from assay.batch import Batch
+from assay.errors import MethodError, hint
+
+FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
+    "logprobs": (
+        lambda batch: batch.logprob_N is not None,
+        "the importers atif, nemo, rllm and verifiers read them, `assay train` writes them",
+    ),
+    "entropies": (
+        lambda batch: batch.entropy_N is not None,
+        "the importer verifiers reads them, `assay train` writes them where a method asks",
+    ),
+    "calls": (
+        lambda batch: batch.step_C.size > 0,
+        "any importer of chats with tools reads them, an environment with tools has them",
+    ),
+    "trees": (
+        lambda batch: bool((batch.tree_K >= 0).any()),
+        "the importers verifiers and chat read them",
+    ),
+    "nodes": (
+        lambda batch: bool((batch.node_S >= 0).any()),
+        "the importer verifiers reads them; records name them as `node` of a step",
+    ),
+    "states": (
+        lambda batch: bool((batch.state_S >= 0).any()),
+        "an environment that says its state has them; records name them as `state_key` of a step",
+    ),
+    "rewards per step": (
+        lambda batch: not np.isnan(batch.reward_S).all(),
+        "the importers intercode and rllm read them, an environment that pays its steps has them",
+    ),
+    "scores": (
+        lambda batch: not np.isnan(batch.score_SJ).all(),
+        "judges and reward models write them as `scores` of a step",
+    ),
+    "stated confidence": (
+        lambda batch: not np.isnan(batch.confidence_S).all(),
+        "a protocol that asks for it records it as `confidence` of a step",
+    ),
+    "beliefs": (
+        lambda batch: not np.isnan(batch.belief_S).all(),
+        "an environment with a belief has them; records name them as `belief` of a step",
+    ),
+}
+"""By name: does the batch hold it, and who could provide it?"""
+_OF_STEPS = ("nodes", "states", "rewards per step", "scores", "stated confidence", "beliefs")
+
+
+def need(batch: Batch, fact: str, method: str) -> None:
+    """Raises unless the batch holds the fact.
+
+    Raises:
+        MethodError: no trajectory has it, or there is no such fact; names who could provide it.
+    """
+    if fact not in FACTS:
+        raise MethodError(
+            f"{method} needs {fact!r}, which no importer and no environment provides."
+            f"{hint(fact, list(FACTS))} Known: {', '.join(FACTS)}"
+        )
+    holds, provided = FACTS[fact]
+    if not holds(batch):
+        nobody = "no step has one" if fact in _OF_STEPS else "no trajectory of the set has any"
+        raise MethodError(f"{method} needs {fact}, and {nobody}: {provided}")
