@@ -13,14 +13,17 @@ A message is one line: what, where, got, expected, what to do. `assert` is for t
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import ClassVar
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Returns a question to put behind a message: was the nearest known name meant? Or nothing."""
-    close = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """Returns a question to put behind a message: was the nearest known name meant? Or nothing.
+
+    Of names that are equally near it is the first.
+    """
+    near = max(known, key=lambda each: SequenceMatcher(None, each, name).ratio(), default="")
+    return f" Did you mean {near!r}?" if get_close_matches(name, [near]) else ""
 
 
 def told(error: BaseException) -> str:

@@ -241,7 +241,8 @@ def test_recovered(found):
     assert everything == set(METHODS.names())
     assert not set(found["recovered"]) & set(found["not_applicable"])
     assert found["not_applicable"]["lens"] == (
-        "lens needs logprobs, and no trajectory of the set has any"
+        "lens needs logprobs, and no trajectory of the set has any: the importers atif, nemo, rllm "
+        "and verifiers read them, `assay train` writes them"
     )
 
 
