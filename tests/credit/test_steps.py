@@ -192,7 +192,7 @@ def test_gigpo_returns_of_rewards():
 
 def test_gigpo_returns_of_evidence_teach_an_all_fail_group():
     def called(*steps, outcome=0.0):
-        turns = [turn(*[None] * len(e), expert=e, state_key=s) for s, e in steps]
+        turns = [turn(*[True] * len(e), expert=e, state_key=s) for s, e in steps]
         return one(outcome, steps=turns)
 
     trajectories = [
@@ -219,7 +219,7 @@ def test_gigpo_calls_that_nobody_judged_earn_nothing():
     close(gigpo(trajectories, returns="evidence").parts["step"], 0.0)
     # beside a right one they do not count: 1 and 0, mean .5
     trajectories = [
-        one(0.0, steps=[turn(None, None, expert=[right, None], state_key="s0")])
+        one(0.0, steps=[turn(True, True, expert=[right, None], state_key="s0")])
         for right in (True, False)
     ]
     step = gigpo(trajectories, returns="evidence").parts["step"]

@@ -155,11 +155,14 @@ class Batch:
 
     @property
     def correct_C(self) -> Float64[np.ndarray, " C"]:
-        """Is each call correct by evidence? 1 sibling, expert or state says so and it ran; 0 it did
-        not run, or a level above `ran` looked and said no; NaN nobody above `ran` looked."""
+        """Is each call correct by evidence? 1 it ran, and sibling, expert or state says so; 0 it did
+        not run, or a level above `ran` looked and said no; NaN nobody above `ran` looked, or they
+        said yes and nobody knows whether it ran."""
         above = np.stack([self.sibling_C, self.expert_C, self.on_path_C])
-        known = np.where((above >= 0).any(axis=0), (above == 1).any(axis=0).astype(float), np.nan)
-        return np.where((self.ran_C == 0) | (self.parsed_C == 0), 0.0, known)
+        right_C, looked_C = (above == 1).any(axis=0), (above >= 0).any(axis=0)
+        unknown_C = ~looked_C | (right_C & (self.ran_C < 0))
+        known_C = np.where(unknown_C, np.nan, right_C.astype(float))
+        return np.where((self.ran_C == 0) | (self.parsed_C == 0), 0.0, known_C)
 
     def weighted(self, weight_K: Float64[np.ndarray, " K"]) -> "Batch":
         """Returns the batch with these weights; weight 0 stays in it, and moves nothing."""
