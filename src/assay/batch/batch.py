@@ -155,9 +155,9 @@ class Batch:
 
     @property
     def correct_C(self) -> Float64[np.ndarray, " C"]:
-        """Is each call correct by evidence? 1 it ran, and sibling, expert or state says so; 0 it did
-        not run, or a level above `ran` looked and said no; NaN nobody above `ran` looked, or they
-        said yes and nobody knows whether it ran."""
+        """Is each call correct by evidence? 1 it ran, and sibling, expert or state says so; 0 it
+        did not run, or a level above `ran` looked and said no; NaN nobody above `ran` looked, or
+        they said yes and nobody knows whether it ran."""
         above = np.stack([self.sibling_C, self.expert_C, self.on_path_C])
         right_C, looked_C = (above == 1).any(axis=0), (above >= 0).any(axis=0)
         unknown_C = ~looked_C | (right_C & (self.ran_C < 0))
