@@ -7,16 +7,15 @@ from pathlib import Path
 import msgspec
 
 from assay.errors import DataError, one_line
+from assay.files.probe import Probe
 from assay.importers.assay_records import AssayRecords
 from assay.importers.atif import Atif
-from assay.importers.base import Importer, Log, Probe, Rank, Record
+from assay.importers.base import Groups, Importer, Log, Rank, Record
 from assay.importers.chat import Chat
-from assay.importers.fields import Fields
-from assay.importers.groups import Groups
+from assay.importers.fields import Fields, Losses
 from assay.importers.harbor import Harbor
 from assay.importers.inspect import Inspect
 from assay.importers.intercode import InterCode
-from assay.importers.losses import Losses
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
 from assay.importers.recognise import Sight, look, refusal
@@ -81,17 +80,6 @@ def recognise(path: Path) -> tuple[str, Sight]:
     raise DataError(refusal(sight, IMPORTERS.names()))
 
 
-def _read(
-    importer: Importer, path: Path, sight: Sight | None, losses: Losses
-) -> Iterator[Trajectory]:
-    if sight is None and not path.is_dir():
-        files = (path,)
-    else:
-        sight = sight or look(path, {importer.name: importer})
-        files = sight.files(importer.name, losses)
-    yield from importer.read(Log(path, files, losses, Groups()))
-
-
 def _guarded(
     importer: Importer, path: Path, sight: Sight | None, losses: Losses
 ) -> Iterator[Trajectory]:
@@ -99,7 +87,10 @@ def _guarded(
     where = str(path)
     seen: Counter[str] = Counter()
     try:
-        for trajectory in _read(importer, path, sight, losses):
+        if sight is None and path.is_dir():
+            sight = look(path, {importer.name: importer})
+        files = (path,) if sight is None else sight.files(importer.name, losses)
+        for trajectory in importer.read(Log(path, files, losses, Groups())):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
                 losses.add("repeated_id", where)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
-from assay.importers.base import Importer, Log, Probe, Rank
+from assay.files.probe import Probe
+from assay.importers.base import Importer, Log, Rank
 from assay.records import Trajectory, read
 
 

@@ -6,17 +6,16 @@ attempts with the same first user message form a group.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, final
 
 import msgspec
 
-from assay.importers.base import Importer, Probe, Rank, Record, keys
+from assay.files.probe import Probe
+from assay.importers.base import Importer, Rank, Record, keys, prompt_name
 from assay.importers.fields import Fields
-from assay.importers.groups import prompt_name
 from assay.importers.messages import content_of, model_step
 from assay.importers.tokens import Turn, join
-from assay.records import Ledger, Mark, ModelStep, Step, SystemStep, ToolStep, Trajectory, UserStep
+from assay.records import Ledger, ModelStep, Step, SystemStep, ToolStep, Trajectory, UserStep
 
 _ROOT = keys(
     "schema_version session_id trajectory_id agent steps notes final_metrics extra"
@@ -43,42 +42,28 @@ class Atif(Importer):
         return Rank.CERTAIN if own else Rank.NO
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
-        parts = parts_of(record)
+        parts, _ = parts_of(record)
+        identity = parts.pop("id") or f"{record.file.stem}/{record.index}"
         extra = record.within("extra")
         outcome = record.scored(extra.number("reward"))
         task = extra.maybe_name("task")
         if not task:
             record.lose("no_task")
-            texts = (step.text for step in parts.steps if type(step) is UserStep)
+            texts = (step.text for step in parts["steps"] if type(step) is UserStep)
             task = prompt_name(next(texts, ""))
-        yield Trajectory(
-            id=parts.id or f"{record.file.stem}/{record.index}",
-            task=task,
-            group=task,
+        yield record.trajectory(
+            task,
+            parts.pop("steps"),
             trial=extra.whole("trial"),
-            steps=parts.steps,
+            id=identity,
             outcome=outcome,
-            policy_version=parts.policy,
-            marks=parts.marks,
-            ledger=parts.ledger,
-            origin=record.origin(),
+            **parts,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What an ATIF document itself says; task and outcome come from elsewhere."""
-
-    id: str = ""
-    agent: str = ""
-    policy: str | None = None
-    steps: tuple[Step, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    ledger: Ledger = field(default_factory=Ledger)
-
-
-def parts_of(document: Fields) -> Parts:
-    """Returns the steps of one document, with tokens where its metrics have ids.
+def parts_of(document: Fields) -> tuple[dict[str, Any], str]:
+    """Returns what a document says of its trajectory (id, steps, with tokens where its metrics
+    have ids, policy_version, marks, ledger; no task, no outcome), and the name of its agent.
 
     Raises:
         DataError: not an ATIF document, or its steps are not numbered 1, 2 ...
@@ -96,16 +81,14 @@ def parts_of(document: Fields) -> Parts:
         _add(raw, steps, turns)
     joined, marks = join(steps, turns)
     written = document.within("final_metrics").whole("total_completion_tokens")
-    return Parts(
-        id=document.text("trajectory_id") or document.text("session_id"),
-        agent=agent.text("name"),
-        policy=agent.maybe("model_name", str),
-        steps=joined,
-        marks=marks,
-        ledger=Ledger(
-            tokens=written, calls=sum(len(s.calls) for s in joined if type(s) is ModelStep)
-        ),
-    )
+    calls = sum(len(step.calls) for step in joined if type(step) is ModelStep)
+    return {
+        "id": document.text("trajectory_id") or document.text("session_id"),
+        "steps": joined,
+        "policy_version": agent.maybe("model_name", str),
+        "marks": marks,
+        "ledger": Ledger(tokens=written, calls=calls),
+    }, agent.text("name")
 
 
 def _lose_root(document: Fields) -> None:

@@ -7,21 +7,20 @@ Most formats need `needs` (the fields by which a record is known) and `trajector
 its trajectories out); the rest of the class is for the others.
 """
 
+import hashlib
 import os
 import re
 from abc import ABC
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from assay.errors import DataError
+from assay.files.probe import Probe
 from assay.files.reading import documents
-from assay.importers.fields import Fields, fits
-from assay.importers.groups import Groups
-from assay.importers.losses import Losses
-from assay.records import End, Origin, Trajectory
+from assay.importers.fields import Fields, Losses, fits
+from assay.records import End, Grade, Origin, Step, Trajectory
 
 _TYPES = {"array": list, "object": dict, "text": str, "int": int}
 
@@ -38,24 +37,27 @@ class Rank(IntEnum):
     """The file says so itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What recognition may look at of a file: its name, first bytes and first JSON value."""
+@dataclass(slots=True)
+class Groups:
+    """Names groups and numbers their members in the order in which they come."""
 
-    path: Path
-    head: bytes
-    """First 64 KiB."""
-    first: Any
-    """First JSON value: of a JSON Lines file its first line, of a list its first element.
-    None: no JSON."""
-    is_list: bool
-    """The document is one JSON array."""
-    fault: DataError | None = None
-    """Why the first JSON value could not be read. None: it could, or nobody tried."""
+    seen: dict[str, int] = field(default_factory=dict)
+    owner: dict[str, str] = field(default_factory=dict)
 
-    def has(self, *keys: str) -> bool:
-        """Is the first value an object with all these keys?"""
-        return isinstance(self.first, dict) and all(key in self.first for key in keys)
+    def name(self, group: str, variant: str) -> str:
+        """Returns `group` for the first variant (agent, model) seen in it, else one of its own."""
+        return group if self.owner.setdefault(group, variant) == variant else f"{group}@{variant}"
+
+    def trial(self, group: str) -> int:
+        """Returns 0 for the first member of `group`, then 1, 2 ..."""
+        self.seen[group] = self.seen.get(group, -1) + 1
+        return self.seen[group]
+
+
+def prompt_name(prompt: str) -> str:
+    """Returns the name of a task that is known by its prompt alone."""
+    digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"prompt-{digest[:12]}"
 
 
 class Record(Fields):
@@ -81,6 +83,15 @@ class Record(Fields):
             index=self.index + offset,
             extra={key: str(value) for key, value in extra.items() if value is not None},
         )
+
+    def trajectory(
+        self, task: str, steps: Iterable[Step], *, trial: int | None = None, **rest: Any
+    ) -> Trajectory:
+        """Returns a trajectory. Where `rest` does not say else, the task is its group, and task
+        and trial (the record's index where there is none) are its id."""
+        identity = f"{task}/{self.index if trial is None else trial}"
+        default: dict[str, Any] = {"id": identity, "group": task, "origin": self.origin()}
+        return Trajectory(task=task, steps=tuple(steps), trial=trial, **(default | rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +181,8 @@ def ends(answered: str, budget: str = "", infra: str = "", unknown: str = "") ->
 def keys(words: str) -> frozenset[str]:
     """Returns names that are parted by white space."""
     return frozenset(words.split())
+
+
+def graded(outcome: float | None, source: str) -> tuple[Grade, ...]:
+    """Returns the grade of an outcome that an environment or an answer key gave, if it did."""
+    return () if outcome is None else (Grade(level="E3", value=outcome, source=source),)

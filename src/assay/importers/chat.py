@@ -30,18 +30,17 @@ class Chat(Importer):
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         record.lose_unknown(_KEYS)
         task, trial, claimed = record.name("task"), record.maybe("trial", int), _claim(record)
-        yield Trajectory(
-            id=record.maybe_name("id") or f"{task}/{record.index if trial is None else trial}",
-            task=task,
-            group=task,
-            tree=record.maybe("tree", str),
+        identity = record.maybe_name("id")
+        yield record.trajectory(
+            task,
+            steps_of(record.each("messages", MESSAGE, needed=True)),
             trial=trial,
-            steps=steps_of(record.each("messages", MESSAGE, needed=True)),
+            **({"id": identity} if identity else {}),
+            tree=record.maybe("tree", str),
             outcome=record.number("reward"),
             claim=claimed,
             expert=experts_in(record, "expert"),
             end=_end(record),
-            origin=record.origin(),
         )
 
 

@@ -1,16 +1,41 @@
 """One JSON object of a log: each key checked as it is read, each error with its path."""
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from assay.errors import DataError
-from assay.importers.losses import Losses
 
 T = TypeVar("T")
 _WORDS: dict[Any, str] = {dict: "object", list: "array"}
 _MOST, _WHOLE, _MOST_ID = 2**63, 2**53, 2**31 - 1
 _EMPTY = (None, "", [], {})
+
+
+_KIND = re.compile(r"[^A-Za-z0-9_.:-]")
+_MOST_KINDS = 200
+
+
+@dataclass(slots=True)
+class Losses:
+    """What could not be carried over, counted by kind, with the first place of each kind."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, kind: str, where: str, count: int = 1) -> None:
+        """Counts `count` losses of `kind`, the first of them at `where`.
+
+        Kinds are lower_snake_case; a part after a colon may name a key of the log. Such a key is
+        foreign text, so it is cut to 80 plain characters, and beyond 200 kinds all go to `others`.
+        """
+        kind = _KIND.sub("?", kind[:80])
+        if kind not in self.counts and len(self.counts) >= _MOST_KINDS:
+            kind = "others"
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        self.first.setdefault(kind, where)
 
 
 class Fields:
@@ -19,7 +44,7 @@ class Fields:
     __slots__ = ("losses", "raw", "where")
 
     def __init__(self, raw: Any, where: str, losses: Losses, expected: str = "an object") -> None:
-        self.raw: dict[str, Any] = typed(raw, dict, where, expected)
+        self.raw: dict[str, Any] = raw if type(raw) is dict else typed(raw, dict, where, expected)
         self.where, self.losses = where, losses
 
     def need(self, key: str, kind: Any) -> Any:
@@ -54,14 +79,16 @@ class Fields:
         """Returns a name, which may be written as a number, as text."""
         return str(self.need(key, (str, int)))
 
-    def maybe_name(self, key: str) -> str:
-        """Returns a name as text, "" where it is missing."""
-        return "" if self.raw.get(key) is None else self.name(key)
+    def maybe_name(self, key: str) -> str | None:
+        """Returns a name as text; None where it is missing."""
+        return None if self.raw.get(key) is None else self.name(key)
 
     def number(self, key: str) -> float | None:
         """Returns a finite number or None; a bool is not a number, a string is not either."""
         value = self.raw.get(key)
-        return None if value is None else float(self.need(key, (int, float)))
+        if value is None or type(value) is float:
+            return value
+        return float(self.need(key, (int, float)))
 
     def whole(self, key: str) -> int | None:
         """Returns a whole number of at most 53 bits; None where it is missing."""
@@ -157,8 +184,10 @@ def typed(value: Any, kind: type[T] | tuple[type[T], ...], where: str, expected:
 
 def fits(value: Any, kind: Any) -> bool:
     """Is `value` of `kind`? A bool is no number, and an integer is one of 64 bits."""
+    if type(value) is kind and kind is not int:
+        return True
     if type(value) is bool:
-        return kind is bool or bool in _kinds(kind)
+        return bool in _kinds(kind)
     return isinstance(value, kind) and (type(value) is not int or -_MOST <= value < _MOST)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
-from assay.errors import DataError
+from assay.files.probe import probe
 from assay.files.reading import contents
 from assay.files.strict import parse
-from assay.importers.atif import Atif, Parts, parts_of
-from assay.importers.base import Importer, Log, Record, keys
+from assay.importers.atif import Atif, parts_of
+from assay.importers.base import Importer, Log, Rank, Record, keys
 from assay.importers.fields import Fields
-from assay.records import End, Trajectory
+from assay.records import End, Ledger, Trajectory
 
 _BUDGET = keys(
     "AgentTimeoutError ContextWindowExceededError OutputTokenExceededError"
@@ -47,21 +47,14 @@ class Harbor(Importer):
                 if (folder / "config.json").is_file():
                     log.losses.add("trial_without_result", str(folder))
                 continue
-            value = _json(result)
-            if folder == log.path and not self._has_needs(value):
+            if folder == log.path and not self._is_trial(result):
                 continue  # the job's own summary
-            record = Record(value, str(result), log, self, place, 0)
+            record = Record(_json(result), str(result), log, self, place, 0)
             record.file = folder
             yield _trajectory(record, folder)
 
     def _is_trial(self, result: Path) -> bool:
-        try:
-            return result.is_file() and self._has_needs(_json(result))
-        except DataError:
-            return False
-
-    def _has_needs(self, value: Any) -> bool:
-        return isinstance(value, dict) and set(self.needs.split()) <= value.keys()
+        return result.is_file() and self.rank(probe(result)) is Rank.SHAPE
 
 
 def _json(path: Path) -> Any:
@@ -70,10 +63,10 @@ def _json(path: Path) -> Any:
 
 def _trajectory(record: Record, folder: Path) -> Trajectory:
     task, checksum = record.need("task_name", str), record.text("task_checksum")
-    parts = _parts(record, folder)
+    parts, named = _parts(record, folder)
     info = record.within("agent_info")
-    agent = info.text("name") or parts.agent
-    model = info.within("model_info").maybe("name", str) or parts.policy
+    agent = info.text("name") or named
+    model = info.within("model_info").maybe("name", str) or parts.get("policy_version")
     key = f"{task}@{checksum[:12]}" if checksum else task
     group = record.groups.name(key, f"{agent}:{model or ''}")
     rewards = record.within("verifier_result").numbers("rewards")
@@ -83,29 +76,26 @@ def _trajectory(record: Record, folder: Path) -> Trajectory:
         record.lose("invalid_reward" if rewards else "no_outcome")
     if record.items("step_results"):
         record.lose("multi_step_trial")
-    return Trajectory(
-        id=record.need("trial_name", str),
-        task=task,
-        group=group,
+    return record.trajectory(
+        task,
+        parts.pop("steps"),
         trial=record.groups.trial(group),
-        steps=parts.steps,
+        group=group,
         outcome=outcome,
         rewards=rewards,
         end=end,
-        policy_version=model,
-        marks=parts.marks,
-        ledger=parts.ledger,
         origin=record.origin(agent=agent or None),
+        **parts | {"id": record.need("trial_name", str), "policy_version": model},
     )
 
 
-def _parts(record: Record, folder: Path) -> Parts:
+def _parts(record: Record, folder: Path) -> tuple[dict[str, Any], str]:
     """Returns the agent's trajectory, or nothing, counted, where the agent wrote none."""
     path = folder / _PARTS
-    if not path.is_file():
-        record.lose("no_trajectory")
-        return Parts()
-    return parts_of(Fields(_json(path), str(path), record.losses, Atif.record))
+    if path.is_file():
+        return parts_of(Fields(_json(path), str(path), record.losses, Atif.record))
+    record.lose("no_trajectory")
+    return {"steps": (), "ledger": Ledger()}, ""
 
 
 def _outcome(rewards: dict[str, float | None]) -> float | None:

@@ -12,9 +12,10 @@ from typing import Any, final
 from assay.errors import DataError
 from assay.files.archive import members
 from assay.files.lines import MAX_RECORD
+from assay.files.probe import Probe
 from assay.files.reading import contents
 from assay.files.strict import parse
-from assay.importers.base import Importer, Log, Probe, Rank, Record, keys
+from assay.importers.base import Importer, Log, Rank, Record, keys
 from assay.importers.fields import Fields, to_float
 from assay.importers.messages import MESSAGE, as_text, chat
 from assay.records import End, Mark, Trajectory
@@ -113,19 +114,18 @@ def _trajectory(sample: Record, spec: Fields) -> Trajectory:
         sample.lose("invalidated_sample")
     outcome = None if invalid else sample.scored(_outcome(sample, rewards))
     target = sample.raw.get("target")
-    return Trajectory(
-        id=sample.text("uuid") or f"{task}/{epoch}",
-        task=task,
-        group=sample.groups.name(task, model or ""),
+    return sample.trajectory(
+        task,
+        chat(_messages(sample), f"{sample.where}.messages", sample.losses),
         trial=epoch,
-        steps=chat(_messages(sample), f"{sample.where}.messages", sample.losses),
+        id=sample.text("uuid") or f"{task}/{epoch}",
+        group=sample.groups.name(task, model or ""),
         outcome=outcome,
         rewards=rewards,
         reference=as_text(target) if target else None,
         end=end,
         policy_version=model,
         marks=(_INVALID,) if invalid else (),
-        origin=sample.origin(),
     )
 
 

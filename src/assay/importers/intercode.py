@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, final
 
 from assay.errors import DataError
+from assay.files.probe import Probe
 from assay.files.reading import documents
-from assay.importers.base import Importer, Probe, Rank, Record, keys
+from assay.importers.base import Importer, Rank, Record, graded, keys
 from assay.importers.fields import Fields, typed
 from assay.importers.messages import as_text, command_text
-from assay.records import Call, Grade, ModelStep, Step, ToolStep, Trajectory, UserStep
+from assay.records import Call, ModelStep, Step, ToolStep, Trajectory, UserStep
 
 _KEYS = keys("environment dataset task_id query turn_history summary hardness")
 _TURNS = keys("actions observations rewards valid_action")
@@ -53,24 +54,18 @@ class InterCode(Importer):
         environment, query = record.text("environment"), record.need("query", str)
         steps, rewards = _turns(record, environment.removeprefix("ic_") or "act")
         outcome = max((r for r in rewards if r is not None), default=None)
-        yield Trajectory(
-            id=f"{task}/{record.place}",
-            task=task,
-            group=task,
+        yield record.trajectory(
+            task,
+            (UserStep(text=query), *steps),
             trial=record.place,
-            steps=(UserStep(text=query), *steps),
             outcome=outcome,
-            grades=()
-            if outcome is None
-            else (Grade(level="E3", value=outcome, source="InterCode"),),
+            grades=graded(outcome, "InterCode"),
             end="budget" if _is_cut(record, outcome, len(rewards)) else "answered",
             policy_version=_FILE.sub(r"\1", record.file.stem),
             origin=record.origin(
                 environment=environment or None,
                 dataset=record.maybe("dataset", str),
-                hardness=None
-                if record.raw.get("hardness") is None
-                else record.need("hardness", (str, int)),
+                hardness=record.maybe_name("hardness"),
             ),
         )
 

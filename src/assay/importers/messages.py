@@ -12,18 +12,8 @@ from typing import Any
 import msgspec
 
 from assay.importers.base import keys
-from assay.importers.fields import Fields, objects, shown, typed
-from assay.importers.losses import Losses
-from assay.records import (
-    Call,
-    ExpertCall,
-    ModelStep,
-    Span,
-    Step,
-    SystemStep,
-    ToolStep,
-    UserStep,
-)
+from assay.importers.fields import Fields, Losses, objects, shown, typed
+from assay.records import Call, ExpertCall, ModelStep, Span, Step, SystemStep, ToolStep, UserStep
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _MESSAGE = keys(
@@ -48,13 +38,7 @@ class Steps(list[Step]):
 
     def pair(self, call_id: str | None) -> tuple[int, int] | None:
         """Takes the call that a result answers off the open ones: by unique id, else the first.
-
-        Args:
-            call_id: the id that the result names. None: it names none.
-
-        Returns:
-            (step, call), or None where no call is open.
-        """
+        None: no call is open."""
         if not self.open:
             return None
         by_id = [i for i, (_, _, known) in enumerate(self.open) if known == call_id]

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import final
 
-from assay.importers.base import Importer, Probe, Rank, Record, ends, keys
+from assay.files.probe import Probe
+from assay.importers.base import Importer, Rank, Record, ends, keys
 from assay.importers.fields import Fields
 from assay.importers.messages import MESSAGE, Steps, command_text, content_of, model_step
 from assay.records import Call, End, ModelStep, Span, Trajectory
@@ -59,12 +60,10 @@ class MiniSweAgent(Importer):
         task = record.text("instance_id") or stem
         trial = record.groups.trial(task)
         record.lose("no_outcome")
-        yield Trajectory(
-            id=f"{task}/{trial}",
-            task=task,
-            group=task,
+        yield record.trajectory(
+            task,
+            _steps(record.each("messages", MESSAGE, needed=True)),
             trial=trial,
-            steps=tuple(_steps(record.each("messages", MESSAGE, needed=True))),
             end=_end(info),
             policy_version=policy if isinstance(policy, str) else None,
             origin=source,

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, final
 
-from assay.importers.base import Importer, Record, keys
+from assay.importers.base import Importer, Record, keys, prompt_name
 from assay.importers.fields import Fields, typed
-from assay.importers.groups import prompt_name
 from assay.importers.tokens import runs_of, with_tokens
 from assay.records import Ledger, ModelStep, Step, ToolStep, Trajectory, UserStep
 
@@ -37,28 +36,25 @@ class Nemo(Importer):
         values = {key: _one(record, key) for key in record.raw if key in _KEYS}
         record.lose_unknown(_KEYS)
         row = Fields(values, record.where, record.losses)
-        for key, kind in (
-            ("advantages", "engine_advantages"),
-            ("prev_logprobs", "trainer_logprobs"),
-        ):
-            if values.get(key) is not None:
-                row.lose(kind)
+        if values.get("advantages") is not None:
+            row.lose("engine_advantages")
+        if values.get("prev_logprobs") is not None:
+            row.lose("trainer_logprobs")
         ids, mask, logprobs = _columns(row)
         at, named = record.origin(), re.fullmatch(self.names, record.file.name)
         step = None if named is None else named[1]
         steps = _steps(ids, mask, logprobs, row)
         task = prompt_name(repr(ids[: mask.index(True)] if True in mask else ids))
         group = task if step is None else f"step{step}-{task}"
-        yield Trajectory(
-            id=f"{at.path}/{at.index}",
-            task=task,
-            group=group,
+        yield record.trajectory(
+            task,
+            steps,
             trial=record.groups.trial(group),
-            steps=steps,
+            id=f"{at.path}/{at.index}",
+            group=group,
             outcome=_outcome(row),
             policy_version=step,
             ledger=Ledger(tokens=sum(mask)),
-            origin=at,
         )
 
 

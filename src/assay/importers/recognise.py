@@ -5,33 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.errors import DataError, one_line
-from assay.files.reading import documents, first_byte
-from assay.importers.base import Importer, Probe, Rank
-from assay.importers.losses import Losses
+from assay.files.probe import Probe, probe
+from assay.importers.base import Importer, Rank
+from assay.importers.fields import Losses
 
-_HEAD = 1 << 16
 LOGS = (".traj", ".json", ".jsonl", ".jsonl.zst", ".ndjson")
 """How the name of a file with JSON in it ends."""
-
-
-def probe(path: Path) -> Probe:
-    """Returns what the first bytes and the first JSON value of a file show.
-
-    Raises:
-        DataError: there is no such file.
-    """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
-    first, is_list, fault = None, False, None
-    try:
-        is_list = first_byte(path) == b"["
-        first = next(documents(path), ("", None))[1]
-    except DataError as error:
-        fault = error
-    return Probe(path=path, head=head, first=first, is_list=is_list, fault=fault)
 
 
 @dataclass(slots=True)
@@ -75,7 +54,11 @@ class Sight:
         importer = self.importers[name]
         if not self.path.is_dir():
             return (self.path,)
-        mine = [file for file, ranks in self.found.items() if _is_mine(importer, file, ranks)]
+        mine = [
+            file
+            for file, ranks in self.found.items()
+            if (importer.is_named(file) if importer.names else ranks.get(name, 0) > Rank.POSSIBLE)
+        ]
         if importer.names:
             if not mine:
                 what = f"no {importer.called} in it; name the folder that has them"
@@ -116,12 +99,6 @@ class Sight:
                 at = "" if file == self.path else f"of {file.relative_to(self.path)} the "
                 self._least = share
                 self.nearest = f"; {at}nearest is {name}, which needs {' and '.join(missing[:3])}"
-
-
-def _is_mine(importer: Importer, file: Path, ranks: Mapping[str, Rank]) -> bool:
-    if importer.names:
-        return importer.is_named(file)
-    return ranks.get(importer.name, Rank.NO) > Rank.POSSIBLE
 
 
 def look(path: Path, importers: Mapping[str, Importer]) -> Sight:

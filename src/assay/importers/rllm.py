@@ -55,12 +55,12 @@ class Rllm(Importer):
         for index, inner in enumerate(record.each("trajectories", "a trajectory object")):
             group = record.groups.name(task, inner.text("name", "agent"))
             steps, marks, version = _steps(inner)
-            yield Trajectory(
-                id=inner.maybe_name("uid") or f"{identity}/{index}",
-                task=task,
-                group=group,
+            yield record.trajectory(
+                task,
+                steps,
                 trial=record.groups.trial(group),
-                steps=steps,
+                id=inner.maybe_name("uid") or f"{identity}/{index}",
+                group=group,
                 outcome=inner.scored(inner.number("reward")),
                 rewards=inner.numbers("signals"),
                 end=_ENDS.get(reason, "unknown"),
@@ -76,12 +76,9 @@ def _generated(steps: Sequence[Step]) -> int | None:
     written = [step for step in steps if type(step) is ModelStep and step.untrainable != "copied"]
     if not written or any(step.token_ids is None for step in written):
         return None
-    return sum(
-        len(step.token_ids or ())
-        if step.sampled is None
-        else sum(end - start for start, end in step.sampled)
-        for step in written
-    )
+    every = ((0, len(step.token_ids or ())) for step in written if step.sampled is None)
+    spans = (span for step in written for span in step.sampled or ())
+    return sum(end - start for start, end in (*every, *spans))
 
 
 def _steps(inner: Fields) -> tuple[tuple[Step, ...], tuple[Mark, ...], str | None]:

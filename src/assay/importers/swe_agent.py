@@ -10,21 +10,12 @@ from collections.abc import Iterator
 from typing import Any, final
 
 from assay.errors import DataError
+from assay.files.probe import Probe
 from assay.files.strict import parse
-from assay.importers.base import Importer, Probe, Rank, Record, ends, keys
+from assay.importers.base import Importer, Rank, Record, ends, keys
 from assay.importers.fields import Fields, objects, typed
 from assay.importers.messages import MESSAGE, Steps, command_text, content_of, model_step
-from assay.records import (
-    Call,
-    End,
-    ModelStep,
-    Span,
-    Step,
-    SystemStep,
-    ToolStep,
-    Trajectory,
-    UserStep,
-)
+from assay.records import Call, End, ModelStep, Span, Step, ToolStep, Trajectory
 
 ENDS: dict[str, End] = ends(
     answered="submitted exit_command exit_forfeit exit_format",
@@ -93,20 +84,17 @@ def _trajectory(record: Record, run: Fields, policy: str | None, index: int) -> 
     info.lose_unknown(keys("exit_status"), "info")
     source = record.origin(index, environment=run.maybe("environment", str))
     task = source.path.removesuffix(".json").removesuffix(".traj")
-    trial = record.groups.trial(task)
     done, history = run.items("trajectory"), run.items("history")
     if done:
-        steps = list(_prompt(done, history, run))
+        steps = _prompt(done, history, run)
         _add_turns(steps, run, _written(run, history))
     else:
         steps = _demonstration(run.each("history", MESSAGE))
     run.lose("no_outcome")
-    return Trajectory(
-        id=f"{task}/{trial}",
-        task=task,
-        group=task,
-        trial=trial,
-        steps=tuple(steps),
+    return record.trajectory(
+        task,
+        steps,
+        trial=record.groups.trial(task),
         end=_end(info),
         policy_version=policy,
         origin=source,
@@ -115,29 +103,30 @@ def _trajectory(record: Record, run: Fields, policy: str | None, index: int) -> 
 
 def _end(info: Fields) -> End:
     status = info.maybe_name("exit_status")
+    if status is None:
+        return "unknown"
     within = _STATUS.fullmatch(status)
     word = within[1] if within else status
-    if word not in ENDS and info.raw.get("exit_status") is not None:
+    if word not in ENDS:
         info.losses.add(f"exit_status:{word}", f"{info.where}.exit_status")
     return ENDS.get(word, "unknown")
 
 
-def _prompt(done: list[Any], history: list[Any], run: Fields) -> Iterator[Step]:
-    """Yields what stood before the first action: instructions and the task."""
+def _prompt(done: list[Any], history: list[Any], run: Fields) -> Steps:
+    """Returns what stood before the first action: instructions and the task."""
     first = typed(done[0], dict, f"{run.where}.trajectory[0]", "a step object")
     asked = first.get("query") or first.get("messages") or history
-    where = f"{run.where}.query"
+    where, steps = f"{run.where}.query", Steps()
     asked = typed(asked, list, where, "a list of messages")
     for message in objects(asked, where, run.losses, MESSAGE):
         role = message.raw.get("role")
         if message.raw.get("is_demo"):
             message.lose("demonstration")
-        elif role == "system":
-            yield SystemStep(text=content_of(message))
-        elif role == "user":
-            yield UserStep(text=content_of(message))
+        elif role in ("system", "user"):
+            steps.say(message, content_of(message), role)
         else:
-            return
+            break
+    return steps
 
 
 def _written(run: Fields, history: list[Any]) -> Iterator[Fields]:
@@ -200,10 +189,8 @@ def _demonstration(history: Iterator[Fields]) -> Steps:
             if action and not step.calls:
                 step = _acted(text, message.text("thought"), action)
             steps.act(step)
-        elif role == "system":
-            steps.append(SystemStep(text=text))
-        elif steps.open:
+        elif role != "system" and steps.open:
             steps.answer(message, text, name=_TOOL)
         else:
-            steps.append(UserStep(text=text))
+            steps.say(message, text, "system" if role == "system" else "user")
     return steps

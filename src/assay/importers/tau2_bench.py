@@ -9,19 +9,12 @@ from pathlib import Path
 from typing import Any, final
 
 from assay.errors import DataError
+from assay.files.probe import Probe
 from assay.files.reading import documents
-from assay.importers.base import Importer, Probe, Rank, Record, ends, keys
+from assay.importers.base import Importer, Rank, Record, ends, keys
 from assay.importers.fields import Fields
 from assay.importers.messages import MESSAGE, Steps, content_of, experts_of
-from assay.records import (
-    End,
-    ExpertCall,
-    Grade,
-    Level,
-    Mark,
-    ToolStep,
-    Trajectory,
-)
+from assay.records import End, ExpertCall, Grade, Level, Mark, ToolStep, Trajectory
 
 ENDS: dict[str, End] = ends(
     answered="user_stop agent_stop agent_error",
@@ -123,12 +116,11 @@ def _trajectory(
     if end == "infra" and reward is not None:
         info.lose("score_of_infra_failure")
         reward = None
-    return Trajectory(
-        id=f"{task}/{index if trial is None else trial}",
-        task=task,
-        group=task,
+    return record.trajectory(
+        task,
+        steps,
         trial=trial,
-        steps=tuple(steps),
+        id=f"{task}/{index if trial is None else trial}",
         outcome=reward,
         rewards=rewards,
         grades=grades if end != "infra" else (),

@@ -8,7 +8,8 @@ its end, so its reward of 0 is no score.
 from collections.abc import Iterator
 from typing import final
 
-from assay.importers.base import Importer, Probe, Rank, Record, keys
+from assay.files.probe import Probe
+from assay.importers.base import Importer, Rank, Record, keys
 from assay.importers.fields import Fields
 from assay.importers.messages import MESSAGE, experts_in, steps_of
 from assay.records import End, Grade, Trajectory
@@ -41,12 +42,10 @@ class TauBench(Importer):
         end, outcome = _end(record, info)
         rewards, grades = _grades(info)
         user, told = about.maybe("user_id", str), about.maybe("instruction", str)
-        yield Trajectory(
-            id=f"{task}/{record.index if trial is None else trial}",
-            task=task,
-            group=task,
+        yield record.trajectory(
+            task,
+            steps_of(record.each("traj", MESSAGE, needed=True)),
             trial=trial,
-            steps=steps_of(record.each("traj", MESSAGE, needed=True)),
             outcome=outcome,
             rewards=rewards,
             grades=grades,

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
+from assay.files.probe import Probe
 from assay.files.tables import check_plain, rows
-from assay.importers.base import Importer, Log, Probe, Rank, Record, keys
+from assay.importers.base import Groups, Importer, Log, Rank, Record, keys, prompt_name
 from assay.importers.fields import typed
-from assay.importers.groups import Groups, prompt_name
 from assay.importers.messages import chat, copied
 from assay.records import ModelStep, Step, Trajectory, UserStep
 
@@ -79,12 +79,12 @@ def _trajectory(record: Record, columns: frozenset[str], group: str, trial: int)
         record.lose("reward_weights_unknown")
     outcome = record.scored(sum(given) if given else None)
     record.lose("no_tokens")
-    return Trajectory(
-        id=f"{at.path}/{at.index}",
-        task="-".join(group.split("-")[1:3]),
-        group=group,
+    return record.trajectory(
+        "-".join(group.split("-")[1:3]),
+        _steps(record),
         trial=trial,
-        steps=_steps(record),
+        id=f"{at.path}/{at.index}",
+        group=group,
         outcome=outcome,
         rewards=rewards,
         policy_version=None if step is None else str(step),

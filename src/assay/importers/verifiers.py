@@ -23,10 +23,7 @@ _BUDGET = keys(
 )
 _MOST_STEPS = 1_000_000
 """Steps that the leaves of one trace may have together; a comb-shaped graph unfolds as a square."""
-_UNREAD = {"advantages": "engine_advantages"} | {
-    key: key
-    for key in ("reference_logprobs", "trainer_logprobs", "loss_weights", "semantic_parents")
-}
+_UNREAD = keys("advantages reference_logprobs trainer_logprobs loss_weights semantic_parents")
 
 
 @final
@@ -63,11 +60,9 @@ class Verifiers(Importer):
 
 def _task(task: Fields) -> str:
     """Returns the task's own key, else its hash, else its kind with its data."""
-    name = task.text("key") or task.text("hash")
-    if name:
-        return name
     data = json.dumps(task.raw.get("data"), sort_keys=True)
-    return f"{task.text('type', 'task')}:{data[:200]}"
+    described = f"{task.text('type', 'task')}:{data[:200]}"
+    return task.text("key") or task.text("hash") or described
 
 
 def _policy(episode: Record) -> str | None:
@@ -127,9 +122,9 @@ def _branches(
         trace.lose("trace_without_message")
         yield shared
         return
-    for key, kind in _UNREAD.items():
+    for key in _UNREAD:
         if count := sum(1 for node in nodes if node.raw.get(key)):
-            trace.lose(kind, count)
+            trace.lose("engine_advantages" if key == "advantages" else key, count)
     # leaves of compactions from which the agent went on; the others train nothing
     accepted = [link.raw.get("node") for node in nodes for link in _links(node, "compaction")]
     alone = len(leaves) == 1
@@ -177,11 +172,9 @@ def _parent(node: Fields, index: int) -> int | None:
 
 
 def _path(parents: list[int | None], leaf: int) -> list[int]:
-    path: list[int] = []
-    at: int | None = leaf
-    while at is not None:
+    path, at = [leaf], leaf
+    while (at := parents[at]) is not None:
         path.append(at)
-        at = parents[at]
     return path[::-1]
 
 

@@ -12,9 +12,8 @@ from typing import final
 
 from assay.errors import DataError
 from assay.files.strict import parse
-from assay.importers.base import Importer, Record, keys
+from assay.importers.base import Importer, Record, keys, prompt_name
 from assay.importers.fields import to_float
-from assay.importers.groups import prompt_name
 from assay.importers.messages import arguments_text, as_text
 from assay.records import Call, ModelStep, Span, Step, ToolStep, Trajectory, UserStep
 
@@ -23,7 +22,7 @@ _RESULT_TURN = re.compile(
     r"(?:<\|im_end\|>\n?)?(?:<\|im_start\|>|\n)(?:user|tool)\n(?=<tool_response>)"
 )
 _NEXT_TURN = re.compile(r"\s*(?:<\|im_end\|>\n?)?(?:<\|im_start\|>|\n)?assistant\n")
-_OPEN, _CLOSE = "<tool_response>", "</tool_response>"
+_RESULT = re.compile(r"<tool_response>(.*?)</tool_response>(?:\n(?=<tool_response>))?", re.DOTALL)
 
 
 @final
@@ -41,17 +40,16 @@ class Verl(Importer):
         prompt, step, at = record.need("input", str), record.whole("step"), record.origin()
         identity, group, trial = _identity(record, step, prompt)
         outcome = record.scored(record.number("score"))
-        yield Trajectory(
-            id=identity or f"{at.path}/{at.index}",
-            task=prompt_name(prompt),
-            group=group,
+        yield record.trajectory(
+            prompt_name(prompt),
+            (UserStep(text=prompt), *_turns(record.need("output", str), record)),
             trial=record.groups.trial(group) if trial is None else trial,
-            steps=(UserStep(text=prompt), *_turns(record.need("output", str), record)),
+            id=identity or f"{at.path}/{at.index}",
+            group=group,
             outcome=outcome,
             rewards=_rewards(record),
             reference=as_text(record.raw.get("gts")),
             policy_version=None if step is None else str(step),
-            origin=at,
         )
 
 
@@ -68,7 +66,7 @@ def _identity(record: Record, step: int | None, prompt: str) -> tuple[str, str, 
     if uid:
         record.lose("uid_of_unknown_form")
         return uid, uid, None
-    request = record.maybe_name("request_id")
+    request = record.maybe_name("request_id") or ""
     record.lose("group_is_prompt")
     return request, f"step{step}-{prompt_name(prompt)}", None
 
@@ -112,10 +110,9 @@ def _turns(text: str, record: Record) -> Iterator[Step]:
 def _results(text: str, at: int) -> tuple[list[str], int]:
     """Returns the `<tool_response>` blocks that follow each other at `at`, and where they end."""
     results: list[str] = []
-    while text.startswith(_OPEN, at) and (end := text.find(_CLOSE, at)) >= 0:
-        results.append(text[at + len(_OPEN) : end].strip("\n"))
-        at = end + len(_CLOSE)
-        at += text.startswith("\n" + _OPEN, at)
+    while (block := _RESULT.match(text, at)) is not None:
+        results.append(block[1].strip("\n"))
+        at = block.end()
     return results, at
 
 

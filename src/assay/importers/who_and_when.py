@@ -8,13 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import final
 
-from assay.importers.base import Importer, Record, keys
-from assay.importers.fields import Fields
-from assay.importers.losses import Losses
+from assay.importers.base import Importer, Record, graded, keys
+from assay.importers.fields import Fields, Losses
 from assay.importers.messages import MESSAGE, content_of
 from assay.records import (
     End,
-    Grade,
     Mark,
     ModelStep,
     Span,
@@ -60,30 +58,21 @@ class WhoAndWhen(Importer):
         correct = record.maybe("is_correct", bool)
         correct = record.maybe("is_corrected", bool) if correct is None else correct
         outcome = None if correct is None else float(correct)
-        grades = () if outcome is None else (_grade(outcome),)
         agent, level = record.maybe("mistake_agent", str), record.maybe_name("level")
         answer = record.raw.get("ground_truth")
         if answer is not None:
             answer = str(record.need("ground_truth", (str, int, float)))
-        yield Trajectory(
-            id=f"{task}/{trial}",
-            task=task,
-            group=task,
+        yield record.trajectory(
+            task,
+            steps,
             trial=trial,
-            steps=tuple(steps),
             outcome=outcome,
-            grades=grades,
+            grades=graded(outcome, "answer key"),
             reference=answer or None,
             end=_end(steps),
             marks=_marks(record, steps, offset, agent),
-            origin=record.origin(
-                mistake_agent=agent, level=None if record.raw.get("level") is None else level
-            ),
+            origin=record.origin(mistake_agent=agent, level=level),
         )
-
-
-def _grade(outcome: float) -> Grade:
-    return Grade(level="E3", value=outcome, source="answer key")
 
 
 def _first_text(record: Record) -> str:

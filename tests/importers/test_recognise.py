@@ -1,0 +1,98 @@
+"""Which format a folder is: every file is ranked, the surest wins, the rest is counted or named."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assay.errors import DataError
+from assay.importers import Importer, Log, Losses, Rank, Record, load
+from assay.importers.base import Groups
+from assay.importers.recognise import look
+from assay.records import Trajectory, UserStep
+
+CHAT = {"task": "t", "messages": [{"role": "user", "content": "hi"}]}
+TAU = [{"task_id": 1, "trial": 0, "reward": 1.0, "info": {}, "traj": []}]
+OWN = {"schema": "assay.trajectory/1", "id": "a", "task": "t", "group": "t"}
+
+
+def written(folder: Path, **files: object) -> Path:
+    for name, value in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    return folder
+
+
+def test_most_files_win_and_those_of_another_format_are_counted(tmp_path: Path):
+    folder = written(tmp_path, a=TAU, b=CHAT, c={**CHAT, "trial": 1}, d={"x": 1})
+    losses = Losses()
+    name, trajectories = load(folder, losses=losses)
+    assert (name, len(list(trajectories))) == ("chat", 2)
+    # a.json is a log that somebody reads; d.json is none
+    assert losses.counts == {"other_format:tau_bench": 1, "not_a_log": 1}
+    assert losses.first["other_format:tau_bench"].endswith("a.json")
+
+
+def test_what_says_its_format_itself_beats_more_files_by_shape(tmp_path: Path):
+    folder = written(tmp_path, a=CHAT, b=CHAT, z=OWN)
+    assert load(folder)[0] == "assay"
+
+
+def test_a_tie_is_asked_about(tmp_path: Path):
+    folder = written(tmp_path, a=TAU, b=CHAT)
+    with pytest.raises(DataError, match="could be chat or tau_bench; say which with --format"):
+        load(folder)
+    losses = Losses()
+    assert len(list(load(folder, format="tau_bench", losses=losses)[1])) == 1
+    assert losses.counts == {"not_a_log": 1}
+
+
+def test_a_refusal_names_the_nearest_format_and_the_field_that_is_missing(tmp_path: Path):
+    rows = [{"task_id": 1, "reward": 1.0, "info": {}}]
+    written(tmp_path, a={"x": 1}, b={"input": "p", "output": "o", "step": 1})
+    with pytest.raises(DataError, match=r"; of b\.json the nearest is verl, which needs score;"):
+        load(tmp_path)
+    alone = written(tmp_path, c={"task": 1, "messages": {}}) / "c.json"
+    with pytest.raises(DataError, match=r"; nearest is chat, which needs messages \(array\);"):
+        load(alone)
+    with pytest.raises(DataError, match=r"; nearest is tau_bench, which needs traj;"):
+        load(written(tmp_path, d=rows) / "d.json")
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path: Path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(DataError, match=r"a\.json: not JSON"):
+        load(tmp_path)
+    # among logs it may hold a part of them, so the set is not read without it
+    written(tmp_path, b=CHAT)
+    with pytest.raises(DataError, match=r"a\.json: not JSON"):
+        list(load(tmp_path)[1])
+
+
+class Rows(Importer):
+    """A format in a dozen lines."""
+
+    name, title, record = "rows", "rows of a table", "a row"
+    needs = "instance question:text"
+
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        question = UserStep(text=record.need("question", str))
+        record.lose_unknown({"instance", "question", "resolved"})
+        outcome = record.scored(record.number("resolved"))
+        yield record.trajectory(record.name("instance"), [question], outcome=outcome)
+
+
+def test_a_format_is_a_short_class(tmp_path: Path):
+    log = tmp_path / "rows.jsonl"
+    log.write_text('{"instance": 7, "question": "q", "cost": 2}\n')
+    sight = look(log, {"rows": Rows()})
+    assert sight.found == {log: {"rows": Rank.SHAPE}}
+    losses = Losses()
+    (row,) = Rows().read(Log(log, (log,), losses, Groups()))
+    assert (row.id, row.task, row.group, row.outcome) == ("7/0", "7", "7", None)
+    assert row.origin is not None
+    assert (row.origin.format, row.origin.path) == ("rows", "rows.jsonl")
+    assert losses.counts == {"key:cost": 1, "no_outcome": 1}
+    log.write_text('{"instance": 7, "question": 1}\n')
+    with pytest.raises(DataError, match=r"line 1\.question: got int 1; expected str"):
+        list(Rows().read(Log(log, (log,), losses, Groups())))
