@@ -40,7 +40,8 @@ class Sight:
                     highest, count = scores.get(name, (0, 0))
                     if rank > Rank.POSSIBLE and rank >= highest:
                         scores[name] = rank, 1 + (count if rank == highest else 0)
-        return [name for name in scores if scores[name] == max(scores.values())]
+        best = max(scores.values(), default=None)
+        return [name for name in self.importers if best is not None and scores.get(name) == best]
 
     def files(self, name: str, losses: Losses) -> tuple[Path, ...]:
         """Returns what one importer reads of it. What it does not read is counted.
