@@ -95,9 +95,10 @@ def play(
 ) -> None:
     """Lets a person play a task in the terminal."""
     from assay.rollout.chain import attributed
+    from assay.rollout.protocols.chat import spoken
+    from assay.rollout.protocols.line import INSTRUCTIONS, LINE
     from assay.rollout.recording import Recorder
     from assay.world import load
-    from assay.world.line import INSTRUCTIONS
 
     if hint not in (None, "right", "neutral", "wrong"):
         raise UsageError(f"--hint {hint}: expected right, neutral or wrong")
@@ -107,8 +108,12 @@ def play(
     with attributed(environment, number, "reset"):
         environment.reset(number)
         said = environment.hint(hint) if hint else None
-        recorder = Recorder(environment, number, notes=(said,) if said else ())
-    typer.echo(f"{INSTRUCTIONS}\n\n{recorder.prompt}", nl=False)
+        protocol = spoken(environment)
+        notes = (said,) if said else ()
+        recorder = Recorder(environment, number, notes=notes, protocol=protocol)
+    told = environment.system() or INSTRUCTIONS  # a chat's are in its prompt
+    opening = f"{told}\n\n{recorder.prompt}" if protocol is LINE else f"{recorder.prompt}\n"
+    typer.echo(opening, nl=False)
     while not recorder.last.done:
         try:
             line = input()
@@ -116,7 +121,7 @@ def play(
             return
         with attributed(environment, number, "step"):
             recorder.act(f"{line}\n")
-        typer.echo(recorder.observation, nl=False)
+        typer.echo(recorder.observation, nl=protocol is not LINE)
     score = recorder.last.score
     scored = "not scored" if score is None else f"score {score:g}"
     typer.echo(f"{scored}; the reference is {environment.answer()}")

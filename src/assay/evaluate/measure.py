@@ -9,11 +9,12 @@ from jaxtyping import Float64
 
 from assay.evaluate.intervals import paired_difference
 from assay.kernels.passk import pass_at_k
-from assay.policy.loading import device, load
+from assay.policy.loading import START, device, load
 from assay.records import Trajectory
 from assay.rollout import Attempt, Sampling, collect
 from assay.rollout.backends.local import Transformers
 from assay.rollout.chain import Watch, attributed
+from assay.runs.sampling import protocol_of
 from assay.world import catalogue
 from assay.world.environment import HintKind
 
@@ -54,7 +55,15 @@ def measure(
             ]
             backend = Transformers(policy, tokenizer, generator=generator)
             records = collect(
-                backend, todo, sampling=Sampling(), seed=(seed,), batch=batch, watch=watch
+                backend,
+                todo,
+                sampling=Sampling(),
+                seed=(seed,),
+                batch=batch,
+                watch=watch,
+                protocol=protocol_of(
+                    "auto", tokenizer, todo[0].environment, model=policy, start=model == START
+                ),
             )
             played = list(records)
             row: dict[str, Any] = {"environment": name, "advice": advice or "none"}

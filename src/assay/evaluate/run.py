@@ -26,6 +26,7 @@ from assay.report.figure import COLOURS, Line, curves
 from assay.rollout.backends.base import Backend
 from assay.rollout.chain import collect, tasks
 from assay.rollout.progress import Progress
+from assay.rollout.protocols.base import Protocol
 from assay.runs.config import Config, Env
 from assay.runs.folder import Folder
 from assay.world.catalogue import load as load_environment
@@ -156,6 +157,7 @@ def held_out(
     seed: tuple[int, int],
     watch: Callable[[Trajectory], None] | None = None,
     env: Env | None = None,
+    protocol: Protocol | None = None,
 ) -> Iterator[Trajectory]:
     """Yields attempts at the held-out tasks of a configuration, task by task.
 
@@ -167,6 +169,7 @@ def held_out(
         seed: of chance; equal ones play equally.
         watch: sees every attempt as it ends.
         env: environment to measure on. None: the one that was trained on.
+        protocol: how policy and world talk. None: in lines.
     """
     env = env or config.env
     many = max(ROWS // samples, 1)  # tasks of which all attempts are one batch
@@ -184,6 +187,7 @@ def held_out(
             seed=(*seed, at),
             watch=watch,
             clock=None,
+            protocol=protocol,
         )
 
 
@@ -200,6 +204,7 @@ class _Player:
     def __call__(self, checkpoint: Path | None, chance: int, of: Config | None = None) -> Sampled:
         """Returns what a policy comes to: the base's weights, or those of a checkpoint."""
         from assay.rollout.backends.local import Transformers
+        from assay.runs.sampling import of_config
         from assay.runs.start import opened
 
         model, tokenizer = opened(of or self._config, checkpoint)
@@ -211,6 +216,9 @@ class _Player:
             samples=self._samples,
             seed=(self._seed, chance),
             watch=self._watch,
+            protocol=of_config(
+                config, tokenizer, load_environment(config.env.name, **config.env.dials), model
+            ),
         )
         pass_at = float(config.recipe.get("pass_at", 1.0))
         return Sampled.of(records, self._prompts, pass_at)

@@ -12,7 +12,8 @@ from typing import Literal, final
 
 from assay.errors import AssayError, UsageError, told
 from assay.records import Trajectory, decode, encode
-from assay.rollout.recording import MAX_EXPERT_TURNS, Recorder
+from assay.rollout.protocols.chat import spoken
+from assay.rollout.recording import MAX_EXPERT_TURNS, Recorder, follow
 from assay.world.environment import Environment, Reply
 
 MAX_TURNS = 1000
@@ -102,7 +103,7 @@ def _transcript(environment: Environment, seed: int, turns: Sequence[str]) -> li
     said: list[object] = [environment.reset(seed)]
     for turn in turns:
         said.append(environment.state_key())
-        reply = environment.step(f"{turn}\n")
+        reply = follow(environment, turn)
         said.append(reply)
         if reply.done:
             break
@@ -119,7 +120,7 @@ def _turns(environment: Environment, seed: int) -> list[str]:
     turns: list[str] = []
     while len(turns) < MAX_EXPERT_TURNS and (best := environment.best()) is not None:
         turns.append(best)
-        if environment.step(f"{best}\n").done:
+        if follow(environment, best).done:
             break
     return turns
 
@@ -137,7 +138,7 @@ def _expert(make: Make, seeds: Sequence[int]) -> str:
 def _played(environment: Environment, seed: int) -> Trajectory:
     """Returns the expert's attempt, which must score 1 unless it ran out of steps."""
     turns = _turns(environment, seed)
-    recorder = Recorder(environment, seed, expert=turns)
+    recorder = Recorder(environment, seed, expert=turns, protocol=spoken(environment))
     for turn in turns:
         reply = recorder.act(f"{turn}\n")
         _bounded(reply, seed)
@@ -235,7 +236,8 @@ def _bounded(reply: Reply, seed: int) -> None:
 def _records(make: Make, seeds: Sequence[int]) -> str:
     """The attempt becomes a record that reads back as it was."""
     for seed in seeds:
-        recorder = Recorder(make(), seed)
+        environment = make()
+        recorder = Recorder(environment, seed, protocol=spoken(environment))
         for _ in range(MAX_TURNS):
             if recorder.act("=?\n").done:
                 break
@@ -249,6 +251,34 @@ def _records(make: Make, seeds: Sequence[int]) -> str:
     return "read back as written"
 
 
+def _tools(make: Make, seeds: Sequence[int]) -> str:
+    """Tools have schemas; a call of none, or with none of its arguments, is answered, and a policy
+    that only calls is stopped."""
+    environment = make()
+    environment.reset(seeds[0])
+    tools = environment.tools()
+    if not tools:
+        return "there are none"
+    for tool in tools:
+        if not (isinstance(tool.get("name"), str) and isinstance(tool.get("description"), str)):
+            raise _BreaksError(f"{str(tool)[:120]}: expected a name and a description")
+        if dict(tool.get("parameters", {})).get("type") != "object":
+            raise _BreaksError(f"{tool['name']}: expected parameters, a JSON schema of an object")
+    for name in ("no_such_tool", *(str(tool["name"]) for tool in tools)):
+        environment = make()
+        environment.reset(seeds[0])
+        for number in range(1, MAX_TURNS + 2):
+            reply = environment.call(name, {"no_such_argument": number})
+            _bounded(reply, seeds[0])
+            if name == "no_such_tool" and reply.ran:
+                raise _BreaksError("the call of a tool that does not exist ran")
+            if reply.done:
+                break
+        else:
+            raise _BreaksError(f"{MAX_TURNS} calls of {name} did not end the task")
+    return f"{len(tools)}, each called without its arguments"
+
+
 RULES: dict[str, Callable[[Make, Sequence[int]], str]] = {
     "prompts": _prompts,
     "same seed, same task": _deterministic,
@@ -258,5 +288,6 @@ RULES: dict[str, Callable[[Make, Sequence[int]], str]] = {
     "step after the end is refused": _refuses,
     "limits": _ends,
     "records": _records,
+    "tools": _tools,
 }
 """Name of each rule, and what looks."""

@@ -72,8 +72,45 @@ class Model(Settings, frozen=True):
     """Where the tokenizer has none."""
     template: dict[str, Any] = field(default_factory=dict)
     """Arguments of its chat template, such as enable_thinking = false."""
+    protocol: Literal["auto", "line", "chat"] = "auto"
+    """How it talks. auto: chat where it has a template, or the environment tools, but in lines with
+    the embedded families and of the shipped policy."""
     lora: Whole = 0
     """Rank of adapters on all linear layers. 0: the whole model is trained."""
+
+
+@final
+class Engine(Settings, frozen=True):
+    """Who samples."""
+
+    at: ClassVar[str] = "sampling"
+
+    backend: Literal["local", "vllm", "server"] = "local"
+    """This process, vLLM in it, or a server that returns token ids."""
+    url: str = ""
+    """Of the server, as in http://127.0.0.1:8000/v1."""
+    model: str = ""
+    """What the server calls the model. Empty: model.name."""
+    key: str = ""
+    """Environment variable that holds the server's key; empty: none."""
+    update: str = ""
+    """Address that is told after each step where the weights lie ({"model_path": FOLDER}), as
+    SGLang's /update_weights_from_disk. Empty: the server keeps the weights it has."""
+    parallel: Count = 32
+    """Requests at the same time."""
+    timeout: float = 300.0
+    """Seconds of one request."""
+
+    def __post_init__(self) -> None:
+        """Refuses a server without an address, and an address that nobody asks."""
+        super().__post_init__()
+        server = self.backend == "server"
+        require(
+            bool(self.url) == server,
+            f"sampling: got backend={self.backend} and url={self.url!r}; expected an address with "
+            "backend=server, and with that alone",
+        )
+        require(server or not self.update, "sampling.update: only a server is told of weights")
 
 
 @final
@@ -174,6 +211,7 @@ class Config(Settings, frozen=True):
     about: About = field(default_factory=About)
     env: Env = field(default_factory=Env)
     model: Model = field(default_factory=Model)
+    sampling: Engine = field(default_factory=Engine)
     train: Train = field(default_factory=Train)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
@@ -192,8 +230,14 @@ class Config(Settings, frozen=True):
         )
         require(
             not self.trl.get("use_vllm"),
-            "trl.use_vllm: assay train samples in the trainer's process; for vLLM take "
-            "AssayTrainer with assay.trainers.trl.one_gpu",
+            "trl.use_vllm: take sampling.backend=vllm, or AssayTrainer with "
+            "assay.trainers.trl.one_gpu",
+        )
+        engine = self.sampling
+        require(
+            not (self.model.lora and (engine.update or engine.backend == "vllm")),
+            "sampling: adapters (model.lora) are not sent to an engine; take "
+            "sampling.backend=local, or train the whole model",
         )
         taken = sorted(set(self.trl) & OURS)
         require(not taken, f"trl.{taken[0] if taken else ''} is set by Assay; see [train]")

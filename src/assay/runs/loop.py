@@ -17,12 +17,13 @@ from assay.errors import DataError, UsageError
 from assay.kernels.advantages import Advantages
 from assay.recipes.settings import known_only
 from assay.records import ModelStep, Trajectory
-from assay.rollout.backends.local import Transformers
 from assay.rollout.chain import collect, tasks
+from assay.rollout.protocols.base import Protocol
 from assay.runs import checkpoint as disk
 from assay.runs.config import Config, Train
 from assay.runs.folder import Folder
 from assay.runs.ledger import COUNTED, Order, row
+from assay.runs.sampling import Engines
 from assay.signal.signal import Signal
 from assay.trainers.trl.metrics import Metrics, finite
 from assay.trainers.trl.replay import Sample, sample_of
@@ -56,9 +57,11 @@ class Rollouts:
         folder: Folder,
         make: Callable[[], Environment],
         watch: Callable[[Trajectory], None],
+        protocol: Protocol | None = None,
     ) -> None:
         self._config, self._seed, self._folder = config, seed, folder
-        self._make, self._watch = make, watch
+        self._make, self._watch, self._protocol = make, watch, protocol
+        self._engines = Engines(config, folder.path)
         self._environments: list[Environment] = []
         self._experts: dict[int, tuple[str, ...] | None] = {}
         self.seconds = 0.0
@@ -72,16 +75,23 @@ class Rollouts:
         process = trainer.accelerator.process_index
         step = trainer.state.global_step + 1
         tokenizer = trainer.processing_class
-        model = trainer.accelerator.unwrap_model(trainer.model)
+        world = trainer.accelerator
+        backend = self._engines(
+            world.unwrap_model(trainer.model),
+            tokenizer,
+            world.wait_for_everyone,
+            world.is_main_process,
+        )
         records = list(
             collect(
-                Transformers(model, tokenizer),
+                backend,
                 self._attempts(prompts),
                 sampling=self._config.train.sampling,
                 seed=(self._seed, step, process),
-                policy_version=f"step_{step - 1}",
+                policy_version=f"step_{step - 1 if self._engines.follows else 0}",
                 watch=self._watch,
                 clock=None,
+                protocol=self._protocol,
             )
         )
         self._keep(step, prompts, records, trainer)

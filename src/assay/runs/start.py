@@ -19,10 +19,12 @@ from assay.errors import AssayError, MissingExtraError, UsageError, told
 from assay.recipes.recipe import Recipe
 from assay.records import Trajectory
 from assay.rollout.progress import Progress
+from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.line import Line
 from assay.runs.config import Config
 from assay.runs.folder import Folder, commit_of_code
 from assay.runs.ledger import check
+from assay.runs.sampling import of_config, promised
 from assay.trainers.trl.compatibility import fit
 from assay.trainers.trl.metrics import TRACKERS, trackers
 from assay.world.catalogue import load as load_environment
@@ -48,7 +50,8 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     make = _environment(config)
     checked(config, seed, out)
     model, tokenizer = _policy(config, seed)
-    probe = _probe(config, make, tokenizer)
+    protocol = of_config(config, tokenizer, make(), model)
+    probe = _probe(config, make, protocol)
     about = {
         "assay": __version__,
         "title": config.about.title,
@@ -60,7 +63,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     _together()
     with folder.locked() if _is_main() else nullcontext():
         try:
-            _trained(folder, config, seed, model, tokenizer, make, probe, resume=None)
+            _trained(folder, config, seed, model, tokenizer, make, protocol, probe, resume=None)
         except UsageError:
             if _is_main() and not any(folder.rows("ledger.jsonl")):  # refused before anything
                 shutil.rmtree(folder.path)
@@ -95,8 +98,10 @@ def resume(out: Path) -> Folder:
         _together()
         make = _environment(config)
         model, tokenizer = _policy(config, int(about["seed"]))
-        probe = _probe(config, make, tokenizer)
-        _trained(folder, config, int(about["seed"]), model, tokenizer, make, probe, resume=at)
+        protocol = of_config(config, tokenizer, make(), model)
+        probe = _probe(config, make, protocol)
+        seed = int(about["seed"])
+        _trained(folder, config, seed, model, tokenizer, make, protocol, probe, resume=at)
     return folder
 
 
@@ -200,7 +205,9 @@ def policy(config: Config) -> tuple[Any, Any]:
 
     model, tokenizer = loading.load(config.model.name)
     where = str(loading.folder()) if config.model.name == loading.START else config.model.name
-    bare: Any = AutoTokenizer.from_pretrained(where)  # as it is: `load` fills in a pad token
+    bare: Any = AutoTokenizer.from_pretrained(
+        **loading.place(where)
+    )  # as it is: `load` fills in a pad token
     if bare.pad_token_id is None:
         named = config.model.pad_token
         if not named or tokenizer.convert_tokens_to_ids(named) in (None, tokenizer.unk_token_id):
@@ -259,13 +266,13 @@ def _policy(config: Config, seed: int) -> tuple[Any, Any]:
     return policy(config)
 
 
-def _probe(config: Config, make: Callable[[], Environment], tokenizer: Any) -> Sequence[Any]:
+def _probe(config: Config, make: Callable[[], Environment], protocol: Protocol) -> Sequence[Any]:
     """Returns known-good trajectories of the first training tasks."""
     from assay.runs.probe import known_good
 
     train = config.train
     tasks = range(train.first_task, train.first_task + min(train.probe, train.pool))
-    return known_good(make, Line(tokenizer), tasks, longest=train.max_length)
+    return known_good(make, protocol, tasks, longest=train.max_length)
 
 
 def _trained(
@@ -275,6 +282,7 @@ def _trained(
     model: Any,
     tokenizer: Any,
     make: Callable[[], Environment],
+    protocol: Protocol,
     probe: Sequence[Any],
     *,
     resume: Path | None,
@@ -290,7 +298,9 @@ def _trained(
         def watch(record: Trajectory) -> None:
             progress.seen(record)
 
-        rollouts = Rollouts(config, seed, folder, make, watch)
+        for line in promised(config, protocol):
+            progress.say(line)
+        rollouts = Rollouts(config, seed, folder, make, watch, protocol)
         with _refusals():
             trainer = trainer_of(
                 config,

@@ -30,6 +30,12 @@ class Vllm:
         given = {"logprobs_mode": "processed_logprobs", **settings}
         return Vllm(_vllm().LLM(model=model, **given))
 
+    def update(self, model: Any) -> None:
+        """Gives the engine, in this same process, the weights of a transformers model."""
+        weights = [(name, value.detach()) for name, value in model.state_dict().items()]
+        self._engine.apply_model(lambda served: served.load_weights(weights))
+        self._engine.reset_prefix_cache()
+
     @property
     def tokenizer(self) -> Any:
         """The engine's tokenizer."""

@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Final, final
 from assay.records import ExpertCall, Role, Span, SystemStep, ToolStep, UserStep
 from assay.rollout.protocols.base import Asked, Protocol, Read, Sampled, Turn, pieces
 from assay.rollout.protocols.known import Known
+from assay.rollout.protocols.line import LINE
 from assay.rollout.protocols.syntax import EXAMPLES, calls
 from assay.rollout.protocols.template import Message, Template, calling, result, same
 from assay.world.environment import Environment, Reply
+from assay.world.family import Family
 
 _THOUGHT: Final = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
 STRIPPED: Final = (
@@ -227,6 +229,12 @@ class Chat(Protocol):
             turn = json.dumps(said, ensure_ascii=False)
             turn = f"```json\n{turn}\n```" if fenced else turn
         return self.encode(turn) + (self.encode("\n") if template.plain else [template.end])
+
+
+def spoken(environment: Environment) -> Protocol:
+    """Returns how people and experts play: in lines, or with JSON calls where there are tools that
+    no family has."""
+    return Chat() if environment.tools() and not isinstance(environment, Family) else LINE
 
 
 def told(tools: Sequence[Any], syntax: str) -> str:

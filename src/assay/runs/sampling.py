@@ -1,0 +1,148 @@
+"""Who samples the rollouts of a run, and how policy and world talk."""
+
+import json
+import os
+import urllib.request
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, final
+
+from assay.errors import DataError
+from assay.policy.loading import START
+from assay.rollout.backends.base import Backend
+from assay.rollout.protocols.base import Protocol
+from assay.rollout.protocols.chat import Chat
+from assay.rollout.protocols.line import Line
+from assay.runs.config import Config
+from assay.world.environment import Environment
+from assay.world.family import Family
+
+REPEATS: Final = (
+    "rollouts are sampled by {who}: after a kill --resume repeats their bytes only if the same "
+    "seed and prompt give the same tokens there, whatever else it computes beside them"
+)
+STALE: Final = (
+    "the server keeps the weights that it has (sampling.update is empty): from the second step on "
+    "rollouts are off-policy; their log-probabilities are the server's"
+)
+
+
+def protocol_of(
+    name: str, tokenizer: Any, environment: Environment, *, model: Any = None, start: bool = False
+) -> Protocol:
+    """Returns how a policy and an environment talk.
+
+    "auto" is chat where the environment is no line family and the tokenizer has a chat template, or
+    the environment tools that only chat can call; the shipped policy (`start`) speaks in lines.
+
+    Args:
+        name: "auto", "line" or "chat".
+        tokenizer: the model's own.
+        environment: what is played.
+        model: its generation_config may name more tokens that end a turn.
+        start: it is the shipped policy.
+    """
+    if name == "auto":
+        templated = getattr(tokenizer, "chat_template", None) is not None
+        able = templated or bool(environment.tools())
+        name = "chat" if able and not start and not isinstance(environment, Family) else "line"
+    if name == "line":
+        return Line(tokenizer)
+    ends: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    listed = [] if ends is None else list(ends) if isinstance(ends, list | tuple) else [ends]
+    return Chat(tokenizer, ends=tuple(map(int, listed)))
+
+
+def of_config(config: Config, tokenizer: Any, environment: Environment, model: Any) -> Protocol:
+    """Returns the protocol of a run."""
+    return protocol_of(
+        config.model.protocol,
+        tokenizer,
+        environment,
+        model=model,
+        start=config.model.name == START,
+    )
+
+
+def promised(config: Config, protocol: Protocol) -> list[str]:
+    """Returns what a run says of its sampling before it begins, line by line."""
+    engine, said = config.sampling, list[str]()
+    if isinstance(protocol, Chat) and protocol.warning:
+        said.append(f"{config.model.name}: {protocol.warning}")
+    if engine.backend != "local":
+        said.append(REPEATS.format(who=engine.url or "vLLM"))
+    if engine.backend == "server" and not engine.update:
+        said.append(STALE)
+    return said
+
+
+@final
+class Engines:
+    """Gives the backend of each step, with the weights of the step before where it can."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self._config, self._served = config, folder / "served"
+
+    @property
+    def follows(self) -> bool:
+        """Whether what samples has the weights that are trained."""
+        return self._config.sampling.backend != "server" or bool(self._config.sampling.update)
+
+    def __call__(
+        self, model: Any, tokenizer: Any, together: Callable[[], None], main: bool
+    ) -> Backend:
+        """Returns the backend over a model as it is now.
+
+        Args:
+            model: what is trained.
+            tokenizer: its own.
+            together: waits for the other processes.
+            main: this process is the one that writes.
+
+        Raises:
+            DataError: the server did not take the weights.
+        """
+        engine = self._config.sampling
+        if engine.backend == "local":
+            from assay.rollout.backends.local import Transformers
+
+            return Transformers(model, tokenizer)
+        if engine.backend == "vllm":
+            self._vllm.update(model)
+            return self._vllm
+        if engine.update:
+            if main:
+                model.save_pretrained(self._served)
+                _told(engine.update, self._served, engine.timeout)
+            together()
+        from assay.rollout.backends.server import Server
+
+        key = os.environ.get(engine.key) if engine.key else None
+        return Server(
+            engine.url,
+            engine.model or self._config.model.name,
+            tokenizer,
+            key=key,
+            parallel=engine.parallel,
+            timeout=engine.timeout,
+        )
+
+    @cached_property
+    def _vllm(self) -> Any:
+        from assay.rollout.backends.vllm import Vllm
+
+        return Vllm.open(self._config.model.name)
+
+
+def _told(url: str, folder: Path, timeout: float) -> None:
+    """Asks a server to load weights from a folder, as SGLang's /update_weights_from_disk does."""
+    body = json.dumps({"model_path": str(folder.resolve())}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            said = json.loads(answer.read() or b"{}")
+    except (OSError, ValueError) as error:
+        raise DataError(f"sampling.update {url}: {error}; the run can be resumed") from None
+    if isinstance(said, dict) and said.get("success") is False:
+        raise DataError(f"sampling.update {url}: refused: {said.get('message', '')}")
