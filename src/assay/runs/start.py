@@ -205,9 +205,7 @@ def policy(config: Config) -> tuple[Any, Any]:
 
     model, tokenizer = loading.load(config.model.name)
     where = str(loading.folder()) if config.model.name == loading.START else config.model.name
-    bare: Any = AutoTokenizer.from_pretrained(
-        **loading.place(where)
-    )  # as it is: `load` fills in a pad token
+    bare: Any = AutoTokenizer.from_pretrained(where)  # as it is: `load` fills in a pad token
     if bare.pad_token_id is None:
         named = config.model.pad_token
         if not named or tokenizer.convert_tokens_to_ids(named) in (None, tokenizer.unk_token_id):
