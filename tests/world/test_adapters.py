@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from assay.errors import DataError, UsageError
+from assay.errors import DataError, UnknownNameError, UsageError
 from assay.rollout.checking import check
 from assay.rollout.recording import Recorder
+from assay.world import load
 from assay.world.adapters import FromGymnasium, FromVerifiers
 
 WAYS = ("left", "down", "right", "up")
@@ -179,3 +180,35 @@ def test_verifiers_tasks_without_rewards_are_refused():
         environment.step("2")
     with pytest.raises(UsageError, match="no tasks"):
         FromVerifiers([])
+
+
+def test_gymnasium_by_name():
+    pytest.importorskip("gymnasium", reason="needs the extra assay[train]")
+    lake = load("gymnasium:FrozenLake-v1", is_slippery=False, steps=10)
+    assert lake.reset(0) == (
+        "FrozenLake-v1. Each turn, write one of: left, down, right, up.\n[S]FFF\nFHFH\nFFFH\nHFFG"
+    )
+    assert lake.step("down").text == "  (Down)\nSFFF\n[F]HFH\nFFFH\nHFFG"
+    assert (lake.state_key(), lake.dials()) == ("4", {"id": "FrozenLake-v1", "is_slippery": False})
+    assert [lake.step(way).score for way in CROSSING[1:]][-1] == 1.0
+    cart = load("gymnasium:CartPole-v1", high=20)
+    cart.reset(0)
+    replies = [
+        cart.step("1") for _ in range(9)
+    ]  # 1 a step; pushed one way, it falls within 9 or 10
+    replies += [] if replies[-1].done else [cart.step("1")]
+    assert replies[-1].score == len(replies) / 20
+    for name in ("Taxi-v4", "Blackjack-v1", "CartPole-v1"):
+        lines = check(lambda name=name: load(f"gymnasium:{name}"), range(3))
+        assert [line for line in lines if line.verdict == "finding"] == []
+    assert "\x1b" not in load("gymnasium:Taxi-v4").reset(0)
+
+
+def test_gymnasium_that_cannot_be_made_by_name_says_why():
+    pytest.importorskip("gymnasium", reason="needs the extra assay[train]")
+    with pytest.raises(UsageError, match=r"Pendulum-v1: its actions are Box.*FromGymnasium"):
+        load("gymnasium:Pendulum-v1")
+    with pytest.raises(UnknownNameError, match="no environment 'Nope-v1'"):
+        load("gymnasium:Nope-v1")
+    with pytest.raises(UsageError, match="got low=1, high=0; expected low < high"):
+        load("gymnasium:CartPole-v1", low=1, high=0)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from assay.errors import AssayError, UnknownNameError, UsageError, hint, told
 from assay.registry import Registry
+from assay.world.adapters import gymnasium, verifiers
 from assay.world.adapters.scienceworld import ScienceWorld
 from assay.world.adapters.textarena import TextArena
 from assay.world.countdown import Countdown
@@ -23,8 +24,10 @@ FAMILIES: Final = Registry[Environment](
     {"lookup": Lookup, "countdown": Countdown, "twenty": Twenty, "report": Report, "lake": Lake},
     group="assay.environments",
 )
-ADAPTED: Final[Mapping[str, type[Environment]]] = {
+ADAPTED: Final[Mapping[str, Callable[..., Environment]]] = {
+    "gymnasium": gymnasium.named,
     "textarena": TextArena,
+    "verifiers": verifiers.named,
     "scienceworld": ScienceWorld,
 }
 """Environments of other libraries by the prefix of their names; what follows it is the first

@@ -1,125 +1,247 @@
-"""Tasks of the verifiers library (0.4) as an environment."""
+"""Tasks of the verifiers library (0.4): tools, several turns, its own rewards and ends.
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+The library runs a program as the agent and stands between that and a model. Here our rollout is the
+agent: tools are called inside this process, and what an environment of the library says by
+`interaction.turn(...)` is what the policy reads. What needs a sandbox (a runtime) is refused.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from inspect import Parameter, signature
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, final
 
-from assay.errors import DataError, UsageError
+from assay.errors import DataError, UnknownNameError, UsageError, told
+from assay.world.adapters.episode import Episode, within
+from assay.world.adapters.importing import imported
 from assay.world.environment import Environment, Reply
+from assay.world.line import parse
 
-
-@runtime_checkable
-class VerifiersTask(Protocol):
-    """What is used of a verifiers task."""
-
-    @property
-    def data(self) -> Any:
-        """Has `prompt_text`, and `system_prompt` if there is one."""
-        ...
-
-    def score(self, trace: Any, runtime: Any = None) -> Awaitable[None]:
-        """Writes rewards and metrics into the trace."""
-        ...
+MOST = 1000
+"""Tasks of a taskset without an end, which are read as far as a seed asks."""
 
 
 @final
 class FromVerifiers(Environment):
-    """Single-turn tasks of the verifiers library (0.4 and later): one prompt, one reply, rewards.
+    """Tasks of verifiers: those of an `Env`, of a `Taskset`, or a list of them.
 
-    The reply is scored with the task's own `score`, on a stand-in for the trace that has
-    `last_reply`, `rewards`, `metrics` and `record_*`. Tasks that need a runtime, tools or several
-    turns are for the library's own runner; export its traces and import those.
+    The seed picks one, modulo their number. The score is the weighted mean of the rewards, which
+    stand in the parts without their weights. A call of a tool is a turn of the library's trace; a
+    text ends what the policy does before the environment speaks, or the task. A task that the
+    budget ends is scored as the library scores one.
     """
 
-    def __init__(self, tasks: Sequence[VerifiersTask]) -> None:
-        """Wraps tasks; the seed picks one, modulo their number."""
-        if not tasks:
+    def __init__(self, tasks: Any, *, steps: int = 50) -> None:
+        """Wraps tasks.
+
+        Args:
+            tasks: an `Env`, a `Taskset`, or tasks: anything with `data.prompt_text` and `score`.
+            steps: turns and calls allowed.
+
+        Raises:
+            UsageError: there is no task, or more than one agent plays it.
+        """
+        self._env = tasks if hasattr(tasks, "taskset") else None
+        self._taskset = tasks.taskset if self._env is not None else tasks
+        self._seats = list[str]()
+        if self._env is not None:
+            fields = dict(self._env.config)
+            self._seats = [name for name, value in fields.items() if hasattr(value, "harness")]
+        if len(self._seats) > 1:
+            raise UsageError(f"FromVerifiers: {type(tasks).__name__} has the agents "
+                             f"{', '.join(self._seats)}; expected one, the policy: run it with "
+                             "verifiers and import its traces")  # fmt: skip
+        self._all: Iterator[Any] = iter(self._taskset)
+        self._bounded: bool = getattr(self._taskset, "bounded", True)
+        self._tasks = list(self._all) if self._bounded else [next(self._all)]
+        if not self._tasks:
             raise UsageError("FromVerifiers: got no tasks; expected at least one")
-        self._tasks, self._task = tasks, None
+        self._steps, self._left, self.named = steps, 0, dict[str, Any]()
+        self._episode: Episode | _OneReply | None = None
+
+    def dials(self) -> Mapping[str, float | int | str]:
+        """Returns the name of the taskset and its settings, if it was loaded by name."""
+        return self.named
 
     def reset(self, seed: int) -> str:
         """Starts a task and returns its prompt, under the system prompt if it has one.
 
         Raises:
-            UsageError: a reward or a judge of the task needs a runtime.
+            UsageError: the task needs a runtime.
         """
-        task = self._tasks[seed % len(self._tasks)]
-        if needing := _runtime_rewards(task):
+        self.close()
+        at = seed % (len(self._tasks) if self._bounded else MOST)
+        while len(self._tasks) <= at:
+            self._tasks.append(next(self._all))
+        task = self._tasks[at]
+        if needing := _needing(task):
             raise UsageError(
                 f"FromVerifiers: {', '.join(needing)} of {type(task).__name__} needs a runtime and "
                 "would not be scored; run it with verifiers and import its traces"
             )
-        self._task = task
-        system = getattr(task.data, "system_prompt", None)
-        return "\n\n".join(map(str, filter(None, (system, task.data.prompt_text))))
+        taskset = self._taskset if hasattr(self._taskset, "toolsets") else None
+        real = _is_real(task)
+        self._episode = Episode(task, taskset, self._env, self._seats) if real else _OneReply(task)
+        self._left = self._steps
+        return self._episode.begin() or ""
+
+    def close(self) -> None:
+        """Ends a task that is not over."""
+        if self._episode is not None:
+            self._episode.close()
+
+    def __del__(self) -> None:
+        """Leaves no coroutine that waits for a turn."""
+        with suppress(Exception):
+            self.close()
+
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """Returns the tools of the task; of the first one before any was started."""
+        if self._episode is None:
+            self.reset(0)
+            self._left = 0
+        return () if self._episode is None else self._episode.tools
 
     def step(self, text: str) -> Reply:
-        """Scores the reply: the weighted mean of its rewards.
+        """Says something to the environment; where it has no more to say, the task is scored.
 
         Raises:
             UsageError: the task is over.
             DataError: the task gave no reward, or one that is not in [0, 1].
         """
-        if self._task is None:
+        episode = self._playing()
+        return self._answered(episode, episode.say(text[parse(text).action[0] :].strip()), None)
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Reply:
+        """Calls a tool.
+
+        Raises:
+            UsageError: the task is over.
+            DataError: the call ended it, and it gave no reward, or one that is not in [0, 1].
+        """
+        episode = self._playing()
+        return self._answered(episode, *episode.call(name, arguments))
+
+    def _playing(self) -> "Episode | _OneReply":
+        if not self._left or self._episode is None:
             raise UsageError("step after the end of the task; call reset first")
-        task, self._task = self._task, None
-        trace = Trace(text)
-        with ThreadPoolExecutor(1) as pool:  # a notebook's own thread has a loop that runs already
-            pool.submit(asyncio.run, _awaited(task.score(trace))).result()
-        return Reply(done=True, score=trace.score(), parts=dict(trace.values()))
+        self._left -= 1
+        return self._episode
+
+    def _answered(
+        self, episode: "Episode | _OneReply", said: str | None, ran: bool | None
+    ) -> Reply:
+        cut = said is not None and not self._left
+        if said is not None and not cut:
+            return Reply(text=said, ran=ran)
+        self._left = 0
+        given = episode.rewards(cut=cut)
+        parts = {name: value for name, (value, _) in given.items()}
+        end, text = ("budget", said or "") if cut else ("answered", "")
+        return Reply(text=text, done=True, score=_mean(given), parts=parts, end=end, ran=ran)
 
 
-def _runtime_rewards(task: Any) -> list[str]:
-    """Returns the rewards that the task's own `score`, which here gets no runtime, leaves out."""
-    if getattr(task, "hooks", None) is None:  # not the library's: it has a `score` alone
+def named(name: str, *, steps: int = 50, **settings: Any) -> FromVerifiers:
+    """Returns the environment of an installed taskset of verifiers.
+
+    Args:
+        name: the taskset's id, the name of its package.
+        steps: turns and calls allowed.
+        settings: of the taskset.
+
+    Raises:
+        MissingExtraError: verifiers is not installed.
+        UnknownNameError: there is no such taskset.
+        UsageError: it cannot be made from these settings.
+    """
+    vf = imported("verifiers.v1", to=f"verifiers:{name}")
+    try:
+        config = vf.resolve_env_config({"taskset": {"id": name, **settings}})
+        made = FromVerifiers(vf.load_environment(config), steps=steps)
+    except UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        raise UnknownNameError(f"verifiers:{name}: {told(error)}") from None
+    except Exception as error:  # whatever a taskset raises when it is made
+        raise UsageError(f"verifiers:{name} cannot be made: {told(error)}") from error
+    made.named = {"taskset": name, **settings}
+    return made
+
+
+def _is_real(task: Any) -> bool:
+    """Is it a task of the library, and not one that has `data` and `score` alone?"""
+    library = sys.modules.get("verifiers.v1")
+    return library is not None and isinstance(task, library.Task)
+
+
+def _needing(task: Any) -> list[str]:
+    """Returns what of a task needs a runtime, which it does not get here."""
+    if getattr(task, "hooks", None) is None:
         return []
     scoring = {str(hook.__name__): hook for hook in task.hooks("reward")}
     scoring |= {str(judge.reward_name): judge.score for judge in task.plugged_judges()}
     runtimes = {name: signature(given).parameters.get("runtime") for name, given in scoring.items()}
-    return [name for name, given in runtimes.items() if given and given.default is Parameter.empty]
+    needing = [
+        name for name, given in runtimes.items() if given and given.default is Parameter.empty
+    ]
+    if _is_real(task):
+        base = sys.modules["verifiers.v1"].Task
+        prepared = ("setup", "finalize", "stage_verifier")
+        needing += [
+            name for name in prepared if getattr(type(task), name) is not getattr(base, name)
+        ]
+    return needing
 
 
-async def _awaited(scoring: Awaitable[None]) -> None:
-    await scoring
+def _mean(given: Mapping[str, tuple[float, float]]) -> float:
+    """Returns sum(weight * value) / sum(weight)."""
+    total = sum(weight for _, weight in given.values())
+    if total <= 0:
+        raise DataError("the task gave no reward; expected at least one with a weight above 0")
+    score = sum(value * weight for value, weight in given.values()) / total
+    if not 0 <= score <= 1:
+        raise DataError(f"the task gave the score {score}; expected one in [0, 1]")
+    return score
 
 
 @final
-class Trace:
-    """Stands in for the library's trace while a reply is scored."""
+class _OneReply:
+    """A task that is not the library's, scored after one reply; it stands for the trace, too."""
 
-    def __init__(self, reply: str) -> None:
-        self.last_reply = reply.strip()
-        self.root_reply = self.last_reply
-        self.rewards: dict[str, Any] = {}
-        self.metrics: dict[str, float | None] = {}
+    def __init__(self, task: Any) -> None:
+        self._task, self.tools = task, list[Mapping[str, Any]]()
+        self.metrics: dict[str, float] = {}
         self.info: dict[str, Any] = {}
         self._given: dict[str, tuple[float, float]] = {}
 
+    def begin(self) -> str:
+        system = getattr(self._task.data, "system_prompt", None)
+        return "\n\n".join(map(str, filter(None, (system, self._task.data.prompt_text))))
+
+    def say(self, text: str) -> None:
+        self.last_reply = self.root_reply = text
+
+        async def scored() -> None:
+            await self._task.score(self)
+
+        within(scored())
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        return f"no tool {name!r}, and none at all ({len(arguments)} arguments)", False
+
+    def rewards(self, *, cut: bool) -> Mapping[str, tuple[float, float]]:
+        del cut
+        return self._given
+
+    def close(self) -> None:
+        pass
+
     def record_reward(self, name: str, value: float | int, weight: float | int = 1.0) -> None:
-        """Keeps a reward."""
         self._given[name] = float(value), float(weight)
 
     def record_metric(self, name: str, value: float | int) -> None:
-        """Keeps a metric."""
         self.metrics[name] = float(value)
 
     def record_metrics(self, values: Mapping[str, float | int]) -> None:
-        """Keeps metrics."""
         for name, value in values.items():
             self.record_metric(name, value)
-
-    def values(self) -> Mapping[str, float]:
-        """Returns the rewards by name, without their weights."""
-        return {name: value for name, (value, _) in self._given.items()}
-
-    def score(self) -> float:
-        """Returns sum(weight * value) / sum(weight)."""
-        total = sum(weight for _, weight in self._given.values())
-        if total <= 0:
-            raise DataError("the task gave no reward; expected at least one with a weight above 0")
-        score = sum(value * weight for value, weight in self._given.values()) / total
-        if not 0 <= score <= 1:
-            raise DataError(f"the task gave the score {score}; expected one in [0, 1]")
-        return score
