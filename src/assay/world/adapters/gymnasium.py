@@ -108,7 +108,7 @@ class FromGymnasium(Environment):
         return None if state is None else str(state)
 
 
-TOY: Final[Mapping[str, tuple[str, float, float]]] = {
+TOY: Final[Mapping[str, tuple[str, int, int]]] = {
     "FrozenLake": ("left,down,right,up", 0, 1),
     "CliffWalking": ("up,right,down,left", -100, -13),
     "Taxi": ("down,up,right,left,pick up,drop off", -200, 15),
@@ -121,8 +121,8 @@ def named(
     name: str,
     *,
     actions: str = "",
-    low: float | None = None,
-    high: float | None = None,
+    low: int | float | None = None,
+    high: int | float | None = None,
     steps: int = 100,
     **settings: Any,
 ) -> FromGymnasium:
@@ -143,7 +143,7 @@ def named(
         UsageError: its actions are not counted, or the bounds are not in order.
     """
     library = imported("gymnasium", to=f"gymnasium:{name}")
-    words, least, most = TOY.get(name.partition("-")[0], ("", 0.0, 1.0))
+    words, least, most = TOY.get(name.partition("-")[0], ("", 0, 1))
     below, above = least if low is None else low, most if high is None else high
     if not below < above:
         raise UsageError(f"gymnasium:{name}: got low={below}, high={above}; expected low < high")
