@@ -11,10 +11,11 @@ NAN = float("nan")
 
 def test_two_chains_in_any_order():
     # 3 -> 0 -> 4 with 1, 2, 4: 1 + 0.5 * (2 + 0.5 * 4) = 3, 2 + 2 = 4, 4; and 2 -> 1 with 8, 6
-    value = np.array([2.0, 6.0, 8.0, 1.0, 4.0])
-    got = returns(value, np.array([4, -1, 1, 0, -1]), 0.5)
+    value, next_U = np.array([2.0, 6.0, 8.0, 1.0, 4.0]), np.array([4, -1, 1, 0, -1])
+    got = returns(value, next_U, 0.5)
     assert got.tolist() == [4.0, 6.0, 11.0, 3.0, 4.0]
     assert value.tolist() == [2.0, 6.0, 8.0, 1.0, 4.0], "not written"
+    assert next_U.tolist() == [4, -1, 1, 0, -1], "not written"
 
 
 def test_a_decay_per_unit_and_a_fork():
