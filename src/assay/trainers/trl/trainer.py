@@ -51,6 +51,7 @@ from assay.trainers.trl.losses import (
 from assay.trainers.trl.metrics import JsonLines, Metrics
 from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
 from assay.trainers.trl.replay import Sample, padded, sample_of
+from assay.trainers.trl.shared_prompts import SharedPrompts, shareable
 from assay.trainers.trl.state import Session
 from assay.trainers.trl.step_stats import Window
 from assay.trainers.trl.zero_rows import WHOLE_MODEL, Scored, idle_rows, scored_apart
@@ -233,9 +234,13 @@ class AssayTrainer(GRPOTrainer):
         if inputs is None or self._forward is not None:
             return score(model, input_ids, attention_mask, *args, **kwargs)
         whole: Any = self.accelerator.unwrap_model(model)
+        live, idle = model, whole
+        if self._whole_rows_alone(inputs) and shareable(whole):
+            width = inputs["completion_ids"].shape[1]
+            live, idle = SharedPrompts(model, whole, width), SharedPrompts(whole, whole, width)
         result = self._forward = scored_apart(
-            lambda ids, seen: score(model, ids, seen, *args, **kwargs),
-            lambda ids, seen: score(whole, ids, seen, *args, **kwargs),
+            lambda ids, seen: score(live, ids, seen, *args, **kwargs),
+            lambda ids, seen: score(idle, ids, seen, *args, **kwargs),
             input_ids,
             attention_mask,
             self._idle(inputs),
@@ -246,14 +251,19 @@ class AssayTrainer(GRPOTrainer):
             inputs["old_per_token_logps"] = sequence_old(result[0], old, loss_mask(inputs))
         return result
 
+    def _whole_rows_alone(self, inputs: dict[str, Any]) -> bool:
+        """Returns whether rows can be passed in a way of ours: all text, the model in one piece."""
+        return self.accelerator.distributed_type in WHOLE_MODEL and not any(
+            inputs.get(key) is not None for key in TEXT_ONLY
+        )
+
     def _idle(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Returns which rows need no backward pass: without advantage, and in no other loss."""
         advantage = inputs["advantages"]
         if (
             other_losses(self)
             or self.recipe.safety.preserve
-            or self.accelerator.distributed_type not in WHOLE_MODEL
-            or any(inputs.get(key) is not None for key in TEXT_ONLY)
+            or not self._whole_rows_alone(inputs)
         ):
             return torch.zeros(len(advantage), dtype=torch.bool, device=advantage.device)
         return idle_rows(advantage)
