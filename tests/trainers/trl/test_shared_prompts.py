@@ -47,7 +47,7 @@ def test_values_and_gradients_are_those_of_whole_rows() -> None:
         (new * weight).sum().backward()
         found.append([new.detach() * seen[:, -3:], *(p.grad for p in whole.parameters())])
     for plain, shared in zip(*found, strict=True):
-        assert plain.dtype == torch.float64 or plain.abs().max() > 0
+        assert plain.abs().max() > 0
         assert (plain - shared).abs().max().item() <= 1e-6 * max(plain.abs().max().item(), 1.0)
 
 
@@ -95,6 +95,7 @@ def test_models_that_would_notice_are_left_alone(change: dict[str, Any]) -> None
     assert not shareable(whole)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers renamed it
 def test_a_layer_that_drops_or_is_passed_again_is_left_alone() -> None:
     whole = model()
     whole.model.layers[0].extra = torch.nn.Dropout(0.5)

@@ -31,7 +31,9 @@ def shareable(model: Any) -> bool:
     config = model.config
     kinds = getattr(config, "layer_types", None) or ("full_attention",)
     drops = getattr(config, "attention_dropout", 0.0) or any(
-        isinstance(each, nn.Dropout) and each.p > 0 for each in model.modules()
+        (isinstance(each, nn.Dropout) and each.p > 0)
+        or getattr(each, "gradient_checkpointing", False)
+        for each in model.modules()
     )
     return (
         rotary(config)
@@ -39,7 +41,6 @@ def shareable(model: Any) -> bool:
         and getattr(config, "sliding_window", None) is None
         and getattr(config, "_attn_implementation", None) in ATTENTION
         and not drops
-        and not getattr(model, "is_gradient_checkpointing", False)
         and config.get_text_config() is config
     )
 
@@ -58,7 +59,9 @@ class SharedPrompts:
         """Returns what the model has."""
         return getattr(self._model, name)
 
-    def __call__(self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, **given: Any) -> Any:
+    def __call__(
+        self, *, input_ids: torch.Tensor, attention_mask: torch.Tensor, **given: Any
+    ) -> Any:
         """Returns what the model returns of the last prompt token and the completion."""
         prompt = input_ids.shape[1] - self._width
         distinct, row_B = _distinct(input_ids[:, :prompt], attention_mask[:, :prompt])

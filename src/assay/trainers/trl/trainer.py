@@ -260,11 +260,7 @@ class AssayTrainer(GRPOTrainer):
     def _idle(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Returns which rows need no backward pass: without advantage, and in no other loss."""
         advantage = inputs["advantages"]
-        if (
-            other_losses(self)
-            or self.recipe.safety.preserve
-            or not self._whole_rows_alone(inputs)
-        ):
+        if other_losses(self) or self.recipe.safety.preserve or not self._whole_rows_alone(inputs):
             return torch.zeros(len(advantage), dtype=torch.bool, device=advantage.device)
         return idle_rows(advantage)
 
