@@ -18,18 +18,18 @@ def fill(folder: Path) -> None:
 def test_a_checkpoint_is_there_once_it_is_committed(tmp_path: Path) -> None:
     folder = checkpoint.commit(tmp_path, 3, fill)
     assert checkpoint.committed(tmp_path) == [3]
-    assert checkpoint.verified(folder) == tmp_path / "step_3"
+    assert checkpoint.intact(folder) == tmp_path / "step_3"
     (tmp_path / "step_9").mkdir()
     assert checkpoint.committed(tmp_path) == [3]
     with pytest.raises(DataError, match="no whole checkpoint"):
-        checkpoint.verified(tmp_path / "step_9")
+        checkpoint.intact(tmp_path / "step_9")
 
 
 def test_one_changed_byte_is_named(tmp_path: Path) -> None:
     folder = checkpoint.commit(tmp_path, 3, fill)
     (folder / "model.safetensors").write_bytes(b"weightz")
     with pytest.raises(DataError, match=r"step_3/model\.safetensors: its bytes are not those"):
-        checkpoint.verified(folder)
+        checkpoint.intact(folder)
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_broom_leaves_what_is_not_ours(tmp_path: Path) -> None:
     assert checkpoint.committed(tmp_path) == [1, 2, 8]
     checkpoint.sweep(tmp_path, upto=2, keep=1)
     assert {path.name for path in tmp_path.iterdir()} == theirs | {"step_2"}
-    assert checkpoint.verified(tmp_path / "best")
+    assert checkpoint.intact(tmp_path / "best")
 
 
 def test_files_in_folders_are_held_as_well(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_files_in_folders_are_held_as_well(tmp_path: Path) -> None:
         (folder / "additional_chat_templates" / "tool.jinja").write_text("{{ messages }}")
 
     folder = checkpoint.commit(tmp_path, 3, nested)
-    assert checkpoint.verified(folder) == folder
+    assert checkpoint.intact(folder) == folder
     (folder / "additional_chat_templates" / "tool.jinja").write_text("{{ message }}")
     with pytest.raises(DataError, match=r"additional_chat_templates/tool\.jinja: its bytes"):
-        checkpoint.verified(folder)
+        checkpoint.intact(folder)
 
 
 def test_optimizer_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:

@@ -93,6 +93,33 @@ class Builder:
             )
         )
 
+    def add_completion(
+        self,
+        trajectory: Trajectory,
+        length: int,
+        sampled: Sequence[tuple[int, int]],
+        logprob_N: np.ndarray | None = None,
+        entropy_N: np.ndarray | None = None,
+    ) -> None:
+        """Adds a trajectory of one model step of `length` tokens that the record does not list.
+
+        Args:
+            trajectory: its step has `token_ids` ().
+            length: tokens of the step.
+            sampled: half-open ranges of those that the policy sampled.
+            logprob_N: nats per token, NaN where it was not sampled. None: not known.
+            entropy_N: the same of entropies.
+        """
+        columns = self._columns
+        k, s = len(columns.ids), len(columns.S) // S_WIDTH
+        self.add(trajectory)
+        self._cut(k, s, sampled, (), length)
+        for values, column in ((logprob_N, columns.logprob), (entropy_N, columns.entropy)):
+            values = np.full(length, _NAN) if values is None else values
+            column.frombytes(values.astype(np.float64).tobytes())
+        columns.has_logprob |= logprob_N is not None
+        columns.has_entropy |= entropy_N is not None
+
     def absorb(self, other: "Builder") -> None:
         """Appends what another builder, of whatever process or machine, has read.
 

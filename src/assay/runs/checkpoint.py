@@ -76,7 +76,7 @@ def sweep(parent: Path, *, upto: int | None, keep: int | None = None) -> None:
             shutil.rmtree(path)
 
 
-def verified(folder: Path) -> Path:
+def intact(folder: Path) -> Path:
     """Returns the folder, if every file is there with the bytes that were committed.
 
     Raises:

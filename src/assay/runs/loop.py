@@ -24,9 +24,9 @@ from assay.runs.config import Config, Train
 from assay.runs.folder import Folder
 from assay.runs.ledger import COUNTED, Order, row
 from assay.runs.sampling import Engines
+from assay.signal.origins import OriginRow, row_of
 from assay.signal.signal import Signal
 from assay.trainers.trl.metrics import Metrics, finite
-from assay.trainers.trl.replay import Sample, sample_of
 from assay.trainers.trl.trainer import AssayTrainer
 from assay.world.environment import Environment
 
@@ -138,20 +138,20 @@ class Rollouts:
 
 
 def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
-    samples = [sample_of(record) for record in records]
+    rows = [row_of(record) for record in records]
     logprobs: list[list[float]] = []
-    for record, sample in zip(records, samples, strict=True):
+    for record, made in zip(records, rows, strict=True):
         known = iter(
             value
             for step in record.steps
             if type(step) is ModelStep
             for value in step.logprobs or ()
         )
-        logprobs.append([float(next(known) or 0.0) if one else 0.0 for one in sample.sampled])
+        logprobs.append([float(next(known) or 0.0) if one else 0.0 for one in made.sampled])
     return {
-        "prompt_ids": [list(sample.prompt_ids) for sample in samples],
-        "completion_ids": [list(sample.completion_ids) for sample in samples],
-        "env_mask": [list(sample.sampled) for sample in samples],
+        "prompt_ids": [list(row.prompt_ids) for row in rows],
+        "completion_ids": [list(row.completion_ids) for row in rows],
+        "env_mask": [list(row.sampled) for row in rows],
         "logprobs": logprobs,
         "trajectory": list(records),
     }
@@ -163,7 +163,7 @@ def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
 
 
 @final
-class Rows(Metrics):
+class StepRows(Metrics):
     """Rows in the run directory: clocks apart, and nothing that is not finite."""
 
     def __init__(self, folder: Folder, rollouts: Rollouts, done: Callable[[int], None]) -> None:
@@ -256,7 +256,7 @@ def trainer_of(
     tokenizer: Any,
     rollouts: Rollouts,
     *,
-    probe: Sequence[Sample],
+    probe: Sequence[OriginRow],
     say: Callable[[str], None],
     done: Callable[[int], None],
 ) -> RunTrainer:
@@ -283,7 +283,7 @@ def trainer_of(
             peft_config=adapters(config),
             folder=folder,
             config=config,
-            metrics_path=Rows(folder, rollouts, done),
+            metrics_path=StepRows(folder, rollouts, done),
         )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -1,17 +1,17 @@
-"""Known-good trajectories: what the environment's own expert would have written. Needs torch."""
+"""Known-good trajectories: what the environment's own expert would have written. No torch."""
 
 from collections.abc import Callable, Sequence
 
 from assay.rollout.chain import attributed
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.recording import Recorder, solve
-from assay.trainers.trl.replay import Sample
+from assay.signal.origins import OriginRow
 from assay.world.environment import Environment
 
 
 def known_good(
     make: Callable[[], Environment], protocol: Protocol, tasks: Sequence[int], *, longest: int
-) -> list[Sample]:
+) -> list[OriginRow]:
     """Returns an expert's solution of each task as the policy would have sampled it.
 
     A task that the expert cannot solve, or not in `longest` tokens, its prompt included, is left
@@ -21,7 +21,7 @@ def known_good(
         DataError: the environment raised.
     """
     environment = make()
-    found: list[Sample] = []
+    found: list[OriginRow] = []
     for task in tasks:
         with attributed(environment, task, "its expert"):
             turns = solve(environment, task)
@@ -32,7 +32,7 @@ def known_good(
 
 def _played(
     environment: Environment, task: int, turns: Sequence[str], protocol: Protocol
-) -> Sample:
+) -> OriginRow:
     """Returns the ids of the turns, and of what the world answers between them."""
     recorder = Recorder(environment, task, protocol=protocol)
     prompt = _joined(protocol.prompt_ids(recorder.unread, environment))
@@ -47,7 +47,7 @@ def _played(
         read = _joined(protocol.read_ids(recorder.unread, environment, before=before, turn=written))
         ids += read
         sampled += [0] * len(read)
-    return Sample(tuple(prompt), tuple(ids), tuple(sampled))
+    return OriginRow(tuple(prompt), tuple(ids), tuple(sampled))
 
 
 def _joined(parts: Sequence[Sequence[int]]) -> list[int]:

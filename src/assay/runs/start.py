@@ -91,7 +91,7 @@ def resume(out: Path) -> Folder:
         _together()
         whole = checkpoint.committed(folder.checkpoints)
         step = whole[-1] if whole else 0
-        at = checkpoint.verified(folder.checkpoints / f"step_{step}") if whole else None
+        at = checkpoint.intact(folder.checkpoints / f"step_{step}") if whole else None
         if _is_main():
             folder.cut_back(step)
             folder.update(step=step, status="running")

@@ -37,10 +37,10 @@ class TopK:
     """What `topk_kl` holds a row to: a teacher's log-probabilities of V tokens at each place."""
 
     token_NV: Int64[np.ndarray, "N V"]
-    logprob_NV: Float64[np.ndarray, "N V"]
+    logprob_NV: Float64[np.ndarray, "_ _"]
     alpha: float = 1.0
     """0 forward KL, 1 reverse KL, else between: see `topk_kl`. Without `old_NV`."""
-    old_NV: Float64[np.ndarray, "N V"] | None = None
+    old_NV: Float64[np.ndarray, "_ _"] | None = None
     """The policy's own when it sampled. Given: the clipped loss of `topk_clipped`."""
     cap: float = 1.0
     """With `old_NV`: bound on the teacher's log-ratio."""
@@ -54,8 +54,8 @@ class TopK:
             raise AlignmentError(f"top-K target: got shapes {sorted(shapes)}; expected one, (N, V)")
         if not 0 <= self.alpha <= 1 or not self.cap > 0:
             raise UsageError(
-                f"top-K target: alpha {self.alpha:g} and cap {self.cap:g}; expected alpha in [0, 1] "
-                "and cap above 0"
+                f"top-K target: alpha {self.alpha:g} and cap {self.cap:g}; expected alpha in "
+                "[0, 1] and cap above 0"
             )
 
 
@@ -98,12 +98,12 @@ class LossTerm:
             raise UsageError(f"loss {self.name!r}: a weight is not finite; 0 leaves a token out")
 
 
-def closest(own_NV: Int64[np.ndarray, "N V"], given_HNV: Sequence[Int64[np.ndarray, "N V"]]) -> int:
-    """Returns which of H teachers names most of the tokens that the policy does, summed over places.
+def closest(own_NV: Int64[np.ndarray, "N V"], given: Sequence[Int64[np.ndarray, "N V"]]) -> int:
+    """Returns which of H teachers names most of the tokens that the policy does, over all places.
 
         argmax_h  sum_n | own_n and given_hn |;   the first, where several do
 
     OpenClaw-RL's choice among hints, 2026, https://arxiv.org/abs/2603.10165 (later version).
     """
-    same = [int((own_NV[:, :, None] == each[:, None, :]).any(2).sum()) for each in given_HNV]
+    same = [int((own_NV[:, :, None] == each[:, None, :]).any(2).sum()) for each in given]
     return int(np.argmax(same))

@@ -1,8 +1,8 @@
-"""Losses on tensors, one pure function a kind of `assay.signal.losses`, for every engine. Needs torch.
+"""Losses on tensors, pure, one a kind of `assay.signal.losses`, for every engine. Needs torch.
 
-Axes: B rows, T padded length, V tokens of the vocabulary that a teacher names. `weight` is 0 where
-a token is not the term's; each is a sum over tokens divided by `count`, by default the tokens of a
-weight that is not 0. Log-probabilities are in nats.
+Axes: B rows, T padded length, V tokens of the vocabulary that a teacher names, W = V + 1 with the
+rest. `weight` is 0 where a token is not the term's; each is a sum over tokens divided by `count`,
+by default the tokens of a weight that is not 0. Log-probabilities are in nats.
 """
 
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Float, Num
 Rows = Float[torch.Tensor, "B T"]
 Weights = Num[torch.Tensor, "B T"]
 Named = Float[torch.Tensor, "B T V"]
+Tailed = Float[torch.Tensor, "B T W"]
 Scalar = Float[torch.Tensor, ""]
 
 
@@ -75,7 +76,7 @@ def ref_kl(
     return mean_of(value, weight, count)
 
 
-def tailed(logp: Named) -> Named:
+def tailed(logp: Named) -> Tailed:
     """Returns log-probabilities with one more, of all the tokens that are not named:
     log(1 - sum_v p_v), with a sum of at most 1 - 1e-7."""
     named = torch.logsumexp(logp, -1, keepdim=True).clamp(max=-1e-7)
@@ -107,7 +108,7 @@ def topk_kl(
     return mean_of(value, weight, count)
 
 
-def _kl(a: Named, b: Named) -> Rows:
+def _kl(a: Tailed, b: Tailed) -> Rows:
     return (a.exp() * (a - b)).sum(-1)
 
 

@@ -1,9 +1,16 @@
 """Bare completions as records."""
 
+import dataclasses
+import math
+
+import numpy as np
+
+from assay.batch import Batch
+from assay.batch.build import Builder
 from assay.records import ModelStep, ToolStep, Trajectory, UserStep
 from assay.trainers.trl.completions import (
+    add_completion,
     calls_of,
-    completion_record,
     filled,
     lacking,
     stretches,
@@ -18,22 +25,45 @@ def test_stretches() -> None:
 
 
 def test_a_completion_is_one_model_step() -> None:
-    record = completion_record(
-        [4, 5, 6],
-        identity="0/1",
+    # the same as the batch of its record, but for what it claims, which nothing that trains reads
+    logprobs = [-1.0, 0.0, math.nan, -3.0]
+    record = Trajectory(
+        id="0/1",
+        task="0",
         group="0",
-        text="x",
+        steps=(
+            ModelStep(
+                text="I have done it.",
+                token_ids=(4, 5, 6, 7),
+                sampled=((0, 1), (2, 4)),
+                logprobs=(-1.0, None, -3.0),
+            ),
+        ),
         outcome=0.5,
         rewards={"a": 0.5, "b": None},
-        sampled=[1, 0, 1],
-        answered=False,
-        logprobs=[-1.0, 0.0, float("nan")],
+        claim="none",
+        end="budget",
     )
-    (step,) = record.steps
-    assert isinstance(step, ModelStep)
-    assert (step.token_ids, step.sampled) == ((4, 5, 6), ((0, 1), (2, 3)))
-    assert step.logprobs == (-1.0, None)  # of the sampled tokens; NaN is unknown
-    assert (record.outcome, record.rewards, record.end) == (0.5, {"a": 0.5, "b": None}, "budget")
+    builder = Builder(measure="tokens")
+    for _ in range(2):
+        add_completion(
+            builder,
+            4,
+            identity="0/1",
+            group="0",
+            text="I have done it.",
+            outcome=0.5,
+            rewards={"a": 0.5, "b": None},
+            sampled=[1, 0, 1, 1],
+            answered=False,
+            logprob_N=np.array(logprobs),
+        )
+    got, expected = Batch(**builder.arrays()), Batch.of([record, record], measure="tokens")
+    for each in dataclasses.fields(Batch):
+        np.testing.assert_equal(getattr(got, each.name), getattr(expected, each.name), each.name)
+    assert got.length_R.tolist() == [1, 1, 2] * 2
+    assert got.logprob_N is not None
+    np.testing.assert_equal(got.logprob_N[:4], [-1.0, math.nan, math.nan, -3.0])
 
 
 def test_messages_are_text_and_count_their_calls() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from assay.trainers.losses import ce, importance  # noqa: E402
 from assay.trainers.trl.losses import (  # noqa: E402
     off_policy_keep,
     preserved,
     ratio_facts,
-    replayed,
     sequence_old,
 )
 
@@ -79,7 +79,7 @@ def test_preserved_is_nothing_on_policy_or_without_spans() -> None:
 def test_replayed_truncates_the_ratio_and_not_the_gradient() -> None:
     # ratios 1 and e, cut at 2: -(1 * -1 + 2 * -2) / 2 = 2.5; the third token is no sampled one
     new = rows([-1.0, -2.0, -5.0]).requires_grad_()
-    loss = replayed(new, rows([-1.0, -3.0, 0.0]), rows([1, 1, 0]), cap=2.0)
+    loss = ce(new, rows([1, 1, 0]) * importance(new, rows([-1.0, -3.0, 0.0]), cap=2.0))
     assert loss.item() == pytest.approx(2.5)
     loss.backward()
     assert new.grad is not None

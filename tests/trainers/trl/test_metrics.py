@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from assay.trainers.trl.metrics import JsonLines, line, trackers
+from assay.trainers.trl.metrics import JsonLines, step_line, trackers
 
 
 def test_one_object_a_line_and_null_for_what_is_not_finite(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_line_for_a_person() -> None:
         "probe_logprob": -0.5,
         "skipped": 1,
     }
-    assert line(row) == (
+    assert step_line(row) == (
         "step 12  reward 0.250  pass@1 0.125  dead 75% (all_fail 50% all_pass 25%)  |A| +10.0 -8.0"
         "  H 1.500  ratio 1.25  length 20.0  81,920 tokens  1,200 calls  probe -0.500  skipped"
     )

@@ -49,6 +49,9 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     rows = [row for process in two for row in process["advantages"]]
     width = max(map(len, one["advantages"]))
     assert [row + [0.0] * (width - len(row)) for row in rows] == one["advantages"]
+    # and reads none but its own
+    assert one["built"] == [f"0/{k}" for k in range(16)]
+    assert [process["built"] for process in two] == [one["built"][:8], one["built"][8:]]
     assert len(one["replay"]) == 2
     for process in two:
         assert process["replay"] == one["replay"]

@@ -9,14 +9,15 @@ torch = pytest.importorskip("torch")
 from assay.errors import AlignmentError  # noqa: E402
 from assay.records import ModelStep, ToolStep, Trajectory, UserStep  # noqa: E402
 from assay.signal import ReplaySettings  # noqa: E402
+from assay.signal.origins import OriginRow, row_of  # noqa: E402
 from assay.trainers.trl.adapter import taken  # noqa: E402
-from assay.trainers.trl.replay import Replay, Sample, padded, sample_of  # noqa: E402
+from assay.trainers.trl.replay import Replay, padded  # noqa: E402
 
 
 def test_padded_by_hand() -> None:
     samples = [
-        Sample((5,), (6, 7), (1, 0), (-1.0, -2.0)),
-        Sample((8, 9), (4,), (1,)),
+        OriginRow((5,), (6, 7), (1, 0), (-1.0, -2.0)),
+        OriginRow((8, 9), (4,), (1,)),
     ]
     got = padded(samples, pad_id=0, device=torch.device("cpu"))
     assert got.input_ids.tolist() == [[0, 5, 6, 7], [8, 9, 4, 0]]
@@ -39,37 +40,50 @@ def test_a_record_becomes_prompt_completion_and_what_was_sampled() -> None:
             ModelStep(token_ids=(6,)),
         ),
     )
-    assert sample_of(record) == Sample((1, 2), (3, 4, 5, 6), (0, 1, 0, 1))
+    assert row_of(record) == OriginRow((1, 2), (3, 4, 5, 6), (0, 1, 0, 1), record="a")
     with pytest.raises(AlignmentError, match="no prompt tokens"):
-        sample_of(Trajectory(id="a", task="t", group="t", steps=(ModelStep(token_ids=(3,)),)))
+        row_of(Trajectory(id="a", task="t", group="t", steps=(ModelStep(token_ids=(3,)),)))
     with pytest.raises(AlignmentError, match=r"steps\[0\]: no token ids"):
-        sample_of(Trajectory(id="a", task="t", group="t", steps=(ModelStep(text="x"),)))
+        row_of(Trajectory(id="a", task="t", group="t", steps=(ModelStep(text="x"),)))
 
 
 def test_the_replay_keeps_the_newest_per_prompt_and_the_newest_in_all() -> None:
     replay = Replay(ReplaySettings(size=2, per_step=2))
     for prompt, completion in ((1, 10), (2, 20), (1, 11), (3, 30)):
-        replay.add(Sample((prompt,), (completion,), (1,)))
+        replay.add(OriginRow((prompt,), (completion,), (1,)))
     assert [s.completion_ids for s in replay.kept.values()] == [(11,), (30,)]
 
 
 def test_draws_are_repeatable_and_survive_a_checkpoint() -> None:
     replay = Replay(ReplaySettings(size=9, per_step=3))
     for k in range(6):
-        replay.add(Sample((k,), (k,), (1,), (-float(k),) if k else None))
-    drawn = replay.drawn((0, 7))
-    assert len({s.prompt_ids for s in drawn}) == 3
-    assert replay.drawn((0, 7)) == drawn
+        replay.add(OriginRow((k,), (k,), (1,), (-float(k),) if k else None))
+
+    def drawn_at(kept: Replay, step: int) -> list[tuple[object, ...]]:
+        return [(r.prompt_ids, r.completion_ids, r.logprobs) for r in kept.drawn((0, step))]
+
+    drawn = drawn_at(replay, 7)
+    assert len({prompt for prompt, *_ in drawn}) == 3
+    assert drawn_at(replay, 7) == drawn
     other = Replay(replay.settings)
     other.restore(json.loads(json.dumps(replay.state())))
-    assert other.drawn((0, 7)) == drawn
-    assert any(replay.drawn((0, step)) != drawn for step in range(5))
+    assert drawn_at(other, 7) == drawn
+    assert any(drawn_at(replay, step) != drawn for step in range(5))
+
+
+def test_what_is_replayed_says_so() -> None:
+    replay = Replay(ReplaySettings(size=9, per_step=1, weight=0.5, cap=3.0))
+    replay.add(OriginRow((1,), (2, 3), (1, 0), (-1.0, -2.0), "0/4"))
+    (row,) = replay.drawn((0, 0))
+    assert (row.record, row.origin, row.ratio, row.cap) == ("0/4", "replayed", "truncated", 3.0)
+    (term,) = row.losses
+    assert (term.kind, term.weight_N.tolist()) == ("ce", [0.5, 0.0])
 
 
 def test_log_probabilities_that_depend_on_the_padding_are_not_kept() -> None:
     new = torch.tensor([[-1.0, -2.0, 0.0], [-3.0, 0.0, 0.0]])
     for comparable, kept in ((True, (-3.0,)), (False, None)):
-        pending = {7: Sample((4,), (5,), (1,))}
+        pending = {7: OriginRow((4,), (5,), (1,))}
         found = taken(pending, {"assay_row": torch.tensor([2, 7])}, new, comparable=comparable)
         assert not pending
-        assert found == {7: Sample((4,), (5,), (1,), kept)}
+        assert found == {7: OriginRow((4,), (5,), (1,), kept)}

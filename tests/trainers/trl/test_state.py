@@ -8,7 +8,7 @@ import pytest
 
 from assay.errors import DataError
 from assay.signal import BackOffSettings, Safety
-from assay.trainers.trl.state import STATE, Credited, Session
+from assay.trainers.trl.trainer_state import STATE, Credited, Session
 
 
 def test_a_guard_that_cannot_act_is_named_with_what_to_do() -> None:

@@ -311,9 +311,9 @@ def test_the_log_of_a_step(tmp_path: Path) -> None:
 
 
 def _known_good() -> Any:
-    from assay.trainers.trl.replay import Sample
+    from assay.signal.origins import OriginRow
 
-    return Sample((4, 5), (6, 1), (1, 1))
+    return OriginRow((4, 5), (6, 1), (1, 1))
 
 
 def test_real_generation_needs_no_rollout_function(tmp_path: Path) -> None:

@@ -13,6 +13,20 @@ from assay.runs.start import part
 from .tiny import ROWS, batch_of, ours, torch
 
 
+def counted() -> list[str]:
+    """Returns the ids of the trajectories that this process reads, as it reads them."""
+    from assay.batch.build import Builder
+
+    read, add = [], Builder.add
+
+    def noted(builder: Any, trajectory: Any) -> None:
+        read.append(trajectory.id)
+        add(builder, trajectory)
+
+    Builder.add = noted
+    return read
+
+
 def main(folder: Path, processes: int) -> None:
     # 16 rows in all; a group of 8 spans both processes where there are two
     rows = [*ROWS, *([*row[:-1], 8, 1] for row in ROWS)]
@@ -45,12 +59,19 @@ def main(folder: Path, processes: int) -> None:
         ddp_backend="gloo" if processes > 1 else None,
         max_completion_length=8,
     )
+    read = counted()
     advantages = batch_of(trainer)["advantages"]
+    built = list(read)
     trainer.train()
     flat = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
     rank = trainer.accelerator.process_index
     replay = [list(sample.completion_ids) for sample in trainer.session.replay.kept.values()]
-    written = {"weights": flat.tolist(), "advantages": advantages.tolist(), "replay": replay}
+    written = {
+        "weights": flat.tolist(),
+        "advantages": advantages.tolist(),
+        "replay": replay,
+        "built": built,
+    }
     (folder / f"end{processes}.{rank}.json").write_text(json.dumps(written))
 
 

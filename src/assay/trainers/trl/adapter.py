@@ -1,27 +1,29 @@
-"""From TRL's dict and reward call to records, and the checks on the way. Needs torch."""
+"""From TRL's dict and reward call to the facts of rows, and the checks on the way. Needs torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
-import msgspec
 import torch
 from accelerate.utils import gather_object
 
 from assay.batch import CATEGORIES
+from assay.batch.build import Builder
 from assay.errors import AlignmentError, DataError, UsageError
-from assay.records import Ledger, Trajectory
+from assay.records import Trajectory
+from assay.signal.origins import OriginRow
 from assay.signal.signal import Signal
 from assay.trainers.trl.completions import (
     FIELD,
+    add_completion,
+    calls_made,
     calls_of,
-    completion_record,
     filled,
     given_record,
     lacking,
     text_of,
 )
-from assay.trainers.trl.replay import Replay, Sample
+from assay.trainers.trl.replay import Replay
 
 TESTED: Final = "AssayTrainer is tested with TRL 1.16.0"
 REQUIRED: Final = (
@@ -38,9 +40,6 @@ TOOL_MASK: Final = 2
 LIKELIHOODS: Final = frozenset({"logprobs", "entropies"})
 """Needs of methods that the trainer can meet by a forward pass."""
 VERIFIED: Final = ("true_success", "under_claim")
-
-Row = tuple[Trajectory, int]
-"""A record, and how many of its leading tokens are the prompt."""
 
 
 def check_keys(output: Mapping[str, Any]) -> int:
@@ -62,8 +61,20 @@ def check_keys(output: Mapping[str, Any]) -> int:
 
 
 @final
+@dataclass(slots=True)
+class Facts:
+    """What credit needs of rows: counts, hashes and outcomes, and neither text nor tokens."""
+
+    builder: Builder
+    skip: list[int] = field(default_factory=list[int])
+    """Leading tokens of each row's trajectory that are its prompt."""
+    calls: int = 0
+    """Tool calls that the rows made."""
+
+
+@final
 @dataclass(frozen=True, slots=True)
-class Intake:
+class RewardCall:
     """What TRL handed to the reward functions, and what they said; rows of this process."""
 
     inputs: Sequence[Mapping[str, Any]]
@@ -91,39 +102,44 @@ class Intake:
             )
         return True
 
-    def rows(self, trainer: Any, output: Mapping[str, Any]) -> list[Row]:
-        """Returns this process's trajectories in TRL's order."""
+    def facts(self, trainer: Any, output: Mapping[str, Any]) -> Facts:
+        """Returns the facts of this process's rows, in TRL's order."""
         first = trainer.accelerator.process_index * len(self.inputs)
         outcomes, parts = self._scores(trainer, first)
+        made = Facts(Builder(measure="tokens", pass_at=trainer.recipe.pass_at))
         if self.given(trainer):
             rows = [
                 given_record(row[FIELD], ids, row=k, outcome=outcomes[k], rewards=parts[k])
                 for k, (row, ids) in enumerate(zip(self.inputs, self.ids, strict=True))
             ]
-            return self._filled(trainer, output, rows)
+            for record, skip in self._filled(trainer, output, rows):
+                made.builder.add(record)
+                made.skip.append(skip)
+                made.calls += calls_made(record)
+            return made
         logprobs, entropies = _likelihoods(trainer, output, self.ids)
         ends = {*trainer.eos_token_ids, trainer.processing_pad}
-        return [
-            (
-                completion_record(
-                    ids,
-                    identity=f"{trainer.state.global_step}/{first + k}",
-                    group=str((first + k) // trainer.num_generations),
-                    text=text_of(self.completions[k]),
-                    outcome=outcomes[k],
-                    rewards=parts[k],
-                    sampled=None if self.sampled is None else self.sampled[k],
-                    answered=len(ids) > 0 and ids[-1] in ends,
-                    logprobs=None if logprobs is None else logprobs[k][: len(ids)],
-                    entropies=None if entropies is None else entropies[k][: len(ids)],
-                    ledger=Ledger(calls=calls_of(self.completions[k])),
-                ),
-                0,
+        for k, (ids, said) in enumerate(zip(self.ids, self.completions, strict=True)):
+            add_completion(
+                made.builder,
+                len(ids),
+                identity=f"{trainer.state.global_step}/{first + k}",
+                group=str((first + k) // trainer.num_generations),
+                text=text_of(said),
+                outcome=outcomes[k],
+                rewards=parts[k],
+                sampled=None if self.sampled is None else self.sampled[k],
+                answered=len(ids) > 0 and ids[-1] in ends,
+                logprob_N=None if logprobs is None else logprobs[k, : len(ids)],
+                entropy_N=None if entropies is None else entropies[k, : len(ids)],
             )
-            for k, ids in enumerate(self.ids)
-        ]
+            made.calls += calls_of(said)
+        made.skip = [0] * len(self.ids)
+        return made
 
-    def _filled(self, trainer: Any, output: Mapping[str, Any], rows: list[Row]) -> list[Row]:
+    def _filled(
+        self, trainer: Any, output: Mapping[str, Any], rows: list[tuple[Trajectory, int]]
+    ) -> list[tuple[Trajectory, int]]:
         """Returns given records with the likelihoods that a method needs and they lack."""
         needs = trainer.recipe.needs & LIKELIHOODS
         lack = any(lacking(record, name) for name in needs for record, _ in rows)
@@ -132,7 +148,7 @@ class Intake:
         logprobs, entropies = _likelihoods(trainer, output, self.ids)
         values = {"logprobs": logprobs, "entropies": entropies}
         return [
-            (filled(record, skip, {name: values[name][k] for name in needs}), skip)
+            (filled(record, skip, {name: values[name][k].tolist() for name in needs}), skip)
             for k, (record, skip) in enumerate(rows)
         ]
 
@@ -158,7 +174,7 @@ class Intake:
 def _likelihoods(
     trainer: Any, output: Mapping[str, Any], ids: Sequence[Sequence[int]]
 ) -> tuple[Any, Any]:
-    """Returns (log-probabilities, entropies) per row where a method needs them; else None.
+    """Returns (log-probabilities, entropies), arrays (B, T), where a method needs them; else None.
 
     Of every token, also where `mask_truncated_completions` takes a row out of TRL's mask and
     of TRL's own log-probabilities: it is compared with the others all the same.
@@ -170,7 +186,7 @@ def _likelihoods(
     if not trainer.mask_truncated_completions:
         known = output.get("old_per_token_logps", known)
     if known is not None and "entropies" not in needs:
-        return known.tolist(), None
+        return known.double().cpu().numpy(), None
     completion = output["completion_ids"]
     length = torch.tensor([len(row) for row in ids], device=completion.device)
     real = torch.arange(completion.shape[1], device=completion.device) < length[:, None]
@@ -181,8 +197,9 @@ def _likelihoods(
             completion.shape[1],
         )
     if "entropies" not in needs:
-        return new.tolist(), None
-    return new.tolist(), entropies.clamp(min=0).tolist()  # of a sure policy it rounds to below 0
+        return new.double().cpu().numpy(), None
+    sure = entropies.clamp(min=0)  # of a sure policy it rounds to below 0
+    return new.double().cpu().numpy(), sure.double().cpu().numpy()
 
 
 def _anywhere(trainer: Any, here: bool) -> bool:
@@ -190,14 +207,19 @@ def _anywhere(trainer: Any, here: bool) -> bool:
     return any(gather_object([here])) if trainer.accelerator.num_processes > 1 else here
 
 
-def gathered(trainer: Any, rows: list[Row]) -> list[Row]:
-    """Returns the rows of all processes, in TRL's order, on every process: groups are complete."""
+def together(trainer: Any, mine: Facts) -> Facts:
+    """Returns the facts of all processes, in TRL's order, on every process: groups are complete.
+
+    Each has read its own rows, and sends what it found: flat arrays.
+    """
     if trainer.accelerator.num_processes == 1:
-        return rows
-    lines = [(msgspec.msgpack.encode(record), skip) for record, skip in rows]
-    return [
-        (msgspec.msgpack.decode(line, type=Trajectory), skip) for line, skip in gather_object(lines)
-    ]
+        return mine
+    made = Facts(Builder(measure="tokens", pass_at=trainer.recipe.pass_at))
+    for each in gather_object([mine]):
+        made.builder.absorb(each.builder)
+        made.skip += each.skip
+        made.calls += each.calls
+    return made
 
 
 def check_mask(sampled: torch.Tensor, given: torch.Tensor, real: torch.Tensor) -> None:
@@ -217,10 +239,12 @@ def check_mask(sampled: torch.Tensor, given: torch.Tensor, real: torch.Tensor) -
         )
 
 
-def successes(output: Mapping[str, torch.Tensor], made: Signal, mine: slice) -> dict[int, Sample]:
+def successes(
+    output: Mapping[str, torch.Tensor], made: Signal, mine: slice
+) -> dict[int, OriginRow]:
     """Returns this process's verified, kept successes by row; log-probabilities come later."""
     category = [CATEGORIES[code] for code in made.batch.category_K]
-    found: dict[int, Sample] = {}
+    found: dict[int, OriginRow] = {}
     mask = loss_mask(output)
     for k in range(mine.start, mine.stop):
         if category[k] not in VERIFIED or not made.batch.kept_K[k]:
@@ -230,25 +254,26 @@ def successes(output: Mapping[str, torch.Tensor], made: Signal, mine: slice) -> 
         length = int(output["completion_mask"][row].sum())
         if length == 0:
             continue
-        found[row] = Sample(
+        found[row] = OriginRow(
             tuple(prompt),
             tuple(output["completion_ids"][row, :length].tolist()),
             tuple(mask[row, :length].tolist()),
+            record=made.batch.ids[k],
         )
     return found
 
 
 def taken(
-    pending: dict[int, Sample],
+    pending: dict[int, OriginRow],
     inputs: Mapping[str, torch.Tensor],
     new: torch.Tensor,
     *,
     comparable: bool,
-) -> dict[int, Sample]:
+) -> dict[int, OriginRow]:
     """Takes the successes of this micro-batch out of the pending, and returns them, by row, with
     their log-probabilities if those are `comparable` with what the model says beside other rows."""
     old = inputs.get("old_per_token_logps", new)
-    found: dict[int, Sample] = {}
+    found: dict[int, OriginRow] = {}
     for at, row in enumerate(inputs["assay_row"].tolist()):
         sample = pending.pop(row, None)
         if sample is not None:
@@ -257,7 +282,7 @@ def taken(
     return found
 
 
-def keep_successes(trainer: Any, replay: Replay, found: Mapping[int, Sample]) -> None:
+def keep_successes(trainer: Any, replay: Replay, found: Mapping[int, OriginRow]) -> None:
     """Puts what each process found in a step into every process's replay, in TRL's order: they all
     replay the same, and the checkpoint of one is the checkpoint of all."""
     samples = [found[row] for row in sorted(found)]

@@ -1,34 +1,10 @@
-"""How a recipe fits TRL's settings, and where a process's rows lie. No torch."""
+"""How a recipe fits TRL's settings. No torch."""
 
 import os
-from dataclasses import dataclass
-from typing import Any, final
-
-import numpy as np
-from jaxtyping import Int64, Shaped
+from typing import Any
 
 from assay.errors import UsageError
 from assay.recipes.recipe import CLIPPED_LOSSES, ROW_LOSSES, Recipe
-from assay.signal.signal import Signal
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where this process's rows lie among those of all processes."""
-
-    mine: slice
-    skip_K: Int64[np.ndarray, " K"]
-    width: int
-    """T of this process."""
-
-    def wide(self, made: Signal) -> int:
-        """Returns a width that fits the rows of all processes."""
-        return max(self.width, int((made.length_K - self.skip_K).max(initial=0)))
-
-    def cut(self, wide_KT: Shaped[np.ndarray, "K _"]) -> Shaped[np.ndarray, "B T"]:
-        """Returns this process's part of an array over all rows."""
-        return wide_KT[self.mine, : self.width]
 
 
 def fit(recipe: Recipe, args: Any, loss_type: str) -> None:

@@ -1,20 +1,23 @@
-"""What a trainer generated, as trajectories. No torch."""
+"""What a trainer generated, as rows of a batch. No torch."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from assay.batch.build import Builder
 from assay.errors import AlignmentError, DataError
-from assay.records import Ledger, ModelStep, Step, Trajectory, decode
+from assay.records import ModelStep, Step, Trajectory, decode
 
 FIELD = "trajectory"
 """Extra key under which a rollout function returns one record per completion."""
 
 
-def completion_record(
-    ids: Sequence[int],
+def add_completion(
+    builder: Builder,
+    length: int,
     *,
     identity: str,
     group: str,
@@ -23,14 +26,16 @@ def completion_record(
     rewards: dict[str, float | None],
     sampled: Sequence[int] | None = None,
     answered: bool = True,
-    logprobs: Sequence[float] | None = None,
-    entropies: Sequence[float] | None = None,
-    ledger: Ledger | None = None,
-) -> Trajectory:
-    """Returns the record of a bare completion: one model step.
+    logprob_N: np.ndarray | None = None,
+    entropy_N: np.ndarray | None = None,
+) -> None:
+    """Adds a bare completion to a batch: one model step, whose tokens are counted and not copied.
+
+    What it says of its own success is not read: nothing that trains looks at it.
 
     Args:
-        ids: the completion's tokens, tool results included.
+        builder: what the batch is made of.
+        length: the completion's tokens, tool results included.
         identity: the trajectory's id.
         group: what it is compared within; also its task.
         text: what the policy wrote; equal texts in a group are copies.
@@ -38,28 +43,27 @@ def completion_record(
         rewards: the reward's named parts.
         sampled: 1 per token that the policy sampled, 0 per token it was shown. None: all 1.
         answered: it ended by itself, and not at the token limit.
-        logprobs: nats per token of `ids`.
-        entropies: nats per token of `ids`.
-        ledger: what it cost, where counted.
+        logprob_N: nats per token.
+        entropy_N: nats per token.
     """
-    ranges = None if sampled is None or all(sampled) else stretches(sampled)
-    step = ModelStep(
-        text=text,
-        token_ids=tuple(ids),
-        sampled=ranges,
-        logprobs=_picked(logprobs, ranges),
-        entropies=_picked(entropies, ranges),
-    )
-    return Trajectory(
+    whole = sampled is None or all(sampled)
+    shown = None if whole else np.asarray(sampled) == 0
+    values = [
+        each if each is None or shown is None else np.where(shown, np.nan, each)
+        for each in (logprob_N, entropy_N)
+    ]
+    record = Trajectory(
         id=identity,
         task=group,
         group=group,
-        steps=(step,),
+        steps=(ModelStep(text=text, token_ids=()),),
         outcome=outcome,
         rewards=rewards,
+        claim="none",
         end="answered" if answered else "budget",
-        ledger=Ledger() if ledger is None else ledger,
     )
+    ranges = ((0, length),) if sampled is None or whole else stretches(sampled)
+    builder.add_completion(record, length, ranges, *values)
 
 
 def stretches(flags: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -184,3 +188,10 @@ def calls_of(completion: Any) -> int:
     if isinstance(completion, str):
         return 0
     return sum(len(message.get("tool_calls") or ()) for message in completion)
+
+
+def calls_made(record: Trajectory) -> int:
+    """Returns how many tool calls a record counts, or else shows."""
+    if record.ledger.calls is not None:
+        return record.ledger.calls
+    return sum(len(step.calls) for step in record.steps if type(step) is ModelStep)

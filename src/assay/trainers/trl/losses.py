@@ -9,6 +9,8 @@ from typing import final
 import torch
 from jaxtyping import Float, Int, Shaped
 
+from assay.trainers.losses import ce
+
 
 def off_policy_keep(
     advantage: Float[torch.Tensor, "B T"],
@@ -63,42 +65,22 @@ def preserved(
         1/n  sum over spans s with A_s >= 0 and D_s > 0 of  sum_{t in s} max(0, d_t)
 
     d_t = log pi_old - log pi_new, D_s its sum over the span, n the tokens of spans with A_s >= 0. A
-    span is one action, its A the sum over its tokens. LLDS
-    2025, https://arxiv.org/abs/2512.04220. 0 where new equals old, that is, on-policy.
+    span is one action, its A the sum over its tokens. It is the cross-entropy of the tokens that
+    fell, less what it was. LLDS 2025, https://arxiv.org/abs/2512.04220. 0 on-policy.
     """
     counted = (mask > 0) & (span >= 0)
     if not bool(counted.any()):
         return new.sum() * 0.0
     _, which = torch.unique(span[counted], return_inverse=True)
-    n_spans = int(which.max()) + 1
-    loss = torch.nan_to_num(old[counted], nan=0.0) - new[counted]
-    loss = torch.where(torch.isnan(old[counted]), torch.zeros_like(loss), loss)
-    lost = torch.zeros(n_spans, dtype=new.dtype, device=new.device)
-    lost = lost.scatter_add(0, which, loss.detach())
-    worth = torch.zeros(n_spans, dtype=advantage.dtype, device=new.device)
-    worth = worth.scatter_add(0, which, advantage[counted])
-    held = (worth >= 0)[which]
-    falling = held & (lost > 0)[which]
-    return (torch.relu(loss) * falling).sum() / held.sum().clamp(min=1)
-
-
-def replayed(
-    new: Float[torch.Tensor, "B T"],
-    old: Float[torch.Tensor, "B T"],
-    mask: Shaped[torch.Tensor, "B T"],
-    *,
-    cap: float,
-) -> Float[torch.Tensor, ""]:
-    """Returns the loss of replayed successes: advantage 1, importance ratio truncated at `cap`.
-
-        -1/n sum_t  sg( min(pi_new / pi_old, cap) ) log pi_new
-
-    Truncated importance sampling (Ionides 2008); with cap <= the ratio it is plain likelihood, as
-    TOPR weighs positives. A log-probability that is NaN counts as on-policy.
-    """
-    gap = torch.nan_to_num(new.detach() - old, nan=0.0)
-    ratio = torch.exp(torch.clamp(gap, max=20.0)).clamp(max=cap)
-    return -(ratio * new * mask).sum() / mask.sum().clamp(min=1)
+    lost = torch.where(torch.isnan(old), 0.0, old - new.detach())
+    sums = torch.zeros(2, int(which.max()) + 1, dtype=new.dtype, device=new.device)
+    sums[0].scatter_add_(0, which, lost[counted])
+    sums[1].scatter_add_(0, which, advantage[counted].to(new.dtype))
+    held, falling = sums[1] >= 0, (sums[1] >= 0) & (sums[0] > 0)
+    weight = torch.zeros_like(lost)
+    weight[counted] = (falling[which] & (lost[counted] > 0)).to(new.dtype)
+    count = held[which].sum()
+    return ce(new, weight, count) - ce(old, weight, count)
 
 
 @final

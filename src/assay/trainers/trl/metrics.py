@@ -45,7 +45,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def line(row: Mapping[str, Any]) -> str:
+def step_line(row: Mapping[str, Any]) -> str:
     """Returns a row as one line for a person."""
     dead = {
         name.removeprefix("dead/"): value

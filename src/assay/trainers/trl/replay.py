@@ -1,62 +1,27 @@
-"""Known-good token sequences: the replay of verified successes, and the probe. Needs torch."""
+"""Rows beside the generated ones: as tensors, their losses, and the replay. Needs torch."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, final
+from dataclasses import dataclass, field
+from typing import Any, Final, final
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from assay.errors import AlignmentError
-from assay.recipes.settings import ReplaySettings
-from assay.records import ModelStep, Trajectory
+from assay.recipes import ReplaySettings
+from assay.signal.losses import LossTerm, Reference, TopK
+from assay.signal.origins import OriginRow
+from assay.trainers import losses
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sequence: its prompt, its completion, which tokens were sampled, at what likelihood."""
-
-    prompt_ids: tuple[int, ...]
-    completion_ids: tuple[int, ...]
-    sampled: tuple[int, ...]
-    """1 per token of the completion that the policy sampled."""
-    logprobs: tuple[float, ...] | None = None
-    """Nats per token of the completion when it was sampled; read where `sampled` is 1."""
-
-
-def sample_of(record: Trajectory) -> Sample:
-    """Returns the tokens of a record; what comes before its first model step is the prompt.
-
-    Raises:
-        AlignmentError: the record has no prompt tokens, or a model step has no token ids.
-    """
-    prompt, ids, sampled = list[int](), list[int](), list[int]()
-    for index, step in enumerate(record.steps):
-        tokens = step.token_ids
-        if type(step) is not ModelStep:
-            (ids if ids else prompt).extend(tokens or ())
-            sampled += [0] * len(tokens or ()) if ids else []
-            continue
-        if tokens is None:
-            raise AlignmentError(f"trajectory {record.id!r} steps[{index}]: no token ids")
-        flags = [0] * len(tokens)
-        for start, end in ((0, len(tokens)),) if step.sampled is None else step.sampled:
-            flags[start:end] = [1] * (end - start)
-        ids += tokens
-        sampled += flags
-    if not prompt:
-        raise AlignmentError(
-            f"trajectory {record.id!r}: no prompt tokens; expected a user or system step with "
-            "token_ids before the first model step"
-        )
-    return Sample(tuple(prompt), tuple(ids), tuple(sampled))
+KEPT: Final = ("prompt_ids", "completion_ids", "sampled", "logprobs", "record")
+"""What a checkpoint holds of a row."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Padded:
-    """Samples as tensors: prompts padded left, completions right."""
+    """Rows as tensors: prompts padded left, completions right."""
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
@@ -71,12 +36,12 @@ class Padded:
         return self.mask.shape[1]
 
 
-def padded(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> Padded:
-    """Returns samples as one batch of tensors."""
-    before = max(len(s.prompt_ids) for s in samples)
-    after = max(len(s.completion_ids) for s in samples)
+def padded(rows: Sequence[OriginRow], *, pad_id: int, device: torch.device) -> Padded:
+    """Returns rows as one batch of tensors."""
+    before = max(len(s.prompt_ids) for s in rows)
+    after = max(len(s.completion_ids) for s in rows)
     ids, seen, mask, old = [], [], [], []
-    for s in samples:
+    for s in rows:
         left, right = before - len(s.prompt_ids), after - len(s.completion_ids)
         ids.append([pad_id] * left + [*s.prompt_ids, *s.completion_ids] + [pad_id] * right)
         seen.append([0] * left + [1] * (before + after - left - right) + [0] * right)
@@ -91,42 +56,110 @@ def padded(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> P
     )
 
 
+def row_losses(
+    rows: Sequence[OriginRow],
+    chosen: Padded,
+    new: Float[torch.Tensor, "B T"],
+    logp: Float[torch.Tensor, "B T W"] | None,
+    *,
+    low: float,
+    high: float,
+) -> torch.Tensor:
+    """Returns the sum of the rows' losses, each name divided by its own tokens.
+
+    Args:
+        rows: what `chosen` was made of.
+        chosen: the same as tensors.
+        new: log-probabilities of the completions, nats.
+        logp: of all W tokens of the vocabulary; read by `topk_kl` alone.
+        low: of the clip, below 1.
+        high: of the clip, above 1.
+    """
+    counts = Counter[str]()
+    for row in rows:
+        counts.update({each.name: int(np.count_nonzero(each.weight_N)) for each in row.losses})
+    total = new.sum() * 0.0
+    for at, row in enumerate(rows):
+        cut = (slice(at, at + 1), slice(len(row.completion_ids)))
+        for term in row.losses:
+            count = new.new_tensor(counts[term.name])
+            seen = None if logp is None else logp[cut]
+            total = total + _loss(row, term, new[cut], chosen.old[cut], seen, count, low, high)
+    return total
+
+
+def _loss(
+    row: OriginRow,
+    term: LossTerm,
+    new: torch.Tensor,
+    old: torch.Tensor,
+    logp: torch.Tensor | None,
+    count: torch.Tensor,
+    low: float,
+    high: float,
+) -> torch.Tensor:
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(values, device=new.device)[None]
+
+    weight, target = tensor(term.weight_N).to(new.dtype), term.target
+    if term.kind == "rl" and row.ratio == "clipped":
+        return losses.rl(new, old, weight, low=low, high=high, count=count)
+    if row.ratio == "truncated":
+        weight = weight * losses.importance(new, old, row.cap)
+    if isinstance(target, Reference):
+        reference = tensor(target.logprob_N).to(new.dtype)
+        return losses.ref_kl(new, reference, weight, estimator=target.estimator, count=count)
+    if not isinstance(target, TopK) or logp is None:
+        return losses.ce(new, weight, count)
+    mine = logp.gather(2, tensor(target.token_NV))
+    teacher = tensor(target.logprob_NV).to(new.dtype)
+    if target.old_NV is None:
+        return losses.topk_kl(mine, teacher, weight, alpha=target.alpha, count=count)
+    before = tensor(target.old_NV).to(new.dtype)
+    return losses.topk_clipped(
+        mine, before, teacher, weight, cap=target.cap, low=low, high=high, count=count
+    )
+
+
 @final
 @dataclass(slots=True)
 class Replay:
     """Verified successes, the newest one per prompt, at most `size` of them."""
 
     settings: ReplaySettings
-    kept: dict[tuple[int, ...], Sample] = field(default_factory=dict)
+    kept: dict[tuple[int, ...], OriginRow] = field(default_factory=dict)
 
-    def add(self, sample: Sample) -> None:
+    def add(self, row: OriginRow) -> None:
         """Keeps a success; the one that was longest unrefreshed makes room."""
-        self.kept.pop(sample.prompt_ids, None)
-        self.kept[sample.prompt_ids] = sample
+        self.kept.pop(row.prompt_ids, None)
+        self.kept[row.prompt_ids] = row
         while len(self.kept) > self.settings.size:
             del self.kept[next(iter(self.kept))]
 
-    def drawn(self, seed: Sequence[int]) -> list[Sample]:
-        """Returns `per_step` successes, or all there are, drawn without replacement by `seed`."""
+    def drawn(self, seed: Sequence[int]) -> list[OriginRow]:
+        """Returns `per_step` successes, or all there are, drawn without replacement by `seed`: to
+        be made likelier, token by token, by an importance ratio of at most `cap`.
+        """
         rng = np.random.default_rng(list(seed))
-        kept = list(self.kept.values())
-        chosen = rng.permutation(len(kept))[: self.settings.per_step]
-        return [kept[int(i)] for i in chosen]
+        kept, s = list(self.kept.values()), self.settings
+        return [
+            row.trained_on(
+                LossTerm("replay", "ce", s.weight * row.sampled_N),
+                origin="replayed",
+                ratio="truncated",
+                cap=s.cap,
+            )
+            for row in (kept[int(i)] for i in rng.permutation(len(kept))[: s.per_step])
+        ]
 
     def state(self) -> list[dict[str, Any]]:
         """Returns plain data for a checkpoint."""
-        return [asdict(sample) for sample in self.kept.values()]
+        return [{name: getattr(row, name) for name in KEPT} for row in self.kept.values()]
 
     def restore(self, state: Sequence[dict[str, Any]]) -> None:
         """Puts back what `state` returned, order included."""
         self.kept.clear()
         for each in state:
-            logprobs = each["logprobs"]
-            self.add(
-                Sample(
-                    tuple(each["prompt_ids"]),
-                    tuple(each["completion_ids"]),
-                    tuple(each["sampled"]),
-                    None if logprobs is None else tuple(logprobs),
-                )
-            )
+            prompt, completion, sampled, logprobs, record = (each[name] for name in KEPT)
+            known = None if logprobs is None else tuple(logprobs)
+            self.add(OriginRow(tuple(prompt), tuple(completion), tuple(sampled), known, record))

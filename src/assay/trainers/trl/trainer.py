@@ -10,50 +10,45 @@ forward pass that TRL makes anyway. Axes: B rows of this process, T padded compl
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from assay.batch import Batch
 from assay.errors import MissingExtraError, UsageError
-from assay.recipes.recipe import MEAN_LOSSES, RATIO_LOSSES, ROW_LOSSES, TOKEN_LOSSES, Recipe
+from assay.recipes.recipe import MEAN_LOSSES, RATIO_LOSSES, Recipe
 from assay.records import Trajectory
+from assay.signal.origins import OriginRow, row_of
 from assay.signal.signal import Signal, signal
 from assay.trainers.trl.adapter import (
     TESTED,
     TOOL_MASK,
-    Intake,
+    RewardCall,
     check_keys,
-    check_mask,
-    gathered,
     keep_successes,
     loss_mask,
     successes,
     taken,
+    together,
 )
 from assay.trainers.trl.compatibility import (
-    Place,
     bounds,
     fit,
     means_of_micro_batches,
     other_losses,
 )
 from assay.trainers.trl.hooks import StepHooks
-from assay.trainers.trl.losses import (
-    off_policy_keep,
-    preserved,
-    ratio_facts,
-    replayed,
-    sequence_old,
-)
+from assay.trainers.trl.losses import off_policy_keep, preserved, ratio_facts, sequence_old
 from assay.trainers.trl.metrics import JsonLines, Metrics
 from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
-from assay.trainers.trl.replay import Sample, padded, sample_of
+from assay.trainers.trl.placement import Place, mask_from_records, placed
+from assay.trainers.trl.replay import padded, row_losses
 from assay.trainers.trl.shared_prompts import SharedPrompts, shareable
-from assay.trainers.trl.state import Session
 from assay.trainers.trl.step_stats import Window
+from assay.trainers.trl.trainer_state import Session
 from assay.trainers.trl.zero_rows import WHOLE_MODEL, Scored, idle_rows, scored_apart
 
 try:
@@ -70,8 +65,9 @@ class AssayTrainer(GRPOTrainer):
         *args: Any,
         recipe: "str | Mapping[str, Any] | Recipe" = "grpo",
         metrics_path: "Path | str | Metrics | None" = None,
-        probe: Iterable[Sample | Trajectory] = (),
+        probe: Iterable[OriginRow | Trajectory] = (),
         probe_every: int = 10,
+        rows: Callable[[int], Sequence[OriginRow]] | None = None,
         say: Callable[[str], None] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -83,6 +79,8 @@ class AssayTrainer(GRPOTrainer):
             metrics_path: file that gets one JSON object per optimiser step, or what takes its row.
             probe: known-good trajectories whose log-probability is followed.
             probe_every: optimiser steps between two looks at the probe.
+            rows: returns, for the number of a step, further rows to train on by their `losses`; on
+                every process the same.
             say: gets one line per step, and one per event (a step skipped, a regime changed, a
                 back-off). None: events go to the log as warnings, steps nowhere.
             **kwargs: as `GRPOTrainer`.
@@ -95,17 +93,17 @@ class AssayTrainer(GRPOTrainer):
         fit(self.recipe, self.args, self.loss_type)
         metrics = JsonLines(metrics_path) if isinstance(metrics_path, Path | str) else metrics_path
         self.session = Session(self.recipe.safety, metrics=metrics, say=say)
-        self._probe = [s if isinstance(s, Sample) else sample_of(s) for s in probe]
-        self._probe_every = probe_every
+        self._probe = [s if isinstance(s, OriginRow) else row_of(s) for s in probe]
+        self._probe_every, self._rows = probe_every, rows
         self._window = Window()
-        self._intake: Intake | None = None
+        self._intake: RewardCall | None = None
         self._sampled: Any = None
         self._open: dict[str, Any] | None = None
         self._forward: Scored | None = None
         self._of_sequence = False
         self._replay_now = False
-        self._pending: dict[int, Sample] = {}
-        self._found: dict[int, Sample] = {}
+        self._pending: dict[int, OriginRow] = {}
+        self._found: dict[int, OriginRow] = {}
         self.add_callback(StepHooks(self))
 
     # Credit: once per generated batch.
@@ -119,7 +117,7 @@ class AssayTrainer(GRPOTrainer):
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        self._intake = Intake(
+        self._intake = RewardCall(
             inputs=inputs,
             completions=completions,
             ids=completion_ids_list,
@@ -135,20 +133,20 @@ class AssayTrainer(GRPOTrainer):
             return output
         started = time.perf_counter()
         width = check_keys(output)
-        rows = gathered(self, intake.rows(self, output))
+        facts = together(self, intake.facts(self, output))
         made = signal(
-            (record for record, _ in rows),
+            Batch(**facts.builder.arrays()),
             self.recipe,
             scales=self.session.scales,
             by_row=self.loss_type in MEAN_LOSSES,
         )
         first = self.accelerator.process_index * len(inputs)
-        place = Place(slice(first, first + len(inputs)), np.array([s for _, s in rows]), width)
+        place = Place(slice(first, first + len(inputs)), np.array(facts.skip), width)
         if intake.given(self):
-            self._mask_from_records(output, made, place)
+            mask_from_records(self, output, made, place)
         self._place(output, made, place)
         self._prepare_replay(output, made, place)
-        self.session.credited(made, [r for r, _ in rows], time.perf_counter() - started)
+        self.session.credited(made, facts.calls, time.perf_counter() - started)
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -163,44 +161,7 @@ class AssayTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % len(made)]
 
     def _place(self, output: dict[str, Any], made: Signal, place: Place) -> None:
-        """Replaces advantages, mask and divisor in TRL's dict by what the signal says."""
-        advantage_KT, weight_KT = made.rows(skip_K=place.skip_K, width=place.wide(made))
-        local = self._tensor(place.cut(advantage_KT)).float()
-        if self.recipe.denominator == "kept":
-            weight = self._tensor(place.cut(weight_KT) > 0).long()
-            output["tool_mask"] = output.get("tool_mask", torch.ones_like(weight)) * weight
-            output["num_items_in_batch"] = self._loss_tokens(output)
-            if self.loss_type in ROW_LOSSES:
-                kept = int((weight_KT > 0).any(1).sum())
-                local = local * (weight_KT.shape[0] / max(kept, 1))
-        elif self.recipe.denominator == "batch" and self.loss_type in TOKEN_LOSSES:
-            constant = weight_KT.shape[0] * self.max_completion_length
-            output["num_items_in_batch"] = torch.full_like(output["num_items_in_batch"], constant)
-        output["advantages"] = local
-        if self.recipe.safety.preserve:
-            span_KT = made.spans(skip_K=place.skip_K, width=place.wide(made))
-            output["assay_span"] = self._tensor(place.cut(span_KT))
-
-    def _mask_from_records(self, output: dict[str, Any], made: Signal, place: Place) -> None:
-        """Holds TRL's mask to what the records say was sampled; gives it one where it has none."""
-        wide = made.sampled(skip_K=place.skip_K, width=place.wide(made))
-        sampled = self._tensor(place.cut(wide))
-        if "tool_mask" in output:
-            check_mask(sampled, output["tool_mask"], output["completion_mask"])
-            return
-        # on every process or on none: the sum below is taken together
-        if bool((wide == 0).any()):
-            output["tool_mask"] = sampled
-            output["num_items_in_batch"] = self._loss_tokens(output)
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(array, device=self.accelerator.device)
-
-    def _loss_tokens(self, output: dict[str, Any]) -> torch.Tensor:
-        """Returns the tokens that the loss counts, over all processes."""
-        mask = output["completion_mask"] * output["tool_mask"]
-        everywhere: Any = self.accelerator.gather(mask.sum())
-        return everywhere.sum()
+        placed(self, output, made, place)
 
     def _prepare_replay(self, output: dict[str, Any], made: Signal, place: Place) -> None:
         """Notes this process's verified successes, and whether to replay older ones."""
@@ -312,28 +273,41 @@ class AssayTrainer(GRPOTrainer):
         `credit` is what the advantages were before `_screen`: a dropped failure is one still.
         """
         safety, old = self.recipe.safety, inputs.get("old_per_token_logps")
-        accumulation = self.current_gradient_accumulation_steps
         if safety.preserve and old is not None:
             held = preserved(credit, new, old, loss_mask(inputs), inputs["assay_span"])
-            loss = loss + safety.preserve * held / accumulation
+            loss = loss + safety.preserve * held / self.current_gradient_accumulation_steps
             self._window.other_loss |= bool(held.detach() > 0)
-        if self.session.replay is None:
-            return loss
-        if self._replay_now and self._window.micro_batches == 0 and self.session.replay.kept:
-            seed = (int(self.args.seed), int(self.state.global_step))
-            chosen = padded(
-                self.session.replay.drawn(seed),
-                pad_id=self.processing_pad,
-                device=self.accelerator.device,
-            )
-            settings = self.session.replay.settings
-            again = self._scored(self.accelerator.unwrap_model(model), chosen)
-            term = replayed(again, chosen.old, chosen.mask, cap=settings.cap)
-            loss = loss + settings.weight * term
+        rows = self._further() if self._window.micro_batches == 0 else []
+        if rows:
+            loss = loss + self._of_rows(self.accelerator.unwrap_model(model), rows)
             self._window.other_loss = True
-        comparable = rotary(self.accelerator.unwrap_model(model).config)
-        self._found |= taken(self._pending, inputs, new, comparable=comparable)
+        if self.session.replay is not None:
+            comparable = rotary(self.accelerator.unwrap_model(model).config)
+            self._found |= taken(self._pending, inputs, new, comparable=comparable)
         return loss
+
+    def _further(self) -> list[OriginRow]:
+        """Returns the rows that this step trains on beside the generated ones."""
+        step, replay = int(self.state.global_step), self.session.replay
+        rows = [] if self._rows is None else [row for row in self._rows(step) if row.losses]
+        if replay is not None and self._replay_now and replay.kept:
+            rows += replay.drawn((int(self.args.seed), step))
+        return rows
+
+    def _of_rows(self, model: Any, rows: Sequence[OriginRow]) -> torch.Tensor:
+        """Returns the sum of the losses that the rows name."""
+        chosen = padded(rows, pad_id=self.processing_pad, device=self.accelerator.device)
+        logp = None
+        if any(each.kind == "topk_kl" for row in rows for each in row.losses):
+            with self.accelerator.autocast():
+                logits = model(input_ids=chosen.input_ids, attention_mask=chosen.attention_mask)
+            width = chosen.width
+            logp = (logits.logits[:, -width - 1 : -1].float() / self.temperature).log_softmax(-1)
+            new = logp.gather(2, chosen.input_ids[:, -width:, None])[:, :, 0]
+        else:
+            new = self._scored(model, chosen)
+        low, high = self.epsilon_low, self.epsilon_high
+        return row_losses(rows, chosen, new, logp, low=low, high=high)
 
     def _follow(
         self, inputs: dict[str, Any], loss: torch.Tensor, new: torch.Tensor, entropies: torch.Tensor

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
@@ -13,10 +13,9 @@ from assay.batch import ENDS
 from assay.errors import DataError, told
 from assay.files.atomic import publish
 from assay.recipes.settings import Safety
-from assay.records import ModelStep, Trajectory
 from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
 from assay.signal.signal import Signal
-from assay.trainers.trl.metrics import Metrics, line
+from assay.trainers.trl.metrics import Metrics, step_line
 from assay.trainers.trl.replay import Replay
 
 STATE: Final = "assay_state.json"
@@ -88,8 +87,8 @@ class Session:
         else:
             self._say(message)
 
-    def credited(self, made: Signal, records: Sequence[Trajectory], seconds: float) -> None:
-        """Takes the signal of a new batch, and what it cost."""
+    def credited(self, made: Signal, calls: int, seconds: float) -> None:
+        """Takes the signal of a new batch, and what it cost: tool calls, seconds."""
         batch = made.batch
         sampled_R = batch.step_R >= 0
         n = len(batch.ids)
@@ -100,7 +99,7 @@ class Session:
             facts, float(length_K.mean()) if n else 0.0, int(length_K.max(initial=0)), seconds
         )
         self.spent.tokens_generated += int(length_K.sum())
-        self.spent.tool_calls += sum(_calls(record) for record in records)
+        self.spent.tool_calls += calls
         self.spent.trajectories += n
 
     def on_policy(self, *, sampled: bool) -> None:
@@ -164,7 +163,7 @@ class Session:
             if self._metrics is not None:
                 self._metrics.write(row)
             if self._say is not None:
-                self._say(line(row))
+                self._say(step_line(row))
         return row
 
     def _observe(self, seen: dict[str, float], probe: float | None) -> None:
@@ -227,9 +226,3 @@ def _state(path: Path) -> dict[str, Any]:
     if schema != SCHEMA:
         raise DataError(f"{path}: schema {schema!r}, not {SCHEMA!r}; {EXPECTED}")
     return state
-
-
-def _calls(record: Trajectory) -> int:
-    if record.ledger.calls is not None:
-        return record.ledger.calls
-    return sum(len(step.calls) for step in record.steps if type(step) is ModelStep)

@@ -1,0 +1,116 @@
+"""One function a kind of loss: numbers worked out by hand, gradients against finite differences."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from assay.trainers.losses import (  # noqa: E402
+    ce,
+    importance,
+    mean_of,
+    ref_kl,
+    rl,
+    tailed,
+    topk_clipped,
+    topk_kl,
+)
+
+
+def rows(*values: list[float]) -> "torch.Tensor":
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def named(*values: float) -> "torch.Tensor":
+    """Probabilities of V tokens at one place, as log-probabilities (1, 1, V)."""
+    return torch.log(rows(list(values)))[None]
+
+
+def test_each_term_is_divided_by_its_own_tokens() -> None:
+    # (2 * 1 + 1 * 3) / 2: the third token is not the term's, whatever it holds
+    assert mean_of(rows([1, 3, math.nan]), rows([2, 1, 0])).item() == 2.5
+    assert mean_of(rows([1, 3, 9]), rows([2, 1, 0]), torch.tensor(5)).item() == 1.0
+    assert mean_of(rows([1.0]), rows([0])).item() == 0.0
+
+
+def test_the_clip_by_hand() -> None:
+    # ratios 2, .5, 2, .5 at A = 1, 1, -1, -1 with clip [.8, 1.28]:
+    # min(2, 1.28) = 1.28; min(.5, .8) = .5; min(-2, -1.28) = -2; min(-.5, -.8) = -.8
+    new = rows([2.0, 0.5, 2.0, 0.5, 3.0]).log()
+    loss = rl(new, torch.zeros_like(new), rows([1, 1, -1, -1, 0]), low=0.2, high=0.28)
+    assert loss.item() == pytest.approx(-(1.28 + 0.5 - 2.0 - 0.8) / 4)
+    # an old log-probability that nobody knows: ratio 1
+    unknown = rl(rows([-1.0]), rows([math.nan]), rows([-2.0]), low=0.2, high=0.2)
+    assert unknown.item() == 2.0
+
+
+def test_likelihood_by_hand() -> None:
+    assert ce(rows([-1.0, -3.0, -9.0]), rows([1, 0.5, 0])).item() == pytest.approx(2.5 / 2)
+    gaps = rows([0.5, 5.0, math.nan, -1.0])
+    ratio = importance(torch.zeros_like(gaps), -gaps, cap=2.0)
+    assert ratio.tolist()[0] == pytest.approx([math.exp(0.5), 2.0, 1.0, math.exp(-1.0)])
+
+
+def test_distance_from_a_reference_by_hand() -> None:
+    # d = ln 2: k3 = 2 - ln 2 - 1, k2 = (ln 2)^2 / 2; at d = 0 nothing
+    new, reference = rows([-1.0, -1.0]), rows([-1.0 + math.log(2), -1.0])
+    k3 = ref_kl(new, reference, rows([1, 1]))
+    assert k3.item() == pytest.approx((1 - math.log(2)) / 2)
+    k2 = ref_kl(new, reference, rows([1, 1]), estimator="k2")
+    assert k2.item() == pytest.approx(math.log(2) ** 2 / 4)
+    # the gradient of k2 is -d, that of a reverse KL on one's own tokens
+    leaf = new.clone().requires_grad_()
+    ref_kl(leaf, reference, rows([1, 1]), estimator="k2").backward()
+    assert leaf.grad is not None
+    assert leaf.grad.tolist()[0] == pytest.approx([-math.log(2) / 2, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"), [(1.0, 0.342585), (0.0, 0.340536), (0.5, 0.082844), (0.2, 0.053491)]
+)
+def test_divergence_over_named_tokens_and_a_tail(alpha: float, expected: float) -> None:
+    # S = .5 .3 | .2, T = .2 .7 | .1; KL(S || T) = .5 ln 2.5 + .3 ln 3/7 + .2 ln 2 = .342585
+    loss = topk_kl(named(0.5, 0.3), named(0.2, 0.7), rows([1]), alpha=alpha)
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_tail_of_everything_is_nearly_nothing() -> None:
+    assert tailed(named(0.5, 0.5))[0, 0, -1].item() == pytest.approx(-16.118096, abs=1e-6)
+
+
+def test_a_teachers_clipped_loss_by_hand() -> None:
+    # deltas -1, 1, 0, ln .4 = -.916291 (cut at 1); weights .6 .2 .1 .05 over .95
+    old, teacher = named(0.6, 0.2, 0.1, 0.05), named(0.1, 0.7, 0.1, 0.02)
+    same = topk_clipped(old, old, teacher, rows([1]), cap=1.0)
+    assert same.item() == pytest.approx(0.469278, abs=1e-6)
+    # ratios .75 (floored at .8: .505263), 1.6 (cut at 1.28: -.269474), 1, 1
+    drifted = topk_clipped(named(0.45, 0.32, 0.1, 0.05), old, teacher, rows([1]), cap=1.0)
+    assert drifted.item() == pytest.approx(0.284015, abs=1e-6)
+
+
+WEIGHT = rows([1.0, 0.5, 0.0], [2.0, 0.0, 1.0])
+OLD = rows([-1.0, -2.0, -0.5], [-0.7, -1.1, -3.0])
+V = torch.log_softmax(torch.arange(24, dtype=torch.float64).sin().view(2, 3, 4), -1)[..., :3]
+KINDS: dict[str, Callable[..., "torch.Tensor"]] = {
+    "rl": lambda x: rl(x, OLD, WEIGHT - 0.75, low=0.2, high=0.28),
+    "ce": lambda x: ce(x, WEIGHT),
+    "ref_kl k3": lambda x: ref_kl(x, OLD, WEIGHT),
+    "ref_kl k2": lambda x: ref_kl(x, OLD, WEIGHT, estimator="k2"),
+    "topk_kl forward": lambda x: topk_kl(x[..., None] - 1.5 + V, V, WEIGHT, alpha=0.0),
+    "topk_kl reverse": lambda x: topk_kl(x[..., None] - 1.5 + V, V, WEIGHT),
+    "topk_kl between": lambda x: topk_kl(x[..., None] - 1.5 + V, V, WEIGHT, alpha=0.3),
+    "topk_kl clipped": lambda x: topk_clipped(x[..., None] + V, V, V.flip(-1), WEIGHT, cap=1.0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_finite_differences(kind: str) -> None:
+    torch.manual_seed(0)
+    new = (-0.4 * torch.rand(2, 3, dtype=torch.float64) - 0.1).requires_grad_()
+    assert torch.autograd.gradcheck(KINDS[kind], (new,), eps=1e-6, atol=1e-7)
+    (gradient,) = torch.autograd.grad(KINDS[kind](new), new)
+    assert gradient.abs().max() > 1e-3
+    if kind != "rl":  # a token of weight 0 teaches nothing
+        assert gradient[WEIGHT == 0].abs().max() == 0
