@@ -26,6 +26,7 @@ from assay.batch.columns import (
     Codes,
     Columns,
     Measure,
+    by_name,
     filled,
     numbered,
     rows,
@@ -103,12 +104,8 @@ class Builder:
     ) -> None:
         """Adds a trajectory of one model step of `length` tokens that the record does not list.
 
-        Args:
-            trajectory: its step has `token_ids` ().
-            length: tokens of the step.
-            sampled: half-open ranges of those that the policy sampled.
-            logprob_N: nats per token, NaN where it was not sampled. None: not known.
-            entropy_N: the same of entropies.
+        Its step has `token_ids` (). `sampled`: half-open ranges of tokens that the policy sampled;
+        values are in nats per token, NaN where it did not. None: not known.
         """
         columns = self._columns
         k, s = len(columns.ids), len(columns.S) // S_WIDTH
@@ -291,8 +288,8 @@ class Builder:
         columns = self._columns
         group, task, tree, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
         task_K, tree_K = task.astype(np.int64), tree.astype(np.int64)
-        names, reward_KJ = _named(columns.rewards, len(columns.ids))
-        score_names, score_SJ = _named(columns.scores, len(columns.S) // S_WIDTH)
+        names, reward_KJ = by_name(columns.rewards, len(columns.ids))
+        score_names, score_SJ = by_name(columns.scores, len(columns.S) // S_WIDTH)
         return {
             "measure": self._measure or "characters",
             "ids": tuple(columns.ids),
@@ -399,16 +396,3 @@ def _run_arrays(columns: Columns) -> dict[str, np.ndarray]:
         "role_R": role.astype(np.int8),
         "length_R": length.astype(np.int64),
     }
-
-
-def _named(
-    rewards: dict[int, dict[str, float | None]], n: int
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Returns the names that occur, in order of appearance, and a row-by-name table."""
-    names = tuple(dict.fromkeys(name for parts in rewards.values() for name in parts))
-    table = np.full((n, len(names)), _NAN)
-    column = {name: j for j, name in enumerate(names)}
-    for k, parts in rewards.items():
-        for name, value in parts.items():
-            table[k, column[name]] = _NAN if value is None else value
-    return names, table

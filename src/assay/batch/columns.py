@@ -155,6 +155,19 @@ def numbered(*columns: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
     return rank[code]
 
 
+def by_name(
+    rewards: dict[int, dict[str, float | None]], n: int
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns the names that occur, in order of appearance, and a row-by-name table."""
+    names = tuple(dict.fromkeys(name for parts in rewards.values() for name in parts))
+    table = np.full((n, len(names)), np.nan)
+    column = {name: j for j, name in enumerate(names)}
+    for k, parts in rewards.items():
+        for name, value in parts.items():
+            table[k, column[name]] = np.nan if value is None else value
+    return names, table
+
+
 def filled(sparse: dict[int, Any], dense: np.ndarray) -> np.ndarray:
     """Returns `dense` with the sparse values written over it."""
     if sparse:
