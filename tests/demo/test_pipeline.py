@@ -16,7 +16,7 @@ import pytest
 from assay.demo.plan import opened, plan
 from assay.demo.words import verdict
 from assay.errors import UsageError
-from tests.runs.tiny import REPO, assay, policy
+from tests.runs.tiny import PATHS, assay, policy
 
 SETTINGS = {
     "env.name": "tests.runs.tiny:Letter", "train.steps": 6, "train.prompts": 4, "train.group": 4,
@@ -35,7 +35,7 @@ def ended(folder: Path, end: Callable[[int], None], *more: str) -> int:
     """Begins a demo, and ends it once every arm has a checkpoint; returns its exit code."""
     with subprocess.Popen(
         [sys.executable, "-m", "assay", *asked(folder), *more],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(REPO)}, stderr=subprocess.DEVNULL,
+        cwd=folder, env={**os.environ, "PYTHONPATH": PATHS}, stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as running:  # fmt: skip
         until = time.monotonic() + 240

@@ -495,7 +495,7 @@ def test_two_processes_share_a_run(policy: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, "train", str(path), "--out", str(out)],
         capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False,
-        env={**os.environ, "PYTHONPATH": str(tiny.REPO), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": tiny.PATHS, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[:4000]
     assert check(rows(out / "ledger.jsonl"))["trajectories"] == 32

@@ -9,6 +9,8 @@ from typing import Any
 from assay.world import Environment, Reply
 
 REPO = Path(__file__).parents[2]
+PATHS = os.pathsep.join((str(REPO / "src"), str(REPO)))
+"""Where processes that tests begin find this checkout, and its tests."""
 LETTERS = "abcd=?\n"
 
 
@@ -145,5 +147,5 @@ def assay(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, "-m", "assay", *arguments],
         capture_output=True, text=True, cwd=cwd, timeout=300, check=False,
-        env={**os.environ, "PYTHONPATH": str(REPO)}, **options,
+        env={**os.environ, "PYTHONPATH": PATHS}, **options,
     )  # fmt: skip
