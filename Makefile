@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench test-verl schema lock clean
+.PHONY: help demo test test-fast check bench test-verl schema lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages audit imports viewer train_step
@@ -22,6 +22,7 @@ endif
 help:
 	@echo 'make demo       audit a recorded set, train two recipes, measure them, name the report to open'
 	@echo 'make test       run the tests'
+	@echo 'make test-fast  those that take no training, no browser and no subprocess loops: two minutes'
 	@echo 'make check      lint, format, types and tests: what CI runs'
 	@echo 'make bench      measure against the budgets'
 	@echo 'make test-verl  tests against verl, in an environment of its own'
@@ -34,6 +35,10 @@ demo: .venv/train
 test: .venv/dev
 	@echo '== tests'
 	@.venv/bin/python -m pytest $(PYTEST) -m 'not verl'
+
+test-fast: .venv/dev
+	@echo '== tests, the slow ones left out'
+	@.venv/bin/python -m pytest $(PYTEST) -n 2 --dist loadfile -m 'not slow and not verl and not chromium'
 
 check: .venv/dev
 	@echo '== lint'
@@ -66,7 +71,7 @@ lock: .venv/dev .venv-verl/verl
 
 clean:
 	@rm -rf .venv .venv-verl .pytest_cache .ruff_cache .hypothesis
-	@find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@find src tests benchmarks tools claims -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python .venv-verl/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

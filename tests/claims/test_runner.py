@@ -166,6 +166,7 @@ def test_what_three_arms_gained_is_drawn():
     assert [svg.count(f">{arm}<") for arm in ("grpo", "psr", "nsr", "w_1")] == [1, 1, 1, 0]
 
 
+@pytest.mark.slow
 def test_committed_rows_are_of_one_scale_and_their_page_is_up_to_date():
     for name, each in EXPERIMENTS.items():
         rows = committed(CLAIMS, name)
@@ -179,6 +180,7 @@ def test_committed_rows_are_of_one_scale_and_their_page_is_up_to_date():
         assert file.read_text(encoding="utf-8") == page(each, rows, made)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_and_refuses_rows_of_another_scale(tmp_path: Path):
     pytest.importorskip("trl")
     from assay.claims.runner import run
@@ -203,6 +205,7 @@ def test_a_run_goes_on_where_it_was_and_refuses_rows_of_another_scale(tmp_path: 
         run([BASE], SCALES["quick"], tmp_path, workers=1, say=said.append)
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path):
     code = """
 import multiprocessing, os, time

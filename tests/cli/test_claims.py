@@ -21,6 +21,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("assay.cli.claims.check_installed", lambda verb: None)
 
 
+@pytest.mark.slow
 def test_the_list_has_a_schema_of_its_own(assay: Assay):
     ended = assay("claims", "list", *IN, "--json", "-")
     assert (ended.code, ended.err) == (0, "")

@@ -180,6 +180,10 @@ def test_what_a_log_says_cannot_drive_the_terminal(assay: Assay, tmp_path: Path)
 # --- real processes
 
 
+CLAIMS = str(Path(__file__).parents[2] / "claims")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -189,8 +193,8 @@ def test_what_a_log_says_cannot_drive_the_terminal(assay: Assay, tmp_path: Path)
         ["methods"],
         ["doctor"],
         ["recipes"],
-        ["claims", "list"],
-        ["claims", "show", "dead_start"],
+        ["claims", "list", "--folder", CLAIMS],
+        ["claims", "show", "dead_start", "--folder", CLAIMS],
     ],
 )
 def test_a_closed_pipe_is_no_error(log: Path, tmp_path: Path, arguments: list[str]):
@@ -273,6 +277,7 @@ def test_an_interrupt_of_several_readers_is_one_line(assay: Assay, log: Path, tm
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_real_command(log: Path, tmp_path: Path):
     """Once through a real process, for each code."""
     for arguments, code in (

@@ -179,12 +179,14 @@ def test_an_environment_of_the_folder_one_is_in_may_crash(
 
 # --- what is not installed
 
+CLAIMS = str(Path(__file__).parents[2] / "claims")
+
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ["eval", "x"],
-        ["claims", "run", "dead_start", "--quick"],
+        ["claims", "run", "dead_start", "--quick", "--folder", CLAIMS],
         ["world", "measure", "--env", "lookup"],
     ],
 )

@@ -18,6 +18,8 @@ from assay.demo.words import verdict
 from assay.errors import UsageError
 from tests.runs.tiny import PATHS, assay, policy
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "env.name": "tests.runs.tiny:Letter", "train.steps": 6, "train.prompts": 4, "train.group": 4,
     "train.micro": 0, "train.pool": 10, "train.save_every": 1, "train.max_tokens": 6,

@@ -46,6 +46,7 @@ def some(n):
 # --- the same bytes
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trajectories())
 def test_any_record_survives_the_way_to_disk_and_back(trajectory):
@@ -293,6 +294,7 @@ def test_a_compressed_file_with_one_wrong_byte_is_an_error_or_the_same_records(t
     assert refused > 40
 
 
+@pytest.mark.slow
 def test_a_small_file_that_unfolds_to_much_is_read_in_pieces(tmp_path):
     """A gigabyte of one letter is 32 KB of zstd: it must be refused without ever being held."""
     path = tmp_path / "bomb.jsonl.zst"
@@ -353,6 +355,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.zst"])
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path, ending):
     path = tmp_path / f"a{ending}"

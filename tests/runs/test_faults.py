@@ -10,7 +10,7 @@ import pytest
 from assay.runs.config import parsed
 from tests.runs import tiny
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from assay.runs.config import changed, parsed
 from assay.runs.ledger import check
 from tests.runs import tiny
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FREE = ("timing.jsonl", "LOCK", "code.diff")
 
 

@@ -26,8 +26,13 @@ def tree_of(path):
     return ast.parse(path.read_text("utf-8"), str(path))
 
 
+@cache
 def imports_of(path):
     """(module, names) of every absolute import of a file, at any depth."""
+    return tuple(_imports_of(path))
+
+
+def _imports_of(path):
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, ()) for alias in node.names)

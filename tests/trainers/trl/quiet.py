@@ -6,4 +6,5 @@ IGNORED = (
     r"ignore:`gradient_checkpointing` is deprecated:FutureWarning",
     r"ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
 )
-MARKS = [pytest.mark.filterwarnings(each) for each in IGNORED]
+MARKS = [pytest.mark.slow, *(pytest.mark.filterwarnings(each) for each in IGNORED)]
+"""Of files that train."""
