@@ -219,7 +219,7 @@ import assay.runs.audit as run_dir
 def slow(*args, **options):
     print("ready", flush=True)
     time.sleep(60)
-run_dir.audit_stage = slow
+run_dir.Audit = slow
 from assay.cli import main
 main()
 """
@@ -246,8 +246,8 @@ DEAF = """
 import time
 import assay.batch.parallel as parallel, assay.runs.audit as run_dir
 run_dir.processes_for = lambda path: 2
-def _part(job):
-    open(job[0].parent / f"started-{job[1]}", "w").close()
+def _part(path, start, *more):
+    open(path.parent / f"started-{start}", "w").close()
     time.sleep(60)
 parallel._part = _part
 from assay.cli import main
