@@ -384,6 +384,7 @@ def tame(record: Trajectory) -> Trajectory:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.lists(trajectories().map(tame), max_size=5))
 def test_any_set_is_partitioned(records: list[Trajectory]):
@@ -413,6 +414,7 @@ def test_any_set_is_partitioned(records: list[Trajectory]):
         assert all(0 <= share <= 1 for share in shares(result).values())
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path):
     """Hashes of strings differ from process to process; nothing printed may hang on them."""
     write(tmp_path / "set.jsonl", planted())

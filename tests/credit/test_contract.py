@@ -248,6 +248,7 @@ def test_centred_methods_add_up_to_zero_over_a_group(name, outcomes):
     assert scored == 0 or abs(np.nansum(first)) < 1e-5
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(outcomes=outcomes_of_a_group, shift=st.sampled_from([-2.0, 0.5, 3.0]))
 def test_a_shift_of_all_outcomes_changes_nothing(outcomes, shift):

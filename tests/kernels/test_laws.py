@@ -122,6 +122,7 @@ def test_scaled_advantages_do_not_know_the_unit_of_measure(batch, factor):
         np.testing.assert_allclose(grown_N, still_N * factor**power, atol=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(batch=batches(finer=False), seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_units_does_not_matter(batch, seed):
@@ -196,6 +197,7 @@ def test_splitting_runs_changes_nothing(batch):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(batch=batches(values=quarters))
 def test_a_scored_unit_never_becomes_nan_or_infinite(batch):

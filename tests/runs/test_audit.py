@@ -352,6 +352,7 @@ run_dir.audit_log(Path(sys.argv[1]), out=Path(sys.argv[2]), report=False)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_killed_in_the_middle(log: Path, tmp_path: Path, number: signal.Signals):
     out = tmp_path / "run"
@@ -374,6 +375,7 @@ def test_killed_in_the_middle(log: Path, tmp_path: Path, number: signal.Signals)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "run"]
 
 
+@pytest.mark.slow
 def test_readers_see_the_old_or_the_new_and_nothing_between(log: Path, tmp_path: Path):
     """While runs replace each other, a reader finds all files or, for an instant, no folder."""
     out = tmp_path / "run"

@@ -358,6 +358,7 @@ def test_a_country_that_is_another_s_neighbour_is_not_spoken_of():
     assert parts["biggest of Guinea"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dials",
     [*LEVELS["report"].values(), {"facts": 6, "countries": 2}, {"facts": 6, "countries": 3}],

@@ -210,6 +210,7 @@ def test_a_name_has_the_same_tokens_wherever_it_stands(start):
         assert any(whole[i : i + len(name)] == name for i in range(len(whole)))
 
 
+@pytest.mark.slow
 @ships
 def test_what_is_played_has_exact_log_probs_and_becomes_records(start):
     model, tokenizer = start
@@ -254,6 +255,7 @@ def test_the_policy_uses_tools_and_reads_what_they_say(start):
     assert called > 0.9 * len(passed)
 
 
+@pytest.mark.slow
 def test_demonstrations_are_the_same_for_the_same_seed_and_end_their_tasks():
     def some(seed):
         source = demonstrations(Random(seed))
@@ -278,6 +280,7 @@ def test_labels_stand_where_the_expert_wrote():
     assert ids[-1] == tokenizer.eos_token_id
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     schedule = training.Schedule(batches=5, tokens=300, warmup=1, repeating=0)
     monkeypatch.setattr(training, "_POOL", 16)
