@@ -82,7 +82,7 @@ MUTATIONS: dict[str, list[tuple[str, str]]] = {
         ("np.append(made[-1].advantage_U, 0.0)[unit]", "made[-1].advantage_U[unit]"),
         ("np.append(made[-1].advantage_U, 0.0)", "np.append(made[-1].advantage_U, 1.0)"),
         ("carries = unit >= 0", "carries = unit > 0"),
-        ("or n_runs == n_tokens)", "or False)"),
+        ("or n_spans == n_tokens)", "or False)"),
         ("np.where(part == 0.0, 0.0, part * term.weight_N)", "part * term.weight_N"),
         ("np.where(part == 0.0, 0.0, part * term.weight_N)", "part"),
         ("np.where(missing, 0.0, part)", "part"),

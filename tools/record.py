@@ -47,7 +47,7 @@ DRIFTED: Final = ("lamp-to-leeds", 0)
 
 @final
 @dataclass(slots=True)
-class Attempt:
+class Planned:
     """One trajectory under construction, and what the recorder knows of it."""
 
     steps: list[Step] = field(default_factory=list)
@@ -58,9 +58,9 @@ class Attempt:
     end: End = "budget"
 
 
-def play(task: Task, rng: random.Random, shop: Shop, lost_at: int | None = None) -> Attempt:
+def play(task: Task, rng: random.Random, shop: Shop, lost_at: int | None = None) -> Planned:
     """Returns what one agent did, on a desk that it leaves changed."""
-    attempt = Attempt([UserStep(text=task.ask, token_ids=tuple(task.ask.encode()))])
+    attempt = Planned([UserStep(text=task.ask, token_ids=tuple(task.ask.encode()))])
     at = errors = 0
     for _ in range(task.budget):
         given = list(options(task, at, errors))
@@ -107,7 +107,7 @@ def _model_step(said: Utterance, given: list[Utterance], state_key: str) -> Mode
     )
 
 
-def _observe(attempt: Attempt, tool: str, text: str) -> None:
+def _observe(attempt: Planned, tool: str, text: str) -> None:
     index = len(attempt.steps) - 1
     attempt.refused.append(text.startswith("Error:"))
     attempt.steps.append(
@@ -115,7 +115,7 @@ def _observe(attempt: Attempt, tool: str, text: str) -> None:
     )
 
 
-def trajectory(task: Task, trial: int, attempt: Attempt, shop: Shop) -> Trajectory:
+def trajectory(task: Task, trial: int, attempt: Planned, shop: Shop) -> Trajectory:
     """Returns the record of an attempt, as the naive logger writes it."""
     parts = scores(shop, task.goals)
     outcome = sum(parts.values()) / len(parts) if task.checked else None
@@ -150,7 +150,7 @@ class Recorded:
     """One line of the set, with the attempt that it came from."""
 
     record: Trajectory
-    attempt: Attempt
+    attempt: Planned
 
 
 def recorded(seed: int = SEED) -> list[Recorded]:

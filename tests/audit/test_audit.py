@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import pipeline
-from assay.audit import FATE_KINDS, audit, dead_share, group_fates, run_fates, shares
+from assay.audit import FATE_KINDS, audit, dead_share, group_fates, shares, span_fates
 from assay.batch import Batch
 from assay.credit import METHODS, credit, method
 from assay.gate import gate
@@ -394,7 +394,7 @@ def test_any_set_is_partitioned(records: list[Trajectory]):
     grpo = credit(gated, method("grpo"))
     result = audit(gated, decisions, {"grpo": grpo})
     _, dead_G = fates(gated.value_K, gated.group_K, n_groups=gated.n_groups)
-    kind_R = run_fates(gated, dead_G, grpo)
+    kind_R = span_fates(gated, dead_G, grpo)
     assert ((kind_R >= 0) == (gated.step_R >= 0)).all()
     assert (kind_R < len(FATE_KINDS)).all()
     written = int(gated.length_R[gated.step_R >= 0].sum())

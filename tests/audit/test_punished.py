@@ -19,7 +19,7 @@ from assay.audit import (
     contexts,
     group_fates,
     punished_calls,
-    run_fates,
+    span_fates,
     step_credit,
 )
 from assay.recipes import Recipe
@@ -194,7 +194,7 @@ def test_a_count_shown_twice_is_one_count(drawn: Any):
     correct_C = batch.correct_C == 1
     wrong_C = correct_C & punished_calls(batch, step_S)
     assert calls["punished_correct"] == wrong_C.sum()
-    kind_R = run_fates(batch, group_fates(batch)[1], grpo)
+    kind_R = span_fates(batch, group_fates(batch)[1], grpo)
     named_R = kind_R == FATE_KINDS.index("punished_correct")
     assert sorted(batch.call_R[named_R]) == np.flatnonzero(wrong_C).tolist()
     assert found["fate"]["punished_correct"] == {

@@ -147,7 +147,7 @@ def test_who_is_credited():
     assert batch.call_tokens_R.tolist() == [
         *(-1, -1, -1, -1, 0, -1, -1, -1, -1, 0, -1, -1, -1, -1, 0, -1, 0, 0)
     ]
-    assert batch.run_N.tolist() == [r for r, run in enumerate(runs(batch)) for _ in range(run[4])]
+    assert batch.span_N.tolist() == [r for r, run in enumerate(runs(batch)) for _ in range(run[4])]
     dropped = batch.weighted(np.zeros(1))
     assert (dropped.steps_R == -1).all()
     assert (dropped.all_sampled_R == -1).all()
@@ -410,7 +410,7 @@ def test_an_empty_set():
         values = getattr(batch, field.name)
         if isinstance(values, np.ndarray):
             assert values.size == 0
-    assert batch.run_N.size == batch.steps_R.size == batch.correct_C.size == 0
+    assert batch.span_N.size == batch.steps_R.size == batch.correct_C.size == 0
 
 
 # --- laws
@@ -465,7 +465,7 @@ def test_runs_are_the_oracle_token_by_token(records: list[Trajectory]):
     first_S = np.searchsorted(batch.traj_S, np.arange(len(records) + 1))
     first_C = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1))
     got = []
-    for r in batch.run_N:
+    for r in batch.span_N:
         k, step, number = int(batch.traj_R[r]), int(batch.step_R[r]), int(batch.call_R[r])
         got.append(
             (
@@ -531,7 +531,7 @@ def test_permuting_trajectories_permutes_everything(records: list[Trajectory], r
         "S": here.traj_S,
         "C": here.traj_S[here.step_C],
         "R": here.traj_R,
-        "N": here.traj_R[here.run_N],
+        "N": here.traj_R[here.span_N],
     }
     moved = {
         axis: np.concatenate([np.flatnonzero(of == i) for i in order] or [of])

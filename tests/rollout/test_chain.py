@@ -6,7 +6,7 @@ import pytest
 from assay.batch import Batch
 from assay.errors import DataError
 from assay.records import ModelStep, ToolStep, UserStep, decode, encode
-from assay.rollout import Attempt, Sampling, collect, tasks
+from assay.rollout import Planned, Sampling, collect, tasks
 from assay.world import Environment
 from tests.rollout.fakes import END, Guess, Pays, Raises, Scripted, Silent
 
@@ -15,7 +15,7 @@ SAMPLING = Sampling()
 
 def played(env: Environment, text: str, sampling: Sampling = SAMPLING):
     backend = Scripted([text])
-    attempt = Attempt(environment=env, seed=4)
+    attempt = Planned(environment=env, seed=4)
     return next(collect(backend, [attempt], sampling=sampling, seed=(0,), clock=None))
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from assay.batch import Batch
 from assay.records import ModelStep, SystemStep, ToolStep, Trajectory, UserStep, decode, encode
-from assay.rollout import Attempt, Chat, Sampling, collect
+from assay.rollout import Chat, Planned, Sampling, collect
 from assay.rollout.protocols.chat import STRIPPED
 from assay.rollout.protocols.syntax import calls
 from assay.rollout.recording import Recorder, solve
@@ -29,7 +29,7 @@ def played(
     chat = Chat(backend.tokenizer)
     env = env or Door()
     expert = solve(env, 0)
-    attempt = Attempt(environment=env, seed=0, expert=expert)
+    attempt = Planned(environment=env, seed=0, expert=expert)
     sampling = Sampling(**{"max_tokens": 4000, "turn_tokens": 400, "max_length": 9000, **limits})
     (record,) = collect(backend, [attempt], sampling=sampling, seed=(0,), clock=None, protocol=chat)
     assert decode(encode(record)) == record

@@ -11,9 +11,9 @@ import pytest
 
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import ModelStep
-from assay.rollout import Attempt, Sampling, collect
+from assay.rollout import Planned, Sampling, collect
 from assay.rollout.backends.server import Server
-from assay.rollout.backends.turns import Row
+from assay.rollout.backends.turns import Pending
 from assay.rollout.backends.vllm import Vllm
 from tests.rollout.fakes import Characters, Guess, Silent
 
@@ -71,8 +71,8 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def attempts(n: int = 3) -> list[Attempt]:
-    return [Attempt(environment=Guess(), seed=4, trial=trial) for trial in range(n)]
+def attempts(n: int = 3) -> list[Planned]:
+    return [Planned(environment=Guess(), seed=4, trial=trial) for trial in range(n)]
 
 
 @pytest.mark.parametrize("style", ["ids", "names"])
@@ -200,7 +200,7 @@ def vllm() -> Vllm:
 def test_a_world_that_answers_nothing_leaves_the_next_turn_its_tokens(url: str) -> None:
     """12 tokens of the first turn, 3 of the second: a turn of 13 at most is enough for both."""
     for backend in (vllm(), Server(url, "tiny", Characters())):
-        attempt = Attempt(environment=Silent(), seed=4)
+        attempt = Planned(environment=Silent(), seed=4)
         sampling = Sampling(turn_tokens=13)
         (record,) = collect(backend, [attempt], sampling=sampling, seed=(0,))
         said = [step.text for step in record.steps if isinstance(step, ModelStep)]
@@ -218,7 +218,7 @@ def test_a_prompt_without_room_after_it_is_a_failure_by_budget(url: str) -> None
 
 
 def test_tokens_and_log_probs_must_be_as_many() -> None:
-    row = Row(0, [5])
+    row = Pending(0, [5])
     for ids, chances in (([1, 2], [-0.1]), ([], [])):
         with pytest.raises(AlignmentError, match="expected as many"):
             row.take(ids, chances, lambda *_: None, Sampling())

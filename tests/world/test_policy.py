@@ -24,7 +24,7 @@ from assay.evaluate.measure import measure, summary, table, uplift  # noqa: E402
 from assay.policy.loading import folder, load  # noqa: E402
 from assay.policy.sampling import sample  # noqa: E402
 from assay.records import ModelStep, decode, encode  # noqa: E402
-from assay.rollout import Attempt, Line, Sampling, collect  # noqa: E402
+from assay.rollout import Line, Planned, Sampling, collect  # noqa: E402
 from assay.rollout.backends.local import Transformers  # noqa: E402
 from assay.world import BUILT_IN  # noqa: E402
 from assay.world import load as world  # noqa: E402
@@ -215,7 +215,7 @@ def test_a_name_has_the_same_tokens_wherever_it_stands(start):
 def test_what_is_played_has_exact_log_probs_and_becomes_records(start):
     model, tokenizer = start
     attempts = [
-        Attempt(environment=world(name), seed=seed, trial=trial)
+        Planned(environment=world(name), seed=seed, trial=trial)
         for name in BUILT_IN
         for seed in range(2)
         for trial in range(2)
@@ -246,7 +246,7 @@ def test_what_is_played_has_exact_log_probs_and_becomes_records(start):
 def test_the_policy_uses_tools_and_reads_what_they_say(start):
     # a question of one hop is answered by a call and by what it returns; chance would be 1 in 200
     model, tokenizer = start
-    attempts = [Attempt(environment=world("lookup", hops=1), seed=seed) for seed in range(64)]
+    attempts = [Planned(environment=world("lookup", hops=1), seed=seed) for seed in range(64)]
     backend = Transformers(model, tokenizer)
     records = list(collect(backend, attempts, sampling=Sampling(), seed=(0,)))
     passed = [record for record in records if record.outcome == 1.0]

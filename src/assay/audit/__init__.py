@@ -2,7 +2,7 @@
 
 from assay.audit.annotations import StepCredit, annotations, step_credit
 from assay.audit.counts import SCHEMA, Audit, audit, dead_share, shares
-from assay.audit.fates import FATE_KINDS, group_fates, run_fates
+from assay.audit.fates import FATE_KINDS, group_fates, span_fates
 from assay.audit.punished import contexts, punished_calls
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "dead_share",
     "group_fates",
     "punished_calls",
-    "run_fates",
     "shares",
+    "span_fates",
     "step_credit",
 ]

@@ -1,6 +1,6 @@
 """What becomes of groups, and of what the policy wrote, under GRPO.
 
-Axes: G groups, K trajectories, S steps, C calls, R runs.
+Axes: G groups, K trajectories, S steps, C calls, R spans.
 """
 
 from typing import Any, Final
@@ -42,10 +42,10 @@ def group_fates(
     return fate_G, fates(batch.value_K, batch.group_K, n_groups=batch.n_groups)[1]
 
 
-def run_fates(
+def span_fates(
     batch: Batch, dead_G: Bool[np.ndarray, " G"], grpo: Advantages
 ) -> Int64[np.ndarray, " R"]:
-    """Returns the index into `FATE_KINDS` of each run; -1 for what the policy did not write.
+    """Returns the index into `FATE_KINDS` of each span; -1 for what the policy did not write.
 
     Where several apply the first of these wins: masked or drifted, infrastructure, unscored, dead,
     then what the sign of GRPO's advantage says.
@@ -76,7 +76,7 @@ def run_fates(
 
 def fate_table(batch: Batch, dead_G: Bool[np.ndarray, " G"], grpo: Advantages) -> dict[str, Any]:
     """Returns, per fate, how much the policy wrote and in how many trajectories."""
-    kind_R = run_fates(batch, dead_G, grpo)
+    kind_R = span_fates(batch, dead_G, grpo)
     fated = {}
     for code, kind in enumerate(FATE_KINDS):
         here_R = kind_R == code

@@ -1,7 +1,7 @@
 """Records to flat arrays, once. Nothing downstream looks at a record again.
 
-Axes: K trajectories, G groups, S model steps, C calls, R runs, N tokens. A *run* is a stretch of
-tokens with the same step, call and role. A log without token ids has runs too: their length is then
+Axes: K trajectories, G groups, S model steps, C calls, R spans, N tokens. A *span* is a stretch of
+tokens with the same step, call and role. A log without token ids has spans too: their length is then
 in characters (`measure`), and everything except training works the same.
 
 Codes: -1 is "unknown" or "none" in every integer array; 0 and 1 are False and True.
@@ -133,24 +133,24 @@ class Batch:
 
     @property
     def steps_R(self) -> Int64[np.ndarray, " R"]:
-        """Step that each run is credited to; -1: not sampled, untrainable or dropped."""
+        """Step that each span is credited to; -1: not sampled, untrainable or dropped."""
         step = self.step_R
         carried_S = (self.untrainable_S < 0) & self.kept_K[self.traj_S]
         return np.where(np.append(carried_S, False)[step], step, -1)
 
     @property
     def all_sampled_R(self) -> Int64[np.ndarray, " R"]:
-        """Trajectory that each run is credited to; -1: not sampled, untrainable or dropped."""
+        """Trajectory that each span is credited to; -1: not sampled, untrainable or dropped."""
         return np.where(self.steps_R >= 0, self.traj_R, -1)
 
     @property
     def call_tokens_R(self) -> Int64[np.ndarray, " R"]:
-        """Trajectory of each run of call tokens; -1 elsewhere."""
+        """Trajectory of each span of call tokens; -1 elsewhere."""
         return np.where(self.call_R >= 0, self.all_sampled_R, -1)
 
     @property
-    def run_N(self) -> Int64[np.ndarray, " N"]:
-        """Run of each token."""
+    def span_N(self) -> Int64[np.ndarray, " N"]:
+        """Span of each token."""
         return np.repeat(np.arange(self.length_R.size), self.length_R)
 
     @property

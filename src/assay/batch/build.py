@@ -156,7 +156,7 @@ class Builder:
                 C.extend((s, key, is_json, -1, -1))
                 if call.evidence is not NOBODY_LOOKED:
                     self._recorded(call.evidence, len(C) - C_WIDTH)
-            self._add_runs(step, k, s, row // C_WIDTH)
+            self._add_spans(step, k, s, row // C_WIDTH)
             self._rare(step, s)
         return wrote.intdigest() >> 1
 
@@ -198,8 +198,8 @@ class Builder:
         if step.scores:
             columns.scores[s] = step.scores
 
-    def _add_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
-        """Adds the runs of one model step: of tokens, or of characters where it has no ids."""
+    def _add_spans(self, step: ModelStep, k: int, s: int, call: int) -> None:
+        """Adds the spans of one model step: of tokens, or of characters where it has no ids."""
         has_ids = step.token_ids is not None
         if self._measure is None:
             self._measure = "tokens" if has_ids else "characters"
@@ -208,7 +208,7 @@ class Builder:
         if self._measure == "tokens":
             if not has_ids:
                 raise MixedTokensError(_MIXED)
-            self._token_runs(step, k, s, call)
+            self._token_spans(step, k, s, call)
             return
         R = self._columns.R
         if step.spans and not has_ids:
@@ -219,7 +219,7 @@ class Builder:
         for number, each in enumerate(step.calls, call):
             R.extend((k, s, number, _CALL, len(each.name) + len(each.arguments)))
 
-    def _token_runs(self, step: ModelStep, k: int, s: int, call: int) -> None:
+    def _token_spans(self, step: ModelStep, k: int, s: int, call: int) -> None:
         n = len(step.token_ids or ())
         sampled = ((0, n),) if step.sampled is None else step.sampled
         spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
@@ -309,7 +309,7 @@ class Builder:
             "weight_K": np.ones(len(columns.ids)),
             **_step_arrays(columns, task_K, tree_K),
             **_call_arrays(columns, task_K, outcome_K >= self._pass_at),
-            **_run_arrays(columns),
+            **_span_arrays(columns),
             "logprob_N": np.array(columns.logprob) if columns.has_logprob else None,
             "entropy_N": np.array(columns.entropy) if columns.has_entropy else None,
             "statistics": {},
@@ -387,7 +387,7 @@ def _expert(
     return expert_C
 
 
-def _run_arrays(columns: Columns) -> dict[str, np.ndarray]:
+def _span_arrays(columns: Columns) -> dict[str, np.ndarray]:
     traj, step, call, role, length = rows(columns.R, R_WIDTH).T
     return {
         "traj_R": traj.astype(np.int64),

@@ -11,7 +11,7 @@ from assay.evaluate.intervals import paired_difference
 from assay.kernels.passk import pass_at_k
 from assay.policy.loading import START, device, load
 from assay.records import Trajectory
-from assay.rollout import Attempt, Sampling, collect
+from assay.rollout import Planned, Sampling, collect
 from assay.rollout.backends.local import Transformers
 from assay.rollout.chain import Watch, attributed
 from assay.runs.sampling import protocol_of
@@ -83,13 +83,13 @@ def uplift(other_G: Float64[np.ndarray, " G"], right_G: Float64[np.ndarray, " G"
     return [seen.value, seen.low, seen.high]
 
 
-def _attempt(name: str, seed: int, trial: int, advice: HintKind | None) -> Attempt:
+def _attempt(name: str, seed: int, trial: int, advice: HintKind | None) -> Planned:
     environment = catalogue.load(name)
     with attributed(environment, seed, "its hint"):
         environment.reset(seed)
         said = environment.hint(advice) if advice else None
     notes = (said,) if said else ()
-    return Attempt(environment=environment, seed=seed, notes=notes, trial=trial)
+    return Planned(environment=environment, seed=seed, notes=notes, trial=trial)
 
 
 def summary(played: Sequence[Trajectory], tasks: int, attempts: int) -> dict[str, Any]:

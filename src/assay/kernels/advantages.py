@@ -1,8 +1,8 @@
 """The one kernel that all methods share: terms in, one advantage per token out.
 
-Axes: N tokens, U units, R runs. A *run* is a stretch of tokens with the same step,
+Axes: N tokens, U units, R spans. A *span* is a stretch of tokens with the same step,
 call and role; nothing coarser than a token tells its tokens apart, so most of the arithmetic is
-done on runs and written to tokens by one `np.repeat` at the end.
+done on spans and written to tokens by one `np.repeat` at the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ class Advantages:
     """What the kernel returns: the parts stay, so that any token can be explained."""
 
     parts: dict[str, Float64[np.ndarray, " _"]]
-    """Per term: one number per run, or per token where the term is token-wise. NaN: unscored."""
+    """Per term: one number per span, or per token where the term is token-wise. NaN: unscored."""
     total: Float64[np.ndarray, " _"]
-    """Their sum, per run if every part is, else per token. NaN: no term carrying it is scored."""
+    """Their sum, per span if every part is, else per token. NaN: no term carrying it is scored."""
     carried: Bool[np.ndarray, " _"]
     """Does any term carry it? Same length as `total`. 0.0 and not carried are different things."""
     length_R: Int64[np.ndarray, " R"]
@@ -82,19 +82,19 @@ def advantages(
         AlignmentError: a term names a unit that it has no value for, or is of the wrong length.
         MethodError: two terms of one name, or a scale that the values do not allow.
     """
-    n_runs, n_tokens = length_R.size, int(length_R.sum())
+    n_spans, n_tokens = length_R.size, int(length_R.sum())
     parts: Parts = {}
     carried: Carried = {}
     made: list[Credited] = []
     for term in terms:
         if term.name in parts:
             raise MethodError(f"two terms are called {term.name!r}; each needs a name of its own")
-        unit = _carrier(term, n_runs, n_tokens)
+        unit = _carrier(term, n_spans, n_tokens)
         made.append(credited(term))
         part = np.append(made[-1].advantage_U, 0.0)[unit]  # unit -1 reads the 0.0 appended
         carries = unit >= 0
         # where N equals R a part is kept per token, so that its length never means two things
-        if term.unit_R is not None and (term.weight_N is not None or n_runs == n_tokens):
+        if term.unit_R is not None and (term.weight_N is not None or n_spans == n_tokens):
             part, carries = np.repeat(part, length_R), np.repeat(carries, length_R)
         if term.weight_N is not None:
             _check_size(term, "weight_N", term.weight_N.size, n_tokens)
@@ -102,7 +102,7 @@ def advantages(
         parts[term.name], carried[term.name] = part, carries
     level, carries = _level(parts, length_R), _level(carried, length_R)
     if not parts:
-        return Advantages({}, np.zeros(n_runs), np.zeros(n_runs, bool), length_R)
+        return Advantages({}, np.zeros(n_spans), np.zeros(n_spans, bool), length_R)
     any_carried = np.logical_or.reduce([*carries.values()])
     return Advantages(parts, combine(level, carries), any_carried, length_R, tuple(made))
 
@@ -117,10 +117,10 @@ def _level(parts: dict[str, Any], length_R: Int64[np.ndarray, " R"]) -> dict[str
     }
 
 
-def _carrier(term: Term, n_runs: int, n_tokens: int) -> Int64[np.ndarray, " _"]:
-    """Returns the unit of each run or token, checked against the term's values."""
+def _carrier(term: Term, n_spans: int, n_tokens: int) -> Int64[np.ndarray, " _"]:
+    """Returns the unit of each span or token, checked against the term's values."""
     unit, size, axis = (
-        (term.unit_R, n_runs, "R") if term.unit_R is not None else (term.unit_N, n_tokens, "N")
+        (term.unit_R, n_spans, "R") if term.unit_R is not None else (term.unit_N, n_tokens, "N")
     )
     if unit is None or (term.unit_R is not None and term.unit_N is not None):
         raise AlignmentError(f"term {term.name!r}: give exactly one of unit_R and unit_N")

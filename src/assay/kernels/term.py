@@ -23,7 +23,7 @@ Sign = Literal["both", "positive", "negative"]
 class Term:
     """One comparison, and who carries its result.
 
-    Axes: U units (trajectories, steps, calls or tokens), R runs, N tokens, V virtual members.
+    Axes: U units (trajectories, steps, calls or tokens), R spans, N tokens, V virtual members.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Term:
 
     # Who carries it?
     unit_R: Int64[np.ndarray, " R"] | None = None
-    """Unit carried by each run of tokens; -1: not carried."""
+    """Unit carried by each span of tokens; -1: not carried."""
     unit_N: Int64[np.ndarray, " N"] | None = None
     """The same per token, for values that differ inside a run. Exactly one of the two is given."""
 

@@ -22,7 +22,7 @@ sampling; None: done. It is asked after every sampled token."""
 
 @final
 @dataclass(slots=True)
-class Row:
+class Continuation:
     """One text: everything in it, and which of it was sampled."""
 
     ids: list[int]
@@ -47,7 +47,7 @@ def sample(
     max_length: int = 1024,
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
-) -> list[Row]:
+) -> list[Continuation]:
     """Returns the continued rows, in the order of the prompts.
 
     Args:
@@ -64,7 +64,7 @@ def sample(
     """
     if temperature < 0 or any(not prompt for prompt in prompts):
         raise UsageError("sample: expected temperature >= 0 and at least one token in every prompt")
-    rows = [Row(list(prompt)) for prompt in prompts]
+    rows = [Continuation(list(prompt)) for prompt in prompts]
     if not rows:
         return rows
     fed = min(map(len, prompts))
@@ -107,7 +107,7 @@ def _begun(model: Any, starts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.Te
 
 def _next(
     at: int,
-    row: Row,
+    row: Continuation,
     queue: deque[int],
     draw: tuple[int, float, float],
     since: list[int],

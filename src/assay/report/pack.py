@@ -1,4 +1,4 @@
-"""Numbers per run, step or token, cut per trajectory and written as briefly as JSON allows."""
+"""Numbers per span, step or token, cut per trajectory and written as briefly as JSON allows."""
 
 from collections.abc import Iterator
 from itertools import pairwise

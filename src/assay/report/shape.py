@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from xxhash import xxh3_128_digest
 
-from assay.audit import FATE_KINDS, group_fates, punished_calls, run_fates
+from assay.audit import FATE_KINDS, group_fates, punished_calls, span_fates
 from assay.audit.annotations import step_credit
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.credit import METHODS
@@ -102,7 +102,7 @@ class Shapes:
         return packed(values, self._start_R if per_run else self._start_N)
 
     def _run_columns(self) -> dict[str, np.ndarray]:
-        """Returns, per run: ordinal of its step in the trajectory, of its call in the step, ..."""
+        """Returns, per span: ordinal of its step in the trajectory, of its call in the step, ..."""
         batch, traj = self.batch, self.batch.traj_R
         step = np.where(batch.step_R >= 0, batch.step_R - self._start_S[traj], -1)
         call = np.where(batch.call_R >= 0, batch.call_R - self._first_call[batch.step_R], -1)
@@ -116,7 +116,7 @@ class Shapes:
         if step_S is None:
             step_S = step_credit(batch, given).advantage_S
         if self.fate_R is None:
-            self.fate_R = run_fates(batch, self.dead_G, given)
+            self.fate_R = span_fates(batch, self.dead_G, given)
             self._fate = self._keep(self._packed(self.fate_R))
             self._wronged_C = punished_calls(batch, step_S) & (batch.correct_C == 1)
         code_S = codes(batch, step_S, self.passed_K, self.dead_G)
@@ -259,7 +259,7 @@ def _key(name: str) -> str:
 
 
 def _made_of(made: Credited, length_R: Int64[np.ndarray, " R"]) -> dict[str, np.ndarray]:
-    """Returns, per run or token, the numbers of its unit that make its part; see `options`."""
+    """Returns, per span or token, the numbers of its unit that make its part; see `options`."""
     term = made.term
     unit = term.unit_R if term.unit_R is not None else term.unit_N
     columns = {"value": np.append(term.value_U, np.nan)[unit]}

@@ -5,16 +5,16 @@ torch; `assay.rollout.backends.local` does.
 """
 
 from assay.rollout.backends.base import Backend, Reader, Sampling
-from assay.rollout.chain import Attempt, collect, tasks
+from assay.rollout.chain import Planned, collect, tasks
 from assay.rollout.progress import Progress
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
 
 __all__ = [
-    "Attempt",
     "Backend",
     "Chat",
     "Line",
+    "Planned",
     "Progress",
     "Reader",
     "Sampling",

@@ -20,11 +20,11 @@ Watch = Callable[[Trajectory], None]
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One attempt to be made."""
+class Planned:
+    """One trajectory to be made."""
 
     environment: Environment
-    """Belongs to this attempt while it lasts: two at the same time need two."""
+    """Belongs to this trajectory while it lasts: two at the same time need two."""
     seed: int
     """Names the task."""
     trial: int = 0
@@ -43,18 +43,18 @@ def tasks(
     *,
     prefix: str = "",
     experts: dict[int, tuple[str, ...] | None] | None = None,
-) -> list[Attempt]:
-    """Returns `trials` attempts at each task, each with an environment of its own.
+) -> list[Planned]:
+    """Returns `trials` trajectories of each task, each with an environment of its own.
 
     Args:
         make: makes an environment.
         seeds: of the tasks.
-        trials: attempts at each, numbered from 0.
+        trials: trajectories of each, numbered from 0.
         prefix: put before ids and groups, to tell batches apart.
         experts: known solutions by seed, filled in as tasks are solved, so that records say which
             calls an expert would have made. None: nothing is solved.
     """
-    attempts: list[Attempt] = []
+    planned: list[Planned] = []
     for seed in seeds:
         first = make()
         if experts is not None and seed not in experts:
@@ -62,8 +62,8 @@ def tasks(
                 experts[seed] = solve(first, seed)
         with attributed(first, seed, "its title or dials"):
             name = task_name(first, seed)
-        attempts += [
-            Attempt(
+        planned += [
+            Planned(
                 environment=make() if trial else first,
                 seed=seed,
                 trial=trial,
@@ -73,12 +73,12 @@ def tasks(
             )
             for trial in range(trials)
         ]
-    return attempts
+    return planned
 
 
 def collect(
     backend: Backend,
-    attempts: Sequence[Attempt],
+    planned: Sequence[Planned],
     *,
     sampling: Sampling,
     seed: Sequence[int],
@@ -88,14 +88,14 @@ def collect(
     clock: Callable[[], float] | None = time.monotonic,
     protocol: Protocol | None = None,
 ) -> Iterator[Trajectory]:
-    """Yields the record of every attempt, in order; ids and log-probs as they were sampled.
+    """Yields the record of every trajectory, in order; ids and log-probs as they were sampled.
 
     Args:
         backend: samples.
-        attempts: those of one batch must not share an environment.
+        planned: those of one batch must not share an environment.
         sampling: how, and how far.
         seed: names the source of chance.
-        batch: attempts at the same time.
+        batch: trajectories at the same time.
         policy_version: written into the records.
         watch: sees each record as it is made.
         clock: seconds, for the ledger. None: not counted, so that equal runs give equal bytes.
@@ -106,8 +106,8 @@ def collect(
     """
     talk = Line(backend.tokenizer) if protocol is None else protocol
     sampling = replace(sampling, stop=talk.stop, ends=talk.ends)
-    for first in range(0, len(attempts), batch):
-        players = [_Player(each, talk, sampling) for each in attempts[first : first + batch]]
+    for first in range(0, len(planned), batch):
+        players = [_Player(each, talk, sampling) for each in planned[first : first + batch]]
         began = None if clock is None else clock()
         backend.run(
             [player.prompt for player in players],
@@ -127,17 +127,17 @@ def collect(
 class _Player:
     """One row: reads tokens, plays a turn when it is complete."""
 
-    def __init__(self, attempt: Attempt, talk: Protocol, sampling: Sampling) -> None:
-        self._attempt, self._talk, self._sampling = attempt, talk, sampling
-        with attributed(attempt.environment, attempt.seed, "reset"):
+    def __init__(self, planned: Planned, talk: Protocol, sampling: Sampling) -> None:
+        self._planned, self._talk, self._sampling = planned, talk, sampling
+        with attributed(planned.environment, planned.seed, "reset"):
             self._recorder = Recorder(
-                attempt.environment,
-                attempt.seed,
-                notes=attempt.notes,
-                expert=attempt.expert,
+                planned.environment,
+                planned.seed,
+                notes=planned.notes,
+                expert=planned.expert,
                 protocol=talk,
             )
-        ids = talk.prompt_ids(self._recorder.unread, attempt.environment)
+        ids = talk.prompt_ids(self._recorder.unread, planned.environment)
         self._recorder.read_as(*ids)
         self.prompt = [token for each in ids for token in each]
         self._fed = list(self.prompt)
@@ -153,8 +153,8 @@ class _Player:
             return ()
         self._open = (), ()
         sampled = self._talk.sampled(ids, logprobs)
-        attempt = self._attempt
-        with attributed(attempt.environment, attempt.seed, "step"):
+        planned = self._planned
+        with attributed(planned.environment, planned.seed, "step"):
             reply = self._recorder.act("".join(sampled.pieces), sampled)
             self._check(reply.score, reply.parts)
         if reply.done:
@@ -165,7 +165,7 @@ class _Player:
             self._fed += ids
             return SILENCE
         self._played = 0
-        read = self._talk.read_ids(unread, attempt.environment, before=self._fed, turn=ids)
+        read = self._talk.read_ids(unread, planned.environment, before=self._fed, turn=ids)
         self._recorder.read_as(*read)
         flat = [token for each in read for token in each]
         self._fed += [*ids, *flat]
@@ -175,24 +175,24 @@ class _Player:
         paid = {"score": score, **parts}
         wrong = {name: value for name, value in paid.items() if not _is_number(value)}
         for name, value in wrong.items():
-            task = task_name(self._attempt.environment, self._attempt.seed)
+            task = task_name(self._planned.environment, self._planned.seed)
             raise DataError(
                 f"environment task {task}: {name} is {value!r}; expected a finite number, or None "
                 "where nobody scored it"
             )
 
     def finished(self, policy_version: str | None, seconds: float | None) -> Trajectory:
-        """Returns the record; an attempt that ran out of tokens has failed by its budget."""
-        attempt = self._attempt
-        with attributed(attempt.environment, attempt.seed, "its record"):
+        """Returns the record; a trajectory that ran out of tokens has failed by its budget."""
+        planned = self._planned
+        with attributed(planned.environment, planned.seed, "its record"):
             if not self._recorder.last.done:
                 ids, logprobs = self._open
                 sampled = self._talk.sampled(ids, logprobs) if ids else None
                 self._recorder.cut_off("".join(sampled.pieces) if sampled else "", sampled)
             return self._recorder.trajectory(
-                id=attempt.id,
-                group=attempt.group,
-                trial=attempt.trial,
+                id=planned.id,
+                group=planned.group,
+                trial=planned.trial,
                 policy_version=policy_version,
                 wall_seconds=seconds,
             )

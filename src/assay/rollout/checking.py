@@ -23,7 +23,7 @@ MAX_TEXT = 20_000
 
 @final
 @dataclass(frozen=True, slots=True)
-class Line:
+class Finding:
     """What one rule found."""
 
     rule: str
@@ -39,7 +39,7 @@ class _SkipError(Exception):
     """A rule cannot be checked; the message says why."""
 
 
-def check(make: Callable[[], Environment], seeds: Sequence[int] = range(8)) -> Iterator[Line]:
+def check(make: Callable[[], Environment], seeds: Sequence[int] = range(8)) -> Iterator[Finding]:
     """Yields one line for each rule, in the order of `RULES`.
 
     Args:
@@ -48,13 +48,13 @@ def check(make: Callable[[], Environment], seeds: Sequence[int] = range(8)) -> I
     """
     for rule, look in RULES.items():
         try:
-            yield Line(rule, "ok", look(make, seeds))
+            yield Finding(rule, "ok", look(make, seeds))
         except _BreaksError as found:
-            yield Line(rule, "finding", str(found))
+            yield Finding(rule, "finding", str(found))
         except _SkipError as why:
-            yield Line(rule, "skipped", str(why))
+            yield Finding(rule, "skipped", str(why))
         except Exception as error:  # whatever a user's code raises is a finding, not our failure
-            yield Line(rule, "finding", f"raised {told(error)}")
+            yield Finding(rule, "finding", f"raised {told(error)}")
 
 
 Make = Callable[[], Environment]

@@ -1,6 +1,6 @@
 """Trajectories to one number per token, safety included: everything a trainer needs, no torch.
 
-Axes: N tokens, R runs, K trajectories, T padded length.
+Axes: N tokens, R spans, K trajectories, T padded length.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

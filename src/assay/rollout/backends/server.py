@@ -21,7 +21,7 @@ from typing import Any, Final, final
 from assay.errors import DataError, UsageError
 from assay.rollout.backends.base import Reader, Sampling
 from assay.rollout.backends.seeds import number
-from assay.rollout.backends.turns import Row, begun
+from assay.rollout.backends.turns import Pending, begun
 
 NEUTRAL: Final[Mapping[str, float]] = {
     "top_p": 1.0,
@@ -85,7 +85,7 @@ class Server:
         """Continues every prompt, each in its own thread's time; the first failure ends all."""
         failed = Event()
 
-        def follow(row: Row) -> None:
+        def follow(row: Pending) -> None:
             try:
                 while not (row.done or failed.is_set()):
                     ids, logprobs = parsed(self._asked(row, sampling, seed), self._url)
@@ -104,7 +104,7 @@ class Server:
             failed.set()  # also where this thread was interrupted: no row asks again
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _asked(self, row: Row, sampling: Sampling, seed: Sequence[int]) -> Mapping[str, Any]:
+    def _asked(self, row: Pending, sampling: Sampling, seed: Sequence[int]) -> Mapping[str, Any]:
         body = {
             "model": self._model,
             "prompt": row.ids,

@@ -10,7 +10,7 @@ from assay.rollout.backends.base import SILENCE, Reader, Sampling
 
 @final
 @dataclass(slots=True)
-class Row:
+class Pending:
     """One text under way."""
 
     at: int
@@ -62,9 +62,9 @@ class Row:
         self.done = more is None or self.budget(sampling) < 1
 
 
-def begun(prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Row]:
+def begun(prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Pending]:
     """Returns the rows of prompts; one that leaves no room to sample is done."""
-    rows = [Row(at, list(ids)) for at, ids in enumerate(prompts)]
+    rows = [Pending(at, list(ids)) for at, ids in enumerate(prompts)]
     for row in rows:
         row.done = row.budget(sampling) < 1
     return rows
