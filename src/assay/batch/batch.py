@@ -1,8 +1,8 @@
 """Records to flat arrays, once. Nothing downstream looks at a record again.
 
-Axes: K trajectories, G groups, S model steps, C calls, R spans, N tokens. A *span* is a stretch of
-tokens with the same step, call and role. A log without token ids has spans too: their length is then
-in characters (`measure`), and everything except training works the same.
+Axes: K trajectories, G groups, S model steps, C calls, R spans, N tokens. A *span* is a stretch
+of tokens with the same step, call and role. A log without token ids has spans too: their length is
+then in characters (`measure`), and everything except training works the same.
 
 Codes: -1 is "unknown" or "none" in every integer array; 0 and 1 are False and True.
 """

@@ -157,7 +157,7 @@ def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
     }
 
 
-def verified_rewards(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
+def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
     """Returns what the environments paid: TRL's reward function. None: unscored."""
     return [record.outcome for record in trajectory]
 
