@@ -89,9 +89,10 @@ class Record(Fields):
     ) -> Trajectory:
         """Returns a trajectory. Where `rest` does not say else, the task is its group, and task
         and trial (the record's index where there is none) are its id."""
-        identity = f"{task}/{self.index if trial is None else trial}"
-        default: dict[str, Any] = {"id": identity, "group": task, "origin": self.origin()}
-        return Trajectory(task=task, steps=tuple(steps), trial=trial, **(default | rest))
+        rest["id"] = rest.get("id") or f"{task}/{self.index if trial is None else trial}"
+        rest["origin"] = rest.get("origin") or self.origin()
+        rest.setdefault("group", task)
+        return Trajectory(task=task, steps=tuple(steps), trial=trial, **rest)
 
 
 @dataclass(frozen=True, slots=True)

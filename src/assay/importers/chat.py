@@ -30,12 +30,11 @@ class Chat(Importer):
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         record.lose_unknown(_KEYS)
         task, trial, claimed = record.name("task"), record.maybe("trial", int), _claim(record)
-        identity = record.maybe_name("id")
         yield record.trajectory(
             task,
             steps_of(record.each("messages", MESSAGE, needed=True)),
             trial=trial,
-            **({"id": identity} if identity else {}),
+            id=record.maybe_name("id"),
             tree=record.maybe("tree", str),
             outcome=record.number("reward"),
             claim=claimed,

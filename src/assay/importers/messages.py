@@ -172,9 +172,7 @@ def experts_of(actions: Iterable[Fields]) -> tuple[ExpertCall, ...]:
     )
 
 
-EXPERT = "an expert action object"
-
-
 def experts_in(record: Fields, key: str) -> tuple[ExpertCall, ...] | None:
     """Returns the expert actions under a key; None where it is missing."""
-    return None if record.raw.get(key) is None else experts_of(record.each(key, EXPERT))
+    actions = record.each(key, "an expert action object")
+    return None if record.raw.get(key) is None else experts_of(actions)

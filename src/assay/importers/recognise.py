@@ -40,8 +40,8 @@ class Sight:
                     highest, count = scores.get(name, (0, 0))
                     if rank > Rank.POSSIBLE and rank >= highest:
                         scores[name] = rank, 1 + (count if rank == highest else 0)
-        best = max(scores.values(), default=None)
-        return [name for name in self.importers if best is not None and scores.get(name) == best]
+        best = max(scores.values(), default=(0, 0))
+        return [name for name in self.importers if scores.get(name) == best]
 
     def files(self, name: str, losses: Losses) -> tuple[Path, ...]:
         """Returns what one importer reads of it. What it does not read is counted.
@@ -55,18 +55,18 @@ class Sight:
         importer = self.importers[name]
         if not self.path.is_dir():
             return (self.path,)
-        mine = [
-            file
-            for file, ranks in self.found.items()
-            if (importer.is_named(file) if importer.names else ranks.get(name, 0) > Rank.POSSIBLE)
-        ]
         if importer.names:
+            mine = [file for file in self.found if importer.is_named(file)]
             if not mine:
                 what = f"no {importer.called} in it; name the folder that has them"
                 raise DataError(f"{self.path}: {what}")
             mine.sort(key=lambda file: (str(file.parent), len(file.name), file.name))
-        elif self.fault is not None:
-            raise self.fault
+        else:
+            mine = [
+                file for file, ranks in self.found.items() if ranks.get(name, 0) > Rank.POSSIBLE
+            ]
+            if self.fault is not None:
+                raise self.fault
         read = {*mine, *(beside for file in mine for beside in importer.beside(file))}
         for file, ranks in self.found.items():
             if file not in read:

@@ -109,19 +109,15 @@ def _rewards(record: Record, columns: frozenset[str]) -> dict[str, float | None]
 
 def _steps(record: Record) -> tuple[Step, ...]:
     """Returns prompt and completion as steps; what a model says in the prompt is copied."""
-    prompt, where = record.raw.get("prompt"), f"{record.where}.completion"
+    prompt, completion = record.raw.get("prompt"), record.raw.get("completion")
+    where, either = f"{record.where}.completion", "text or a list of messages"
     if isinstance(prompt, str):
-        text = typed(record.raw.get("completion"), str, where, "text, as the prompt is")
+        text = typed(completion, str, where, "text, as the prompt is")
         return (UserStep(text=prompt), ModelStep(text=text))
-    told, said = (
-        [_plain(m) for m in typed(record.raw.get(key), list, f"{record.where}.{key}", _TOLD)]
-        for key in ("prompt", "completion")
-    )
+    told = _plain(typed(prompt, list, f"{record.where}.prompt", either))
+    said = _plain(typed(completion, list, where, either))
     steps = chat([*told, *said], f"{record.where}.messages", record.losses)
     return (*map(copied, steps[: len(told)]), *steps[len(told) :])
-
-
-_TOLD = "text or a list of messages"
 
 
 def _plain(message: Any) -> Any:

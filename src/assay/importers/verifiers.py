@@ -66,7 +66,7 @@ def _task(task: Fields) -> str:
 
 
 def _policy(episode: Record) -> str | None:
-    """Returns the policy versions that generated the episode, "12" or "12-13"."""
+    """Returns the policy versions of the episode, "12" or "12-13"."""
     span = episode.within("run").within("work").within("policy")
     start, end = span.whole("start"), span.whole("end")
     return None if start is None else str(start) if end in (None, start) else f"{start}-{end}"
