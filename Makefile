@@ -10,6 +10,7 @@ SHELL := /bin/bash
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages audit imports viewer train_step
 STEPS = generate long dead
+FAST = -n 2 --dist loadfile -m 'not slow and not verl and not chromium and not shared_data'
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 
 # An environment knows its folder by name; one that was copied or moved would run another checkout.
@@ -38,7 +39,7 @@ test: .venv/dev
 
 test-fast: .venv/dev
 	@echo '== tests, the slow ones left out'
-	@.venv/bin/python -m pytest $(PYTEST) -n 2 --dist loadfile -m 'not slow and not verl and not chromium'
+	@.venv/bin/python -m pytest $(PYTEST) $(FAST)
 
 check: .venv/dev
 	@echo '== lint'

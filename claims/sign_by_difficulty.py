@@ -106,8 +106,6 @@ PREDICTIONS: Final = (
         expected="by about 30 points; shown: from strong less from weak",
         refuted_if="it falls",
         measure=lambda rows: m.growth_of_share(rows, "nsr", "grpo", ("weak", "strong")),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
     ),
     Prediction(
         id="P2",
@@ -124,8 +122,6 @@ PREDICTIONS: Final = (
         expected="open: the paper says 5 points more, a pilot 1 to 2 less",
         refuted_if="it keeps less",
         measure=lambda rows: m.at_equal_height(rows, "psr", "nsr", "weak"),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
     ),
     Prediction(
         id="P3 weight",
@@ -133,8 +129,6 @@ PREDICTIONS: Final = (
         expected="0 to 5 points more",
         refuted_if="it keeps less",
         measure=lambda rows: m.at_equal_height(rows, "nsr", "grpo_positive", "weak"),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
     ),
     Prediction(
         id="P4",
@@ -151,8 +145,6 @@ PREDICTIONS: Final = (
         expected="more",
         refuted_if="less",
         measure=lambda rows: m.entropy_gap(rows, "grpo", "nsr", "weak"),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
         unit="nats a token",
     ),
     Prediction(
@@ -161,8 +153,6 @@ PREDICTIONS: Final = (
         expected="as much or more",
         refuted_if="less",
         measure=lambda rows: m.entropy_gap(rows, "psr", "grpo", "weak"),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
         unit="nats a token",
     ),
     Prediction(
@@ -171,8 +161,6 @@ PREDICTIONS: Final = (
         expected="15 to 18 points more at 1 than at 0.03; shown: 1 less 0.1",
         refuted_if="0.1 is better than 1",
         measure=_gap("w_0.1", "w_1", "weak"),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
     ),
     Prediction(
         id="P7 weak",
@@ -198,8 +186,6 @@ PREDICTIONS: Final = (
         expected="0 to 2 points more",
         refuted_if="it falls",
         measure=_gap("grpo", "grpo_flat", "weak", 0),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
     ),
     Prediction(
         id="P8",
@@ -225,8 +211,6 @@ PREDICTIONS: Final = (
         expected="twice as much; shown: NSR's loss less 1.2 times GRPO's",
         refuted_if="less than 1.2 times as much",
         measure=lambda rows: m.hurt(rows, "nsr", "grpo", "strong", 1.2),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
     ),
     Prediction(
         id="P15",
@@ -243,8 +227,6 @@ PREDICTIONS: Final = (
         expected="above 0",
         refuted_if="below 0",
         measure=lambda rows: m.squeezed(rows, "likely"),
-        holds=POSITIVE,
-        refutes=(NEGATIVE,),
         unit="nats",
     ),
     Prediction(
@@ -263,7 +245,6 @@ PREDICTIONS: Final = (
         expected="10 to 30 % of them",
         refuted_if="none; shown: fewer than 1 %",
         measure=m.frozen_expansion,
-        holds=POSITIVE,
         refutes=((-inf, 0.01),),
     ),
 )

@@ -7,6 +7,7 @@ they are written in ASCII. Nothing is corrected: where the package is dated, so 
 """
 
 import json
+import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
@@ -25,87 +26,18 @@ _LONGEST = 32
 _TWICE = frozenset({"holy_see_vatican_city.json", "serbia_and_montenegro.json"})
 """A second record of the Vatican, and a country that is no more."""
 
-_LANGUAGES = dict(
-    pair.split(":")
-    for pair in [
-        "af:Afrikaans",
-        "am:Amharic",
-        "ar:Arabic",
-        "az:Azerbaijani",
-        "be:Belarusian",
-        "bg:Bulgarian",
-        "bi:Bislama",
-        "bn:Bengali",
-        "bs:Bosnian",
-        "ca:Catalan",
-        "cnr:Montenegrin",
-        "cs:Czech",
-        "da:Danish",
-        "de:German",
-        "dv:Maldivian",
-        "dz:Dzongkha",
-        "el:Greek",
-        "en:English",
-        "es:Spanish",
-        "et:Estonian",
-        "fa:Persian",
-        "fi:Finnish",
-        "fo:Faroese",
-        "fr:French",
-        "ga:Irish",
-        "he:Hebrew",
-        "hi:Hindi",
-        "hr:Croatian",
-        "hu:Hungarian",
-        "hy:Armenian",
-        "id:Indonesian",
-        "is:Icelandic",
-        "it:Italian",
-        "ja:Japanese",
-        "ka:Georgian",
-        "kk:Kazakh",
-        "kl:Greenlandic",
-        "km:Khmer",
-        "ko:Korean",
-        "ky:Kyrgyz",
-        "la:Latin",
-        "lo:Lao",
-        "lt:Lithuanian",
-        "lv:Latvian",
-        "mk:Macedonian",
-        "mn:Mongolian",
-        "ms:Malay",
-        "mt:Maltese",
-        "my:Burmese",
-        "ne:Nepali",
-        "nl:Dutch",
-        "no:Norwegian",
-        "pl:Polish",
-        "ps:Pashto",
-        "pt:Portuguese",
-        "ro:Romanian",
-        "rs:Serbian",
-        "ru:Russian",
-        "rw:Kinyarwanda",
-        "si:Sinhala",
-        "sk:Slovak",
-        "sl:Slovene",
-        "sm:Samoan",
-        "so:Somali",
-        "sq:Albanian",
-        "sv:Swedish",
-        "sw:Swahili",
-        "tg:Tajik",
-        "th:Thai",
-        "ti:Tigrinya",
-        "tk:Turkmen",
-        "tr:Turkish",
-        "uk:Ukrainian",
-        "uz:Uzbek",
-        "vi:Vietnamese",
-        "zh:Chinese",
-    ]
-)
+_LANGUAGES = dict(re.findall(r"(\w+):(\w+)", """
+af:Afrikaans am:Amharic ar:Arabic az:Azerbaijani be:Belarusian bg:Bulgarian bi:Bislama bn:Bengali
+bs:Bosnian ca:Catalan cnr:Montenegrin cs:Czech da:Danish de:German dv:Maldivian dz:Dzongkha
+el:Greek en:English es:Spanish et:Estonian fa:Persian fi:Finnish fo:Faroese fr:French ga:Irish
+he:Hebrew hi:Hindi hr:Croatian hu:Hungarian hy:Armenian id:Indonesian is:Icelandic it:Italian
+ja:Japanese ka:Georgian kk:Kazakh kl:Greenlandic km:Khmer ko:Korean ky:Kyrgyz la:Latin lo:Lao
+lt:Lithuanian lv:Latvian mk:Macedonian mn:Mongolian ms:Malay mt:Maltese my:Burmese ne:Nepali
+nl:Dutch no:Norwegian pl:Polish ps:Pashto pt:Portuguese ro:Romanian rs:Serbian ru:Russian
+rw:Kinyarwanda si:Sinhala sk:Slovak sl:Slovene sm:Samoan so:Somali sq:Albanian sv:Swedish
+sw:Swahili tg:Tajik th:Thai ti:Tigrinya tk:Turkmen tr:Turkish uk:Ukrainian uz:Uzbek vi:Vietnamese
+zh:Chinese
+"""))  # fmt: skip
 """Language codes as the package writes them, and their English names."""
 
 SCHEMA = """

@@ -20,6 +20,8 @@ from assay.evaluate.intervals import Estimate
 Verdict = Literal["held", "refuted", "open", "not run"]
 Zone = tuple[float, float]
 """Open interval: a bound is not in it, so that no difference at all agrees with no direction."""
+NEGATIVE: Final[Zone] = (-inf, 0.0)
+POSITIVE: Final[Zone] = (0.0, inf)
 ENOUGH: Final = 3
 """Seeds below which nothing is said: an interval over fewer is too narrow."""
 
@@ -36,9 +38,9 @@ class Prediction:
     refuted_if: str
     measure: Measure
     """What is looked at; None: cells are missing."""
-    holds: Zone
+    holds: Zone = POSITIVE
     """Values that agree with the prediction."""
-    refutes: tuple[Zone, ...]
+    refutes: tuple[Zone, ...] = (NEGATIVE,)
     """Values that refute it. Between the zones nothing is said."""
     unit: str = "points"
     """"points": shares, shown in percent; else as they are."""
@@ -56,10 +58,6 @@ class Prediction:
 
 def _inside(seen: Estimate, zone: Zone) -> bool:
     return zone[0] < seen.low and seen.high < zone[1]
-
-
-NEGATIVE: Final[Zone] = (-inf, 0.0)
-POSITIVE: Final[Zone] = (0.0, inf)
 
 
 @final
