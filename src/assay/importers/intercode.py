@@ -4,6 +4,7 @@ An episode's outcome is its best reward. Models stand in for trials: they are nu
 they are not samples of one policy.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -15,7 +16,7 @@ from assay.files.probe import Probe
 from assay.files.reading import documents
 from assay.importers.base import Importer, Rank, Record, graded, keys
 from assay.importers.fields import Fields, typed
-from assay.importers.messages import as_text, command_text
+from assay.importers.messages import command_text
 from assay.records import Call, ModelStep, Step, ToolStep, Trajectory, UserStep
 
 _KEYS = keys("environment dataset task_id query turn_history summary hardness")
@@ -97,10 +98,11 @@ def _turns(record: Record, name: str) -> tuple[list[Step], list[float | None]]:
     for index, (action, observation, ok) in enumerate(zip_longest(actions, seen, valid)):
         here = f"{where}.actions[{index}]"
         action = typed(action, str, here, "the text of an action")
-        paid = Fields({"rewards": given[index]}, f"{where}[{index}]", turns.losses)
-        rewards.append(paid.number("rewards"))
+        if type(paid := given[index]) is not float:
+            paid = Fields({"rewards": paid}, f"{where}[{index}]", turns.losses).number("rewards")
+        rewards.append(paid)
         call = Call(name=name, arguments=command_text(action))
-        steps.append(ModelStep(calls=(call,), reward=rewards[-1]))
+        steps.append(ModelStep(calls=(call,), reward=paid))
         if index >= len(seen):
             turns.losses.add("action_without_observation", here)
             continue
@@ -109,7 +111,7 @@ def _turns(record: Record, name: str) -> tuple[list[Step], list[float | None]]:
         if not isinstance(observation, str):
             # the Python environments log other values now and then
             turns.losses.add("observation_as_json", f"{where}.observations[{index}]")
-        text = "null" if observation is None else as_text(observation) or ""
+            observation = json.dumps(observation, ensure_ascii=False)
         error = None if ok is None else not ok
-        steps.append(ToolStep(text=text, name=name, call=(len(steps), 0), error=error))
+        steps.append(ToolStep(text=observation, name=name, call=(len(steps), 0), error=error))
     return steps, rewards
