@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("trl")
 
+from assay.errors import UsageError
 from assay.trainers.trl.adapter import TOOL_MASK
+from assay.trainers.trl.compatibility import TESTED, check_release, end_ids
 
 from .quiet import MARKS
 from .tiny import ROWS, batch_of, config, lora, model, rollouts, stock, torch
@@ -28,7 +30,6 @@ ATTRIBUTES = (
     "reward_weights",
     "reward_func_names",
     "num_generations",
-    "eos_token_ids",
     "rollout_func",
     "beta",
     "epsilon_low",
@@ -45,9 +46,28 @@ ATTRIBUTES = (
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
 
 
-def test_the_version_is_the_pinned_one() -> None:
-    pins = (Path(__file__).parents[3] / "pyproject.toml").read_text()
-    assert f'"trl=={version("trl")}"' in pins
+def test_the_release_is_one_that_we_name() -> None:
+    assert version("trl") in TESTED
+    check_release("dapo")
+
+
+@pytest.mark.parametrize("release", ["1.8.4", "1.17.0", "2.0.0"])
+def test_another_release_is_refused_in_one_line(release: str) -> None:
+    with pytest.raises(UsageError, match=f"trl {release} is installed; Assay"):
+        check_release("dapo", release)
+
+
+def test_luspo_of_an_old_release_is_refused() -> None:
+    check_release("luspo", "1.13.0")
+    check_release("dapo", "1.9.2")
+    with pytest.raises(UsageError, match="takes one advantage for each row"):
+        check_release("luspo", "1.12.0")
+
+
+def losses() -> list[str]:
+    """The losses that the installed release computes for each token."""
+    old = tuple(int(each) for each in version("trl").split(".")[:2]) < (1, 13)
+    return [each for each in LOSSES if not (old and each == "luspo")]
 
 
 def test_keys_shapes_dtypes_and_sides(tmp_path: Path) -> None:
@@ -114,7 +134,7 @@ def test_every_loss_takes_advantages_per_token(tmp_path: Path) -> None:
     trainer.current_gradient_accumulation_steps = 1
     batch = batch_of(trainer)
     wide = batch["advantages"][:, None] * batch["completion_mask"]
-    for trainer.loss_type in LOSSES:
+    for trainer.loss_type in losses():
         loss = trainer._compute_loss(trainer.model, batch)
         again = trainer._compute_loss(trainer.model, {**batch, "advantages": wide})
         assert again.item() == pytest.approx(loss.item(), abs=1e-7), trainer.loss_type
@@ -159,6 +179,7 @@ def test_attributes_that_we_read(tmp_path: Path) -> None:
     trainer = stock(tmp_path)
     for name in ATTRIBUTES:
         assert getattr(trainer, name, "absent") != "absent", name
+    assert end_ids(trainer)
 
 
 def test_delta_is_the_two_sided_clip(tmp_path: Path) -> None:

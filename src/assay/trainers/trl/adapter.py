@@ -13,6 +13,7 @@ from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import Trajectory
 from assay.signal.origins import OriginRow
 from assay.signal.signal import Signal
+from assay.trainers.trl.compatibility import TESTED, end_ids
 from assay.trainers.trl.completions import (
     FIELD,
     add_completion,
@@ -25,7 +26,6 @@ from assay.trainers.trl.completions import (
 )
 from assay.trainers.trl.replay import Replay
 
-TESTED: Final = "AssayTrainer is tested with TRL 1.16.0"
 REQUIRED: Final = (
     "prompt_ids",
     "prompt_mask",
@@ -118,7 +118,7 @@ class RewardCall:
                 made.calls += calls_made(record)
             return made
         logprobs, entropies = _likelihoods(trainer, output, self.ids)
-        ends = {*trainer.eos_token_ids, trainer.processing_pad}
+        ends = {*end_ids(trainer), trainer.processing_pad}
         for k, (ids, said) in enumerate(zip(self.ids, self.completions, strict=True)):
             add_completion(
                 made.builder,

@@ -1,10 +1,43 @@
 """How a recipe fits TRL's settings. No torch."""
 
 import os
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Final
 
 from assay.errors import UsageError
 from assay.recipes.recipe import CLIPPED_LOSSES, ROW_LOSSES, Recipe
+
+TRL: Final = ((1, 9), (1, 17))
+"""Releases of TRL that the contract tests pass on: from the first, below the second."""
+TESTED: Final = "AssayTrainer is tested with TRL 1.9.2, 1.13.0 and 1.16.0"
+
+
+def end_ids(trainer: Any) -> set[int]:
+    """Returns the tokens that end a completion; before TRL 1.15 only the tokenizer names one."""
+    own = getattr(trainer, "eos_token_ids", None)
+    return set(own) if own is not None else {trainer._tokenizer.eos_token_id}
+
+
+def check_release(loss_type: str, release: str | None = None) -> None:
+    """Refuses a release of TRL that we have not seen, or a loss that it computes in another way.
+
+    Args:
+        loss_type: TRL's.
+        release: of TRL. None: the installed one.
+
+    Raises:
+        UsageError: the release is out of range; or it is older than 1.13 and the loss is luspo,
+            which reads there one advantage for each row.
+    """
+    release = version("trl") if release is None else release
+    number = tuple(int(each) for each in release.split(".")[:2])
+    if not TRL[0] <= number < TRL[1]:
+        raise UsageError(f"trl {release} is installed; {TESTED}: install one of them")
+    if loss_type == "luspo" and number < (1, 13):
+        raise UsageError(
+            f"loss_type 'luspo' of trl {release} takes one advantage for each row, not for each "
+            "token; install trl 1.13 or newer, or take another loss"
+        )
 
 
 def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
@@ -13,6 +46,7 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
     Raises:
         UsageError: they contradict each other.
     """
+    check_release(loss_type)
     recipe.check_loss(loss_type)
     safety, high = recipe.safety, args.epsilon_high or args.epsilon
     if loss_type == "cispo" and high <= 1:

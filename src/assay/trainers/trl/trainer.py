@@ -3,7 +3,7 @@
     from assay.trainers.trl.trainer import AssayTrainer
     AssayTrainer(model, reward_funcs, args, ..., recipe="grpo")     # the rest as GRPOTrainer's
 
-Where it hooks in (TRL 1.16.0, held by tests/train/test_contract.py): `_calculate_rewards`, to see
+Where it hooks in (held by tests/trainers/trl/test_contract.py): `_calculate_rewards`, to see
 rewards; `_generate_and_score_completions`, to replace `advantages` (B,) by (B, T);
 `_get_per_token_logps_and_entropies` and `_compute_loss`, to see the log-probabilities of the one
 forward pass that TRL makes anyway. Axes: B rows of this process, T padded completion length.
@@ -24,7 +24,6 @@ from assay.records import Trajectory
 from assay.signal.origins import OriginRow, row_of
 from assay.signal.signal import Signal, signal
 from assay.trainers.trl.adapter import (
-    TESTED,
     TOOL_MASK,
     RewardCall,
     check_keys,
@@ -35,6 +34,7 @@ from assay.trainers.trl.adapter import (
     together,
 )
 from assay.trainers.trl.compatibility import (
+    TESTED,
     bounds,
     fit,
     means_of_micro_batches,
