@@ -47,6 +47,7 @@ GEMMA = (
 )
 SPECIAL = (
     *("<eos>", "<bos>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"),
+    *("<think>", "</think>", "<tool_response>", "</tool_response>", "<|endoftext|>"),
     *("<|start|>", "<|close|>", "<|eot|>", "<start_of_turn>", "<end_of_turn>"),
 )
 

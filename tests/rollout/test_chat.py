@@ -331,3 +331,27 @@ def test_syntaxes_are_read_off_the_templates() -> None:
     said = {name: Chat(tokenizer(t)).syntax for name, t in
             (("hermes", HERMES), ("llama", LLAMA), ("gemma", GEMMA), ("plain", None))}  # fmt: skip
     assert said == {"hermes": "hermes", "llama": "llama", "gemma": "fenced", "plain": "llama"}
+
+
+def test_the_package_renderers_renders_and_reads_where_it_knows_the_model() -> None:
+    pytest.importorskip("renderers")
+    made = tokenizer(HERMES)
+    made.name_or_path = "Qwen/Qwen3-8B"
+    made.init_kwargs["name_or_path"] = "Qwen/Qwen3-8B"
+    both = asked("look", "door") + "\n" + asked("open", "hall") + "<|im_end|>"
+    backend = Plays(made, both, asked("look", "")[:-20] + "<|im_end|>", "red<|im_end|>")
+    chat = Chat(made)
+    assert chat._known is not None
+    (record,) = collect(
+        backend,
+        [Attempt(environment=Door(), seed=0)],
+        sampling=Sampling(max_tokens=4000, turn_tokens=400, max_length=9000),
+        seed=(0,),
+        clock=None,
+        protocol=chat,
+    )
+    assert ids_of(record) == backend.fed
+    calls_ = [(c.name, c.evidence.parsed) for step in model_steps(record) for c in step.calls]
+    assert calls_[:2] == [("look", True), ("open", True)]
+    assert [parsed for _, parsed in calls_[2:]] == [False]
+    assert record.outcome == 1.0
