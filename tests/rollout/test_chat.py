@@ -224,6 +224,19 @@ def test_a_turn_that_did_not_end_is_ended_for_the_policy_and_not_by_it() -> None
     assert ids_of(record)[: len(backend.fed)] == backend.fed
 
 
+def test_a_template_that_closes_the_last_turn_in_its_own_way_is_found_by_its_end() -> None:
+    end = "<|im_end|>\n{% endif %}{% endfor %}{% if add"
+    own = HERMES.replace(end, "{% if loop.last %} (last){% endif %}" + end)
+    assert own != HERMES
+    record, backend, _ = played(own, "hm<|im_end|>", "red<|im_end|>")
+    read = record.steps[3]
+    assert backend.tokenizer.decode(list(read.token_ids or ())) == (
+        "\n<|im_start|>user\nWell?<|im_end|>\n<|im_start|>assistant\n".replace(
+            "Well?", "Well? (last)"
+        )
+    )
+
+
 def test_an_end_that_generation_config_names_ends_a_turn_too() -> None:
     made = tokenizer(LLAMA)
     eos, bos, eot = (made.convert_tokens_to_ids(t) for t in ("<eos>", "<bos>", "<|eot|>"))

@@ -52,10 +52,10 @@ class Template:
     @cached_property
     def _closing(self) -> int | None:
         shown = self.text([_user("?"), _assistant(_MARK)])
-        closing = shown[shown.rindex(_MARK) + len(_MARK) :].strip() if _MARK in shown else ""
+        closing = shown[shown.rindex(_MARK) + len(_MARK) :] if _MARK in shown else ""
         known: dict[str, int] = self._tokenizer.get_added_vocab()
-        named = [token for token in known if closing.startswith(token)]
-        return known[max(named, key=len)] if named else None
+        named = [(closing.index(each), -len(each), each) for each in known if each in closing]
+        return known[min(named)[2]] if named else None
 
     @cached_property
     def has_system(self) -> bool:
