@@ -237,6 +237,11 @@ def test_a_template_that_closes_the_last_turn_in_its_own_way_is_found_by_its_end
     )
 
 
+def test_a_text_that_does_not_end_the_task_claims_nothing() -> None:
+    record, _, _ = played(HERMES, "hm<|im_end|>", "r", turn_tokens=20)
+    assert (record.claim, record.outcome, record.end) == ("none", 0.0, "budget")
+
+
 def test_an_end_that_generation_config_names_ends_a_turn_too() -> None:
     made = tokenizer(LLAMA)
     eos, bos, eot = (made.convert_tokens_to_ids(t) for t in ("<eos>", "<bos>", "<|eot|>"))
@@ -357,7 +362,7 @@ def test_the_package_renderers_renders_and_reads_where_it_knows_the_model() -> N
     assert chat._known is not None
     (record,) = collect(
         backend,
-        [Attempt(environment=Door(), seed=0)],
+        [Planned(environment=Door(), seed=0)],
         sampling=Sampling(max_tokens=4000, turn_tokens=400, max_length=9000),
         seed=(0,),
         clock=None,

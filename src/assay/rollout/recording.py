@@ -127,7 +127,8 @@ class Recorder:
             if step is not None and number is not None and type(step) is ToolStep:
                 step = structs.replace(step, call=(at, number))
             self._steps += [] if step is None else [step]
-        self._claim = turn.claim if turn.claim != "none" else self._claim
+        if reply.done and reply.end == "answered":
+            self._claim = turn.claim
         if sampled:
             self._tokens = (self._tokens or 0) + len(sampled.ids)
         self.last = reply

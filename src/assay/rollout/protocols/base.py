@@ -80,7 +80,7 @@ class Turn:
     spans: tuple[Span, ...] = ()
     confidence: float | None = None
     claim: Claim = "none"
-    """What it says of the task, should the task end with it."""
+    """What it says of the task, if the task ends with it."""
 
 
 class Protocol(ABC):
