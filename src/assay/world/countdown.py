@@ -10,7 +10,6 @@ from functools import lru_cache
 from random import Random
 from typing import ClassVar, Final, final
 
-from assay.errors import UsageError
 from assay.world.environment import HintKind, Reply
 from assay.world.family import Family, unknown
 from assay.world.line import answer_text, call_text
@@ -37,22 +36,12 @@ class Countdown(Family):
         flaky: float = 0.0,
         steps: int | None = None,
     ) -> None:
-        """Sets the dials.
-
-        Raises:
-            UsageError: a dial is out of its range.
-        """
-        if not 2 <= numbers <= 5 or not 3 <= largest <= 99 or not 5 <= top <= MAX_VALUE:
-            raise UsageError(
-                f"countdown: got numbers={numbers}, largest={largest}, top={top}; expected 2 to 5, "
-                f"3 to 99, 5 to {MAX_VALUE}"
-            )
         super().__init__(
             steps=2 * numbers if steps is None else steps,
             flaky=flaky,
-            numbers=numbers,
-            largest=largest,
-            top=top,
+            numbers=(numbers, 2, 5),
+            largest=(largest, 3, 99),
+            top=(top, 5, MAX_VALUE),
         )
         self.numbers, self.largest, self.top = numbers, largest, top
         self._target = 0
@@ -137,12 +126,6 @@ class Countdown(Family):
     def lesson(self) -> str:
         """Returns how to go about it."""
         return "!lesson use only numbers that are left, look one step ahead"
-
-    def dials(self) -> Mapping[str, float | int | str]:
-        """Returns the settings."""
-        names = "numbers", "largest", "top", "flaky", "steps"
-        values = self.numbers, self.largest, self.top, self.flaky, self.steps
-        return dict(zip(names, values, strict=True))
 
 
 def _value(a: int, operation: str, b: int) -> int | None:

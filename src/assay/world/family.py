@@ -30,23 +30,31 @@ class Family(Environment):
     offers: ClassVar[Mapping[str, str]] = {}
     """What each tool does, by name."""
 
-    def __init__(self, *, steps: int, flaky: float = 0.0, **counts: int) -> None:
-        """Sets the dials that every family has.
+    def __init__(self, *, steps: int, flaky: float = 0.0, **ranges: tuple[Any, Any, Any]) -> None:
+        """Sets the dials.
 
         Args:
             steps: turns that a task allows; the trajectory that needs more has failed.
             flaky: probability that a call fails although it was right, in [0, 1).
-            counts: dials of the family's own that are whole numbers, like `steps`.
+            ranges: dials of the family's own: what was given, the least and the most that is
+                allowed; whole numbers where the least is one.
 
         Raises:
             UsageError: a dial is out of its range, or no whole number.
         """
-        for dial, value in {**counts, "steps": steps}.items():
+        given = {dial: value for dial, (value, _, _) in ranges.items()}
+        whole = {dial: given[dial] for dial, (_, least, _) in ranges.items() if type(least) is int}
+        for dial, value in {**whole, "steps": steps}.items():
             if type(value) is not int:
                 raise UsageError(f"{self.title()}: got {dial}={value!r}; expected a whole number")
+        if not all(least <= value <= most for value, least, most in ranges.values()):
+            got = ", ".join(f"{dial}={value}" for dial, value in given.items())
+            allowed = ", ".join(f"{least:g} to {most:g}" for _, least, most in ranges.values())
+            raise UsageError(f"{self.title()}: got {got}; expected {allowed}")
         if steps < 1 or not 0 <= flaky < 1:
             raise UsageError(f"{self.title()}: got steps={steps}, flaky={flaky}; "
                              "expected steps >= 1 and flaky in [0, 1)")  # fmt: skip
+        self._dials: dict[str, float | int | str] = {**given, "flaky": flaky, "steps": steps}
         self.steps, self.flaky = steps, flaky
         self._left: int | None = None
         self._rng = Random(0)
@@ -93,6 +101,10 @@ class Family(Environment):
         named = {"call": (said.tool, said.argument), "answer": (ANSWER, said.answer)}
         tool, text = named.get(said.kind, ("", ""))
         return (tool, {"input": text}) if tool else None
+
+    def dials(self) -> Mapping[str, float | int | str]:
+        """Returns the settings: the family's own, then those of all."""
+        return self._dials
 
     def _played(self, turn: Turn) -> Reply:
         if not self._left:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any, ClassVar, Final, Protocol, final, runtime_checkable
 
-from assay.errors import MissingExtraError, UsageError
+from assay.errors import MissingExtraError
 from assay.world.environment import HintKind, Reply
 from assay.world.family import Family, unknown
 from assay.world.line import call_text
@@ -50,16 +50,16 @@ class Lake(Family):
         """Sets the dials.
 
         Raises:
-            UsageError: a dial is out of its range.
             MissingExtraError: gymnasium is not installed.
         """
-        if not 2 <= size <= 8 or not 0 <= holes <= 0.5 or not 0 <= slip <= 0.9:
-            raise UsageError(
-                f"lake: got size={size}, holes={holes}, slip={slip}; expected 2 to 8, 0 to 0.5, "
-                "0 to 0.9"
-            )
+        super().__init__(
+            steps=4 * size if steps is None else steps,
+            flaky=flaky,
+            size=(size, 2, 8),
+            holes=(holes, 0.0, 0.5),
+            slip=(slip, 0.0, 0.9),
+        )
         _gymnasium()
-        super().__init__(steps=4 * size if steps is None else steps, flaky=flaky, size=size)
         self.size, self.holes, self.slip = size, holes, slip
         self._rows: tuple[str, ...] = ()
         self._at = 0
@@ -137,12 +137,6 @@ class Lake(Family):
     def lesson(self) -> str:
         """Returns how to go about it."""
         return "!lesson never step on a star, move down and right"
-
-    def dials(self) -> Mapping[str, float | int | str]:
-        """Returns the settings."""
-        names = "size", "holes", "slip", "flaky", "steps"
-        values = self.size, self.holes, self.slip, self.flaky, self.steps
-        return dict(zip(names, values, strict=True))
 
 
 def _gymnasium() -> Any:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from random import Random
 from typing import ClassVar, Final, final
 
-from assay.errors import UsageError
 from assay.world.environment import HintKind, Reply
 from assay.world.facts import Facts, facts
 from assay.world.family import NONE, Family, unknown
@@ -53,14 +52,8 @@ class Lookup(Family):
         flaky: float = 0.0,
         steps: int | None = None,
     ) -> None:
-        """Sets the dials.
-
-        Raises:
-            UsageError: a dial is out of its range.
-        """
-        if not 1 <= hops <= MAX_HOPS:
-            raise UsageError(f"lookup: got hops={hops}; expected 1 to {MAX_HOPS}")
-        super().__init__(steps=2 * hops + 3 if steps is None else steps, flaky=flaky, hops=hops)
+        steps = 2 * hops + 3 if steps is None else steps
+        super().__init__(steps=steps, flaky=flaky, hops=(hops, 1, MAX_HOPS))
         self.hops, self.renamed = hops, renamed
         self._relations: tuple[str, ...] = ()
         self._chain: tuple[str, ...] = ()
@@ -134,7 +127,7 @@ class Lookup(Family):
     def dials(self) -> Mapping[str, float | int | str]:
         """Returns the settings."""
         renamed = {"renamed": 1} if self.renamed else {}
-        return {"hops": self.hops, **renamed, "flaky": self.flaky, "steps": self.steps}
+        return {"hops": self.hops, **renamed, **self._dials}
 
 
 def _drawn(rng: Random, hops: int, source: Facts) -> tuple[str, tuple[str, ...]]:

@@ -13,7 +13,6 @@ from itertools import pairwise
 from random import Random
 from typing import ClassVar, Final, final
 
-from assay.errors import UsageError
 from assay.world import facts as source
 from assay.world.environment import HintKind, Reply
 from assay.world.family import NONE, Family, unknown
@@ -39,21 +38,11 @@ class Report(Family):
     def __init__(
         self, *, facts: int = 2, countries: int = 1, flaky: float = 0.0, steps: int | None = None
     ) -> None:
-        """Sets the dials.
-
-        Raises:
-            UsageError: a dial is out of its range.
-        """
-        if not 1 <= facts <= len(ASPECTS) or not 1 <= countries <= 3:
-            raise UsageError(
-                f"report: got facts={facts}, countries={countries}; expected 1 to {len(ASPECTS)} "
-                "and 1 to 3"
-            )
         super().__init__(
             steps=2 * facts * countries + 3 if steps is None else steps,
             flaky=flaky,
-            facts=facts,
-            countries=countries,
+            facts=(facts, 1, len(ASPECTS)),
+            countries=(countries, 1, 3),
         )
         self.facts, self.countries = facts, countries
         self._wanted: dict[tuple[str, str], str] = {}
@@ -131,11 +120,6 @@ class Report(Family):
     def lesson(self) -> str:
         """Returns how to go about it."""
         return "!lesson look up every fact, then write one sentence for each"
-
-    def dials(self) -> Mapping[str, float | int | str]:
-        """Returns the settings."""
-        names = "facts", "countries", "flaky", "steps"
-        return dict(zip(names, (self.facts, self.countries, self.flaky, self.steps), strict=True))
 
 
 def sentence(country: str, aspect: str, value: str) -> str:

@@ -11,7 +11,6 @@ from math import ceil, log, log2
 from random import Random
 from typing import ClassVar, Final, final
 
-from assay.errors import UsageError
 from assay.world.environment import HintKind, Reply
 from assay.world.facts import facts
 from assay.world.family import Family, unknown
@@ -39,15 +38,8 @@ class Twenty(Family):
     offers: ClassVar[Mapping[str, str]] = {"ask": "A yes-or-no question: region Asia."}
 
     def __init__(self, *, pool: int = 16, flaky: float = 0.0, steps: int = 21) -> None:
-        """Sets the dials.
-
-        Raises:
-            UsageError: a dial is out of its range.
-        """
         most = len(facts().ask("countries", ""))
-        if not 2 <= pool <= most:
-            raise UsageError(f"twenty: got pool={pool}; expected 2 to {most}")
-        super().__init__(steps=steps, flaky=flaky, pool=pool)
+        super().__init__(steps=steps, flaky=flaky, pool=(pool, 2, most))
         self.pool = pool
         self._secret, self._left_over = "", frozenset[str]()
 
@@ -126,10 +118,6 @@ class Twenty(Family):
     def lesson(self) -> str:
         """Returns how to go about it."""
         return "!lesson halve what is left, guess when one is left"
-
-    def dials(self) -> Mapping[str, float | int | str]:
-        """Returns the settings."""
-        return {"pool": self.pool, "flaky": self.flaky, "steps": self.steps}
 
 
 def _halvings(left: int) -> int:

@@ -135,8 +135,7 @@ class Episode:
         for tool in await server.list_tools():
             self._servers[f"{prefix}{tool.name}"] = server, tool.name
             function = {"name": f"{prefix}{tool.name}", "description": tool.description or ""}
-            function["parameters"] = tool.input_schema
-            self.tools.append({"type": "function", "function": function})
+            self.tools.append({**function, "parameters": tool.input_schema})
 
     async def _play(self) -> None:
         try:
