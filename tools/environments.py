@@ -1,4 +1,4 @@
-"""Prints the table of docs/world.md on environments of other libraries: `assay world check` on each.
+"""Prints the table of docs/world.md on environments of other libraries: the check of each.
 
     python -m tools.environments > table.md
 
