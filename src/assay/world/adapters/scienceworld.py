@@ -150,5 +150,11 @@ def _interface(to: str) -> Any:
         finally:
             del os.environ["JAVA_TOOL_OPTIONS"]
             os.environ.update({"JAVA_TOOL_OPTIONS": given} if given else {})
-        atexit.register(server.close)
+        atexit.register(_closed, server)
     return _SERVERS[process]._gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface()
+
+
+def _closed(server: Any) -> None:
+    """Ends the Java process; what is left of the library would end it once more, and fail."""
+    server.close()
+    server.close = str
