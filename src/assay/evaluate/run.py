@@ -6,12 +6,13 @@ gives to a policy that learnt nothing.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
+from msgspec import structs
 
 from assay.errors import DataError, UsageError
 from assay.evaluate.calibration import auroc, brier, ece, ece_debiased, null_band
@@ -125,7 +126,8 @@ def evaluate_runs(
             )
     samples = config.eval.samples if samples is None else samples
     prompts = config.eval.prompts if prompts is None else prompts
-    replace(config, eval=replace(config.eval, prompts=prompts))  # none was trained on
+    asked = structs.replace(config.eval, prompts=prompts)
+    structs.replace(config, eval=asked)  # none was trained on
     ks = powers(samples, small=small)
     if not ks:
         raise UsageError(f"eval: {samples} samples of {prompts} prompts; expected at least 2 of 1")
