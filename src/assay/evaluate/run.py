@@ -314,7 +314,7 @@ def _expansion(new: Expansion) -> dict[str, Any]:
 
 
 def _checkpoint(folder: Folder, step: int | None) -> Path:
-    from assay.runs.checkpoint import committed, verified
+    from assay.runs.checkpoint import committed, intact
 
     whole = committed(folder.checkpoints)
     if not whole or (step is not None and step not in whole):
@@ -322,7 +322,7 @@ def _checkpoint(folder: Folder, step: int | None) -> Path:
             f"{folder.path}: no checkpoint{'' if step is None else f' of step {step}'}; there are "
             f"{', '.join(map(str, whole)) or 'none'}"
         )
-    return verified(folder.checkpoints / f"step_{whole[-1] if step is None else step}")
+    return intact(folder.checkpoints / f"step_{whole[-1] if step is None else step}")
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
