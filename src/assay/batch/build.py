@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
-from xxhash import xxh3_64, xxh3_64_intdigest
+from xxhash import xxh3_64
 
 from assay.batch.columns import (
     C_WIDTH,
@@ -28,9 +28,11 @@ from assay.batch.columns import (
     Measure,
     by_name,
     filled,
+    hash_of,
     numbered,
     rows,
 )
+from assay.batch.completions import Completions
 from assay.errors import AlignmentError, MixedTokensError
 from assay.kernels.evidence import sibling_evidence
 from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
@@ -94,28 +96,10 @@ class Builder:
             )
         )
 
-    def add_completion(
-        self,
-        trajectory: Trajectory,
-        length: int,
-        sampled: Sequence[tuple[int, int]],
-        logprob_N: np.ndarray | None = None,
-        entropy_N: np.ndarray | None = None,
-    ) -> None:
-        """Adds a trajectory of one model step of `length` tokens that the record does not list.
-
-        Its step has `token_ids` (). `sampled`: half-open ranges of tokens that the policy sampled;
-        values are in nats per token, NaN where it did not. None: not known.
-        """
-        columns = self._columns
-        k, s = len(columns.ids), len(columns.S) // S_WIDTH
-        self.add(trajectory)
-        self._cut(k, s, sampled, (), length)
-        for values, column in ((logprob_N, columns.logprob), (entropy_N, columns.entropy)):
-            values = np.full(length, _NAN) if values is None else values
-            column.frombytes(values.astype(np.float64).tobytes())
-        columns.has_logprob |= logprob_N is not None
-        columns.has_entropy |= entropy_N is not None
+    def complete(self, completions: Completions) -> None:
+        """Adds bare completions; they are measured in tokens."""
+        self._measure = self._measure or "tokens"
+        completions.into(self._columns, pass_at=self._pass_at)
 
     def absorb(self, other: "Builder") -> None:
         """Appends what another builder, of whatever process or machine, has read.
@@ -142,13 +126,13 @@ class Builder:
                 if type(step) is ToolStep:
                     opening = 0
                     self._answer(step, row_of)
-                shown = _hash(step.text)
+                shown = hash_of(step.text)
                 if step.token_ids:
                     self._unsampled(k, len(step.token_ids))
                 continue
             s, row = len(S) // S_WIDTH, len(C)
             S.extend((k, index, opening, shown))
-            wrote.update(_hash(step.text).to_bytes(8))
+            wrote.update(hash_of(step.text).to_bytes(8))
             row_of[index] = row
             for call in step.calls:
                 key, is_json = _call_key(call.name, call.arguments)
@@ -316,16 +300,11 @@ class Builder:
         }
 
 
-def _hash(text: str) -> int:
-    """Returns 63 bits of a text: as many as a signed integer has, the same everywhere."""
-    return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) >> 1
-
-
 @lru_cache(maxsize=1 << 14)
 def _call_key(name: str, arguments: str) -> tuple[int, bool]:
     """Returns the hash of a call's form, and whether its arguments are one JSON object."""
     form = call_form(name, arguments)
-    return _hash(f"{name}\0{form.is_json:d}{form.arguments}"), form.is_json
+    return hash_of(f"{name}\0{form.is_json:d}{form.arguments}"), form.is_json
 
 
 def _step_arrays(columns: Columns, task_K: np.ndarray, tree_K: np.ndarray) -> dict[str, np.ndarray]:

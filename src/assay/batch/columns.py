@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar, final
 
 import numpy as np
 from jaxtyping import Int64
+from xxhash import xxh3_64_intdigest
 
 T = TypeVar("T")
 Measure = Literal["tokens", "characters"]
@@ -33,6 +34,11 @@ CATEGORIES: Final = (
 )
 """Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
 K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 7, 4, 5, 5
+
+
+def hash_of(text: str) -> int:
+    """Returns 63 bits of a text: as many as a signed integer has, the same everywhere."""
+    return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) >> 1
 
 
 class Codes(dict[Any, int]):

@@ -2,26 +2,20 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
 from assay.batch import Batch
 from assay.batch.build import Builder
+from assay.batch.completions import Completions
 from assay.records import ModelStep, ToolStep, Trajectory, UserStep
 from assay.trainers.trl.completions import (
-    add_completion,
     calls_of,
     filled,
     lacking,
-    stretches,
     text_of,
 )
-
-
-def test_stretches() -> None:
-    assert stretches([1, 1, 0, 1]) == ((0, 2), (3, 4))
-    assert stretches([0, 0]) == ()
-    assert stretches([]) == ()
 
 
 def test_a_completion_is_one_model_step() -> None:
@@ -46,17 +40,18 @@ def test_a_completion_is_one_model_step() -> None:
     )
     builder = Builder(measure="tokens")
     for _ in range(2):
-        add_completion(
-            builder,
-            4,
-            identity="0/1",
-            group="0",
-            text="I have done it.",
-            outcome=0.5,
-            rewards={"a": 0.5, "b": None},
-            sampled=[1, 0, 1, 1],
-            answered=False,
-            logprob_N=np.array(logprobs),
+        builder.complete(
+            Completions(
+                ids=["0/1"],
+                groups=["0"],
+                texts=["I have done it."],
+                outcome_K=np.array([0.5]),
+                rewards=[{"a": 0.5, "b": None}],
+                answered_K=np.array([False]),
+                length_K=np.array([4]),
+                sampled_N=np.array([1, 0, 1, 1], bool),
+                logprob_N=np.array(logprobs),
+            )
         )
     got, expected = Batch(**builder.arrays()), Batch.of([record, record], measure="tokens")
     for each in dataclasses.fields(Batch):
@@ -64,6 +59,34 @@ def test_a_completion_is_one_model_step() -> None:
     assert got.length_R.tolist() == [1, 1, 2] * 2
     assert got.logprob_N is not None
     np.testing.assert_equal(got.logprob_N[:4], [-1.0, math.nan, math.nan, -3.0])
+
+
+def test_completions_that_are_empty_whole_passed_or_unscored() -> None:
+    def record(k: int, ids: tuple[int, ...], **given: Any) -> Trajectory:
+        steps = (ModelStep(text=f"x{k % 2}", token_ids=ids),)
+        return Trajectory(id=str(k), task="g", group="g", steps=steps, claim="none", **given)
+
+    records = [
+        record(0, (), outcome=1.0, end="answered"),
+        record(1, (4, 5), outcome=0.0, end="budget"),
+        record(2, (4, 5, 6), end="answered"),
+    ]
+    builder = Builder(pass_at=0.5)
+    builder.complete(
+        Completions(
+            ids=["0", "1", "2"],
+            groups=["g"] * 3,
+            texts=["x0", "x1", "x0"],
+            outcome_K=np.array([1.0, 0.0, np.nan]),
+            rewards=[{}] * 3,
+            answered_K=np.array([True, False, True]),
+            length_K=np.array([0, 2, 3]),
+        )
+    )
+    got, expected = Batch(**builder.arrays()), Batch.of(records, pass_at=0.5)
+    for each in dataclasses.fields(Batch):
+        np.testing.assert_equal(getattr(got, each.name), getattr(expected, each.name), each.name)
+    assert got.content_K.tolist() == [0, 1, 0]
 
 
 def test_messages_are_text_and_count_their_calls() -> None:

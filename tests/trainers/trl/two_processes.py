@@ -17,13 +17,13 @@ def counted() -> list[str]:
     """Returns the ids of the trajectories that this process reads, as it reads them."""
     from assay.batch.build import Builder
 
-    read, add = [], Builder.add
+    read, add = [], Builder.complete
 
-    def noted(builder: Any, trajectory: Any) -> None:
-        read.append(trajectory.id)
-        add(builder, trajectory)
+    def noted(builder: Any, completions: Any) -> None:
+        read.extend(completions.ids)
+        add(builder, completions)
 
-    Builder.add = noted
+    Builder.complete = noted
     return read
 
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 
 from assay.batch import CATEGORIES
 from assay.batch.build import Builder
+from assay.batch.completions import Completions
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import Trajectory
 from assay.signal.origins import OriginRow
@@ -16,7 +18,6 @@ from assay.signal.signal import Signal
 from assay.trainers.trl.compatibility import TESTED, end_ids
 from assay.trainers.trl.completions import (
     FIELD,
-    add_completion,
     calls_made,
     calls_of,
     filled,
@@ -117,25 +118,38 @@ class RewardCall:
                 made.skip.append(skip)
                 made.calls += calls_made(record)
             return made
-        logprobs, entropies = _likelihoods(trainer, output, self.ids)
-        ends = {*end_ids(trainer), trainer.processing_pad}
-        for k, (ids, said) in enumerate(zip(self.ids, self.completions, strict=True)):
-            add_completion(
-                made.builder,
-                len(ids),
-                identity=f"{trainer.state.global_step}/{first + k}",
-                group=str((first + k) // trainer.num_generations),
-                text=text_of(said),
-                outcome=outcomes[k],
-                rewards=parts[k],
-                sampled=None if self.sampled is None else self.sampled[k],
-                answered=len(ids) > 0 and ids[-1] in ends,
-                logprob_N=None if logprobs is None else logprobs[k, : len(ids)],
-                entropy_N=None if entropies is None else entropies[k, : len(ids)],
-            )
-            made.calls += calls_of(said)
+        made.builder.complete(self._bare(trainer, output, first, outcomes, parts))
+        made.calls = sum(calls_of(said) for said in self.completions)
         made.skip = [0] * len(self.ids)
         return made
+
+    def _bare(
+        self,
+        trainer: Any,
+        output: Mapping[str, Any],
+        first: int,
+        outcomes: Sequence[float | None],
+        parts: Sequence[dict[str, float | None]],
+    ) -> Completions:
+        """Returns this process's completions where there are no records."""
+        known, ids = _likelihoods(trainer, output, self.ids), self.ids
+        ends = {*end_ids(trainer), trainer.processing_pad}
+        length_K = np.array([len(row) for row in ids], np.int64)
+        real_KT = np.arange(output["completion_ids"].shape[1]) < length_K[:, None]
+        numbers = range(first, first + len(ids))
+        flat = None if self.sampled is None else [each for row in self.sampled for each in row]
+        return Completions(
+            ids=[f"{trainer.state.global_step}/{k}" for k in numbers],
+            groups=[str(k // trainer.num_generations) for k in numbers],
+            texts=[text_of(said) for said in self.completions],
+            outcome_K=np.array([np.nan if each is None else each for each in outcomes], float),
+            rewards=parts,
+            answered_K=np.array([len(row) > 0 and row[-1] in ends for row in ids], bool),
+            length_K=length_K,
+            sampled_N=None if flat is None else np.array(flat, bool),
+            logprob_N=None if known[0] is None else known[0][real_KT],
+            entropy_N=None if known[1] is None else known[1][real_KT],
+        )
 
     def _filled(
         self, trainer: Any, output: Mapping[str, Any], rows: list[tuple[Trajectory, int]]

@@ -1,76 +1,15 @@
-"""What a trainer generated, as rows of a batch. No torch."""
+"""Records that a rollout function gave, and what completions say. No torch."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from assay.batch.build import Builder
 from assay.errors import AlignmentError, DataError
 from assay.records import ModelStep, Step, Trajectory, decode
 
 FIELD = "trajectory"
 """Extra key under which a rollout function returns one record per completion."""
-
-
-def add_completion(
-    builder: Builder,
-    length: int,
-    *,
-    identity: str,
-    group: str,
-    text: str,
-    outcome: float | None,
-    rewards: dict[str, float | None],
-    sampled: Sequence[int] | None = None,
-    answered: bool = True,
-    logprob_N: np.ndarray | None = None,
-    entropy_N: np.ndarray | None = None,
-) -> None:
-    """Adds a bare completion to a batch: one model step, whose tokens are counted and not copied.
-
-    What it says of its own success is not read: nothing that trains looks at it.
-
-    Args:
-        builder: what the batch is made of.
-        length: the completion's tokens, tool results included.
-        identity: the trajectory's id.
-        group: what it is compared within; also its task.
-        text: what the policy wrote; equal texts in a group are copies.
-        outcome: its reward; None is unscored.
-        rewards: the reward's named parts.
-        sampled: 1 per token that the policy sampled, 0 per token it was shown. None: all 1.
-        answered: it ended by itself, and not at the token limit.
-        logprob_N: nats per token.
-        entropy_N: nats per token.
-    """
-    whole = sampled is None or all(sampled)
-    shown = None if whole else np.asarray(sampled) == 0
-    values = [
-        each if each is None or shown is None else np.where(shown, np.nan, each)
-        for each in (logprob_N, entropy_N)
-    ]
-    record = Trajectory(
-        id=identity,
-        task=group,
-        group=group,
-        steps=(ModelStep(text=text, token_ids=()),),
-        outcome=outcome,
-        rewards=rewards,
-        claim="none",
-        end="answered" if answered else "budget",
-    )
-    ranges = ((0, length),) if sampled is None or whole else stretches(sampled)
-    builder.add_completion(record, length, ranges, *values)
-
-
-def stretches(flags: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Returns the half-open ranges in which the flags are not 0."""
-    padded = [0, *(1 if flag else 0 for flag in flags), 0]
-    edges = [at for at, (a, b) in enumerate(pairwise(padded)) if a != b]
-    return tuple(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _picked(
