@@ -10,10 +10,10 @@ utils = pytest.importorskip("trl.trainer.utils")
 if not hasattr(utils, "add_fused_lm_head"):
     pytest.skip("TRL before 1.16 scores whole rows of logits", allow_module_level=True)
 
-from assay.trainers.trl.shared_prompts import SharedPrompts, shareable
+from assay.trainers.trl.shared_prompts import SharedPrompts, shareable  # noqa: E402
 
-from .quiet import MARKS
-from .tiny import model, torch
+from .quiet import MARKS  # noqa: E402
+from .tiny import model, torch  # noqa: E402
 
 pytestmark = MARKS
 
