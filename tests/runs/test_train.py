@@ -199,7 +199,7 @@ def test_eval_prints_the_contract(trained: Path, tmp_path: Path, assay: Assay) -
         rate = sum(result[arm]["passed"]) / 32
         assert result[arm]["pass_at_k"][0] == pytest.approx(rate)
     # base and frozen copy are one policy with other chance; the trained one is another
-    assert (tmp_path / "eval" / "pass_at_k.svg").read_text().startswith("<svg")
+    assert (tmp_path / "eval" / "pass_at_k.svg").read_text().startswith("<?xml")
     page = (tmp_path / "eval" / "report.html").read_text()
     for value in result["trained"]["pass_at_k"]:
         assert f"{value:.3f} <small>" in page
@@ -257,7 +257,7 @@ FAULTS = {
     "environment": ({"env__name": "tests.runs.tiny:Broken"}, 3, "RuntimeError: the database went"),
     "record": ({"env__name": "tests.runs.tiny:Undescribed"}, 3, "its record raised TypeError"),
     "parts": ({"env__name": "tests.runs.tiny:Apart"}, 3, "step raised Type"),
-    "vllm": ({"trl__use_vllm": True}, 2, "take AssayTrainer with assay.trainers.trl.one_gpu"),
+    "vllm": ({"trl__use_vllm": True}, 2, "AssayTrainer with assay.trainers.trl.one_gpu"),
     "no environment": ({"env__name": "tests.runs.tiny:Lettre"}, 2, "Lettre"),
     "nan": ({"env__name": "tests.runs.tiny:Nothing"}, 3, "score is nan"),
     "trl": ({"trl__learning_rat": 1}, 2, "has no key 'learning_rat'"),
