@@ -212,8 +212,9 @@ def test_large_equal_values_are_constant_for_all_their_round_off():
     value = [1e9, 1e9 + 1e-6]  # they differ by less than 1e-12 of their size
     actual = units(value_U=value, peer_U=[0, 0], baseline="mean", scale="std")
     np.testing.assert_array_equal(actual, [0.0, 0.0])
-    negative = units(value_U=[-v for v in value], peer_U=[0, 0], baseline="mean", scale="std")
-    np.testing.assert_array_equal(negative, [0.0, 0.0])
+    below = Term(name="t", value_U=-np.array(value), peer_U=np.zeros(2, np.int64), baseline="mean")
+    assert credited(below).constant_U.all()
+    np.testing.assert_array_equal(credited(below).advantage_U, [0.0, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -271,3 +272,16 @@ def test_the_values_are_not_written():
     out = credited(Term(name="t", value_U=value)).advantage_U
     out[0] = 99.0
     np.testing.assert_array_equal(value, VALUE_U)
+
+
+def test_a_unit_at_its_baseline_is_exactly_zero_for_all_round_off():
+    # thirds: the mean of 1 2 3 1 3 is 10/5 = 2, which floats reach only nearly
+    thirds = [1 / 3, 2 / 3, 1.0, 1 / 3, 1.0]
+    assert sum(thirds) / 5 != thirds[1]
+    found = units(value_U=thirds, peer_U=[0] * 5, baseline="mean")
+    assert found[1] == 0.0
+    np.testing.assert_allclose(found, [-1 / 3, 0, 1 / 3, -1 / 3, 1 / 3], atol=1e-12)
+    # a thousandth beside the mean is no round-off
+    near = units(value_U=[0.0, 0.501, 1.0], peer_U=[0] * 3, baseline="mean")
+    assert near[1] == pytest.approx(0.501 - 1.501 / 3)
+    assert near[1] != 0

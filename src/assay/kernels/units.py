@@ -95,7 +95,8 @@ def _compared(term: Term) -> Credited:
     divisor = _divisor(term, value, peer, count_P, sum_P, constant_P)[u]
     base = _baseline(term, compared_U, u, peer, value, sum_P, count_P)
     if term.baseline in ("mean", "loo", "quantile", "virtual"):
-        base = np.where(constant_P[u], own, base)
+        even = abs(own - base) <= ROUND_OFF * abs(value).max(initial=0.0)  # but for round-off
+        base = np.where(constant_P[u] | even, own, base)
         if term.singleton == "raw":
             alone = count_P[u] == 1
             base[alone], divisor[alone] = 0.0, 1.0 + term.eps if term.scale == "std" else 1.0
