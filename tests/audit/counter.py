@@ -7,6 +7,7 @@ stripped.
 
 import json
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,7 @@ def of_calls(
     kinds = ("trained_up", "trained_down", "punished_correct", "neutral", "truncated", "dead")
     written: dict[str, dict[int, int]] = {name: {} for name in kinds}
     for name, members in groups.items():
-        mean = sum(row.outcome for row in members) / len(members)
+        mean = sum(map(exact, members)) / len(members)  # a third is a third
         for row in members:
             good = {
                 call.key
@@ -219,9 +220,9 @@ def of_calls(
                 "dead"
                 if dead[name]
                 else down
-                if row.outcome < mean
+                if exact(row) < mean
                 else "trained_up"
-                if row.outcome > mean
+                if exact(row) > mean
                 else "neutral"
             )
             for said in row.said:
@@ -247,6 +248,11 @@ def of_calls(
         name: {"trajectories": len(of), "characters": sum(of.values())}
         for name, of in written.items()
     }
+
+
+def exact(row: Row) -> Fraction:
+    """The reward as the fraction that was meant: seven rewards that sum to 7/3 have mean 1/3."""
+    return Fraction(row.outcome).limit_denominator(10**6)
 
 
 def add(written: dict[str, dict[int, int]], name: str, row: Row, size: int) -> None:
