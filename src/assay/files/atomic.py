@@ -72,13 +72,20 @@ def _is_stream(path: str | os.PathLike[str]) -> bool:
 
 def _opened(path: str | os.PathLike[str], at: str | os.PathLike[str]) -> IO[bytes]:
     """Opens `at`, which an error calls `path`."""
-    try:
+    with about(f"{path}: cannot be written"):
         if os.fspath(at) in _OPEN:
             return os.fdopen(os.dup(_OPEN[os.fspath(at)]), "wb")
         Path(at).parent.mkdir(parents=True, exist_ok=True)
         return Path(at).open("wb")
+
+
+@contextmanager
+def about(what: str | os.PathLike[str]) -> Generator[None]:
+    """Makes an error of the system a DataError that says what it is about."""
+    try:
+        yield
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise DataError(f"{what}: {error.strerror or error}") from None
 
 
 @contextmanager

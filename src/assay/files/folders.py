@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from assay.errors import DataError, UsageError
-from assay.files.atomic import sync
+from assay.errors import UsageError
+from assay.files.atomic import about, sync
 
 _KINDS: Final = ("tmp", "old")
 """What is being made, and what was moved aside for it."""
@@ -59,13 +59,11 @@ def whole(path: Path, *, synced: bool = False) -> Generator[Path]:
 
 def _begin(target: Path, fresh: Path, asked: Path) -> None:
     """Makes the folder that will be `target`; an error names it as it was `asked` for."""
-    try:
+    with about(f"{asked}: cannot be written"):
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-    except OSError as error:
-        raise DataError(f"{asked}: cannot be written: {error.strerror or error}") from None
 
 
 def _sweep(target: Path) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import zstandard
 
 from assay.errors import DataError
-from assay.files.atomic import published
+from assay.files.atomic import about, published
 
 MAX_RECORD: Final = 64 * 1024 * 1024
 """Bytes of one record, at most. Longer lines are refused before they are parsed."""
@@ -39,10 +39,8 @@ def lines(path: str | os.PathLike[str]) -> Generator[Iterator[tuple[int, bytes]]
         DataError: the file cannot be read, its zstd stream is broken or cut short, or a line is
             longer than `MAX_RECORD`.
     """
-    try:
+    with about(path):
         raw = io.BufferedReader(io.FileIO(path), _BUFFER)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
     with raw:
         zstd = raw.peek(4)[:4] == _MAGIC
         yield _numbered(io.BufferedReader(_Frames(raw), 1 << 16) if zstd else raw, path)

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import DataError
-from assay.files.reading import documents, first_byte
-
-_HEAD = 1 << 16
+from assay.files.reading import beginning, documents, first_byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +34,7 @@ def probe(path: Path) -> Probe:
     Raises:
         DataError: there is no such file.
     """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
+    head = beginning(path)
     first, is_list, fault = None, False, None
     try:
         is_list = first_byte(path) == b"["

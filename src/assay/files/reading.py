@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import DataError
+from assay.files.atomic import about
 from assay.files.lines import MAX_RECORD, lines
 from assay.files.strict import parse
 
@@ -41,21 +42,21 @@ def documents(path: Path) -> Iterator[tuple[str, Any]]:
 
 def contents(path: Path, *, most: int = MAX_RECORD) -> bytes:
     """Returns the whole of a file of at most `most` bytes."""
-    try:
+    with about(path):
         if (size := path.stat().st_size) > most:
             raise DataError(f"{path}: {size:,} bytes in one JSON value; at most {most:,}")
         return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
+
+
+def beginning(path: Path) -> bytes:
+    """Returns the first 64 KiB of a file."""
+    with about(path), path.open("rb") as stream:
+        return stream.read(1 << 16)
 
 
 def first_byte(path: Path) -> bytes:
     """Returns the first byte of a file that is not white space; empty for an empty file."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(1 << 16)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
+    head = beginning(path)
     if not head.strip():
         raise DataError(f"{path}: the file is empty; expected JSON")
     return head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1]

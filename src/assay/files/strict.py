@@ -74,7 +74,12 @@ class _RefusedError(ValueError):
     """A JSON value that is legal for some parsers and refused here."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object of JSON, for `json`'s object_pairs_hook.
+
+    Raises:
+        ValueError: it has a key twice.
+    """
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
@@ -94,7 +99,7 @@ def _float(text: str) -> float:
     return value
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
+_DECODER = json.JSONDecoder(object_pairs_hook=unique, parse_constant=_constant, parse_float=_float)
 
 
 def _plain(text: bytes) -> Any:

@@ -13,7 +13,7 @@ from assay.errors import DataError
 from assay.files.archive import members
 from assay.files.lines import MAX_RECORD
 from assay.files.probe import Probe
-from assay.files.reading import contents
+from assay.files.reading import beginning, contents
 from assay.files.strict import parse
 from assay.importers.base import Importer, Log, Rank, Record, keys
 from assay.importers.fields import Fields, to_float
@@ -70,12 +70,7 @@ def _has_header(path: Path) -> bool:
 
 def _open(path: Path, log: Log) -> tuple[Fields, Iterator[tuple[str, Any]]]:
     """Returns the header of a log and its samples, one at a time."""
-    try:
-        with path.open("rb") as stream:
-            zipped = stream.read(4) == _ZIP
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
-    if not zipped:
+    if not beginning(path).startswith(_ZIP):
         value = _parse(contents(path), str(path))
         header = Fields(value, str(path), log.losses, "an Inspect log object")
         samples = header.items("samples")

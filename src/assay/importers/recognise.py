@@ -1,6 +1,6 @@
 """Which format a log is: every importer ranks every file, and the highest rank wins."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,7 +108,8 @@ def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
     if path.is_dir():
         sight.owned = {n: own for n, one in importers.items() if (own := one.own(path))}
     if not sight.owned:
-        for file in _below(path) if path.is_dir() else [path]:
+        below = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in filter(Path.is_file, below):
             sight.see(file)
     return sight
 
@@ -135,7 +136,3 @@ def _shown(sight: Sight) -> str:
     if first is None:
         return "no JSON object"
     return f"its first value is no object: {type(first).__name__}"
-
-
-def _below(path: Path) -> Iterator[Path]:
-    return (p for p in sorted(path.rglob("*")) if p.is_file())

@@ -8,7 +8,7 @@ import msgspec
 
 from assay.errors import DataError
 from assay.importers.fields import Fields
-from assay.records import Mark, ModelStep, Step, SystemStep, ToolStep, UserStep
+from assay.records import Mark, ModelStep, Step
 
 
 def runs_of(mask: Sequence[bool]) -> tuple[tuple[int, int], ...]:
@@ -95,15 +95,8 @@ def _give(
 ) -> tuple[int, ...]:
     """Gives `gap` to the one step between two model steps; else returns it for the model step."""
     if gap and before - after == 2 and type(out[after + 1]) is not ModelStep:
-        out[after + 1] = observed(out[after + 1], gap)
+        out[after + 1] = msgspec.structs.replace(out[after + 1], token_ids=gap)
         return ()
     if gap and before - after > 1:
         at.lose("observation_tokens_not_split")
     return gap
-
-
-def observed(step: Step, ids: tuple[int, ...]) -> Step:
-    """Returns a tool, user or system step with the tokens that it adds to the context."""
-    if isinstance(step, (ToolStep, UserStep, SystemStep)):
-        return msgspec.structs.replace(step, token_ids=ids)
-    raise DataError("tokens of a model step given as an observation")

@@ -15,7 +15,7 @@ from assay.errors import DataError
 from assay.importers.base import Importer, Record, keys
 from assay.importers.fields import Fields
 from assay.importers.messages import chat
-from assay.importers.tokens import observed, runs_of, with_tokens
+from assay.importers.tokens import runs_of, with_tokens
 from assay.records import End, Ledger, ModelStep, Step, Trajectory
 
 _BUDGET = keys(
@@ -196,7 +196,7 @@ def _steps(
         node = nodes[index]
         ids = node.ids("token_ids") if node.raw.get("token_ids") else ()
         if type(step) is not ModelStep:
-            steps.append(observed(step, ids) if ids else step)
+            steps.append(msgspec.structs.replace(step, token_ids=ids) if ids else step)
             continue
         name = f"{tree}/{index}"
         written = node.maybe("sampled", bool)

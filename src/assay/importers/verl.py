@@ -22,6 +22,7 @@ _RESULT_TURN = re.compile(
     r"(?:<\|im_end\|>\n?)?(?:<\|im_start\|>|\n)(?:user|tool)\n(?=<tool_response>)"
 )
 _NEXT_TURN = re.compile(r"\s*(?:<\|im_end\|>\n?)?(?:<\|im_start\|>|\n)?assistant\n")
+_CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|\Z)", re.DOTALL)
 _RESULT = re.compile(r"<tool_response>(.*?)</tool_response>(?:\n(?=<tool_response>))?", re.DOTALL)
 
 
@@ -124,15 +125,10 @@ def _model(text: str, record: Record) -> ModelStep:
     if 0 <= start < end:
         spans = (Span(role="think", start=start, end=end + len("</think>")),)
     calls: list[Call] = []
-    at = 0
-    while (start := text.find("<tool_call>", at)) >= 0:
-        at = text.find("</tool_call>", start)
-        if at < 0:
-            record.lose("call_not_closed")
-            break
-        call = _call(text[start + len("<tool_call>") : at], record.where)
+    for found in _CALL.finditer(text):
+        call = _call(found[1], record.where) if found[2] else None
         if call is None:
-            record.lose("call_not_parsed")
+            record.lose("call_not_parsed" if found[2] else "call_not_closed")
         else:
             calls.append(call)
     return ModelStep(text=text, calls=tuple(calls), spans=spans)

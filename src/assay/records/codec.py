@@ -7,7 +7,7 @@ every line that `encode` wrote.
 import json
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from contextlib import nullcontext
 
 import msgspec
 import zstandard
@@ -15,6 +15,7 @@ import zstandard
 from assay.errors import DataError
 from assay.files.atomic import published
 from assay.files.lines import lines
+from assay.files.strict import unique
 from assay.records.checks import check, check_finite
 from assay.records.trajectory import ModelStep, Trajectory
 
@@ -94,19 +95,10 @@ def _decode(line: bytes, where: str) -> Trajectory:
 
 def _check_keys(line: bytes, where: str) -> None:
     """Raises DataError for what the typed decoder lets pass: a repeated key."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(pairs)
-        if len(record) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise DataError(f"{where}: key {twice!r} occurs twice in one object; expected once")
-        return record
-
     try:
         json.loads(line, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, DataError) else DataError(f"{where}: {error}") from None
+        raise DataError(f"{where}: {error}") from None
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
@@ -130,16 +122,12 @@ def write(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> i
         DataError: a record cannot be written (see `encode`), or the file cannot be.
     """
     with published(path) as stream:
-        if not str(path).endswith(".zst"):
-            return _write(stream, trajectories)
-        compressor = zstandard.ZstdCompressor(write_checksum=True)
-        with compressor.stream_writer(stream, closefd=False) as sink:
-            return _write(sink, trajectories)
-
-
-def _write(stream: Any, trajectories: Iterable[Trajectory]) -> int:
-    count = 0
-    for trajectory in trajectories:
-        stream.write(encode(trajectory) + b"\n")
-        count += 1
-    return count
+        sink, count = nullcontext(stream), 0
+        if str(path).endswith(".zst"):
+            compressor = zstandard.ZstdCompressor(write_checksum=True)
+            sink = compressor.stream_writer(stream, closefd=False)
+        with sink as opened:
+            for trajectory in trajectories:
+                opened.write(encode(trajectory) + b"\n")
+                count += 1
+        return count

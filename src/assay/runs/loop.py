@@ -211,7 +211,6 @@ class RunTrainer(AssayTrainer):
             self._folder.put_lines("credit", self.state.global_step + 1, lines)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        del model, trial
         step = int(self.state.global_step)
         if self.accelerator.is_main_process:
             self._folder.synced()
@@ -232,7 +231,6 @@ class RunTrainer(AssayTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: Any, model: Any = None) -> None:
         """Puts the weights back; the folder was verified before."""
-        del model
         disk.load_model(self.model, Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:

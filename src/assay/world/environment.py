@@ -124,7 +124,6 @@ class Environment(ABC):
 
     def hint(self, kind: HintKind) -> str | None:
         """Returns a line to put under the prompt that is right, neutral or wrong about the task."""
-        del kind
         return None
 
     def dials(self) -> Mapping[str, float | int | str]:

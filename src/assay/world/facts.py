@@ -114,7 +114,6 @@ class Facts:
 
 
 def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    del first
     allowed = action in _READING or (action == sqlite3.SQLITE_FUNCTION and second in _FUNCTIONS)
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 

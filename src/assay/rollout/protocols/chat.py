@@ -123,7 +123,6 @@ class Chat(Protocol):
     def heard(self, text: str, asked: Asked | None, reply: Reply) -> Read | None:
         """Returns a call's result, or what is said to a text; a turn is always answered, if with
         nothing, until the task is over."""
-        del text
         if reply.done and not reply.text:
             return None
         if asked is None:

@@ -29,12 +29,10 @@ class Line(Protocol):
         self, environment: Environment, task: str, notes: Sequence[str]
     ) -> tuple[Read, ...]:
         """Returns the task with advice under it."""
-        del environment
         return (UserStep(text=line.prompt(task, notes)),)
 
     def turn(self, text: str, environment: Environment, ids: Sequence[int] = ()) -> Turn:
         """Returns a turn taken apart; it makes one call at most, badly written ones included."""
-        del environment, ids
         said = line.parse(text)
         parsed = said.kind == "call"
         calls: tuple[Asked, ...] = ()
@@ -72,14 +70,12 @@ class Line(Protocol):
 
     def expert(self, environment: Environment, turns: Sequence[str]) -> Iterator[ExpertCall]:
         """Yields the calls of the lines."""
-        del environment
         for said in map(line.parse, turns):
             if said.kind == "call":
                 yield ExpertCall(name=said.tool, arguments=line.arguments(said.argument))
 
     def prompt_ids(self, read: Sequence[Read], environment: Environment) -> list[list[int]]:
         """Returns the ids of the task."""
-        del environment
         return [self.prompt(each.text) for each in read]
 
     def prompt(self, text: str) -> list[int]:
@@ -125,7 +121,6 @@ class Line(Protocol):
 
     def written(self, turn: str, environment: Environment) -> tuple[str, list[int]]:
         """Returns the line."""
-        del environment
         return f"{turn}\n", self.encode(f"{turn}\n")
 
     def read_ids(
@@ -137,7 +132,6 @@ class Line(Protocol):
         turn: Sequence[int],
     ) -> list[list[int]]:
         """Returns the ids of the world's line."""
-        del environment, before, turn
         return [self.encode(each.text) for each in read]
 
 

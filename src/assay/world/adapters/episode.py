@@ -124,7 +124,7 @@ class Episode:
             return self.trace.state
 
         async def push(before: bytes) -> None:
-            del before
+            pass
 
         toolset._pull_state, toolset._push_state = pull, push
         await toolset.setup()

@@ -230,7 +230,6 @@ class _OneReply:
         return f"no tool {name!r}, and none at all ({len(arguments)} arguments)", False
 
     def rewards(self, *, cut: bool) -> Mapping[str, tuple[float, float]]:
-        del cut
         return self._given
 
     def close(self) -> None:
