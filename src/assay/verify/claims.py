@@ -7,7 +7,13 @@ from assay.records import Claim, ModelStep, Step
 
 # The patterns read lower case, contractions written out ("can't" as "can not").
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_CLAUSE = re.compile(r"(?<=[.!?])[\"*)]*\s+|\n+|;\s+|,\s+(?=(?:would|do|shall|could|should)\s)")
+_CLAUSE = re.compile(
+    r"""[\s"*);,](?:(?<=[.!?]\s)\s* | (?<=[.!?]["*)])["*)]*\s+ | (?<=\n)\n* | (?<=;)\s+ |
+        (?<=,)\s+(?=(?:would|do|shall|could|should)\s))""",
+    re.VERBOSE,
+)
+"""Where one clause ends. Each way to end begins with one of a few characters, so that `re` tries
+the ways at these alone."""
 _OPEN = re.compile(
     r"""\b(?:if|unless|once|when|whenever|until|till|whether|in\scase|as\ssoon\sas|must|should|
         would|will|shall|going\sto|about\sto|let\s(?:me|us)|please(?!\snote)|to\sconfirm)\b |
@@ -75,17 +81,16 @@ _FAILED = re.compile(
     re.VERBOSE,
 )
 """Rules and failures: an admission where nothing else is claimed, or after a "but"."""
-_WORD = re.compile(r"\w+")
 _TELLING = frozenset(
-    _WORD.findall(
-        """agent answer built complete conclude done fail fix give green had handing have impossible
+    b"""agent answer built complete conclude done fail fix give green had handing have impossible
     incomplete keeps lack made met no none not nothing now only paid pass passes passing ran result
     rewrote rewritten see sent set sql still stuck succeed success successfully taken terminate
-    transfer transferring unable unclear unsuccessful works written wrote"""
-    )
+    transfer transferring unable unclear unsuccessful works written wrote""".split()
 )
-"""Every pattern asks for one of these words, for one in -ed, or for ####: most texts have none, and
-to see that is twenty times quicker than to try the patterns."""
+"""Every pattern asks for one of these words, for one in -ed, or for ####: most clauses have none,
+and to see that is twenty times quicker than to try the patterns."""
+_WORDS = bytes(c if chr(c).isalnum() or c == ord("_") else 32 for c in range(128)) + b" " * 128
+"""Of lower case in UTF-8: what parts words becomes a space."""
 _WRITTEN_OUT = (
     *(("\u2019", "'"), ("can't", "cannot"), ("cannot", "can not"), ("won't", "will not")),
     *(("n't", " not"), ("'m ", " am "), ("'ve ", " have "), ("'ll ", " will "), ("'d ", " would ")),
@@ -118,13 +123,11 @@ def _said(text: str) -> Claim:
     text = _CODE.sub("\n", text).lower().strip()
     for short, long in _WRITTEN_OUT:
         text = text.replace(short, long)
-    words = set(_WORD.findall(text))
-    telling = not words.isdisjoint(_TELLING) or "####" in text
-    if not telling and not any(word.endswith("ed") for word in words):
+    if not _telling(text):
         return "none"
     claimed = failed = False
     for clause in _CLAUSE.split(text):
-        if clause.endswith("?"):
+        if clause.endswith("?") or not _telling(clause):
             continue
         if _ADMITTED_FIRST.match(clause) or _stated(_ADMITTED, clause):
             return "admitted"
@@ -137,6 +140,12 @@ def _said(text: str) -> Claim:
     if claimed:
         return "claimed"
     return "admitted" if failed and not text.endswith("?") else "none"
+
+
+def _telling(text: str) -> bool:
+    """Returns whether any pattern can match: if not, none does."""
+    words = (text.encode("utf-8", "replace") + b" ").translate(_WORDS)
+    return b"ed " in words or not _TELLING.isdisjoint(words.split()) or "####" in text
 
 
 def _stated(pattern: re.Pattern[str], clause: str) -> bool:

@@ -1,6 +1,7 @@
 """Did the tool call run? Read off what the world answered."""
 
 import re
+from functools import lru_cache
 
 _ERROR = re.compile(
     r"""\s*(?:
@@ -63,4 +64,10 @@ def is_error(text: str) -> bool:
     Only the beginning is read: a page that mentions an error further down ran, and so did a test
     run with failures. A source that says so itself (`ToolStep.error`) is always preferred to this.
     """
-    return _ERROR.match(text[:_LOOKED_AT]) is not None
+    return _starts_so(text[:_LOOKED_AT])
+
+
+@lru_cache(maxsize=1 << 14)
+def _starts_so(beginning: str) -> bool:
+    """Siblings make the same calls and are answered alike: most beginnings come again."""
+    return _ERROR.match(beginning) is not None
