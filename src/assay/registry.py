@@ -1,5 +1,6 @@
 """A table of names to classes, plus what other packages add to it by entry point."""
 
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -53,4 +54,10 @@ class Registry(Generic[T]):
         self._builtin[name] = cls
 
     def _added(self) -> tuple[EntryPoint, ...]:
-        return tuple(entry_points(group=self._group))
+        return _installed(self._group)
+
+
+@cache
+def _installed(group: str) -> tuple[EntryPoint, ...]:
+    """Every installed package is looked through for them: once a process."""
+    return tuple(entry_points(group=group))

@@ -8,11 +8,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Generic, TypeVar, final
 
 from assay.batch.batch import Batch
 from assay.batch.build import Builder
@@ -41,29 +42,67 @@ def processes_for(path: Path) -> int:
     return processes(path.stat().st_size, WORTH_IT) if splits else 1
 
 
+@final
+class Fork(Generic[T]):
+    """A job in a fork, which sees all that this process holds: only what it returns is copied."""
+
+    def __init__(self, job: Callable[[], T]) -> None:
+        """Begins the job."""
+        context = multiprocessing.get_context("fork")
+        self._answer, its = context.Pipe(duplex=False)
+        self._process = context.Process(target=_answer, args=(job, its), daemon=True)
+        self._process.start()
+        its.close()
+
+    def answer(self) -> T:
+        """Waits for what the job returns.
+
+        Raises:
+            DataError: the fork was killed. What the job raises is raised.
+        """
+        try:
+            done, answer = self._answer.recv()
+        except EOFError:
+            raise DataError("a process of ours was killed; is there memory enough?") from None
+        if not done:
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Ends it: it has answered, or nobody waits for it any more."""
+        self._answer.close()
+        self._process.terminate()
+        self._process.join()
+
+
 def in_forks(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Returns what each job returns, in order: the first made here, every other in a fork.
+    """Returns what each job returns, in order: the first made here, every other in a fork."""
+    with ExitStack() as stack:
+        forks = [stack.enter_context(closing(Fork(job))) for job in jobs[1:]]
+        return [jobs[0](), *(fork.answer() for fork in forks)]
 
-    A fork sees all that its parent holds, so that nothing but what it returns is copied.
 
-    Raises:
-        DataError: a fork was killed. What a job raises is raised, the first job's first.
+@contextmanager
+def beside(count: int) -> Generator[Callable[[Callable[[], object]], None]]:
+    """Gives a function that has jobs done in forks beside this process; all are, at the end.
+
+    Args:
+        count: of forks at a time. 0: a job is done at once, here.
     """
-    context = multiprocessing.get_context("fork")
-    forks: list[tuple[Any, Connection]] = []
-    try:
-        for job in jobs[1:]:
-            mine, its = context.Pipe(duplex=False)
-            fork = context.Process(target=_answer, args=(job, its), daemon=True)
-            fork.start()
-            its.close()
-            forks.append((fork, mine))
-        return [jobs[0](), *(_answered(mine) for _, mine in forks)]
-    finally:
-        for fork, mine in forks:
-            mine.close()
-            fork.terminate()  # it has answered, or nobody waits for it any more
-            fork.join()
+    with ExitStack() as stack:
+        forks: list[Fork[object]] = []
+
+        def do(job: Callable[[], object]) -> None:
+            if not count:
+                job()
+                return
+            if len(forks) == count:
+                forks.pop(0).answer()
+            forks.append(stack.enter_context(closing(Fork(job))))
+
+        yield do
+        for fork in forks:
+            fork.answer()
 
 
 def _answer(job: Callable[[], object], to: Connection) -> None:
@@ -74,16 +113,6 @@ def _answer(job: Callable[[], object], to: Connection) -> None:
     except Exception as error:
         answer = False, error
     to.send(answer)
-
-
-def _answered(fork: Connection) -> Any:
-    try:
-        done, answer = fork.recv()
-    except EOFError:
-        raise DataError("a process of ours was killed; is there memory enough?") from None
-    if not done:
-        raise answer
-    return answer
 
 
 def batch_of_file(path: Path, *, pass_at: float = 1.0, processes: int) -> Batch:

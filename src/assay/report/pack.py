@@ -1,6 +1,5 @@
 """Numbers per span, step or token, cut per trajectory and written as briefly as JSON allows."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -9,45 +8,36 @@ from jaxtyping import Int64
 
 DIGITS = 6
 """Significant digits of every number that a page shows."""
-_BLOCK = 1 << 18
-"""Values that become text at once."""
 
 
-def packed(values: np.ndarray, start_K: Int64[np.ndarray, " _"]) -> Iterator[str]:
-    """Yields the JSON of an array's piece of each trajectory: values[start_K[k] : start_K[k + 1]].
+def packed(values: np.ndarray, start_K: Int64[np.ndarray, " _"]) -> list[str]:
+    """Returns the JSON of an array's piece of each trajectory: values[start_K[k] : start_K[k + 1]].
 
     A piece is one value where all are equal, null where there are none, else `{"n": counts, "v":
     values}` where equal neighbours make that shorter, else a list. NaN is null.
     """
-    low = 0
-    while low < start_K.size - 1:
-        high = int(np.searchsorted(start_K, start_K[low] + _BLOCK, "right")) - 1
-        high = min(max(high, low + 1), start_K.size - 1)
-        of = slice(int(start_K[low]), int(start_K[high]))
-        yield from _packed(values[of], start_K[low : high + 1] - start_K[low])
-        low = high
-
-
-def _packed(values: np.ndarray, start_K: Int64[np.ndarray, " _"]) -> Iterator[str]:
     begins = np.ones(values.size, bool)  # where a run of equal values of one trajectory begins
     begins[1:] = values[1:] != values[:-1]
     if values.dtype.kind == "f":
         begins[1:] &= ~(np.isnan(values[1:]) & np.isnan(values[:-1]))
     begins[start_K[start_K < values.size]] = True
     at = np.flatnonzero(begins)
+    text, first_K = _texts(values[at]), np.searchsorted(at, start_K)
+    if at.size == start_K.size - 1 and (np.diff(first_K) == 1).all():
+        return text  # one value in each
     size = np.diff(at, append=values.size)
-    text, count = _texts(values[at]), size.tolist()
-    first = np.searchsorted(at, start_K).tolist()
-    for begin, end in pairwise(first):
+    each = np.repeat(np.array(text, object), size).tolist()
+    count, first, start = (numbers.tolist() for numbers in (size, first_K, start_K))
+    pieces: list[str] = []
+    for k, (begin, end) in enumerate(pairwise(first)):
         if end - begin <= 1:
-            yield text[begin] if begin < end else "null"
-            continue
-        pieces, counts = text[begin:end], count[begin:end]
-        if 2 * len(pieces) < sum(counts):
-            yield f'{{"n":[{",".join(map(str, counts))}],"v":[{",".join(pieces)}]}}'
+            pieces.append(text[begin] if begin < end else "null")
+        elif 2 * (end - begin) < start[k + 1] - start[k]:
+            counts = ",".join(map(str, count[begin:end]))
+            pieces.append(f'{{"n":[{counts}],"v":[{",".join(text[begin:end])}]}}')
         else:
-            pairs = zip(pieces, counts, strict=True)
-            yield f"[{','.join([one for piece, n in pairs for one in [piece] * n])}]"
+            pieces.append(f"[{','.join(each[start[k] : start[k + 1]])}]")
+    return pieces
 
 
 def _texts(values: np.ndarray) -> list[str]:

@@ -1,13 +1,12 @@
 """What the pages show of each trajectory but its texts: steps, evidence, advantages, reasons."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import msgspec
 import numpy as np
 from jaxtyping import Float64, Int64
-from xxhash import xxh3_128_digest
 
 from assay.audit import FATE_KINDS, group_fates, punished_calls, span_fates
 from assay.audit.annotations import step_credit
@@ -17,20 +16,21 @@ from assay.kernels.advantages import Advantages
 from assay.kernels.groups import FATES
 from assay.kernels.term import Credited
 from assay.records import Decision, ModelStep, Trajectory
-from assay.report.pack import listed, packed, significant
+from assay.report.columns import Columns
+from assay.report.pack import listed, significant
 from assay.report.reasons import CODES, About, Evidence, codes, options, sentence
 from assay.report.redact import Redactor
 from assay.report.store import Spool
 
 _LOUD = 0.98
 """Quantile of |advantage| at which the colour ramp ends."""
-_AT_ONCE = 128
-"""Trajectories whose pieces are read back together."""
+_AT_ONCE, _MOST = 256, 1 << 20
+"""Trajectories whose numbers become text together, and how many tokens they have, about."""
 
 
 @final
 class Shapes:
-    """Everything about a set that the pages show; a method's numbers wait on disk as JSON."""
+    """Everything about a set that the pages show; a method's numbers wait on disk."""
 
     def __init__(
         self,
@@ -50,26 +50,27 @@ class Shapes:
         ]
         self.passed_K = batch.outcome_K >= pass_at
         self.fate_G, self.dead_G = group_fates(batch, pass_at=pass_at)
-        self.fate_R: Int64[np.ndarray, " R"] | None = None
+        self.fate_R = np.zeros(0, np.int64)
+        """Of the reference, the first method that is added."""
         self.methods: list[dict[str, Any]] = []
         self.signal: dict[str, list[Any]] = {}
-        self._start_S = np.searchsorted(batch.traj_S, np.arange(n + 1))
-        self._start_R = np.searchsorted(batch.traj_R, np.arange(n + 1))
-        self._start_N = np.append(0, np.cumsum(batch.length_R))[self._start_R]
+        self._columns = Columns(batch, self._spool)
+        self._start_S, self._start_R = (self._columns.start_of[axis] for axis in "SR")
         self._first_call = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1))
         self._evidence = Evidence(batch, self.passed_K, self.ids)
         self._correct = (batch.correct_C == 1).tolist()
         self._key: list[int] = batch.key_C.tolist()
         self._seen_K = np.zeros(n, np.int64)
-        self._pieces: dict[str, int] = {}
-        self._compared: dict[bytes, int] = {}
+        self._forms: dict[str, _Form] = {}
+        """What the pages show of each method, by its name."""
+        self._compared: dict[_Form, int] = {}
         self._sentences: dict[tuple[Any, ...], str] = {}
         scored_K = ~np.isnan(batch.outcome_K)
         self._scored_G = np.bincount(batch.group_K[scored_K], minlength=groups)
         self._passes_G = np.bincount(batch.group_K[self.passed_K], minlength=groups)
         total_G = np.bincount(batch.group_K, np.nan_to_num(batch.outcome_K), groups)
         self._mean_G = total_G / np.maximum(self._scored_G, 1)
-        self._runs = self._keep(self._columns(self._run_columns()))
+        self._runs = self._form(self._run_columns())
 
     def hide(self, text: str) -> str:
         """Returns a short text without its secrets; the same few come again and again."""
@@ -83,23 +84,12 @@ class Shapes:
         """Deletes what waits on disk."""
         self._spool.close()
 
-    def _keep(self, pieces: Iterable[str]) -> int:
-        """Spools one piece per trajectory; returns the number of the first."""
-        first = len(self._spool)
-        for piece in pieces:
-            self._spool.add(piece.encode())
-        return first
-
-    def _columns(self, columns: dict[str, np.ndarray]) -> Iterator[str]:
-        """Yields, per trajectory, the packed columns as one JSON object, by name."""
-        names = sorted(columns)
-        form = "{" + ",".join(f'"{name}":%s' for name in names) + "}"
-        for each in zip(*(self._packed(columns[name]) for name in names), strict=True):
-            yield form % each
-
-    def _packed(self, values: np.ndarray) -> Iterator[str]:
-        per_run = values.size == self.batch.length_R.size
-        return packed(values, self._start_R if per_run else self._start_N)
+    def _form(self, columns: dict[str, np.ndarray]) -> "_Form":
+        """Keeps columns; returns the JSON object of them, by name."""
+        kept = [(name, self._columns.add(columns[name])) for name in sorted(columns)]
+        return _Form(
+            "{" + ",".join(f'"{name}":%s' for name, _ in kept) + "}", tuple(n for _, n in kept)
+        )
 
     def _run_columns(self) -> dict[str, np.ndarray]:
         """Returns, per span: ordinal of its step in the trajectory, of its call in the step, ..."""
@@ -111,13 +101,13 @@ class Shapes:
     def add(
         self, name: str, given: Advantages, step_S: Float64[np.ndarray, " S"] | None = None
     ) -> None:
-        """Spools a method's numbers; the first method added is the reference of the fates."""
-        batch = self.batch
+        """Keeps a method's numbers; the first method added is the reference of the fates."""
+        batch, columns = self.batch, self._columns
         if step_S is None:
             step_S = step_credit(batch, given).advantage_S
-        if self.fate_R is None:
+        if not self.methods:
             self.fate_R = span_fates(batch, self.dead_G, given)
-            self._fate = self._keep(self._packed(self.fate_R))
+            self._fate = columns.add(self.fate_R)
             self._wronged_C = punished_calls(batch, step_S) & (batch.correct_C == 1)
         code_S = codes(batch, step_S, self.passed_K, self.dead_G)
         np.bitwise_or.at(self._seen_K, batch.traj_S, 1 << code_S.astype(np.int64))
@@ -127,53 +117,55 @@ class Shapes:
             f'{_key(each)}:{{"compared":{compared.get(each, "null")},"part":%s}}' for each in names
         ]
         form = f'{_key(name)}:{{"step":%s,"terms":{{{",".join(terms)}}},'
-        columns = [
-            packed(step_S, self._start_S),
-            *(self._packed(given.parts[each]) for each in names),
-        ]
+        kept = [columns.add(step_S, per_step=True), *(columns.add(given.parts[n]) for n in names)]
         if len(names) > 1:
-            form, columns = f'{form}"total":%s,', [*columns, self._packed(given.total)]
-        form, columns = f'{form}"why":%s}}', [*columns, packed(code_S, self._start_S)]
-        self._pieces[name] = self._keep(form % each for each in zip(*columns, strict=True))
+            form, kept = f'{form}"total":%s,', [*kept, columns.add(given.total)]
+        kept.append(columns.add(code_S, per_step=True))
+        self._forms[name] = _Form(f'{form}"why":%s}}', tuple(kept))
         self.methods.append(_about(name, given))
         self.signal[name] = _signal(batch, given)
 
     def _comparison(self, made: Credited) -> int:
         """Returns under which number `compared` lists what a term compares; methods share most."""
-        columns = _made_of(made, self.batch.length_R)
-        digest = b"".join(
-            name.encode() + xxh3_128_digest(np.ascontiguousarray(column).data)
-            for name, column in columns.items()
-        )
-        if digest not in self._compared:
-            self._compared[digest] = self._keep(self._columns(columns))
-        return list(self._compared).index(digest)
+        form = self._form(_made_of(made, self.batch.length_R))
+        return self._compared.setdefault(form, len(self._compared))
 
     def members(self, ks: Sequence[int], trajectories: Iterable[Trajectory]) -> Iterator[bytes]:
         """Yields what the pages show of trajectories `ks`, ascending, without their texts."""
-        fates = None if self.fate_R is None else self._fate
-        columns = {
-            name: [first]
-            for name, first in (("runs", self._runs), ("fate", fates))
-            if first is not None
-        }
-        columns["compared"] = list(self._compared.values())
-        columns["methods"] = [self._pieces[name] for name in sorted(self._pieces)]
-        low = high = 0
-        pieces: dict[str, list[list[bytes]]] = {}
-        for k, trajectory in zip(ks, trajectories, strict=True):
-            if not low <= k < high:
-                low, high = k, min(k + _AT_ONCE, len(self.ids))
-                pieces = {
-                    name: [self._spool.stretch(first + low, high - low) for first in firsts]
-                    for name, firsts in columns.items()
-                }
-            at = {name: b",".join([each[k - low] for each in of]) for name, of in pieces.items()}
-            yield msgspec.json.encode(self._member(k, trajectory, at), order="sorted")
+        for k, raw, trajectory in zip(ks, self._raw(ks), trajectories, strict=True):
+            yield msgspec.json.encode(self._member(k, trajectory, raw), order="sorted")
 
-    def _member(self, k: int, trajectory: Trajectory, pieces: dict[str, bytes]) -> dict[str, Any]:
+    def _raw(self, ks: Sequence[int]) -> Iterator[dict[str, msgspec.Raw]]:
+        """Yields the columns of each trajectory, as JSON under the names that the pages know."""
+        for some in self._at_once(ks):
+            pieces = self._columns.of(some)
+            methods = _joined([self._forms[name].filled(pieces) for name in sorted(self._forms)])
+            compared = _joined([form.filled(pieces) for form in self._compared])
+            counts = (self._start_R[np.array(some) + 1] - self._start_R[some]).tolist()
+            for n, (count, runs) in enumerate(zip(counts, self._runs.filled(pieces), strict=True)):
+                texts = {
+                    "runs": f'{{"count":{count},{runs[1:]}',
+                    "fate": pieces(self._fate)[n],
+                    "methods": f"{{{methods[n]}}}",
+                    "compared": f"[{compared[n]}]",
+                }
+                yield {name: msgspec.Raw(text.encode()) for name, text in texts.items()}
+
+    def _at_once(self, ks: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Yields `ks` in stretches short enough for their numbers to become text together."""
+        start_N, low = self._columns.start_of["N"], 0
+        size = np.cumsum(start_N[np.array(ks, np.int64) + 1] - start_N[np.array(ks, np.int64)])
+        while low < len(ks):
+            before = size[low - 1] if low else 0
+            high = int(np.searchsorted(size, before + _MOST, "right"))
+            high = min(max(high, low + 1), low + _AT_ONCE)
+            yield ks[low:high]
+            low = high
+
+    def _member(
+        self, k: int, trajectory: Trajectory, raw: dict[str, msgspec.Raw]
+    ) -> dict[str, Any]:
         batch, decision, about = self.batch, self.decisions[k], self._about(k)
-        count = int(self._start_R[k + 1] - self._start_R[k])
         return {
             "id": self.ids[k],
             "index": k,
@@ -190,10 +182,7 @@ class Shapes:
                 "weight": decision.weight,
             },
             "steps": self._steps(k, trajectory),
-            "runs": msgspec.Raw(b'{"count":%d,' % count + pieces["runs"][1:]),
-            "fate": msgspec.Raw(pieces["fate"]),
-            "methods": msgspec.Raw(b"{" + pieces["methods"] + b"}"),
-            "compared": msgspec.Raw(b"[" + pieces["compared"] + b"]"),
+            **raw,
             "why": self._why(int(self._seen_K[k]), about),
         }
 
@@ -246,11 +235,26 @@ class Shapes:
     def written_G(self) -> list[list[int]]:
         """Returns, per group, how much of what the policy wrote met each of `audit.FATE_KINDS`."""
         batch, kinds, fate_R = self.batch, len(FATE_KINDS), self.fate_R
-        assert fate_R is not None
         wrote_R = fate_R >= 0
         cell_R = batch.group_K[batch.traj_R[wrote_R]] * kinds + fate_R[wrote_R]
         cells = np.bincount(cell_R, batch.length_R[wrote_R], batch.n_groups * kinds)
         return cells.astype(np.int64).reshape(batch.n_groups, kinds).tolist()
+
+
+class _Form(NamedTuple):
+    """JSON with a place for each of some columns."""
+
+    text: str
+    columns: tuple[int, ...]
+
+    def filled(self, pieces: Callable[[int], list[str]]) -> list[str]:
+        """Returns it for each of some trajectories."""
+        of_each = zip(*(pieces(number) for number in self.columns), strict=True)
+        return [self.text % each for each in of_each]
+
+
+def _joined(parts: list[list[str]]) -> list[str]:
+    return [",".join(each) for each in zip(*parts, strict=True)]
 
 
 def _key(name: str) -> str:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -23,7 +24,7 @@ import zstandard
 from assay import __version__
 from assay.audit import Audit, annotations, step_credit
 from assay.batch import Batch, Measure
-from assay.batch.parallel import batch_of_file, processes_for
+from assay.batch.parallel import batch_of_file, beside, processes, processes_for
 from assay.credit import Advantages
 from assay.errors import DataError, MixedTokensError, UsageError
 from assay.files.folders import whole
@@ -34,6 +35,8 @@ from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode, read
 
 SCHEMA = "assay.run/1"
+_WORTH_IT = 4_000
+"""Trajectories that a process must have, at least, to write annotations of."""
 
 
 @final
@@ -77,11 +80,11 @@ def gated_batch(
     log, losses = records_of(log), Losses() if losses is None else losses
     name, trajectories = load(log, format=format, losses=losses)
     copy_to = None if name == "assay" else copy_to
-    processes = processes_for(log) if name == "assay" else 1
+    count = processes_for(log) if name == "assay" else 1
     try:
         batch = None
-        if processes > 1:
-            batch = batch_of_file(log, pass_at=pass_at, processes=processes)
+        if count > 1:
+            batch = batch_of_file(log, pass_at=pass_at, processes=count)
         if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
             batch = _batch(trajectories, copy_to, pass_at=pass_at)
     except MixedTokensError:
@@ -178,14 +181,15 @@ def _credited(
 ) -> dict[str, str]:
     """Hands each method's advantages to audit, annotation file and report; returns refusals."""
     refused: dict[str, str] = {}
-    for method, advantages in credits(batch, Recipe.compared(pass_at=pass_at), refused):
-        steps = step_credit(batch, advantages)
-        found.add(method, advantages, steps)
-        if folder is not None:
-            lines = annotations(batch, decisions, method, steps)
-            write_rows(folder / "credit" / f"{method}.jsonl", lines)
-        if add is not None:
-            add(method, advantages, steps.advantage_S)
+    with beside(processes(len(batch.ids), _WORTH_IT) - 1) as do:
+        for method, advantages in credits(batch, Recipe.compared(pass_at=pass_at), refused):
+            steps = step_credit(batch, advantages)
+            found.add(method, advantages, steps)
+            if folder is not None:
+                lines = annotations(batch, decisions, method, steps)
+                do(partial(write_rows, folder / "credit" / f"{method}.jsonl", lines))
+            if add is not None:
+                add(method, advantages, steps.advantage_S)
     return refused
 
 
