@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
-from assay.records import Call, ModelStep, Span, ToolStep, Trajectory
+from assay.records import Call, ModelStep, Span, ToolStep, Trajectory, UserStep
+from assay.records.codec import decode
 from assay.report.redact import Redactor
+from assay.report.store import body
 
 # assembled here, so that no scanner takes this file for a leak
 SECRETS = {
@@ -88,7 +90,7 @@ def test_every_text_of_a_record_is_searched_and_spans_hold():
         ),
     )
     redactor = Redactor()
-    clean = redactor.record(trajectory)
+    clean = decode(redactor.line(msgspec.json.encode(trajectory)))
     assert secret not in str(clean)
     assert redactor.counts == {"github_token": 6}
     step = clean.steps[0]
@@ -98,8 +100,22 @@ def test_every_text_of_a_record_is_searched_and_spans_hold():
 
 
 def test_a_record_without_secrets_is_returned_as_it_is():
-    trajectory = Trajectory(id="a", task="t", group="g")
-    assert Redactor().record(trajectory) is trajectory
+    line = msgspec.json.encode(Trajectory(id="a", task="t", group="g"))
+    assert Redactor().line(line) is line
+
+
+def test_a_text_that_records_share_is_searched_once_and_counts_for_each():
+    secret = SECRETS["github_token"]
+    steps = (UserStep(text=f"use {secret}"), ModelStep(text=f"I used {secret}"))
+    mine = Trajectory(id="a", task="t", group="g", steps=steps)
+    other = Trajectory(id="b", task="t", group="g", steps=steps[:1], reference=secret)
+    redactor = Redactor()
+    clean = body(map(msgspec.json.encode, (mine, other)), redactor)
+    assert secret.encode() not in clean
+    assert redactor.counts == {"github_token": 4}
+    found = msgspec.json.decode(clean)
+    assert len(found["texts"]) == 2
+    assert [[step["text"] for step in each["steps"]] for each in found["records"]] == [[0, 1], [0]]
 
 
 @pytest.mark.parametrize("kind", [*SECRETS, *INSIDE])

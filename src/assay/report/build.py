@@ -172,8 +172,7 @@ def _made(
 
         def read() -> Iterator[Trajectory]:
             for k, trajectory in _checked(trajectories(), shapes.batch.ids, set(ks)):
-                line = msgspec.json.encode(trajectory)
-                records.add(line if redactor is None else redactor.line(line))
+                records.add(msgspec.json.encode(trajectory))
                 trials[k], tasks[k] = trajectory.trial, shapes.hide(trajectory.task)
                 yield trajectory
 
@@ -186,7 +185,7 @@ def _made(
             shown = b",".join([part.members[n] for n in each])
             part.chunks.add(compressed(b"[" + shown + b"]"))
         for cut in cuts:
-            part.chunks.add(compressed(body(records[n] for n in cut)))
+            part.chunks.add(compressed(body((records[n] for n in cut), redactor)))
     return _Made(
         part.members.flush(),
         part.chunks.flush(),

@@ -6,9 +6,6 @@ from typing import Any, Final, final
 
 import msgspec
 
-from assay.records import Trajectory
-from assay.records.codec import decode
-
 _TRIED: Final = {
     kind: re.compile(pattern)
     for kind, pattern in {
@@ -64,28 +61,27 @@ class Redactor:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
 
-    def text(self, text: str) -> str:
-        """Returns the text, each secret replaced by "[redacted KIND]███" of the same length."""
+    def text(self, text: str, times: int = 1) -> str:
+        """Returns the text, each secret replaced by "[redacted KIND]███" of the same length.
+
+        Args:
+            text: what is published.
+            times: how often; its secrets count as often.
+        """
         if _MAYBE.search(text):
             for kind, pattern in _TRIED.items():
-                text = pattern.sub(partial(self._replace, kind), text)
+                text = pattern.sub(partial(self._replace, kind, times), text)
         return text
 
-    def _replace(self, kind: str, found: re.Match[str]) -> str:
-        self.counts[kind] = self.counts.get(kind, 0) + 1
+    def _replace(self, kind: str, times: int, found: re.Match[str]) -> str:
+        self.counts[kind] = self.counts.get(kind, 0) + times
         whole = found.group()
         secret = found.groupdict().get("secret", whole)
         before, _, after = whole.rpartition(secret)
         return before + f"[redacted {kind}]".ljust(len(secret), _BLOCK)[: len(secret)] + after
 
-    def record(self, trajectory: Trajectory) -> Trajectory:
-        """Returns the trajectory with every secret in every text of it replaced."""
-        line = msgspec.json.encode(trajectory)
-        clean = self.line(line)
-        return trajectory if clean is line else decode(clean, where="redacted record")
-
     def line(self, line: bytes) -> bytes:
-        """Returns a record's JSON with every secret in every text replaced; without one, itself."""
+        """Returns JSON with every secret in every text of it replaced; without one, itself."""
         if not _MAYBE_JSON.search(line):
             return line
         before = sum(self.counts.values())

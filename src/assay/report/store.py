@@ -12,6 +12,8 @@ from typing import IO, Any, final
 
 import msgspec
 
+from assay.report.redact import Redactor
+
 BODY = 1 << 20
 """Bytes of records that one chunk holds, at most, unless a single record is longer."""
 SHARD = 1 << 20
@@ -73,17 +75,26 @@ class Spool:
         self._stream.close()
 
 
-def body(lines: Iterable[bytes]) -> bytes:
+def body(lines: Iterable[bytes], redactor: Redactor | None) -> bytes:
     """Returns one chunk: records without their step texts, and each different text once."""
     texts: dict[str, int] = {}
+    uses: list[int] = []
     records: list[Any] = []
     for line in lines:
         record = msgspec.json.decode(line)
         for step in record.get("steps", ()):
-            if step.get("text"):
-                step["text"] = texts.setdefault(step["text"], len(texts))
+            if text := step.get("text"):
+                step["text"] = texts.setdefault(text, len(texts))
+                if len(uses) < len(texts):
+                    uses.append(0)
+                uses[step["text"]] += 1
         records.append(record)
-    return msgspec.json.encode({"texts": list(texts), "records": records}, order="sorted")
+    rest, shown = msgspec.json.encode(records, order="sorted"), list(texts)
+    if redactor is not None:
+        rest = redactor.line(rest)
+        shown = [redactor.text(text, times) for text, times in zip(shown, uses, strict=True)]
+    chunk = {"texts": shown, "records": msgspec.Raw(rest)}
+    return msgspec.json.encode(chunk, order="sorted")
 
 
 def compressed(data: bytes) -> bytes:
