@@ -14,6 +14,7 @@ from assay.errors import AlignmentError, MixedTokensError
 from assay.records import (
     Call,
     CallEvidence,
+    Decision,
     ExpertCall,
     Mark,
     ModelStep,
@@ -152,6 +153,25 @@ def test_who_is_credited():
     assert (dropped.steps_R == -1).all()
     assert (dropped.all_sampled_R == -1).all()
     assert not dropped.kept_K.any()
+
+
+def test_calls_that_nobody_may_train_on_carry_nothing():
+    steps = [ModelStep(token_ids=ids(2), calls=(call(start=0, end=1),), untrainable="masked")]
+    batch = Batch.of([made(*steps), made(ModelStep(token_ids=ids(1), calls=(call(),)))])
+    assert batch.call_R.tolist() == [0, -1, 1]
+    assert batch.call_tokens_R.tolist() == [-1, -1, 1]
+
+
+def test_decisions_are_of_the_batchs_trajectories_in_its_order():
+    batch = Batch.of([made(ModelStep(token_ids=ids(1)), identity=name) for name in "ab"])
+    drop, keep = (
+        Decision(trajectory=name, verdict=verdict, gate="g", reason="r", weight=weight)
+        for name, verdict, weight in (("a", "drop", 0.0), ("b", "keep", 1.0))
+    )
+    assert batch.gated([drop, keep]).weight_K.tolist() == [0.0, 1.0]
+    for wrong in ([keep, drop], [drop], []):
+        with pytest.raises(AlignmentError, match=f"got {len(wrong)} decisions; expected one for"):
+            batch.gated(wrong)
 
 
 def test_a_call_placed_and_one_not():

@@ -33,6 +33,8 @@ def test_each_term_is_divided_by_its_own_tokens() -> None:
     assert mean_of(rows([1, 3, math.nan]), rows([2, 1, 0])).item() == 2.5
     assert mean_of(rows([1, 3, 9]), rows([2, 1, 0]), torch.tensor(5)).item() == 1.0
     assert mean_of(rows([1.0]), rows([0])).item() == 0.0
+    # a token that is pushed away has a weight below 0, and is one of the term's
+    assert mean_of(rows([1, 3, 9]), rows([-1, 2, 0])).item() == 2.5
 
 
 def test_the_clip_by_hand() -> None:
@@ -44,6 +46,11 @@ def test_the_clip_by_hand() -> None:
     # an old log-probability that nobody knows: ratio 1
     unknown = rl(rows([-1.0]), rows([math.nan]), rows([-2.0]), low=0.2, high=0.2)
     assert unknown.item() == 2.0
+    # and taught all the same: -A r, r = 1
+    leaf = rows([-1.0]).requires_grad_()
+    rl(leaf, rows([math.nan]), rows([-2.0]), low=0.2, high=0.2).backward()
+    assert leaf.grad is not None
+    assert leaf.grad.item() == 2.0
 
 
 def test_likelihood_by_hand() -> None:
@@ -51,6 +58,8 @@ def test_likelihood_by_hand() -> None:
     gaps = rows([0.5, 5.0, math.nan, -1.0])
     ratio = importance(torch.zeros_like(gaps), -gaps, cap=2.0)
     assert ratio.tolist()[0] == pytest.approx([math.exp(0.5), 2.0, 1.0, math.exp(-1.0)])
+    leaf = rows([-1.0]).requires_grad_()  # it weighs a loss and is none
+    assert not importance(leaf, rows([-1.5]), cap=2.0).requires_grad
 
 
 def test_distance_from_a_reference_by_hand() -> None:
