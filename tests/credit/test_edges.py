@@ -75,6 +75,32 @@ def test_a_step_in_an_unknown_state_is_like_no_other():
     close(parts("gigpo", records)["step"], [0, 0, 0])
 
 
+# ---- who passed
+
+
+def test_a_pass_is_what_pass_at_says():
+    close(found("psr", [0.4, 0.5, None, 1.0], pass_at=0.5), [0, 1, NAN, 1])
+    close(found("nsr", [0.4, 0.5, None, 1.0], pass_at=0.5), [-1, 0, NAN, 0])
+    # n 4, c 1, k 2, as below
+    close(found("pass_at_k", [0.5, 0.4, 0.4, 0.4], pass_at=0.5), [1, *[-1 / 3] * 3])
+    for outcome in (0.4, 1.5, -1.0):
+        with pytest.raises(MethodError, match="psr needs outcomes of 0 or 1; trajectory 'k1' has"):
+            found("psr", [1.0, outcome])
+    # what was dropped did not pass, and its outcome asks for no pass_at
+    batch = dropping(group([1.0, 0.0, 0.0, 0.0, 0.5]), 4)
+    close(per_trajectory(batch, method("pass_at_k")(batch))[:4], [1, *[-1 / 3] * 3])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("pass_at_k", [0.5, -1 / 3]), ("ebpo", [0.25, -0.5]), ("nsr", [0, -1])]
+)
+def test_half_a_weight_is_half_an_advantage(name, expected):
+    outcomes = [1.0, 0.0, 0.0, 0.0] if name == "pass_at_k" else [1.0, 0.0]
+    weight = np.array([0.5, *[1.0] * (len(outcomes) - 1)])
+    batch = group(outcomes).weighted(weight)
+    close(per_trajectory(batch, method(name)(batch))[:2], expected)
+
+
 # ---- baselines
 
 
@@ -155,10 +181,21 @@ def test_lens_of_a_pass_that_nobody_believed_in():
     close(made[0].term.value_U, [1.0, 1.0, -1 / 9])
 
 
+def test_lens_asks_no_confidence_of_what_nobody_scored():
+    # pi .5 (pass), .25 (fail): D = max(2 / 2, 2 * .5) = 1; penalty 1/2 * .25/.75
+    batch = batch_of(
+        one(o, steps=[turn(confidence=c)]) for o, c in ((1.0, 0.5), (0.0, 0.25), (None, None))
+    )
+    made = method("lens", sure="stated")(batch).made
+    close(made[0].term.value_U, [1.0, -1 / 6, NAN])
+
+
 def test_what_nobody_scored_is_not_shaped_by_its_entropy():
     step = ModelStep(text="x", token_ids=(1, 2), entropies=(0.5, 1.0))
     batch = batch_of([one(0.0, steps=[step]), one(None, steps=[step])])
     close(method("rl_zvp")(batch).advantage_N, [-0.05, 0.0, NAN, NAN])
+    half = batch.weighted(np.array([0.5, 1.0]))
+    close(method("rl_zvp")(half).advantage_N, [-0.025, 0.0, NAN, NAN])
 
 
 def test_an_unscored_trajectory_has_no_rank_and_takes_none():
@@ -212,6 +249,13 @@ def test_gigpo_reads_through_a_copied_step_as_if_it_were_not_there():
     close(step, [0.0] * 5)
 
 
+def test_half_a_weight_is_half_a_step():
+    batch = batch_of([walk(1.0, "s"), walk(0.0, "s")]).weighted(np.array([0.5, 1.0]))
+    for name, expected in (("gigpo", [0.25, -0.5]), ("hgpo", [0.5, -1.0])):
+        part = {"gigpo": "step", "hgpo": "k0"}[name]
+        close(method(name)(batch).parts[part], expected)
+
+
 def test_gigpo_discounts_by_95_percent_a_step():
     close(parts("gigpo", [walk(1.0, "s", "t"), walk(0.0, "s")])["step"], [0.475, 0.0, -0.475])
 
@@ -237,6 +281,13 @@ def test_what_a_dropped_trajectory_earned_moves_nobody(name, options, part):
     alone = parts(name, [walk(0.0, "s", rewards=[r]) for r in (3.0, 1.0)], **options)[part]
     close(dropped[:2], alone)
     assert alone[0] > 0.5
+
+
+def test_what_a_dropped_trajectory_called_moves_nobody():
+    # shares 1 0 and a dropped 1: +-.5 / (.707107 + 1e-4)
+    batch = batch_of(one(0.0, steps=[turn(ran)]) for ran in (True, False, True))
+    made = method("mt_grpo", turn="ran")(dropping(batch, 2)).made[1]
+    close(made.scaled_U, [0.707007, -0.707007, NAN])
 
 
 def test_a_score_that_nothing_would_read_is_refused():

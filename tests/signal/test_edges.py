@@ -8,8 +8,8 @@ from assay.batch import Batch
 from assay.errors import AlignmentError, UsageError
 from assay.kernels.advantages import advantages
 from assay.records import ModelStep, ToolStep, Trajectory, UserStep
-from assay.signal import BackOffSettings, Recipe, padded_rows, signal
-from assay.signal.controllers import BackOff, flat_term
+from assay.signal import BackOffSettings, Recipe, RegimeSettings, padded_rows, signal
+from assay.signal.controllers import BackOff, EntropyRegime, Scales, flat_term
 from assay.signal.losses import TopK
 from assay.signal.origins import OriginRow, row_of
 
@@ -157,6 +157,26 @@ def test_recovery_ends_at_1() -> None:
     assert machine.scale == 0.5  # the floor, not .36
     machine.observe(ratio=1.0, length=9.0), machine.observe(ratio=1.0, length=9.0)
     assert machine.scale == 1.0  # .5/.6 = .833, and then not 1.389
+
+
+def test_a_length_trips_above_twice_its_mean() -> None:
+    machine = BackOff(BackOffSettings())
+    assert [machine.observe(ratio=1.0, length=length) for length in (10.0, 19.0)] == [None] * 2
+    said = machine.observe(ratio=1.0, length=22.0)  # the mean is 10.9
+    assert said is not None
+    assert said.startswith("mean length 22 is above 2 times its running mean 10.9")
+
+
+def test_an_entropy_that_is_no_number_is_no_start() -> None:
+    machine = EntropyRegime(RegimeSettings(warmup=2, patience=2))
+    for entropy in (float("nan"), 1.0, float("inf"), 1.0, 0.4, 0.4):
+        machine.observe(entropy)
+    assert (machine.reference, machine.state) == (1.0, "collapse")
+
+
+def test_a_sign_that_is_damped_to_nothing_leaves_what_is_missing() -> None:
+    got = Scales(positive=0.0).applied(np.array([2.0, -2.0, np.nan]))
+    assert got.tolist() == pytest.approx([0.0, -2.0, np.nan], nan_ok=True)
 
 
 def test_a_probe_that_is_no_number_fell() -> None:
