@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.batch import Batch
-from assay.batch.columns import numbered
+from assay.kernels.codes import numbered
 
 _ROUNDING = 1e-9
 """Share of a sum of |A| that is not told from 0."""

@@ -29,11 +29,11 @@ from assay.batch.columns import (
     by_name,
     filled,
     hash_of,
-    numbered,
     rows,
 )
 from assay.batch.completions import Completions
 from assay.errors import AlignmentError, MixedTokensError
+from assay.kernels.codes import numbered
 from assay.kernels.evidence import sibling_evidence
 from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
 from assay.records.evidence import NOBODY_LOOKED

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar, final
 
 import numpy as np
-from jaxtyping import Int64
 from xxhash import xxh3_64_intdigest
 
 T = TypeVar("T")
@@ -147,18 +146,6 @@ def rows(flat: "array[Any]", width: int) -> np.ndarray:
     return np.frombuffer(flat, f"{'f' if flat.typecode == 'd' else 'i'}{flat.itemsize}").reshape(
         -1, width
     )
-
-
-def numbered(*columns: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
-    """Returns one code per distinct row of the columns, in the order in which rows appear."""
-    pair = np.zeros(columns[0].size, np.int64)
-    for column in columns:
-        _, code = np.unique(column, return_inverse=True)
-        pair = np.unique(pair * (int(code.max(initial=0)) + 1) + code, return_inverse=True)[1]
-    _, first, code = np.unique(pair, return_index=True, return_inverse=True)
-    rank = np.empty(first.size, np.int64)
-    rank[np.argsort(first)] = np.arange(first.size)
-    return rank[code]
 
 
 def by_name(

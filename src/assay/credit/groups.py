@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 from assay.batch import UNTRAINABLE, Batch
 from assay.credit.facts import need
 from assay.errors import MethodError, hint
+from assay.kernels.codes import numbered
 
 _UNTRUSTED = [UNTRAINABLE.index(reason) for reason in ("logprobs", "copied")]
 
@@ -62,9 +63,7 @@ def means(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarra
 
 def same(*codes: Int64[np.ndarray, " U"]) -> Int64[np.ndarray, " U"]:
     """Returns one number per combination of codes, -1 where any code is -1."""
-    _, number_U = np.unique(np.stack(codes), axis=1, return_inverse=True)
-    missing_U = np.any(np.stack(codes) < 0, axis=0)
-    return np.where(missing_U, -1, number_U.reshape(-1))
+    return np.where(np.any(np.stack(codes) < 0, axis=0), -1, numbered(*codes))
 
 
 def carried_N(batch: Batch) -> Bool[np.ndarray, " N"]:

@@ -6,6 +6,8 @@ Axes: K trajectories, C calls.
 import numpy as np
 from jaxtyping import Bool, Int8, Int64
 
+from assay.kernels.codes import numbered
+
 
 def sibling_evidence(
     key_C: Int64[np.ndarray, " C"],
@@ -24,14 +26,9 @@ def sibling_evidence(
     """
     n_tasks = int(task_K.max(initial=-1)) + 1
     others_K = np.bincount(task_K, passed_K, n_tasks)[task_K] - passed_K
-    # one (task, key) per call; then how many different successful trajectories have it
-    _, key_code = np.unique(key_C, return_inverse=True)
-    n_keys = int(key_code.max(initial=-1)) + 1
-    pair_C = task_K[traj_C] * n_keys + key_code
-    passing = passed_K[traj_C]
-    owned = np.unique(np.stack([pair_C[passing], traj_C[passing]], axis=1), axis=0)
-    pairs, owners = np.unique(owned[:, 0], return_counts=True)
-    at = np.minimum(np.searchsorted(pairs, pair_C), max(pairs.size - 1, 0))
-    found = pairs[at] == pair_C if pairs.size else np.zeros(pair_C.size, bool)
-    owners_C = np.where(found, owners[at] if pairs.size else 0, 0) - passing
+    pair_C, passing_C = numbered(task_K[traj_C], key_C), passed_K[traj_C]
+    passing = np.flatnonzero(passing_C)
+    _, first = np.unique(numbered(pair_C[passing], traj_C[passing]), return_index=True)
+    owners_P = np.bincount(pair_C[passing[first]], minlength=int(pair_C.max(initial=-1)) + 1)
+    owners_C = owners_P[pair_C] - passing_C  # successful trajectories with the same task and call
     return np.where(others_K[traj_C] > 0, owners_C > 0, -1).astype(np.int8)
