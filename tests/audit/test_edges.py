@@ -85,6 +85,13 @@ def test_a_call_of_which_nobody_knows_whether_it_ran_is_part_of_the_place():
     assert [calls[f"punished_{each}"] for each in ("shared", "variance", "systematic")] == [0, 0, 1]
 
 
+def test_calls_of_one_step_are_made_in_one_place():
+    f, g, h = (("f", RIGHT), ("g", RIGHT), ("h", RIGHT))
+    calls = audited(one("a1", 1.0, made("1", f, g)), one("a2", 0.0, made("2", f, h)))["calls"]
+    # f cancels, whatever is called beside it; h is made by the failure alone
+    assert [calls[f"punished_{each}"] for each in ("shared", "variance", "systematic")] == [1, 1, 1]
+
+
 def test_a_call_that_is_punished_a_little_more_than_it_is_rewarded_does_not_cancel():
     # 1 and 1 against a mean of 3/5: of "go" -3/5 +2/5 is -1/5, a fifth of its push
     go, other = ("go", RIGHT), ("other", RIGHT)

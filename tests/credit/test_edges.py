@@ -117,6 +117,7 @@ MANY = {"fails": [0.0] * 4, "passes": [1.0] * 4}
         # no variance inside: no noise, so nothing is pulled
         ({"mu": 0.3, "within": 0.0, "between": 0.05}, {}, 0.0, 0.0),
         ({"mu": 0.3, "within": 0.0, "between": 0.0}, {}, 0.0, 0.0),
+        ({"mu": 0.3, "within": 0.0, "between": 0.05}, {"outcome within": 0.15}, 0.0, 0.0),
         # none between: all is noise, S is .5, its bound
         ({"mu": 0.3, "within": 0.15, "between": 0.0}, {}, -0.15, 0.35),
         # between estimated: the variance of 0 and 1 is .5, of it noise .15/4; S = .0375/.5 = .075
@@ -129,6 +130,25 @@ MANY = {"fails": [0.0] * 4, "passes": [1.0] * 4}
 def test_ebpo_of_what_is_given_and_what_is_not(options, statistics, fails, passes):
     batch = replace(groups(**MANY), statistics=statistics)
     close(per_trajectory(batch, method("ebpo", **options)(batch)), [fails] * 4 + [passes] * 4)
+
+
+def test_ebpo_counts_those_that_a_gate_kept():
+    # n 4, as above, and a dropped one
+    batch = dropping(group([0.0] * 5), 4)
+    made = method("ebpo", mu=0.3, within=0.15, between=0.05)(batch)
+    close(per_trajectory(batch, made)[:4], [-0.1285714] * 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        *(("quantile", "level", 1.0), ("ebpo", "max_shrink", 1.5), ("ebpo", "within", -1.0)),
+        *(("gigpo", "gamma", 1.5), ("reinforce", "scale", 0.0)),
+    ],
+)
+def test_options_out_of_their_range_are_refused(name, option, value):
+    with pytest.raises(UsageError, match=f"{name}: {option} must "):
+        method(name, **{option: value})
 
 
 def test_ebpo_of_one_group_knows_nothing_of_what_is_between_groups():
@@ -164,18 +184,13 @@ def test_pass_at_k_of_pairs():
     close(found("pass_at_k", [1, 0, 0, 0]), [1.0, *[-1 / 3] * 3])
 
 
-def test_reinforce_wants_a_factor_above_0():
-    with pytest.raises(UsageError, match="scale must be above 0; got 0"):
-        method("reinforce", scale=0.0)
-
-
 # ---- likelihoods and entropies
 
 
 def test_lens_of_a_pass_that_nobody_believed_in():
-    # passes at 0 and .5, a fail at .25: R/pi has no mean, so D = 2 * .5; penalty 1/3 * .25/.75
+    # passes at 0 and .25, a fail at .125: R/pi has no mean, so D = 2 * .25; penalty 1/3 * .125/.375
     batch = batch_of(
-        one(o, steps=[turn(confidence=c)]) for o, c in ((1.0, 0.0), (1.0, 0.5), (0.0, 0.25))
+        one(o, steps=[turn(confidence=c)]) for o, c in ((1.0, 0.0), (1.0, 0.25), (0.0, 0.125))
     )
     made = method("lens", sure="stated")(batch).made
     close(made[0].term.value_U, [1.0, 1.0, -1 / 9])
@@ -261,8 +276,8 @@ def test_gigpo_discounts_by_95_percent_a_step():
 
 
 def test_a_trajectory_without_a_step_pays_no_other_ones():
-    # the last step of all is the second trajectory's, which failed
-    records = [walk(1.0, "s"), one(1.0, steps=[]), walk(0.0, "s")]
+    # the last step of all is the second one's, which failed
+    records = [walk(1.0, "s"), walk(0.0, "s"), one(1.0, steps=[])]
     close(parts("gigpo", records)["step"], [0.5, -0.5])
 
 
@@ -406,6 +421,13 @@ def test_hgpo_of_groups_of_one_task_and_of_first_steps():
 
 def test_hgpo_without_skipping_leaves_out_levels_without_peers():
     records = [walk(1.0, "y", "x"), walk(0.0, "y", "x"), walk(0.0, "z", "x")]
+    records.append(walk(None, "z", "x"))  # nobody scored it, so it is no peer
     # x: returns 1 0 0: 1.414214 -.707107 -.707107; after y +-1: (1.414214 + 2)/3, (-.707107 - 2)/3
     total = method("hgpo", levels=1, gamma=1.0, skip=False)(batch_of(records)).total
     close(total[[1, 3, 5]], [1.138071, -0.902369, -0.707107])
+
+
+def test_hgpo_compares_where_they_came_from_only_where_they_are():
+    # x and w after y: one of each, so 0; y itself has returns 1 and 0: +-1
+    records = [walk(1.0, "y", "x"), walk(0.0, "y", "w")]
+    close(method("hgpo", gamma=1.0)(batch_of(records)).total, [1, 0, -1, 0])
