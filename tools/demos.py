@@ -6,12 +6,12 @@ how tasks are solved that are too long for the policy alone, a critique names th
 earlier attempt, and after a lesson the expert slips less.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
-from assay.rollout.recording import Recorder, critique
+from assay.rollout.recording import Recorder
 from assay.world.countdown import Countdown
 from assay.world.facts import facts
 from assay.world.family import Family
@@ -28,6 +28,14 @@ FIRST_SEED: Final = 2**32
 """Seeds of demonstrations start here; the tasks of smaller seeds are drawn apart from them."""
 _KINDS: Final = {"none": 44, "right": 24, "neutral": 8, "wrong": 4, "critique": 8, "lesson": 12}
 """Kinds of advice, in percent."""
+_LESSONS: Final = {
+    "lookup": "start with the last word, use what you read",
+    "countdown": "use only numbers that are left, look one step ahead",
+    "twenty": "halve what is left, guess when one is left",
+    "report": "look up every fact, then write one sentence for each",
+    "lake": "never step on a star, move down and right",
+}
+"""What is true of all tasks of a family: how to go about them."""
 
 
 @final
@@ -93,9 +101,28 @@ def _notes(environment: Family, seed: int, kind: str, rng: Random) -> tuple[str,
         case "right" | "neutral" | "wrong":
             return (environment.hint(kind),)
         case "lesson":
-            return (environment.lesson(),)
+            return (f"!lesson {_LESSONS[environment.name]}",)
         case _:
             return ()
+
+
+def critique(environment: Family, seed: int, turns: Sequence[str]) -> str | None:
+    """Returns a line on the first mistake of an attempt and what the expert would have done.
+
+    `!not >north(Peru) but >home(Lima)`. A mistake is a turn that did not run, found nothing, left
+    the shortest path, or answered wrongly. None: there is none, or the expert knows no better.
+    """
+    environment.reset(seed)
+    for turn in turns:
+        best = environment.best()
+        reply = environment.step(turn)
+        failed = reply.done and (reply.score is None or reply.score < 1)
+        if failed or (not reply.done and False in (reply.ran, reply.found, reply.on_path)):
+            said = turn.strip().splitlines()[-1][:80] if turn.strip() else "silence"
+            return None if best is None else f"!not {said} but {best}"
+        if reply.done:
+            return None
+    return None
 
 
 def _played(

@@ -1,12 +1,13 @@
 """Attempts as records: everything filled in, spans and tokens placed by hand."""
 
 import pytest
+from tools.demos import critique
 
 from assay.batch import Batch
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import ModelStep, ToolStep, UserStep, decode, encode
 from assay.rollout.protocols.base import Sampled
-from assay.rollout.recording import Recorder, critique, solve
+from assay.rollout.recording import Recorder, solve
 from assay.world import BUILT_IN, load
 from assay.world.lookup import Lookup
 

@@ -13,7 +13,7 @@ from typing import Literal, final
 from assay.errors import AssayError, UsageError, told
 from assay.records import Trajectory, decode, encode
 from assay.rollout.protocols.chat import spoken
-from assay.rollout.recording import MAX_EXPERT_TURNS, Recorder, follow
+from assay.rollout.recording import Recorder, follow, led
 from assay.world.environment import Environment, Reply
 
 MAX_TURNS = 1000
@@ -85,7 +85,7 @@ def _deterministic(make: Make, seeds: Sequence[int]) -> str:
     """The same seed and the same turns twice: in a new environment, and in one that was used."""
     used = make()
     for seed in seeds:
-        turns = _turns(make(), seed) or _PROBES
+        turns = led(make(), seed)[0] or _PROBES
         first, second, third = (_transcript(e, seed, turns) for e in (make(), make(), used))
         for other, what in ((second, "a second environment"), (third, "one used before")):
             if first != other:
@@ -114,17 +114,6 @@ def _shown(transcript: list[object], at: int) -> str:
     return repr(transcript[at])[:120] if at < len(transcript) else "nothing"
 
 
-def _turns(environment: Environment, seed: int) -> list[str]:
-    """Returns what the expert does up to the end of the task, whatever that scores."""
-    environment.reset(seed)
-    turns: list[str] = []
-    while len(turns) < MAX_EXPERT_TURNS and (best := environment.best()) is not None:
-        turns.append(best)
-        if follow(environment, best).done:
-            break
-    return turns
-
-
 def _expert(make: Make, seeds: Sequence[int]) -> str:
     attempts = [_played(make(), seed) for seed in seeds]
     lengths = [len(attempt.steps) for attempt in attempts if attempt.end != "budget"]
@@ -137,7 +126,7 @@ def _expert(make: Make, seeds: Sequence[int]) -> str:
 
 def _played(environment: Environment, seed: int) -> Trajectory:
     """Returns the expert's attempt, which must score 1 unless it ran out of steps."""
-    turns = _turns(environment, seed)
+    turns = led(environment, seed)[0]
     recorder = Recorder(environment, seed, expert=turns, protocol=spoken(environment))
     for turn in turns:
         reply = recorder.act(f"{turn}\n")

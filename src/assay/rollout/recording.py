@@ -183,7 +183,6 @@ class Recorder:
         trial: int | None = None,
         policy_version: str | None = None,
         wall_seconds: float | None = None,
-        scoring_forwards: int | None = None,
     ) -> Trajectory:
         """Returns the record of the attempt, also of one that was broken off (end "unknown")."""
         environment, done = self.environment, self.last.done
@@ -211,7 +210,6 @@ class Recorder:
                 tokens=self._tokens,
                 calls=sum(len(step.calls) for step in turns),
                 env_steps=len(turns),
-                scoring_forwards=scoring_forwards,
                 wall_seconds=wall_seconds,
             ),
             origin=Origin(
@@ -238,36 +236,21 @@ def follow(environment: Environment, turn: str) -> Reply:
 def solve(environment: Environment, seed: int) -> tuple[str, ...] | None:
     """Returns the turns with which the environment's own expert scores 1; None: it has none, or
     fails, as where tools are flaky and the steps run out."""
+    turns, last = led(environment, seed)
+    return tuple(turns) if last.done and last.score == 1 else None
+
+
+def led(environment: Environment, seed: int) -> tuple[list[str], Reply]:
+    """Returns what the expert does up to the end of the task, whatever that scores, and the last
+    reply."""
     environment.reset(seed)
-    turns: list[str] = []
-    for _ in range(MAX_EXPERT_TURNS):
-        best = environment.best()
-        if best is None:
-            return None
+    turns, reply = list[str](), Reply()
+    while len(turns) < MAX_EXPERT_TURNS and (best := environment.best()) is not None:
         turns.append(best)
         reply = follow(environment, best)
         if reply.done:
-            return tuple(turns) if reply.score == 1 else None
-    return None
-
-
-def critique(environment: Environment, seed: int, turns: Sequence[str]) -> str | None:
-    """Returns a line on the first mistake of an attempt and what the expert would have done.
-
-    `!not >north(Peru) but >home(Lima)`. A mistake is a turn that did not run, found nothing, left
-    the shortest path, or answered wrongly. None: there is none, or the expert knows no better.
-    """
-    environment.reset(seed)
-    for turn in turns:
-        best = environment.best()
-        reply = environment.step(turn)
-        failed = reply.done and (reply.score is None or reply.score < 1)
-        if failed or (not reply.done and False in (reply.ran, reply.found, reply.on_path)):
-            said = turn.strip().splitlines()[-1][:80] if turn.strip() else "silence"
-            return None if best is None else f"!not {said} but {best}"
-        if reply.done:
-            return None
-    return None
+            break
+    return turns, reply
 
 
 def _known(

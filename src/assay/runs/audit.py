@@ -216,10 +216,16 @@ def read_records(path: Path) -> Iterator[Trajectory]:
 
 def is_training_run(path: Path) -> bool:
     """Returns whether `path` is a run directory that `assay train` made."""
+    return _written(path).get("kind") == "train"
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """Returns what a run directory says of itself; nothing where it is none."""
     try:
-        return json.loads((path / "run.json").read_bytes())["kind"] == "train"
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        about = json.loads((folder / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def _page(out: Path | None) -> Path | None:
@@ -250,18 +256,11 @@ def _published_folder(out: Path | None) -> Generator[Path | None]:
     if out is None:
         yield None
         return
-    if out.exists() and not (out.is_dir() and (_is_audit(out) or not any(out.iterdir()))):
+    about = _written(out)
+    ours = (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")
+    if out.exists() and not (out.is_dir() and (ours or not any(out.iterdir()))):
         raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
     if is_training_run(out):
         raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
     with whole(out) as fresh:
         yield fresh
-
-
-def _is_audit(folder: Path) -> bool:
-    """Did an audit leave this folder? A training run has a run.json too and must stay."""
-    try:
-        about = msgspec.json.decode((folder / "run.json").read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return False
-    return isinstance(about, dict) and (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")

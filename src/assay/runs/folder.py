@@ -17,7 +17,7 @@ run that was killed and resumed ends with the bytes of one that was not.
 import json
 import re
 import subprocess
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, final
@@ -25,9 +25,8 @@ from typing import Any, Final, final
 from assay.errors import DataError, UsageError
 from assay.files.atomic import is_temporary, publish, sync
 from assay.files.folders import locked, whole
-from assay.files.lines import append, cut, rows, write_rows
+from assay.files.lines import append, cut, rows
 from assay.recipes import read
-from assay.records import Trajectory, write
 from assay.runs.config import Config, parsed
 
 SCHEMA: Final = "assay.run/1"
@@ -75,8 +74,7 @@ class Folder:
 
     @staticmethod
     def _fill(path: Path, config: Config, about: Mapping[str, Any]) -> None:
-        diff = _diff()
-        if diff:
+        if diff := _asked(["git", "diff", "HEAD"]):
             publish(path / "code.diff", diff)
         publish(path / "config.toml", config.toml().encode())
         for name in (*LOGS, "timing.jsonl"):
@@ -155,13 +153,9 @@ class Folder:
         """Returns the lines of a log."""
         return rows(self.path / name)
 
-    def put_records(self, folder: str, step: int, records: Iterable[Trajectory]) -> None:
-        """Writes the records of a batch."""
-        write(self.path / folder / _name(step), records)
-
-    def put_lines(self, folder: str, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Writes the annotations of a batch."""
-        write_rows(self.path / folder / _name(step), lines)
+    def batch(self, folder: str, step: int) -> Path:
+        """Returns the file of the batch that begins with a step, in one of `FOLDERS`."""
+        return self.path / folder / f"step_{step:06d}.jsonl"
 
     def synced(self) -> None:
         """Makes the logs survive a power cut."""
@@ -191,15 +185,6 @@ class Folder:
         """
         with locked(self.path / "LOCK", f"{self.path}: another process is training here"):
             yield
-
-
-def _name(step: int) -> str:
-    return f"step_{step:06d}.jsonl"
-
-
-def _diff() -> bytes:
-    """Returns the uncommitted changes of the repository that we are in; empty: none."""
-    return _asked(["git", "diff", "HEAD"]) or b""
 
 
 def commit_of_code() -> str | None:

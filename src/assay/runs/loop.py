@@ -14,9 +14,10 @@ from accelerate import PartialState
 
 from assay.audit.annotations import annotations, step_credit
 from assay.errors import DataError, UsageError
+from assay.files.lines import write_rows
 from assay.kernels.advantages import Advantages
 from assay.recipes.settings import known_only
-from assay.records import ModelStep, Trajectory
+from assay.records import ModelStep, Trajectory, write
 from assay.rollout.chain import collect, tasks
 from assay.rollout.protocols.base import Protocol
 from assay.runs import checkpoint as disk
@@ -26,7 +27,8 @@ from assay.runs.ledger import COUNTED, Order, row
 from assay.runs.sampling import Engines
 from assay.signal.origins import OriginRow, row_of
 from assay.signal.signal import Signal
-from assay.trainers.trl.metrics import Metrics, finite
+from assay.trainers.trl.metrics import finite
+from assay.trainers.trl.one_gpu import adapters
 from assay.trainers.trl.trainer import AssayTrainer
 from assay.world.environment import Environment
 
@@ -131,7 +133,7 @@ class Rollouts:
             records = gather_object(list(records))
             prompts = gather_object(list(prompts))
         if trainer.accelerator.is_main_process:
-            self._folder.put_records("rollouts", step, records)
+            write(self._folder.batch("rollouts", step), records)
             made = row(step, int(prompts[0].split()[0]), records, self._total)
             self._folder.append("ledger.jsonl", made)
             self._total = made["total"]
@@ -163,14 +165,14 @@ def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
 
 
 @final
-class StepRows(Metrics):
+class StepRows:
     """Rows in the run directory: clocks apart, and nothing that is not finite."""
 
     def __init__(self, folder: Folder, rollouts: Rollouts, done: Callable[[int], None]) -> None:
         self._folder, self._rollouts, self._done = folder, rollouts, done
         self._began = time.monotonic()
 
-    def write(self, row: Mapping[str, Any]) -> None:
+    def __call__(self, row: Mapping[str, Any]) -> None:
         """Appends a step's row.
 
         Raises:
@@ -208,7 +210,7 @@ class RunTrainer(AssayTrainer):
             name = "+".join(part.name for part in self.recipe.parts)
             credited = step_credit(made.batch, total)
             lines = annotations(made.batch, made.decisions, name, credited)
-            self._folder.put_lines("credit", self.state.global_step + 1, lines)
+            write_rows(self._folder.batch("credit", self.state.global_step + 1), lines)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         step = int(self.state.global_step)
@@ -278,7 +280,7 @@ def trainer_of(
             recipe=config.recipe,
             probe=probe,
             say=say,
-            peft_config=adapters(config),
+            peft_config=adapters(config.model.lora) if config.model.lora else None,
             folder=folder,
             config=config,
             metrics_path=StepRows(folder, rollouts, done),
@@ -362,15 +364,3 @@ def _batches(config: Config) -> dict[str, Any]:
         "save_strategy": "steps",
         "save_steps": train.save_every,
     }
-
-
-def adapters(config: Config) -> Any:
-    """Returns peft's configuration. None: the whole model is trained."""
-    if not config.model.lora:
-        return None
-    from peft import LoraConfig
-
-    rank = config.model.lora
-    return LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )

@@ -5,8 +5,8 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,6 @@ from rich.console import Console
 from assay import __version__
 from assay.errors import AssayError, MissingExtraError, UsageError, told
 from assay.recipes.recipe import Recipe
-from assay.records import Trajectory
 from assay.rollout.progress import Progress
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.line import Line
@@ -45,13 +44,10 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
         DataError: an environment or a disk failed on the way; the run can be resumed.
     """
     _imported()
-    if _is_main():
+    main = _processes().is_main_process
+    if main:
         Folder.vacant(out)
-    make = _environment(config)
-    checked(config, seed, out)
-    model, tokenizer = _policy(config, seed)
-    protocol = of_config(config, tokenizer, make(), model)
-    probe = _probe(config, make, protocol)
+    train = _prepared(config, seed, out)
     about = {
         "assay": __version__,
         "title": config.about.title,
@@ -59,13 +55,13 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
         "versions": versions(),
         "commit": commit_of_code(),
     }
-    folder = Folder.create(out, config, about=about) if _is_main() else Folder(out)
-    _together()
-    with folder.locked() if _is_main() else nullcontext():
+    folder = Folder.create(out, config, about=about) if main else Folder(out)
+    _processes().wait_for_everyone()
+    with folder.locked() if main else nullcontext():
         try:
-            _trained(folder, config, seed, model, tokenizer, make, protocol, probe, resume=None)
+            train(folder, None)
         except UsageError:
-            if _is_main() and not any(folder.rows("ledger.jsonl")):  # refused before anything
+            if main and not any(folder.rows("ledger.jsonl")):  # refused before anything
                 shutil.rmtree(folder.path)
             raise
     return folder
@@ -85,37 +81,27 @@ def resume(out: Path) -> Folder:
     _imported()
     from assay.runs import checkpoint
 
-    with folder.locked() if _is_main() else nullcontext():
-        if _is_main():
+    processes = _processes()
+    main = processes.is_main_process
+    with folder.locked() if main else nullcontext():
+        if main:
             checkpoint.sweep(folder.checkpoints, upto=None, keep=config.train.keep)
-        _together()
+        processes.wait_for_everyone()
         whole = checkpoint.committed(folder.checkpoints)
         step = whole[-1] if whole else 0
         at = checkpoint.intact(folder.checkpoints / f"step_{step}") if whole else None
-        if _is_main():
+        if main:
             folder.cut_back(step)
             folder.update(step=step, status="running")
-        _together()
-        make = _environment(config)
-        model, tokenizer = _policy(config, int(about["seed"]))
-        protocol = of_config(config, tokenizer, make(), model)
-        probe = _probe(config, make, protocol)
-        seed = int(about["seed"])
-        _trained(folder, config, seed, model, tokenizer, make, protocol, probe, resume=at)
+        processes.wait_for_everyone()
+        _prepared(config, int(about["seed"]), out)(folder, at)
     return folder
 
 
-def _is_main() -> bool:
+def _processes() -> Any:
     from assay.runs.loop import processes
 
-    return processes().is_main_process
-
-
-def _together() -> None:
-    """Waits for the other processes, where there are any."""
-    from assay.runs.loop import processes
-
-    processes().wait_for_everyone()
+    return processes()
 
 
 def part() -> None:
@@ -125,10 +111,8 @@ def part() -> None:
     """
     if "torch" not in sys.modules:  # nothing was trained
         return
-    from assay.runs.loop import processes
-
-    _together()
-    processes().destroy_process_group()
+    _processes().wait_for_everyone()
+    _processes().destroy_process_group()
 
 
 def versions() -> dict[str, str]:
@@ -184,12 +168,26 @@ def _reported(name: str) -> None:
         raise UsageError(f"trl.report_to={name!r} is refused: {told(error)}") from None
 
 
-def _environment(config: Config) -> Callable[[], Environment]:
-    def make() -> Environment:
-        return load_environment(config.env.name, **config.env.dials)
+def _prepared(config: Config, seed: int, out: Path) -> Callable[[Folder, Path | None], None]:
+    """Returns what trains in a folder, from a checkpoint or from the beginning, after all that a
+    configuration can be refused for."""
+    make = partial(load_environment, config.env.name, **config.env.dials)
+    environment = make()
+    checked(config, seed, out)
+    import torch
+    from transformers import set_seed
 
-    make()
-    return make
+    from assay.runs.probe import known_good
+
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    set_seed(seed)  # adapters are initialised at random
+    model, tokenizer = policy(config)
+    protocol = of_config(config, tokenizer, environment, model)
+    first, train = config.train.first_task, config.train
+    tasks = range(first, first + min(train.probe, train.pool))
+    probe = known_good(make, protocol, tasks, longest=train.max_length)
+    return partial(_trained, config, seed, make, model, tokenizer, protocol, probe)
 
 
 def policy(config: Config) -> tuple[Any, Any]:
@@ -238,68 +236,39 @@ def opened(config: Config, checkpoint: Path | None) -> tuple[Any, Any]:
     if checkpoint is not None:
         from assay.runs.checkpoint import load_model
 
-        model = adapted(model, config)
+        if config.model.lora:
+            from peft import get_peft_model
+
+            from assay.trainers.trl.one_gpu import adapters
+
+            model = get_peft_model(model, adapters(config.model.lora))
         load_model(model, checkpoint)
     return model.to(device()).eval(), tokenizer
 
 
-def adapted(model: Any, config: Config) -> Any:
-    """Returns the model with the adapters that a configuration trains, if it does."""
-    if not config.model.lora:
-        return model
-    from peft import get_peft_model
-
-    from assay.runs.loop import adapters
-
-    return get_peft_model(model, adapters(config))
-
-
-def _policy(config: Config, seed: int) -> tuple[Any, Any]:
-    import torch
-    from transformers import set_seed
-
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
-    set_seed(seed)  # adapters are initialised at random
-    return policy(config)
-
-
-def _probe(config: Config, make: Callable[[], Environment], protocol: Protocol) -> Sequence[Any]:
-    """Returns known-good trajectories of the first training tasks."""
-    from assay.runs.probe import known_good
-
-    train = config.train
-    tasks = range(train.first_task, train.first_task + min(train.probe, train.pool))
-    return known_good(make, protocol, tasks, longest=train.max_length)
-
-
 def _trained(
-    folder: Folder,
     config: Config,
     seed: int,
+    make: Callable[[], Environment],
     model: Any,
     tokenizer: Any,
-    make: Callable[[], Environment],
     protocol: Protocol,
     probe: Sequence[Any],
-    *,
+    folder: Folder,
     resume: Path | None,
 ) -> None:
     from assay.runs.loop import Rollouts, trainer_of
 
-    console = None if _is_main() else Console(quiet=True)
+    processes = _processes()
+    console = None if processes.is_main_process else Console(quiet=True)
     with Progress(config.train.steps, "steps", console=console) as progress:
         if resume is not None:
             progress.say(f"resumed at {resume.name}")
             progress.begin(folder.about["step"])
-
-        def watch(record: Trajectory) -> None:
-            progress.seen(record)
-
         for line in promised(config, protocol):
             progress.say(line)
-        rollouts = Rollouts(config, seed, folder, make, watch, protocol)
-        with _refusals():
+        rollouts = Rollouts(config, seed, folder, make, progress.seen, protocol)
+        try:
             trainer = trainer_of(
                 config,
                 seed,
@@ -311,21 +280,15 @@ def _trained(
                 say=progress.say,
                 done=lambda _: progress.advance(),
             )
+        except AssayError:
+            raise
+        except (ImportError, RuntimeError, TypeError, ValueError) as error:
+            wrong = f"[trl], [model]: the trainer cannot be built: {told(error)}"
+            raise UsageError(wrong) from error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # between TRL and transformers
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    if _is_main():
+    if processes.is_main_process:
         check(folder.rows("ledger.jsonl"))
         folder.update(step=config.train.steps, status="finished")
-    _together()
-
-
-@contextmanager
-def _refusals() -> Generator[None]:
-    """Says in one line what TRL and transformers refuse when they build the trainer."""
-    try:
-        yield
-    except AssayError:
-        raise
-    except (ImportError, RuntimeError, TypeError, ValueError) as error:
-        raise UsageError(f"[trl], [model]: the trainer cannot be built: {told(error)}") from error
+    processes.wait_for_everyone()

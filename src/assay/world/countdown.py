@@ -123,10 +123,6 @@ class Countdown(Family):
             steps.append(step)
         return f"do {' then '.join(steps)}"
 
-    def lesson(self) -> str:
-        """Returns how to go about it."""
-        return "!lesson use only numbers that are left, look one step ahead"
-
 
 def _value(a: int, operation: str, b: int) -> int | None:
     """Returns a result that is a whole number above 0 and not too large; else None."""

@@ -155,10 +155,6 @@ class Family(Environment):
         """Returns the source of a wrong hint's choices: the same for the same task."""
         return Random(f"{self._prompt}/wrong")
 
-    def lesson(self) -> str:
-        """Returns a line that is true of all tasks of the family: how to go about them."""
-        return "!lesson work step by step, check each answer"
-
 
 def unknown(tool: str) -> Reply:
     """Returns the answer to a call of a tool that does not exist."""

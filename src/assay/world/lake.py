@@ -133,10 +133,6 @@ class Lake(Family):
             way = [rng.choice([w for w in WAYS if w != right]) for right in way]
         return f"go {' then '.join(way)}"
 
-    def lesson(self) -> str:
-        """Returns how to go about it."""
-        return "!lesson never step on a star, move down and right"
-
 
 def _gymnasium() -> Any:
     try:

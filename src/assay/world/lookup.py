@@ -120,10 +120,6 @@ class Lookup(Family):
         tools = [rng.choice([t for t in (*VALUES, *MOVES) if t != r]) for r in self._relations]
         return f"first {' then '.join(tools)}"
 
-    def lesson(self) -> str:
-        """Returns how chains are read."""
-        return "!lesson start with the last word, use what you read"
-
     def dials(self) -> Mapping[str, float | int | str]:
         """Returns the settings."""
         renamed = {"renamed": 1} if self.renamed else {}

@@ -117,10 +117,6 @@ class Report(Family):
             ]
         return f"facts {', '.join(values)}"
 
-    def lesson(self) -> str:
-        """Returns how to go about it."""
-        return "!lesson look up every fact, then write one sentence for each"
-
 
 def sentence(country: str, aspect: str, value: str) -> str:
     """Returns one fact as the reference report states it."""

@@ -115,10 +115,6 @@ class Twenty(Family):
     def _traits(name: str) -> tuple[str, str]:
         return _part(name), name[0]
 
-    def lesson(self) -> str:
-        """Returns how to go about it."""
-        return "!lesson halve what is left, guess when one is left"
-
 
 def _halvings(left: int) -> int:
     """Returns the questions still needed at least: ceil(log2(left))."""

@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-from assay.trainers.trl.metrics import JsonLines, step_line, trackers
+from assay.trainers.trl.metrics import append_row, step_line, trackers
 
 
 def test_one_object_a_line_and_null_for_what_is_not_finite(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "metrics.jsonl"
-    metrics = JsonLines(path)
-    metrics.write({"step": 1, "reward": float("nan"), "events": ["a"]})
-    metrics.write({"step": 2, "reward": 0.5})
+    append_row(path, {"step": 1, "reward": float("nan"), "events": ["a"]})
+    append_row(path, {"step": 2, "reward": 0.5})
     rows = [json.loads(each) for each in path.read_text().splitlines()]
     assert rows == [{"step": 1, "reward": None, "events": ["a"]}, {"step": 2, "reward": 0.5}]
 

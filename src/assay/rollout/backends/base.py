@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, final, runtime_checkable
 
+import numpy as np
+
 from assay.errors import UsageError
 
 Reader = Callable[[int, Sequence[int], Sequence[float]], Sequence[int] | None]
@@ -46,6 +48,16 @@ class Sampling:
                 f"turn_tokens {self.turn_tokens}, max_length {self.max_length}; expected a "
                 "temperature of at least 0 and limits of at least 1"
             )
+
+
+def number(seed: Sequence[int]) -> int:
+    """Returns one seed of 63 bits for a sequence of them.
+
+    Sequences of one length that differ are unrelated; of several lengths too, unless they are of
+    four words at most and differ by zeros at the end alone: numpy fills up with such zeros.
+    """
+    words = np.random.SeedSequence(list(seed)).generate_state(2, np.uint32).tolist()
+    return (words[0] << 31) ^ words[1]
 
 
 @runtime_checkable

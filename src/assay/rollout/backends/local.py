@@ -6,8 +6,7 @@ from typing import Any, final
 import torch
 
 from assay.policy.sampling import sample
-from assay.rollout.backends.base import Reader, Sampling
-from assay.rollout.backends.seeds import number
+from assay.rollout.backends.base import Reader, Sampling, number
 
 
 @final

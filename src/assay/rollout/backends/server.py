@@ -19,8 +19,7 @@ from threading import Event
 from typing import Any, Final, final
 
 from assay.errors import DataError, UsageError
-from assay.rollout.backends.base import Reader, Sampling
-from assay.rollout.backends.seeds import number
+from assay.rollout.backends.base import Reader, Sampling, number
 from assay.rollout.backends.turns import Pending, begun
 
 NEUTRAL: Final[Mapping[str, float]] = {

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any, final
 
 from assay.errors import MissingExtraError
-from assay.rollout.backends.base import Reader, Sampling
-from assay.rollout.backends.seeds import number
+from assay.rollout.backends.base import Reader, Sampling, number
 from assay.rollout.backends.turns import begun
 
 

@@ -144,14 +144,8 @@ class Chat(Protocol):
             {"role": "system" if type(each) is SystemStep else "user", "content": each.text}
             for each in read
         ]
-        whole = self._rendered(messages, environment)
-        return [*([] for _ in read[1:]), whole]
-
-    def _rendered(self, messages: Sequence[Message], environment: Environment) -> list[int]:
-        template, tools = self._made(), self._tools(environment)
-        if self._known is not None:
-            return self._known.prompt(messages, tools)
-        return template.prompt(messages, tools)
+        made = self._made() if self._known is None else self._known
+        return [*([] for _ in read[1:]), made.prompt(messages, self._tools(environment))]
 
     def _made(self) -> Template:
         assert self._template is not None, "a protocol without a tokenizer has no ids"

@@ -6,8 +6,7 @@ from importlib.util import find_spec
 from typing import Any, final
 
 from assay.rollout.protocols.base import Asked
-
-Message = dict[str, Any]
+from assay.rollout.protocols.template import Message
 
 
 @final

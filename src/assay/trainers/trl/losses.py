@@ -3,8 +3,7 @@
 Axes: B rows, T padded length. A mask is 1 on tokens that the policy sampled, 0 elsewhere.
 """
 
-from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -83,9 +82,7 @@ def preserved(
     return ce(new, weight, count) - ce(old, weight, count)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class RatioFacts:
+class RatioFacts(NamedTuple):
     """Counts and maxima of a micro-batch, by the sign of the advantage; 0-dim tensors."""
 
     positive: torch.Tensor
@@ -117,17 +114,12 @@ def ratio_facts(
     """Returns how far sampled tokens moved, by sign. `old` None: on-policy, every ratio is 1."""
     counted = mask > 0
     up, down = (advantage > 0) & counted, (advantage < 0) & counted
-    n_up, n_down = up.sum(), down.sum()
-    if old is None:
-        none = torch.zeros((), dtype=new.dtype, device=new.device)
-        one = none + 1.0
-        largest = one if bool(counted.any()) else none
-        return RatioFacts(n_up, n_down, none, none, one * (n_up > 0), one * (n_down > 0), largest)
-    ratio = torch.exp(new - torch.where(torch.isnan(old), new, old))
+    known = new if old is None else torch.where(torch.isnan(old), new, old)
+    ratio = torch.exp(new - known)
     zero = torch.zeros_like(ratio)
     return RatioFacts(
-        n_up,
-        n_down,
+        up.sum(),
+        down.sum(),
         (up & (ratio > 1.0 + high)).sum(),
         (down & (ratio < 1.0 - low)).sum(),
         torch.where(up, ratio, zero).amax(),

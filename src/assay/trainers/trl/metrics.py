@@ -1,12 +1,12 @@
 """One row of numbers per optimiser step: to a JSON Lines file, to the console, to trackers."""
 
 import importlib.util
-import json
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
+
+from assay.files.lines import append
 
 TRACKERS: Final = ("trackio", "wandb")
 
@@ -17,27 +17,10 @@ def trackers() -> list[str]:
     return found or ["none"]
 
 
-class Metrics(ABC):
-    """What takes the row of a step."""
-
-    @abstractmethod
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Takes one row."""
-
-
-@final
-class JsonLines(Metrics):
-    """Appends rows to a file, one JSON object a line; a number that is not finite is null."""
-
-    def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Appends one row, flushed."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({key: finite(value) for key, value in row.items()}, allow_nan=False)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Appends a row to a file, one JSON object a line; a number that is not finite is null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    append(path, {key: finite(value) for key, value in row.items()})
 
 
 def finite(value: Any) -> Any:
@@ -45,14 +28,15 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def causes_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """Returns why groups of a step's batch are dead, each cause with its share."""
+    dead = {name: value for name, value in row.items() if name.startswith("dead/") and value > 0}
+    return {name.removeprefix("dead/"): share for name, share in dead.items()}
+
+
 def step_line(row: Mapping[str, Any]) -> str:
     """Returns a row as one line for a person."""
-    dead = {
-        name.removeprefix("dead/"): value
-        for name, value in row.items()
-        if name.startswith("dead/") and value > 0
-    }
-    causes = " ".join(f"{name} {value:.0%}" for name, value in dead.items())
+    causes = " ".join(f"{name} {value:.0%}" for name, value in causes_of(row).items())
     parts = [
         f"step {row['step']}",
         f"reward {row['reward']:.3f}",

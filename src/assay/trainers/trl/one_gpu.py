@@ -50,12 +50,19 @@ def one_gpu(output_dir: str, *, lora: bool = True, **settings: Any) -> tuple[Any
     except (TypeError, ValueError) as error:
         said = str(error).splitlines()[0]
         raise UsageError(f"one_gpu: {said}; expected fields of GRPOConfig") from None
-    if not lora:
-        return config, None
+    return config, adapters(32) if lora else None
+
+
+def adapters(rank: int) -> Any:
+    """Returns peft's configuration of adapters on all linear layers.
+
+    Raises:
+        MissingExtraError: PEFT is not installed.
+    """
     try:
         from peft import LoraConfig
     except ImportError:
         raise MissingExtraError.of("peft", extra="train", to="LoRA") from None
-    return config, LoraConfig(
-        r=32, lora_alpha=64, target_modules="all-linear", task_type="CAUSAL_LM"
+    return LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )

@@ -7,16 +7,10 @@ import torch
 
 from assay.trainers.trl.losses import RatioFacts
 
-SUMS: Final = (
-    "tokens",
-    "entropy",
-    "mass",
-    "positive",
-    "negative",
-    "clipped_positive",
-    "clipped_negative",
-)
-MAXIMA: Final = ("largest_positive", "largest_negative", "largest")
+_COUNTS: Final = 4
+"""Of `RatioFacts` the first are counts, the others maxima."""
+SUMS: Final = ("tokens", "entropy", "mass", *RatioFacts._fields[:_COUNTS])
+MAXIMA: Final = RatioFacts._fields[_COUNTS:]
 
 
 @final
@@ -44,18 +38,9 @@ class Window:
     ) -> None:
         """Adds a micro-batch."""
         with torch.no_grad():
-            sums = (
-                mask.sum(),
-                (entropies * mask).sum(),
-                (advantage.abs() * mask).sum(),
-                facts.positive,
-                facts.negative,
-                facts.clipped_positive,
-                facts.clipped_negative,
-            )
-            new_sums = torch.stack([each.double() for each in sums])
-            maxima = (facts.largest_positive, facts.largest_negative, facts.largest)
-            new_maxima = torch.stack([each.double() for each in maxima])
+            own = mask.sum(), (entropies * mask).sum(), (advantage.abs() * mask).sum()
+            new_sums = torch.stack([each.double() for each in (*own, *facts[:_COUNTS])])
+            new_maxima = torch.stack([each.double() for each in facts[_COUNTS:]])
             self.sums = new_sums if self.sums is None else self.sums + new_sums
             self.maxima = (
                 new_maxima if self.maxima is None else torch.maximum(self.maxima, new_maxima)
@@ -82,12 +67,8 @@ class Window:
         """
         if self.sums is None or self.maxima is None or self.loss is None:
             return {}
-        dropped = (
-            torch.stack([each.double() for each in self.dropped]).sum()
-            if self.dropped
-            else (torch.zeros((), dtype=torch.float64, device=self.sums.device))
-        )
-        sums = torch.cat([self.sums, dropped[None], self.loss.double()[None]])
+        dropped = self.sums.new_zeros(1) + sum(each.double() for each in self.dropped)
+        sums = torch.cat([self.sums, dropped, self.loss.double()[None]])
         maxima = self.maxima
         processes = accelerator.num_processes
         if processes > 1:

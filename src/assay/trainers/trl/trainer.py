@@ -11,6 +11,7 @@ forward pass that TRL makes anyway. Axes: B rows of this process, T padded compl
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from assay.trainers.trl.compatibility import (
 )
 from assay.trainers.trl.hooks import StepHooks
 from assay.trainers.trl.losses import off_policy_keep, preserved, ratio_facts, sequence_old
-from assay.trainers.trl.metrics import JsonLines, Metrics
+from assay.trainers.trl.metrics import append_row
 from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
 from assay.trainers.trl.placement import Place, mask_from_records, placed
 from assay.trainers.trl.replay import padded, row_losses
@@ -64,7 +65,7 @@ class AssayTrainer(GRPOTrainer):
         self,
         *args: Any,
         recipe: "str | Mapping[str, Any] | Recipe" = "grpo",
-        metrics_path: "Path | str | Metrics | None" = None,
+        metrics_path: "Path | str | Callable[[Mapping[str, Any]], None] | None" = None,
         probe: Iterable[OriginRow | Trajectory] = (),
         probe_every: int = 10,
         rows: Callable[[int], Sequence[OriginRow]] | None = None,
@@ -76,7 +77,8 @@ class AssayTrainer(GRPOTrainer):
         Args:
             *args: as `GRPOTrainer`.
             recipe: a name (a method's, or "assay"), plain data (`assay.recipes.recipe`), a recipe.
-            metrics_path: file that gets one JSON object per optimiser step, or what takes its row.
+            metrics_path: file that gets one JSON object per optimiser step, or what is called
+                with it.
             probe: known-good trajectories whose log-probability is followed.
             probe_every: optimiser steps between two looks at the probe.
             rows: returns, for the number of a step, further rows to train on by their `losses`; on
@@ -91,8 +93,9 @@ class AssayTrainer(GRPOTrainer):
         self.recipe = Recipe.of(recipe)
         super().__init__(*args, **kwargs)
         fit(self.recipe, self.args, self.loss_type)
-        metrics = JsonLines(metrics_path) if isinstance(metrics_path, Path | str) else metrics_path
-        self.session = Session(self.recipe.safety, metrics=metrics, say=say)
+        if isinstance(metrics_path, Path | str):
+            metrics_path = partial(append_row, Path(metrics_path))
+        self.session = Session(self.recipe.safety, metrics=metrics_path, say=say)
         self._probe = [s if isinstance(s, OriginRow) else row_of(s) for s in probe]
         self._probe_every, self._rows = probe_every, rows
         self._window = Window()
@@ -356,21 +359,18 @@ class AssayTrainer(GRPOTrainer):
             self._found = {}
         if not seen:
             return
-        probe = self._look() if self._due() else None
+        step = self.state.global_step
+        due = bool(self._probe) and (step == 1 or step % self._probe_every == 0)
         row = self.session.step(
-            self.state.global_step,
+            step,
             seen,
-            probe=probe,
+            probe=self._look() if due else None,
             skipped=skipped,
             write=self.accelerator.is_main_process,
         )
         for name, value in row.items():
             if isinstance(value, int | float) and name != "step":
                 self._metrics["train"][f"assay/{name}"].append(float(value))
-
-    def _due(self) -> bool:
-        step = self.state.global_step
-        return bool(self._probe) and (step == 1 or step % self._probe_every == 0)
 
     def _look(self) -> float:
         """Returns the mean log-probability of the probe's sampled tokens, nats."""

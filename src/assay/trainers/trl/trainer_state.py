@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -15,7 +15,7 @@ from assay.files.atomic import publish
 from assay.recipes.settings import Safety
 from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
 from assay.signal.signal import Signal
-from assay.trainers.trl.metrics import Metrics, step_line
+from assay.trainers.trl.metrics import causes_of, step_line
 from assay.trainers.trl.replay import Replay
 
 STATE: Final = "assay_state.json"
@@ -57,7 +57,7 @@ class Session:
         self,
         safety: Safety,
         *,
-        metrics: Metrics | None = None,
+        metrics: Callable[[dict[str, Any]], None] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.safety = safety
@@ -130,12 +130,8 @@ class Session:
         facts, spent = self.batch.facts, self.spent
         if skipped:
             spent.steps_skipped += 1
-            causes = {
-                name.removeprefix("dead/"): share
-                for name, share in facts.items()
-                if name.startswith("dead/") and share > 0
-            }
-            why = ", ".join(f"{share:.0%} of groups {name}" for name, share in causes.items())
+            causes = causes_of(facts).items()
+            why = ", ".join(f"{share:.0%} of groups {name}" for name, share in causes)
             self.event(
                 f"step {number} skipped, optimiser and scheduler: no token has an advantage"
                 + (f" ({why})" if why else "")
@@ -161,30 +157,25 @@ class Session:
         self._events = []
         if write:
             if self._metrics is not None:
-                self._metrics.write(row)
+                self._metrics(row)
             if self._say is not None:
                 self._say(step_line(row))
         return row
 
     def _observe(self, seen: dict[str, float], probe: float | None) -> None:
-        messages: list[str | None] = []
-        if self.regime is not None:
-            messages.append(self.regime.observe(seen["entropy"]))
-        if self.back_off is not None:
-            length = self.batch.length_mean if self.batch.fresh else None
-            messages.append(
-                self.back_off.observe(ratio=seen["ratio/max"], length=length, probe=probe)
-            )
-        self.batch.fresh = False
-        for message in messages:
-            if message is not None:
-                self.event(message)
+        if self.regime is not None and (said := self.regime.observe(seen["entropy"])):
+            self.event(said)
+        length, self.batch.fresh = self.batch.length_mean if self.batch.fresh else None, False
+        if self.back_off is not None and (
+            said := self.back_off.observe(ratio=seen["ratio/max"], length=length, probe=probe)
+        ):
+            self.event(said)
 
     def save(self, folder: Path) -> None:
         """Writes `STATE` into a checkpoint, whole or not at all."""
         state = {
             "schema": SCHEMA,
-            "spent": {name: getattr(self.spent, name) for name in Spent.__slots__},
+            "spent": asdict(self.spent),
             "regime": None if self.regime is None else state_of(self.regime),
             "back_off": None if self.back_off is None else state_of(self.back_off),
             "replay": None if self.replay is None else self.replay.state(),
