@@ -19,13 +19,13 @@ from assay.kernels.advantages import Advantages
 from assay.recipes.settings import known_only
 from assay.records import ModelStep, Trajectory, write
 from assay.rollout.chain import collect, tasks
-from assay.rollout.protocols.base import Protocol
+from assay.rollout.progress import Progress
 from assay.runs import checkpoint as disk
 from assay.runs.config import Config, Train
 from assay.runs.folder import Folder
 from assay.runs.ledger import COUNTED, Order, row
-from assay.runs.sampling import Engines
-from assay.signal.origins import OriginRow, row_of
+from assay.runs.sampling import Engines, Prepared
+from assay.signal.origins import row_of
 from assay.signal.signal import Signal
 from assay.trainers.trl.metrics import finite
 from assay.trainers.trl.one_gpu import adapters
@@ -52,18 +52,9 @@ STATE: Final = (
 class Rollouts:
     """TRL's `rollout_func`: plays the tasks of a batch and keeps the records."""
 
-    def __init__(
-        self,
-        config: Config,
-        seed: int,
-        folder: Folder,
-        make: Callable[[], Environment],
-        watch: Callable[[Trajectory], None],
-        protocol: Protocol | None = None,
-    ) -> None:
-        self._config, self._seed, self._folder = config, seed, folder
-        self._make, self._watch, self._protocol = make, watch, protocol
-        self._engines = Engines(config, folder.path)
+    def __init__(self, run: Prepared, folder: Folder, watch: Callable[[Trajectory], None]) -> None:
+        self._run, self._folder, self._watch = run, folder, watch
+        self._engines = Engines(run.config, folder.path)
         self._environments: list[Environment] = []
         self._experts: dict[int, tuple[str, ...] | None] = {}
         self.seconds = 0.0
@@ -74,13 +65,11 @@ class Rollouts:
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Returns what TRL takes: one row per prompt, the records beside them."""
         began = time.monotonic()
-        process = trainer.accelerator.process_index
         step = trainer.state.global_step + 1
-        tokenizer = trainer.processing_class
         world = trainer.accelerator
         backend = self._engines(
             world.unwrap_model(trainer.model),
-            tokenizer,
+            trainer.processing_class,
             world.wait_for_everyone,
             world.is_main_process,
         )
@@ -88,12 +77,12 @@ class Rollouts:
             collect(
                 backend,
                 self._attempts(prompts),
-                sampling=self._config.train.sampling,
-                seed=(self._seed, step, process),
+                sampling=self._run.config.train.sampling,
+                seed=(self._run.seed, step, world.process_index),
                 policy_version=f"step_{step - 1 if self._engines.follows else 0}",
                 watch=self._watch,
                 clock=None,
-                protocol=self._protocol,
+                protocol=self._run.protocol,
             )
         )
         self._keep(step, prompts, records, trainer)
@@ -108,10 +97,10 @@ class Rollouts:
         def environment() -> Environment:
             at = next(free)
             while len(self._environments) <= at:
-                self._environments.append(self._make())
+                self._environments.append(self._run.make())
             return self._environments[at]
 
-        group = self._config.train.group
+        group = self._run.config.train.group
         names = [tuple(map(int, prompt.split())) for prompt in prompts]
         for place, task in dict.fromkeys(names):
             count = names.count((place, task))
@@ -168,8 +157,8 @@ def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
 class StepRows:
     """Rows in the run directory: clocks apart, and nothing that is not finite."""
 
-    def __init__(self, folder: Folder, rollouts: Rollouts, done: Callable[[int], None]) -> None:
-        self._folder, self._rollouts, self._done = folder, rollouts, done
+    def __init__(self, folder: Folder, rollouts: Rollouts, progress: Progress) -> None:
+        self._folder, self._rollouts, self._progress = folder, rollouts, progress
         self._began = time.monotonic()
 
     def __call__(self, row: Mapping[str, Any]) -> None:
@@ -190,7 +179,7 @@ class StepRows:
         spent = {"step": row["step"], "seconds": now - self._began, **clocks}
         self._folder.append("timing.jsonl", {**spent, "rollout_seconds": self._rollouts.seconds})
         self._began = now
-        self._done(int(row["step"]))
+        self._progress.advance()
 
 
 class RunTrainer(AssayTrainer):
@@ -248,42 +237,32 @@ class RunTrainer(AssayTrainer):
             disk.load_random(Path(checkpoint))
 
 
-def trainer_of(
-    config: Config,
-    seed: int,
-    folder: Folder,
-    model: Any,
-    tokenizer: Any,
-    rollouts: Rollouts,
-    *,
-    probe: Sequence[OriginRow],
-    say: Callable[[str], None],
-    done: Callable[[int], None],
-) -> RunTrainer:
+def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
     """Returns the trainer of a run, ready to train or to resume."""
     from datasets import Dataset
     from transformers import PrinterCallback
 
-    train = config.train
+    config, train = run.config, run.config.train
     batches = train.steps // train.minibatches
-    order = Order(seed, train.pool, train.first_task)
+    order = Order(run.seed, train.pool, train.first_task)
+    rollouts = Rollouts(run, folder, progress.seen)
     prompts = [f"{place} {order.task(place)}" for place in range(batches * train.prompts)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TRL on its experimental rollout_func
         trainer = RunTrainer(
-            model,
+            run.model,
             verified,
-            arguments(config, seed, folder.path),
+            arguments(config, run.seed, folder.path),
             train_dataset=Dataset.from_dict({"prompt": prompts}),
-            processing_class=tokenizer,
+            processing_class=run.tokenizer,
             rollout_func=rollouts,
             recipe=config.recipe,
-            probe=probe,
-            say=say,
+            probe=run.probe,
+            say=progress.say,
             peft_config=adapters(config.model.lora) if config.model.lora else None,
             folder=folder,
             config=config,
-            metrics_path=StepRows(folder, rollouts, done),
+            metrics_path=StepRows(folder, rollouts, progress),
         )
     trainer.remove_callback(PrinterCallback)
     return trainer

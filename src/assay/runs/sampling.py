@@ -3,7 +3,8 @@
 import json
 import os
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, final
@@ -15,8 +16,24 @@ from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
 from assay.runs.config import Config
+from assay.signal.origins import OriginRow
 from assay.world.environment import Environment
 from assay.world.family import Family
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What a run trains with, made from its configuration and seed."""
+
+    config: Config
+    seed: int
+    make: Callable[[], Environment]
+    model: Any
+    tokenizer: Any
+    protocol: Protocol
+    probe: Sequence[OriginRow]
+
 
 REPEATS: Final = (
     "rollouts are sampled by {who}: after a kill --resume repeats their bytes only if the same "

@@ -5,7 +5,6 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -18,16 +17,14 @@ from assay import __version__
 from assay.errors import AssayError, MissingExtraError, UsageError, told
 from assay.recipes.recipe import Recipe
 from assay.rollout.progress import Progress
-from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.line import Line
 from assay.runs.config import Config
 from assay.runs.folder import Folder, commit_of_code
 from assay.runs.ledger import check
-from assay.runs.sampling import of_config, promised
+from assay.runs.sampling import Prepared, of_config, promised
 from assay.trainers.trl.compatibility import fit
 from assay.trainers.trl.metrics import TRACKERS, trackers
 from assay.world.catalogue import load as load_environment
-from assay.world.environment import Environment
 
 VERSIONED: Final = ("numpy", "torch", "transformers", "trl", "accelerate", "peft", "safetensors")
 
@@ -47,7 +44,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     main = _processes().is_main_process
     if main:
         Folder.vacant(out)
-    train = _prepared(config, seed, out)
+    run = _prepared(config, seed, out)
     about = {
         "assay": __version__,
         "title": config.about.title,
@@ -59,7 +56,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     _processes().wait_for_everyone()
     with folder.locked() if main else nullcontext():
         try:
-            train(folder, None)
+            _trained(run, folder, None)
         except UsageError:
             if main and not any(folder.rows("ledger.jsonl")):  # refused before anything
                 shutil.rmtree(folder.path)
@@ -94,7 +91,7 @@ def resume(out: Path) -> Folder:
             folder.cut_back(step)
             folder.update(step=step, status="running")
         processes.wait_for_everyone()
-        _prepared(config, int(about["seed"]), out)(folder, at)
+        _trained(_prepared(config, int(about["seed"]), out), folder, at)
     return folder
 
 
@@ -168,9 +165,8 @@ def _reported(name: str) -> None:
         raise UsageError(f"trl.report_to={name!r} is refused: {told(error)}") from None
 
 
-def _prepared(config: Config, seed: int, out: Path) -> Callable[[Folder, Path | None], None]:
-    """Returns what trains in a folder, from a checkpoint or from the beginning, after all that a
-    configuration can be refused for."""
+def _prepared(config: Config, seed: int, out: Path) -> Prepared:
+    """Returns what a run trains with, after all that a configuration can be refused for."""
     make = partial(load_environment, config.env.name, **config.env.dials)
     environment = make()
     checked(config, seed, out)
@@ -187,7 +183,15 @@ def _prepared(config: Config, seed: int, out: Path) -> Callable[[Folder, Path | 
     first, train = config.train.first_task, config.train
     tasks = range(first, first + min(train.probe, train.pool))
     probe = known_good(make, protocol, tasks, longest=train.max_length)
-    return partial(_trained, config, seed, make, model, tokenizer, protocol, probe)
+    return Prepared(
+        config=config,
+        seed=seed,
+        make=make,
+        model=model,
+        tokenizer=tokenizer,
+        protocol=protocol,
+        probe=probe,
+    )
 
 
 def policy(config: Config) -> tuple[Any, Any]:
@@ -246,40 +250,20 @@ def opened(config: Config, checkpoint: Path | None) -> tuple[Any, Any]:
     return model.to(device()).eval(), tokenizer
 
 
-def _trained(
-    config: Config,
-    seed: int,
-    make: Callable[[], Environment],
-    model: Any,
-    tokenizer: Any,
-    protocol: Protocol,
-    probe: Sequence[Any],
-    folder: Folder,
-    resume: Path | None,
-) -> None:
-    from assay.runs.loop import Rollouts, trainer_of
+def _trained(run: Prepared, folder: Folder, checkpoint: Path | None) -> None:
+    """Trains in a folder, from a checkpoint or from the beginning."""
+    from assay.runs.loop import trainer_of
 
-    processes = _processes()
+    processes, config = _processes(), run.config
     console = None if processes.is_main_process else Console(quiet=True)
     with Progress(config.train.steps, "steps", console=console) as progress:
-        if resume is not None:
-            progress.say(f"resumed at {resume.name}")
+        if checkpoint is not None:
+            progress.say(f"resumed at {checkpoint.name}")
             progress.begin(folder.about["step"])
-        for line in promised(config, protocol):
+        for line in promised(config, run.protocol):
             progress.say(line)
-        rollouts = Rollouts(config, seed, folder, make, progress.seen, protocol)
         try:
-            trainer = trainer_of(
-                config,
-                seed,
-                folder,
-                model,
-                tokenizer,
-                rollouts,
-                probe=probe,
-                say=progress.say,
-                done=lambda _: progress.advance(),
-            )
+            trainer = trainer_of(run, folder, progress)
         except AssayError:
             raise
         except (ImportError, RuntimeError, TypeError, ValueError) as error:
@@ -287,7 +271,7 @@ def _trained(
             raise UsageError(wrong) from error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # between TRL and transformers
-            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     if processes.is_main_process:
         check(folder.rows("ledger.jsonl"))
         folder.update(step=config.train.steps, status="finished")
