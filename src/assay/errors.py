@@ -14,7 +14,8 @@ A message is one line: what, where, got, expected, what to do. `assert` is for t
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
-from typing import ClassVar
+from importlib import import_module
+from typing import Any, ClassVar
 
 
 def hint(name: str, known: Iterable[str]) -> str:
@@ -80,3 +81,15 @@ class MissingExtraError(AssayError, ImportError):
     def of(cls, module: str, *, extra: str, to: str) -> "MissingExtraError":
         """The error for a failed import of `module`, which `to` needs and `extra` installs."""
         return cls(f"{to} needs {module}, which is not installed: pip install 'assay[{extra}]'")
+
+
+def imported(module: str, *, extra: str, to: str) -> Any:
+    """Returns a module that `to` needs and `extra` installs.
+
+    Raises:
+        MissingExtraError: it, or a module that it needs, is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError.of(error.name or module, extra=extra, to=to) from None

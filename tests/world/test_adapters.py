@@ -1,12 +1,13 @@
 """Environments of others: gymnasium's own FrozenLake, and tasks shaped like those of verifiers."""
 
 import asyncio
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
-from assay.errors import DataError, UnknownNameError, UsageError
+from assay.errors import DataError, MissingExtraError, UnknownNameError, UsageError
 from assay.rollout.checking import check
 from assay.rollout.recording import Recorder
 from assay.world import load
@@ -49,6 +50,12 @@ def test_thoughts_before_an_action_are_not_part_of_it():
     assert environment.step("#the goal lies below\ndown\n").text == "<field 4"
     assert environment.step("#only a thought\n").ran is False
     assert environment.step("down\nup\n").ran is False  # one action a turn
+
+
+def test_a_missing_gymnasium_names_the_extra_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(MissingExtraError, match=r"gymnasium:Taxi-v4 needs .*'assay\[train\]'"):
+        load("gymnasium:Taxi-v4")
 
 
 def test_what_is_not_understood_did_not_run_on_the_last_step_either():

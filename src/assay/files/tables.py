@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from assay.errors import DataError, MissingExtraError
+from assay.errors import DataError, imported
 from assay.files.parquet import declared
 
 _ROWS_AT_ONCE = 16
@@ -22,13 +22,10 @@ def rows(path: Path, *, to: str) -> Iterator[tuple[str, dict[str, Any], frozense
         MissingExtraError: pyarrow is not installed, which `to` needs.
         DataError: not Parquet, or it declares far more than it can hold.
     """
+    pyarrow = imported("pyarrow", extra="parquet", to=to)
+    parquet = imported("pyarrow.parquet", extra="parquet", to=to)
     try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError.of("pyarrow", extra="parquet", to=to) from None
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path) as file:
             _check_size(file.metadata, path)
             doubles = frozenset(
                 f.name for f in file.schema_arrow if pyarrow.types.is_float64(f.type)

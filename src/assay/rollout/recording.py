@@ -20,7 +20,7 @@ from assay.records import (
     ToolStep,
     Trajectory,
 )
-from assay.rollout.protocols.base import Asked, Protocol, Read, Sampled, Turn
+from assay.rollout.protocols.base import Asked, Protocol, Read, Sampled
 from assay.rollout.protocols.line import LINE
 from assay.verify.canonical import CallForm, call_form
 from assay.world.environment import Environment, Reply
@@ -111,7 +111,11 @@ class Recorder:
         self._steps.append(
             ModelStep(
                 text=text,
-                calls=self._calls(turn, of_call, sampled),
+                # badly written and unplayed ones included
+                calls=tuple(
+                    self._call(asked, of_call.get(at, Reply()), sampled)
+                    for at, asked in enumerate(turn.calls)
+                ),
                 token_ids=sampled.ids if sampled else None,
                 logprobs=sampled.logprobs if sampled else None,
                 spans=sampled.placed(turn.spans) if sampled else turn.spans,
@@ -153,20 +157,11 @@ class Recorder:
         """Ends the attempt unscored: the environment failed, which is no fault of the policy."""
         self.last = Reply(done=True, end="infra")
 
-    def _calls(
-        self, turn: Turn, replies: dict[int, Reply], sampled: Sampled | None
-    ) -> tuple[Call, ...]:
-        """Returns the calls of a turn, badly written and unplayed ones included."""
-        return tuple(
-            self._call(asked, replies.get(number, Reply()), sampled)
-            for number, asked in enumerate(turn.calls)
-        )
-
     def _call(self, asked: Asked, reply: Reply, sampled: Sampled | None) -> Call:
         form = call_form(asked.name, asked.arguments)
         start, end = sampled.tokens(asked.start, asked.end) if sampled else (None, None)
         evidence = CallEvidence(
-            parsed=asked.parsed,
+            parsed=asked.values is not None,
             ran=reply.ran,
             expert=None if self._expert is None else form in self._forms,
             state=reply.on_path,

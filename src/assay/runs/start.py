@@ -14,7 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from assay import __version__
-from assay.errors import AssayError, MissingExtraError, UsageError, told
+from assay.errors import AssayError, MissingExtraError, UsageError, imported, told
 from assay.recipes.recipe import Recipe
 from assay.rollout.progress import Progress
 from assay.rollout.protocols.line import Line
@@ -125,11 +125,7 @@ def versions() -> dict[str, str]:
 
 def _imported() -> None:
     for name in ("torch", "transformers", "trl", "datasets", "safetensors", "peft"):
-        try:
-            __import__(name)
-        except ImportError as error:
-            missing = error.name or name
-            raise MissingExtraError.of(missing, extra="train", to="assay train") from None
+        imported(name, extra="train", to="assay train")
 
 
 def checked(config: Config, seed: int, out: Path) -> None:

@@ -15,11 +15,12 @@ A complete one:
             return Reply(done=True, score=float(right))
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, cast, final
+from typing import Any, ClassVar, Literal, final
+
+import msgspec
 
 from assay.errors import UsageError
 
@@ -46,6 +47,13 @@ class Reply:
     """Did it bring the task a step closer to its end, along a shortest path?"""
     end: Literal["answered", "budget", "infra"] = "answered"
     """Why it is over, once it is."""
+
+
+class _Said(msgspec.Struct):
+    """A call as an expert writes it."""
+
+    name: str
+    arguments: dict[str, Any]
 
 
 class Environment(ABC):
@@ -99,16 +107,10 @@ class Environment(ABC):
         if not self.tools():
             return None
         try:
-            said = json.loads(turn)
-        except ValueError:
+            said = msgspec.json.decode(turn, type=_Said)
+        except msgspec.MsgspecError:
             return None
-        if not isinstance(said, dict):
-            return None
-        read = cast("dict[str, Any]", said)
-        name, arguments = read.get("name"), read.get("arguments")
-        if not (isinstance(name, str) and isinstance(arguments, dict)):
-            return None
-        return name, cast("dict[str, Any]", arguments)
+        return said.name, said.arguments
 
     def answer(self) -> str | None:
         """Returns the right answer of the current task, never shown to the policy."""

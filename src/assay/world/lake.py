@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
 from random import Random
-from typing import Any, ClassVar, Final, Protocol, final, runtime_checkable
+from typing import ClassVar, Final, final
 
-from assay.errors import MissingExtraError
+from assay.errors import imported
+from assay.world.adapters.gymnasium import GymnasiumLike
 from assay.world.environment import HintKind, Reply
 from assay.world.family import Family, unknown
 from assay.world.line import call_text
@@ -21,14 +22,6 @@ WAYS: Final = ("left", "down", "right", "up")
 _STEPS: Final = ((0, -1), (1, 0), (0, 1), (-1, 0))
 _SEEN: Final = ("up", "right", "down", "left")
 _MARKS: Final = str.maketrans("SFHG", "@.*$")
-
-
-@runtime_checkable
-class _Ice(Protocol):
-    """What of gymnasium's environment is used."""
-
-    def reset(self, *, seed: int | None = None) -> tuple[Any, Mapping[str, Any]]: ...
-    def step(self, action: int) -> tuple[Any, float, bool, bool, Mapping[str, Any]]: ...
 
 
 @final
@@ -59,16 +52,16 @@ class Lake(Family):
             holes=(holes, 0.0, 0.5),
             slip=(slip, 0.0, 0.9),
         )
-        _gymnasium()
+        self._library = imported("gymnasium", extra="train", to="the lake family")
         self.size, self.holes, self.slip = size, holes, slip
         self._rows: tuple[str, ...] = ()
         self._at = 0
-        self._ice: _Ice | None = None
+        self._ice: GymnasiumLike | None = None
 
     def begin(self, rng: Random) -> str:
         """Draws a lake with a way across; gymnasium slides with a seed of its own."""
         self._rows = _drawn(rng, self.size, self.holes)
-        ice: _Ice = _gymnasium().make(
+        ice: GymnasiumLike = self._library.make(
             "FrozenLake-v1",
             desc=list(self._rows),
             is_slippery=self.slip > 0,
@@ -132,14 +125,6 @@ class Lake(Family):
             rng = self.advice_rng()
             way = [rng.choice([w for w in WAYS if w != right]) for right in way]
         return f"go {' then '.join(way)}"
-
-
-def _gymnasium() -> Any:
-    try:
-        import gymnasium
-    except ImportError:
-        raise MissingExtraError.of("gymnasium", extra="train", to="the lake family") from None
-    return gymnasium
 
 
 def _drawn(rng: Random, size: int, holes: float) -> tuple[str, ...]:

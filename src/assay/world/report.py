@@ -131,7 +131,8 @@ def _holds(text: str, pair: tuple[str, str], value: str, asked: Sequence[str]) -
     errs if it names another value than the right one, or none.
     """
     country, aspect = pair
-    found = [_found(s, aspect) for s in _sentences(text) if _is_about(s, aspect)]
+    word = re.compile(rf"\b{aspect}\b", re.IGNORECASE)
+    found = [_found(s, aspect) for s in _sentences(text) if word.search(s)]
     about = [names for names in found if country in _subjects(names, asked)]
     return bool(about) and all(_stated(names, pair, value) == {value} for names in about)
 
@@ -143,10 +144,6 @@ def _sentences(text: str) -> list[str]:
     marks = re.finditer(r"[.!?](?=\s+[A-Z])|;", text)
     ends = [0, *(mark.end() for mark in marks if mark.start() not in inside), len(text)]
     return [text[start:end] for start, end in pairwise(ends)]
-
-
-def _is_about(text: str, aspect: str) -> bool:
-    return re.search(rf"\b{aspect}\b", text, re.IGNORECASE) is not None
 
 
 _Names = list[tuple[str, bool]]

@@ -24,12 +24,7 @@ class Transformers:
             generator: source of chance that goes on from run to run, whatever their seeds. None:
                 each run's comes from its seed.
         """
-        self.model, self._tokenizer, self._generator = model, tokenizer, generator
-
-    @property
-    def tokenizer(self) -> Any:
-        """The model's tokenizer."""
-        return self._tokenizer
+        self.model, self.tokenizer, self._generator = model, tokenizer, generator
 
     def run(
         self,

@@ -65,13 +65,8 @@ class Server:
             raise UsageError(f"server {url!r}: expected an address like http://127.0.0.1:8000/v1")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise UsageError(f"server {url!r}: the key has a line end or another odd character")
-        self._url, self._model, self._tokenizer = url.rstrip("/"), model, tokenizer
+        self._url, self._model, self.tokenizer = url.rstrip("/"), model, tokenizer
         self._key, self._parallel, self._timeout = key, parallel, timeout
-
-    @property
-    def tokenizer(self) -> Any:
-        """The model's tokenizer."""
-        return self._tokenizer
 
     def run(
         self,

@@ -63,11 +63,6 @@ class Asked:
     why: str = ""
     """What was wrong with one that could not be read."""
 
-    @property
-    def parsed(self) -> bool:
-        """Whether it could be read."""
-        return self.values is not None
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)

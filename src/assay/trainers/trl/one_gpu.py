@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from assay.errors import MissingExtraError, UsageError
+from assay.errors import UsageError, imported
 from assay.trainers.trl.metrics import trackers
 
 ONE_GPU: Final[dict[str, Any]] = {
@@ -40,13 +40,10 @@ def one_gpu(output_dir: str, *, lora: bool = True, **settings: Any) -> tuple[Any
         UsageError: a field that `GRPOConfig` does not have, or a value that it refuses.
         MissingExtraError: TRL or PEFT is not installed.
     """
-    try:
-        from trl.trainer.grpo_config import GRPOConfig
-    except ImportError:
-        raise MissingExtraError.of("trl", extra="train", to="one_gpu") from None
+    trl = imported("trl.trainer.grpo_config", extra="train", to="one_gpu")
     fields: dict[str, Any] = {**ONE_GPU, "report_to": trackers(), **settings}
     try:
-        config = GRPOConfig(output_dir, **fields)
+        config = trl.GRPOConfig(output_dir, **fields)
     except (TypeError, ValueError) as error:
         said = str(error).splitlines()[0]
         raise UsageError(f"one_gpu: {said}; expected fields of GRPOConfig") from None
@@ -59,10 +56,6 @@ def adapters(rank: int) -> Any:
     Raises:
         MissingExtraError: PEFT is not installed.
     """
-    try:
-        from peft import LoraConfig
-    except ImportError:
-        raise MissingExtraError.of("peft", extra="train", to="LoRA") from None
-    return LoraConfig(
+    return imported("peft", extra="train", to="LoRA").LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )

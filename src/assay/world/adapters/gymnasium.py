@@ -6,8 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final, Protocol, final, runtime_checkable
 
-from assay.errors import DataError, UnknownNameError, UsageError, told
-from assay.world.adapters.importing import imported
+from assay.errors import DataError, UnknownNameError, UsageError, imported, told
 from assay.world.environment import Environment, Reply
 from assay.world.line import parse
 
@@ -142,7 +141,7 @@ def named(
         UnknownNameError: it has no such environment.
         UsageError: its actions are not counted, or the bounds are not in order.
     """
-    library = imported("gymnasium", to=f"gymnasium:{name}")
+    library = imported("gymnasium", extra="train", to=f"gymnasium:{name}")
     words, least, most = TOY.get(name.partition("-")[0], ("", 0, 1))
     below, above = least if low is None else low, most if high is None else high
     if not below < above:

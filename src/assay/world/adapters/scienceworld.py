@@ -11,8 +11,7 @@ from hashlib import md5
 from shutil import which
 from typing import Any, Final, final
 
-from assay.errors import MissingExtraError, UnknownNameError, UsageError, hint
-from assay.world.adapters.importing import imported
+from assay.errors import MissingExtraError, UnknownNameError, UsageError, hint, imported
 from assay.world.environment import Environment, Reply
 from assay.world.line import parse
 
@@ -139,7 +138,7 @@ def _interface(to: str) -> Any:
     """Returns a world of its own in the Java process, which is started if there is none."""
     process = os.getpid()
     if process not in _SERVERS:
-        library = imported("scienceworld", to=to)
+        library = imported("scienceworld", extra="scienceworld", to=to)
         if which("java") is None:
             raise MissingExtraError(f"{to} needs a Java runtime (8 or later): no `java` is on the "
                                     "path; install one, such as openjdk")  # fmt: skip

@@ -14,13 +14,13 @@ import threading
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from hashlib import md5
 from typing import Any, Final, final
 
 import numpy as np
 
-from assay.errors import DataError, UnknownNameError, UsageError, hint, told
-from assay.world.adapters.importing import imported
+from assay.errors import DataError, UnknownNameError, UsageError, hint, imported, told
 from assay.world.adapters.masters import Master
 from assay.world.environment import Environment, Reply
 from assay.world.line import parse
@@ -221,8 +221,9 @@ class TextArena(Environment):
 
     def _made(self) -> tuple[Any, Any]:
         """Returns a new game as textarena wraps it, and without its wrappers."""
-        textarena = imported("textarena", to=f"textarena:{self._game}")
-        games = imported("textarena.envs.registration", to="textarena").ENV_REGISTRY
+        library = partial(imported, extra="textarena", to=f"textarena:{self._game}")
+        textarena = library("textarena")
+        games = library("textarena.envs.registration").ENV_REGISTRY
         if self._game not in games:
             near = hint(self._game, games)
             raise UnknownNameError(f"textarena has no game {self._game!r}.{near}")

@@ -11,9 +11,8 @@ from contextlib import suppress
 from inspect import Parameter, signature
 from typing import Any, final
 
-from assay.errors import DataError, UnknownNameError, UsageError, told
+from assay.errors import DataError, UnknownNameError, UsageError, imported, told
 from assay.world.adapters.episode import Episode, within
-from assay.world.adapters.importing import imported
 from assay.world.environment import Environment, Reply
 from assay.world.line import parse
 
@@ -154,7 +153,7 @@ def named(name: str, *, steps: int = 50, **settings: Any) -> FromVerifiers:
         UnknownNameError: there is no such taskset.
         UsageError: it cannot be made from these settings.
     """
-    vf = imported("verifiers.v1", to=f"verifiers:{name}")
+    vf = imported("verifiers.v1", extra="verifiers", to=f"verifiers:{name}")
     try:
         config = vf.resolve_env_config({"taskset": {"id": name, **settings}})
         made = FromVerifiers(vf.load_environment(config), steps=steps)
