@@ -77,9 +77,8 @@ class WhoAndWhen(Importer):
 
 def _first_text(record: Record) -> str:
     """Returns what was said first, without counting what it loses a second time."""
-    for message in record.each("history", MESSAGE):
-        return content_of(Fields(message.raw, message.where, Losses()))
-    return ""
+    first = next(record.each("history", MESSAGE), None)
+    return "" if first is None else content_of(Fields(first.raw, first.where, Losses()))
 
 
 def _step(message: Fields) -> Step:

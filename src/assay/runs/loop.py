@@ -66,19 +66,12 @@ class Rollouts:
         """Returns what TRL takes: one row per prompt, the records beside them."""
         began = time.monotonic()
         step = trainer.state.global_step + 1
-        world = trainer.accelerator
-        backend = self._engines(
-            world.unwrap_model(trainer.model),
-            trainer.processing_class,
-            world.wait_for_everyone,
-            world.is_main_process,
-        )
         records = list(
             collect(
-                backend,
+                self._engines(trainer),
                 self._attempts(prompts),
                 sampling=self._run.config.train.sampling,
-                seed=(self._run.seed, step, world.process_index),
+                seed=(self._run.seed, step, trainer.accelerator.process_index),
                 policy_version=f"step_{step - 1 if self._engines.follows else 0}",
                 watch=self._watch,
                 clock=None,

@@ -106,21 +106,14 @@ class Engines:
         """Whether what samples has the weights that are trained."""
         return self._config.sampling.backend != "server" or bool(self._config.sampling.update)
 
-    def __call__(
-        self, model: Any, tokenizer: Any, together: Callable[[], None], main: bool
-    ) -> Backend:
-        """Returns the backend over a model as it is now.
-
-        Args:
-            model: what is trained.
-            tokenizer: its own.
-            together: waits for the other processes.
-            main: this process is the one that writes.
+    def __call__(self, trainer: Any) -> Backend:
+        """Returns the backend over a trainer's model as it is now.
 
         Raises:
             DataError: the server did not take the weights.
         """
-        engine = self._config.sampling
+        engine, accelerator = self._config.sampling, trainer.accelerator
+        model, tokenizer = accelerator.unwrap_model(trainer.model), trainer.processing_class
         if engine.backend == "local":
             from assay.rollout.backends.local import Transformers
 
@@ -129,10 +122,10 @@ class Engines:
             self._vllm.update(model)
             return self._vllm
         if engine.update:
-            if main:
+            if accelerator.is_main_process:
                 model.save_pretrained(self._served)
                 _told(engine.update, self._served, engine.timeout)
-            together()
+            accelerator.wait_for_everyone()
         from assay.rollout.backends.server import Server
 
         key = os.environ.get(engine.key) if engine.key else None

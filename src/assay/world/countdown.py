@@ -80,7 +80,8 @@ class Countdown(Family):
         if value is None:
             return Reply(text="<none", ran=True, found=False)
         before, self._have = self._have, tuple(sorted((value, *rest)))
-        on_path = _closer(before, self._have, self._target)
+        ahead, was = _distance(self._have, self._target), _distance(before, self._target)
+        on_path = ahead is not None and was is not None and ahead < was
         return Reply(text=f"<{' '.join(map(str, (value, *rest)))}", ran=True, found=True,
                      on_path=on_path)  # fmt: skip
 
@@ -153,12 +154,6 @@ def _moves(have: Numbers) -> Iterator[tuple[str, Numbers]]:
                 if value is not None:
                     rest = [have[k] for k in range(len(have)) if k not in (i, j)]
                     yield f"{a}{operation}{b}", tuple(sorted((value, *rest)))
-
-
-def _closer(before: Numbers, after: Numbers, target: int) -> bool:
-    """Returns whether a step from `before` to `after` needs fewer steps from there."""
-    ahead, was = _distance(after, target), _distance(before, target)
-    return ahead is not None and was is not None and ahead < was
 
 
 def _distance(have: Numbers, target: int) -> int | None:

@@ -76,12 +76,9 @@ class Facts:
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._connection.execute("PRAGMA query_only = 1")
         self._connection.set_authorizer(_authorize)
-        self._connection.set_progress_handler(self._late, _EVERY)
+        self._connection.set_progress_handler(lambda: int(self._clock() > self._until), _EVERY)
         self.ask.cache_clear()
         self.ask("countries", "")
-
-    def _late(self) -> int:
-        return int(self._clock() > self._until)
 
     @lru_cache(maxsize=1 << 16)  # noqa: B019 one object per process, and the file never changes
     def ask(self, what: str, argument: str) -> tuple[str, ...]:

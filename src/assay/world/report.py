@@ -78,16 +78,15 @@ class Report(Family):
         """Returns one item a fact, and "short"; a text without any right fact is worth nothing."""
         asked = list(dict.fromkeys(name for name, _ in self._wanted))
         items = {
-            self._item(pair): float(_holds(given, pair, value, asked))
-            for pair, value in self._wanted.items()
+            aspect if self.countries == 1 else f"{aspect} of {country}": float(
+                _holds(given, (country, aspect), value, asked)
+            )
+            for (country, aspect), value in self._wanted.items()
         }
         if not any(items.values()):
             return {**items, "short": 0.0}
         words = len(given.split())
         return {**items, "short": float(words <= MAX_WORDS * len(self._wanted))}
-
-    def _item(self, pair: tuple[str, str]) -> str:
-        return pair[1] if self.countries == 1 else f"{pair[1]} of {pair[0]}"
 
     def best(self) -> str:
         """Returns the next call that is missing, or the report once all are there."""

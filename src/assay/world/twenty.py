@@ -103,17 +103,10 @@ class Twenty(Family):
         """Returns the secret's part of the world and first letter; wrong: another country's."""
         name = self._secret
         if kind == "wrong":
-            all_names = facts().ask("countries", "")
-            part, letter = self._traits(name)
-            name = self.advice_rng().choice(
-                [n for n in all_names if self._traits(n)[0] != part and n[0] != letter]
-            )
-        part, letter = self._traits(name)
-        return f"it is in part {part}, letter {letter}"
-
-    @staticmethod
-    def _traits(name: str) -> tuple[str, str]:
-        return _part(name), name[0]
+            names, part, letter = facts().ask("countries", ""), _part(name), name[0]
+            others = [n for n in names if _part(n) != part and n[0] != letter]
+            name = self.advice_rng().choice(others)
+        return f"it is in part {_part(name)}, letter {name[0]}"
 
 
 def _halvings(left: int) -> int:

@@ -58,7 +58,8 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
         raise UsageError(
             "fp16's loss scaler cannot leave a step out: take bf16, or safety.skip_empty = false"
         )
-    if safety.skip_empty and (args.deepspeed or _by_deepspeed()):
+    launched = os.environ.get("ACCELERATE_USE_DEEPSPEED", "")  # by `accelerate launch`
+    if safety.skip_empty and (args.deepspeed or launched.lower() == "true"):
         raise UsageError(
             "DeepSpeed's engine takes every step itself and cannot leave one out: "
             "set safety.skip_empty = false"
@@ -110,11 +111,6 @@ def means_of_micro_batches(trainer: Any) -> bool:
         or trainer.aux_loss_enabled
         or trainer.top_entropy_quantile < 1.0
     )
-
-
-def _by_deepspeed() -> bool:
-    """Returns whether `accelerate launch` says that DeepSpeed drives."""
-    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
 
 
 def bounds(loss_type: str, low: float, high: float) -> tuple[float, float]:
