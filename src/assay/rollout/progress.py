@@ -98,7 +98,9 @@ class Progress:
         seconds = self._clock() - began
         rate = (self._done - before) / seconds if seconds > 0 else 0.0
         left = (self._total - self._done) / rate if rate else math.inf
-        parts = [f"{self._done:,}/{self._total:,} {self._unit}", _rate(rate, self._unit)]
+        fast = rate >= 1 or not rate
+        pace = f"{rate:.1f} {self._unit}/s" if fast else f"{1 / rate:.1f} s each"
+        parts = [f"{self._done:,}/{self._total:,} {self._unit}", pace]
         if self._scored:
             parts.append(f"reward {self._reward / self._scored:.3f}")
         whole = [values for values in self._groups.values() if len(values) > 1]
@@ -114,10 +116,6 @@ class Progress:
         elif self._clock() - self._printed >= _EVERY:
             self._printed = self._clock()
             self.say(self.line())
-
-
-def _rate(rate: float, unit: str) -> str:
-    return f"{rate:.1f} {unit}/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s each"
 
 
 def _duration(seconds: float) -> str:

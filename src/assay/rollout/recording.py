@@ -51,7 +51,7 @@ class Recorder:
             expert: turns of a known solution, see `solve`. None: none is known.
             protocol: how turns are taken apart.
         """
-        self.environment, self.seed, self.notes = environment, seed, tuple(notes)
+        self.environment, self.seed = environment, seed
         self.protocol = protocol
         opening = protocol.opening(environment, environment.reset(seed), notes)
         self.prompt = "\n\n".join(step.text for step in opening)

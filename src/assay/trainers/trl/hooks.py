@@ -20,15 +20,12 @@ class StepHooks(TrainerCallback):
         self._skipped = self._trainer.skips()
         if self._skipped:
             kwargs["model"].zero_grad(set_to_none=True)
-            self._mark(True)
+            # accelerate's flag for a step not made, by which the scheduler waits too
+            self._trainer.optimizer._is_overflow = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Closes the window."""
         if self._skipped:
-            self._mark(False)
+            self._trainer.optimizer._is_overflow = False
         self._trainer.finish_step(skipped=self._skipped)
         self._skipped = False
-
-    def _mark(self, skipped: bool) -> None:
-        """Sets accelerate's flag for a step not made, by which the scheduler waits too."""
-        self._trainer.optimizer._is_overflow = skipped

@@ -189,7 +189,13 @@ class Session:
             DataError: the checkpoint has no state of ours, or not one of this recipe.
         """
         path = folder / STATE
-        state = _state(path)
+        try:
+            state = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: {error}; {EXPECTED}") from None
+        schema = state.get("schema") if isinstance(state, dict) else None
+        if schema != SCHEMA:
+            raise DataError(f"{path}: schema {schema!r}, not {SCHEMA!r}; {EXPECTED}")
         machines = {"regime": self.regime, "back_off": self.back_off, "replay": self.replay}
         for name, machine in machines.items():
             if (state.get(name) is None) != (machine is None):
@@ -205,15 +211,3 @@ class Session:
                 self.replay.restore(state["replay"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: {told(error)}; {EXPECTED}") from None
-
-
-def _state(path: Path) -> dict[str, Any]:
-    """Returns the object in a file that `Session.save` wrote."""
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: {error}; {EXPECTED}") from None
-    schema = state.get("schema") if isinstance(state, dict) else None
-    if schema != SCHEMA:
-        raise DataError(f"{path}: schema {schema!r}, not {SCHEMA!r}; {EXPECTED}")
-    return state
