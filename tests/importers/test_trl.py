@@ -1,6 +1,6 @@
 """TRL: expected values are those of tests/fixtures/make_trl.py."""
 
-import builtins
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,7 @@ def test_the_output_folder_is_read_in_order() -> None:
 
 
 def test_without_pyarrow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.startswith("pyarrow"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     name, trajectories = load(TEXT)  # recognised all the same
     assert name == "trl"
     with pytest.raises(MissingExtraError, match=r"assay\[parquet\]"):
