@@ -163,12 +163,16 @@ def test_calls_that_nobody_may_train_on_carry_nothing():
 
 
 def test_decisions_are_of_the_batchs_trajectories_in_its_order():
-    batch = Batch.of([made(ModelStep(token_ids=ids(1)), identity=name) for name in "ab"])
+    step = ModelStep(token_ids=ids(1))
+    batch = Batch.of([made(step, identity=name, outcome=1.0) for name in "ab"])
     drop, keep = (
         Decision(trajectory=name, verdict=verdict, gate="g", reason="r", weight=weight)
         for name, verdict, weight in (("a", "drop", 0.0), ("b", "keep", 1.0))
     )
-    assert batch.gated([drop, keep]).weight_K.tolist() == [0.0, 1.0]
+    gated = batch.gated([drop, keep])
+    assert (gated.weight_K.tolist(), gated.kept_K.tolist()) == ([0.0, 1.0], [False, True])
+    np.testing.assert_array_equal(gated.value_K, [NAN, 1.0])  # moves no baseline
+    np.testing.assert_array_equal(gated.outcome_K, [1.0, 1.0])
     for wrong in ([keep, drop], [drop], []):
         with pytest.raises(AlignmentError, match=f"got {len(wrong)} decisions; expected one for"):
             batch.gated(wrong)

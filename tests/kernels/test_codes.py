@@ -18,6 +18,9 @@ def test_rows_of_two_columns():
     # (1, 5) (1, 6) (2, 5) (1, 5): a pair is one thing, whatever its parts are
     pairs = numbered(np.array([1, 1, 2, 1]), np.array([5, 6, 5, 5]))
     assert pairs.tolist() == [0, 1, 2, 0]
+    # two of the first and three of the second: (1, 7) is not (2, 5)
+    more = numbered(np.array([1, 1, 1, 2]), np.array([5, 6, 7, 5]))
+    assert more.tolist() == [0, 1, 2, 3]
 
 
 def test_nothing_has_no_number():
