@@ -1,16 +1,16 @@
 # Every command is idempotent: a stamp in the environment is rebuilt when pyproject or the pins change.
 PYTHON ?= python3
-PYTEST ?= -q
+PYTEST ?= -q -n auto --dist loadfile
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast check bench test-verl schema lock clean
+.PHONY: help demo test test-fast check bench test-verl schema reference lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages audit imports viewer train_step
 STEPS = generate long dead
-FAST = -n 2 --dist loadfile -m 'not slow and not verl and not chromium and not shared_data'
+FAST = -m 'not slow and not verl and not chromium and not shared_data'
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 
 # An environment knows its folder by name; one that was copied or moved would run another checkout.
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench      measure against the budgets'
 	@echo 'make test-verl  tests against verl, in an environment of its own'
 	@echo 'make schema     regenerate the JSON schema of the records'
+	@echo 'make reference  write the API reference from the docstrings'
 	@echo 'make clean      remove environments and caches'
 
 demo: .venv/train
@@ -66,12 +67,15 @@ test-verl: .venv-verl/verl
 schema: .venv/core
 	@.venv/bin/python -m assay.records.schema
 
+reference: .venv/dev
+	@.venv/bin/python tools/reference.py
+
 lock: .venv/dev .venv-verl/verl
 	@.venv/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 	@.venv-verl/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints-verl.txt
 
 clean:
-	@rm -rf .venv .venv-verl .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-verl build .pytest_cache .ruff_cache .hypothesis
 	@find src tests benchmarks tools claims -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python .venv-verl/bin/python:
