@@ -1,6 +1,6 @@
 # Every command is idempotent: a stamp in the environment is rebuilt when pyproject or the pins change.
 PYTHON ?= python3
-PYTEST ?= -q -n auto --dist loadfile
+PYTEST ?= -q
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -10,6 +10,7 @@ SHELL := /bin/bash
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages audit imports viewer train_step
 STEPS = generate long dead
+EACH_CORE = -n auto --dist loadfile
 FAST = -m 'not slow and not verl and not chromium and not shared_data'
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 
@@ -36,11 +37,11 @@ demo: .venv/train
 
 test: .venv/dev
 	@echo '== tests'
-	@.venv/bin/python -m pytest $(PYTEST) -m 'not verl'
+	@.venv/bin/python -m pytest $(PYTEST) $(EACH_CORE) -m 'not verl'
 
 test-fast: .venv/dev
 	@echo '== tests, the slow ones left out'
-	@.venv/bin/python -m pytest $(PYTEST) $(FAST)
+	@.venv/bin/python -m pytest $(PYTEST) $(EACH_CORE) $(FAST)
 
 check: .venv/dev
 	@echo '== lint'
