@@ -15,6 +15,8 @@ from assay.claims.cells import Cell
 from assay.claims.measures import Seen
 from assay.evaluate.intervals import Estimate
 
+ONE = ("lookup",)
+
 
 def row(arm: str, passed: list[int], seed: int = 0, **more: Any) -> Row:
     """A row on lookup from a weak start, four attempts a task unless told otherwise."""
@@ -48,11 +50,13 @@ def test_pass_at_k_is_the_unbiased_one():
 
 def test_gain_over_the_base():
     rows = Rows([base([1, 2]), row("nsr", [2, 3]), row("nsr", [4, 4], cell={"length": 3})])
-    assert measures.gain(rows, "lookup", "weak", "nsr") == Seen(Estimate(0.25, 0.25, 0.25), 1)
-    long = value(measures.gain(rows, "lookup", "weak", "nsr", length=3))
+    assert measures.over_base(rows, "nsr", "weak", 1, envs=ONE) == Seen(
+        Estimate(0.25, 0.25, 0.25), 1
+    )
+    long = value(measures.over_base(rows, "nsr", "weak", 1, envs=ONE, length=3))
     assert (long.value, long.low, long.high) == (0.625, 0.5, 0.75)
-    assert measures.gain(rows, "lookup", "strong", "nsr") is None
-    assert measures.gain(Rows([row("nsr", [2])]), "lookup", "weak", "nsr") is None
+    assert measures.over_base(rows, "nsr", "strong", 1, envs=ONE) is None
+    assert measures.over_base(Rows([row("nsr", [2])]), "nsr", "weak", 1, envs=ONE) is None
 
 
 def test_only_seeds_that_all_arms_have_are_compared():
@@ -75,9 +79,7 @@ def test_the_family_with_the_fewest_seeds_says_how_many_there_are():
 def test_cells_that_differ_in_more_than_the_arm_are_kept_apart():
     rows = Rows([row("nsr", [4]), row("nsr", [0], cell={"length": 3})])
     assert measures.pass_at(rows, "nsr", "lookup", "weak", 1) == 1.0
-    long = rows.passes("lookup", "weak", "nsr", length=3)
-    assert long is not None
-    assert long.tolist() == [[0.0]]
+    assert measures.pass_at(rows, "nsr", "lookup", "weak", 1, length=3) == 0.0
 
 
 def test_what_a_share_of_the_tokens_reaches():

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from assay.claims.cells import ENVIRONMENTS
 from assay.claims.results import Row, Rows, rate
 from assay.evaluate.curves import matched
-from assay.evaluate.intervals import Estimate, paired_difference, wilson
+from assay.evaluate.intervals import Estimate, paired_difference, resampled, wilson
 
 DRAWS: Final = 4000
 _Scores = Float64[np.ndarray, "S G"]
@@ -42,33 +42,28 @@ def largest(rows: Rows) -> int:
 
 
 def together(
-    rows: Rows, arms: Sequence[tuple[str, dict[str, Any]]], start: str, k: int = 1
+    rows: Rows,
+    arms: Sequence[tuple[str, dict[str, Any]]],
+    start: str,
+    k: int = 1,
+    envs: Sequence[str] = ENVIRONMENTS,
 ) -> list[_Scores] | None:
     """Returns pass@k of arms over the same seeds and the tasks of all environments that have them.
 
     None: there is no environment in which every arm was run at the same seed.
     """
-    parts: list[list[_Scores]] = []
-    for env in ENVIRONMENTS:
-        sets = [set(rows.seeds(env, start, [arm], **more)) for arm, more in arms]
-        seeds = sorted(set[int].intersection(*sets))
-        if not seeds:
-            continue
-        found = [rows.passes(env, start, arm, k, seeds, **more) for arm, more in arms]
-        parts.append([each for each in found if each is not None])
-    if not parts:
-        return None
-    fewest = min(part[0].shape[0] for part in parts)
-    return [np.concatenate([part[at][:fewest] for part in parts], 1) for at in range(len(arms))]
-
-
-def base_of(rows: Rows, arm: str, start: str, k: int = 1, **more: Any) -> _Scores | None:
-    """Returns the untrained policy's pass@k on the tasks of `together` for one arm, one row."""
-    found = [
-        rows.base(env, start, k) for env in ENVIRONMENTS if rows.seeds(env, start, [arm], **more)
+    parts = [
+        [np.stack([rate(row.last, row.samples, k) for row in runs]) for runs in found]
+        for found in rows.alike(arms, start, envs)
     ]
-    known = [each for each in found if each is not None]
-    return np.concatenate(known)[None, :] if known and len(known) == len(found) else None
+    return _joined(parts, 1) if parts else None
+
+
+def _joined(parts: Sequence[Sequence[np.ndarray]], tasks: int) -> list[np.ndarray]:
+    """Returns, by arm, the scores of all environments beside each other along axis `tasks`; the
+    one with the fewest seeds says how many there are."""
+    fewest = min(len(part[0]) for part in parts)
+    return [np.concatenate([e[:fewest] for e in each], tasks) for each in zip(*parts, strict=True)]
 
 
 def difference(
@@ -78,32 +73,26 @@ def difference(
     start: str,
     k: int = 1,
     *,
-    more_first: dict[str, Any] | None = None,
     more_second: dict[str, Any] | None = None,
 ) -> Seen | None:
     """Returns pass@k of the second arm less that of the first; k = 0: as large as samples bear."""
     k = k or largest(rows)
-    found = together(rows, [(first, more_first or {}), (second, more_second or {})], start, k)
-    if found is None:
-        return None
-    return _gap(found[0], found[1])
+    found = together(rows, [(first, {}), (second, more_second or {})], start, k)
+    return None if found is None else _gap(*found)
 
 
-def over_base(rows: Rows, arm: str, start: str, k: int = 0, **more: Any) -> Seen | None:
-    """Returns pass@k of an arm less that of the untrained policy."""
-    k = k or largest(rows)
-    found, base = together(rows, [(arm, more)], start, k), base_of(rows, arm, start, k, **more)
-    if found is None or base is None:
-        return None
-    return _over(base, found[0])
-
-
-def gain(rows: Rows, env: str, start: str, arm: str, k: int = 1, **more: Any) -> Seen | None:
-    """Returns pass@k of an arm less that of the untrained policy on the tasks of one family."""
-    found, base = rows.passes(env, start, arm, k, **more), rows.base(env, start, k)
-    if found is None or base is None:
-        return None
-    return _over(base, found)
+def over_base(
+    rows: Rows,
+    arm: str,
+    start: str,
+    k: int = 0,
+    *,
+    envs: Sequence[str] = ENVIRONMENTS,
+    **more: Any,
+) -> Seen | None:
+    """Returns pass@k of an arm less that of the untrained policy; k = 0 as in `difference`."""
+    gains = _gains(rows, [(arm, more)], start, k or largest(rows), envs)
+    return None if gains is None else _gap(np.zeros_like(gains[0]), gains[0])
 
 
 def by_tokens(
@@ -114,33 +103,30 @@ def by_tokens(
     they suffice. Tasks are those of the first environment; seeds without such a checkpoint are
     left out."""
     found: dict[int, tuple[_Task, _Task]] = {}
-    env = ENVIRONMENTS[0]
-    for seed in rows.seeds(env, start, [first, second]):
-        ended, other = (
-            next(row for row in rows.find(env, start, arm) if row.cell["seed"] == seed)
-            for arm in (first, second)
-        )
-        early = other.within(share * ended.tokens)
-        if early is not None:
-            found[seed] = rate(ended.last, ended.samples, 1), rate(early, other.samples, 1)
+    for pair in rows.alike([(first, {}), (second, {})], start, ENVIRONMENTS[:1]):
+        for ended, other in zip(*pair, strict=True):
+            early = other.within(share * ended.tokens)
+            if early is not None:
+                scores = rate(ended.last, ended.samples, 1), rate(early, other.samples, 1)
+                found[ended.cell["seed"]] = scores
     return found
 
 
 def for_tokens(rows: Rows, first: str, second: str, start: str, share: float) -> Seen | None:
     """Returns second less first of `by_tokens`; no value: a seed has no checkpoint that early."""
-    seeds = rows.seeds(ENVIRONMENTS[0], start, [first, second])
-    if not seeds:
+    pairs = rows.alike([(first, {}), (second, {})], start, ENVIRONMENTS[:1])
+    if not pairs:
         return None
     found = by_tokens(rows, first, second, start, share)
-    if len(found) < len(seeds):
-        return Seen(None, len(seeds))
+    if len(found) < len(pairs[0][0]):
+        return Seen(None, len(pairs[0][0]))
     ended_SG, early_SG = (np.stack(each) for each in zip(*found.values(), strict=True))
     return _gap(ended_SG, early_SG)
 
 
 def share_of_gain(rows: Rows, arm: str, of: str, start: str) -> Seen | None:
     """Returns (arm - base) / (of - base) in pass@1; no value where `of` gained nothing."""
-    gains = _gains(rows, arm, of, start)
+    gains = _gains(rows, [(arm, {}), (of, {})], start)
     return None if gains is None else _of_draws([gains], lambda means: _ratio(*means))
 
 
@@ -149,7 +135,7 @@ def growth_of_share(rows: Rows, arm: str, of: str, starts: tuple[str, str]) -> S
 
     The two have neither tasks nor runs in common: each is resampled by itself.
     """
-    first, second = (_gains(rows, arm, of, start) for start in starts)
+    first, second = (_gains(rows, [(arm, {}), (of, {})], start) for start in starts)
     if first is None or second is None:
         return None
     return _of_draws([first, second], lambda a, b: _ratio(*b) - _ratio(*a))
@@ -179,39 +165,33 @@ def gap_by_batch(rows: Rows, start: str, times: int) -> Seen | None:
 
 def entropy_gap(rows: Rows, first: str, second: str, start: str) -> Seen | None:
     """Returns the entropy of the second arm less that of the first at equal steps, nats a token."""
-    gaps: list[float] = []
-    fewest: list[int] = []
-    for env in ENVIRONMENTS:
-        for seed in rows.seeds(env, start, [first, second]):
-            pair = [
-                next(r.entropy for r in rows.find(env, start, arm) if r.cell["seed"] == seed)
-                for arm in (first, second)
-            ]
-            if pair[0] is not None and pair[1] is not None:
-                gaps.append(pair[1] - pair[0])
-        fewest += [seeds] if (seeds := len(rows.seeds(env, start, [first, second]))) else []
+    pairs = rows.alike([(first, {}), (second, {})], start)
+    gaps = [
+        other.entropy - one.entropy
+        for pair in pairs
+        for one, other in zip(*pair, strict=True)
+        if one.entropy is not None and other.entropy is not None
+    ]
     if not gaps:
         return None
     gap_S = np.array(gaps)[:, None]
     seen = paired_difference(np.zeros_like(gap_S), gap_S, rng=_rng(), over="seeds", draws=DRAWS)
-    return Seen(seen, min(fewest))
+    return Seen(seen, min(len(pair[0]) for pair in pairs))
 
 
 def at_equal_height(rows: Rows, first: str, second: str, start: str) -> Seen | None:
     """Returns pass@k of the second arm less that of the first at the same pass@1, k the largest."""
     k, samples = largest(rows), {row.samples for row in rows.rows}
-    parts: list[list[np.ndarray]] = []
-    for env in ENVIRONMENTS:
-        seeds, base = rows.seeds(env, start, [first, second]), rows.find(env, start, "base")
-        if seeds and base:
-            chosen = [_found(rows, env, start, arm, seeds) for arm in (first, second)]
-            parts.append([_checkpoints(base[0], runs) for runs in chosen])
+    parts = [
+        [_checkpoints(base[0], runs) for runs in pair]
+        for pair in rows.alike([(first, {}), (second, {})], start)
+        if (base := rows.find(pair[0][0].cell["env"], start, "base"))
+    ]
     if not parts or len(samples) > 1 or len({part[0].shape[1:2] for part in parts}) > 1:
         return None
-    fewest = min(part[0].shape[0] for part in parts)
-    wide = [np.concatenate([part[at][:fewest] for part in parts], 2) for at in range(2)]
-    seen = matched(wide[0], wide[1], [k], total=samples.pop(), rng=_rng(), draws=DRAWS)
-    return Seen(seen.difference[0], fewest)
+    one, other = _joined(parts, 2)
+    seen = matched(one, other, [k], total=samples.pop(), rng=_rng(), draws=DRAWS)
+    return Seen(seen.difference[0], len(one))
 
 
 def _checkpoints(base: Row, runs: Sequence[Row]) -> np.ndarray:
@@ -251,21 +231,23 @@ def pass_at(rows: Rows, arm: str, env: str, start: str, k: int, **more: Any) -> 
     return float(np.mean([rate(row.last, row.samples, k).mean() for row in found]))
 
 
-def _found(rows: Rows, env: str, start: str, arm: str, seeds: Sequence[int]) -> list[Row]:
-    return [row for row in rows.find(env, start, arm) if row.cell["seed"] in seeds]
-
-
-def _gains(rows: Rows, arm: str, of: str, start: str) -> list[_Scores] | None:
-    """Returns what two arms have more than the untrained policy in pass@1."""
-    found, base = together(rows, [(arm, {}), (of, {})], start), base_of(rows, arm, start)
-    if found is None or base is None or base.shape[1] != found[0].shape[1]:
+def _gains(
+    rows: Rows,
+    arms: Sequence[tuple[str, dict[str, Any]]],
+    start: str,
+    k: int = 1,
+    envs: Sequence[str] = ENVIRONMENTS,
+) -> list[_Scores] | None:
+    """Returns what arms have more than the untrained policy in pass@k. None: cells are missing,
+    or the first arm was run on tasks on which the others were not."""
+    found = together(rows, arms, start, k, envs)
+    arm, more = arms[0]
+    bases = [rows.base(env, start, k) for env in envs if rows.find(env, start, arm, **more)]
+    known = [base_G for base_G in bases if base_G is not None]
+    if found is None or len(known) < len(bases):
         return None
-    return [each - base for each in found]
-
-
-def _over(base: np.ndarray, found: _Scores) -> Seen:
-    """Returns what every seed has more than one measured base, by task."""
-    return _gap(np.broadcast_to(base, found.shape).copy(), found)
+    base_G = np.concatenate(known)
+    return [each - base_G for each in found] if base_G.size == found[0].shape[1] else None
 
 
 def _gap(first: _Scores, second: _Scores) -> Seen:
@@ -283,8 +265,7 @@ def _of_draws(groups: Sequence[Sequence[np.ndarray]], of: Callable[..., np.ndarr
     drawn: list[np.ndarray] = []
     for scores in groups:
         seeds, tasks = scores[0].shape
-        at_S = rng.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS) / seeds
-        at_G = rng.multinomial(tasks, np.full(tasks, 1 / tasks), DRAWS) / tasks
+        at_S, at_G = resampled(seeds, DRAWS, rng), resampled(tasks, DRAWS, rng)
         drawn.append(np.stack([((at_S @ each) * at_G).sum(1) for each in scores]))
     draws = of(*drawn)
     value = of(*(np.array([[each.mean()] for each in scores]) for scores in groups))

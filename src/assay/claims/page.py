@@ -1,16 +1,18 @@
 """The results page of an experiment: verdicts first, then every arm, as Markdown with figures."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
 
 from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, MAIN, SHIPPED, STARTS
 from assay.claims.experiment import Experiment, Prediction, Verdict
-from assay.claims.measures import Seen, by_tokens, difference, gain, largest, over_base, pass_at
+from assay.claims.measures import Seen, by_tokens, difference, largest, over_base, pass_at
 from assay.claims.results import Rows, rate
 from assay.report.figure import Interval, Line, Panel, curves, forest
+from assay.report.template import rendered
 
 WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "": {},
@@ -70,64 +72,50 @@ def _numbers(seen: Seen | None) -> list[float] | None:
 
 def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
     """Returns the page as Markdown; `figures` names the file of each figure."""
-    lines = [f"# {experiment.title}", "", f"Source: {experiment.source}.", ""]
-    lines += [*_about(experiment, rows), ""]
-    lines += ["| | predicted | refuted if | seen, 95 % | verdict |", "|---|---|---|---|---|"]
-    for each, seen, verdict in verdicts(experiment, rows):
-        lines.append(
-            f"| {each.id} | {each.says} ({each.expected}) | {each.refuted_if} "
-            f"| {told(seen, each.unit)} | {verdict} |"
-        )
-    lines += [
-        "",
-        "A verdict needs the whole interval, from three seeds or more: *held* if all of it has the "
-        "direction that is predicted, or lies within the bounds that it names, *refuted* if all of "
-        "it lies where the prediction says it would be refuted, *open* otherwise. The sizes in "
-        "brackets were expected; no verdict asks for them.",
-        *(("", f"{experiment.unread}.") if experiment.unread else ()),
-    ]
-    for title, file in figures.items():
-        lines += ["", f"![{title}]({file})"]
-    arms = ["", *_arms(rows)] if rows.rows else []
-    return "\n".join([*lines, *_unpredicted(rows), *arms, *_seeds(rows)]) + "\n"
+    k = largest(rows)
+    half, whole = (by_tokens(rows, "grpo", "assay", "dead", share) for share in (0.5, 1.0))
+    return rendered(
+        "claims.md",
+        experiment=experiment,
+        about=_about(rows),
+        verdicts=verdicts(experiment, rows),
+        told=told,
+        figures=figures,
+        k=k,
+        gaps=list(_unpredicted(rows, k)),
+        ways={title: list(_arms(rows, k, more)) for title, more in WAYS.items()},
+        half=half,
+        whole=whole,
+    )
 
 
-def _unpredicted(rows: Rows) -> list[str]:
-    """Returns a table of differences of which nothing was predicted."""
+def _about(rows: Rows) -> dict[str, Any]:
+    """Returns what was run, and with what; nothing where nothing was trained."""
+    trained = [row for row in rows.rows if row.cell["arm"] not in BASE]
+    if not trained:
+        return {}
+    runs = Counter(tuple({**row.cell, "seed": None, "curve": None}.values()) for row in trained)
+    few, most = min(runs.values()), max(runs.values())
+    return {
+        **trained[0].about,
+        "runs": len(trained),
+        "seeds": few if few == most else f"{few} to {most}",
+        "tasks": len(trained[0].last),
+        "attempts": trained[0].samples,
+        "minutes": sum(row.seconds for row in rows.rows) / 60,
+    }
+
+
+def _unpredicted(rows: Rows, k: int) -> Iterator[tuple[str, str, list[str]]]:
+    """Yields start, name and intervals (at 1 and k) of differences that nobody predicted."""
     asked = [(f"{b} less {a}", a, b, {}) for a, b in PAIRS]
     asked += [(f"{arm}, off-policy less on-policy", arm, arm, {"minibatches": 4}) for arm in MAIN]
     noisy = {"false_negatives": 0.2}
     asked += [(f"{arm}, 20 % false negatives less none", arm, arm, noisy) for arm in MAIN]
-    k = largest(rows)
-    lines: list[str] = []
-    for start in STARTS:
-        for name, a, b, more in asked:
-            seen = [difference(rows, a, b, start, each, more_second=more) for each in (1, k)]
-            if None not in seen:
-                told_of = " | ".join(told(each, "points") for each in seen)
-                lines.append(f"| {start} | {name} | {told_of} |")
-    if not lines:
-        return []
-    note = (
-        f"Not predicted: of {2 * len(lines)} intervals at 95 %, as of those over the base below, "
-        "some miss by chance."
-    )
-    head = ["", note, "", f"| start | | pass@1 | pass@{k} |", "|---|---|---|---|"]
-    return [*head, *lines]
-
-
-def _seeds(rows: Rows) -> list[str]:
-    """Returns what each seed came to by tokens, where rows say what each checkpoint took."""
-    half, whole = (by_tokens(rows, "grpo", "assay", "dead", share) for share in (0.5, 1.0))
-    if not half:
-        return []
-    lines = ["", "Seed by seed, pass@1 on held-out tasks of the dead start:", ""]
-    lines += ["| seed | grpo, at its end | assay, half its tokens | assay, as many |"]
-    lines += ["|---|---|---|---|"]
-    for seed, (ended, early) in half.items():
-        late = whole[seed][1]
-        lines.append(f"| {seed} | {ended.mean():.1%} | {early.mean():.1%} | {late.mean():.1%} |")
-    return lines
+    for start, (name, a, b, more) in product(STARTS, asked):
+        seen = [difference(rows, a, b, start, each, more_second=more) for each in (1, k)]
+        if None not in seen:
+            yield start, name, [told(each, "points") for each in seen]
 
 
 def told(of: Seen | None, unit: str) -> str:
@@ -142,68 +130,22 @@ def told(of: Seen | None, unit: str) -> str:
     return f"{seen.value:+.4f} [{seen.low:+.4f}, {seen.high:+.4f}] {unit}"
 
 
-def _about(experiment: Experiment, rows: Rows) -> list[str]:
-    trained = [row for row in rows.rows if row.cell["arm"] not in BASE]
-    if not trained:
-        return ["Nothing was run yet."]
-    first = trained[0]
-    runs = Counter(tuple({**row.cell, "seed": None, "curve": None}.values()) for row in trained)
-    few, most = min(runs.values()), max(runs.values())
-    seeds = str(few) if few == most else f"{few} to {most}"
-    return [
-        f"{len(trained)} runs at the scale `{first.about['scale']}` "
-        f"({first.about['steps']} steps of {first.about['prompts']} tasks x 8), "
-        f"{seeds} seeds an arm; {len(first.last)} held-out tasks, "
-        f"{first.samples} attempts each; {sum(row.seconds for row in rows.rows) / 60:.0f} minutes "
-        f"of one core of a {first.about['cores']}-core {first.about['machine']} machine; "
-        + ", ".join(f"{name} {v}" for name, v in first.about["versions"].items())
-        + ".",
-        "",
-        f"Run it with `assay claims run {experiment.id} --scale {first.about['scale']}`; with "
-        "`--committed` it goes on from these rows.",
-    ]
-
-
-def _arms(rows: Rows) -> list[str]:
-    """Returns a table of arms for each way in which they were run."""
-    k = largest(rows)
-    lines: list[str] = []
-    for title, more in WAYS.items():
-        arms = [_arm(rows, *arm, k, more) for arm in _run(rows, more)]
-        if arms:
-            lines += [title, ""] if title else []
-            lines += [
-                f"| tasks | start | arm | seeds | pass@1 | over the base, 95 % | pass@{k} | "
-                "over the base, 95 % | entropy | dead groups |"
-            ]
-            lines += ["|---|---|---|---|---|---|---|---|---|---|", *arms, ""]
-    return lines[:-1]
-
-
-def _run(rows: Rows, more: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns tasks, start and arm of what was run in one way, in the experiment's order."""
-    return [
-        (env, start, arm)
-        for env in ENVIRONMENTS
-        for start in STARTS
-        for arm in (*BASE, *ARMS, *SHIPPED)
-        if rows.find(env, start, arm, **more)
-    ]
-
-
-def _arm(rows: Rows, env: str, start: str, arm: str, k: int, more: Mapping[str, Any]) -> str:
-    """Returns an arm as a line of the table."""
-    found = rows.find(env, start, arm, **more)
-    shown: list[str] = []
-    for each in (1, k):
-        value = pass_at(rows, arm, env, start, each, **more)
-        over = None if arm in BASE else gain(rows, env, start, arm, each, **more)
-        shown += ["-" if value is None else f"{value:.1%}", told(over, "points")]
-    entropy = [row.entropy for row in found if row.entropy is not None]
-    dead = [row.dead_share for row in found if row.dead_share is not None]
-    shown += [f"{np.mean(entropy):.3f}" if entropy else "-"]
-    shown += [f"{np.mean(dead):.0%}" if dead else "-"]
-    return f"| {env} | {start} | {arm} | {len(found)} | {' | '.join(shown)} |"
+def _arms(rows: Rows, k: int, more: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Yields the cells of every arm that was run in one way, in the experiment's order."""
+    for env, start, arm in product(ENVIRONMENTS, STARTS, (*BASE, *ARMS, *SHIPPED)):
+        found = rows.find(env, start, arm, **more)
+        if not found:
+            continue
+        cells: list[Any] = [env, start, arm, len(found)]
+        for each in (1, k):
+            over = None
+            if arm not in BASE:
+                over = over_base(rows, arm, start, each, envs=(env,), **more)
+            cells += [f"{pass_at(rows, arm, env, start, each, **more):.1%}", told(over, "points")]
+        entropy = [row.entropy for row in found if row.entropy is not None]
+        dead = [row.dead_share for row in found if row.dead_share is not None]
+        cells += [f"{np.mean(entropy):.3f}" if entropy else "-"]
+        yield [*cells, f"{np.mean(dead):.0%}" if dead else "-"]
 
 
 def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
@@ -211,7 +153,27 @@ def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
     of the main arms and, where rows say what each checkpoint took, pass@1 by tokens, one for each
     tasks and start.
     """
-    made = _gains(rows) | _pass_at_k(rows) | _curves(rows)
+    made = {**_gains(rows)}
+    for env, start in product(ENVIRONMENTS, STARTS):
+        lines = _by_k(rows, env, start)
+        if len(lines) > 1:
+            made[f"{env}-{start}.svg"] = curves(
+                lines,
+                title=f"pass@k on held-out {env} tasks, {start} start",
+                x_label="k",
+                y_label="pass@k",
+                x_scale="log2",
+                y_range=(0.0, 1.0),
+            )
+    for env, start in product(ENVIRONMENTS, STARTS):
+        lines = _by_tokens(rows, env, start)
+        if len(lines) > 2:
+            made[f"{env}-{start}-tokens.svg"] = curves(
+                lines,
+                title=f"pass@1 on held-out {env} tasks, {start} start, mean of seeds",
+                x_label="tokens generated in training",
+                y_label="pass@1",
+            )
     return {f"{experiment.id}-{file}": svg for file, svg in made.items()}
 
 
@@ -220,14 +182,13 @@ def _gains(rows: Rows) -> dict[str, bytes]:
     arms = [arm for arm in ARMS if any(over_base(rows, arm, start, 1) for start in STARTS)]
     if len(arms) <= 2:  # GRPO and one more, or none: a table says it
         return {}
-    ways: list[dict[str, Any]] = [{}, {"minibatches": 4}]
 
-    def seen(arm: str, start: str, more: dict[str, Any]) -> Interval | None:
+    def seen(arm: str, start: str, **more: Any) -> Interval | None:
         found = _numbers(over_base(rows, arm, start, 1, **more))
         return None if found is None else (100 * found[0], 100 * found[1], 100 * found[2])
 
     panels = [
-        Panel(f"{start} start", [[seen(arm, start, more) for more in ways] for arm in arms])
+        Panel(f"{start} start", [[seen(a, start), seen(a, start, minibatches=4)] for a in arms])
         for start in STARTS
     ]
     return {
@@ -241,53 +202,27 @@ def _gains(rows: Rows) -> dict[str, bytes]:
     }
 
 
-def _pass_at_k(rows: Rows) -> dict[str, bytes]:
-    made: dict[str, bytes] = {}
+def _by_k(rows: Rows, env: str, start: str) -> list[Line]:
     ks = [1 << i for i in range(largest(rows).bit_length())]
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            lines = [
-                Line(arm, [float(k) for k in ks], [pass_at(rows, arm, env, start, k) or 0.0
-                                                   for k in ks])
-                for arm in SHOWN
-                if rows.find(env, start, arm)
-            ]  # fmt: skip
-            if len(lines) > 1:
-                made[f"{env}-{start}.svg"] = curves(
-                    lines,
-                    title=f"pass@k on held-out {env} tasks, {start} start",
-                    x_label="k",
-                    y_label="pass@k",
-                    x_scale="log2",
-                    y_range=(0.0, 1.0),
-                )
-    return made
+    return [
+        Line(arm, [float(k) for k in ks], [pass_at(rows, arm, env, start, k) or 0.0 for k in ks])
+        for arm in SHOWN
+        if rows.find(env, start, arm)
+    ]
 
 
-def _curves(rows: Rows) -> dict[str, bytes]:
-    made: dict[str, bytes] = {}
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            lines: list[Line] = []
-            for arm in ("grpo", "assay"):
-                found = [row for row in rows.find(env, start, arm) if row.spent]
-                if not found:
-                    continue
-                steps = sorted(found[0].spent, key=int)
-                spent = [float(np.mean([row.spent[step] for row in found])) for step in steps]
-                seen = [
-                    np.mean([rate(row.passed[step], row.samples, 1).mean() for row in found])
-                    for step in steps
-                ]
-                lines.append(Line(arm, spent, [float(each) for each in seen]))
-            base = pass_at(rows, "base", env, start, 1)
-            if len(lines) > 1 and base is not None:
-                most = max(line.x[-1] for line in lines)
-                lines.insert(0, Line("base", [0.0, most], [base, base]))
-                made[f"{env}-{start}-tokens.svg"] = curves(
-                    lines,
-                    title=f"pass@1 on held-out {env} tasks, {start} start, mean of seeds",
-                    x_label="tokens generated in training",
-                    y_label="pass@1",
-                )
-    return made
+def _by_tokens(rows: Rows, env: str, start: str) -> list[Line]:
+    lines: list[Line] = []
+    for arm in ("grpo", "assay"):
+        found = [row for row in rows.find(env, start, arm) if row.spent]
+        steps = sorted(found[0].spent, key=int) if found else ()
+        spent = [float(np.mean([row.spent[step] for row in found])) for step in steps]
+        seen = [
+            float(np.mean([rate(row.passed[step], row.samples, 1).mean() for row in found]))
+            for step in steps
+        ]
+        lines += [Line(arm, spent, seen)] if found else []
+    base = pass_at(rows, "base", env, start, 1)
+    if base is None or not lines:
+        return lines
+    return [Line("base", [0.0, max(line.x[-1] for line in lines)], [base, base]), *lines]

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from assay.claims.cells import ENVIRONMENTS
 from assay.errors import DataError
 from assay.kernels.passk import pass_at_k
 
@@ -62,29 +63,21 @@ class Rows:
         found = [row for row in self.rows if {k: row.cell[k] for k in wanted} == wanted]
         return sorted(found, key=lambda row: row.cell["seed"])
 
-    def passes(
-        self, env: str, start: str, arm: str, k: int = 1, seeds: Sequence[int] = (), **more: Any
-    ) -> Float64[np.ndarray, "S G"] | None:
-        """Returns pass@k of each seed on each held-out task. None: a seed was not run.
-
-        Args:
-            env: family.
-            start: prior.
-            arm: name.
-            k: of pass@k, at most half the samples.
-            seeds: which, in this order. Empty: all that were run.
-            **more: other fields of the cell that differ from their defaults.
-        """
-        found = {row.cell["seed"]: row for row in self.find(env, start, arm, **more)}
-        chosen = list(seeds) or sorted(found)
-        if not chosen or any(seed not in found for seed in chosen):
-            return None
-        return np.stack([rate(found[seed].last, found[seed].samples, k) for seed in chosen])
-
-    def seeds(self, env: str, start: str, arms: Sequence[str], **more: Any) -> list[int]:
-        """Returns the seeds at which every one of the arms was run."""
-        sets = [{r.cell["seed"] for r in self.find(env, start, arm, **more)} for arm in arms]
-        return sorted(set[int].intersection(*sets)) if sets else []
+    def alike(
+        self,
+        arms: Sequence[tuple[str, Mapping[str, Any]]],
+        start: str,
+        envs: Sequence[str] = ENVIRONMENTS,
+    ) -> list[list[list[Row]]]:
+        """Returns, for each environment in which every arm was run at some seed alike, the rows of
+        each arm at those seeds, by seed. An arm: its name, and what of the cell is not default."""
+        found: list[list[list[Row]]] = []
+        for env in envs:
+            every = [self.find(env, start, arm, **more) for arm, more in arms]
+            seeds = set[int].intersection(*({row.cell["seed"] for row in rows} for rows in every))
+            if seeds:
+                found.append([[row for row in rows if row.cell["seed"] in seeds] for rows in every])
+        return found
 
     def base(self, env: str, start: str, k: int = 1) -> Float64[np.ndarray, " G"] | None:
         """Returns pass@k of the untrained policy on each task. None: not measured."""

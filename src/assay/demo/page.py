@@ -6,7 +6,7 @@ from typing import Any, Final
 from assay.demo.words import verdict
 from assay.report.evaluation import policies
 from assay.report.figure import Line, curves
-from assay.report.html import document
+from assay.report.template import rendered
 
 WINDOW: Final = 5
 """Steps of the running mean in the learning curves."""
@@ -16,7 +16,7 @@ def page(result: Mapping[str, Any], pass_at_k: bytes) -> str:
     """Returns the page of a result of `results.gathered`, and pass@k as SVG in it."""
     arms = result["arms"]
     causes = dict.fromkeys(key for arm in arms.values() for key in arm["dead"])
-    return document(
+    return rendered(
         "demo.html",
         policies(result),
         result=result,

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.errors import DataError, UsageError
-from assay.evaluate.intervals import Estimate
+from assay.evaluate.intervals import Estimate, resampled
 from assay.kernels.passk import bootstrap_interval, pass_at_k, pass_hat_k
 
 
@@ -145,8 +145,7 @@ def matched(
     if np.isnan(first_J).any() or np.isnan(second_J).any():
         reached = ", ".join(f"{mean[:, 0].min():.3f} to {mean[:, 0].max():.3f}" for mean in means)
         raise UsageError(f"matched: pass@1 of {level:.3f} is not reached by both arms ({reached})")
-    at_DS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
-    at_DG = rng.multinomial(prompts, np.full(prompts, 1 / prompts), draws) / prompts
+    at_DS, at_DG = resampled(seeds, draws, rng), resampled(prompts, draws, rng)
     drawn = [np.einsum("ds,scjg,dg->dcj", at_DS, table, at_DG, optimize=True) for table in tables]
     gap_DJ = np.array([_gap(a_CJ, b_CJ, at) for a_CJ, b_CJ in zip(*drawn, strict=True)])
     low_J, high_J = np.nanquantile(gap_DJ, [0.025, 0.975], axis=0)

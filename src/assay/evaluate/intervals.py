@@ -45,6 +45,11 @@ def wilson(passed: int, total: int, *, level: float = 0.95) -> tuple[float, floa
     return float(ends.low), float(ends.high)
 
 
+def resampled(count: int, draws: int, rng: np.random.Generator) -> Float64[np.ndarray, "D _"]:
+    """Returns, by draw, the share of each of `count` things drawn with replacement as often."""
+    return rng.multinomial(count, np.full(count, 1.0 / count), draws) / count
+
+
 def paired_difference(
     first_SG: Float64[np.ndarray, "S G"],
     second_SG: Float64[np.ndarray, "R H"],
@@ -82,9 +87,9 @@ def paired_difference(
     seeds, prompts = gap_SG.shape
     at_S, at_G = np.full((1, seeds), 1.0 / seeds), np.full((1, prompts), 1.0 / prompts)
     if over != "seeds":
-        at_G = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), draws) / prompts
+        at_G = resampled(prompts, draws, rng)
     if over != "prompts" and seeds > 1:
-        at_S = rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), draws) / seeds
+        at_S = resampled(seeds, draws, rng)
     means = ((at_S @ gap_SG) * at_G).sum(1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(gap_SG.mean()), float(low), float(high))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assay.report.html import document
+from assay.report.template import rendered
 
 
 def page(result: Mapping[str, Any], curves: bytes) -> str:
     """Returns the page of a result, schema "assay.eval/1", and its curves as SVG in it."""
     said = [sentence(result, name) for name in result["arms"]]
-    return document("evaluation.html", policies(result), result=result, said=said, svg=curves)
+    return rendered("evaluation.html", policies(result), result=result, said=said, svg=curves)
 
 
 def sentence(result: Mapping[str, Any], name: str) -> str:
