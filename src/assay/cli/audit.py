@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from assay.audit import shares
-from assay.cli.options import MAX_SEED, Format, Json, Log, PassAt, Terminal, emit, encoded
+from assay.cli import options as opt
 from assay.cli.tables import audit_tables
 from assay.errors import UsageError
 from assay.runs.audit import AuditRun, audit_log, is_training_run
@@ -19,20 +19,18 @@ _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": opera
 
 
 def audit(
-    log: Log,
-    format: Format = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run directory [default: runs/NAME].")
-    ] = None,
-    json: Json = None,
-    pass_at: PassAt = 1.0,
+    log: opt.Log,
+    format: opt.Format = None,
+    out: Annotated[Path | None, opt.out_option(help="Run directory [default: runs/NAME].")] = None,
+    json: opt.Json = None,
+    pass_at: opt.PassAt = 1.0,
     fail_on: Annotated[
         list[str] | None,
         typer.Option("--fail-on", help="Exit 1 if this holds, e.g. 'dead>0.4'. Repeatable."),
     ] = None,
     report: Annotated[bool, typer.Option(help="Build report.html.")] = True,
     redact: Annotated[bool, typer.Option(help="Blank secrets in the report.")] = True,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the bootstrap intervals.")] = 0,
+    seed: Annotated[int, opt.seed_option(help="Of the bootstrap intervals.")] = 0,
 ) -> None:
     """Shows where the learning signal of a log is, and where it is lost."""
     rules = [_rule(text) for text in fail_on or ()]
@@ -43,7 +41,7 @@ def audit(
         log, format=format, out=target, pass_at=pass_at, report=report, redact=redact, seed=seed
     )
     if json is not None:
-        emit([encoded(run.audit)], json)
+        opt.emit_one(run.audit, json)
     if json != "-":
         _print(run)
     broken = [text for text, holds in rules if holds(run.audit)]
@@ -55,11 +53,9 @@ def audit(
 
 def _default(log: Path) -> Path:
     """Returns where an audit goes: into a training run, beside any other log's name in runs/."""
-    return log / "audit" if is_training_run(log) else Path("runs") / _stem(log)
-
-
-def _stem(log: Path) -> str:
-    return log.resolve().name.split(".")[0] or "log"
+    if is_training_run(log):
+        return log / "audit"
+    return Path("runs") / (log.resolve().name.split(".")[0] or "log")
 
 
 def _rule(text: str) -> tuple[str, Any]:
@@ -79,11 +75,11 @@ def _rule(text: str) -> tuple[str, Any]:
 
 
 def _print(run: AuditRun) -> None:
-    console = Terminal()
-    console.print(f"{run.source}: {run.title}, format {run.format}", markup=False, soft_wrap=True)
+    console = opt.Terminal()
+    console.say(f"{run.source}: {run.title}, format {run.format}")
     for table in audit_tables(run.audit):
         console.print(table)
     if run.folder is not None:
-        console.print(f"run directory  {run.folder}", markup=False, soft_wrap=True)
+        console.say(f"run directory  {run.folder}")
     if run.report is not None:
-        console.print(f"report         {run.report}", markup=False, soft_wrap=True)
+        console.say(f"report         {run.report}")

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from assay.cli.options import Json, Terminal, emit, encoded
+from assay.cli.options import LOOK, Json, Terminal, emit_one, out_option
 from assay.errors import UsageError
 from assay.policy.loading import check_installed
 
@@ -36,7 +35,7 @@ def list_(folder: Folder = CLAIMS, json: Json = None) -> None:
 
     found = [summary(each, committed(folder, each.id)) for each in load(folder).values()]
     if json is not None:
-        emit([encoded({"schema": "assay.claims-list/1", "claims": found})], json)
+        emit_one({"schema": "assay.claims-list/1", "claims": found}, json)
         return
     for each in found:
         typer.echo(f"{each['id']}  {each['title']}  ({each['runs']} runs committed)")
@@ -59,9 +58,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Cells at a time [default: one a core].")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder [default: runs/claims/ID-SCALE].")
-    ] = None,
+    out: Annotated[Path | None, out_option(help="Folder [default: runs/claims/ID-SCALE].")] = None,
     committed_: Annotated[
         bool,
         typer.Option(
@@ -128,9 +125,7 @@ def show(
     run_: Annotated[
         Path | None, typer.Option("--run", help="A folder of your own [default: the committed].")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write page and figures to this folder.")
-    ] = None,
+    out: Annotated[Path | None, out_option(help="Write page and figures to this folder.")] = None,
     folder: Folder = CLAIMS,
     json: Json = None,
 ) -> None:
@@ -144,14 +139,13 @@ def show(
         raise UsageError(f"--run {run_}: no rows.jsonl there; give a folder of assay claims run")
     rows = committed(folder, name) if run_ is None else read(run_ / "rows.jsonl")
     if json is not None:
-        emit([encoded(summary(chosen, rows))], json)
+        emit_one(summary(chosen, rows), json)
     if out is not None:
         typer.echo(f"page  {_written(chosen, rows, out)}", err=json == "-")
     if json is not None or out is not None:
         return
-    table = Table(title=chosen.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "predicted", "refuted if", "seen, 95 %", "verdict"):
-        table.add_column(column)
+    columns = ("", "predicted", "refuted if", "seen, 95 %", "verdict")
+    table = Table(*columns, title=chosen.title, **LOOK)
     for each, seen, verdict in verdicts(chosen, rows):
         table.add_row(each.id, each.says, each.refuted_if, told(seen, each.unit), verdict)
     Terminal().print(table)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from assay.audit import annotations, step_credit
-from assay.cli.options import Format, Json, Log, PassAt, emit, encoded, settings
+from assay.cli import options as opt
 from assay.errors import UsageError
 from assay.pipeline import credits
 from assay.recipes import Recipe
@@ -14,27 +14,25 @@ from assay.runs.audit import gated_batch
 
 
 def credit(
-    log: Log,
+    log: opt.Log,
     method: Annotated[
         list[str], typer.Option("--method", "-m", help="A method's name. Repeatable.")
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for one METHOD.jsonl each.")
-    ] = None,
-    json: Json = None,
+    out: Annotated[Path | None, opt.out_option(help="Folder for one METHOD.jsonl each.")] = None,
+    json: opt.Json = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Option of the method, name=value.")
+        list[str] | None, opt.set_option(help="Option of the method, name=value.")
     ] = None,
     like: Annotated[
         str | None, typer.Option("--like", help="Reproduce an engine: trl, verl, rllm ...")
     ] = None,
-    format: Format = None,
-    pass_at: PassAt = 1.0,
+    format: opt.Format = None,
+    pass_at: opt.PassAt = 1.0,
 ) -> None:
     """Computes advantages per step and writes them as annotations beside the log."""
     if (out is None) == (json is None):
         raise UsageError("give -o FOLDER for annotation files, or --json - for standard output")
-    options = settings(set_)
+    options = opt.settings(set_)
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
     recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
@@ -42,10 +40,10 @@ def credit(
     written: list[bytes] = []
     for name, advantages in credits(batch, recipe):
         steps = step_credit(batch, advantages)
-        lines = [encoded(line) for line in annotations(batch, decisions, name, steps)]
+        lines = [opt.encoded(line) for line in annotations(batch, decisions, name, steps)]
         if out is not None:
-            emit(lines, str(out / f"{name}.jsonl"))
+            opt.emit(lines, str(out / f"{name}.jsonl"))
             typer.echo(f"{out / f'{name}.jsonl'}  {len(lines):,} trajectories", err=False)
         written += lines
     if json is not None:
-        emit(written, json)
+        opt.emit(written, json)

@@ -5,25 +5,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.table import Column, Table
 
 from assay.cli.audit import audit
-from assay.cli.options import MAX_SEED, Terminal, settings
+from assay.cli.options import LOOK, Terminal, out_option, seed_option, set_option, settings
 from assay.cli.train import import_from_here
 from assay.demo import RECORDED
 from assay.demo.words import verdict
+from assay.report.evaluation import policies
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of all it leaves.")] = Path(
-        "runs/demo"
-    ),
-    seed: Annotated[
-        int, typer.Option(min=0, max=MAX_SEED, help="Of tasks' order and of all chance.")
-    ] = 0,
+    out: Annotated[Path, out_option(help="Folder of all it leaves.")] = Path("runs/demo"),
+    seed: Annotated[int, seed_option(help="Of tasks' order and of all chance.")] = 0,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value of both arms. Repeatable.")
+        list[str] | None, set_option(help="section.key=value of both arms. Repeatable.")
     ] = None,
     audit_only: Annotated[
         bool, typer.Option("--audit-only", help="Audit the recorded set and stop: trains nothing.")
@@ -52,11 +48,10 @@ def demo(
 def _print(result: dict[str, Any]) -> None:
     held = result["eval"]
     title = f"{result['env']}: pass@1 on {held['prompts']} held-out tasks x {held['samples']}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "pass@1, 95 %", "over the base", "not 0", "tokens", "calls"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    policies = {"base": result["base"], **result["arms"], "frozen copy": result["null"]}
-    for name, arm in policies.items():
+    table = Table(Column(no_wrap=True), title=title, **LOOK)
+    for name in ("pass@1, 95 %", "over the base", "not 0", "tokens", "calls"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, arm in policies(result).items():
         gap, budget = arm.get("difference"), arm.get("budget")
         cells = [name, f"{arm['pass_at_1']:.3f} [{arm['ci'][0]:.3f}, {arm['ci'][1]:.3f}]"]
         told = f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]" if gap else ""
@@ -67,4 +62,4 @@ def _print(result: dict[str, Any]) -> None:
     terminal.width = max(terminal.width, 100)  # cells are never cut, lines may wrap
     terminal.print(table)
     for sentence in verdict(result):
-        terminal.print(sentence, markup=False, soft_wrap=True)
+        terminal.say(sentence)

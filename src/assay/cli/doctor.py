@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from assay.cli.options import Json, emit, encoded
+from assay.cli.options import Json, emit_one
 
 _EXTRAS = {
     "core": ("numpy", "msgspec", "typer", "rich", "jaxtyping", "zstandard"),
@@ -27,7 +27,7 @@ def doctor(json: Json = None) -> None:
     found = {extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()}
     advice = _advice(found)
     if json is not None:
-        emit([encoded({"schema": "assay.doctor/1", "packages": found, "advice": advice})], json)
+        emit_one({"schema": "assay.doctor/1", "packages": found, "advice": advice}, json)
     else:
         typer.echo(f"python {platform.python_version()} on {platform.machine()}")
         for extra, packages in found.items():

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
-from assay.cli.options import MAX_SEED, Json, Terminal, emit, encoded
+from assay.cli.options import LOOK, Json, Terminal, emit_one, out_option, seed_option
 from assay.cli.train import import_from_here
 from assay.policy.loading import check_installed
 
@@ -24,15 +23,12 @@ def evaluate(
         int | None, typer.Option(min=1, help="Held-out tasks [default: the recipe's].")
     ] = None,
     step: Annotated[int | None, typer.Option(help="Checkpoint [default: the last].")] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=MAX_SEED, help="Of sampling and of the intervals.")
-    ] = 0,
+    seed: Annotated[int, seed_option(help="Of sampling and of the intervals.")] = 0,
     small: Annotated[
         bool, typer.Option("--small", help="Accept k above half the samples, and its variance.")
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", file_okay=False, help="Folder [default: RUN/eval]."),
+        Path | None, out_option(file_okay=False, help="Folder [default: RUN/eval].")
     ] = None,
     json: Json = None,
 ) -> None:
@@ -45,7 +41,7 @@ def evaluate(
         runs, samples=samples, prompts=prompts, step=step, seed=seed, small=small, out=out
     )
     if json is not None:
-        emit([encoded(result)], json)
+        emit_one(result, json)
     if json != "-":
         _print(result)
         typer.echo(f"page    {folder / 'report.html'}")
@@ -56,11 +52,9 @@ def _print(result: dict[str, Any]) -> None:
     from assay.report.evaluation import policies, sentence
 
     title = f"pass@k, {result['prompts']} tasks, {result['samples']} samples, 95 % over tasks"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     arms = policies(result)
-    table.add_column("k", justify="right")
-    for name in arms:
-        table.add_column(escape(name), justify="right")
+    columns = [Column(escape(name), justify="right") for name in ("k", *arms)]
+    table = Table(*columns, title=title, **LOOK)
     for row, k in enumerate(result["k"]):
         cells = (
             f"{arm['pass_at_k'][row]:.3f} [{arm['ci'][row][0]:.3f}, {arm['ci'][row][1]:.3f}]"
@@ -70,4 +64,4 @@ def _print(result: dict[str, Any]) -> None:
     console = Terminal()
     console.print(table)
     for name in result["arms"]:
-        console.print(sentence(result, name), markup=False, soft_wrap=True)
+        console.say(sentence(result, name))

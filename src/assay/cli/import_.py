@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Format, Log
+from assay.cli.options import Format, Log, out_option
 from assay.importers import Losses, load
 from assay.records import write
 
 
 def import_log(
     log: Log,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="A .jsonl or .jsonl.zst file; appears whole.")
-    ],
+    out: Annotated[Path, out_option(help="A .jsonl or .jsonl.zst file; appears whole.")],
     format: Format = None,
 ) -> None:
     """Converts a log to Assay records, and says what it could not carry over."""

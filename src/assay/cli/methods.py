@@ -3,11 +3,10 @@
 from dataclasses import MISSING, fields
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from assay.cli.options import Json, Terminal, emit, encoded
+from assay.cli.options import LOOK, Json, Terminal, emit_one
 from assay.credit import METHODS
 
 COLUMNS = ("name", "value", "unit", "peers", "carried", "scaling", "source")
@@ -17,9 +16,9 @@ def methods(json: Json = None) -> None:
     """Lists every method: what it values, compares, and who carries the result."""
     rows = [row(name) for name in METHODS.names()]
     if json is not None:
-        emit([encoded({"schema": "assay.methods/1", "methods": rows})], json)
+        emit_one({"schema": "assay.methods/1", "methods": rows}, json)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(**LOOK, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         least = {"unit": 10, "carried": 8, "value": 8, "scaling": 8}.get(column)
         no_wrap = column in ("name", "source")

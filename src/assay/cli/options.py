@@ -2,18 +2,28 @@
 
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, final
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 
 from assay.errors import UsageError
 from assay.files.atomic import published, refuse_folder
 
-MAX_SEED: Final = 2**32 - 1
-"""The largest seed that every source of chance takes."""
+LOOK: Final[dict[str, Any]] = {
+    "title_justify": "left",
+    "box": SIMPLE_HEAD,
+    "pad_edge": False,
+}
+"""How our tables look."""
+seed_option: Final = partial(typer.Option, min=0, max=2**32 - 1)
+"""Up to the largest seed that every source of chance takes."""
+out_option: Final = partial(typer.Option, "--out", "-o")
+set_option: Final = partial(typer.Option, "--set")
 
 
 def _finite(value: float) -> float:
@@ -63,13 +73,19 @@ class Terminal(Console):
         """Lets the error through."""
         raise BrokenPipeError
 
-
-_encoder = msgspec.json.Encoder()
+    def say(self, text: str) -> None:
+        """Prints a text as it is; the terminal breaks its lines."""
+        self.print(text, markup=False, soft_wrap=True)
 
 
 def encoded(value: Any) -> bytes:
     """Returns one line of JSON; NaN becomes null."""
-    return _encoder.encode(value) + b"\n"
+    return msgspec.json.encode(value) + b"\n"
+
+
+def emit_one(value: Any, to: str) -> None:
+    """Writes one value as `emit`."""
+    emit([encoded(value)], to)
 
 
 def emit(lines: list[bytes], to: str) -> None:

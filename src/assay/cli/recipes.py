@@ -1,9 +1,8 @@
 """`assay recipes`: what ships, what each shows, how long it takes."""
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from assay.cli.options import Json, Terminal, emit, encoded
+from assay.cli.options import LOOK, Json, Terminal, emit_one
 
 
 def recipes(json: Json = None) -> None:
@@ -24,9 +23,9 @@ def recipes(json: Json = None) -> None:
         for config in [parsed(read(name), f"recipe {name}")]
     ]
     if json is not None:
-        emit([encoded({"schema": "assay.recipes/1", "recipes": rows})], json)
+        emit_one({"schema": "assay.recipes/1", "recipes": rows}, json)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(**LOOK)
     for column in ("name", "shows", "tasks", "steps", "minutes"):
         table.add_column(column, no_wrap=column in ("name", "tasks"))
     for row in rows:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+from assay.cli.options import LOOK
 
 _FATE_WORDS = {
     "trained_up": "trained up",
@@ -35,20 +36,19 @@ def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield Text()
     yield _claims(result)
     if result["losses"]:
-        yield _rows("not carried over", result["losses"].items())
+        yield _losses(result)
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=not index)
-    return table
+    first, *others = columns
+    right = [Column(name, justify="right") for name in others]
+    return Table(Column(first, no_wrap=True), *right, title=title, **LOOK)
 
 
-def _rows(title: str, items: Any) -> Table:
-    table = _table(title, "", "count")
-    for name, count in items:
-        table.add_row(str(name), f"{count:,}")
+def _losses(result: Mapping[str, Any]) -> Table:
+    table = _table("not carried over", "", "count")
+    for name, count in result["losses"].items():
+        table.add_row(name, f"{count:,}")
     return table
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.options import MAX_SEED, settings
+from assay.cli.options import out_option, seed_option, set_option, settings
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,16 +19,11 @@ def train(
     recipe: Annotated[
         str | None, typer.Argument(help="A TOML file, or a shipped recipe's name (assay recipes).")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run directory [default: runs/NAME-SEED].")
-    ] = None,
+    out: Annotated[Path | None, out_option(help="Run directory [default: runs/NAME-SEED].")] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=MAX_SEED, help="Of tasks' order and all chance [default: 0]."),
+        int | None, seed_option(help="Of tasks' order and all chance [default: 0].")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value. Repeatable.")
-    ] = None,
+    set_: Annotated[list[str] | None, set_option(help="section.key=value. Repeatable.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Same as --set model.name=NAME: any causal LM.")
     ] = None,

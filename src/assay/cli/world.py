@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import MAX_SEED, Json, emit, encoded, settings
+from assay.cli.options import Json, emit_one, seed_option, set_option, settings
 from assay.cli.train import import_from_here
 from assay.errors import AssayError, UsageError, told
 from assay.policy.loading import check_installed
@@ -21,8 +21,7 @@ Env = Annotated[
     str, typer.Argument(metavar="ENV", help="lookup, lookup/dead, my_package:MyEnv ...")
 ]
 Dials = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A dial, for example hops=4."),
+    list[str] | None, set_option(metavar="NAME=VALUE", help="A dial, for example hops=4.")
 ]
 
 
@@ -33,7 +32,7 @@ def list_(json: Json = None) -> None:
 
     rows = [_listed(name) for name in FAMILIES.names()]
     if json is not None:
-        emit([encoded({"schema": "assay.world/1", "environments": rows})], json)
+        emit_one({"schema": "assay.world/1", "environments": rows}, json)
         return
     for row in rows:
         typer.echo(f"{row['name']:<10} {row['about']}\n           {row['example']}")
@@ -75,7 +74,7 @@ def check(
     broken = sum(line.verdict == "finding" for line in lines)
     if json is not None:
         found = [{"rule": x.rule, "verdict": x.verdict, "detail": x.detail} for x in lines]
-        emit([encoded({"schema": "assay.check/1", "environment": env, "lines": found})], json)
+        emit_one({"schema": "assay.check/1", "environment": env, "lines": found}, json)
     if json != "-":
         for line in lines:
             typer.echo(f"{line.verdict:<8} {line.rule}: {line.detail}")
@@ -87,10 +86,7 @@ def check(
 def play(
     env: Env,
     dials: Dials = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=MAX_SEED, help="Which task; by default a random one."),
-    ] = None,
+    seed: Annotated[int | None, seed_option(help="Which task; by default a random one.")] = None,
     hint: Annotated[str | None, typer.Option(help="right, neutral or wrong.")] = None,
 ) -> None:
     """Lets a person play a task in the terminal."""
@@ -138,7 +134,7 @@ def measure(
     tasks: Annotated[int, typer.Option(min=1, help="Tasks per environment.")] = 64,
     attempts: Annotated[int, typer.Option(min=8, help="Attempts per task.")] = 64,
     hints: Annotated[bool, typer.Option(help="Measure advice instead: none to wrong.")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the sampling.")] = 0,
+    seed: Annotated[int, seed_option(help="Seed of the sampling.")] = 0,
     json: Json = None,
 ) -> None:
     """Measures pass@1, pass@64 and all-fail groups of 8, per family and level."""
@@ -169,4 +165,4 @@ def measure(
             found.append(row)
             typer.echo(table(row, first=len(found) == 1), err=json == "-")
     if json is not None:
-        emit([encoded({"schema": "assay.measure/1", "model": model, "rows": found})], json)
+        emit_one({"schema": "assay.measure/1", "model": model, "rows": found}, json)
