@@ -1,16 +1,17 @@
 """Calibration by hand: eight samples with ties, ten equal ones, and the null by simulation."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from assay.errors import DataError
-from assay.evaluate import (
+from assay.evaluate.calibration import (
     auroc,
     brier,
     brier_parts,
     ece,
     ece_debiased,
-    ece_mass,
     null_band,
     overconfidence,
 )
@@ -37,7 +38,7 @@ Y = np.array([1, 1, 0, 1, 0, 1, 0, 0], bool)
 
 def test_eight_samples() -> None:
     assert ece(C, Y) == pytest.approx(0.2625)
-    assert ece_mass(C, Y, bins=4) == pytest.approx(0.1875)
+    assert ece(C, Y, bins=4, edges="mass") == pytest.approx(0.1875)
     assert ece_debiased(C, Y, bins=4) == pytest.approx(0.238485, abs=1e-6)
     assert overconfidence(C, Y) == pytest.approx(0.16875)
     assert brier(C, Y) == pytest.approx(0.215)
@@ -52,7 +53,7 @@ def test_ten_equal_confidences_are_one_bin_however_many_are_asked_for() -> None:
     # .9 against 6 of 10: gap .3; noise .6 * .4 / 9 = .026667; sqrt(.09 - .026667) = .251661
     c, y = np.full(10, 0.9), np.array([1] * 6 + [0] * 4, bool)
     assert ece(c, y) == pytest.approx(0.3)
-    assert ece_mass(c, y) == pytest.approx(0.3)
+    assert ece(c, y, edges="mass") == pytest.approx(0.3)
     assert ece_debiased(c, y) == pytest.approx(0.251661, abs=1e-6)
 
 
@@ -65,6 +66,7 @@ def test_certain_throughout() -> None:
 
 def test_row_order_changes_nothing() -> None:
     order = np.array([3, 0, 7, 5, 1, 6, 2, 4])
+    ece_mass = partial(ece, edges="mass")
     for measure in (ece, ece_mass, ece_debiased, overconfidence, brier, auroc):
         assert measure(C[order], Y[order]) == pytest.approx(measure(C, Y), abs=1e-12)
 

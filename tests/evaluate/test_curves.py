@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from assay.errors import DataError, UsageError
-from assay.evaluate import answer_entropy, curve, distinct, entropy, matched, powers
+from assay.evaluate.curves import curve, matched, powers
+from assay.evaluate.diversity import answer_entropy, distinct, entropy
 
 RNG = np.random.default_rng
 

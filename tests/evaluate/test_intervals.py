@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from assay.errors import DataError
-from assay.evaluate import (
+from assay.evaluate.intervals import (
     improvement_probability,
     iqm,
     paired_difference,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from assay.errors import DataError
-from assay.evaluate import discoveries, expansion, fisher_greater
+from assay.evaluate.null import discoveries, expansion, fisher_greater
 
 
 def test_fisher_by_counting() -> None:

@@ -1,6 +1,7 @@
 """`assay world`: list, check, play and measure environments."""
 
 import json as _json
+from functools import partial
 from random import Random
 from typing import Annotated
 
@@ -148,20 +149,13 @@ def measure(
     check_installed("assay world measure")
     from assay.evaluate.measure import ADVICE, table
     from assay.evaluate.measure import measure as run
-    from assay.records import Trajectory
     from assay.rollout.progress import Progress
 
     found = []
     rows = len(names) * (len(ADVICE) if hints else 1)
     with Progress(rows * tasks * attempts, "attempts") as progress:
-
-        def watch(record: Trajectory) -> None:
-            progress.seen(record)
-            progress.tick()
-
-        for row in run(
-            model, names, tasks=tasks, attempts=attempts, hints=hints, seed=seed, watch=watch
-        ):
+        play = partial(run, model, names, watch=progress.attempt)
+        for row in play(tasks=tasks, attempts=attempts, hints=hints, seed=seed):
             found.append(row)
             typer.echo(table(row, first=len(found) == 1), err=json == "-")
     if json is not None:

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from assay.errors import DataError
 
-Edges = Literal["left", "right"]
-"""Which end a bin includes: "left" [a, b), "right" (a, b]."""
+Edges = Literal["left", "right", "mass"]
+"""Bins of equal width, "left" [a, b) or "right" (a, b]; or of equal mass, ties never split."""
 
 
 @final
@@ -79,12 +79,11 @@ def ece(
     bins: int = 10,
     edges: Edges = "left",
 ) -> float:
-    """Returns the expected calibration error over equal widths, sum_b n_b/n |c_b - y_b|.
+    """Returns the expected calibration error, sum_b n_b/n |c_b - y_b|.
 
     Report it beside `null_band`: it is above 0 for perfect confidences too.
     """
-    _check(confidence_U, right_U)
-    share_B, gap_B, _, _ = _binned(_widths(confidence_U, bins, edges), confidence_U, right_U)
+    share_B, gap_B, *_ = _binned(_bins(confidence_U, bins, edges), confidence_U, right_U)
     return float(share_B @ np.abs(gap_B))
 
 
@@ -96,18 +95,8 @@ def overconfidence(
     edges: Edges = "left",
 ) -> float:
     """Returns the part of `ece` that comes from bins in which confidence exceeds accuracy."""
-    _check(confidence_U, right_U)
-    share_B, gap_B, _, _ = _binned(_widths(confidence_U, bins, edges), confidence_U, right_U)
+    share_B, gap_B, *_ = _binned(_bins(confidence_U, bins, edges), confidence_U, right_U)
     return float(share_B @ np.maximum(gap_B, 0.0))
-
-
-def ece_mass(
-    confidence_U: Float64[np.ndarray, " U"], right_U: Bool[np.ndarray, " U"], *, bins: int = 10
-) -> float:
-    """Returns the expected calibration error over bins of equal mass; ties are never split."""
-    _check(confidence_U, right_U)
-    share_B, gap_B, _, _ = _binned(_masses(confidence_U, bins), confidence_U, right_U)
-    return float(share_B @ np.abs(gap_B))
 
 
 def ece_debiased(
@@ -120,8 +109,8 @@ def ece_debiased(
     Kumar et al. 2019, Verified Uncertainty Calibration, https://arxiv.org/abs/1909.10155. A bin of
     one sample has nothing to estimate its noise from, and none is taken off.
     """
-    _check(confidence_U, right_U)
-    share_B, gap_B, hit_B, count_B = _binned(_masses(confidence_U, bins), confidence_U, right_U)
+    bin_U = _bins(confidence_U, bins, "mass")
+    share_B, gap_B, hit_B, count_B = _binned(bin_U, confidence_U, right_U)
     noise_B = np.where(count_B > 1, hit_B * (1.0 - hit_B) / np.maximum(count_B - 1, 1), 0.0)
     return float(np.sqrt(max(0.0, float(share_B @ (gap_B**2 - noise_B)))))
 
@@ -156,7 +145,7 @@ def null_band(
     itself is biased upward and is not offered.
     """
     _check(confidence_U, np.zeros(confidence_U.size, bool))
-    bin_U = _widths(confidence_U, bins, edges)
+    bin_U = _bins(confidence_U, bins, edges)
     order = np.argsort(bin_U, kind="stable")
     sorted_U = confidence_U[order]
     start = np.flatnonzero(np.diff(bin_U[order], prepend=-1))
@@ -183,16 +172,13 @@ def _check(confidence_U: Float64[np.ndarray, " U"], right_U: Bool[np.ndarray, " 
         )
 
 
-def _widths(
+def _bins(
     confidence_U: Float64[np.ndarray, " U"], bins: int, edges: Edges
 ) -> Int64[np.ndarray, " U"]:
-    inner = np.arange(1, bins) / bins
-    side = "right" if edges == "left" else "left"
-    return np.searchsorted(inner, confidence_U, side=side).astype(np.int64)
-
-
-def _masses(confidence_U: Float64[np.ndarray, " U"], bins: int) -> Int64[np.ndarray, " U"]:
-    """Returns the bin of each sample: cuts at equal counts, moved up past equal confidences."""
+    """Returns the bin of each sample; cuts at equal counts are moved up past equal confidences."""
+    if edges != "mass":
+        side = "right" if edges == "left" else "left"
+        return np.searchsorted(np.arange(1, bins) / bins, confidence_U, side=side).astype(np.int64)
     ordered = np.sort(confidence_U)
     wanted = np.round(np.arange(1, bins) * ordered.size / bins).astype(int)
     wanted = wanted[(wanted > 0) & (wanted < ordered.size)]
@@ -207,14 +193,10 @@ def _binned(
     bin_U: Int64[np.ndarray, " U"],
     confidence_U: Float64[np.ndarray, " U"],
     right_U: Bool[np.ndarray, " U"],
-) -> tuple[
-    Float64[np.ndarray, " B"],
-    Float64[np.ndarray, " B"],
-    Float64[np.ndarray, " B"],
-    Int64[np.ndarray, " B"],
-]:
+) -> tuple[Float64[np.ndarray, " B"], ...]:
     """Returns (share, confidence - accuracy, accuracy, count) of each bin that is not empty."""
+    _check(confidence_U, right_U)
     _, of_U, count_B = np.unique(bin_U, return_inverse=True, return_counts=True)
     hit_B = np.bincount(of_U, right_U.astype(float)) / count_B
     gap_B = np.bincount(of_U, confidence_U) / count_B - hit_B
-    return count_B / bin_U.size, gap_B, hit_B, count_B.astype(np.int64)
+    return count_B / bin_U.size, gap_B, hit_B, count_B.astype(float)

@@ -7,6 +7,7 @@ gives to a policy that learnt nothing.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
@@ -19,7 +20,7 @@ from assay.evaluate.calibration import auroc, brier, ece, ece_debiased, null_ban
 from assay.evaluate.curves import check_samples, curve, powers
 from assay.evaluate.diversity import answer_entropy, distinct
 from assay.evaluate.intervals import paired_difference
-from assay.evaluate.null import Expansion, expansion
+from assay.evaluate.null import expansion
 from assay.files.atomic import publish
 from assay.records import ModelStep, Trajectory
 from assay.report.evaluation import page, policies
@@ -126,28 +127,24 @@ def evaluate_runs(
             )
     samples = config.eval.samples if samples is None else samples
     prompts = config.eval.prompts if prompts is None else prompts
-    asked = structs.replace(config.eval, prompts=prompts)
-    structs.replace(config, eval=asked)  # none was trained on
+    structs.replace(config, eval=structs.replace(config.eval, prompts=prompts))  # held out, all
     ks = powers(samples, small=small)
     if not ks:
         raise UsageError(f"eval: {samples} samples of {prompts} prompts; expected at least 2 of 1")
     check_samples(np.full(prompts, samples), ks, small=small)
     found = [_checkpoint(folder, step) for folder in folders]
-    names = _names(runs)
+    arms = dict(zip(_names(runs), zip(found, configs, strict=True), strict=True))
     with Progress((2 + len(runs)) * samples * prompts, "attempts") as progress:
-        play = _Player(config, prompts, samples, seed, progress)
-        base, null = play(None, BASE), play(None, NULL)
-        arms = {
-            name: play(path, TRAINED + at, of)
-            for at, (name, path, of) in enumerate(zip(names, found, configs, strict=True))
+        play = partial(_sampled, config, prompts, samples, seed, progress)
+        base, null = play(None, config, BASE), play(None, config, NULL)
+        trained = {
+            name: play(path, of, TRAINED + at) for at, (name, (path, of)) in enumerate(arms.items())
         }
-    result = _result(config, ks, base, null, arms, seed=seed, small=small)
-    result["steps"] = {
-        name: int(path.name.removeprefix("step_")) for name, path in zip(names, found, strict=True)
-    }
+    result = _result(config, ks, base, null, trained, seed=seed, small=small)
+    steps = {name: int(path.name.removeprefix("step_")) for name, (path, _) in arms.items()}
     folder = out or runs[0] / "eval"
-    _write(result, folder)
-    return result, folder
+    _write({**result, "steps": steps}, folder)
+    return {**result, "steps": steps}, folder
 
 
 def held_out(
@@ -193,41 +190,33 @@ def held_out(
         )
 
 
-@final
-class _Player:
-    """Plays the held-out tasks with one policy after another."""
+def _sampled(
+    config: Config,
+    prompts: int,
+    samples: int,
+    seed: int,
+    progress: Progress,
+    checkpoint: Path | None,
+    of: Config,
+    chance: int,
+) -> Sampled:
+    """Returns what a policy comes to on the held-out tasks: the base of a run, or a checkpoint."""
+    from assay.rollout.backends.local import Transformers
+    from assay.runs.sampling import of_config
+    from assay.runs.start import opened
 
-    def __init__(
-        self, config: Config, prompts: int, samples: int, seed: int, progress: Progress
-    ) -> None:
-        self._config, self._prompts, self._samples = config, prompts, samples
-        self._seed, self._progress = seed, progress
-
-    def __call__(self, checkpoint: Path | None, chance: int, of: Config | None = None) -> Sampled:
-        """Returns what a policy comes to: the base's weights, or those of a checkpoint."""
-        from assay.rollout.backends.local import Transformers
-        from assay.runs.sampling import of_config
-        from assay.runs.start import opened
-
-        model, tokenizer = opened(of or self._config, checkpoint)
-        config = self._config
-        records = held_out(
-            config,
-            Transformers(model, tokenizer),
-            prompts=self._prompts,
-            samples=self._samples,
-            seed=(self._seed, chance),
-            watch=self._watch,
-            protocol=of_config(
-                config, tokenizer, load_environment(config.env.name, **config.env.dials), model
-            ),
-        )
-        pass_at = float(config.recipe.get("pass_at", 1.0))
-        return Sampled.of(records, self._prompts, pass_at)
-
-    def _watch(self, record: Trajectory) -> None:
-        self._progress.seen(record)
-        self._progress.tick()
+    model, tokenizer = opened(of, checkpoint)
+    environment = load_environment(config.env.name, **config.env.dials)
+    records = held_out(
+        config,
+        Transformers(model, tokenizer),
+        prompts=prompts,
+        samples=samples,
+        seed=(seed, chance),
+        watch=progress.attempt,
+        protocol=of_config(config, tokenizer, environment, model),
+    )
+    return Sampled.of(records, prompts, float(config.recipe.get("pass_at", 1.0)))
 
 
 def _result(
@@ -249,7 +238,12 @@ def _result(
         return {
             **_about(of, ks, rng, small=small),
             "difference": asdict(gap),
-            "newly_solved": _expansion(new),
+            "newly_solved": {
+                "unreached_by_base": new.unreached,
+                "once": _known(new.once),
+                "twice": _known(new.twice),
+                "solved": new.solved,
+            },
         }
 
     told = {name: about(of, null.passed_G) for name, of in arms.items()}
@@ -293,24 +287,18 @@ def _calibration(of: Sampled, rng: np.random.Generator) -> dict[str, Any] | None
     if not of.confidence_U.size:
         return None
     band = null_band(of.confidence_U, rng=rng, draws=500)
-    discrimination = auroc(of.confidence_U, of.right_U)
     return {
         "stated": int(of.confidence_U.size),
         "brier": brier(of.confidence_U, of.right_U),
         "ece": ece(of.confidence_U, of.right_U),
-        "ece_null": {"median": band.median, "upper": band.upper},
+        "ece_null": asdict(band),
         "ece_debiased": ece_debiased(of.confidence_U, of.right_U),
-        "auroc": None if np.isnan(discrimination) else discrimination,
+        "auroc": _known(auroc(of.confidence_U, of.right_U)),
     }
 
 
-def _expansion(new: Expansion) -> dict[str, Any]:
-    return {
-        "unreached_by_base": new.unreached,
-        "once": None if np.isnan(new.once) else new.once,
-        "twice": None if np.isnan(new.twice) else new.twice,
-        "solved": new.solved,
-    }
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _checkpoint(folder: Folder, step: int | None) -> Path:

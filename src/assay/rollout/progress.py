@@ -92,6 +92,11 @@ class Progress:
             self._ticks.popleft()
         self._draw()
 
+    def attempt(self, record: Trajectory) -> None:
+        """Counts a trajectory that is a unit of work itself."""
+        self.seen(record)
+        self.tick()
+
     def line(self) -> str:
         """Returns what it says now."""
         began, before = self._ticks[0] if self._ticks else (self._clock(), 0)
