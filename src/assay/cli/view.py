@@ -2,15 +2,12 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from assay.errors import UsageError
-from assay.runs.audit import audit_log, is_training_run
-
-PAGES: Final = ("report.html", "report/index.html")
-"""Of an audit; the second is that of a large set."""
+from assay.runs.audit import audit_log, is_training_run, page_of
 
 
 def view(
@@ -29,13 +26,12 @@ def view(
         if not _is_fresh(audited, run / "rollouts"):
             audit_log(run, out=audited)
         run = audited
-    page = run if run.is_file() else run / PAGES[0]
-    if page.is_file():
+    page = run if run.is_file() else page_of(run)
+    if page is None:
+        raise UsageError(f"{run}: no report here; make one with assay audit LOG --out {run}")
+    if page == run or page.parent == run:
         _shown(page, open_)
         return
-    folder = run / "report"
-    if not (run / PAGES[1]).is_file():
-        raise UsageError(f"{run}: no report here; make one with assay audit LOG --out {run}")
     from assay.report import serve
 
     def ready(url: str) -> None:
@@ -43,14 +39,14 @@ def view(
         if open_:
             webbrowser.open(url)
 
-    serve(folder, port=port, ready=ready)
+    serve(page.parent, port=port, ready=ready)
 
 
 def _is_fresh(audited: Path, rollouts: Path) -> bool:
     """Returns whether there is a page that is no older than what it is about."""
-    made = [(audited / name).stat().st_mtime for name in PAGES if (audited / name).is_file()]
+    page = page_of(audited)
     newest = max((file.stat().st_mtime for file in rollouts.glob("*.jsonl")), default=0.0)
-    return bool(made) and made[0] >= newest
+    return page is not None and page.stat().st_mtime >= newest
 
 
 def _shown(page: Path, open_: bool) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from assay.demo.plan import Plan
 from assay.evaluate.intervals import paired_difference
 from assay.files.lines import rows
+from assay.runs.audit import page_of
 
 SCHEMA: Final = "assay.demo/1"
 COUNTS: Final = ("tokens", "trajectories", "calls", "env_steps", "prompts")
@@ -37,7 +38,7 @@ def gathered(plan: Plan, out: Path) -> dict[str, Any]:
         "null": {**_at_one(measured["null"]), "difference": _gap(measured["null"])},
         "arms": arms,
         "against": {name: _against(measured, first, name, plan.seed) for name in others},
-        "recorded": _page(out, "recorded"),
+        "recorded": _page(out, out / "recorded"),
     }
 
 
@@ -62,7 +63,7 @@ def _arm(out: Path, name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
         "events": [
             f"step {row['step']}: {event}" for row in metrics for event in row.get("events") or ()
         ],
-        "audit": _page(out / name, "audit", f"{name}/"),
+        "audit": _page(out, out / name / "audit"),
     }
 
 
@@ -108,9 +109,7 @@ def _against(measured: Mapping[str, Any], first: str, name: str, seed: int) -> d
     return {"arm": first, **asdict(gap), "excludes_zero": gap.excludes_zero}
 
 
-def _page(folder: Path, name: str, prefix: str = "") -> str | None:
-    """Returns where an audit's page is, from the demo's folder; a large one is a folder."""
-    for page in (f"{name}/report.html", f"{name}/report/index.html"):
-        if (folder / page).is_file():
-            return prefix + page
-    return None
+def _page(out: Path, audited: Path) -> str | None:
+    """Returns where an audit's page is, from the demo's folder."""
+    page = page_of(audited)
+    return None if page is None else page.relative_to(out).as_posix()

@@ -4,25 +4,24 @@ The records are read once, one at a time; what the pages need of them waits on d
 is complete. The same input gives the same bytes, on however many processes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
 import msgspec
 import numpy as np
-from jaxtyping import Float64
 
 from assay.audit import FATE_KINDS
-from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
+from assay.batch import CATEGORIES, CLAIMS, ENDS
 from assay.batch.parallel import in_forks, processes
 from assay.errors import DataError
 from assay.files.atomic import published
-from assay.kernels.advantages import Advantages
 from assay.kernels.groups import FATES
-from assay.records import Decision, Trajectory
+from assay.records import Trajectory
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
 from assay.report.reasons import CODES
@@ -32,53 +31,19 @@ from assay.report.store import BODY, Spool, body, compressed, shards
 from assay.report.words import headline
 
 SCHEMA: Final = "assay.report/1"
+_Chunk = tuple[Spool, int]
+"""Where a chunk waits, and its number there."""
 _BASE64 = 4 / 3
 _WORTH_IT = 400
 """Trajectories that a process must have to write, at least."""
 
 
 @final
-class Report:
+class Report(Shapes):
     """A report under construction: `add` each method once, then `write`.
 
     What the pages need of a method is written to disk when it is added; no array of it is kept.
     """
-
-    def __init__(
-        self,
-        out: Path,
-        batch: Batch,
-        decisions: Sequence[Decision],
-        *,
-        pass_at: float = 1.0,
-        redact: bool = True,
-    ) -> None:
-        """Begins a report.
-
-        Args:
-            out: where the page goes, for example RUN/report.html.
-            batch: after the gates.
-            decisions: one per trajectory, in the batch's order.
-            pass_at: a trajectory passes at this outcome or above.
-            redact: hide what looks like a secret (`report.redact`); the page says how many there
-                were.
-        """
-        out.parent.mkdir(parents=True, exist_ok=True)
-        self._out, self._batch, self._redact = out, batch, redact
-        redactor = Redactor() if redact else None
-        self._shapes = Shapes(batch, decisions, out.parent, pass_at=pass_at, redactor=redactor)
-
-    def add(
-        self, name: str, given: Advantages, step_S: Float64[np.ndarray, " S"] | None = None
-    ) -> None:
-        """Adds a method; the first is the reference that fates and colours start with.
-
-        Args:
-            name: what the pages call it.
-            given: its advantages, with what they were made of.
-            step_S: their mean per step where known (`step_credit`), else computed here.
-        """
-        self._shapes.add(name, given, step_S)
 
     def write(
         self,
@@ -104,31 +69,28 @@ class Report:
         Raises:
             DataError: the records are not the ones that the batch was built from.
         """
-        batch, out = self._batch, self._out
-        groups: list[list[int]] = [[] for _ in batch.groups]
-        for k, g in enumerate(batch.group_K.tolist()):
+        groups: list[list[int]] = [[] for _ in self.batch.groups]
+        for k, g in enumerate(self.batch.group_K.tolist()):
             groups[g].append(k)
         with ExitStack() as stack:
-            stack.enter_context(closing(self._shapes))
-            count = processes(len(batch.ids), _WORTH_IT)
+            stack.enter_context(closing(self))
+            count = processes(len(self.ids), _WORTH_IT)
             cuts = [len(groups) * n // count for n in range(count + 1)]
             parts = [
                 _Part(
-                    groups[cuts[n] : cuts[n + 1]],
-                    *(stack.enter_context(closing(Spool(out.parent))) for _ in range(2)),
+                    groups[low:high],
+                    *(stack.enter_context(closing(Spool(self.folder))) for _ in range(2)),
                 )
-                for n in range(count)
+                for low, high in pairwise(cuts)
             ]
-            jobs = [
-                partial(_made, part, self._shapes, trajectories, self._redact) for part in parts
-            ]
+            jobs = [partial(_made, part, self, trajectories) for part in parts]
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
-            whole = _Whole.of(parts, made, len(batch.ids))
-            index = _index(title, audit, self._shapes, whole, groups, redact=self._redact)
-            _write_twin(out.with_suffix(".json"), index, parts)
-            large = len(batch.ids) > limit_trajectories
+            chunks, places = _numbered(parts, made, len(self.ids))
+            index = _index(title, audit, self, made, places, groups)
+            _write_twin(self.out.with_suffix(".json"), index, parts)
+            large = len(self.ids) > limit_trajectories
             large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes
-            return (_write_folder if large else _write_file)(out, index, whole.chunks)
+            return (_write_folder if large else _write_file)(self.out, index, chunks)
 
 
 class _Made(NamedTuple):
@@ -137,9 +99,9 @@ class _Made(NamedTuple):
     members_at: Any
     chunks_at: Any
     cuts: list[list[int]]
-    tasks: dict[int, str]
-    trials: dict[int, int | None]
-    secrets: dict[str, int]
+    about: dict[int, tuple[str, int | None]]
+    """Of each trajectory: its task, and which trial of it."""
+    secrets: Counter[str]
 
 
 class _Part(NamedTuple):
@@ -158,22 +120,17 @@ class _Part(NamedTuple):
         return made
 
 
-def _made(
-    part: _Part,
-    shapes: Shapes,
-    trajectories: Callable[[], Iterable[Trajectory]],
-    redact: bool,
-) -> _Made:
+def _made(part: _Part, shapes: Shapes, trajectories: Callable[[], Iterable[Trajectory]]) -> _Made:
     """Fills the spools of a part."""
-    redactor = Redactor() if redact else None
+    redactor = Redactor() if shapes.redact else None
     ks = sorted(chain.from_iterable(part.groups))
-    tasks, trials = dict[int, str](), dict[int, int | None]()
+    about = dict[int, tuple[str, int | None]]()
     with closing(Spool(shapes.folder)) as records:
 
         def read() -> Iterator[Trajectory]:
             for k, trajectory in _checked(trajectories(), shapes.batch.ids, set(ks)):
                 records.add(msgspec.json.encode(trajectory))
-                trials[k], tasks[k] = trajectory.trial, shapes.hide(trajectory.task)
+                about[k] = shapes.hide(trajectory.task), trajectory.trial
                 yield trajectory
 
         for member in shapes.members(ks, read()):
@@ -190,9 +147,8 @@ def _made(
         part.members.flush(),
         part.chunks.flush(),
         [[ks[n] for n in cut] for cut in cuts],
-        tasks,
-        trials,
-        {} if redactor is None else redactor.counts,
+        about,
+        Counter() if redactor is None else redactor.counts,
     )
 
 
@@ -214,31 +170,19 @@ def _checked(
         raise DataError(f"report: got {k + 1} records; expected {len(ids)}, as in the batch")
 
 
-class _Whole(NamedTuple):
-    """The parts together, numbered as the pages number them."""
-
-    chunks: list[tuple[Spool, int]]
-    places: list[tuple[int, int]]
-    """Of each trajectory, the chunk of its record and its place in it."""
-    tasks: dict[int, str]
-    trials: dict[int, int | None]
-    secrets: dict[str, int]
-
-    @staticmethod
-    def of(parts: Sequence[_Part], made: Sequence[_Made], count: int) -> "_Whole":
-        whole = _Whole([], [(0, 0)] * count, {}, {}, {})
-        for part in parts:
-            whole.chunks.extend((part.chunks, n) for n in range(len(part.groups)))
-        for part, each in zip(parts, made, strict=True):
-            for n, cut in enumerate(each.cuts, len(part.groups)):
-                for slot, k in enumerate(cut):
-                    whole.places[k] = (len(whole.chunks), slot)
-                whole.chunks.append((part.chunks, n))
-            whole.tasks.update(each.tasks)
-            whole.trials.update(each.trials)
-            for kind, found in each.secrets.items():
-                whole.secrets[kind] = whole.secrets.get(kind, 0) + found
-        return whole
+def _numbered(
+    parts: Sequence[_Part], made: Sequence[_Made], count: int
+) -> tuple[list[_Chunk], list[tuple[int, int]]]:
+    """Returns all chunks, numbered as the pages number them: of shapes, then of records; and of
+    each trajectory the chunk of its record and its place in it."""
+    chunks = [(part.chunks, n) for part in parts for n in range(len(part.groups))]
+    places = [(0, 0)] * count
+    for part, each in zip(parts, made, strict=True):
+        for n, cut in enumerate(each.cuts, len(part.groups)):
+            for slot, k in enumerate(cut):
+                places[k] = (len(chunks), slot)
+            chunks.append((part.chunks, n))
+    return chunks, places
 
 
 def _cuts(ks: list[int], records: Spool) -> Iterator[list[int]]:
@@ -259,19 +203,19 @@ def _index(
     title: str,
     audit: dict[str, Any],
     shapes: Shapes,
-    whole: _Whole,
+    made: Sequence[_Made],
+    places: list[tuple[int, int]],
     groups: list[list[int]],
-    *,
-    redact: bool,
 ) -> dict[str, Any]:
     """Returns what the page knows before it opens a chunk."""
-    batch, hide = shapes.batch, shapes.hide
+    batch, about = shapes.batch, {k: each for one in made for k, each in one.about.items()}
+    secrets = sum((each.secrets for each in made), Counter[str]())
     wrote_K = np.bincount(
         batch.traj_R[batch.step_R >= 0], batch.length_R[batch.step_R >= 0], len(batch.ids)
     )
     return {
         "schema": SCHEMA,
-        "title": hide(title),
+        "title": shapes.hide(title),
         "headline": headline(audit),
         "audit": audit,
         "measure": batch.measure,
@@ -279,10 +223,10 @@ def _index(
         "methods": shapes.methods,
         "fates": list(FATE_KINDS),
         "reasons": list(CODES),
-        "groups": _group_columns(shapes, whole.tasks, groups),
+        "groups": _group_columns(shapes, [about[ks[0]][0] for ks in groups], groups),
         "trajectories": {
             "id": shapes.ids,
-            "trial": [whole.trials[k] for k in range(len(batch.ids))],
+            "trial": [about[k][1] for k in range(len(batch.ids))],
             "group": batch.group_K.tolist(),
             "outcome": listed(significant(batch.outcome_K)),
             "passed": shapes.passed_K.astype(int).tolist(),
@@ -292,19 +236,17 @@ def _index(
             "kept": batch.kept_K.astype(int).tolist(),
             "steps": np.bincount(batch.traj_S, minlength=len(batch.ids)).tolist(),
             "length": wrote_K.astype(int).tolist(),
-            "chunk": [number for number, _ in whole.places],
-            "slot": [slot for _, slot in whole.places],
+            "chunk": [number for number, _ in places],
+            "slot": [slot for _, slot in places],
         },
-        "redacted": dict(sorted(whole.secrets.items())) if redact else None,
+        "redacted": dict(sorted(secrets.items())) if shapes.redact else None,
     }
 
 
-def _group_columns(
-    shapes: Shapes, tasks: dict[int, str], groups: list[list[int]]
-) -> dict[str, Any]:
+def _group_columns(shapes: Shapes, tasks: list[str], groups: list[list[int]]) -> dict[str, Any]:
     return {
         "id": [shapes.hide(each) for each in shapes.batch.groups],
-        "task": [tasks[ks[0]] for ks in groups],
+        "task": tasks,
         "fate": [FATES[code] for code in shapes.fate_G.tolist()],
         "dead": shapes.dead_G.astype(int).tolist(),
         "members": groups,
@@ -315,7 +257,7 @@ def _group_columns(
     }
 
 
-def _write_file(out: Path, index: dict[str, Any], chunks: list[tuple[Spool, int]]) -> Path:
+def _write_file(out: Path, index: dict[str, Any], chunks: list[_Chunk]) -> Path:
     with published(out) as stream:
         stream.write(opening(index, folder=False))
         for number, (spool, at) in enumerate(chunks):
@@ -324,7 +266,7 @@ def _write_file(out: Path, index: dict[str, Any], chunks: list[tuple[Spool, int]
     return out
 
 
-def _write_folder(out: Path, index: dict[str, Any], chunks: list[tuple[Spool, int]]) -> Path:
+def _write_folder(out: Path, index: dict[str, Any], chunks: list[_Chunk]) -> Path:
     """Writes chunk files named by their content, then the page that refers to them."""
     folder = out.with_suffix("")
     names: list[str] = []

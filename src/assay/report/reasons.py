@@ -30,13 +30,23 @@ CODES: Final = (
 )
 """What `codes` returns, in order. Each has one sentence in `sentence`."""
 
-_CODE: Final = {name: number for number, name in enumerate(CODES)}
-_UNTRAINABLE: Final = {
-    "masked": "the log marks this step as not to be trained on",
-    "drifted": "its tokens are not the ones that were sampled",
-    "copied": "it was copied from another trajectory and already counts there",
-    "logprobs": "its log-probabilities do not belong to these tokens",
+_SAID: Final = {
+    "down_correct": "Pushed down with its failed attempt, although its call is correct by "
+    "evidence.",
+    "down_passed": "Pushed down although the attempt passed: the terms say why.",
+    "level": "Exactly level with what it is compared with, so neither up nor down.",
+    "uncarried": "This method credits nothing to this step.",
+    "unscored": "Nobody scored this attempt, so nothing is credited.",
+} | {
+    f"untrainable_{kind}": f"No gradient may flow here: {why}."
+    for kind, why in {
+        "masked": "the log marks this step as not to be trained on",
+        "drifted": "its tokens are not the ones that were sampled",
+        "copied": "it was copied from another trajectory and already counts there",
+        "logprobs": "its log-probabilities do not belong to these tokens",
+    }.items()
 }
+"""What the code alone says."""
 
 
 @final
@@ -86,7 +96,9 @@ def codes(
         (np.isnan(advantage_S), "uncarried"),
     ]
     return np.select(
-        [case for case, _ in cases], [_CODE[name] for _, name in cases], _CODE["level"]
+        [case for case, _ in cases],
+        [CODES.index(name) for _, name in cases],
+        CODES.index("level"),
     ).astype(np.int8)
 
 
@@ -109,25 +121,14 @@ def sentence(code: str, about: About) -> str:
             return f"Pushed down: this attempt failed, and {others} of its group passed."
         case "down" | "up_failed":
             return _ranked(code, about)
-        case "down_correct":
-            return "Pushed down with its failed attempt, although its call is correct by evidence."
-        case "down_passed":
-            return "Pushed down although the attempt passed: the terms say why."
         case "dead":
             return f"Nobody compared: the group is dead ({_dead(about)})."
-        case "level":
-            return "Exactly level with what it is compared with, so neither up nor down."
-        case "uncarried":
-            return "This method credits nothing to this step."
-        case "unscored":
-            return "Nobody scored this attempt, so nothing is credited."
         case "dropped":
             decision = about.decision
             detail = f", {decision.detail}" if decision.detail else ""
             return f"Left out by the gate {decision.gate} ({decision.reason}{detail})."
         case _:
-            kind = code.removeprefix("untrainable_")
-            return f"No gradient may flow here: {_UNTRAINABLE.get(kind, kind)}."
+            return _SAID[code]
 
 
 def _ranked(code: str, about: About) -> str:
@@ -151,19 +152,15 @@ def attempts(count: int) -> str:
 
 
 def _dead(about: About) -> str:
-    match about.fate:
-        case "all_fail":
-            return f"all {about.scored} attempts fail"
-        case "all_pass":
-            return f"all {about.scored} attempts pass"
-        case "constant_partial":
-            return f"all {about.scored} attempts have the same outcome, {about.outcome or 0:g}"
-        case "single":
-            return "it has one scored attempt"
-        case "unscored":
-            return "nobody scored it"
-        case _:
-            return "its outcomes do not differ"
+    told = {
+        "all_fail": f"all {about.scored} attempts fail",
+        "all_pass": f"all {about.scored} attempts pass",
+        "constant_partial": f"all {about.scored} attempts have the same outcome, "
+        f"{about.outcome or 0:g}",
+        "single": "it has one scored attempt",
+        "unscored": "nobody scored it",
+    }
+    return told.get(about.fate, "its outcomes do not differ")
 
 
 _BASELINES: Final = {
@@ -255,14 +252,8 @@ class Evidence:
         return {"code": "sibling", "text": text, "trajectory": k, "step": step}
 
     def _unconfirmed(self, c: int) -> str:
-        looked = [
-            words
-            for words, level in (
-                ("expert", self._expert[c]),
-                ("successful sibling", self._sibling[c]),
-            )
-            if level == 0
-        ]
+        compared = {"expert": self._expert[c], "successful sibling": self._sibling[c]}
+        looked = [words for words, level in compared.items() if level == 0]
         if looked:
             return f"it ran, and no {' and no '.join(looked)} makes this call"
         return "it ran, and there is nothing to compare it with"

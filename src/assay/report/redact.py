@@ -1,6 +1,7 @@
 """Secrets out of what gets published. Lengths stay, so that offsets still hold."""
 
 import re
+from collections import Counter
 from functools import partial
 from typing import Any, Final, final
 
@@ -59,7 +60,7 @@ class Redactor:
     """Replaces what looks like a secret, and counts by kind."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
+        self.counts = Counter[str]()
 
     def text(self, text: str, times: int = 1) -> str:
         """Returns the text, each secret replaced by "[redacted KIND]███" of the same length.
@@ -74,7 +75,7 @@ class Redactor:
         return text
 
     def _replace(self, kind: str, times: int, found: re.Match[str]) -> str:
-        self.counts[kind] = self.counts.get(kind, 0) + times
+        self.counts[kind] += times
         whole = found.group()
         secret = found.groupdict().get("secret", whole)
         before, _, after = whole.rpartition(secret)
@@ -84,9 +85,9 @@ class Redactor:
         """Returns JSON with every secret in every text of it replaced; without one, itself."""
         if not _MAYBE_JSON.search(line):
             return line
-        before = sum(self.counts.values())
+        before = self.counts.total()
         clean = self._walk(msgspec.json.decode(line))
-        return line if sum(self.counts.values()) == before else msgspec.json.encode(clean)
+        return line if self.counts.total() == before else msgspec.json.encode(clean)
 
     def _walk(self, value: Any) -> Any:
         match value:

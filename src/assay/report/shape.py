@@ -28,26 +28,35 @@ _AT_ONCE, _MOST = 256, 1 << 20
 """Trajectories whose numbers become text together, and how many tokens they have, about."""
 
 
-@final
 class Shapes:
     """Everything about a set that the pages show; a method's numbers wait on disk."""
 
     def __init__(
         self,
+        out: Path,
         batch: Batch,
         decisions: Sequence[Decision],
-        folder: Path,
         *,
-        pass_at: float,
-        redactor: Redactor | None,
+        pass_at: float = 1.0,
+        redact: bool = True,
     ) -> None:
+        """Begins a report.
+
+        Args:
+            out: where the page goes, for example RUN/report.html.
+            batch: after the gates.
+            decisions: one per trajectory, in the batch's order.
+            pass_at: a trajectory passes at this outcome or above.
+            redact: hide what looks like a secret (`report.redact`); the page says how many there
+                were.
+        """
         n, groups = len(batch.ids), batch.n_groups
-        self.batch, self.decisions, self.folder = batch, decisions, folder
-        self._spool = Spool(folder)
-        self._redactor, self._hidden = redactor, dict[str, str]()
-        self.ids = [
-            batch_id if redactor is None else redactor.text(batch_id) for batch_id in batch.ids
-        ]
+        self.out, self.folder, self.redact = out, out.parent, redact
+        self.batch, self.decisions = batch, decisions
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._spool = Spool(self.folder)
+        self._redactor, self._hidden = Redactor(), dict[str, str]()
+        self.ids = [self._redactor.text(each) for each in batch.ids] if redact else batch.ids
         self.passed_K = batch.outcome_K >= pass_at
         self.fate_G, self.dead_G = group_fates(batch, pass_at=pass_at)
         self.fate_R = np.zeros(0, np.int64)
@@ -74,7 +83,7 @@ class Shapes:
 
     def hide(self, text: str) -> str:
         """Returns a short text without its secrets; the same few come again and again."""
-        if self._redactor is None:
+        if not self.redact:
             return text
         if (hidden := self._hidden.get(text)) is None:
             hidden = self._hidden[text] = self._redactor.text(text)
@@ -101,7 +110,13 @@ class Shapes:
     def add(
         self, name: str, given: Advantages, step_S: Float64[np.ndarray, " S"] | None = None
     ) -> None:
-        """Keeps a method's numbers; the first method added is the reference of the fates."""
+        """Adds a method; the first is the reference that fates and colours start with.
+
+        Args:
+            name: what the pages call it.
+            given: its advantages, with what they were made of.
+            step_S: their mean per step where known (`step_credit`), else computed here.
+        """
         batch, columns = self.batch, self._columns
         if step_S is None:
             step_S = step_credit(batch, given).advantage_S
@@ -303,14 +318,13 @@ def _about(name: str, given: Advantages) -> dict[str, Any]:
 
 def _signal(batch: Batch, given: Advantages) -> list[Any]:
     """Returns, per group, the mean absolute advantage over what its policy wrote."""
-    total, length = given.total, batch.length_R
-    group_R = batch.group_K[batch.traj_R]
-    if total.size == length.size:
-        strength_R = np.abs(np.nan_to_num(total)) * length
-        strength_G = np.bincount(group_R, strength_R, batch.n_groups)
+    length, group_R = batch.length_R, batch.group_K[batch.traj_R]
+    strength, group = np.abs(np.nan_to_num(given.total)), group_R
+    if strength.size == length.size:
+        strength = strength * length
     else:
-        group_N = np.repeat(group_R, length)
-        strength_G = np.bincount(group_N, np.abs(np.nan_to_num(total)), batch.n_groups)
+        group = np.repeat(group_R, length)
+    strength_G = np.bincount(group, strength, batch.n_groups)
     wrote_R = batch.step_R >= 0
     wrote_G = np.bincount(group_R[wrote_R], length[wrote_R], batch.n_groups)
     return listed(significant(strength_G / np.maximum(wrote_G, 1)))

@@ -167,7 +167,7 @@ def audit_log(
             if page is not None:
                 title = log.resolve().name
                 page.write(title=title, audit=result, trajectories=lambda: read_records(source))
-    return AuditRun(log, name, result, out, _page(out))
+    return AuditRun(log, name, result, out, page_of(out) if out else None)
 
 
 def _credited(
@@ -228,8 +228,9 @@ def _written(folder: Path) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def _page(out: Path | None) -> Path | None:
-    pages = [] if out is None else [out / "report.html", out / "report" / "index.html"]
+def page_of(out: Path) -> Path | None:
+    """Returns the page in an audit's directory, which of a large set is a folder's; None: none."""
+    pages = (out / "report.html", out / "report" / "index.html")
     return next((page for page in pages if page.is_file()), None)
 
 
