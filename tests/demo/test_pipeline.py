@@ -167,8 +167,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
 def test_arms_differ_in_nothing_but_credit():
     made = plan({}, 0)
     grpo, ours = made.arms["grpo"], made.arms["assay"]
-    assert (grpo.env, grpo.model, grpo.train, grpo.eval) == (
-        ours.env, ours.model, ours.train, ours.eval,
+    assert (grpo.env, grpo.model, grpo.train, grpo.eval, grpo.trl) == (
+        ours.env, ours.model, ours.train, ours.eval, ours.trl,
     )  # fmt: skip
     assert grpo.recipe != ours.recipe
     with pytest.raises(UsageError, match="differ in"):

@@ -34,11 +34,8 @@ SHOWN: Final = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative", 
 
 def verdicts(experiment: Experiment, rows: Rows) -> list[tuple[Prediction, Seen | None, Verdict]]:
     """Returns every prediction with what was seen of it."""
-    found: list[tuple[Prediction, Seen | None, Verdict]] = []
-    for prediction in experiment.predictions:
-        seen = prediction.measure(rows)
-        found.append((prediction, seen, prediction.verdict(seen)))
-    return found
+    seen = [(each, each.measure(rows)) for each in experiment.predictions]
+    return [(each, found, each.verdict(found)) for each, found in seen]
 
 
 def summary(experiment: Experiment, rows: Rows) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -105,13 +105,13 @@ class Arm:
         return f"{self.name} {len(seen)}/{self.steps} reward {reward:.2f} dead {dead:.0%}"
 
 
-def train(arms: Sequence[Arm], *, console: Console | None = None, every: float = 0.5) -> None:
+def train(arms: Sequence[Arm]) -> None:
     """Runs every arm to its end, all at once; returns when each is trained and audited.
 
     Raises:
         UsageError, DataError: as `Arm.going`; the other arms are stopped, and can be resumed.
     """
-    console = Console(stderr=True, highlight=False) if console is None else console
+    console = Console(stderr=True, highlight=False)
     line = Line(arms)
     shown = 0.0
     with _until_stopped(arms), Live(console=console, transient=True, auto_refresh=False) as live:
@@ -122,21 +122,21 @@ def train(arms: Sequence[Arm], *, console: Console | None = None, every: float =
             elif time.monotonic() - shown >= QUIET:
                 console.print(said, soft_wrap=True)
                 shown = time.monotonic()
-            time.sleep(every)
+            time.sleep(0.5)
 
 
 @final
 class Line:
     """What all arms come to, and how long they still take at the rate of the last minute."""
 
-    def __init__(self, arms: Sequence[Arm], clock: Callable[[], float] = time.monotonic) -> None:
-        self._arms, self._clock = arms, clock
+    def __init__(self, arms: Sequence[Arm]) -> None:
+        self._arms = arms
         self._ticks: deque[tuple[float, int]] = deque()
 
     def __call__(self) -> str:
         """Returns the line."""
         done = sum(len(arm.rows()) for arm in self._arms)
-        now = self._clock()
+        now = time.monotonic()
         self._ticks.append((now, done))
         while now - self._ticks[0][0] > 60:
             self._ticks.popleft()

@@ -106,7 +106,6 @@ def matched(
     total: int,
     rng: np.random.Generator,
     at: float | None = None,
-    small: bool = False,
     draws: int = 2000,
 ) -> Matched:
     """Returns pass@k of two arms at equal pass@1, between checkpoints by interpolation.
@@ -124,7 +123,6 @@ def matched(
         total: attempts at each prompt at each checkpoint.
         rng: source of the draws; the same seeds and prompts are drawn for both arms.
         at: pass@1 to compare at. None: the highest that both reach.
-        small: accept total < 2k.
         draws: of the bootstrap.
 
     Raises:
@@ -137,7 +135,7 @@ def matched(
             f"matched: got {first_SCG.shape} and {second_SCG.shape}; expected seeds, checkpoints "
             "and prompts of two arms on the same seeds and prompts"
         )
-    check_samples(np.full(prompts, total, np.int64), ks, small=small)
+    check_samples(np.full(prompts, total, np.int64), ks, small=False)
     tables = [_rates(each, total, [1, *ks]) for each in (first_SCG, second_SCG)]
     means = [table.mean((0, 3)) for table in tables]
     level = min(mean[:, 0].max() for mean in means) if at is None else at

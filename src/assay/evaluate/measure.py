@@ -33,7 +33,6 @@ def measure(
     attempts: int = 64,
     hints: bool = False,
     seed: int = 0,
-    batch: int = 512,
     watch: Watch | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yields one row for each environment, and with `hints` for each kind of advice.
@@ -59,7 +58,7 @@ def measure(
                 todo,
                 sampling=Sampling(),
                 seed=(seed,),
-                batch=batch,
+                batch=512,
                 watch=watch,
                 protocol=protocol_of(
                     "auto", tokenizer, todo[0].environment, model=policy, start=model == START

@@ -57,10 +57,8 @@ def fisher_greater(
     """
     from scipy.stats import hypergeom
 
-    for name, count_G, most in (
-        ("passed", passed_G, total),
-        ("baseline", baseline_G, baseline_total),
-    ):
+    counts = {"passed": (passed_G, total), "baseline": (baseline_G, baseline_total)}
+    for name, (count_G, most) in counts.items():
         if (count_G < 0).any() or (count_G > most).any():
             raise DataError(f"fisher_greater: {name} must lie in [0, {most}]")
     drawn_G, every = passed_G + baseline_G, total + baseline_total
@@ -85,7 +83,6 @@ def expansion(
     null_G: Int64[np.ndarray, " G"] | None,
     *,
     total: int,
-    rate: float = 0.05,
 ) -> Expansion:
     """Returns what a policy solves that the base does not.
 
@@ -95,7 +92,6 @@ def expansion(
         null_G: those of a frozen copy of the base, sampled apart. None, for the copy itself:
             nothing is tested, since nothing untrained is left to test it against.
         total: samples of each prompt.
-        rate: false discovery rate.
     """
     unreached_G = base_G == 0
     n = int(unreached_G.sum())
@@ -103,7 +99,7 @@ def expansion(
     if null_G is not None:
         p = fisher_greater(passed_G[unreached_G], total, null_G[unreached_G], total)
         solved_G = np.zeros(base_G.size, bool)
-        solved_G[unreached_G] = discoveries(p, rate=rate)
+        solved_G[unreached_G] = discoveries(p)
     return Expansion(
         unreached=n,
         once=float((passed_G[unreached_G] >= 1).mean()) if n else float("nan"),

@@ -43,10 +43,20 @@ def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> tuple[Decision
             decided[k] = (each.name, verdicts.reasons[k], detail)
         weight_K = weight_K * verdicts.weight_K
         batch = batch.weighted(weight_K)
-    return tuple(
-        _decision(identity, weight, decided.get(k))
-        for k, (identity, weight) in enumerate(zip(batch.ids, weight_K.tolist(), strict=True))
-    )
+    decisions: list[Decision] = []
+    for k, weight in enumerate(weight_K.tolist()):
+        name, reason, detail = decided.get(k, ("none", "ok", ""))
+        decisions.append(
+            Decision(
+                trajectory=batch.ids[k],
+                verdict="keep" if weight == 1.0 else "drop" if weight == 0.0 else "weight",
+                gate=name,
+                reason=reason,
+                detail=detail,
+                weight=weight,
+            )
+        )
+    return tuple(decisions)
 
 
 def _check(name: str, verdicts: Verdicts, n: int) -> None:
@@ -58,14 +68,6 @@ def _check(name: str, verdicts: Verdicts, n: int) -> None:
         raise AlignmentError(
             f"gate {name!r}: got a weight of {weight_K.min():g}; expected 0 or more"
         )
-
-
-def _decision(identity: str, weight: float, why: tuple[str, str, str] | None) -> Decision:
-    name, reason, detail = why or ("none", "ok", "")
-    verdict = "keep" if weight == 1.0 else "drop" if weight == 0.0 else "weight"
-    return Decision(
-        trajectory=identity, verdict=verdict, gate=name, reason=reason, detail=detail, weight=weight
-    )
 
 
 __all__ = [

@@ -22,16 +22,9 @@ class Integrity(Gate):
     name: ClassVar[str] = "integrity"
 
     def __call__(self, batch: Batch) -> Verdicts:
-        category = [CATEGORIES[code] for code in batch.category_K]
+        category_K = np.array(CATEGORIES)[batch.category_K]
         wrote_K = np.bincount(batch.traj_R[batch.step_R >= 0], minlength=len(batch.ids)) > 0
-        reasons = [
-            c
-            if c in ("infra", "tampered")
-            else "unscored"
-            if unscored
-            else "ok"
-            if wrote
-            else "empty"
-            for c, unscored, wrote in zip(category, np.isnan(batch.outcome_K), wrote_K, strict=True)
-        ]
-        return Verdicts(np.array([float(r == "ok") for r in reasons]), reasons)
+        broken_K = np.isin(category_K, ("infra", "tampered"))
+        conditions = [broken_K, np.isnan(batch.outcome_K), ~wrote_K]
+        reason_K = np.select(conditions, [category_K, "unscored", "empty"], "ok")
+        return Verdicts((reason_K == "ok").astype(float), reason_K.tolist())

@@ -111,9 +111,8 @@ def forest(
     series: Sequence[str],
     title: str,
     x_label: str,
-    kind: Literal["svg", "png"] = "svg",
 ) -> bytes:
-    """Returns a picture of dots with their intervals. Each panel has an axis of its own, 0 on it.
+    """Returns an SVG of dots with their intervals. Each panel has an axis of its own, 0 on it.
 
     Args:
         panels: from left to right.
@@ -121,7 +120,6 @@ def forest(
         series: names of what each row has one dot of, at most six.
         title: above the panels.
         x_label: below them.
-        kind: of file.
 
     Raises:
         DataError: no panel or row, or a panel without an estimate for each row and series.
@@ -141,7 +139,7 @@ def forest(
         every[0].set_ylim(len(rows) - 0.5, -0.5)
         marks, names = every[0].get_legend_handles_labels()
         figure.legend(marks, names, loc="outside lower left", ncols=len(series))
-        return _saved(figure, kind)
+        return _saved(figure, "svg")
 
 
 def _dots(axes: Any, panel: Panel, which: int, name: str) -> None:
