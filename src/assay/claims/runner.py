@@ -37,17 +37,21 @@ def run(
     Raises:
         UsageError: `out` holds rows of another scale.
     """
+    from assay.runs.start import versions
+
     out.mkdir(parents=True, exist_ok=True)
     path = out / "rows.jsonl"
     done = _done(path, scale)
     left = [cell for cell in cells if cell.key not in done]
     say(f"{len(cells)} cells, {len(cells) - len(left)} of them done; {workers} at a time")
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "versions": versions()}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
         futures = {pool.submit(_one, cell, scale, out, beside): cell for cell in left}
         try:
             for number, future in enumerate(as_completed(futures), 1):
-                row = replace(future.result(), about={**future.result().about, **machine()})
+                row = future.result()
+                row = replace(row, about={**row.about, **machine})
                 append(path, data(row))
                 sync(path)
                 say(f"{number}/{len(left)}  {_told(futures[future], row)}")
@@ -55,13 +59,6 @@ def run(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return read(path) if path.exists() else Rows([])
-
-
-def machine() -> dict[str, object]:
-    """Returns where and with what a row was made."""
-    from assay.runs.start import versions
-
-    return {"cores": os.cpu_count(), "machine": platform.machine(), "versions": versions()}
 
 
 def _done(path: Path, scale: Scale) -> set[str]:

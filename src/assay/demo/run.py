@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.demo import RECORDED
+from assay.demo.arms import Arm, train
 from assay.demo.plan import Plan, opened
 from assay.demo.results import gathered
 from assay.files.atomic import publish
@@ -32,7 +33,12 @@ def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
         say("1/4  audit of the recorded set")
         with as_file(RECORDED) as log:
             audit_log(log, out=out / "recorded")
-    _trained(plan, out, say)
+    train_ = plan.config.train
+    say(
+        f"2/4  {' and '.join(plan.arms)} side by side: {train_.steps} steps of "
+        f"{train_.prompts} x {train_.group} trajectories on {plan.config.env.name}"
+    )
+    train([Arm(name, out, plan.seed, train_.steps) for name in plan.arms])
     _measured(plan, out, say)
     say("4/4  report")
     from assay.demo.page import page
@@ -42,18 +48,6 @@ def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
     publish(out / "report.html", page(result, figure).encode())
     publish(done, json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
     return result
-
-
-def _trained(plan: Plan, out: Path, say: Callable[[str], None]) -> None:
-    from assay.demo.arms import Arm, train
-
-    train_ = plan.config.train
-    names = " and ".join(plan.arms)
-    say(
-        f"2/4  {names} side by side: {train_.steps} steps of "
-        f"{train_.prompts} x {train_.group} trajectories on {plan.config.env.name}"
-    )
-    train([Arm(name, out, plan.seed, train_.steps) for name in plan.arms])
 
 
 def _measured(plan: Plan, out: Path, say: Callable[[str], None]) -> None:

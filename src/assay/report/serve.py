@@ -36,7 +36,7 @@ def server(folder: Path, *, port: int) -> ThreadingHTTPServer:
     """Returns the bound server, not yet answering; see `serve`."""
     files = known(folder)
     try:
-        return _Server(("127.0.0.1", port), partial(_Handler, files))
+        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, files))
     except OSError as error:
         raise UsageError(f"127.0.0.1:{port}: {error.strerror}; choose another --port") from None
 
@@ -59,11 +59,6 @@ def known(folder: Path) -> dict[str, Path]:
     return files
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-
 @final
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET and HEAD of known files to requests that name this host."""
@@ -78,14 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def do_GET(self) -> None:
-        """Answers with the file."""
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        """Answers with the headers only."""
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
+        """Answers with the file; HEAD, with its headers only."""
         port = self.connection.getsockname()[1]
         if self.headers.get_all("Host") not in ([f"127.0.0.1:{port}"], [f"localhost:{port}"]):
             # a page elsewhere that points its own name at 127.0.0.1 is not this page
@@ -98,16 +86,16 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             return self._refuse(404, "this report was replaced; start assay view again")
         page = path.suffix == ".html"
-        self._send(200, data, "text/html; charset=utf-8" if page else "application/octet-stream",
-                   page=page, with_body=with_body)  # fmt: skip
+        kind = "text/html; charset=utf-8" if page else "application/octet-stream"
+        return self._send(200, data, kind, page=page)
+
+    do_HEAD = do_GET  # the name that http.server looks for
 
     def _refuse(self, status: int, why: str) -> None:
         self.close_connection = True
         self._send(status, f"{why}\n".encode(), "text/plain; charset=utf-8", page=False)
 
-    def _send(
-        self, status: int, data: bytes, kind: str, *, page: bool, with_body: bool = True
-    ) -> None:
+    def _send(self, status: int, data: bytes, kind: str, *, page: bool) -> None:
         found = _POLICY.search(data[:4096]) if page else None
         policy = found[1].decode() if found else "default-src 'none'"
         self.send_response(status)
@@ -119,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("Cache-Control", "no-cache")
         self.end_headers()
-        if with_body:
+        if self.command != "HEAD":
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
