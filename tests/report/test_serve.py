@@ -1,6 +1,7 @@
 """The server answers with its own files, to this machine, and with nothing else."""
 
 import http.client
+import socket
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -51,6 +52,15 @@ def test_the_page_and_its_chunks_are_served(running: ThreadingHTTPServer):
     assert ask(running, "/index.html")[1] == body
     status, empty, headers = ask(running, "/", method="HEAD")
     assert (status, empty, headers["Content-Length"]) == (200, b"", str(len(body)))
+
+
+def test_a_refusal_of_head_has_no_body_either(running: ThreadingHTTPServer):
+    port = running.server_address[1]
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as asked:
+        asked.sendall(f"HEAD /no HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        said = b"".join(iter(lambda: asked.recv(4096), b""))  # it is closed after a refusal
+    assert said.startswith(b"HTTP/1.1 404 ")
+    assert said.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize(
