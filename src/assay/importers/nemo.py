@@ -40,10 +40,10 @@ class Nemo(Importer):
             row.lose("engine_advantages")
         if values.get("prev_logprobs") is not None:
             row.lose("trainer_logprobs")
-        ids, mask, logprobs = _columns(row)
+        ids, mask, _ = columns = _columns(row)
         at, named = record.origin(), re.fullmatch(self.names, record.file.name)
         step = None if named is None else named[1]
-        steps = _steps(ids, mask, logprobs, row)
+        steps = _steps(columns, row)
         task = prompt_name(repr(ids[: mask.index(True)] if True in mask else ids))
         group = task if step is None else f"step{step}-{task}"
         yield record.trajectory(
@@ -112,16 +112,10 @@ def _texts(row: Fields, runs: int) -> list[str]:
     return [""] * runs
 
 
-def _steps(
-    ids: tuple[int, ...],
-    mask: tuple[bool, ...],
-    logprobs: tuple[float | None, ...] | None,
-    row: Fields,
-) -> tuple[Step, ...]:
+def _steps(columns: _Columns, row: Fields) -> tuple[Step, ...]:
     """Returns a step per run of the mask: what the policy wrote, and what it was told between."""
-    written = runs_of(mask)
-    told = runs_of([not one for one in mask])
-    runs = sorted((*written, *told))
+    ids, mask, logprobs = columns
+    runs = sorted((*runs_of(mask), *runs_of([not one for one in mask])))
     masked = "masked" if row.number("sample_loss_mask") == 0 else None
     steps: list[Step] = []
     for (start, end), text in zip(runs, _texts(row, len(runs)), strict=True):
