@@ -2,10 +2,10 @@
 # scienceworld 1.2.3: the expert's path of one variation depends on how Java numbers its objects.
 #
 # One would guess: task and variation fix the game, so two processes give the same gold path.
-# Behaviour: Java's identity hash, the default hash of an object, decides which of several doors or
-#   pots the expert takes. The virtual machine deals it out as it runs, so now and then a process has
-#   another path, all of them good for full marks (seen by default: one in six for
-#   find-living-thing). Here the option that fixes the hash at 1 changes the path, every time alike.
+# Behaviour: Java's identity hash decides which of several animals, doors or pots the expert takes.
+#   The virtual machine deals the hash out as it runs, so now and then a process has another path
+#   (find-living-thing: one of six processes). Below, an option fixes the hash at 1: the path is
+#   another, the same each time, and both reach full marks.
 # What follows: store the path beside the trajectory; do not derive it again. For runs that repeat,
 #   set JAVA_TOOL_OPTIONS as below. Needs a Java runtime (17 was used).
 set -euo pipefail
