@@ -5,13 +5,15 @@ Predictions P1 to P20 were written before any run and follow the order in which 
 others but first read from rows when most had been run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from assay.claims import NEGATIVE, POSITIVE, Experiment, Prediction
 from assay.claims import measures as m
-from assay.claims.cells import ARMS, ENVIRONMENTS, MAIN, STARTS, Cell, Scale
+from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, MAIN, STARTS, Cell, Scale
+from assay.claims.experiment import Zone
 from assay.claims.measures import Measure
 from claims.squeezing import squeezed
 
@@ -31,10 +33,8 @@ def factorial(scale: Scale, seeds: int) -> Iterator[Cell]:
 
     Curves, for comparisons at equal pass@1, are measured of the main arms from the weak start.
     """
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            yield Cell(env=env, start=start, arm="base", seed=0)
-            yield Cell(env=env, start=start, arm="null", seed=0)
+    for env, start, arm in product(ENVIRONMENTS, STARTS, BASE):
+        yield Cell(env=env, start=start, arm=arm, seed=0)
     seen: set[str] = set()
     for block in (_core, _sweep, _beside, _stale):
         for seed in range(seeds):
@@ -44,41 +44,40 @@ def factorial(scale: Scale, seeds: int) -> Iterator[Cell]:
                     yield cell
 
 
+def _cells(
+    seed: int, starts: Iterable[str], arms: Iterable[str], *, curve: bool = False, **more: Any
+) -> Iterator[Cell]:
+    for env, start, arm in product(ENVIRONMENTS, starts, arms):
+        yield Cell(env=env, start=start, arm=arm, seed=seed, curve=curve, **more)
+
+
 def _core(seed: int) -> Iterator[Cell]:
-    for env in ENVIRONMENTS:
-        for start in ("weak", "strong"):
-            for arm in MAIN:
-                yield Cell(env=env, start=start, arm=arm, seed=seed, curve=start == "weak")
+    yield from _cells(seed, ["weak"], MAIN, curve=True)
+    yield from _cells(seed, ["strong"], MAIN)
 
 
 def _sweep(seed: int) -> Iterator[Cell]:
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            for arm in ARMS:
-                yield Cell(env=env, start=start, arm=arm, seed=seed, curve=False)
+    yield from _cells(seed, STARTS, ARMS)
 
 
 def _beside(seed: int) -> Iterator[Cell]:
     """Larger batches (P2), a verifier that errs (P12), long runs (P15)."""
-    for env in ENVIRONMENTS:
-        for arm in ("psr", "nsr"):
-            yield Cell(env=env, start="strong", arm=arm, seed=seed, batch=4, curve=False)
-        for arm in ("grpo", "nsr"):
-            yield Cell(
-                env=env, start="strong", arm=arm, seed=seed, false_negatives=0.2, curve=False
-            )
-        yield Cell(env=env, start="strong", arm="nsr", seed=seed, length=3, curve=False)
+    yield from _cells(seed, ["strong"], ["psr", "nsr"], batch=4)
+    yield from _cells(seed, ["strong"], ["grpo", "nsr"], false_negatives=0.2)
+    yield from _cells(seed, ["strong"], ["nsr"], length=3)
 
 
 def _stale(seed: int) -> Iterator[Cell]:
-    for env in ENVIRONMENTS:
-        for start in STARTS:
-            for arm in ARMS:
-                yield Cell(env=env, start=start, arm=arm, seed=seed, minibatches=4, curve=False)
+    yield from _cells(seed, STARTS, ARMS, minibatches=4)
 
 
 def _gap(first: str, second: str, start: str, k: int = 1) -> Measure:
     return lambda rows: m.difference(rows, first, second, start, k)
+
+
+def _falls(refutes: Zone = POSITIVE, **said: Any) -> Prediction:
+    """Returns a prediction that something is below 0."""
+    return Prediction(**said, holds=NEGATIVE, refutes=(refutes,))
 
 
 PREDICTIONS: Final = (
@@ -107,14 +106,12 @@ PREDICTIONS: Final = (
         refuted_if="it falls",
         measure=lambda rows: m.growth_of_share(rows, "nsr", "grpo", ("weak", "strong")),
     ),
-    Prediction(
+    _falls(
         id="P2",
         says="On-policy, PSR and NSR come closer as the batch grows: their expectation is the same",
         expected="the gap in pass@1 halves when the batch is four times as large",
         refuted_if="the gap stays or grows",
         measure=lambda rows: m.gap_by_batch(rows, "strong", 4),
-        holds=NEGATIVE,
-        refutes=(POSITIVE,),
     ),
     Prediction(
         id="P3 sign",
@@ -162,23 +159,21 @@ PREDICTIONS: Final = (
         refuted_if="0.1 is better than 1",
         measure=_gap("w_0.1", "w_1", "weak"),
     ),
-    Prediction(
+    _falls(
         id="P7 weak",
         says="-1 for every all-fail group on top of GRPO costs pass@1",
         expected="1 to 4 points",
         refuted_if="it rises by more than 1 point",
         measure=_gap("grpo", "grpo_flat", "weak"),
-        holds=NEGATIVE,
-        refutes=((0.01, inf),),
+        refutes=(0.01, inf),
     ),
-    Prediction(
+    _falls(
         id="P7 dead",
         says="and more of it from a dead start",
         expected="5 to 10 points",
         refuted_if="it rises by more than 1 point",
         measure=_gap("grpo", "grpo_flat", "dead"),
-        holds=NEGATIVE,
-        refutes=((0.01, inf),),
+        refutes=(0.01, inf),
     ),
     Prediction(
         id="P7 many",
@@ -196,14 +191,12 @@ PREDICTIONS: Final = (
         holds=(-0.015, 0.015),
         refutes=((-inf, -0.03), (0.03, inf)),
     ),
-    Prediction(
+    _falls(
         id="P9",
         says="NGRPO's virtual success in mixed groups too costs pass@1",
         expected="1 to 3 points",
         refuted_if="it gains",
         measure=_gap("grpo", "ngrpo", "weak"),
-        holds=NEGATIVE,
-        refutes=(POSITIVE,),
     ),
     Prediction(
         id="P12",
@@ -212,14 +205,12 @@ PREDICTIONS: Final = (
         refuted_if="less than 1.2 times as much",
         measure=lambda rows: m.hurt(rows, "nsr", "grpo", "strong", 1.2),
     ),
-    Prediction(
+    _falls(
         id="P15",
         says="A long NSR run ends with held-out pass@k below the base",
         expected="3 to 8 points below",
         refuted_if="above the base",
         measure=lambda rows: m.over_base(rows, "nsr", "strong", length=3),
-        holds=NEGATIVE,
-        refutes=(POSITIVE,),
     ),
     Prediction(
         id="P18 likely",
@@ -229,14 +220,12 @@ PREDICTIONS: Final = (
         measure=lambda rows: m.squeezed(rows, "likely"),
         unit="nats",
     ),
-    Prediction(
+    _falls(
         id="P18 rare",
         says="and pushing down one below 0.05 lowers it",
         expected="below 0",
         refuted_if="above 0",
         measure=lambda rows: m.squeezed(rows, "rare"),
-        holds=NEGATIVE,
-        refutes=(POSITIVE,),
         unit="nats",
     ),
     Prediction(
