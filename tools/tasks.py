@@ -129,6 +129,34 @@ def _customer(name: str, right: float = 0.9) -> Move:
     )
 
 
+def _looks(customer: int) -> Slip:
+    return Slip("list_orders", {"customer": customer}, "next")
+
+
+def _cancel(order: int, right: float, slip: Slip, malformed: float = 0.5) -> Move:
+    return Move("cancel_order", {"order": order}, right, (slip,), malformed)
+
+
+def _change(order: int, count: int, right: float, *slips: Slip, malformed: float = 0.2) -> Move:
+    return Move("change_count", {"order": order, "count": count}, right, slips, malformed)
+
+
+def _find(product: str, right: float, needed: bool = True) -> Move:
+    slip = Slip("find_product", {"name": product.split()[-1]})
+    return Move("find_product", {"name": product}, right, (slip,), needed=needed)
+
+
+def _order(customer: int, product: int, count: int) -> dict[str, int]:
+    return {"customer": customer, "product": product, "count": count}
+
+
+def _place(
+    customer: int, product: int, count: int, right: float, slip: tuple[int, int, int]
+) -> Move:
+    wrong = Slip("place_order", _order(*slip), "next")
+    return Move("place_order", _order(customer, product, count), right, (wrong,), 0.2)
+
+
 def _orders(customer: int, right: float = 0.92) -> Move:
     return Move("list_orders", {"customer": customer}, right)
 
@@ -147,13 +175,7 @@ TASKS: Final = (
         (
             _customer("Ada Byrne"),
             _orders(1),
-            Move(
-                "cancel_order",
-                {"order": 11},
-                0.5,
-                (Slip("cancel_order", {"order": 12}, "next"),),
-                0.2,
-            ),
+            _cancel(11, 0.5, Slip("cancel_order", {"order": 12}, "next"), 0.2),
         ),
         {"cancelled": {("orders", 11): (1, 1, 1, "cancelled"), ("products", 1): None}},
     ),
@@ -163,15 +185,8 @@ TASKS: Final = (
         (
             _customer("Dan Katz"),
             _orders(4),
-            Move(
-                "change_count",
-                {"order": 15, "count": 1},
-                0.6,
-                (Slip("list_orders", {"customer": 4}, "next"),),
-            ),
-            Move(
-                "cancel_order", {"order": 16}, 0.6, (Slip("list_orders", {"customer": 4}, "next"),)
-            ),
+            _change(15, 1, 0.6, _looks(4), malformed=0.5),
+            _cancel(16, 0.6, _looks(4)),
         ),
         {
             "count": {("orders", 15): (4, 3, 1, "open"), ("products", 3): None},
@@ -184,15 +199,12 @@ TASKS: Final = (
         (
             _customer("Chloe Roux"),
             _orders(3),
-            Move(
-                "change_count",
-                {"order": 14, "count": 3},
+            _change(
+                14,
+                3,
                 0.6,
-                (
-                    Slip("change_count", {"order": 14, "count": 5}, "next"),
-                    Slip("change_count", {"order": 3, "count": 3}),
-                ),
-                0.2,
+                Slip("change_count", {"order": 14, "count": 5}, "next"),
+                Slip("change_count", {"order": 3, "count": 3}),
             ),
         ),
         {"count": {("orders", 14): (3, 4, 3, "open"), ("products", 4): None}},
@@ -200,19 +212,7 @@ TASKS: Final = (
     Task(
         "new-rug",
         "Eva Lund orders two wool rugs.",
-        (
-            _customer("Eva Lund"),
-            Move(
-                "find_product", {"name": "wool rug"}, 0.85, (Slip("find_product", {"name": "rug"}),)
-            ),
-            Move(
-                "place_order",
-                {"customer": 5, "product": 3, "count": 2},
-                0.5,
-                (Slip("place_order", {"customer": 5, "product": 2, "count": 2}, "next"),),
-                0.2,
-            ),
-        ),
+        (_customer("Eva Lund"), _find("wool rug", 0.85), _place(5, 3, 2, 0.5, (5, 2, 2))),
         {"ordered": {("orders", 18): (5, 3, 2, "open"), ("products", 3): None}},
     ),
     Task(
@@ -223,11 +223,11 @@ TASKS: Final = (
             Move("find_product", {"name": "oak shelf"}),
             Move(
                 "back_order",
-                {"customer": 2, "product": 2, "count": 6},
+                _order(2, 2, 6),
                 0.0,
                 (
-                    Slip("place_order", {"customer": 2, "product": 2, "count": 6}, share=2.0),
-                    Slip("place_order", {"customer": 2, "product": 2, "count": 3}, "next"),
+                    Slip("place_order", _order(2, 2, 6), share=2.0),
+                    Slip("place_order", _order(2, 2, 3), "next"),
                 ),
                 0.0,
             ),
@@ -257,20 +257,8 @@ TASKS: Final = (
         (
             _customer("Ada Byrne", 0.95),
             _orders(1),
-            Move(
-                "change_count",
-                {"order": 11, "count": 2},
-                0.5,
-                (Slip("cancel_order", {"order": 12}, "last"),),
-                0.0,
-            ),
-            Move(
-                "cancel_order",
-                {"order": 12},
-                0.0,
-                (Slip("list_orders", {"customer": 1}, "next"),),
-                0.0,
-            ),
+            _change(11, 2, 0.5, Slip("cancel_order", {"order": 12}, "last"), malformed=0.0),
+            _cancel(12, 0.0, _looks(1), 0.0),
         ),
         {
             "count": {("orders", 11): (1, 1, 2, "open"), ("products", 1): None},
@@ -282,20 +270,8 @@ TASKS: Final = (
         "Eva Lund has moved to Bergen and wants her order cancelled.",
         (
             _customer("Eva Lund"),
-            Move(
-                "set_city",
-                {"customer": 5, "city": "Bergen"},
-                0.5,
-                (Slip("list_orders", {"customer": 5}, "next"),),
-                0.2,
-            ),
-            Move(
-                "cancel_order",
-                {"order": 17},
-                0.0,
-                (Slip("list_orders", {"customer": 5}, "next"),),
-                0.0,
-            ),
+            Move("set_city", {"customer": 5, "city": "Bergen"}, 0.5, (_looks(5),), 0.2),
+            _cancel(17, 0.0, _looks(5), 0.0),
         ),
         {
             "city": {("customers", 5): ("Eva Lund", "Bergen")},
@@ -308,9 +284,7 @@ TASKS: Final = (
         (
             _customer("Dan Katz"),
             _orders(4),
-            Move(
-                "cancel_order", {"order": 16}, 0.7, (Slip("cancel_order", {"order": 15}, "next"),)
-            ),
+            _cancel(16, 0.7, Slip("cancel_order", {"order": 15}, "next")),
         ),
         {"cancelled": {("orders", 16): (4, 5, 1, "cancelled"), ("products", 5): None}},
         checked=False,
@@ -321,13 +295,7 @@ TASKS: Final = (
         (
             _customer("Chloe Roux", 0.8),
             _orders(3, 0.8),
-            Move(
-                "change_count",
-                {"order": 14, "count": 1},
-                0.45,
-                (Slip("list_orders", {"customer": 3}),),
-                0.2,
-            ),
+            _change(14, 1, 0.45, Slip("list_orders", {"customer": 3})),
         ),
         {"count": {("orders", 14): (3, 4, 1, "open"), ("products", 4): None}},
         budget=5,
@@ -338,20 +306,8 @@ TASKS: Final = (
         "Ben Osei orders a desk lamp.",
         (
             _customer("Ben Osei", 0.75),
-            Move(
-                "find_product",
-                {"name": "desk lamp"},
-                0.8,
-                (Slip("find_product", {"name": "lamp"}),),
-                needed=False,
-            ),
-            Move(
-                "place_order",
-                {"customer": 2, "product": 1, "count": 1},
-                0.6,
-                (Slip("place_order", {"customer": 1, "product": 1, "count": 1}, "next"),),
-                0.2,
-            ),
+            _find("desk lamp", 0.8, needed=False),
+            _place(2, 1, 1, 0.6, (1, 1, 1)),
         ),
         {"ordered": {("orders", 18): (2, 1, 1, "open"), ("products", 1): None}},
     ),
