@@ -14,11 +14,7 @@ from rich.console import Console
 from assay.errors import UsageError
 from assay.files.atomic import published, refuse_folder
 
-LOOK: Final[dict[str, Any]] = {
-    "title_justify": "left",
-    "box": SIMPLE_HEAD,
-    "pad_edge": False,
-}
+LOOK: Final[dict[str, Any]] = {"title_justify": "left", "box": SIMPLE_HEAD, "pad_edge": False}
 """How our tables look."""
 seed_option: Final = partial(typer.Option, min=0, max=2**32 - 1)
 """Up to the largest seed that every source of chance takes."""
