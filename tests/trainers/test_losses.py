@@ -43,6 +43,10 @@ def test_the_clip_by_hand() -> None:
     new = rows([2.0, 0.5, 2.0, 0.5, 3.0]).log()
     loss = rl(new, torch.zeros_like(new), rows([1, 1, -1, -1, 0]), low=0.2, high=0.28)
     assert loss.item() == pytest.approx(-(1.28 + 0.5 - 2.0 - 0.8) / 4)
+    # one at a time, for 1.28 - .8 is 1.2 - .72 as well
+    for ratio, advantage, expected in ((2.0, 1.0, -1.28), (0.5, -1.0, 0.8)):
+        one = rl(rows([ratio]).log(), rows([0.0]), rows([advantage]), low=0.2, high=0.28)
+        assert one.item() == pytest.approx(expected)
     # an old log-probability that nobody knows: ratio 1
     unknown = rl(rows([-1.0]), rows([math.nan]), rows([-2.0]), low=0.2, high=0.2)
     assert unknown.item() == 2.0
