@@ -9,10 +9,13 @@ not checked, so that values must tell. Exits 1 if a mutation survives, or if a l
 is no longer there.
 """
 
+import sys
+
+sys.path.pop(0)  # the folder of this script: its package `signal` is not Python's
+
 import os
 import re
 import shutil
-import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
