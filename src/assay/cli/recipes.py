@@ -1,5 +1,6 @@
 """`assay recipes`: what ships, what each shows, how long it takes."""
 
+from msgspec.structs import asdict
 from rich.table import Table
 
 from assay.cli.options import LOOK, Json, Terminal, emit_one
@@ -13,9 +14,7 @@ def recipes(json: Json = None) -> None:
     rows = [
         {
             "name": name,
-            "title": config.about.title,
-            "shows": config.about.shows,
-            "minutes": config.about.minutes,
+            **asdict(config.about),
             "env": config.env.name,
             "steps": config.train.steps,
         }
