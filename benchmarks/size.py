@@ -18,6 +18,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 MOST = 0.15
 """Share of the lines that one package may have."""
+NEW = (
+    *(f"rollout/protocols/{name}.py" for name in ("chat", "known", "syntax", "template")),
+    *(f"world/adapters/{name}.py" for name in ("episode", "masters", "scienceworld", "textarena")),
+    *("trainers/losses.py", "trainers/trl/compatibility.py", "signal/losses.py"),
+    *("api.py", "audit/punished.py", "credit/hgpo.py", "runs/sampling.py"),
+)
+"""Files that hold nothing but what was not there in the old build of 28 November: agents that talk by
+their chat template, environments of other libraries, engines in `assay train`, loss terms, older
+releases of TRL, public names, the split of punished calls, a method."""
 
 
 def lines(checkout: Path) -> Counter[str]:
@@ -68,6 +77,9 @@ def main() -> int:
     print(f"  {'all':<20}" + "".join(f"{total:>10,}" for total in totals))
     if asked.old:
         print(f"  {totals[0] / totals[1] - 1:+.1%} against the old one")
+        source = ROOT / "src" / "assay"
+        new = sum(len((source / name).read_bytes().splitlines()) for name in NEW)
+        print(f"  {(totals[0] - new) / totals[1] - 1:+.1%} without {new:,} lines of new features")
     for name in ("claims", "tools", "benchmarks", "tests"):
         print(f"{name:<22}" + "".join(f"{outside(each).get(name, 0):>10,}" for each in checkouts))
     if asked.wheel:

@@ -42,6 +42,7 @@ def write(names: Iterable[str], out: Path) -> None:
 
 
 def main() -> None:
+    """Writes the pages and prints the first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/reference"))
     out = parser.parse_args().out

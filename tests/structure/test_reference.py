@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from tools.reference import modules, write
 
 import assay
-from tools.reference import modules, write
 
 
 def test_every_public_module_has_a_page():
