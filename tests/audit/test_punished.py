@@ -209,7 +209,7 @@ def test_a_count_shown_twice_is_one_count(drawn: Any):
     with TemporaryDirectory() as folder:
         report = Report(Path(folder) / "report.html", batch, decisions)
         report.add("grpo", grpo)
-        report.write(title="", audit=found, trajectories=lambda: records)
+        report.write(title="", audit=found, trajectories=lambda _: records)
         twin = json.loads((Path(folder) / "report.json").read_bytes())
     in_group = np.bincount(batch.group_K[batch.traj_S[batch.step_C[wrong_C]]], minlength=2).tolist()
     assert twin["groups"]["punished"] == in_group[: batch.n_groups]

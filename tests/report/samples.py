@@ -141,7 +141,7 @@ def report_of(
     page = report.write(
         title=options.pop("title", "a set"),
         audit=result,
-        trajectories=lambda: iter(records if read is None else read),
+        trajectories=lambda _: iter(records if read is None else read),
         **options,
     )
     return page, result

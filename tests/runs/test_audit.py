@@ -397,3 +397,12 @@ def test_readers_see_the_old_or_the_new_and_nothing_between(log: Path, tmp_path:
     whole = {"audit.json", "credit", "decisions.jsonl", "run.json", "trajectories.jsonl.zst"}
     assert seen == {frozenset(whole)}
     assert run_dir.SCHEMA == "assay.run/1"
+
+
+def test_records_of_one_id_are_told_apart_in_the_report_too(tmp_path: Path):
+    log, step = tmp_path / "log.jsonl", ModelStep(text="a")
+    write(log, [Trajectory(id="same", task="t", group="g", steps=(step,), outcome=1.0)] * 2)
+    run = audit_log(log, out=tmp_path / "run")
+    twin = json.loads((tmp_path / "run" / "report.json").read_bytes())
+    assert twin["trajectories"]["id"] == ["same", "same~2"]
+    assert run.audit["losses"]["repeated_id"] == 1

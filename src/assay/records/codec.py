@@ -6,7 +6,7 @@ every line that `encode` wrote.
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import nullcontext
 
 import msgspec
@@ -110,6 +110,13 @@ def read(path: str | os.PathLike[str]) -> Iterator[Trajectory]:
     with lines(path) as numbered:
         for number, line in numbered:
             yield decode(line, where=f"{path} line {number}")
+
+
+def read_some(path: str | os.PathLike[str], wanted: Container[int]) -> Iterator[Trajectory | None]:
+    """Yields what `read` does, but None for records of other numbers, which are not looked into."""
+    with lines(path) as numbered:
+        for k, (number, line) in enumerate(numbered):
+            yield decode(line, where=f"{path} line {number}") if k in wanted else None
 
 
 def write(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> int:

@@ -5,7 +5,7 @@ is complete. The same input gives the same bytes, on however many processes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from itertools import chain, pairwise
@@ -50,7 +50,7 @@ class Report(Shapes):
         *,
         title: str,
         audit: dict[str, Any],
-        trajectories: Callable[[], Iterable[Trajectory]],
+        trajectories: Callable[[Container[int]], Iterable[Trajectory | None]],
         limit_trajectories: int = 25_000,
         limit_bytes: int = 150_000_000,
     ) -> Path:
@@ -62,7 +62,8 @@ class Report(Shapes):
         Args:
             title: what the set is called; shown on top.
             audit: the result of `assay.audit.audit` for the same batch.
-            trajectories: reads the records again, in the batch's order, one at a time.
+            trajectories: reads the records of some numbers again, one at a time, in the batch's
+                order; may give None for the others.
             limit_trajectories: a set with more becomes a folder, to be opened with `assay view`.
             limit_bytes: so does a page of more bytes than this.
 
@@ -120,7 +121,11 @@ class _Part(NamedTuple):
         return made
 
 
-def _made(part: _Part, shapes: Shapes, trajectories: Callable[[], Iterable[Trajectory]]) -> _Made:
+def _made(
+    part: _Part,
+    shapes: Shapes,
+    trajectories: Callable[[Container[int]], Iterable[Trajectory | None]],
+) -> _Made:
     """Fills the spools of a part."""
     redactor = Redactor() if shapes.redact else None
     ks = sorted(chain.from_iterable(part.groups))
@@ -128,7 +133,8 @@ def _made(part: _Part, shapes: Shapes, trajectories: Callable[[], Iterable[Traje
     with closing(Spool(shapes.folder)) as records:
 
         def read() -> Iterator[Trajectory]:
-            for k, trajectory in _checked(trajectories(), shapes.batch.ids, set(ks)):
+            wanted = set(ks)
+            for k, trajectory in _checked(trajectories(wanted), shapes.batch.ids, wanted):
                 records.add(msgspec.json.encode(trajectory))
                 about[k] = shapes.hide(trajectory.task), trajectory.trial
                 yield trajectory
@@ -153,11 +159,13 @@ def _made(part: _Part, shapes: Shapes, trajectories: Callable[[], Iterable[Traje
 
 
 def _checked(
-    trajectories: Iterable[Trajectory], ids: Sequence[str], wanted: set[int]
+    trajectories: Iterable[Trajectory | None], ids: Sequence[str], wanted: set[int]
 ) -> Iterator[tuple[int, Trajectory]]:
     """Yields the wanted trajectories by number, once each is known to be the batch's."""
     k = -1
     for k, trajectory in enumerate(trajectories):
+        if trajectory is None:
+            continue
         if k >= len(ids) or trajectory.id != ids[k]:
             expected = repr(ids[k]) if k < len(ids) else "no more"
             raise DataError(

@@ -10,7 +10,7 @@ report.html  report.json      the page and its JSON twin (a folder `report/` for
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,8 @@ from assay.files.lines import write_rows
 from assay.importers import Losses, load
 from assay.pipeline import credits, gated
 from assay.recipes import Recipe
-from assay.records import Decision, Trajectory, encode, read
+from assay.records import Decision, Trajectory, encode
+from assay.records.codec import read_some
 
 SCHEMA = "assay.run/1"
 _WORTH_IT = 4_000
@@ -163,10 +164,10 @@ def audit_log(
             write_rows(folder / "decisions.jsonl", decisions)
             write_rows(folder / "audit.json", [result])
             write_rows(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
-            source = copy if copy.exists() else log
             if page is not None:
                 title = log.resolve().name
-                page.write(title=title, audit=result, trajectories=lambda: read_records(source))
+                again = _again(copy if copy.exists() else log, losses)
+                page.write(title=title, audit=result, trajectories=again)
     return AuditRun(log, name, result, out, page_of(out) if out else None)
 
 
@@ -209,9 +210,11 @@ def records_of(log: Path) -> Path:
     return records
 
 
-def read_records(path: Path) -> Iterator[Trajectory]:
-    """Yields the records of a file, or of every record file in a folder."""
-    yield from read(path) if path.is_file() else load(path, format="assay")[1]
+def _again(source: Path, losses: Losses) -> Callable[[Container[int]], Iterable[Trajectory | None]]:
+    """Returns what reads some records of an audited log, or of the copy it left, again."""
+    if source.is_file() and "repeated_id" not in losses.counts:
+        return partial(read_some, source)
+    return lambda _: load(source, format="assay")[1]  # tells those of one id apart, as before
 
 
 def is_training_run(path: Path) -> bool:
