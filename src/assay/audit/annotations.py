@@ -74,15 +74,16 @@ def annotations(
     batch: Batch, decisions: Sequence[Decision], method: str, credited: StepCredit
 ) -> Iterator[dict[str, Any]]:
     """Yields the credit annotation of each trajectory, schema "assay.credit/1"."""
-    start_K = np.searchsorted(batch.traj_S, np.arange(len(batch.ids) + 1))
+    start_K = np.searchsorted(batch.traj_S, np.arange(len(batch.ids) + 1)).tolist()
+    group_K: list[int] = batch.group_K.tolist()
     advantage, carried = nullable(credited.advantage_S), credited.carried_S.tolist()
     terms = {name: nullable(values) for name, values in credited.terms.items()}
     for k, decision in enumerate(decisions):
-        of = slice(int(start_K[k]), int(start_K[k + 1]))
+        of = slice(start_K[k], start_K[k + 1])
         yield {
             "schema": SCHEMA,
             "id": batch.ids[k],
-            "group": batch.groups[batch.group_K[k]],
+            "group": batch.groups[group_K[k]],
             "method": method,
             "keep": decision.verdict != "drop",
             "reason": decision.reason,

@@ -54,6 +54,10 @@ class Fork(Generic[T]):
         self._process.start()
         its.close()
 
+    def ready(self) -> bool:
+        """Returns whether it has ended."""
+        return self._answer.poll()
+
     def answer(self) -> T:
         """Waits for what the job returns.
 
@@ -87,16 +91,16 @@ def beside(count: int) -> Generator[Callable[[Callable[[], object]], None]]:
     """Gives a function that has jobs done in forks beside this process; all are, at the end.
 
     Args:
-        count: of forks at a time. 0: a job is done at once, here.
+        count: of forks at a time. A job for which there is none is done at once, here.
     """
     with ExitStack() as stack:
         forks: list[Fork[object]] = []
 
         def do(job: Callable[[], object]) -> None:
-            if not count:
-                job()
-                return
             if len(forks) == count:
+                if not forks or not forks[0].ready():
+                    job()
+                    return
                 forks.pop(0).answer()
             forks.append(stack.enter_context(closing(Fork(job))))
 

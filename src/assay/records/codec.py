@@ -44,7 +44,7 @@ def encode(trajectory: Trajectory) -> bytes:
         line = _line(trajectory)
     except (UnicodeError, OverflowError, TypeError, AttributeError) as error:
         raise DataError(f"{where} cannot be written: {error}") from None
-    return _line(_decode(line, where))
+    return _line(_decode(line, where)[1])
 
 
 def _scored(trajectory: Trajectory) -> bool:
@@ -72,25 +72,26 @@ def decode(line: bytes, *, where: str = "record") -> Trajectory:
         DataError: not JSON, an unknown or repeated key, a wrong type; the message names the field.
         AlignmentError: a step's per-token lists do not line up with its tokens.
     """
-    trajectory = _decode(line, where)
-    if _line(trajectory) != line:
+    written, trajectory = _decode(line, where)
+    if _encoder.encode(written) != line:
         _check_keys(line, where)
     return trajectory
 
 
-def _decode(line: bytes, where: str) -> Trajectory:
+def _decode(line: bytes, where: str) -> tuple[Trajectory, Trajectory]:
+    """Returns the record of the version that the line names, and what everybody sees of it."""
     try:
-        trajectory = _decoder.decode(line)
+        written = trajectory = _decoder.decode(line)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         if "missing required field `schema`" in str(error):
             raise DataError(f'{where}.schema: missing; expected "assay.trajectory/1"') from None
         raise DataError(f"{where}: {error}; expected an assay.trajectory record") from None
-    if type(trajectory) is Trajectory2:
-        trajectory = _as(Trajectory, trajectory)
+    if type(written) is Trajectory2:
+        trajectory = _as(Trajectory, written)
     elif _scored(trajectory):
         raise DataError(f"{where}: scores: not a key of assay.trajectory/1; write it as /2")
     check(trajectory, where)
-    return trajectory
+    return written, trajectory
 
 
 def _check_keys(line: bytes, where: str) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import tempfile
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -78,21 +79,19 @@ class Spool:
 def body(lines: Iterable[bytes], redactor: Redactor | None) -> bytes:
     """Returns one chunk: records without their step texts, and each different text once."""
     texts: dict[str, int] = {}
-    uses: list[int] = []
+    uses = Counter[int]()
     records: list[Any] = []
     for line in lines:
         record = msgspec.json.decode(line)
         for step in record.get("steps", ()):
             if text := step.get("text"):
-                step["text"] = texts.setdefault(text, len(texts))
-                if len(uses) < len(texts):
-                    uses.append(0)
-                uses[step["text"]] += 1
+                step["text"] = at = texts.setdefault(text, len(texts))
+                uses[at] += 1
         records.append(record)
     rest, shown = msgspec.json.encode(records, order="sorted"), list(texts)
     if redactor is not None:
         rest = redactor.line(rest)
-        shown = [redactor.text(text, times) for text, times in zip(shown, uses, strict=True)]
+        shown = [redactor.text(text, uses[at]) for text, at in texts.items()]
     chunk = {"texts": shown, "records": msgspec.Raw(rest)}
     return msgspec.json.encode(chunk, order="sorted")
 
