@@ -5,12 +5,14 @@ import os
 import pickle
 import subprocess
 import sys
+import time
+from functools import partial
 
 import numpy as np
 import pytest
 
 from assay.batch import Batch, parallel
-from assay.batch.parallel import batch_of_file
+from assay.batch.parallel import batch_of_file, beside
 from assay.errors import DataError
 from assay.files import lines
 from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
@@ -105,3 +107,47 @@ def test_halves_that_two_strange_processes_read_are_joined(tmp_path):
     for field in dataclasses.fields(Batch):
         one, other = getattr(alone, field.name), getattr(together, field.name)
         np.testing.assert_array_equal(one, other, err_msg=field.name)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_jobs_beside_are_all_done_at_the_end(tmp_path, count):
+    with beside(count) as do:
+        for n in range(7):
+            do(partial((tmp_path / f"{n}").write_text, str(n)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == list("0123456")
+
+
+def test_a_job_beside_is_in_another_process_while_one_is_free(tmp_path):
+    def say() -> None:
+        (tmp_path / str(os.getpid())).touch()
+
+    with beside(1) as do:
+        do(say)
+    (made,) = tmp_path.iterdir()
+    assert made.name != str(os.getpid())
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_what_a_job_beside_raises_is_raised(count):
+    def fail() -> None:
+        raise DataError("log.jsonl line 3: no")
+
+    with pytest.raises(DataError, match="line 3: no"), beside(count) as do:
+        do(fail)
+
+
+def test_a_job_beside_that_is_killed_is_said():
+    with pytest.raises(DataError, match="was killed"), beside(1) as do:
+        do(lambda: os._exit(9))
+
+
+def test_nobody_waits_for_jobs_beside_a_block_that_fails():
+    def interrupted() -> None:
+        with beside(1) as do:
+            do(partial(time.sleep, 60))
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - began < 30

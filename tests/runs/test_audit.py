@@ -15,8 +15,10 @@ import zstandard
 
 import assay.runs.audit as run_dir
 from assay import __version__
+from assay.batch import parallel
 from assay.errors import DataError, UsageError
 from assay.records import ModelStep, Trajectory, read, write
+from assay.report import build
 from assay.runs.audit import audit_log, gated_batch, records_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -406,3 +408,25 @@ def test_records_of_one_id_are_told_apart_in_the_report_too(tmp_path: Path):
     twin = json.loads((tmp_path / "run" / "report.json").read_bytes())
     assert twin["trajectories"]["id"] == ["same", "same~2"]
     assert run.audit["losses"]["repeated_id"] == 1
+
+
+def test_a_run_does_not_depend_on_the_number_of_processes(tmp_path: Path, monkeypatch):
+    log = tmp_path / "log.jsonl"
+    write(log, map(_of_many, range(40)))
+    folders: list[dict[str, bytes]] = []
+    for worth in (1, 1000):  # trajectories that a process must have
+        monkeypatch.setattr(run_dir, "_WORTH_IT", worth)
+        monkeypatch.setattr(build, "_WORTH_IT", worth)
+        monkeypatch.setattr(parallel.os, "cpu_count", lambda: 3)
+        out = tmp_path / str(worth)
+        audit_log(log, out=out)
+        files = sorted(path for path in out.rglob("*") if path.is_file())
+        folders.append({str(path.relative_to(out)): path.read_bytes() for path in files})
+    assert folders[0] == folders[1]
+
+
+def _of_many(number: int) -> Trajectory:
+    """Trials of ten tasks, interleaved; they share their first text and not their last."""
+    task, steps = f"t{number % 10}", (ModelStep(text="look"), ModelStep(text=f"say {number % 7}"))
+    outcome = float(number % 3 == 0)
+    return Trajectory(id=f"a{number}", task=task, group=task, outcome=outcome, steps=steps)
