@@ -24,9 +24,9 @@ NEW = (
     *("trainers/losses.py", "trainers/trl/compatibility.py", "signal/losses.py"),
     *("api.py", "audit/punished.py", "credit/hgpo.py", "runs/sampling.py"),
 )
-"""Files that hold nothing but what was not there in the old build of 28 November: agents that talk by
-their chat template, environments of other libraries, engines in `assay train`, loss terms, older
-releases of TRL, public names, the split of punished calls, a method."""
+"""Files that hold nothing but what the old build of 28 November had not: agents that talk by their
+chat template, environments of other libraries, engines in `assay train`, loss terms, older releases
+of TRL, public names, the split of punished calls, a method."""
 
 
 def lines(checkout: Path) -> Counter[str]:
