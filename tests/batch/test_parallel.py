@@ -3,16 +3,18 @@
 import dataclasses
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from functools import partial
 
 import numpy as np
 import pytest
 
 from assay.batch import Batch, parallel
-from assay.batch.parallel import batch_of_file, beside
+from assay.batch.parallel import Fork, batch_of_file, beside
 from assay.errors import DataError
 from assay.files import lines
 from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
@@ -139,6 +141,26 @@ def test_what_a_job_beside_raises_is_raised(count):
 def test_a_job_beside_that_is_killed_is_said():
     with pytest.raises(DataError, match="was killed"), beside(1) as do:
         do(lambda: os._exit(9))
+
+
+def test_a_fork_that_is_killed_within_its_answer_is_said():
+    with closing(Fork(partial(bytes, 1 << 24))) as fork:  # more than a pipe holds
+        while not fork.ready():
+            time.sleep(0.01)
+        os.kill(fork._process.pid, signal.SIGKILL)
+        with pytest.raises(DataError, match="was killed"):
+            fork.answer()
+
+
+def test_a_fork_ends_when_told_to_whatever_this_process_does_then():
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        fork, began = Fork(partial(time.sleep, 60)), time.monotonic()
+        time.sleep(0.5)  # it has begun
+        fork.close()
+        assert time.monotonic() - began < 30
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_nobody_waits_for_jobs_beside_a_block_that_fails():

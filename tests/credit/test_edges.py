@@ -427,6 +427,12 @@ def test_hgpo_without_skipping_leaves_out_levels_without_peers():
     close(total[[1, 3, 5]], [1.138071, -0.902369, -0.707107])
 
 
+def test_hgpo_knows_states_in_which_only_unscored_attempts_were():
+    # s has returns 1 and 0: +-1; in x, y and z, the last of the batch, nobody scored is
+    records = [walk(1.0, "s"), walk(0.0, "s"), walk(None, *"xyz")]
+    close(method("hgpo", gamma=1.0)(batch_of(records)).total, [1, -1, NAN, NAN, NAN])
+
+
 def test_hgpo_compares_where_they_came_from_only_where_they_are():
     # x and w after y: one of each, so 0; y itself has returns 1 and 0: +-1
     records = [walk(1.0, "y", "x"), walk(0.0, "y", "w")]

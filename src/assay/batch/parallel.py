@@ -66,7 +66,7 @@ class Fork(Generic[T]):
         """
         try:
             done, answer = self._answer.recv()
-        except EOFError:
+        except (EOFError, OSError):  # before its answer, or within it
             raise DataError("a process of ours was killed; is there memory enough?") from None
         if not done:
             raise answer
@@ -110,8 +110,10 @@ def beside(count: int) -> Generator[Callable[[Callable[[], object]], None]]:
 
 
 def _answer(job: Callable[[], object], to: Connection) -> None:
-    """Runs in a fork: sends what the job returns, or raises. An interrupt is the parent's."""
+    """Runs in a fork: sends what the job returns, or raises. An interrupt is the parent's, and so
+    is what this process does when it is asked to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         answer = True, job()
     except Exception as error:

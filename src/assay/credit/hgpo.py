@@ -70,7 +70,7 @@ class Hgpo(Method):
                 back_S = np.append(before_S, -1)[back_S]
                 peer_S = same(peer_S, np.append(state_S, -1)[back_S])
             scored_S = (peer_S >= 0) & ~np.isnan(return_S)
-            has_peer_S = np.append(np.bincount(peer_S[scored_S]), [0, 0])[peer_S] > 1
+            has_peer_S = np.bincount(peer_S[scored_S], minlength=peer_S.size + 1)[peer_S] > 1
             unit_R = batch.steps_R  # at level 0 all are carried: 0 for a state seen once
             if k:
                 unit_R = np.where(np.append(has_peer_S, False)[unit_R], unit_R, -1)
