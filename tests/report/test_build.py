@@ -193,6 +193,20 @@ def test_secrets_are_hidden_by_default_and_shown_when_asked(tmp_path: Path):
     assert secret in json.dumps(chunks_of(page))
 
 
+def test_a_secret_in_what_the_audit_says_is_hidden_too(tmp_path: Path):
+    from tests.report.test_redact import SECRETS
+
+    def refuse(result: dict[str, Any]) -> None:  # as a method is that needs more attempts
+        result["refused"] = {"pass_at_k": f"group 'team {SECRETS['aws_key']}' has one attempt"}
+
+    for redact in (True, False):
+        page, _ = report_of(mixed_set(), tmp_path / "report.html", change=refuse, redact=redact)
+        told = index_of(page)["audit"]["refused"]["pass_at_k"]
+        assert (SECRETS["aws_key"] in told) != redact
+        assert told.endswith("' has one attempt")
+        assert (SECRETS["aws_key"] in page.with_suffix(".json").read_text()) != redact
+
+
 def _changed(record: Any, **changes: Any) -> Any:
     import msgspec
 

@@ -218,6 +218,7 @@ def _index(
     """Returns what the page knows before it opens a chunk."""
     batch, about = shapes.batch, {k: each for one in made for k, each in one.about.items()}
     secrets = sum((each.secrets for each in made), Counter[str]())
+    audited = msgspec.json.encode(audit, order="sorted")  # why a method is refused names a group
     wrote_K = np.bincount(
         batch.traj_R[batch.step_R >= 0], batch.length_R[batch.step_R >= 0], len(batch.ids)
     )
@@ -225,7 +226,7 @@ def _index(
         "schema": SCHEMA,
         "title": shapes.hide(title),
         "headline": headline(audit),
-        "audit": audit,
+        "audit": msgspec.Raw(Redactor().line(audited) if shapes.redact else audited),
         "measure": batch.measure,
         "reference": shapes.methods[0]["name"],
         "methods": shapes.methods,
