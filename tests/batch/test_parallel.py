@@ -1,6 +1,7 @@
 """A file read by several processes gives the batch that one process gives."""
 
 import dataclasses
+import multiprocessing
 import os
 import pickle
 import signal
@@ -161,6 +162,15 @@ def test_a_fork_ends_when_told_to_whatever_this_process_does_then():
         assert time.monotonic() - began < 30
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_an_interrupt_within_a_fork_is_neither_lost_nor_leaves_a_process():
+    told = [os.getpid()]
+    os.register_at_fork(before=lambda: told and os.kill(told.pop(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        Fork(partial(time.sleep, 60))
+    assert not told
+    assert not multiprocessing.active_children()
 
 
 def test_nobody_waits_for_jobs_beside_a_block_that_fails():

@@ -51,8 +51,14 @@ class Fork(Generic[T]):
         context = multiprocessing.get_context("fork")
         self._answer, its = context.Pipe(duplex=False)
         self._process = context.Process(target=_answer, args=(job, its), daemon=True)
-        self._process.start()
-        its.close()
+        try:
+            with _uninterrupted():
+                self._process.start()
+            its.close()
+        except BaseException:
+            if self._process.pid is not None:
+                self.close()
+            raise
 
     def ready(self) -> bool:
         """Returns whether it has ended."""
@@ -77,6 +83,16 @@ class Fork(Generic[T]):
         self._answer.close()
         self._process.terminate()
         self._process.join()
+
+
+@contextmanager
+def _uninterrupted() -> Generator[None]:
+    """An interrupt waits for the end of the block: one that comes within a fork, Python drops."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def in_forks(jobs: Sequence[Callable[[], T]]) -> list[T]:
