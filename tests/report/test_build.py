@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assay.batch import Batch
 from assay.credit import METHODS, method
 from assay.errors import DataError, MethodError
+from assay.gate import gate
+from assay.records import ModelStep, Trajectory
+from assay.report import Report, shape
 from tests.report.samples import graded_set, mixed_set, report_of, token_set
 
 
@@ -176,6 +180,23 @@ def test_a_large_set_becomes_a_folder_and_stale_chunks_go(tmp_path: Path):
     file, at, length = index["places"][0]
     assert file == 0
     assert json.loads(gzip.decompress(data[at : at + length]))[0]["id"] == "mixed/0"
+
+
+def test_what_lies_between_two_trajectories_is_not_read_with_them(tmp_path: Path, monkeypatch):
+    texts = ["a", "b" * 90, "cc", "d", "e" * 7, "f" * 200]
+    records = [
+        Trajectory(id=str(k), task="t", group="g", steps=(ModelStep(text=text),), outcome=1.0)
+        for k, text in enumerate(texts)
+    ]
+    batch = Batch.of(records)
+    shapes = Report(tmp_path / "report.html", batch, gate(batch))
+    monkeypatch.setattr(shape, "_MOST", 10)
+    assert list(shapes._at_once([0, 2, 3, 4, 5])) == [[0], [2, 3, 4], [5]]
+    assert list(shapes._at_once([])) == []
+    monkeypatch.setattr(shape, "_MOST", 10_000)
+    monkeypatch.setattr(shape, "_AT_ONCE", 2)
+    assert list(shapes._at_once([0, 2, 3])) == [[0, 2], [3]]
+    shapes.close()
 
 
 def test_secrets_are_hidden_by_default_and_shown_when_asked(tmp_path: Path):

@@ -25,7 +25,7 @@ from assay.report.store import Spool
 _LOUD = 0.98
 """Quantile of |advantage| at which the colour ramp ends."""
 _AT_ONCE, _MOST = 256, 1 << 20
-"""Trajectories whose numbers become text together, and how many tokens they have, about."""
+"""Trajectories whose numbers become text together, and how many tokens they stretch over, about."""
 
 
 class Shapes:
@@ -167,12 +167,11 @@ class Shapes:
                 yield {name: msgspec.Raw(text.encode()) for name, text in texts.items()}
 
     def _at_once(self, ks: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Yields `ks` in stretches short enough for their numbers to become text together."""
+        """Yields `ks` in stretches short enough to become text together, what lies between too."""
         start_N, low = self._columns.start_of["N"], 0
-        size = np.cumsum(start_N[np.array(ks, np.int64) + 1] - start_N[np.array(ks, np.int64)])
+        end_N = start_N[np.array(ks, np.int64) + 1]
         while low < len(ks):
-            before = size[low - 1] if low else 0
-            high = int(np.searchsorted(size, before + _MOST, "right"))
+            high = int(np.searchsorted(end_N, start_N[ks[low]] + _MOST, "right"))
             high = min(max(high, low + 1), low + _AT_ONCE)
             yield ks[low:high]
             low = high
