@@ -113,6 +113,12 @@ def test_could_not_outweighs_have_and_have_outweighs_cannot_be():
     assert said("Bags cannot be removed. Do you still want one?") == "none"
 
 
+def test_irregular_verbs_claim_too():
+    assert said("I wrote the parser.") == "claimed"
+    assert said("I rewrote the parser.") == "claimed"
+    assert said("I will write the parser.") == "none"
+
+
 def test_case_apostrophes_and_markdown_do_not_matter():
     for text in (
         "I've booked it.",

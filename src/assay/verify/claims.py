@@ -23,7 +23,7 @@ _OPEN = re.compile(
 """What follows one of these inside a clause is not said to be so."""
 _BUT = re.compile(r"\b(?:but|however|unfortunately|regrettably|sorry|afraid|although|except)\b")
 _ADVERB = r"(?:(?:now|also|already|just|all|both|successfully|fully|hereby|each|yet)\s+)*"
-_IRREGULAR = r"built|done|made|met|paid|re?wrote|sent|set\sup|taken\scare\sof|(?:re)?written"
+_IRREGULAR = r"built|done|made|met|paid|(?:re)?wrote|sent|set\sup|taken\scare\sof|(?:re)?written"
 _DID = rf"""(?:(?!(?:ask|assum|believ|call|check|click|decid|delay|encounter|expect|hop|identif|
     intend|locat|look|mention|navigat|ne|notic|observ|open|plann?|purchas|receiv|request|retriev|
     review|scroll|search|start|tri|typ|us|visit|want)\w{{0,3}}ed\b)\w+ed | {_IRREGULAR})\b"""
