@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Generic, TypeVar, final
 
 from assay.batch.batch import Batch
@@ -88,11 +89,14 @@ class Fork(Generic[T]):
 @contextmanager
 def _uninterrupted() -> Generator[None]:
     """An interrupt waits for the end of the block: one that comes within a fork, Python drops."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda *at: came.append(at))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(*came[0])
 
 
 def in_forks(jobs: Sequence[Callable[[], T]]) -> list[T]:
