@@ -1,4 +1,4 @@
-"""An arm whose process crashes is begun again once."""
+"""An arm is begun once, and once more if its process crashes."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.demo.arms import Arm
+from assay.demo.arms import Arm, train
 from assay.errors import DataError
 
 SCRIPT = """#!/bin/sh
@@ -45,3 +45,18 @@ def test_what_somebody_stopped_stays_stopped(
 ) -> None:
     with pytest.raises(DataError, match="arm grpo ended with code -15"):
         ended(tmp_path, monkeypatch, 1, "TERM")
+
+
+def test_an_arm_that_ended_is_not_begun_again_while_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked"\ncase "$*" in *slow*) sleep 3;; esac\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    arms = [Arm(name, tmp_path, 0, 1) for name in ("quick", "slow")]
+    train(arms)
+    assert len((tmp_path / "asked").read_text().splitlines()) == 2
+    assert not any(arm.going() for arm in arms)

@@ -35,10 +35,10 @@ class Arm:
         self.log = out / f"{name}.log"
         self._asked = [str(self.path), str(out / f"{name}.toml"), str(seed)]
         self._process: subprocess.Popen[bytes] | None = None
-        self._crashed = False
+        self._crashed = self._done = False
 
     def going(self) -> bool:
-        """Begins it where it was not; returns whether anything is left.
+        """Begins it where it was not; returns whether anything is left, for good once nothing is.
 
         A process that crashed (`CRASHES`) is begun again once, from its last checkpoint; its log
         holds where it was.
@@ -47,12 +47,15 @@ class Arm:
             UsageError: the process says that it was asked for something wrong.
             DataError: it failed in another way.
         """
+        if self._done:
+            return False
         if self._process is not None:
             code = self._process.poll()
             if code is None:
                 return True
             self._let_go()
             if code == 0:
+                self._done = True
                 return False
             if code not in CRASHES or self._crashed:
                 raise self._failed(code)
@@ -95,7 +98,7 @@ class Arm:
         """Returns its part of the line."""
         seen = self.rows()
         if len(seen) >= self.steps:
-            return f"{self.name} {'auditing' if self._process else 'done'}"
+            return f"{self.name} {'done' if self._done else 'auditing'}"
         if not seen:
             return f"{self.name} 0/{self.steps}"
         last = seen[-_WINDOW:]
