@@ -264,6 +264,7 @@ def _plain(name):
     return {"gamma": 1.0} if name == "gigpo" else {}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(outcomes=outcomes_of_a_group, factor=st.sampled_from([0.25, 8.0]))
 def test_scaled_methods_do_not_know_the_unit_of_the_outcome(outcomes, factor):

@@ -11,6 +11,8 @@ from assay.importers import IMPORTERS
 from tests.fuzz.mutate import changed, mutated
 from tests.fuzz.reading import check, slots
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("format", IMPORTERS.names())
 def test_changed_logs_are_one_line_or_records(format: str, tmp_path: Path):

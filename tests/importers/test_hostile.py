@@ -175,6 +175,8 @@ from pathlib import Path
 from assay.errors import AssayError
 from assay.importers import IMPORTERS, Losses, load
 
+pytestmark = pytest.mark.slow
+
 def most():  # of this program: what getrusage gives counts the parent before exec, too
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024

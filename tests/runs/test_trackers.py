@@ -35,6 +35,7 @@ class Table:
 """
 
 
+@pytest.mark.slow
 def test_a_tracker_gets_every_step_as_the_run_wrote_it(tmp_path: Path) -> None:
     policy = tiny.policy(tmp_path / "policy")
     (tmp_path / "trackio.py").write_text(STAND_IN)

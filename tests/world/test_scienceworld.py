@@ -10,6 +10,8 @@ from assay.rollout.checking import check
 from assay.world import load
 from assay.world.adapters import scienceworld as module
 
+pytestmark = pytest.mark.slow
+
 NAME = "scienceworld:lifespan-longest-lived"
 
 

@@ -42,6 +42,7 @@ def run(folder: Path, processes: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:  # both at once: most of it is waiting for imports
         (one,), two = pool.map(lambda processes: run(tmp_path, processes), (1, 2))
