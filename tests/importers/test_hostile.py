@@ -16,6 +16,8 @@ from assay.importers.recognise import look
 from assay.records import decode, encode
 from tests.importers import hostile
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 FORMATS = IMPORTERS.names()
 
@@ -174,8 +176,6 @@ import sys
 from pathlib import Path
 from assay.errors import AssayError
 from assay.importers import IMPORTERS, Losses, load
-
-pytestmark = pytest.mark.slow
 
 def most():  # of this program: what getrusage gives counts the parent before exec, too
     status = Path("/proc/self/status").read_text()

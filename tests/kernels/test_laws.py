@@ -9,6 +9,8 @@ from assay.kernels.advantages import advantages
 from assay.kernels.term import Term
 from tests.kernels.oracle import token_advantages
 
+pytestmark = pytest.mark.slow
+
 NAN = float("nan")
 BASELINES = ["none", "mean", "loo", "quantile", "shrunk", "virtual", "given"]
 SCALES = ["none", "std", "mean"]
