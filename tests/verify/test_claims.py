@@ -113,6 +113,12 @@ def test_could_not_outweighs_have_and_have_outweighs_cannot_be():
     assert said("Bags cannot be removed. Do you still want one?") == "none"
 
 
+@pytest.mark.parametrize("end", ["; ", ", ", ". ", '." ', ".**) ", "\n", "!\n\n"])
+def test_a_clause_ends_before_a_question(end: str):
+    """Were it one clause, it would be a question, and say nothing."""
+    assert said(f"I have added the bag{end}do you want more?") == "claimed"
+
+
 def test_irregular_verbs_claim_too():
     assert said("I wrote the parser.") == "claimed"
     assert said("I rewrote the parser.") == "claimed"

@@ -75,17 +75,17 @@ function groupSection(audit) {
 
 function callSection(audit) {
   const calls = audit.calls;
-  const whole = Math.max(1, calls.punished);
+  const right = calls.punished_correct;
   const levels = [
     ["An expert action", "one of the task’s known solution steps", calls.punished_expert],
     ["Made by a successful sibling", "same name, same arguments", calls.punished_sibling],
     ["On a path to success", "by the environment’s state", calls.punished_state],
-    ["Any of these", "punished though correct", calls.punished_correct],
-    ["Averages out", "of the last: rewarded as much in the same place", calls.punished_variance],
-    ["Not shown to average out", "the rest of it", calls.punished_systematic],
+    ["Any of these", "punished though correct", right],
+    ["Averages out", "share of the last: rewarded as much in the same place", calls.punished_variance, right],
+    ["Not shown to average out", "share of it too: the rest", calls.punished_systematic, right],
   ];
-  const rows = levels.map(([name, why, n]) => [
-    h("span", { class: "kind" }, h("span", {}, name, h("small", {}, why))), count(n), percent(n / whole)]);
+  const rows = levels.map(([name, why, n, of = calls.punished]) => [
+    h("span", { class: "kind" }, h("span", {}, name, h("small", {}, why))), count(n), percent(n / Math.max(1, of))]);
   return section("Punished calls, by evidence",
     `${plural(calls.punished, "call")} with an advantage below 0 under GRPO; ${count(calls.error)} of all ${count(calls.total)} were answered by an error.`,
     table("Punished calls by evidence", ["Evidence", "#Calls", "#Share"], rows));
