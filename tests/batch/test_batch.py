@@ -527,6 +527,7 @@ CODED = {
     "group_K",
     "task_K",
     "tree_K",
+    "session_K",
     "content_K",
     "state_S",
     "node_S",

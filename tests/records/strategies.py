@@ -118,6 +118,7 @@ def trajectories(draw):
         task=draw(TEXT),
         group=draw(TEXT),
         tree=draw(MAYBE_TEXT),
+        session=draw(MAYBE_TEXT),
         trial=draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
         steps=done,
         outcome=draw(MAYBE_NUMBER),

@@ -92,7 +92,7 @@ def test_plain_and_compressed_hold_the_same(tmp_path):
         (HEAD + b',"rewards":{"x":1.0,"x":0.0}}', "key 'x' occurs twice"),
         (HEAD + b',"steps":[{"kind":"user","text":"x","text":"y"}]}', "key 'text' occurs twice"),
         (b'{"id":"a","task":"t","group":"g"}', ".schema: missing"),
-        (HEAD.replace(b"/1", b"/3") + b"}", "assay.trajectory/3"),
+        (HEAD.replace(b"/1", b"/4") + b"}", "assay.trajectory/4"),
         (b'{"schema":"assay.trajectory/1","id":"a","task":"t"}', "missing required field `group`"),
         (HEAD + b',"outcome":"1"}', "Expected `float | null`, got `str` - at `$.outcome`"),
         (HEAD + b',"outcome":true}', "`$.outcome`"),
@@ -401,3 +401,21 @@ def test_a_score_is_a_finite_number_or_none():
     step = ModelStep(scores={"judge": float("inf"), "rule": None})
     with pytest.raises(DataError, match=r"steps\[0\].scores\['judge'\]: got inf"):
         encode(Trajectory(id="a", task="t", group="g", steps=(step,)))
+
+
+def test_a_session_is_of_version_3_and_of_no_other():
+    third = HEAD.replace(b"trajectory/1", b"trajectory/3") + b',"session":"s"'
+    record = decode(third + b"}")
+    assert (record.session, type(record)) == ("s", Trajectory)
+    assert encode(record) == third + b"}"
+    assert decode(third + SCORED).steps[0].scores == {"judge": 0.5}
+    second, bare = HEAD.replace(b"/1", b"/2"), HEAD.replace(b"/1", b"/3")
+    assert encode(decode(bare + b"}")) == HEAD + b"}"
+    assert encode(decode(bare + SCORED)) == second + SCORED
+    for version in (1, 2):
+        older = third.replace(b"/3", f"/{version}".encode())
+        told = rf"session: not a key of assay.trajectory/{version}; write it as /3"
+        with pytest.raises(DataError, match=told):
+            decode(older + b"}")
+        with pytest.raises(DataError, match=told):
+            decode(older + SCORED)

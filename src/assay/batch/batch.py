@@ -32,6 +32,8 @@ class Batch:
     group_K: Int64[np.ndarray, " K"]
     task_K: Int64[np.ndarray, " K"]
     tree_K: Int64[np.ndarray, " K"]
+    session_K: Int64[np.ndarray, " K"]
+    """Rollout of which each trajectory is an output, of several; -1: it is a rollout of its own."""
     outcome_K: Float64[np.ndarray, " K"]
     """Resolved outcome (`verify.outcome`); NaN: unscored."""
     category_K: Int8[np.ndarray, " K"]

@@ -79,9 +79,11 @@ class Builder:
         """
         columns = self._columns
         task = columns.task[trajectory.task]
-        tree = -1
+        tree = session = -1
         if trajectory.tree is not None:
             tree = columns.tree[trajectory.group, trajectory.tree]
+        if trajectory.session is not None:
+            session = columns.session[trajectory.group, trajectory.session]
         claim = trajectory.claim or claim_of(trajectory.steps)
         resolved = resolve(trajectory, claim, pass_at=self._pass_at)
         columns.content.append(self._add_steps(trajectory, len(columns.ids)))
@@ -91,7 +93,7 @@ class Builder:
         outcome = _NAN if resolved.value is None else resolved.value
         columns.K.extend(
             (
-                *(columns.group[trajectory.group], task, tree, outcome),
+                *(columns.group[trajectory.group], task, tree, session, outcome),
                 *(_CATEGORY[resolved.category], _CLAIM[claim], _END[trajectory.end]),
             )
         )
@@ -270,7 +272,7 @@ class Builder:
     def arrays(self) -> dict[str, Any]:
         """Returns the fields of a `Batch`; evidence that needs other trajectories is added here."""
         columns = self._columns
-        group, task, tree, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
+        group, task, tree, session, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
         task_K, tree_K = task.astype(np.int64), tree.astype(np.int64)
         names, reward_KJ = by_name(columns.rewards, len(columns.ids))
         score_names, score_SJ = by_name(columns.scores, len(columns.S) // S_WIDTH)
@@ -281,6 +283,7 @@ class Builder:
             "group_K": group.astype(np.int64),
             "task_K": task_K,
             "tree_K": tree_K,
+            "session_K": session.astype(np.int64),
             "outcome_K": outcome_K.copy(),
             "category_K": category.astype(np.int8),
             "claim_K": claim.astype(np.int8),

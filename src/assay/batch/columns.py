@@ -32,7 +32,7 @@ CATEGORIES: Final = (
     "tampered",
 )
 """Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
-K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 7, 4, 5, 5
+K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 8, 4, 5, 5
 
 
 def hash_of(text: str) -> int:
@@ -70,8 +70,9 @@ class Columns:
     group: Codes = field(default_factory=Codes)
     task: Codes = field(default_factory=Codes)
     tree: Codes = field(default_factory=Codes)
+    session: Codes = field(default_factory=Codes)
     K: "array[float]" = field(default_factory=_floats)
-    """group, task, tree, outcome, category, claim, end"""
+    """group, task, tree, session, outcome, category, claim, end"""
     content: "array[int]" = field(default_factory=_integers)
     """Hash of what the policy wrote, per trajectory."""
     rewards: dict[int, dict[str, float | None]] = field(
@@ -111,6 +112,7 @@ class Columns:
         table[:, 0] = _renumbered(table[:, 0], self.group, other.group)
         table[:, 1] = _renumbered(table[:, 1], self.task, other.task)
         table[:, 2] = _renumbered(table[:, 2], self.tree, other.tree)
+        table[:, 3] = _renumbered(table[:, 3], self.session, other.session)
         self.K.extend(other.K)
         for mine, theirs, width, offsets in (
             (self.S, other.S, S_WIDTH, (k,)),

@@ -50,7 +50,8 @@ class Completions:
         )
         end = np.where(self.answered_K, ENDS.index("answered"), ENDS.index("budget"))
         none = np.full(count, CLAIMS.index("none"))
-        table = [group, task, np.full(count, -1), self.outcome_K, category, none, end]
+        alone = np.full(count, -1)
+        table = [group, task, alone, alone, self.outcome_K, category, none, end]
         columns.K.frombytes(_bytes(table, np.float64))
         zero, own = np.zeros(count, np.int64), np.arange(count)
         columns.S.frombytes(_bytes([own + k, zero, zero + 1, zero], np.int64))

@@ -24,8 +24,16 @@ class Trajectory2(Trajectory, frozen=True, tag="assay.trajectory/2"):
     """Version 2 on disk: version 1 and `scores` in its model steps. Nothing else ever sees it."""
 
 
+class Trajectory3(Trajectory, frozen=True, tag="assay.trajectory/3"):
+    """Version 3 on disk: version 2 and `session`."""
+
+
+_KINDS = {1: Trajectory, 2: Trajectory2, 3: Trajectory3}
+
 _encoder = msgspec.json.Encoder()
-_decoder: "msgspec.json.Decoder[Trajectory]" = msgspec.json.Decoder(Trajectory | Trajectory2)
+_decoder: "msgspec.json.Decoder[Trajectory]" = msgspec.json.Decoder(
+    Trajectory | Trajectory2 | Trajectory3
+)
 
 
 def encode(trajectory: Trajectory) -> bytes:
@@ -47,13 +55,17 @@ def encode(trajectory: Trajectory) -> bytes:
     return _line(_decode(line, where)[1])
 
 
-def _scored(trajectory: Trajectory) -> bool:
-    """Has a step a key of version 2?"""
-    return any(type(step) is ModelStep and step.scores for step in trajectory.steps)
+def _needs(trajectory: Trajectory) -> tuple[int, str]:
+    """Returns the first version that has all keys of the record, and its newest key."""
+    if trajectory.session is not None:
+        return 3, "session"
+    scored = any(type(step) is ModelStep and step.scores for step in trajectory.steps)
+    return (2, "scores") if scored else (1, "")
 
 
 def _line(trajectory: Trajectory) -> bytes:
-    return _encoder.encode(_as(Trajectory2, trajectory) if _scored(trajectory) else trajectory)
+    kind = _KINDS[_needs(trajectory)[0]]
+    return _encoder.encode(trajectory if kind is Trajectory else _as(kind, trajectory))
 
 
 def _as(kind: type[Trajectory], trajectory: Trajectory) -> Trajectory:
@@ -65,7 +77,7 @@ def decode(line: bytes, *, where: str = "record") -> Trajectory:
     """Returns the trajectory that `line` holds.
 
     Args:
-        line: one JSON object, schema "assay.trajectory/1" or "/2".
+        line: one JSON object, schema "assay.trajectory/1", "/2" or "/3".
         where: what to call it in an error, for example "run.jsonl line 3".
 
     Raises:
@@ -86,10 +98,14 @@ def _decode(line: bytes, where: str) -> tuple[Trajectory, Trajectory]:
         if "missing required field `schema`" in str(error):
             raise DataError(f'{where}.schema: missing; expected "assay.trajectory/1"') from None
         raise DataError(f"{where}: {error}; expected an assay.trajectory record") from None
-    if type(written) is Trajectory2:
+    if type(written) is not Trajectory3:
+        version, (needed, key) = 1 + (type(written) is Trajectory2), _needs(written)
+        if needed > version:
+            raise DataError(
+                f"{where}: {key}: not a key of assay.trajectory/{version}; write it as /{needed}"
+            )
+    if type(written) is not Trajectory:
         trajectory = _as(Trajectory, written)
-    elif _scored(trajectory):
-        raise DataError(f"{where}: scores: not a key of assay.trajectory/1; write it as /2")
     check(trajectory, where)
     return written, trajectory
 

@@ -145,6 +145,9 @@ class Trajectory(Record, frozen=True, tag_field="schema", tag="assay.trajectory/
     """Attempts that are compared with each other share it."""
     tree: str | None = None
     """Trajectories that share sampled prefixes share it."""
+    session: str | None = None
+    """Trajectories that are outputs of one rollout share it: they have one vote together. None: its
+    own rollout. Of version 3 of the format."""
     trial: int | None = None
     steps: tuple[Step, ...] = ()
     outcome: float | None = None

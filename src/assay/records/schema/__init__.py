@@ -1,4 +1,4 @@
-"""The JSON schema of the records, generated from the types. Version 1 is kept as it was.
+"""The JSON schema of the records, generated from the types. Older versions are kept as they were.
 
 `make schema` writes it anew; a test holds it to the types, so that a change of the format is seen.
 """
@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from assay.records.codec import Trajectory2
+from assay.records.codec import Trajectory3
 
-PATH = Path(__file__).parent / "trajectory.v2.json"
-"""Where version 2, the newest, lies."""
+PATH = Path(__file__).parent / "trajectory.v3.json"
+"""Where version 3, the newest, lies."""
 
 
 def trajectory_schema() -> dict[str, Any]:
     """Returns the JSON schema (draft 2020-12) of one trajectory record."""
-    schema = msgspec.json.schema(Trajectory2)
+    schema = msgspec.json.schema(Trajectory3)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
