@@ -8,7 +8,7 @@ from assay import pipeline
 from assay.audit import audit as audit_stage
 from assay.batch import Batch
 from assay.credit import Advantages, Method
-from assay.importers import Losses
+from assay.importers import Choices, Losses
 from assay.importers import load as load_log
 from assay.recipes import Recipe
 from assay.records import Trajectory
@@ -31,19 +31,30 @@ class Log(list[Trajectory]):
         """What could not be carried over: `losses.counts` by kind, `losses.first` where first."""
 
 
-def load(path: str | Path, *, format: str | None = None) -> Log:
+def load(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    outcome: str | None = None,
+    group: str | None = None,
+    strict: bool = False,
+) -> Log:
     """Returns the trajectories of a log, in its order, its `format` and the `losses`.
 
     Args:
         path: a file or a folder in any format that is read (docs/formats.md).
         format: its format. None: recognised.
+        outcome: which part of the reward, or which key of a record with dots between levels, is the
+            outcome. None: the one that the format names.
+        group: which key of a record names its group. None: the format's.
+        strict: refuse torn records and NaN instead of counting them among the losses.
 
     Raises:
-        DataError: the log cannot be read, or no format fits.
+        DataError: the log cannot be read, no format fits, or no record has the outcome.
         UnknownNameError: no format of that name.
     """
-    losses = Losses()
-    name, trajectories = load_log(Path(path), format=format, losses=losses)
+    losses, choices = Losses(), Choices(outcome=outcome, group=group, strict=strict)
+    name, trajectories = load_log(Path(path), format=format, losses=losses, choices=choices)
     return Log(trajectories, name, losses)
 
 

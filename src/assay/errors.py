@@ -2,6 +2,7 @@
 
     AssayError
     ├── DataError          (ValueError)   a file, record or array is malformed                exit 3
+    │   ├── TornError                     a text ends before its JSON does: cut short         exit 3
     │   └── AlignmentError                per-token data does not line up with its tokens     exit 3
     │       └── MixedTokensError          some trajectories have token ids, others have none  exit 3
     ├── MethodError        (ValueError)   a method cannot run on this data or these options   exit 3
@@ -48,6 +49,10 @@ class AssayError(Exception):
 
 class DataError(AssayError, ValueError):
     """A file, record or array is malformed."""
+
+
+class TornError(DataError):
+    """A text is no whole JSON value: mostly one that a killed process left half written."""
 
 
 class AlignmentError(DataError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import DataError
-from assay.importers import Importer, Log, Losses, Rank, Record, load
+from assay.importers import Choices, Importer, Log, Losses, Rank, Record, load
 from assay.importers.base import Groups
 from assay.importers.recognise import look
 from assay.records import Trajectory, UserStep
@@ -63,10 +63,14 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(DataError, match=r"a\.json: not JSON"):
         load(tmp_path)
-    # among logs it may hold a part of them, so the set is not read without it
+    # among logs it may hold a part of them: counted, or refused by who wants all or nothing
     written(tmp_path, b=CHAT)
+    losses = Losses()
+    assert len(list(load(tmp_path, losses=losses)[1])) == 1
+    assert losses.counts == {"torn_record": 1}
+    assert "a.json: not JSON" in losses.first["torn_record"]
     with pytest.raises(DataError, match=r"a\.json: not JSON"):
-        list(load(tmp_path)[1])
+        load(tmp_path, choices=Choices(strict=True))
 
 
 class Rows(Importer):

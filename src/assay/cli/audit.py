@@ -12,6 +12,7 @@ from assay.audit import shares
 from assay.cli import options as opt
 from assay.cli.tables import audit_tables
 from assay.errors import UsageError
+from assay.importers import Choices
 from assay.runs.audit import AuditRun, audit_log, is_training_run
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*([0-9.]+)\s*")
@@ -24,6 +25,9 @@ def audit(
     out: Annotated[Path | None, opt.out_option(help="Run directory [default: runs/NAME].")] = None,
     json: opt.Json = None,
     pass_at: opt.PassAt = 1.0,
+    outcome: opt.Outcome = None,
+    group: opt.Group = None,
+    strict: opt.Strict = False,
     fail_on: Annotated[
         list[str] | None,
         typer.Option("--fail-on", help="Exit 1 if this holds, e.g. 'dead>0.4'. Repeatable."),
@@ -38,7 +42,14 @@ def audit(
         report = False
     target = out or (None if json is not None else _default(log))
     run = audit_log(
-        log, format=format, out=target, pass_at=pass_at, report=report, redact=redact, seed=seed
+        log,
+        format=format,
+        out=target,
+        pass_at=pass_at,
+        choices=Choices(outcome=outcome, group=group, strict=strict),
+        report=report,
+        redact=redact,
+        seed=seed,
     )
     if json is not None:
         opt.emit_one(run.audit, json)

@@ -8,6 +8,7 @@ import typer
 from assay.audit import annotations, step_credit
 from assay.cli import options as opt
 from assay.errors import UsageError
+from assay.importers import Choices
 from assay.pipeline import credits
 from assay.recipes import Recipe
 from assay.runs.audit import gated_batch
@@ -28,6 +29,9 @@ def credit(
     ] = None,
     format: opt.Format = None,
     pass_at: opt.PassAt = 1.0,
+    outcome: opt.Outcome = None,
+    group: opt.Group = None,
+    strict: opt.Strict = False,
 ) -> None:
     """Computes advantages per step and writes them as annotations beside the log."""
     if (out is None) == (json is None):
@@ -36,7 +40,8 @@ def credit(
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
     recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
-    batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at)
+    choices = Choices(outcome=outcome, group=group, strict=strict)
+    batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at, choices=choices)
     written: list[bytes] = []
     for name, advantages in credits(batch, recipe):
         steps = step_credit(batch, advantages)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Format, Log, out_option
-from assay.importers import Losses, load
+from assay.cli.options import Format, Group, Log, Outcome, Strict, out_option
+from assay.importers import Choices, Losses, load
 from assay.records import write
 
 
@@ -14,10 +14,14 @@ def import_log(
     log: Log,
     out: Annotated[Path, out_option(help="A .jsonl or .jsonl.zst file; appears whole.")],
     format: Format = None,
+    outcome: Outcome = None,
+    group: Group = None,
+    strict: Strict = False,
 ) -> None:
     """Converts a log to Assay records, and says what it could not carry over."""
     losses = Losses()
-    name, trajectories = load(log, format=format, losses=losses)
+    choices = Choices(outcome=outcome, group=group, strict=strict)
+    name, trajectories = load(log, format=format, losses=losses, choices=choices)
     count = write(out, trajectories)
     typer.echo(f"{out}  {count:,} trajectories from {name}")
     for kind, times in sorted(losses.counts.items()):

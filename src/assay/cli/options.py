@@ -41,6 +41,19 @@ Log = Annotated[
 Format = Annotated[
     str | None, typer.Option("--format", help="Name the format instead of recognising it.")
 ]
+Outcome = Annotated[
+    str | None,
+    typer.Option(
+        "--outcome", metavar="KEY", help="Which part of the reward, or key, is the outcome."
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", metavar="KEY", help="Which key of a record names its group."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse torn records and NaN instead of counting them.")
+]
 PassAt = Annotated[
     float,
     typer.Option(

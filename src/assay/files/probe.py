@@ -1,11 +1,16 @@
 """What the beginning of an untrusted file shows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.errors import DataError
-from assay.files.reading import beginning, documents, first_byte
+from assay.errors import DataError, TornError
+from assay.files.reading import Tolerance, beginning, documents, first_byte
+from assay.files.strict import parse
+
+_FEW = 24
+"""Lines that recognition looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,8 @@ class Probe:
     """The document is one JSON array."""
     fault: DataError | None = None
     """Why the first JSON value could not be read. None: it could, or nobody tried."""
+    few: tuple[Any, ...] = ()
+    """The first JSON values of a file of lines, those within `head`, `first` among them."""
 
     def has(self, *keys: str) -> bool:
         """Is the first value an object with all these keys?"""
@@ -34,11 +41,37 @@ def probe(path: Path) -> Probe:
     Raises:
         DataError: there is no such file.
     """
-    head = beginning(path)
+    head, seen = beginning(path), _Seen()
     first, is_list, fault = None, False, None
     try:
         is_list = first_byte(path) == b"["
-        first = next(documents(path), ("", None))[1]
+        first = next(documents(path, seen), ("", None))[1]
     except DataError as error:
         fault = error
-    return Probe(path=path, head=head, first=first, is_list=is_list, fault=fault)
+    fault = (seen.fault or fault) if first is None else None
+    few = () if is_list else tuple(_few(head))
+    return Probe(path, head, first, is_list, fault, few or (() if first is None else (first,)))
+
+
+class _Seen(Tolerance):
+    """Passes over what is not whole, and keeps the first fault."""
+
+    def __init__(self) -> None:
+        self.fault: DataError | None = None
+
+    def torn(self, error: TornError) -> None:
+        self.fault = self.fault or error
+
+    def nan(self, where: str, count: int) -> None:
+        pass
+
+
+def _few(head: bytes) -> Iterator[Any]:
+    """Yields the values of the first lines that are whole JSON objects."""
+    for line in head.split(b"\n")[:_FEW]:
+        try:
+            value = parse(line, "", nan=lambda *_: None) if line.strip() else None
+        except DataError:
+            continue
+        if isinstance(value, dict):
+            yield value

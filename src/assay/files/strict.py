@@ -7,11 +7,12 @@ bytes that are not UTF-8), a key that occurs twice in one object, deep nesting, 
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from assay.errors import DataError, one_line
+from assay.errors import DataError, TornError, one_line
 from assay.files.lines import MAX_RECORD
 
 MOST_UNFOLDED = 8
@@ -26,6 +27,9 @@ _SMALL = 1 << 18
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _PIECES = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"){1,256}+', re.DOTALL)
+_CONSTANTS = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|(?<![\w.])-?(?:NaN|Infinity)\b', re.DOTALL
+)
 _WIDE = re.compile(rb"[\xf0-\xff]")
 
 
@@ -38,36 +42,67 @@ class Shape(NamedTuple):
     """Bytes that it takes when parsed and turned into records, at most."""
 
 
-def parse(text: bytes, where: str, *, most: int = MAX_RECORD) -> Any:
+def parse(
+    text: bytes,
+    where: str,
+    *,
+    most: int = MAX_RECORD,
+    nan: Callable[[str, int], None] | None = None,
+) -> Any:
     """Returns the one JSON value that `text` holds.
 
     Args:
         text: UTF-8, with or without a byte order mark.
         where: what to call it in an error, for example "log.jsonl line 3".
         most: bytes that it may have.
+        nan: gets `where` and the number of NaN and infinities, which Python's writer writes and
+            JSON does not have; each is read as null. None: they are refused.
 
     Raises:
-        DataError: names `where` and the first thing that is wrong with it.
+        TornError: the text is no whole JSON value.
+        DataError: anything else is wrong with it; both name `where` and the first fault.
     """
     if len(text) > most:
         raise DataError(f"{where}: {len(text):,} bytes; expected at most {most:,}; split it")
     if text.startswith(_PICKLES):
         raise DataError(f"{where}: looks like a pickle, which is never read; export it as JSON")
     text = text.removeprefix(b"\xef\xbb\xbf")
+    if nan is not None and (b"NaN" in text or b"Infinity" in text):
+        text = _without_constants(text, where, nan)
     width = _width(text)
     check_size(text, where, width=width)
     try:
         # Python's decoder needs a copy of the text, which may be four times as wide.
         return _plain(text) if width < 4 or len(text) <= _SMALL else _lean(text)
     except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            raise TornError(f"{where}: ends within a character; is it cut short?") from None
         raise DataError(f"{where}: not UTF-8 at byte {error.start}; convert it") from None
     except json.JSONDecodeError as error:
         reason = f"not JSON at character {error.pos}: {error.msg}; is it cut short?"
-        raise DataError(f"{where}: {reason}") from None
+        raise TornError(f"{where}: {reason}") from None
     except RecursionError:
         raise DataError(f"{where}: nested too deeply; expected a few hundred levels") from None
     except ValueError as error:
-        raise DataError(f"{where}: {one_line(str(error))}") from None
+        kind = TornError if isinstance(error, TornError) else DataError
+        raise kind(f"{where}: {one_line(str(error))}") from None
+
+
+def _without_constants(text: bytes, where: str, nan: Callable[[str, int], None]) -> bytes:
+    """Returns the text with null for each NaN and infinity outside its strings."""
+    found = 0
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        nonlocal found
+        if match[0].startswith(b'"'):
+            return match[0]
+        found += 1
+        return b"null"
+
+    text = _CONSTANTS.sub(plain, text)
+    if found:
+        nan(where, found)
+    return text
 
 
 class _RefusedError(ValueError):
@@ -121,7 +156,7 @@ def _lean(text: bytes) -> Any:
     try:
         value = msgspec.json.decode(text)
     except msgspec.MsgspecError as error:
-        raise _RefusedError(f"not JSON: {error}; is it cut short?") from None
+        raise TornError(f"not JSON: {error}; is it cut short?") from None
     if shape(text).keys != _keys_of(value):
         raise _RefusedError("a key occurs twice in one object; expected once")
     return value

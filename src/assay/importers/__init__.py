@@ -10,7 +10,7 @@ from assay.errors import DataError, one_line
 from assay.files.probe import Probe
 from assay.importers.assay_records import AssayRecords
 from assay.importers.atif import Atif
-from assay.importers.base import Groups, Importer, Log, Rank, Record
+from assay.importers.base import NONE, Choices, Groups, Importer, Log, Rank, Record
 from assay.importers.chat import Chat
 from assay.importers.fields import Fields, Losses
 from assay.importers.harbor import Harbor
@@ -39,8 +39,15 @@ IMPORTERS: Registry[Importer] = Registry(
 )
 
 
+_MOST_PARTS = 1_000
+
+
 def load(
-    path: Path, *, format: str | None = None, losses: Losses | None = None
+    path: Path,
+    *,
+    format: str | None = None,
+    losses: Losses | None = None,
+    choices: Choices = NONE,
 ) -> tuple[str, Iterator[Trajectory]]:
     """Returns the name of the format of `path` and its trajectories, read as they are asked for.
 
@@ -48,6 +55,7 @@ def load(
         path: a file or a folder.
         format: a name of `IMPORTERS`; None: recognised by content.
         losses: what could not be carried over is counted here.
+        choices: what is the outcome, what is a group, and whether to pass over torn records.
 
     Raises:
         DataError: nothing recognises it; or, while iterating, a record is malformed.
@@ -58,20 +66,22 @@ def load(
         missing = "no regular file; save it to one first" if path.exists() else "no such file"
         raise DataError(one_line(f"{path}: {missing}"))
     if format is None:
-        name, sight = recognise(path)
+        name, sight = recognise(path, choices)
         importer = sight.importers[name]
     else:
         name, sight, importer = format, None, IMPORTERS.get(format)()
-    return name, _guarded(importer, path, sight, losses)
+    return name, _guarded(importer, path, sight, losses, choices)
 
 
-def recognise(path: Path) -> tuple[str, Sight]:
+def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
     """Returns the name of the format of `path`, by its content, and what was seen there.
 
     Raises:
         DataError: no importer is sure of any file, or two are equally sure.
     """
     sight = look(path, {name: IMPORTERS.get(name)() for name in IMPORTERS.names()})
+    if choices.strict and sight.faults:
+        raise next(iter(sight.faults.values()))
     names = sight.best()
     if len(names) == 1:
         return names[0], sight
@@ -81,16 +91,17 @@ def recognise(path: Path) -> tuple[str, Sight]:
 
 
 def _guarded(
-    importer: Importer, path: Path, sight: Sight | None, losses: Losses
+    importer: Importer, path: Path, sight: Sight | None, losses: Losses, choices: Choices
 ) -> Iterator[Trajectory]:
     """Yields what the importer reads, with ids that are unique and errors that are one line."""
     where = str(path)
     seen: Counter[str] = Counter()
+    parts: set[str] = set()
     try:
         if sight is None and path.is_dir():
             sight = look(path, {importer.name: importer})
         files = (path,) if sight is None else sight.files(importer.name, losses)
-        for trajectory in importer.read(Log(path, files, losses, Groups())):
+        for trajectory in importer.read(Log(path, files, losses, Groups(), choices)):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
                 losses.add("repeated_id", where)
@@ -99,9 +110,13 @@ def _guarded(
                     seen[trajectory.id] += 1
                 trajectory = msgspec.structs.replace(trajectory, id=name)
             seen[trajectory.id] = 1
-            yield trajectory
+            if choices.outcome is not None and len(parts) < _MOST_PARTS:
+                parts.update(trajectory.rewards)
+            yield choices.applied(trajectory)
         if not seen:
-            raise DataError(f"{path}: no trajectory in it; expected {importer.title}")
+            torn = losses.first.get("torn_record")
+            raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")
+        _check(path, choices.outcome, parts)
     except RecursionError:
         raise DataError(one_line(f"{where}: JSON nested too deeply")) from None
     except OSError as error:
@@ -110,4 +125,23 @@ def _guarded(
         raise type(error)(one_line(str(error))) from None
 
 
-__all__ = ["IMPORTERS", "Fields", "Importer", "Log", "Losses", "Probe", "Rank", "Record", "load"]
+def _check(path: Path, chosen: str | None, parts: set[str]) -> None:
+    """Raises DataError where the outcome that was chosen is nowhere."""
+    if chosen is not None and chosen not in parts:
+        known = ", ".join(sorted(parts)[:20]) or "none"
+        raise DataError(f"{path}: no number {chosen!r} for the outcome; the parts are: {known}")
+
+
+__all__ = [
+    "IMPORTERS",
+    "NONE",
+    "Choices",
+    "Fields",
+    "Importer",
+    "Log",
+    "Losses",
+    "Probe",
+    "Rank",
+    "Record",
+    "load",
+]

@@ -5,9 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
+import msgspec
+
+from assay.errors import TornError
+from assay.files.lines import lines
 from assay.files.probe import Probe
-from assay.importers.base import Importer, Log, Rank
-from assay.records import Trajectory, read
+from assay.importers.base import Importer, Log, Rank, keys
+from assay.records import Trajectory, decode
+
+_NAMES = keys("task group tree session policy_version")
 
 
 @final
@@ -38,4 +44,23 @@ class AssayRecords(Importer):
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         for file in log.files:
-            yield from read(file)
+            try:
+                with lines(file) as numbered:
+                    for number, line in numbered:
+                        try:
+                            trajectory = decode(line, where=f"{file} line {number}")
+                        except TornError as error:
+                            log.torn(error)
+                        else:
+                            yield self._in_group(trajectory, log)
+            except TornError as error:
+                log.torn(error)
+
+    def _in_group(self, trajectory: Trajectory, log: Log) -> Trajectory:
+        """Returns the trajectory in the group that was chosen: by one of its names."""
+        key = log.choices.group
+        if key is None:
+            return trajectory
+        extra = {} if trajectory.origin is None else trajectory.origin.extra
+        name = getattr(trajectory, key, None) if key in _NAMES else extra.get(key)
+        return trajectory if name is None else msgspec.structs.replace(trajectory, group=str(name))

@@ -17,9 +17,14 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
+
+from assay.errors import DataError, TornError
+from assay.files.packed import plain_name
 from assay.files.probe import Probe
-from assay.files.reading import documents
-from assay.importers.fields import Fields, Losses, fits
+from assay.files.reading import MAX_DOCUMENT, Tolerance, contents, documents
+from assay.files.strict import parse
+from assay.importers.fields import Fields, Losses, fits, shown, to_float
 from assay.records import End, Grade, Origin, Step, Trajectory
 
 _TYPES = {"array": list, "object": dict, "text": str, "int": int}
@@ -60,17 +65,42 @@ def prompt_name(prompt: str) -> str:
     return f"prompt-{digest[:12]}"
 
 
+class Choices(msgspec.Struct, frozen=True):
+    """What the reader of a log says about it, where the log leaves it open."""
+
+    outcome: str | None = None
+    """Which number is the outcome: a part of the reward by name, or a key of the record with dots
+    between levels. None: the one that the format names."""
+    group: str | None = None
+    """Which key of the record, with dots between levels, names the group. None: the format's."""
+    strict: bool = False
+    """Refuse a record that is not whole or holds NaN, rather than to count and pass over it."""
+
+    def applied(self, trajectory: Trajectory) -> Trajectory:
+        """Returns the trajectory with the outcome that was chosen; a person's verdict stays."""
+        if self.outcome is None:
+            return trajectory
+        value = trajectory.rewards.get(self.outcome)
+        kept = tuple(grade for grade in trajectory.grades if grade.level == "E4")
+        grades = (*kept, *graded(value, self.outcome))
+        return msgspec.structs.replace(trajectory, outcome=value, grades=grades)
+
+
+NONE = Choices()
+"""Everything as the log says it."""
+
+
 class Record(Fields):
     """One record of a log, and where it stands."""
 
-    __slots__ = ("file", "format", "groups", "index", "place")
+    __slots__ = ("choices", "file", "format", "groups", "index", "place")
 
     def __init__(
         self, raw: Any, where: str, log: "Log", importer: "Importer", place: int, index: int
     ) -> None:
         super().__init__(raw, where, log.losses, importer.record)
         self.format, self.file, self.index = importer.name, log.files[place], index
-        self.groups = log.groups
+        self.choices, self.groups = log.choices, log.groups
         """Numbers what is of one task, all files of the log together."""
         self.place = place
         """Which file of the log, from 0."""
@@ -92,11 +122,28 @@ class Record(Fields):
         rest["id"] = rest.get("id") or f"{task}/{self.index if trial is None else trial}"
         rest["origin"] = rest.get("origin") or self.origin()
         rest.setdefault("group", task)
+        if (key := self.choices.group) is not None and (group := self.at(key)) is not None:
+            rest["group"] = as_name(group, f"{self.where}.{key}")
+        key = self.choices.outcome
+        if key is not None and key not in rest.get("rewards", {}):
+            value = self.at(key)
+            if isinstance(value, (bool, int, float)):
+                number = to_float(value, f"{self.where}.{key}")
+                rest["rewards"] = {**rest.get("rewards", {}), key: number}
         return Trajectory(task=task, steps=tuple(steps), trial=trial, **rest)
+
+    def at(self, key: str) -> Any:
+        """Returns the value under a key, dots between levels; None where there is none."""
+        if key in self.raw:
+            return self.raw[key]
+        value: Any = self.raw
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class Log(Tolerance):
     """What is read."""
 
     path: Path
@@ -104,6 +151,40 @@ class Log:
     """The path itself, or what was recognised below it, in the order in which it is read."""
     losses: Losses
     groups: Groups
+    choices: Choices = NONE
+
+    def documents(self, file: Path) -> Iterator[tuple[str, Any]]:
+        """Yields (where, value) of each whole record of a file; counts the others."""
+        return documents(file, self)
+
+    def document(self, file: Path) -> Any:
+        """Returns the one JSON value of a file; None, counted, where the file is cut short."""
+        try:
+            content = contents(file, most=MAX_DOCUMENT)
+            return parse(content, str(file), most=MAX_DOCUMENT, nan=self.nan)
+        except TornError as error:
+            self.torn(error)
+            return None
+
+    def torn(self, error: TornError) -> None:
+        """Counts a record that is not whole.
+
+        Raises:
+            TornError: the choice is to be strict.
+        """
+        if self.choices.strict:
+            raise type(error)(f"{error}; leave --strict out to read what is whole") from None
+        self.losses.add("torn_record", str(error))
+
+    def nan(self, where: str, count: int) -> None:
+        """Counts NaN and infinities that are read as null.
+
+        Raises:
+            DataError: the choice is to be strict.
+        """
+        if self.choices.strict:
+            raise DataError(f"{where}: NaN is not JSON; write null, or leave --strict out")
+        self.losses.add("not_a_number", where, count)
 
 
 class Importer(ABC):
@@ -134,7 +215,9 @@ class Importer(ABC):
 
     def is_named(self, file: Path) -> bool:
         """Does the format give its files such a name?"""
-        return bool(self.names) and re.fullmatch(self.names, file.name, re.DOTALL) is not None
+        return (
+            bool(self.names) and re.fullmatch(self.names, plain_name(file), re.DOTALL) is not None
+        )
 
     def rank(self, seen: Probe) -> Rank:
         """How sure is it, from one file, that this is its format?"""
@@ -156,16 +239,23 @@ class Importer(ABC):
             DataError: one line naming file, record, field, got, expected, and what to do.
         """
         for place, file in enumerate(log.files):
-            for index, (where, value) in enumerate(self.records(file)):
+            for index, (where, value) in enumerate(self.records(log, file)):
                 yield from self.trajectories(Record(value, where, log, self, place, index))
 
-    def records(self, file: Path) -> Iterator[tuple[str, Any]]:
+    def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
         """Yields (where, value) of each record of a file."""
-        return documents(file)
+        return log.documents(file)
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         """Yields the trajectories of one record."""
         raise NotImplementedError
+
+
+def as_name(value: Any, where: str) -> str:
+    """Returns a name, which may be written as a number, as text."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    raise DataError(f"{where}: got {shown(value)}; expected a name, text or whole number")
 
 
 def ends(answered: str, budget: str = "", infra: str = "", unknown: str = "") -> dict[str, End]:

@@ -13,8 +13,7 @@ from typing import Any, final
 
 from assay.errors import DataError
 from assay.files.probe import Probe
-from assay.files.reading import documents
-from assay.importers.base import Importer, Rank, Record, graded, keys
+from assay.importers.base import Importer, Log, Rank, Record, graded, keys
 from assay.importers.fields import Fields, typed
 from assay.importers.messages import command_text
 from assay.records import Call, ModelStep, Step, ToolStep, Trajectory, UserStep
@@ -41,8 +40,8 @@ class InterCode(Importer):
         own = isinstance(episode, dict) and {"turn_history", "task_id"} <= episode.keys()
         return Rank.SHAPE if own else Rank.NO
 
-    def records(self, file: Path) -> Iterator[tuple[str, Any]]:
-        for where, document in documents(file):
+    def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
+        for where, document in log.documents(file):
             for key, episode in typed(document, dict, where, "an object of episodes").items():
                 yield f"{where} episode {key[:40]!r}", episode
 

@@ -1,13 +1,14 @@
 """OpenAI-style chat messages to steps: what most formats share.
 
-Calls are paired with results by position inside their turn, and by id only where ids are unique
-there: real logs reuse ids (73 times in 200 tau-bench trajectories). A tool result that answers no
-call of the agent's is kept as a step and answers nothing.
+A result is paired with a call by id, else by name, else by position inside the turn, never by
+force. Real logs reuse ids (73 times in 200 tau-bench trajectories), so the last turn's calls come
+first; a result with an id of its own may come later than the next turn. What answers no call of
+the agent's is kept as a step and answers nothing.
 """
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,27 +24,52 @@ _MESSAGE = keys(
 MESSAGE = "a message object"
 
 
+class Open(NamedTuple):
+    """A call that nothing has answered yet."""
+
+    step: int
+    call: int
+    id: str | None
+    name: str
+
+
 class Steps(list[Step]):
-    """Steps in the making, and the calls of the last turn that nothing has answered yet."""
+    """Steps in the making, and the calls that nothing has answered yet."""
 
     def __init__(self, steps: Iterable[Step] = ()) -> None:
         super().__init__(steps)
-        self.open: list[tuple[int, int, str | None]] = []
-        """(step, call, id)."""
+        self.open: list[Open] = []
+        """Those of the last turn."""
+        self._late: dict[str, list[Open]] = {}
+        """Those of earlier turns, by id."""
 
     def act(self, step: ModelStep) -> None:
-        """Adds a model's turn: what follows answers its calls and no earlier ones."""
-        self.open = [(len(self), c, call.id) for c, call in enumerate(step.calls)]
+        """Adds a model's turn: results without an id of their own answer its calls alone."""
+        for call in self.open:
+            if call.id is not None:
+                self._late.setdefault(call.id, []).append(call)
+        self.open = [Open(len(self), c, call.id, call.name) for c, call in enumerate(step.calls)]
         self.append(step)
 
-    def pair(self, call_id: str | None) -> tuple[int, int] | None:
-        """Takes the call that a result answers off the open ones: by unique id, else the first.
-        None: no call is open."""
-        if not self.open:
-            return None
-        by_id = [i for i, (_, _, known) in enumerate(self.open) if known == call_id]
-        step, call, _ = self.open.pop(by_id[0] if call_id is not None and len(by_id) == 1 else 0)
-        return step, call
+    def pair(self, call_id: str | None, name: str = "") -> Open | None:
+        """Takes the call that a result answers off the open ones. None: there is none.
+
+        It is the one with the result's id, of the last turn or else the only one there is;
+        without ids the first of the last turn with its name; without names the first.
+        """
+        open = self.open
+        if call_id is not None:
+            if same := [call for call in open if call.id == call_id]:
+                found = next((call for call in same if call.name == name), same[0])
+            elif len(self._late.get(call_id, ())) == 1:
+                return self._late.pop(call_id)[0]
+            else:
+                found = next((c for c in open if c.id is None and name in ("", c.name)), None)
+        else:
+            found = next((call for call in open if name in ("", call.name)), None)
+        if found is not None:
+            open.remove(found)
+        return found
 
     def answer(
         self,
@@ -54,11 +80,15 @@ class Steps(list[Step]):
         name: str = "",
         error: bool | None = None,
     ) -> None:
-        """Adds a tool's result, with the call that it answers; one that answers none is counted."""
-        answered = self.pair(call_id)
+        """Adds a tool's result, with the call that it answers, whose name it takes if it has none;
+        one that answers no call is counted."""
+        answered = self.pair(call_id, name)
         if answered is None:
             at.lose("result_of_no_call")
-        self.append(ToolStep(text=text, name=name, call=answered, error=error))
+            self.append(ToolStep(text=text, name=name, error=error))
+        else:
+            call = answered.step, answered.call
+            self.append(ToolStep(text=text, name=name or answered.name, call=call, error=error))
 
     def say(self, message: Fields, text: str, role: str) -> None:
         """Adds one chat message of any role."""

@@ -117,7 +117,7 @@ def _observe(steps: Steps, at: Fields, text: str, extra: Fields, call_id: str | 
     """Adds a result. Only an exception is the log's own word for an error: a return code that is
     not 0 may be the answer to a question."""
     error = True if extra.raw.get("exception_info") else None
-    steps.answer(at, text, call_id, name=_TOOL, error=error)
+    steps.answer(at, text, call_id, error=error)
 
 
 def _acted(step: ModelStep, message: Fields, extra: Fields) -> ModelStep:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.errors import DataError, one_line
+from assay.files.packed import plain_name
 from assay.files.probe import Probe, probe
 from assay.importers.base import Importer, Rank
 from assay.importers.fields import Losses
 
-LOGS = (".traj", ".json", ".jsonl", ".jsonl.zst", ".ndjson")
-"""How the name of a file with JSON in it ends."""
+LOGS = (".traj", ".json", ".jsonl", ".ndjson")
+"""How the name of a file with JSON in it ends, unpacked."""
 
 
 @dataclass(slots=True)
@@ -23,8 +24,8 @@ class Sight:
     """Of each file, who may read it."""
     owned: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     """Formats that take the folder as a whole, with what they read of it."""
-    fault: DataError | None = None
-    """Why the first file that should hold JSON does not."""
+    faults: dict[Path, DataError] = field(default_factory=dict)
+    """Of each file that should hold JSON and does not: why not."""
     nearest: str = ""
     """What the file that came nearest lacks, for the error where nothing is recognised."""
     _least: float = 1.0
@@ -47,8 +48,7 @@ class Sight:
         """Returns what one importer reads of it. What it does not read is counted.
 
         Raises:
-            DataError: a file that should hold JSON does not, so the set may be incomplete; or a
-                folder without any file of the name that the format gives its files.
+            DataError: the folder has no file of the name that the format gives its files.
         """
         if name in self.owned:
             return self.owned[name]
@@ -65,11 +65,11 @@ class Sight:
             mine = [
                 file for file, ranks in self.found.items() if ranks.get(name, 0) > Rank.POSSIBLE
             ]
-            if self.fault is not None:
-                raise self.fault
         read = {*mine, *(beside for file in mine for beside in importer.beside(file))}
         for file, ranks in self.found.items():
-            if file not in read:
+            if file not in read and file in self.faults:
+                losses.add("torn_record", str(self.faults[file]))
+            elif file not in read:
                 sure = [n for n, rank in ranks.items() if n != name and rank > Rank.POSSIBLE]
                 losses.add(f"other_format:{sure[0]}" if sure else "not_a_log", str(file))
         return tuple(mine)
@@ -78,7 +78,8 @@ class Sight:
         """Ranks one file. What has a known name and stands beside one that was seen is like it."""
         named = [name for name, one in self.importers.items() if one.is_named(file)]
         twins = {n: r for n in named if (r := self._sure.get((file.parent, n)))}
-        if twins or not (named or file.name.endswith(LOGS) or file == self.path):
+        is_json = plain_name(file).endswith(LOGS) or file == self.path
+        if twins or not (named or is_json):
             self.found[file] = twins
             return
         seen = probe(file)
@@ -87,12 +88,12 @@ class Sight:
         self.found[file] = {name: rank for name, rank in ranks.items() if rank}
         self._sure |= {(file.parent, n): ranks[n] for n in named if ranks[n] > Rank.POSSIBLE}
         if max(ranks.values(), default=Rank.NO) < Rank.SHAPE:
-            self._note(file, seen, is_json=file.name.endswith(LOGS) or file == self.path)
+            self._note(file, seen, is_json=is_json)
 
     def _note(self, file: Path, seen: Probe, *, is_json: bool) -> None:
         """Keeps why a file was not recognised, of all files the one that came nearest."""
         if seen.fault is not None and is_json:
-            self.fault = self.fault or seen.fault
+            self.faults[file] = seen.fault
         for name, one in self.importers.items():
             missing = one.missing(seen)
             share = len(missing) / max(1, len(one.needs.split()))
@@ -116,8 +117,8 @@ def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
 
 def refusal(sight: Sight, known: list[str]) -> str:
     """Returns one line on why nothing in `sight` is recognised."""
-    if sight.fault is not None and not sight.nearest:
-        return one_line(str(sight.fault))
+    if sight.faults and not sight.nearest:
+        return one_line(str(next(iter(sight.faults.values()))))
     return (
         one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
         + f"; expected one of {', '.join(known)}; name it with --format"

@@ -190,7 +190,7 @@ def _demonstration(history: Iterator[Fields]) -> Steps:
                 step = _acted(text, message.text("thought"), action)
             steps.act(step)
         elif role != "system" and steps.open:
-            steps.answer(message, text, name=_TOOL)
+            steps.answer(message, text)
         else:
             steps.say(message, text, "system" if role == "system" else "user")
     return steps

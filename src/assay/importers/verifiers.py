@@ -46,13 +46,13 @@ class Verifiers(Importer):
             agent = trace.within("agent")
             name = agent.text("name", "agent")
             member = record.groups.name(key, name)
-            shared = Trajectory(
+            shared = record.trajectory(
+                task,
+                (),
                 id=trace.need("id", str),
-                task=task,
                 group=member,
                 trial=record.groups.trial(member),
                 policy_version=_policy(record),
-                origin=record.origin(),
                 **_scored(trace),
             )
             yield from _branches(trace, shared, name, agent.maybe("trainable", bool) is not False)

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 import msgspec
 import zstandard
 
-from assay.errors import DataError
+from assay.errors import DataError, TornError
 from assay.files.atomic import published
 from assay.files.lines import lines
 from assay.files.strict import unique
@@ -81,7 +81,8 @@ def decode(line: bytes, *, where: str = "record") -> Trajectory:
         where: what to call it in an error, for example "run.jsonl line 3".
 
     Raises:
-        DataError: not JSON, an unknown or repeated key, a wrong type; the message names the field.
+        TornError: not JSON.
+        DataError: an unknown or repeated key, a wrong type; the message names the field.
         AlignmentError: a step's per-token lists do not line up with its tokens.
     """
     written, trajectory = _decode(line, where)
@@ -97,7 +98,9 @@ def _decode(line: bytes, where: str) -> tuple[Trajectory, Trajectory]:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         if "missing required field `schema`" in str(error):
             raise DataError(f'{where}.schema: missing; expected "assay.trajectory/1"') from None
-        raise DataError(f"{where}: {error}; expected an assay.trajectory record") from None
+        # msgspec's own class says that it is no JSON, its subclass that it is no record
+        kind = TornError if type(error) is msgspec.DecodeError else DataError
+        raise kind(f"{where}: {error}; expected an assay.trajectory record") from None
     if type(written) is not Trajectory3:
         version, (needed, key) = 1 + (type(written) is Trajectory2), _needs(written)
         if needed > version:

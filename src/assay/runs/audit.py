@@ -11,7 +11,7 @@ report.html  report.json      the page and its JSON twin (a folder `report/` for
 import hashlib
 import json
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,10 @@ from assay.audit import Audit, annotations, step_credit
 from assay.batch import Batch, Measure
 from assay.batch.parallel import batch_of_file, beside, processes, processes_for
 from assay.credit import Advantages
-from assay.errors import DataError, MixedTokensError, UsageError
+from assay.errors import DataError, MixedTokensError, TornError, UsageError
 from assay.files.folders import whole
 from assay.files.lines import write_rows
-from assay.importers import Losses, load
+from assay.importers import NONE, Choices, Losses, load
 from assay.pipeline import credits, gated
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
@@ -63,6 +63,7 @@ def gated_batch(
     *,
     format: str | None = None,
     pass_at: float = 1.0,
+    choices: Choices = NONE,
     losses: Losses | None = None,
     copy_to: Path | None = None,
 ) -> tuple[Batch, tuple[Decision, ...], str]:
@@ -72,6 +73,7 @@ def gated_batch(
         log: a file, a folder, or a run directory.
         format: its format; None: recognised.
         pass_at: a trajectory passes at this outcome or above.
+        choices: see `assay.importers.load`.
         losses: what could not be carried over is counted here.
         copy_to: write the records to this file on the way, unless the log holds records already.
 
@@ -79,19 +81,21 @@ def gated_batch(
         DataError: the log cannot be read, or holds no trajectory.
     """
     log, losses = records_of(log), Losses() if losses is None else losses
-    name, trajectories = load(log, format=format, losses=losses)
-    copy_to = None if name == "assay" else copy_to
-    count = processes_for(log) if name == "assay" else 1
+    name, trajectories = load(log, format=format, losses=losses, choices=choices)
+    as_it_is = name == "assay" and choices == NONE
+    copy_to = None if as_it_is else copy_to
+    count = processes_for(log) if as_it_is else 1
     try:
         batch = None
         if count > 1:
-            batch = batch_of_file(log, pass_at=pass_at, processes=count)
+            with suppress(TornError):  # `load` passes over what is not whole
+                batch = batch_of_file(log, pass_at=pass_at, processes=count)
         if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
             batch = _batch(trajectories, copy_to, pass_at=pass_at)
     except MixedTokensError:
         losses.counts.clear()  # they are counted again, from the first record to the last
         losses.first.clear()
-        again = load(log, format=name, losses=losses)[1]
+        again = load(log, format=name, losses=losses, choices=choices)[1]
         batch = _batch(again, copy_to, pass_at=pass_at, measure="characters")
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
@@ -130,6 +134,7 @@ def audit_log(
     format: str | None = None,
     out: Path | None = None,
     pass_at: float = 1.0,
+    choices: Choices = NONE,
     report: bool = True,
     redact: bool = True,
     seed: int = 0,
@@ -149,7 +154,7 @@ def audit_log(
         losses = Losses()
         copy = None if folder is None else folder / "trajectories.jsonl.zst"
         batch, decisions, name = gated_batch(
-            log, format=format, pass_at=pass_at, losses=losses, copy_to=copy
+            log, format=format, pass_at=pass_at, choices=choices, losses=losses, copy_to=copy
         )
         found, page = Audit(batch, decisions, pass_at=pass_at), None
         if folder is not None and report:
@@ -163,10 +168,12 @@ def audit_log(
         if folder is not None and copy is not None:
             write_rows(folder / "decisions.jsonl", decisions)
             write_rows(folder / "audit.json", [result])
-            write_rows(folder / "run.json", [_about(log, name, pass_at, seed, losses)])
+            chosen = {k: v for k, v in msgspec.structs.asdict(choices).items() if v}
+            options = {"pass_at": pass_at, "seed": seed, **chosen}
+            write_rows(folder / "run.json", [_about(log, name, options, losses)])
             if page is not None:
                 title = log.resolve().name
-                again = _again(copy if copy.exists() else log, losses)
+                again = _again(log, copy, losses)
                 page.write(title=title, audit=result, trajectories=again)
     return AuditRun(log, name, result, out, page_of(out) if out else None)
 
@@ -210,11 +217,13 @@ def records_of(log: Path) -> Path:
     return records
 
 
-def _again(source: Path, losses: Losses) -> Callable[[Container[int]], Iterable[Trajectory | None]]:
+def _again(
+    log: Path, copy: Path, losses: Losses
+) -> Callable[[Container[int]], Iterable[Trajectory | None]]:
     """Returns what reads some records of an audited log, or of the copy it left, again."""
-    if source.is_file() and "repeated_id" not in losses.counts:
-        return partial(read_some, source)
-    return lambda _: load(source, format="assay")[1]  # tells those of one id apart, as before
+    if copy.exists() or (log.is_file() and not losses.counts):
+        return partial(read_some, copy if copy.exists() else log)
+    return lambda _: load(log, format="assay")[1]  # passes over what it passed over before
 
 
 def is_training_run(path: Path) -> bool:
@@ -237,8 +246,7 @@ def page_of(out: Path) -> Path | None:
     return next((page for page in pages if page.is_file()), None)
 
 
-def _about(log: Path, name: str, pass_at: float, seed: int, losses: Losses) -> dict[str, Any]:
-    options = {"pass_at": pass_at, "seed": seed}
+def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "kind": "audit",
