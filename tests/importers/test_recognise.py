@@ -73,6 +73,13 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path):
         load(tmp_path, choices=Choices(strict=True))
 
 
+def test_a_text_that_was_never_json_is_no_log(tmp_path: Path):
+    path = tmp_path / "LICENSE"
+    path.write_text("Permission is granted\n")
+    with pytest.raises(DataError, match=r"LICENSE: no known log format \(it holds no JSON\);"):
+        load(path)
+
+
 class Rows(Importer):
     """A format in a dozen lines."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from assay.errors import DataError, one_line
 from assay.files.packed import plain_name
 from assay.files.probe import Probe, probe
+from assay.files.reading import beginning
 from assay.importers.base import Importer, Rank
 from assay.importers.fields import Losses
 
@@ -117,12 +118,18 @@ def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
 
 def refusal(sight: Sight, known: list[str]) -> str:
     """Returns one line on why nothing in `sight` is recognised."""
-    if sight.faults and not sight.nearest:
-        return one_line(str(next(iter(sight.faults.values()))))
+    broken = [error for file, error in sight.faults.items() if _begins_as_json(file)]
+    if broken and not sight.nearest:
+        return one_line(str(broken[0]))
     return (
         one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
         + f"; expected one of {', '.join(known)}; name it with --format"
     )
+
+
+def _begins_as_json(file: Path) -> bool:
+    """Is it worth saying where a file stops to be JSON, or was it never any?"""
+    return beginning(file).lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[", b"")
 
 
 def _shown(sight: Sight) -> str:
@@ -135,5 +142,5 @@ def _shown(sight: Sight) -> str:
         keys = [str(key)[:20] for key in first][:6]
         return f"its first record has the keys {', '.join(keys)}" if keys else "an empty object"
     if first is None:
-        return "no JSON object"
+        return "it holds no JSON"
     return f"its first value is no object: {type(first).__name__}"
