@@ -43,7 +43,7 @@ def test_integrity_names_why_it_drops():
             one(0.0, steps=[]),
             one(0.0, steps=[ToolStep(text="only a tool spoke", token_ids=(1, 2))]),
             one(0.0, steps=[wrote("")]),
-            one(0.0, steps=masked),  # not trained on, but an honest sample of the policy's outcome
+            one(0.0, steps=masked),  # the loss leaves it out, and so does the baseline
             one(0.0, end="infra", steps=[]),  # the first reason counts
         ]
     )
@@ -57,7 +57,7 @@ def test_integrity_names_why_it_drops():
         kept,
         ("drop", "integrity", "unscored"),
         *(("drop", "integrity", "empty"),) * 3,
-        kept,
+        ("drop", "integrity", "masked"),
         ("drop", "integrity", "infra"),
     ]
     assert words(decisions) == expected
@@ -72,8 +72,25 @@ def test_a_partly_sampled_step_is_not_empty():
     assert words(gate(batch_of([some, nothing])))[0] == ("keep", "none", "ok")
 
 
-def test_a_masked_trajectory_moves_the_baseline_and_is_not_trained():
-    # 1, 0 and a masked 1: mean 2/3, so the advantages are 1/3, -2/3, and nothing is carried.
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (("masked",), "masked"),
+        (("masked", "masked"), "masked"),
+        (("copied", "masked"), "masked"),  # what it repeats was sampled for another one
+        (("masked", None), "ok"),
+        (("masked", "drifted"), "ok"),
+        (("copied",), "ok"),
+        (("logprobs",), "ok"),
+    ],
+)
+def test_masked_is_what_the_trainer_masks_all_of(steps, reason):
+    made = [wrote(f"{n}", untrainable=kind) for n, kind in enumerate(steps)]
+    assert gate(batch_of([one(1.0), one(1.0, steps=made)]))[1].reason == reason
+
+
+def test_a_drifted_trajectory_moves_the_baseline_and_is_not_trained():
+    # 1, 0 and a drifted 1: mean 2/3, so the advantages are 1/3, -2/3, and nothing is carried.
     batch = batch_of([one(1.0), one(0.0), one(1.0, steps=[wrote("ab", untrainable="drifted")])])
     advantage = credit(batch.gated(gate(batch)), method("dr_grpo"))
     np.testing.assert_allclose(advantage.total, [1 / 3, -2 / 3, 0.0])
@@ -249,7 +266,10 @@ def test_the_reported_vector_of_masked_rows():
     would be 1.5. Leave-one-out: 1 - 2.5, 3 - 1.5, 2 - 2. The sample deviation is 1.
     """
     valid = [one(1.0), one(3.0), one(2.0)]
-    for out in (one(0.0, end="infra"), one(None), one(0.0, marks=(Mark(kind="tampered"),))):
+    for out in (
+        *(one(0.0, end="infra"), one(None), one(0.0, marks=(Mark(kind="tampered"),))),
+        one(0.0, steps=[wrote("ab", untrainable="masked")]),
+    ):
         batch = batch_of([*valid, out])
         gated = batch.gated(gate(batch))
         by = {name: credit(gated, method(name)) for name in ("dr_grpo", "rloo", "grpo")}

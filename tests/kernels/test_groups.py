@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from assay.kernels.groups import FATES, fates
+from assay.kernels.constancy import bar
+from assay.kernels.groups import FATES, fates, voters
 
 NAN = float("nan")
 
@@ -72,3 +73,38 @@ def test_no_trajectories():
     fate_G, dead_G = fates(np.array([]), np.array([], np.int64), n_groups=2)
     assert [FATES[f] for f in fate_G] == ["unscored", "unscored"]
     assert dead_G.all()
+
+
+def test_a_pass_has_the_tolerance_of_a_constant_group():
+    # 0.7 + 0.2 + 0.1 is 0.9999999999999999; tau2-bench calls 1 within 1e-6 a success
+    assert 0.7 + 0.2 + 0.1 < 1.0
+    assert [value >= bar(1.0) for value in (0.7 + 0.2 + 0.1, 1 - 1e-6, 1 - 2e-6)] == [1, 1, 0]
+    assert [value >= bar(100.0) for value in (99.9999, 99.99)] == [True, False]
+    # in units of the bar, so that a low one tells nothing from little
+    assert [value >= bar(1e-9) for value in (1e-9, 0.0)] == [True, False]
+    assert [value >= bar(-1.0) for value in (-1.0, -1.0000005, -1.1)] == [True, True, False]
+    assert [value >= bar(0.0) for value in (0.1 + 0.2 - 0.3, -1e-17, -1e-9)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ((0.9999999, 1.0), ("all_pass", True)),
+        ((0.7 + 0.2 + 0.1, 0.0), ("mixed", False)),
+        # one just reaches the bar and one just does not, and nothing tells them apart: all pass
+        ((1 - 1e-6, 1 - 1.5e-6), ("all_pass", True)),
+        ((1 - 2e-6, 1 - 2.5e-6), ("constant_partial", True)),
+        ((-1.0, -1.0), ("all_fail", True)),
+        ((-1.0, 1.0), ("mixed", False)),
+    ],
+)
+def test_no_group_is_both_mixed_and_dead(outcomes, expected):
+    assert fate(*outcomes, others=(-1.0, 1.0)) == expected
+
+
+def test_the_last_of_a_session_that_stands_votes_for_it():
+    # sessions: 0 of trajectories 0, 2, 3; none of 1; 1 of 4 and 5, of which none stands
+    session, stands = np.array([0, -1, 0, 0, 1, 1]), np.array([1, 0, 1, 0, 0, 0], bool)
+    assert voters(session, stands).tolist() == [2, 1, 2, 2, 5, 5]
+    assert voters(np.full(2, -1), np.zeros(2, bool)).tolist() == [0, 1]
+    assert voters(np.zeros(0, np.int64), np.zeros(0, bool)).tolist() == []

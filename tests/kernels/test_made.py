@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from assay.errors import AlignmentError
 from assay.kernels.advantages import advantages
 from assay.kernels.term import Term
 
@@ -128,8 +129,8 @@ def test_units_that_do_not_count_are_compared_and_move_nothing():
     # leaves 1, 0, 0 count; two nodes, worth 0.5 and 0.25, do not. Mean 1/3, squares 2/3, ddof 1:
     # std sqrt(1/3). Leave-one-out: the first leaf against 0, a node against all three.
     value = np.array([1.0, 0.0, 0.0, 0.5, 0.25])
-    counted = np.array([True, True, True, False, False])
-    fields = {"name": "t", "value_U": value, "counted_U": counted, "unit_R": np.arange(5)}
+    vote = np.array([0, 1, 2, -1, -1])
+    fields = {"name": "t", "value_U": value, "vote_U": vote, "unit_R": np.arange(5)}
     (got,) = advantages(
         [Term(baseline="mean", scale="std", eps=0.0, **fields)], np.ones(5, np.int64)
     ).made
@@ -139,6 +140,36 @@ def test_units_that_do_not_count_are_compared_and_move_nothing():
     assert got.count_U.tolist() == [3] * 5
     (got,) = advantages([Term(baseline="loo", **fields)], np.ones(5, np.int64)).made
     np.testing.assert_allclose(got.baseline_U, [0, 0.5, 0.5, 1 / 3, 1 / 3])
+
+
+def test_units_with_one_vote_count_once_and_are_compared_with_what_the_others_voted():
+    # three rollouts: units 0, 1 and 2 are outputs of the first, worth 1, and 2 votes for them; 3
+    # and 4 are worth 0. Mean 1/3 of 3 votes, squares 2/3, ddof 1: std sqrt(1/3). Leave-one-out: the
+    # first three against 0, the mean of the other two votes; the others against 1/2.
+    fields = {"name": "t", "value_U": np.array([1.0, 1.0, 1.0, 0.0, 0.0]), "unit_R": np.arange(5)}
+    fields["vote_U"] = np.array([2, 2, 2, 3, 4])
+    ones = np.ones(5, np.int64)
+    (got,) = advantages([Term(baseline="mean", scale="std", eps=0.0, **fields)], ones).made
+    np.testing.assert_allclose(got.scaled_U, [2 / 3**0.5] * 3 + [-1 / 3**0.5] * 2)
+    assert got.count_U.tolist() == [3] * 5
+    (got,) = advantages([Term(baseline="loo", **fields)], ones).made
+    np.testing.assert_allclose(got.scaled_U, [1, 1, 1, -0.5, -0.5])
+    # two outputs of the only rollout are alone
+    fields |= {"value_U": np.array([1.0, 1.0]), "vote_U": np.array([1, 1]), "unit_R": np.arange(2)}
+    (got,) = advantages([Term(baseline="mean", singleton="raw", **fields)], ones[:2]).made
+    assert got.scaled_U.tolist() == [1.0, 1.0]
+    # a vote that nobody scored is none: the two others are compared with each other
+    fields |= {"value_U": np.array([1.0, NAN, 0.0, 2.0]), "vote_U": np.array([1, 1, 2, 3])}
+    (got,) = advantages([Term(baseline="loo", **fields | {"unit_R": np.arange(4)})], ones[:4]).made
+    np.testing.assert_allclose(got.baseline_U, [1.0, NAN, 2.0, 0.0])
+
+
+@pytest.mark.parametrize("vote", [[0, 2], [-2, 1]])
+def test_a_vote_is_one_of_a_unit(vote):
+    fields = {"value_U": np.array([1.0, 0.0]), "unit_R": np.arange(2)}
+    term = Term(name="t", baseline="mean", vote_U=np.array(vote), **fields)
+    with pytest.raises(AlignmentError, match=r"term 't': vote_U "):
+        advantages([term], np.ones(2, np.int64))
 
 
 def test_what_comes_after_is_added_last():

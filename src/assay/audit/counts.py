@@ -18,6 +18,7 @@ from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.credit import METHODS
 from assay.gate import components_cancel
 from assay.kernels.advantages import Advantages
+from assay.kernels.constancy import bar
 from assay.kernels.groups import (
     ALL_FAIL,
     ALL_PASS,
@@ -92,7 +93,7 @@ class Audit:
             seed: of the bootstrap intervals; the same seed gives the same bytes.
         """
         batch, pass_at = self._batch, self._pass_at
-        passed_K = batch.outcome_K >= pass_at
+        passed_K = batch.outcome_K >= bar(pass_at)
         missing = [name for name in METHODS.names() if name not in self._recovered]
         return {
             "schema": SCHEMA,
@@ -147,12 +148,14 @@ def _groups(
 
 
 def _trajectories(batch: Batch, passed_K: Bool[np.ndarray, " K"]) -> dict[str, Any]:
-    scored = int((~np.isnan(batch.outcome_K)).sum())
-    passed = int(passed_K.sum())
+    sessions = int(batch.once_K.sum())
+    scored = int((batch.once_K & ~np.isnan(batch.outcome_K)).sum())
+    passed = int((batch.once_K & passed_K).sum())
     return {
         "total": len(batch.ids),
+        "sessions": sessions,
         "scored": scored,
-        "unscored": len(batch.ids) - scored,
+        "unscored": sessions - scored,
         "passed": passed,
         "pass_rate": passed / scored if scored else None,
         "by_end": {name: int((batch.end_K == code).sum()) for code, name in enumerate(ENDS)},
@@ -166,9 +169,9 @@ def _pass_rates(
     batch: Batch, passed_K: Bool[np.ndarray, " K"], rng: np.random.Generator
 ) -> dict[str, Any]:
     """Returns pass@k and pass^k with 95 % intervals over groups, k up to the largest group."""
-    scored_K = ~np.isnan(batch.outcome_K)
+    scored_K = batch.once_K & ~np.isnan(batch.outcome_K)
     total_G = np.bincount(batch.group_K[scored_K], minlength=batch.n_groups)
-    passed_G = np.bincount(batch.group_K[passed_K], minlength=batch.n_groups)
+    passed_G = np.bincount(batch.group_K[scored_K & passed_K], minlength=batch.n_groups)
     largest = int(total_G.max(initial=0))
     ks = [k for k in range(1, largest + 1) if k <= 8 or k & (k - 1) == 0]
     table: dict[str, Any] = {}

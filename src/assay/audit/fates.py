@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int64
 
 from assay.batch import CATEGORIES, ENDS, UNTRAINABLE, Batch
 from assay.kernels.advantages import Advantages
-from assay.kernels.groups import fates
+from assay.kernels.groups import UNSCORED, fates
 
 FATE_KINDS: Final = (
     "trained_up",
@@ -35,11 +35,14 @@ def group_fates(
 ) -> tuple[Int64[np.ndarray, " G"], Bool[np.ndarray, " G"]]:
     """Returns what became of each group by its outcomes, and whether it is dead for GRPO.
 
-    Who passed is a matter of outcomes; who is compared, of what the gates left: a group whose only
-    failure was dropped is mixed and dead.
+    It is told of what the gates left, each session counted once: a group whose only failure was
+    dropped is no mixed one. A group of which they left nothing is told by its outcomes.
     """
-    fate_G, _ = fates(batch.outcome_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
-    return fate_G, fates(batch.value_K, batch.group_K, n_groups=batch.n_groups)[1]
+    group_K, n = batch.group_K, batch.n_groups
+    fate_G, dead_G = fates(batch.voted_K, group_K, n_groups=n, pass_at=pass_at)
+    outcome_K = np.where(batch.once_K, batch.outcome_K, np.nan)
+    said_G, _ = fates(outcome_K, group_K, n_groups=n, pass_at=pass_at)
+    return np.where(fate_G == UNSCORED, said_G, fate_G), dead_G
 
 
 def span_fates(

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float64, Int8, Int64
 from assay.batch.build import Builder
 from assay.batch.columns import Measure
 from assay.errors import AlignmentError
+from assay.kernels.groups import voters
 from assay.records import Decision, Trajectory
 
 
@@ -129,9 +130,28 @@ class Batch:
         return self.weight_K > 0
 
     @property
+    def vote_K(self) -> Int64[np.ndarray, " K"]:
+        """The trajectory that votes for each one, itself unless it shares a session: the last of
+        the session that is kept and scored."""
+        return voters(self.session_K, self.kept_K & ~np.isnan(self.outcome_K))
+
+    @property
+    def once_K(self) -> Bool[np.ndarray, " K"]:
+        """One trajectory of each session, whatever the gates said: the last that is scored, or the
+        last. Whoever counts outcomes counts these."""
+        vote_K = voters(self.session_K, ~np.isnan(self.outcome_K))
+        return vote_K == np.arange(len(self.ids))
+
+    @property
     def value_K(self) -> Float64[np.ndarray, " K"]:
-        """Outcome for comparing: NaN where unscored or dropped, so that it moves no baseline."""
-        return np.where(self.kept_K, self.outcome_K, np.nan)
+        """Outcome for comparing, of a session the one that votes: NaN where unscored or dropped, so
+        that it moves no baseline."""
+        return np.where(self.kept_K, self.outcome_K[self.vote_K], np.nan)
+
+    @property
+    def voted_K(self) -> Float64[np.ndarray, " K"]:
+        """`value_K` of those that vote, NaN elsewhere: each session once."""
+        return np.where(self.vote_K == np.arange(len(self.ids)), self.value_K, np.nan)
 
     @property
     def steps_R(self) -> Int64[np.ndarray, " R"]:

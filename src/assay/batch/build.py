@@ -34,7 +34,9 @@ from assay.batch.columns import (
 from assay.batch.completions import Completions
 from assay.errors import AlignmentError, MixedTokensError
 from assay.kernels.codes import numbered
+from assay.kernels.constancy import bar
 from assay.kernels.evidence import sibling_evidence
+from assay.kernels.groups import voters
 from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
 from assay.records.evidence import NOBODY_LOOKED
 from assay.verify.canonical import call_form
@@ -273,7 +275,7 @@ class Builder:
         """Returns the fields of a `Batch`; evidence that needs other trajectories is added here."""
         columns = self._columns
         group, task, tree, session, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
-        task_K, tree_K = task.astype(np.int64), tree.astype(np.int64)
+        task_K, tree_K, session_K = (each.astype(np.int64) for each in (task, tree, session))
         names, reward_KJ = by_name(columns.rewards, len(columns.ids))
         score_names, score_SJ = by_name(columns.scores, len(columns.S) // S_WIDTH)
         return {
@@ -283,7 +285,7 @@ class Builder:
             "group_K": group.astype(np.int64),
             "task_K": task_K,
             "tree_K": tree_K,
-            "session_K": session.astype(np.int64),
+            "session_K": session_K,
             "outcome_K": outcome_K.copy(),
             "category_K": category.astype(np.int8),
             "claim_K": claim.astype(np.int8),
@@ -295,7 +297,7 @@ class Builder:
             "score_SJ": score_SJ,
             "weight_K": np.ones(len(columns.ids)),
             **_step_arrays(columns, task_K, tree_K),
-            **_call_arrays(columns, task_K, outcome_K >= self._pass_at),
+            **_call_arrays(columns, task_K, session_K, outcome_K, self._pass_at),
             **_span_arrays(columns),
             "logprob_N": np.array(columns.logprob) if columns.has_logprob else None,
             "entropy_N": np.array(columns.entropy) if columns.has_entropy else None,
@@ -336,11 +338,17 @@ def _step_arrays(columns: Columns, task_K: np.ndarray, tree_K: np.ndarray) -> di
 
 
 def _call_arrays(
-    columns: Columns, task_K: np.ndarray, passed_K: np.ndarray
+    columns: Columns,
+    task_K: np.ndarray,
+    session_K: np.ndarray,
+    outcome_K: np.ndarray,
+    pass_at: float,
 ) -> dict[str, np.ndarray]:
     step, form, parsed, ran, expert = rows(columns.C, C_WIDTH).T
     traj_C, key_C = rows(columns.S, S_WIDTH)[step, 0], numbered(form)
-    sibling = sibling_evidence(key_C, traj_C, task_K, passed_K)
+    vote_K = voters(session_K, ~np.isnan(outcome_K))  # outputs of one rollout are no siblings
+    passed_K = (outcome_K >= bar(pass_at)) & (vote_K == np.arange(vote_K.size))
+    sibling = sibling_evidence(key_C, vote_K[traj_C], task_K, passed_K)
     return {
         "step_C": step.copy(),
         "key_C": key_C,

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from xxhash import xxh3_64_intdigest
 
 from assay.batch.columns import CATEGORIES, CLAIMS, ENDS, ROLES, Columns, hash_of
+from assay.kernels.constancy import bar
 
 
 @final
@@ -39,14 +40,11 @@ class Completions:
         count, n_K = len(self.ids), self.length_K
         group = np.array([columns.group[each] for each in self.groups])
         task = np.array([columns.task[each] for each in self.groups])
-        category = np.where(
-            np.isnan(self.outcome_K),
-            CATEGORIES.index("unscorable"),
-            np.where(
-                self.outcome_K >= pass_at,
-                CATEGORIES.index("true_success"),
-                CATEGORIES.index("honest_failure"),
-            ),
+        passed_K = self.outcome_K >= bar(pass_at)
+        category = np.select(
+            [np.isnan(self.outcome_K), passed_K],
+            [CATEGORIES.index("unscorable"), CATEGORIES.index("true_success")],
+            CATEGORIES.index("honest_failure"),
         )
         end = np.where(self.answered_K, ENDS.index("answered"), ENDS.index("budget"))
         none = np.full(count, CLAIMS.index("none"))

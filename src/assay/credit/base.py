@@ -89,7 +89,8 @@ _SCALING = ("scale", "ddof", "eps", "singleton", "sign", "cap")
 def outcome_term(
     batch: Batch, by: Method | None = None, name: str = "outcome", /, **options: object
 ) -> Term:
-    """Returns the term of most methods: the outcome, by trajectory, within the task group.
+    """Returns the term of most methods: the outcome, by trajectory, within the task group, one vote
+    a session; units that are no trajectories say who votes, `vote_U`, themselves.
 
     Baseline "mean" and scale "std", unless `by` has options of scaling, or `options`, fields of
     `Term`, say otherwise.
@@ -97,6 +98,7 @@ def outcome_term(
     fields: dict[str, object] = {
         "value_U": batch.value_K,
         "peer_U": batch.group_K,
+        "vote_U": batch.vote_K,
         "unit_R": batch.all_sampled_R,
         "weight_U": batch.weight_K,
         "baseline": "mean",

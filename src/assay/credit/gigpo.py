@@ -75,6 +75,7 @@ class GiGpo(Method):
         group_S = batch.group_K[batch.traj_S]
         fields: dict[str, object] = {
             "peer_U": group_S,
+            "vote_U": None,
             "unit_R": batch.steps_R,
             "weight_U": batch.weight_K[batch.traj_S],
             "scale": scale,

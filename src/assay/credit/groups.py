@@ -10,6 +10,7 @@ from assay.batch import UNTRAINABLE, Batch
 from assay.credit.facts import need
 from assay.errors import MethodError, hint
 from assay.kernels.codes import numbered
+from assay.kernels.constancy import CONSTANT, bar
 
 _UNTRUSTED = [UNTRAINABLE.index(reason) for reason in ("logprobs", "copied")]
 
@@ -20,33 +21,41 @@ def passes(batch: Batch, method: str, pass_at: float | None) -> Float64[np.ndarr
     Args:
         batch: the trajectories.
         method: who asks, for the message.
-        pass_at: an outcome at or above it is a pass. None: outcomes must be 0 or 1 already.
+        pass_at: an outcome at or above it is a pass. None: outcomes must be 0 or 1 already, but
+            for round-off.
 
     Raises:
         MethodError: `pass_at` is None and some outcome is neither 0 nor 1.
     """
     value_K = batch.value_K
     if pass_at is not None:
-        return np.where(np.isnan(value_K), np.nan, (value_K >= pass_at).astype(float))
-    other_K = ~np.isnan(value_K) & (value_K != 0.0) & (value_K != 1.0)
+        return np.where(np.isnan(value_K), np.nan, (value_K >= bar(pass_at)).astype(float))
+    rounded_K = np.round(value_K)
+    other_K = ~np.isnan(value_K) & ~np.isin(rounded_K, (0.0, 1.0))
+    other_K |= abs(value_K - rounded_K) > CONSTANT
     if other_K.any():
         k = int(np.flatnonzero(other_K)[0])
         raise MethodError(
             f"{method} needs outcomes of 0 or 1; trajectory {batch.ids[k]!r} has {value_K[k]:g}; "
             "say which outcomes pass with pass_at"
         )
-    return value_K
+    return rounded_K
 
 
 def counts(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Int64[np.ndarray, " G"]:
-    """Returns how many members of each group have a value."""
-    return np.bincount(batch.group_K[~np.isnan(value_K)], minlength=batch.n_groups)
+    """Returns how many members of each group have a value, each session counted once."""
+    return np.bincount(batch.group_K[_votes(batch, value_K)], minlength=batch.n_groups)
 
 
 def sums(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, " G"]:
-    """Returns the sum of the values of each group, those that are NaN left out."""
-    scored_K = ~np.isnan(value_K)
-    return totals(value_K[scored_K], batch.group_K[scored_K], batch.n_groups)
+    """Returns the sum of the values of each group, those that are NaN left out, each session
+    counted once."""
+    votes_K = _votes(batch, value_K)
+    return totals(value_K[votes_K], batch.group_K[votes_K], batch.n_groups)
+
+
+def _votes(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Bool[np.ndarray, " K"]:
+    return ~np.isnan(value_K) & (batch.vote_K == np.arange(value_K.size))
 
 
 def totals(

@@ -75,7 +75,9 @@ class Hgpo(Method):
             if k:
                 unit_R = np.where(np.append(has_peer_S, False)[unit_R], unit_R, -1)
             fields = {"peer_U": peer_S, "weight_U": batch.weight_K[batch.traj_S], "unit_R": unit_R}
-            terms.append(outcome_term(batch, self, f"k{k}", value_U=return_S, **fields))
+            terms.append(
+                outcome_term(batch, self, f"k{k}", value_U=return_S, vote_U=None, **fields)
+            )
         return terms
 
     def combine(self, parts: Parts, carried: Carried) -> Float64[np.ndarray, " _"]:

@@ -121,7 +121,9 @@ class Unlikeliness(Method):
 
     def terms(self, batch: Batch) -> list[Term]:
         n_G = counts(batch, batch.value_K)
-        rank_K = _ranks(confidence_K(batch, self.name), batch.group_K)
+        votes_K = batch.vote_K == np.arange(len(batch.ids))
+        sure_K = np.where(votes_K, confidence_K(batch, self.name), np.nan)
+        rank_K = _ranks(sure_K, batch.group_K)[batch.vote_K]
         share_K = rank_K / np.maximum(n_G, 1)[batch.group_K]
         value_K = batch.value_K * (1.0 - self.beta * share_K)
         return [outcome_term(batch, self, value_U=value_K)]

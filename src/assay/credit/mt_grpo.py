@@ -103,6 +103,7 @@ class MtGrpo(Method):
             "turn",
             value_U=np.where(own_S, paid_S(batch, self.score, self.name), np.nan),
             peer_U=batch.group_K[batch.traj_S],
+            vote_U=None,
             unit_R=batch.steps_R,
             weight_U=batch.weight_K[batch.traj_S],
             weight=self.w,

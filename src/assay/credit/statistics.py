@@ -34,7 +34,7 @@ def measured(batch: Batch, within: float | None = None) -> dict[str, float]:
     found["outcome mean"] = float(mean_G[seen_G].mean())
     freedom = int(np.maximum(n_G - 1, 0).sum())
     if within is None and freedom:
-        within = float(np.nansum((value_K - mean_G[batch.group_K]) ** 2)) / freedom
+        within = float(np.nansum((batch.voted_K - mean_G[batch.group_K]) ** 2)) / freedom
     noise = 0.0
     if within is not None:
         found["outcome within"] = within

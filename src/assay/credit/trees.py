@@ -58,7 +58,7 @@ class TreeGrpo(Method):
         ]
 
     def _nodes(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Returns the fields of a term whose units are the K leaves, which count, and M nodes, each
+        """Returns the fields of a term whose units are the K leaves, which vote, and M nodes, each
         worth the mean outcome of the leaves below it, which carry; and a trajectory of each node.
         """
         need(batch, "nodes", self.name)
@@ -82,7 +82,7 @@ class TreeGrpo(Method):
         traj_M[node_S[::-1]] = batch.traj_S[::-1]
         return {
             "value_U": np.append(value_K, value_M),
-            "counted_U": np.arange(n + m) < n,
+            "vote_U": np.append(batch.vote_K, np.full(m, -1)),
             "weight_U": np.append(batch.weight_K, weight_M),
             "unit_R": np.append(carrier_S, -1)[batch.steps_R],
             "traj_M": traj_M,

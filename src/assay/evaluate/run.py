@@ -22,6 +22,7 @@ from assay.evaluate.diversity import answer_entropy, distinct
 from assay.evaluate.intervals import paired_difference
 from assay.evaluate.null import expansion
 from assay.files.atomic import publish
+from assay.kernels.constancy import bar
 from assay.records import ModelStep, Trajectory
 from assay.report.evaluation import page, policies
 from assay.report.figure import COLOURS, Line, curves
@@ -71,7 +72,7 @@ class Sampled:
             at = place.setdefault(record.group, len(place))
             if record.outcome is None:
                 raise DataError(f"attempt {record.id}: nobody scored it; expected a score of each")
-            right = record.outcome >= pass_at
+            right = record.outcome >= bar(pass_at)
             total[at] += 1
             passed[at] += right
             tokens += record.ledger.tokens or 0

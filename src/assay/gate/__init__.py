@@ -16,7 +16,7 @@ from assay.registry import Registry
 GATES: Registry[Gate] = Registry(
     "gate",
     {
-        "integrity": Integrity,  # unscored, infrastructure, tampered, empty
+        "integrity": Integrity,  # unscored, infrastructure, tampered, empty, masked
         "duplicates": Duplicates,  # copies inside a group
         "degenerate": Degenerate,  # groups whose outcomes do not differ (DAPO)
     },

@@ -26,7 +26,7 @@ class Degenerate(Gate):
 
     def __call__(self, batch: Batch) -> Verdicts:
         fate_G, dead_G = fates(
-            batch.value_K, batch.group_K, n_groups=batch.n_groups, pass_at=self.pass_at
+            batch.voted_K, batch.group_K, n_groups=batch.n_groups, pass_at=self.pass_at
         )
         reasons = [FATES[fate_G[g]] if dead_G[g] else "ok" for g in batch.group_K]
         return Verdicts((~dead_G[batch.group_K]).astype(float), reasons)
@@ -37,7 +37,7 @@ def components_cancel(batch: Batch) -> Bool[np.ndarray, " G"]:
 
     Parts of a trajectory that nobody scored or that a gate dropped count as little as its outcome.
     """
-    value_K = batch.value_K
+    value_K = batch.voted_K
     _, dead_G = fates(value_K, batch.group_K, n_groups=batch.n_groups)
     varies_G = np.zeros(batch.n_groups, bool)
     for j in range(len(batch.reward_names)):

@@ -1,12 +1,14 @@
-"""Drops what cannot be learned from whatever the method: unscored, broken, tampered, empty."""
+"""Drops what teaches nothing whatever the method: unscored, broken, tampered, empty, masked."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
 
-from assay.batch import CATEGORIES, Batch
+from assay.batch import CATEGORIES, UNTRAINABLE, Batch
 from assay.gate.base import Gate, Verdicts
+
+_MASKED, _COPIED = UNTRAINABLE.index("masked"), UNTRAINABLE.index("copied")
 
 
 @final
@@ -15,8 +17,10 @@ class Integrity(Gate):
     """Infrastructure failures and unscored trajectories teach nothing and move no baseline.
 
     A trajectory stopped by its *own* budget stays: it is a scored failure, or quitting would pay.
-    One whose steps are all masked or drifted stays too: it is not trained on, but its outcome is
-    an honest sample for the others' baseline. Empty is what the policy wrote nothing of.
+    Empty is what the policy wrote nothing of; masked, what the trainer masks all of that the policy
+    wrote: as the loss leaves it out, so does the baseline. Steps that were sampled for another
+    trajectory are nobody's here. One whose steps drifted, all or some, stays: it is not trained on,
+    but its outcome is an honest sample for the others' baseline.
     """
 
     name: ClassVar[str] = "integrity"
@@ -25,6 +29,11 @@ class Integrity(Gate):
         category_K = np.array(CATEGORIES)[batch.category_K]
         wrote_K = np.bincount(batch.traj_R[batch.step_R >= 0], minlength=len(batch.ids)) > 0
         broken_K = np.isin(category_K, ("infra", "tampered"))
-        conditions = [broken_K, np.isnan(batch.outcome_K), ~wrote_K]
-        reason_K = np.select(conditions, [category_K, "unscored", "empty"], "ok")
+        own_S, masked_S = batch.untrainable_S != _COPIED, batch.untrainable_S == _MASKED
+        own_K, masked_K = (
+            np.bincount(batch.traj_S[each], minlength=len(batch.ids)) for each in (own_S, masked_S)
+        )
+        masked_K = (own_K > 0) & (masked_K == own_K)
+        conditions = [broken_K, np.isnan(batch.outcome_K), ~wrote_K, masked_K]
+        reason_K = np.select(conditions, [category_K, "unscored", "empty", "masked"], "ok")
         return Verdicts((reason_K == "ok").astype(float), reason_K.tolist())

@@ -36,8 +36,9 @@ class Term:
     # Compared with whom?
     peer_U: Int64[np.ndarray, " U"] | None = None
     """Units with the same number are compared; -1: this one has no peers. None: all are peers."""
-    counted_U: Bool[np.ndarray, " U"] | None = None
-    """Which units count among their peers; others are compared and move nothing. None: all."""
+    vote_U: Int64[np.ndarray, " U"] | None = None
+    """The unit that counts for each one among its peers: several with the same one count once, and
+    one with -1 is compared and moves nothing. None: each counts for itself."""
 
     # Who carries it?
     unit_R: Int64[np.ndarray, " R"] | None = None

@@ -9,13 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.errors import AlignmentError, MethodError
+from assay.kernels.constancy import ROUND_OFF, constant, extremes
 from assay.kernels.returns import returns
 from assay.kernels.term import Credited, Term
-
-CONSTANT = 1e-6
-"""Peers whose values spread over no more than this share of the value range are constant."""
-ROUND_OFF = 1e-12
-"""...or over no more than this share of their magnitude."""
 
 
 def credited(term: Term) -> Credited:
@@ -55,12 +51,15 @@ def credited(term: Term) -> Credited:
 
 def _check(term: Term) -> None:
     n_units = term.value_U.size
-    for field in ("peer_U", "given_U", "shrink", "weight_U", "counted_U", "next_U", "decay"):
+    for field in ("peer_U", "given_U", "shrink", "weight_U", "vote_U", "next_U", "decay"):
         values = getattr(term, field)
         if isinstance(values, np.ndarray) and values.size != n_units:
             raise AlignmentError(
                 f"term {term.name!r}: {field} has {values.size} entries; expected {n_units}"
             )
+    vote = term.vote_U
+    if vote is not None and vote.size and not -1 <= vote.min() <= vote.max() < n_units:
+        raise AlignmentError(f"term {term.name!r}: vote_U must lie in [-1, {n_units})")
     virtual, peer = term.virtual_value_V, term.virtual_peer_V
     if virtual is None and peer is None:
         return
@@ -82,8 +81,8 @@ def _compared(term: Term) -> Credited:
         peer_U = np.zeros(n, np.int64)
     compared_U = ~np.isnan(value_U) & (peer_U >= 0)
     u, own = peer_U[compared_U], value_U[compared_U]
-    counted = slice(None) if term.counted_U is None else term.counted_U[compared_U]
-    peer, value = u[counted], own[counted]
+    votes = slice(None) if term.vote_U is None else (term.vote_U == np.arange(n))[compared_U]
+    peer, value = u[votes], own[votes]
     if term.virtual_value_V is not None and term.virtual_peer_V is not None:
         peer = np.concatenate([peer, term.virtual_peer_V])
         value = np.concatenate([value, term.virtual_value_V])
@@ -91,7 +90,7 @@ def _compared(term: Term) -> Credited:
 
     count_P = np.bincount(peer, minlength=n_peers)
     sum_P = np.bincount(peer, value, n_peers).astype(float)  # of nothing it is integer
-    constant_P = _constant(value, peer, n_peers, term.value_range)
+    constant_P = constant(*extremes(value, peer, n_peers), term.value_range)
     divisor = _divisor(term, value, peer, count_P, sum_P, constant_P)[u]
     base = _baseline(term, compared_U, u, peer, value, sum_P, count_P)
     if term.baseline in ("mean", "loo", "quantile", "virtual"):
@@ -152,9 +151,10 @@ def _baseline(
         case "mean" | "virtual":
             return mean_P[u]
         case "loo":
-            itself = 1 if term.counted_U is None else term.counted_U[compared_U].astype(int)
-            own = term.value_U[compared_U] * itself
-            return (sum_P[u] - own) / np.maximum(count_P[u] - itself, 1)
+            voter = np.flatnonzero(compared_U) if term.vote_U is None else term.vote_U[compared_U]
+            voice = np.append(term.value_U, np.nan)[voter]  # what the unit's own vote adds
+            itself = ~np.isnan(voice)
+            return (sum_P[u] - np.nan_to_num(voice)) / np.maximum(count_P[u] - itself, 1)
         case "quantile":
             return _quantile(peer, value, count_P, term.quantile)[u]
         case "shrunk":
@@ -180,21 +180,3 @@ def _quantile(
     rank_P = np.ceil(level * count_P - ROUND_OFF).astype(np.int64) - 1
     at_P = start_P + np.clip(rank_P, 0, np.maximum(count_P - 1, 0))
     return np.where(count_P > 0, np.append(value[order], 0.0)[np.minimum(at_P, order.size)], 0.0)
-
-
-def _constant(
-    value: Float64[np.ndarray, " _"],
-    peer: Int64[np.ndarray, " _"],
-    n_peers: int,
-    value_range: float | None,
-) -> Bool[np.ndarray, " P"]:
-    """Returns which peer sets are constant, by range and never by deviation."""
-    high_P, low_P = np.full(n_peers, -np.inf), np.full(n_peers, np.inf)
-    np.maximum.at(high_P, peer, value)
-    np.minimum.at(low_P, peer, value)
-    if value_range is None:
-        value_range = float(value.max(initial=-np.inf) - value.min(initial=np.inf))
-        value_range = value_range if np.isfinite(value_range) else 0.0
-    size_P = np.maximum(abs(high_P), abs(low_P))
-    tolerance_P = np.maximum(CONSTANT * value_range, ROUND_OFF * size_P)
-    return high_P - low_P <= tolerance_P  # an empty peer set is constant

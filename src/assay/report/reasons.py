@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int8, Int64
 
 from assay.batch import UNTRAINABLE, Batch
+from assay.kernels.groups import voters
 from assay.kernels.term import Term
 from assay.records import Decision
 
@@ -207,6 +208,7 @@ class Evidence:
         self._sibling, self._ran = batch.sibling_C.tolist(), batch.ran_C.tolist()
         self._parsed = batch.parsed_C.tolist()
         self._owners = _owners(batch, passed_K)
+        self._rollout = voters(batch.session_K, ~np.isnan(batch.outcome_K)).tolist()
         self._key, self._task = batch.key_C.tolist(), batch.task_K.tolist()
         self._reward = batch.reward_S.tolist()
 
@@ -243,7 +245,9 @@ class Evidence:
 
     def _same_call(self, c: int, trajectory: int) -> dict[str, Any]:
         pair = (self._task[trajectory], self._key[c])
-        others = [owner for owner in self._owners.get(pair, ()) if owner[0] != trajectory]
+        rollout = self._rollout
+        found = self._owners.get(pair, ())
+        others = [owner for owner in found if rollout[owner[0]] != rollout[trajectory]]
         if not others:  # the record itself says so, and no sibling of this set shows it
             return {"code": "sibling", "text": "a successful sibling makes the same call"}
         k, step = others[0]

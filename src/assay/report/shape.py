@@ -13,6 +13,7 @@ from assay.audit.annotations import step_credit
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.credit import METHODS
 from assay.kernels.advantages import Advantages
+from assay.kernels.constancy import bar
 from assay.kernels.groups import FATES
 from assay.kernels.term import Credited
 from assay.records import Decision, ModelStep, Trajectory
@@ -57,7 +58,7 @@ class Shapes:
         self._spool = Spool(self.folder)
         self._redactor, self._hidden = Redactor(), dict[str, str]()
         self.ids = [self._redactor.text(each) for each in batch.ids] if redact else batch.ids
-        self.passed_K = batch.outcome_K >= pass_at
+        self.passed_K = batch.outcome_K >= bar(pass_at)
         self.fate_G, self.dead_G = group_fates(batch, pass_at=pass_at)
         self.fate_R = np.zeros(0, np.int64)
         """Of the reference, the first method that is added."""
@@ -74,10 +75,11 @@ class Shapes:
         """What the pages show of each method, by its name."""
         self._compared: dict[_Form, int] = {}
         self._sentences: dict[tuple[Any, ...], str] = {}
-        scored_K = ~np.isnan(batch.outcome_K)
-        self._scored_G = np.bincount(batch.group_K[scored_K], minlength=groups)
-        self._passes_G = np.bincount(batch.group_K[self.passed_K], minlength=groups)
-        total_G = np.bincount(batch.group_K, np.nan_to_num(batch.outcome_K), groups)
+        scored_K, group_K = batch.once_K & ~np.isnan(batch.outcome_K), batch.group_K
+        self._scored_G = np.bincount(group_K[scored_K], minlength=groups)
+        self.passes_G = np.bincount(group_K[scored_K & self.passed_K], minlength=groups)
+        self.sessions_G = np.bincount(group_K[batch.once_K], minlength=groups)
+        total_G = np.bincount(group_K[scored_K], batch.outcome_K[scored_K], groups)
         self._mean_G = total_G / np.maximum(self._scored_G, 1)
         self._runs = self._form(self._run_columns())
 
@@ -215,7 +217,7 @@ class Shapes:
             outcome=None if outcome != outcome else outcome,
             passed=bool(self.passed_K[k]),
             scored=scored,
-            passes=int(self._passes_G[g]),
+            passes=int(self.passes_G[g]),
             mean=float(self._mean_G[g]) if scored else None,
             fate=FATES[self.fate_G[g]],
             decision=decision,

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float64, Int64
 from assay import pipeline
 from assay.batch import Batch
 from assay.kernels.advantages import Advantages, advantages
+from assay.kernels.constancy import bar
 from assay.kernels.groups import FATES, fates
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
@@ -121,7 +122,7 @@ class Signal:
         n_scored = max(int(scored_K.sum()), 1)
         facts = {
             "reward": float(outcome_K[scored_K].sum()) / n_scored if scored_K.any() else np.nan,
-            "pass_rate": float((outcome_K[scored_K] >= self.pass_at).sum()) / n_scored,
+            "pass_rate": float((outcome_K >= bar(self.pass_at)).sum()) / n_scored,
             "unscored_share": 1.0 - float(scored_K.mean()) if scored_K.size else 0.0,
             "dropped_share": 1.0 - float(batch.kept_K.mean()) if scored_K.size else 0.0,
         }
@@ -144,7 +145,7 @@ class Signal:
             batch.outcome_K, batch.group_K, n_groups=n_groups, pass_at=self.pass_at
         )
         left_G, dead_G = fates(
-            batch.value_K, batch.group_K, n_groups=n_groups, pass_at=self.pass_at
+            batch.voted_K, batch.group_K, n_groups=n_groups, pass_at=self.pass_at
         )
         cause_G = np.where(alike_G, outcome_G, left_G)
         count = max(n_groups, 1)

@@ -21,6 +21,7 @@ benchmark may vote), so it takes the place of theirs, at their level.
 
 from typing import Literal
 
+from assay.kernels.constancy import bar
 from assay.records import Claim, Trajectory
 from assay.records.base import Record
 
@@ -54,7 +55,7 @@ def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Re
         trajectory: its `outcome` counts at the strongest level of E1 to E3 that graded it, at E3
             where none did.
         claim: what the agent said, see `claim_of`.
-        pass_at: a value at or above it is a pass.
+        pass_at: a value at or above it is a pass (`kernels.constancy.bar`).
     """
     if trajectory.end == "infra":
         return Resolved(value=None, category="infra")
@@ -66,7 +67,9 @@ def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Re
     if len(values) != 1:
         return Resolved(value=None, category="unscorable", level=level)
     value = values.pop()
-    return Resolved(value=value, category=_category(level, value >= pass_at, claim), level=level)
+    return Resolved(
+        value=value, category=_category(level, value >= bar(pass_at), claim), level=level
+    )
 
 
 def _strongest(trajectory: Trajectory) -> tuple[ResolvedLevel, set[float]]:

@@ -31,11 +31,12 @@ function crumbs(links) {
 }
 
 function groupSentence(g) {
-  const n = G.members[g].length;
+  const n = G.sessions[g];
+  const branches = G.members[g].length > n ? ` (${count(G.members[g].length)} outputs of them)` : "";
   const lost = G.written[g].reduce((sum, amount, i) => sum + (["trained_up", "trained_down"].includes(report.fates[i]) ? 0 : amount), 0);
   const all = G.written[g].reduce((sum, amount) => sum + amount, 0);
   const punished = G.punished[g] ? ` ${plural(G.punished[g], "correct call")} in failed attempts.` : "";
-  return `${count(G.passed[g])} of ${plural(n, "attempt")} passed. ${all ? percent(lost / all) : "Nothing"} of what they wrote taught nothing or the wrong thing.${punished}`;
+  return `${count(G.passed[g])} of ${plural(n, "attempt")}${branches} passed. ${all ? percent(lost / all) : "Nothing"} of what they wrote taught nothing or the wrong thing.${punished}`;
 }
 
 function alignSwitch(aligned) {

@@ -5,7 +5,7 @@ const COLUMNS = [
   ["id", "Group", (g) => g, "text"],
   ["fate", "Fate", (g) => Object.keys(GROUP_WORDS).indexOf(G.fate[g]), ""],
   ["outcomes", "Outcomes", null, ""],
-  ["passed", "Passed", (g) => -G.passed[g] / G.members[g].length, "n"],
+  ["passed", "Passed", (g) => -G.passed[g] / G.sessions[g], "n"],
   ["steps", "Steps", (g) => -stepsOf(g), "n wide"],
   ["signal", "Signal", (g) => -signalOf(g), ""],
   ["punished", "Punished correct", (g) => -G.punished[g], "n"],
@@ -104,7 +104,7 @@ function groupRow(g, i, most) {
     cell("id", "text", h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), !same && h("small", { class: "data" }, G.task[g])),
     cell("fate", "", fateBadge(G.fate[g])),
     cell("outcomes", "", squares(g)),
-    cell("passed", "n", `${G.passed[g]} / ${G.members[g].length}`),
+    cell("passed", "n", `${G.passed[g]} / ${G.sessions[g]}`),
     cell("steps", "n wide", num(stepsOf(g))),
     cell("signal", "", h("span", { class: "measure" }, bar(signalOf(g) / most), num(signalOf(g)))),
     cell("punished", "n", G.punished[g] ? count(G.punished[g]) : h("span", { class: "faint" }, "0")));

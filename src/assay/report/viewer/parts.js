@@ -59,7 +59,7 @@ const square = (k) => h("i", { class: `square ${outcomeClass(k)}`, "aria-hidden"
 function squares(g) {
   const ks = G.members[g];
   const shown = ks.slice(0, 16);
-  const label = `${plural(G.passed[g], "pass", "passes")} in ${ks.length}`;
+  const label = `${plural(G.passed[g], "pass", "passes")} in ${G.sessions[g]}`;
   return h("span", { class: "squares", role: "img", "aria-label": label }, shown.map(square),
     ks.length > shown.length && h("small", {}, `+${ks.length - shown.length}`));
 }
