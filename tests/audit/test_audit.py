@@ -110,8 +110,8 @@ def test_groups(found):
     assert found["groups"] == {
         "total": 9,
         "all_fail": 2,  # b, and e, which is graded
-        "all_pass": 1,  # h
-        "mixed": 3,  # a, f, i
+        "all_pass": 2,  # h, and i, whose only failure is empty and dropped
+        "mixed": 2,  # a, f
         "constant_partial": 1,  # c
         "single": 1,  # d
         "unscored": 1,  # g
@@ -125,6 +125,7 @@ def test_trajectories(found):
     # 26 in all; without a4, a5, a9, g1, g2 there are 21 scores: 1 + 1 + 2 + 2 pass in a, f, h, i
     assert found["trajectories"] == {
         "total": 26,
+        "sessions": 26,
         "scored": 21,
         "unscored": 5,
         "passed": 6,
@@ -267,7 +268,7 @@ def test_trust(found):
         "false_claim_share": 1 / 2,
         "duplicates": 1,  # a8
         "repeated_ids": 0,
-        "dropped": {"empty": 1, "infra": 1, "tampered": 1, "unscored": 3},
+        "dropped": {"empty": 1, "infra": 1, "masked": 1, "tampered": 1, "unscored": 3},
         "untrainable_steps": {"masked": 1, "drifted": 1, "copied": 0, "logprobs": 0},
         "has_tokens": True,
         "has_logprobs": False,
@@ -302,7 +303,7 @@ def test_a_lower_bar_moves_every_count_that_asks_who_passes():
     gated = batch.gated(decisions)
     low = audit(gated, decisions, {"grpo": credit(gated, method("grpo"))}, pass_at=0.5)
     assert low["pass_at"] == 0.5
-    assert low["groups"]["all_pass"] == 2  # h, and now c
+    assert low["groups"]["all_pass"] == 3  # h, i, and now c
     assert low["groups"]["constant_partial"] == 0
     assert low["groups"]["dead"] == 6
     assert low["trajectories"]["passed"] == 9  # c1 c2 f2 more

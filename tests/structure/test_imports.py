@@ -17,7 +17,8 @@ ORDER = """
     errors
     files registry
     records
-    importers verify kernels
+    kernels
+    importers verify
     batch judges
     gate credit
     recipes

@@ -158,7 +158,9 @@ def test_the_recorded_outcome_is_what_its_source_made_of_its_grades(
     ("outcome", "pass_at", "category"),
     [
         (1.0, 1.0, "true_success"),
-        (0.999999, 1.0, "honest_failure"),
+        (0.7 + 0.2 + 0.1, 1.0, "true_success"),  # 0.9999999999999999
+        (0.999999, 1.0, "true_success"),  # as tau2-bench has it
+        (0.999998, 1.0, "honest_failure"),
         (0.5, 0.5, "true_success"),
         (0.0, 0.0, "true_success"),
         (-1.0, 0.0, "honest_failure"),
