@@ -38,6 +38,7 @@ def load(
     outcome: str | None = None,
     group: str | None = None,
     strict: bool = False,
+    map: dict[str, str] | None = None,
 ) -> Log:
     """Returns the trajectories of a log, in its order, its `format` and the `losses`.
 
@@ -48,12 +49,15 @@ def load(
             outcome. None: the one that the format names.
         group: which key of a record names its group. None: the format's.
         strict: refuse torn records and NaN instead of counting them among the losses.
+        map: of a table, which column is what: `{"task": "id", "messages": "trajectory", ...}`
+            (docs/formats.md). None: it is no table, or one whose columns are known.
 
     Raises:
         DataError: the log cannot be read, no format fits, or no record has the outcome.
         UnknownNameError: no format of that name.
     """
-    losses, choices = Losses(), Choices(outcome=outcome, group=group, strict=strict)
+    losses = Losses()
+    choices = Choices(outcome=outcome, group=group, strict=strict, map=map or {})
     name, trajectories = load_log(Path(path), format=format, losses=losses, choices=choices)
     return Log(trajectories, name, losses)
 

@@ -12,7 +12,6 @@ from assay.audit import shares
 from assay.cli import options as opt
 from assay.cli.tables import audit_tables
 from assay.errors import UsageError
-from assay.importers import Choices
 from assay.runs.audit import AuditRun, audit_log, is_training_run
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*([0-9.]+)\s*")
@@ -28,6 +27,7 @@ def audit(
     outcome: opt.Outcome = None,
     group: opt.Group = None,
     strict: opt.Strict = False,
+    map: opt.Map = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option("--fail-on", help="Exit 1 if this holds, e.g. 'dead>0.4'. Repeatable."),
@@ -46,7 +46,7 @@ def audit(
         format=format,
         out=target,
         pass_at=pass_at,
-        choices=Choices(outcome=outcome, group=group, strict=strict),
+        choices=opt.chosen(outcome, group, map, strict=strict),
         report=report,
         redact=redact,
         seed=seed,

@@ -8,7 +8,6 @@ import typer
 from assay.audit import annotations, step_credit
 from assay.cli import options as opt
 from assay.errors import UsageError
-from assay.importers import Choices
 from assay.pipeline import credits
 from assay.recipes import Recipe
 from assay.runs.audit import gated_batch
@@ -32,6 +31,7 @@ def credit(
     outcome: opt.Outcome = None,
     group: opt.Group = None,
     strict: opt.Strict = False,
+    map: opt.Map = None,
 ) -> None:
     """Computes advantages per step and writes them as annotations beside the log."""
     if (out is None) == (json is None):
@@ -40,7 +40,7 @@ def credit(
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
     recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
-    choices = Choices(outcome=outcome, group=group, strict=strict)
+    choices = opt.chosen(outcome, group, map, strict=strict)
     batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at, choices=choices)
     written: list[bytes] = []
     for name, advantages in credits(batch, recipe):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Format, Group, Log, Outcome, Strict, out_option
-from assay.importers import Choices, Losses, load
+from assay.cli.options import Format, Group, Log, Map, Outcome, Strict, chosen, out_option
+from assay.importers import Losses, load
 from assay.records import write
 
 
@@ -17,10 +17,11 @@ def import_log(
     outcome: Outcome = None,
     group: Group = None,
     strict: Strict = False,
+    map: Map = None,
 ) -> None:
     """Converts a log to Assay records, and says what it could not carry over."""
     losses = Losses()
-    choices = Choices(outcome=outcome, group=group, strict=strict)
+    choices = chosen(outcome, group, map, strict=strict)
     name, trajectories = load(log, format=format, losses=losses, choices=choices)
     count = write(out, trajectories)
     typer.echo(f"{out}  {count:,} trajectories from {name}")

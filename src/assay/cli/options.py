@@ -13,6 +13,8 @@ from rich.console import Console
 
 from assay.errors import UsageError
 from assay.files.atomic import published, refuse_folder
+from assay.importers import Choices
+from assay.importers.columns import pairs
 
 LOOK: Final[dict[str, Any]] = {"title_justify": "left", "box": SIMPLE_HEAD, "pad_edge": False}
 """How our tables look."""
@@ -54,6 +56,14 @@ Group = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse torn records and NaN instead of counting them.")
 ]
+Map = Annotated[
+    str | None,
+    typer.Option(
+        "--map",
+        metavar="NAME=COLUMN,...",
+        help="Of a table: which column is what: task, reward, messages ... (docs/formats.md).",
+    ),
+]
 PassAt = Annotated[
     float,
     typer.Option(
@@ -69,6 +79,18 @@ Json = Annotated[
         help="Write the machine-readable result; - is stdout.",
     ),
 ]
+
+
+def chosen(
+    outcome: str | None, group: str | None, map: str | None, *, strict: bool = False
+) -> Choices:
+    """Returns what the options say of a log.
+
+    Raises:
+        UsageError: `map` is no list of NAME=COLUMN.
+    """
+    columns = {} if map is None else pairs(map)
+    return Choices(outcome=outcome, group=group, strict=strict, map=columns)
 
 
 @final

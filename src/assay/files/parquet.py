@@ -23,7 +23,9 @@ _GROUPS, _CHUNKS, _ABOUT = 4, 1, 3
 """Fields of FileMetaData, RowGroup and ColumnChunk that lead to a column."""
 _PACKED_CHUNK, _DATA, _DICTIONARY = 7, 9, 11
 """Fields of ColumnMetaData: packed bytes, where data pages begin, where the dictionary lies."""
-_DEEPEST, _LONGEST, _LONGEST_FOOTER = 12, 1 << 18, 1 << 19
+_SCHEMA, _NAME, _CHILDREN = 2, 4, 5
+"""The field of FileMetaData that is the schema, a tree in preorder; a node's name and children."""
+_DEEPEST, _LONGEST, _LONGEST_FOOTER, _LONGEST_NAME = 12, 1 << 18, 1 << 19, 1 << 10
 
 
 def declared(path: Path) -> Iterator[tuple[int, int]]:
@@ -52,21 +54,47 @@ def declared(path: Path) -> Iterator[tuple[int, int]]:
                 raise DataError(f"{name}: its pages run past its end")
 
 
+def names(path: Path) -> tuple[str, ...]:
+    """Returns the names of a table's columns, without pyarrow.
+
+    Raises:
+        DataError: it is no Parquet file, or its footer is broken.
+    """
+    with path.open("rb") as stream:
+        schema = _footer(stream, path.stat().st_size).get(_SCHEMA) or ()
+    found: list[str] = []
+    below: list[int] = []
+    for node in schema:
+        count = node.get(_CHILDREN) if isinstance(node, dict) else None
+        while below and below[-1] == 0:
+            below.pop()
+        if below:
+            below[-1] -= 1
+        if len(below) == 1 and isinstance(name := node.get(_NAME), bytes):
+            found.append(name.decode("utf-8", "replace"))
+        below.append(count if type(count) is int else 0)
+    return tuple(found)
+
+
+def _footer(stream: BinaryIO, size: int) -> dict[int, Any]:
+    """Returns the footer of a file, of which a file of many row groups has a long one."""
+    stream.seek(max(size - 8, 0))
+    tail = stream.read()
+    length, most = int.from_bytes(tail[:4], "little"), max(_LONGEST_FOOTER, size // 16)
+    if tail[4:] != b"PAR1" or length > size - 8:
+        raise DataError("no footer")
+    if length > most:
+        raise DataError(f"a footer of {length:,} bytes; expected at most {most:,}")
+    stream.seek(size - 8 - length)
+    return _Compact(stream.read(length)).struct()
+
+
 def _columns(stream: BinaryIO, size: int) -> Iterator[Mapping[int, Any]]:
     """Yields what the footer says of each column of each row group.
 
     pyarrow could say it too, but a footer that contradicts itself makes it abort the process.
     """
-    stream.seek(max(size - 8, 0))
-    tail = stream.read()
-    length = int.from_bytes(tail[:4], "little")
-    if tail[4:] != b"PAR1" or length > size - 8:
-        raise DataError("no footer")
-    if length > _LONGEST_FOOTER:
-        raise DataError(f"a footer of {length:,} bytes; expected at most {_LONGEST_FOOTER:,}")
-    stream.seek(size - 8 - length)
-    footer = _Compact(stream.read(length)).struct()
-    for group in footer.get(_GROUPS) or ():
+    for group in _footer(stream, size).get(_GROUPS) or ():
         for chunk in (group.get(_CHUNKS) if isinstance(group, dict) else None) or ():
             about = chunk.get(_ABOUT) if isinstance(chunk, dict) else None
             if not isinstance(about, dict):
@@ -86,14 +114,14 @@ def _numbers(header: Mapping[int, Any], column: str) -> tuple[int, int, int]:
     if about.get(encoding) not in _ENCODINGS:
         raise DataError(
             f"{column}: a page of encoding {about.get(encoding)}; expected plain or dictionary "
-            "pages, as TRL writes them"
+            "pages, as pyarrow writes them"
         )
     return cast(tuple[int, int, int], found)
 
 
 @final
 class _Compact:
-    """A reader of Thrift's compact protocol: structs as dictionaries; texts are skipped."""
+    """A reader of Thrift's compact protocol: structs as dictionaries; long texts are skipped."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
@@ -118,8 +146,10 @@ class _Compact:
             return self.struct(depth + 1)
         if kind in (9, 10):
             return self._list(depth)
-        self._skip({3: 1, 7: 8}.get(kind) or self._length(kind))
-        return None
+        length = {3: 1, 7: 8}.get(kind) or self._length(kind)
+        self._skip(length)
+        short = kind == 8 and length <= _LONGEST_NAME
+        return self.content[self.at - length : self.at] if short else None
 
     def _list(self, depth: int) -> list[Any]:
         head = self._byte()

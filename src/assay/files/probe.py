@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import DataError, TornError
+from assay.files.csvs import is_csv
 from assay.files.reading import Tolerance, beginning, documents, first_byte
 from assay.files.strict import parse
 
@@ -42,6 +43,8 @@ def probe(path: Path) -> Probe:
         DataError: there is no such file.
     """
     head, seen = beginning(path), _Seen()
+    if head.startswith(b"PAR1") or is_csv(path):
+        return Probe(path, head, None, is_list=False)
     first, is_list, fault = None, False, None
     try:
         is_list = first_byte(path) == b"["

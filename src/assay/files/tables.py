@@ -1,6 +1,6 @@
 """Rows of an untrusted Parquet file, a few at a time, never more than it can believably hold."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,15 @@ _FEW = 1 << 14
 """Values that a column of any file may declare; above it not more than the file has bytes."""
 
 
-def rows(path: Path, *, to: str) -> Iterator[tuple[str, dict[str, Any], frozenset[str]]]:
+def rows(
+    path: Path, *, to: str, columns: Collection[str] | None = None
+) -> Iterator[tuple[str, dict[str, Any], frozenset[str]]]:
     """Yields (where, row, names of the columns of doubles).
+
+    Args:
+        path: a Parquet file.
+        to: what needs pyarrow, for the error where it is missing.
+        columns: those that are read. None: all.
 
     Raises:
         MissingExtraError: pyarrow is not installed, which `to` needs.
@@ -31,7 +38,8 @@ def rows(path: Path, *, to: str) -> Iterator[tuple[str, dict[str, Any], frozense
                 f.name for f in file.schema_arrow if pyarrow.types.is_float64(f.type)
             )
             index = 0
-            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+            names = None if columns is None else sorted(columns)
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
                 for row in batch.to_pylist():
                     yield f"{path} row {index}", row, doubles
                     index += 1

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from assay.errors import DataError, one_line
+from assay.errors import DataError, UsageError, one_line
 from assay.files.probe import Probe
 from assay.importers.assay_records import AssayRecords
 from assay.importers.atif import Atif
 from assay.importers.base import NONE, Choices, Groups, Importer, Log, Rank, Record
 from assay.importers.chat import Chat
+from assay.importers.columns import Map
 from assay.importers.fields import Fields, Losses
 from assay.importers.harbor import Harbor
 from assay.importers.inspect import Inspect
 from assay.importers.intercode import InterCode
+from assay.importers.mapped import Mapped
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
 from assay.importers.recognise import Sight, look, refusal
@@ -33,6 +35,7 @@ from assay.registry import Registry
 _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
+    *(Mapped,),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"
@@ -55,17 +58,24 @@ def load(
         path: a file or a folder.
         format: a name of `IMPORTERS`; None: recognised by content.
         losses: what could not be carried over is counted here.
-        choices: what is the outcome, what is a group, and whether to pass over torn records.
+        choices: what is the outcome, what is a group, which columns of a table are what, and
+            whether to pass over torn records.
 
     Raises:
         DataError: nothing recognises it; or, while iterating, a record is malformed.
         UnknownNameError: no such format.
+        UsageError: columns are named for a format that is no table.
     """
     losses = Losses() if losses is None else losses
     if not path.is_dir() and not path.is_file():
         missing = "no regular file; save it to one first" if path.exists() else "no such file"
         raise DataError(one_line(f"{path}: {missing}"))
-    if format is None:
+    if choices.map:
+        if format not in (None, Mapped.name):
+            raise UsageError(f"--map is for tables, not for --format {format}; leave one out")
+        name, sight, importer = Mapped.name, None, Mapped()
+        importer.chosen = Map.of(choices.map)
+    elif format is None:
         name, sight = recognise(path, choices)
         importer = sight.importers[name]
     else:

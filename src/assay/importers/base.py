@@ -75,6 +75,9 @@ class Choices(msgspec.Struct, frozen=True):
     """Which key of the record, with dots between levels, names the group. None: the format's."""
     strict: bool = False
     """Refuse a record that is not whole or holds NaN, rather than to count and pass over it."""
+    map: dict[str, str] = {}
+    """Of a table: which column is what (`assay.importers.columns`). Empty: it is no table, or one
+    whose columns are known."""
 
     def applied(self, trajectory: Trajectory) -> Trajectory:
         """Returns the trajectory with the outcome that was chosen; a person's verdict stays."""
@@ -223,6 +226,10 @@ class Importer(ABC):
         """How sure is it, from one file, that this is its format?"""
         lacks, needs = len(self.missing(seen)), len(self.needs.split())
         return Rank.NO if lacks == needs else Rank.POSSIBLE if lacks else Rank.SHAPE
+
+    def proposal(self, seen: Probe) -> str:
+        """Returns the option by which a file that nobody knows could be read; "" for none."""
+        return ""
 
     def own(self, folder: Path) -> tuple[Path, ...]:
         """Returns what is read of a folder that is, as a whole, a log of this format; else ()."""

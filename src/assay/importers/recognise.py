@@ -10,9 +10,12 @@ from assay.files.probe import Probe, probe
 from assay.files.reading import beginning
 from assay.importers.base import Importer, Rank
 from assay.importers.fields import Losses
+from assay.importers.mapped import columns_of
 
 LOGS = (".traj", ".json", ".jsonl", ".ndjson")
 """How the name of a file with JSON in it ends, unpacked."""
+TABLES = (".parquet", ".csv", ".tsv")
+"""How the name of a table that is no JSON ends."""
 
 
 @dataclass(slots=True)
@@ -29,6 +32,8 @@ class Sight:
     """Of each file that should hold JSON and does not: why not."""
     nearest: str = ""
     """What the file that came nearest lacks, for the error where nothing is recognised."""
+    proposal: str = ""
+    """By which option the first file that nobody knows could be read."""
     _least: float = 1.0
     _sure: dict[tuple[Path, str], Rank] = field(default_factory=dict)
     """Of a folder and a format that names its files: how sure it is of the first of them."""
@@ -80,7 +85,7 @@ class Sight:
         named = [name for name, one in self.importers.items() if one.is_named(file)]
         twins = {n: r for n in named if (r := self._sure.get((file.parent, n)))}
         is_json = plain_name(file).endswith(LOGS) or file == self.path
-        if twins or not (named or is_json):
+        if twins or not (named or is_json or plain_name(file).endswith(TABLES)):
             self.found[file] = twins
             return
         seen = probe(file)
@@ -96,6 +101,7 @@ class Sight:
         if seen.fault is not None and is_json:
             self.faults[file] = seen.fault
         for name, one in self.importers.items():
+            self.proposal = self.proposal or one.proposal(seen)
             missing = one.missing(seen)
             share = len(missing) / max(1, len(one.needs.split()))
             if 0 < share < self._least:
@@ -121,10 +127,10 @@ def refusal(sight: Sight, known: list[str]) -> str:
     broken = [error for file, error in sight.faults.items() if _begins_as_json(file)]
     if broken and not sight.nearest:
         return one_line(str(broken[0]))
-    return (
-        one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
-        + f"; expected one of {', '.join(known)}; name it with --format"
-    )
+    what = one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
+    if sight.proposal:
+        return f"{what}; a table is read if you say which column is what: {sight.proposal}"
+    return f"{what}; expected one of {', '.join(known)}; name it with --format"
 
 
 def _begins_as_json(file: Path) -> bool:
@@ -137,7 +143,10 @@ def _shown(sight: Sight) -> str:
     if sight.path.is_dir():
         files = len(sight.found)
         return f"no log among its {files} files" if files else "the folder is empty"
-    first = probe(sight.path).first
+    seen = probe(sight.path)
+    first = seen.first
+    if first is None and (columns := columns_of(seen)):
+        return f"its columns are {', '.join(name[:20] for name in columns[:6])}"
     if isinstance(first, dict):
         keys = [str(key)[:20] for key in first][:6]
         return f"its first record has the keys {', '.join(keys)}" if keys else "an empty object"

@@ -1,0 +1,188 @@
+"""Which column of a table is what: `--map task=instance_id,reward=resolved,messages=trajectory`."""
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from assay.errors import DataError, UsageError
+from assay.files.strict import parse
+from assay.importers import chat, swe_agent
+from assay.importers.base import ends, keys
+from assay.importers.fields import Fields, fits, shown, to_float
+from assay.records import End
+
+KEYS = (
+    "task",
+    "group",
+    "trial",
+    "id",
+    "model",
+    "messages",
+    "prompt",
+    "completion",
+    "reward",
+    "end",
+)
+"""What a column can be; any other name is that of a part of the reward."""
+_CALLS = ("tags", "fenced")
+
+ENDS: dict[str, End] = {
+    **swe_agent.ENDS,
+    **chat.ENDS,
+    **ends(
+        answered="complete finish finished submit success",
+        budget="max_iterations maxiterationsreached stuck agentstuckinlooperror",
+        infra="aborted cancelled",
+    ),
+}
+"""What the words of public sets for an end mean, in lower case."""
+_PASSED = keys("true yes resolved pass passed success successful correct solved")
+_FAILED = keys(
+    "false no unresolved fail failed failure unsuccessful incorrect wrong unsolved not_resolved"
+)
+_NOTHING = keys("null none nan n/a na")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_PLACES = frozenset(map(str, range(100)))
+_WITHIN = re.compile(r"submitted \((.+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Columns by what they are; a dot in a column's name leads into what it holds."""
+
+    columns: Mapping[str, str]
+    """By a name of `KEYS`."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Parts of the reward, by name."""
+    fenced: bool = False
+    """The last fenced block of a message is a command."""
+
+    @classmethod
+    def of(cls, chosen: Mapping[str, str]) -> "Map":
+        """Returns the map for `--map` pairs.
+
+        Raises:
+            UsageError: it says neither what is said nor what is the reward.
+        """
+        calls = chosen.get("calls", "tags")
+        if calls not in _CALLS:
+            raise UsageError(f"--map calls={calls}: expected one of {', '.join(_CALLS)}")
+        columns = {key: chosen[key] for key in KEYS if key in chosen}
+        parts = {key: value for key, value in chosen.items() if key not in (*KEYS, "calls")}
+        if "messages" in columns and columns.keys() & {"prompt", "completion"}:
+            raise UsageError("--map: messages, or else prompt and completion; not both")
+        if not columns.keys() & {"messages", "completion", "reward"}:
+            raise UsageError("--map: expected messages=COLUMN, completion=COLUMN or reward=COLUMN")
+        return cls(columns, parts, calls == "fenced")
+
+    def tops(self) -> frozenset[str]:
+        """Returns the columns of the table that it may read."""
+        paths = [*self.columns.values(), *self.parts.values()]
+        return frozenset(name for path in paths for name in _tops(path))
+
+    def missing(self, known: Collection[str]) -> list[str]:
+        """Returns the columns that a table with the columns `known` does not have."""
+        paths = dict.fromkeys([*self.columns.values(), *self.parts.values()])
+        return [path for path in paths if not any(name in known for name in _tops(path))]
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Returns what `--map` says, by name.
+
+    Raises:
+        UsageError: a pair is no name=column, or a name comes twice.
+    """
+    chosen: dict[str, str] = {}
+    for pair in text.split(","):
+        name, equals, column = (part.strip() for part in pair.partition("="))
+        if not equals or not name or not column:
+            raise UsageError(f"--map {pair}: expected NAME=COLUMN, several parted by commas")
+        if name in chosen:
+            raise UsageError(f"--map: {name} comes twice")
+        chosen[name] = column
+    return chosen
+
+
+def _tops(path: str) -> tuple[str, ...]:
+    """Returns the columns that a path may begin with: itself, and what stands before a dot."""
+    return (path, path.partition(".")[0])
+
+
+def cell(row: Mapping[str, Any], path: str, where: str) -> Any:
+    """Returns the value at a path of a row; None where there is none.
+
+    A key that has the dots in it comes first; texts that hold JSON are opened on the way, and a
+    number stands for a place in a list.
+    """
+    if path in row:
+        return row[path]
+    value: Any = row
+    for name in path.split("."):
+        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+            value = parse(value.encode("utf-8", "surrogatepass"), f"{where}.{path}")
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name in _PLACES and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def reward_of(value: Any, at: Fields, column: str) -> float | None:
+    """Returns a reward that is a number, a truth, or a word for one; None where there is none.
+
+    Raises:
+        DataError: it is anything else, infinity among it.
+    """
+    if value is None or isinstance(value, bool):
+        return None if value is None else float(value)
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if not word or word in _NOTHING:
+            return None
+        if word in _PASSED or word in _FAILED:
+            return float(word in _PASSED)
+        value = float(word) if _NUMBER.fullmatch(word) else value
+    if fits(value, (int, float)):
+        number = to_float(value, f"{at.where}.{column}")
+        if math.isnan(number):
+            at.lose("reward_nan")
+            return None
+        if math.isfinite(number):
+            return number
+    words = "a finite number, true or false, resolved or unresolved, passed or failed"
+    raise DataError(f"{at.where}.{column}: got {_shown(value)}; expected {words}")
+
+
+def end_of(value: Any, at: Fields, column: str) -> End:
+    """Returns how a trajectory ended, by the word for it; a word that is not known is counted."""
+    if value is None:
+        return "unknown"
+    if not isinstance(value, str):
+        raise DataError(f"{at.where}.{column}: got {_shown(value)}; expected a word for an end")
+    word = value.strip().lower()
+    if (within := _WITHIN.fullmatch(word)) is not None:
+        word = within[1]
+    if word and word not in ENDS:
+        at.lose(f"exit_status:{value}")
+    return ENDS.get(word, "unknown")
+
+
+def name_of(value: Any, at: Fields, column: str) -> str | None:
+    """Returns a name, which may be a number; None where there is none."""
+    if value is None or value == "":
+        return None
+    if fits(value, (str, int)):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():  # a column of ints that has a gap
+        return str(int(value))
+    raise DataError(f"{at.where}.{column}: got {_shown(value)}; expected a name")
+
+
+def _shown(value: Any) -> str:
+    """Returns one short line for a value, also for one that JSON does not have."""
+    plain = isinstance(value, (dict, list, str, int, float, bool)) or value is None
+    return shown(value) if plain else type(value).__name__

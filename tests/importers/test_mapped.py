@@ -1,0 +1,269 @@
+"""Tables: expected values are those of tests/fixtures/make_mapped.py."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assay.errors import DataError, UsageError
+from assay.importers import Choices, Losses, load
+from assay.importers.columns import Map, pairs
+from assay.records import Call, ModelStep, ToolStep, UserStep
+
+FOLDER = Path(__file__).parent.parent / "fixtures" / "mapped"
+CHAT = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "ho", "tool_calls": None},
+]
+
+
+def read(path: Path, map: str | None = None, **choices: Any) -> tuple[list[Any], Losses]:
+    losses = Losses()
+    chosen = Choices(map={} if map is None else pairs(map), **choices)
+    name, trajectories = load(path, losses=losses, choices=chosen)
+    assert name == "mapped"
+    return list(trajectories), losses
+
+
+def answers(trajectory: Any) -> list[tuple[str, tuple[int, int] | None]]:
+    return [(step.text, step.call) for step in trajectory.steps if type(step) is ToolStep]
+
+
+def called(trajectory: Any) -> list[str]:
+    steps = (step for step in trajectory.steps if type(step) is ModelStep)
+    return [call.name for step in steps for call in step.calls]
+
+
+def test_swe_rebench_openhands():
+    found, losses = read(FOLDER / "rebench.parquet")
+    assert [(t.id, t.group, t.trial, t.outcome, t.end) for t in found] == [
+        ("t0", "repo__1", 0, 1.0, "answered"),
+        ("t1", "repo__1", 1, 0.0, "answered"),
+        ("t2", "repo__2", 0, None, "infra"),
+    ]
+    assert found[1].rewards == {"gen_tests_correct": 0.0, "pred_passes_gen_tests": None}
+    # Steps: 0 system, 1 user, 2 model with two calls, 3 and 4 results, 5 model, 6 result, 7 model.
+    # Result b comes first and answers the second call; id a is used again in step 5.
+    assert answers(found[0]) == [("/repo", (2, 1)), ("add.py", (2, 0)), ("edited", (5, 0))]
+    assert called(found[0]) == ["bash", "bash", "edit", "finish"]
+    assert losses.counts == {"no_outcome": 1}
+    assert found[0].origin.extra == {"set": "swe_rebench_openhands"}
+
+
+def test_swe_gym_openhands_is_grouped_by_task_and_model():
+    found, losses = read(FOLDER / "gym.parquet")
+    assert [(t.group, t.policy_version, t.outcome) for t in found] == [
+        ("repo__1", "m-a", 1.0),
+        ("repo__1", "m-a", 0.0),
+        ("repo__1", "m-a", None),  # its evaluation failed: False is no measurement
+        ("repo__1@m-b", "m-b", 0.0),
+    ]
+    assert losses.counts == {"evaluation_failed": 1, "no_outcome": 1}
+    assert found[3].origin.extra["trial"] == "m-b_maxiter_30_run_3"
+
+
+def test_swe_agent_trajectories_have_their_calls_in_fences():
+    found, losses = read(FOLDER / "agent.jsonl")
+    assert [(t.group, t.outcome, t.end) for t in found] == [
+        ("repo__3", 1.0, "answered"),
+        ("repo__3", 0.0, "budget"),
+        ("repo__3@large", 0.0, "budget"),
+    ]
+    # The last block of a message is the command. The complaint after a message without one is the
+    # user's, and the last call has no result.
+    assert found[0].steps[2].calls == (Call(name="bash", arguments='{"command": "ls -l"}'),)
+    assert answers(found[0]) == [("add.py", (2, 0))]
+    assert found[0].steps[5] == UserStep(text="Your output was not formatted correctly.")
+    assert called(found[0]) == ["bash", "bash"]
+    assert losses.counts == {"call_from_text": 6, "result_from_user_message": 3}
+
+
+def test_swe_smith_has_calls_in_tags_natively_and_in_fences():
+    found, losses = read(FOLDER / "smith.jsonl")
+    assert [(t.id, t.outcome) for t in found] == [("s0", 1.0), ("s1", 0.0), ("s2", 1.0)]
+    assert found[0].steps[2].calls == (Call(name="edit", arguments='{"path": "a.py"}'),)
+    assert answers(found[0]) == [("OBSERVATION:\nedited", (2, 0))]
+    assert answers(found[1]) == answers(found[2]) == [("a.py", (2, 0))]
+    assert found[1].steps[1].text == "Fix it."
+    # edit, submit and the fenced ls; the native call is not counted
+    assert losses.counts == {"call_from_text": 3, "result_from_user_message": 2}
+
+
+def test_harbor_traces_repeat_a_trial_and_the_last_row_of_it_counts():
+    found, losses = read(FOLDER / "harbor.jsonl")
+    assert [(t.id, t.outcome, t.end) for t in found] == [
+        ("sort__1", 1.0, "unknown"),
+        ("sort__2", 0.0, "unknown"),
+        ("sort__3", None, "budget"),
+        ("sort__4", None, "infra"),
+        ("sort__5", None, "unknown"),
+    ]
+    assert len(found[0].steps) == 4
+    assert answers(found[0]) == [("a.txt", (1, 0))]
+    assert losses.counts["repeated_history"] == 1
+    assert losses.counts["no_outcome"] == 3
+
+
+def test_sharegpt():
+    (one,), losses = read(FOLDER / "sharegpt.json")
+    assert (one.id, one.outcome) == ("g1", None)
+    assert called(one) == ["bash"]
+    assert answers(one) == [("a.txt", (2, 0))]
+    assert losses.counts == {"call_from_text": 1, "group_is_prompt": 1, "no_outcome": 1}
+
+
+ROWS = [
+    {"q": "t1", "won": "resolved", "said": json.dumps(CHAT), "n": 3, "info": {"style": 0.5}},
+    {"q": "t1", "won": "false", "said": json.dumps(CHAT), "n": 4, "info": {"style": None}},
+    {"q": "t2", "won": "", "said": "[]", "n": 5, "info": {}},
+]
+MAP = "task=q,reward=won,messages=said,trial=n,style=info.style"
+
+
+def tables(folder: Path) -> dict[str, Path]:
+    """Writes the rows in every form; CSV has objects as JSON text."""
+    flat = [{**row, "info": json.dumps(row["info"])} for row in ROWS]
+    cells = [[json.dumps(str(v)).replace('\\"', '""') for v in row.values()] for row in flat]
+    texts = {
+        "a.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS),
+        "a.json": json.dumps(ROWS),
+        "a.csv": "".join(",".join(line) + "\n" for line in [list(ROWS[0]), *cells]),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "a.parquet", compression="zstd")
+    return {name: folder / name for name in (*texts, "a.parquet")}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
+def test_a_map_reads_every_form_alike(name: str, tmp_path: Path):
+    found, losses = read(tables(tmp_path)[name], MAP)
+    assert [(t.task, t.trial, t.outcome, t.rewards) for t in found] == [
+        ("t1", 3, 1.0, {"style": 0.5}),
+        ("t1", 4, 0.0, {"style": None}),
+        ("t2", 5, None, {"style": None}),
+    ]
+    assert found[0].steps == (UserStep(text="hi"), ModelStep(text="ho"))
+    assert losses.counts == {"no_outcome": 1, "no_text": 1}
+
+
+def test_prompt_and_completion_are_texts_or_messages(tmp_path: Path):
+    shot = [*CHAT, {"role": "user", "content": "ls"}]
+    rows = [
+        {"p": "say hi", "c": "hi", "r": 1},
+        {"p": shot, "c": [{"role": "ai", "content": "<function=ls>\n</function>"}], "r": 0.5},
+    ]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(rows))
+    (text, chat), losses = read(path, "prompt=p,completion=c,reward=r")
+    assert text.steps == (UserStep(text="say hi"), ModelStep(text="hi"))
+    assert [getattr(step, "untrainable", "") for step in chat.steps] == ["", "copied", "", None]
+    assert called(chat) == ["ls"]
+    assert losses.counts == {"group_is_prompt": 2, "call_from_text": 1}
+
+
+def test_a_table_of_verdicts_alone_gives_fates(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,passed\nx,true\nx,False\n")
+    found, losses = read(path, "task=id,reward=passed")
+    assert [(t.group, t.outcome, t.steps) for t in found] == [("x", 1.0, ()), ("x", 0.0, ())]
+    assert losses.counts == {"no_text": 2}
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [(True, 1.0), (2, 2.0), ("0.5", 0.5), ("-1e2", -100.0), ("Unresolved", 0.0), ("N/A", None)],
+)
+def test_rewards_are_numbers_truths_or_known_words(value: Any, outcome: float, tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"t": "x", "r": value}))
+    assert read(path, "task=t,reward=r")[0][0].outcome == outcome
+
+
+@pytest.mark.parametrize("value", ["partly", "1,5", "inf", [1.0], {"score": 1}, "1" * 400])
+def test_a_reward_that_is_nothing_of_this_is_refused(value: Any, tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"t": "x", "r": value}))
+    with pytest.raises(DataError, match=r"line 1\.r: got .*; expected a finite number, true or"):
+        read(path, "task=t,reward=r")
+
+
+def test_a_nan_of_parquet_is_unscored_and_counted(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"t": ["x", "x"], "r": [float("nan"), 1.0]}), path)
+    found, losses = read(path, "task=t,reward=r")
+    assert [t.outcome for t in found] == [None, 1.0]
+    assert losses.counts == {"reward_nan": 1, "no_outcome": 1, "no_text": 2}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
+def test_a_column_that_is_not_there_is_named_with_those_that_are(name: str, tmp_path: Path):
+    path = tables(tmp_path)[name]
+    with pytest.raises(DataError, match=r"no column wins; its columns: q, won, said, n, info"):
+        read(path, "task=q,reward=wins")
+
+
+def test_a_column_may_begin_later_than_the_first_row(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"t": 1}\n{"t": 1, "r": 1}\n')
+    assert [t.outcome for t in read(path, "task=t,reward=r")[0]] == [None, 1.0]
+
+
+def test_a_group_and_an_outcome_may_be_chosen_besides(tmp_path: Path):
+    path = tables(tmp_path)["a.parquet"]
+    found, _ = read(path, "task=q,messages=said", outcome="info.style", group="n")
+    assert [(t.group, t.outcome) for t in found] == [("3", 0.5), ("4", None), ("5", None)]
+
+
+def test_a_folder_is_read_by_the_columns_that_are_named(tmp_path: Path):
+    tables(tmp_path)["a.json"].unlink()
+    (tmp_path / "b.jsonl").write_text('{"x": 1}\n')
+    found, losses = read(tmp_path, MAP)
+    assert len(found) == 9
+    assert losses.counts["not_a_log"] == 1
+    with pytest.raises(DataError, match="no table in it has the columns that --map names"):
+        read(tmp_path, "task=nowhere,reward=r")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_the_refusal_of_a_table_says_what_to_type(name: str, tmp_path: Path):
+    row = {"problem_id": "x", "correct": "true", "conversation": json.dumps(CHAT)}
+    texts = ['"' + value.replace('"', '""') + '"' for value in row.values()]
+    path = tmp_path / name
+    if name == "a.parquet":
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    else:
+        csv = f"{','.join(row)}\n{','.join(texts)}\n"
+        path.write_text(csv if name == "a.csv" else json.dumps(row) + "\n")
+    typed = "--map task=problem_id,reward=correct,messages=conversation"
+    with pytest.raises(DataError, match=f"you say which column is what: {typed}$"):
+        load(path)
+    found, _ = read(path, typed.removeprefix("--map "))
+    assert [(t.task, t.outcome, len(t.steps)) for t in found] == [("x", 1.0, 2)]
+    with pytest.raises(DataError, match=r"which column is what\? its columns: problem_id, corr"):
+        list(load(path, format="mapped")[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("task", "expected NAME=COLUMN"),
+        ("task=", "expected NAME=COLUMN"),
+        ("task=a,task=b", "task comes twice"),
+        ("task=a", "expected messages=COLUMN"),
+        ("messages=a,prompt=b", "not both"),
+        ("reward=a,calls=b", "expected one of tags, fenced"),
+    ],
+)
+def test_a_map_that_says_too_little_or_too_much(text: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        Map.of(pairs(text))
+
+
+def test_a_map_belongs_to_no_other_format(tmp_path: Path):
+    path = tables(tmp_path)["a.json"]
+    with pytest.raises(UsageError, match="--map is for tables, not for --format chat"):
+        load(path, format="chat", choices=Choices(map=pairs(MAP)))
