@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from assay.errors import DataError
-from assay.files.parquet import declared
+from assay.files.parquet import declared, names
 from assay.importers import load
 from tests.importers.test_trl import CHAT, TEXT
 
@@ -215,3 +215,13 @@ def test_a_header_that_asks_for_gigabytes_is_refused_before_they_are_taken(
     with pytest.raises(DataError, match="not believable"):
         list(load(path, format="trl")[1])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 48 << 10
+
+
+def test_names_are_those_of_the_columns_and_not_of_what_they_hold(tmp_path: Path):
+    row = {"a": [{"role": "x", "parts": {"b": 1}}], "b.c": "text", "d": {"e": 1}, "f": None}
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    assert names(path) == ("a", "b.c", "d", "f")
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError, match="no footer"):
+        names(path)

@@ -61,7 +61,7 @@ def names(path: Path) -> tuple[str, ...]:
         DataError: it is no Parquet file, or its footer is broken.
     """
     with path.open("rb") as stream:
-        schema = _footer(stream, path.stat().st_size).get(_SCHEMA) or ()
+        schema = _list(_footer(stream, path.stat().st_size).get(_SCHEMA))
     found: list[str] = []
     below: list[int] = []
     for node in schema:
@@ -74,6 +74,11 @@ def names(path: Path) -> tuple[str, ...]:
             found.append(name.decode("utf-8", "replace"))
         below.append(count if type(count) is int else 0)
     return tuple(found)
+
+
+def _list(value: Any) -> list[Any]:
+    """Returns a list of a footer; an empty one where something else stands in its place."""
+    return value if isinstance(value, list) else []
 
 
 def _footer(stream: BinaryIO, size: int) -> dict[int, Any]:
@@ -94,8 +99,8 @@ def _columns(stream: BinaryIO, size: int) -> Iterator[Mapping[int, Any]]:
 
     pyarrow could say it too, but a footer that contradicts itself makes it abort the process.
     """
-    for group in _footer(stream, size).get(_GROUPS) or ():
-        for chunk in (group.get(_CHUNKS) if isinstance(group, dict) else None) or ():
+    for group in _list(_footer(stream, size).get(_GROUPS)):
+        for chunk in _list(group.get(_CHUNKS) if isinstance(group, dict) else None):
             about = chunk.get(_ABOUT) if isinstance(chunk, dict) else None
             if not isinstance(about, dict):
                 raise DataError("a column that the footer says nothing of")
