@@ -220,7 +220,7 @@ def test_a_header_that_asks_for_gigabytes_is_refused_before_they_are_taken(
 def test_names_are_those_of_the_columns_and_not_of_what_they_hold(tmp_path: Path):
     row = {"a": [{"role": "x", "parts": {"b": 1}}], "b.c": "text", "d": {"e": 1}, "f": None}
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.Table.from_pylist([row]), path)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), path)
     assert names(path) == ("a", "b.c", "d", "f")
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(DataError, match="no footer"):
