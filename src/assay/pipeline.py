@@ -12,7 +12,7 @@ from typing import final
 
 from assay.batch import Batch, Measure
 from assay.credit import Advantages, credit
-from assay.errors import MethodError
+from assay.errors import AssayError, MethodError
 from assay.gate import gate
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
@@ -68,6 +68,10 @@ def credits(
             if refused is None:
                 raise
             refused[part.name] = str(error)
+        except (AssayError, ArithmeticError, ValueError, LookupError, TypeError) as error:
+            if refused is None:
+                raise
+            refused[part.name] = f"{part.name} failed, {type(error).__name__}: {error}"
         else:
             yield part.name, advantages
 

@@ -273,8 +273,15 @@ def test_trust(found):
         "has_tokens": True,
         "has_logprobs": False,
     }
-    assert len(warnings) == 5
-    for word in ("infrastructure", "no outcome", "say they are done", "repeat", "re-tokenised"):
+    assert len(warnings) == 6
+    for word in (
+        "infrastructure",
+        "no outcome",
+        "say they are done",
+        "repeat",
+        "masked",
+        "re-tokenised",
+    ):
         assert sum(word in warning for warning in warnings) == 1
     assert found["losses"] == {"a": 1, "b": 2}
     assert list(found["losses"]) == ["a", "b"]

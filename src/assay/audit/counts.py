@@ -111,7 +111,7 @@ class Audit:
             },
             "claims": _claims(batch, passed_K),
             "losses": dict(sorted((losses or {}).items())),
-            "trust": trust(batch, self._decisions, passed_K),
+            "trust": trust(batch, self._decisions, passed_K, pass_at=pass_at, losses=losses),
         }
 
 

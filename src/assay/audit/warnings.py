@@ -1,19 +1,35 @@
 """What to know before believing any other number of an audit."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 
+from assay.audit.fates import group_fates
+from assay.audit.kinds import sentences, told
 from assay.batch import CATEGORIES, CLAIMS, UNTRAINABLE, Batch
 from assay.gate import first_copy
+from assay.kernels.constancy import bar, constant, extremes
+from assay.kernels.groups import MIXED
 from assay.records import Decision
+
+_FAR = 2.0
+"""An outcome of that many times the bar is out of the range that the bar is meant for."""
+_MANY = 10
+"""Groups of which it tells something that not one is dead."""
+_RAW = ("acc", "correct", "success", "solved", "resolved", "pass")
+"""What names of an unshaped outcome hold."""
 
 
 def trust(
-    batch: Batch, decisions: Sequence[Decision], passed_K: Bool[np.ndarray, " K"]
+    batch: Batch,
+    decisions: Sequence[Decision],
+    passed_K: Bool[np.ndarray, " K"],
+    *,
+    pass_at: float = 1.0,
+    losses: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Returns shares and counts that put the others in doubt, and a sentence for each that does."""
     n = max(len(batch.ids), 1)
@@ -35,32 +51,141 @@ def trust(
         "has_tokens": batch.measure == "tokens",
         "has_logprobs": batch.logprob_N is not None,
     }
-    return {**found, "warnings": _warnings(found, batch)}
+    said = [
+        *_of_outcomes(batch, pass_at),
+        *_of_groups(batch, pass_at),
+        *_of_trajectories(found, batch),
+        *sentences(losses or {}),
+    ]
+    if batch.measure == "characters":
+        said.append("no token ids: this set can be audited and credited, not trained on")
+    return {**found, "warnings": said}
 
 
-def _warnings(trust: Mapping[str, Any], batch: Batch) -> list[str]:
-    """Returns one plain sentence for each thing that makes the other numbers doubtful."""
-    said: list[str] = []
+def _of_outcomes(batch: Batch, pass_at: float) -> Iterator[str]:
+    """Yields what makes it doubtful that outcomes at the bar are what a success is."""
+    yield from _parts(batch)
+    value = batch.outcome_K[~np.isnan(batch.outcome_K)]
+    if value.size == 0:
+        return
+    low, high = float(value.min()), float(value.max())
+    passing = value[value >= bar(pass_at)]
+    if passing.size and high >= _FAR * abs(pass_at) and not _alike(passing):
+        yield (
+            f"outcomes lie between {low:g} and {high:g}, and {pass_at:g} or more passes: say with "
+            "--pass-at what a success is"
+        )
+    if not passing.size and high > 0 and not _alike(value):
+        yield (
+            f"nothing passes: the highest outcome is {high:g}, and {pass_at:g} or more passes; say "
+            "with --pass-at what a success is, or with --outcome which number tells"
+        )
+    yield from _shaped(batch)
+
+
+def _parts(batch: Batch) -> Iterator[str]:
+    """Yields that parts of a reward are there, and no outcome."""
+    stopped_K = batch.category_K == CATEGORIES.index("infra")
+    known_K = ~np.isnan(batch.reward_KJ).all(axis=1)
+    bare_K = np.isnan(batch.outcome_K) & known_K & ~stopped_K
+    if not bare_K.any():
+        return
+    names = [
+        name
+        for name, part_K in zip(batch.reward_names, batch.reward_KJ.T, strict=True)
+        if not np.isnan(part_K[bare_K]).all()
+    ]
+    yield told(
+        "{n} [trajectory has|trajectories have] parts of a reward ({of}) and no outcome: name one "
+        "of them with --outcome",
+        int(bare_K.sum()),
+        ", ".join(names[:8]),
+    )
+
+
+def _shaped(batch: Batch) -> Iterator[str]:
+    """Yields where outcomes differ in groups in which what looks like the raw outcome does not."""
+    once_K = batch.once_K & ~np.isnan(batch.outcome_K)
+    group, n = batch.group_K[once_K], batch.n_groups
+    alike_G = _constant(batch.outcome_K[once_K], group, n)
+    for name, part_K in zip(batch.reward_names, batch.reward_KJ.T, strict=True):
+        part = part_K[once_K]
+        raw = len(batch.reward_names) == 1 or any(word in name.lower() for word in _RAW)
+        if not raw or not np.isin(part, (-1.0, 0.0, 1.0)).all():
+            continue
+        groups = int((~alike_G & _constant(part, group, n)).sum())
+        if groups:
+            yield told(
+                f"in {{n}} of {n:,} groups outcomes differ though {{of}} does not: what is trained "
+                "there is the rest of the reward; --outcome {of} audits it alone",
+                groups,
+                name,
+            )
+
+
+def _of_groups(batch: Batch, pass_at: float) -> Iterator[str]:
+    """Yields what makes it doubtful that the groups are what was sampled."""
+    scored_K = batch.once_K & ~np.isnan(batch.outcome_K)
+    size_G = np.bincount(batch.group_K[scored_K], minlength=batch.n_groups)
+    if (size_G > 0).sum() > 1 and size_G.max() == 1:
+        yield (
+            "every group has one scored member, so nothing is compared with anything: name with "
+            "--group what attempts at one task share"
+        )
+    fate_G, _ = group_fates(batch, pass_at=pass_at)
+    if (size_G > 0).sum() >= _MANY and (fate_G[size_G > 0] == MIXED).all():
+        yield (
+            f"all {int((size_G > 0).sum()):,} groups are mixed: engines that drop groups without "
+            "signal leave such logs, and the share of dead groups is then a lower bound"
+        )
+    sessions, n = int(batch.once_K.sum()), len(batch.ids)
+    if sessions < n:
+        yield f"{n:,} trajectories are outputs of {sessions:,} sessions, each of which counts once"
+        known = np.flatnonzero((batch.session_K >= 0) & ~np.isnan(batch.outcome_K))
+        owner = batch.session_K[known]
+        differ = ~_constant(batch.outcome_K[known], owner, int(batch.session_K.max()) + 1)
+        if differ.any():
+            yield told(
+                "in {n} [session|sessions] outcomes differ: the last scored one counts",
+                int(differ.sum()),
+            )
+
+
+def _of_trajectories(trust: Mapping[str, Any], batch: Batch) -> Iterator[str]:
+    """Yields one plain sentence for each thing that makes single trajectories doubtful."""
     n = len(batch.ids)
     infra, unscored = round(trust["infra_share"] * n), round(trust["unscored_share"] * n)
     if infra:
-        said.append(
-            f"{infra:,} of {n:,} trajectories were stopped by infrastructure; "
-            "they are unscored here, whatever reward the log gives them"
+        yield told(
+            f"{{n}} of {n:,} trajectories [was|were] stopped by infrastructure; [it is|they are] "
+            "unscored here, whatever reward the log gives [it|them]",
+            infra,
         )
     if unscored > infra:
-        said.append(f"{unscored - infra:,} of {n:,} trajectories have no outcome at all")
+        yield told(f"{{n}} of {n:,} trajectories [has|have] no outcome at all", unscored - infra)
     if (trust["false_claim_share"] or 0) > 0.1:
-        said.append(
-            f"{trust['false_claim_share']:.0%} of the trajectories that say they are done failed"
-        )
-    if trust["duplicates"]:
-        said.append(f"{trust['duplicates']} trajectories repeat another one of their group")
-    if trust["repeated_ids"]:
-        said.append(f"{trust['repeated_ids']} trajectory ids occur more than once")
-    drifted = trust["untrainable_steps"]["drifted"]
-    if drifted:
-        said.append(f"{drifted} steps were re-tokenised and cannot be trained on")
-    if batch.measure == "characters":
-        said.append("no token ids: this set can be audited and credited, not trained on")
-    return said
+        yield f"{trust['false_claim_share']:.0%} of the trajectories that say they are done failed"
+    copies = "{n} [trajectory repeats|trajectories repeat] another one of [its|their] group"
+    for count, sentence in (
+        (trust["duplicates"], copies),
+        (trust["repeated_ids"], "{n} trajectory [id occurs|ids occur] more than once"),
+        (
+            trust["dropped"].get("masked", 0),
+            "{n} [trajectory is|trajectories are] masked by the trainer: [it counts|they count] in "
+            "pass rates, and in no baseline",
+        ),
+        (
+            trust["untrainable_steps"]["drifted"],
+            "{n} [step was|steps were] re-tokenised and cannot be trained on",
+        ),
+    ):
+        if count:
+            yield told(sentence, count)
+
+
+def _constant(value: Float64[np.ndarray, " _"], peer: np.ndarray, n: int) -> Bool[np.ndarray, " _"]:
+    return constant(*extremes(value, peer, n))
+
+
+def _alike(value: Float64[np.ndarray, " _"]) -> bool:
+    return bool(_constant(value, np.zeros(value.size, np.int64), 1)[0])

@@ -8,8 +8,10 @@ from jaxtyping import Float64
 
 from assay.batch import Batch
 from assay.credit.facts import need
+from assay.credit.groups import means
 from assay.errors import MethodError
 from assay.kernels.advantages import Advantages, Carried, Parts, advantages, summed
+from assay.kernels.constancy import ROUND_OFF, extremes
 from assay.kernels.term import Term
 
 
@@ -106,4 +108,20 @@ def outcome_term(
         **{field: getattr(by, field) for field in _SCALING if hasattr(by, field)},
         **options,
     }
+    if fields["scale"] == "mean":
+        _check_means(batch, "scale 'mean'" if by is None else by.name)
     return Term(name=name, **fields)  # pyright: ignore[reportArgumentType]
+
+
+def _check_means(batch: Batch, who: str) -> None:
+    """Raises MethodError, with the group, for a mean that no outcome can be divided by."""
+    mean_G, voted_K = means(batch, batch.value_K), batch.voted_K
+    scored_K = ~np.isnan(voted_K)
+    low_G, high_G = extremes(voted_K[scored_K], batch.group_K[scored_K], batch.n_groups)
+    refused = np.flatnonzero((mean_G < 0) | ((high_G > low_G) & (mean_G <= ROUND_OFF)))
+    if refused.size:
+        g = int(refused[0])
+        raise MethodError(
+            f"{who} needs mean outcomes above 0, and that of group {batch.groups[g]!r} is "
+            f"{mean_G[g]:g}; shift the outcomes or take another method"
+        )

@@ -10,6 +10,7 @@ from assay.batch import Batch
 from assay.credit.base import Method, check_scaling, outcome_term, require
 from assay.credit.groups import counts, passes, sums
 from assay.errors import MethodError
+from assay.kernels.constancy import CONSTANT
 from assay.kernels.term import Term
 
 
@@ -43,10 +44,12 @@ class Ngrpo(Method):
 
     def terms(self, batch: Batch) -> list[Term]:
         value_K = batch.value_K
-        top = float(np.nanmax(value_K, initial=-np.inf))
-        if top > self.best:
+        above = np.flatnonzero(value_K > self.best + CONSTANT * abs(self.best))
+        if above.size:
+            k = int(above[0])
             raise MethodError(
-                f"{self.name}: an outcome is {top:g}, above best {self.best:g}; raise it"
+                f"{self.name} needs outcomes of at most {self.best:g}, its best, and group "
+                f"{batch.groups[batch.group_K[k]]!r} has {value_K[k]:g}; raise best"
             )
         least = 1 if self.variant == "paper" else 2
         peer_V = np.flatnonzero(counts(batch, value_K) >= least)

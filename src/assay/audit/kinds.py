@@ -1,0 +1,102 @@
+"""What losses of importers mean for whoever reads the numbers: one sentence a kind, all here.
+
+A kind that is not here says nothing about the numbers; it stands in the table of what was not
+carried over. `{n}` is its count, `{of}` what stands behind its colon, and of `[one|many]` the first
+is said where the count is 1.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+SENTENCES: Final[Mapping[str, str]] = {
+    # of any format
+    "torn_record": "{n} [record is|records are] cut short or damaged and not read: what a killed "
+    "run left unfinished counts nowhere",
+    "not_a_number": "{n} [number is|numbers are] NaN or infinite in the log and read as missing: "
+    "a reward of NaN is unscored",
+    "not_a_log": "{n} [file was|files were] not read: of no format that is known",
+    "other_format": "{n} [file was|files were] not read: of the format {of}, where the rest is of "
+    "another; audit [it|them] apart",
+    "repeated_id": "{n} trajectory [id occurs|ids occur] more than once and [was|were] told apart: "
+    "one trajectory that is logged twice counts twice",
+    "invalid_reward": "{n} [reward was|rewards were] called invalid by the log itself: unscored",
+    # TRL and verl
+    "repeated_batch": "{n} [row stands in a file that equals|rows stand in files that equal] the "
+    "file before and [is|are] read once: batches repeat where num_iterations is above 1",
+    "step_without_file": "{n} [step|steps] between the first and the last of the log "
+    "[has|have] no file: what was sampled there is not in it",
+    "evaluation_not_told": "an evaluation overwrites the file of its step, and its rows look like "
+    "rows of training: which are which cannot be told",
+    "advantages_not_explained": "the advantages in {n} [row|rows] of the log do not follow from "
+    "the sum of its rewards: weights, or a column that is no reward; name the outcome with "
+    "--outcome",
+    "reward_or_extra": "column {of} may be a reward or something logged beside it, and counts as a "
+    "reward; name the outcome with --outcome",
+    "idle_column": "column {of} never differs inside a group, so nothing tells whether it is a "
+    "reward; it is left out of the outcome",
+    "reward_weights_unknown": "how the parts of the reward are weighted is not in the log: their "
+    "sum is the outcome; name another with --outcome",
+    "turns_not_separable": "{n} [text holds|texts hold] marks of tools that could not be split "
+    "into turns: what a tool returned counts as the policy's own text",
+    "turn_from_markers": "{n} [turn was|turns were] told by marks in the text, which a policy can "
+    "write itself",
+    "no_reward_extras": "the log has one score and no parts of it, so an outcome and a shaped "
+    "score cannot be told apart",
+    # engines that leave something out
+    "equal_scores_not_written": "groups of equal scores were left out by the engine: the share of "
+    "dead groups is a lower bound, and pass rates are of what it kept",
+    "rewards_before_filter": "rewards were logged before the engine's filter, advantages after it",
+    "failures_file_missing": "rollouts that failed are in a file of their own, which is not there: "
+    "the share of infrastructure is a lower bound",
+    "plan_file_missing": "the plan of the run is not there: what was killed counts nowhere",
+    "planned_not_run": "{n} planned [rollout is|rollouts are] in no file: groups are smaller than "
+    "planned",
+    "rollout_raised": "{n} [rollout|rollouts] raised and [is no row|are no rows] of the log: the "
+    "share of infrastructure is a lower bound",
+    "reward_zero_or_unset": "{n} [reward of 0 is a failure or was|rewards of 0 are failures or "
+    "were] never set: the format does not tell",
+    "reward_nan": "{n} [reward was|rewards were] NaN: unscored",
+    "evaluation_dump": "the log is of an evaluation: its groups are by prompt, and shares say "
+    "nothing of training",
+    "trial_without_result": "{n} [trial has|trials have] no result yet: still running, or killed",
+    "no_text": "{n} [trajectory has|trajectories have] an outcome and no text: calls, errors and "
+    "claims cannot be said",
+    # sessions of agents
+    "call_from_text": "{n} [call was|calls were] read off the text of messages: one that is "
+    "written otherwise is not seen",
+    "result_from_user_message": "{n} [message|messages] of the user [was|were] read as the result "
+    "of a call",
+    "other_branch": "{n} [message lies|messages lie] on branches that were given up: only the one "
+    "that the session ended on is read",
+    "compaction": "the history was compacted {n} [time|times]: what the agent saw from there on is "
+    "a summary",
+    "copied_from_other_session": "{n} [turn was|turns were] copied from another session and "
+    "[counts|count] there",
+    "model_failed": "{n} [conversation|conversations] ended in an error of the harness or of the "
+    "model's server: unscored",
+    "verdict_missing": "the verdict is in a report of its own that is not beside the log: all is "
+    "unscored",
+    "result_not_in_log": "{n} [call|calls] ran at the provider, and [its result is|their results "
+    "are] not in the log",
+    "rolled_back": "{n} [turn|turns] of the user [was|were] taken back and [is|are] left out",
+    "result_of_no_call": "{n} [result answers|results answer] no call that is open: whether some "
+    "calls ran is unknown",
+    "outcome_is_first_scorer": "several scorers judged, and the first one's value is the outcome: "
+    "name another with --outcome",
+}
+
+
+def sentences(losses: Mapping[str, int]) -> Iterator[str]:
+    """Yields what the losses mean, in the order of the table."""
+    for kind, sentence in SENTENCES.items():
+        for name, count in losses.items():
+            head, _, of = name.partition(":")
+            if head == kind:
+                yield told(sentence, count, of)
+
+
+def told(sentence: str, count: int, of: str = "") -> str:
+    """Returns a sentence with its numbers, and in the number that they ask for."""
+    number = re.sub(r"\[([^|\]]*)\|([^\]]*)\]", rf"\{1 if count == 1 else 2}", sentence)
+    return number.replace("{n}", f"{count:,}").replace("{of}", of)

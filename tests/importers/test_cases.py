@@ -1,0 +1,97 @@
+"""Small logs that were read wrongly, one function a case; right values were worked out by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.audit import step_credit
+from assay.credit import credit, method
+from assay.errors import MethodError
+from assay.runs.audit import audit_log, gated_batch
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+pytestmark = [
+    pytest.mark.shared_data,
+    pytest.mark.skipif(not CASES.is_dir(), reason=f"no cases at {CASES}"),
+]
+
+
+def audited(name: str, **options: Any) -> dict[str, Any]:
+    return audit_log(CASES / name, report=False, **options).audit
+
+
+def passes(found: dict[str, Any]) -> tuple[int, int]:
+    return found["trajectories"]["passed"], found["trajectories"]["scored"]
+
+
+def advantages(name: str, by: str, **options: Any) -> list[float]:
+    """The advantage of the last step of each trajectory; 0 where nothing of it is carried."""
+    batch, _, _ = gated_batch(CASES / name)
+    steps = step_credit(batch, credit(batch, method(by, **options)))
+    found = dict(zip(batch.traj_S.tolist(), steps.advantage_S.tolist(), strict=True))
+    return [0.0 if value != value else value for value in found.values()]
+
+
+# --- one vote, one bar, one baseline
+
+
+@pytest.mark.parametrize("case", ["a07_masked", "a07_nemo"])
+def test_masked_rows_are_out_of_the_baseline(case):
+    # 1, 0, 0 and a masked 1: mean 1/3, deviation sqrt(1/3)
+    root = 3**-0.5
+    assert advantages(case, "grpo", eps=0.0) == pytest.approx([2 * root, -root, -root, 0.0])
+    assert advantages(case, "rloo") == pytest.approx([1.0, -0.5, -0.5, 0.0])
+
+
+def test_t_vf_weights():
+    found = audited("t_vf_weights")
+    assert passes(found) == (1, 2)
+    assert (found["groups"]["mixed"], found["groups"]["dead"]) == (1, 0)
+
+
+def test_t_float_sum():
+    # rows a and c: 0.7 + 0.2 + 0.1 each; b 0.3, d 0
+    found = audited("t_float_sum")
+    assert passes(found) == (2, 4)
+    assert (found["groups"]["mixed"], found["groups"]["dead"]) == (1, 0)
+
+
+def test_a02_tau2_fraction():
+    found = audited("a02_tau2_fraction")
+    assert passes(found) == (4, 6)
+    assert found["groups"]["mixed"] == 0
+    assert found["groups"]["dead"] == 3
+
+
+@pytest.mark.parametrize(
+    ("case", "passed", "group", "mean"),
+    [
+        ("n_pm_mixed", (2, 4), "q", 0.0),
+        ("n_verl_dapo", (3, 12), "g1", -0.5),
+        ("a16_neg", (4, 5), "p", 0.0),
+    ],
+)
+def test_outcomes_below_0(case, passed, group, mean):
+    found = audited(case)
+    assert passes(found) == passed
+    reason = found["not_applicable"]["max_rl"]
+    assert f"max_rl needs mean outcomes above 0, and that of group '{group}' is {mean:g};" in reason
+    with pytest.raises(MethodError, match=f"group '{group}' is {mean:g}"):
+        advantages(case, "max_rl")
+
+
+def test_c_0100():
+    text = "outcomes lie between 0 and 100, and 1 or more passes: say with --pass-at"
+    assert audited("c_0100")["trust"]["warnings"][0].startswith(text)
+    found = audited("c_0100", pass_at=100.0)
+    assert not [each for each in found["trust"]["warnings"] if "lie between" in each]
+
+
+def test_a17b_shaped_pos():
+    warnings = audited("a17b_shaped_pos")["trust"]["warnings"]
+    assert warnings[0].startswith("nothing passes: the highest outcome is 0.2")
+    assert warnings[1].endswith(
+        "though acc does not: what is trained there is the rest of the "
+        "reward; --outcome acc audits it alone"
+    )
