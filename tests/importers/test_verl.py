@@ -23,16 +23,16 @@ def read(path: Path) -> tuple[list[Any], Losses]:
 @pytest.mark.parametrize("part", ["v1", "v1/1.jsonl"])
 def test_three_part_keys_name_group_and_trial(part: str) -> None:
     found, losses = read(FOLDER / part)
-    assert [(t.id, t.group, t.trial, t.outcome, t.reference) for t in found] == [
-        ("a-1_0_0", "a-1", 0, 1.0, "3 and 7"),
-        ("a-1_0_1", "a-1", 0, 1.0, "3 and 7"),
-        ("a-1_1_0", "a-1", 1, 0.0, "3 and 7"),
-        ("b-2_0_0", "b-2", 0, 0.5, None),
+    assert [(t.id, t.group, t.trial, t.session, t.outcome, t.reference) for t in found] == [
+        ("a-1_0_0", "a-1", 0, "a-1_0", 1.0, "3 and 7"),
+        ("a-1_0_1", "a-1", 0, "a-1_0", 1.0, "3 and 7"),
+        ("a-1_1_0", "a-1", 1, "a-1_1", 0.0, "3 and 7"),
+        ("b-2_0_0", "b-2", 0, "b-2_0", 0.5, None),
     ]
     assert losses.counts == {
         "no_tokens": 4,
         "turn_from_markers": 2,
-        "further_output_of_session": 1,
+        "no_reward_extras": 4,
         "call_not_parsed": 1,
         "result_of_no_call": 1,
     }
@@ -79,6 +79,24 @@ def test_legacy_rows_are_grouped_by_step_and_prompt() -> None:
     assert found[0].group == found[1].group != found[2].group
     assert found[2].reference == '{"value": 4}'
     assert losses.counts == {"group_is_prompt": 3, "no_tokens": 3, "column:pred": 3}
+
+
+def test_score_is_the_outcome_and_acc_a_part_of_the_reward(tmp_path: Path) -> None:
+    row = {"input": "a", "output": "b", "score": -1.0, "step": 1, "uid": "g_0_0", "acc": False}
+    path = tmp_path / "1.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    found, losses = read(path)
+    assert [(t.outcome, t.rewards) for t in found] == [(-1.0, {"acc": 0.0})]
+    assert "no_reward_extras" not in losses.counts
+
+
+def test_a_bare_nan_is_unscored_and_counted(tmp_path: Path) -> None:
+    row = '{"input": "a", "output": "b", "step": 1, "uid": "g_%d_0", "score": %s}\n'
+    path = tmp_path / "1.jsonl"
+    path.write_text(row % (0, "1.0") + row % (1, "NaN"))
+    found, losses = read(path)
+    assert [t.outcome for t in found] == [1.0, None]
+    assert losses.counts["not_a_number"] == losses.counts["no_outcome"] == 1
 
 
 def test_steps_come_in_the_order_of_training(tmp_path: Path) -> None:

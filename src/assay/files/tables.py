@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from assay.errors import DataError, imported
+from assay.errors import DataError, TornError, imported
 from assay.files.parquet import declared
 
 _ROWS_AT_ONCE = 16
@@ -16,7 +16,7 @@ _FEW = 1 << 14
 
 
 def rows(
-    path: Path, *, to: str, columns: Collection[str] | None = None
+    path: Path, *, to: str, columns: Collection[str] | None = None, leave: Collection[str] = ()
 ) -> Iterator[tuple[str, dict[str, Any], frozenset[str]]]:
     """Yields (where, row, names of the columns of doubles).
 
@@ -24,10 +24,12 @@ def rows(
         path: a Parquet file.
         to: what needs pyarrow, for the error where it is missing.
         columns: those that are read. None: all.
+        leave: those that are not.
 
     Raises:
         MissingExtraError: pyarrow is not installed, which `to` needs.
-        DataError: not Parquet, or it declares far more than it can hold.
+        TornError: no whole Parquet file.
+        DataError: it declares far more than it can hold.
     """
     pyarrow = imported("pyarrow", extra="parquet", to=to)
     parquet = imported("pyarrow.parquet", extra="parquet", to=to)
@@ -37,8 +39,10 @@ def rows(
             doubles = frozenset(
                 f.name for f in file.schema_arrow if pyarrow.types.is_float64(f.type)
             )
-            index = 0
-            names = None if columns is None else sorted(columns)
+            index, names = 0, None if columns is None else sorted(columns)
+            if leave:
+                wanted = file.schema_arrow.names if names is None else names
+                names = [name for name in wanted if name not in leave]
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
                 for row in batch.to_pylist():
                     yield f"{path} row {index}", row, doubles
@@ -48,7 +52,7 @@ def rows(
     # what C++ throws and pyarrow has no class for comes as RuntimeError
     except (pyarrow.ArrowException, OSError, ValueError, RuntimeError) as error:
         line = str(error).split("\n", 1)[0][:160]
-        raise DataError(f"{path}: broken parquet: {line}") from None
+        raise TornError(f"{path}: broken parquet: {line}") from None
 
 
 def check_plain(value: Any, where: str) -> None:
@@ -72,7 +76,7 @@ def _check_size(metadata: Any, path: Path) -> None:
         for unpacked, count in declared(path):
             room, values = max(room, unpacked), max(values, count)
     except DataError as error:
-        raise DataError(f"{path}: broken parquet: {error}") from None
+        raise TornError(f"{path}: broken parquet: {error}") from None
     if room > max(_MOST_UNPACKED * size, 1 << 20) or values > max(size, _FEW):
         raise DataError(
             f"{path}: declares {room:,} bytes and {values:,} values; "

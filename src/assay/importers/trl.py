@@ -1,25 +1,43 @@
 """TRL completions, `completions_{step}.parquet` of `log_completions=True` (needs pyarrow).
 
 Columns are step, prompt, completion, one per reward function, extras of `log_extra`, advantage. The
-file does not say which of the middle columns are rewards: those of doubles are. Nor has it reward
-weights, so the outcome is the plain sum; a row without any reward is unscored. A group is a run of
-rows with one prompt.
+file does not say which of the middle columns are rewards, nor their weights: see `trl_columns`. The
+outcome is the plain sum; a row without any reward is unscored. A group is a run of rows with one
+prompt. TRL keeps the rows of one generated batch and writes them at every logging step, so a file
+that equals the one before it is no new batch; steps may have none; and an evaluation writes over
+the file of its step.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from assay.errors import TornError
 from assay.files.probe import Probe
 from assay.files.tables import check_plain, rows
 from assay.importers.base import Groups, Importer, Log, Rank, Record, keys, prompt_name
 from assay.importers.fields import typed
+from assay.importers.marks import turns
 from assay.importers.messages import chat, copied
-from assay.records import ModelStep, Step, Trajectory, UserStep
+from assay.importers.trl_columns import Evidence, Table, Told, Values
+from assay.records import End, ModelStep, Step, ToolStep, Trajectory, UserStep
 
 _FIXED = keys("step prompt completion advantage __index_level_0__")
+_TO = "reading TRL completions"
+
+
+@final
+@dataclass(slots=True)
+class Survey:
+    """What the numbers of a log say before its texts are read."""
+
+    files: list[tuple[int, Path]] = field(default_factory=list[tuple[int, Path]])
+    """Files to read, each with its place in the log: those that repeat none."""
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 @final
@@ -40,16 +58,91 @@ class Trl(Importer):
         return Rank.SHAPE if own else Rank.NO
 
     def read(self, log: Log) -> Iterator[Trajectory]:
-        for place, file in enumerate(log.files):
+        survey = _survey(log)
+        told = survey.evidence.told()
+        _say(told, log)
+        for place, file in survey.files:
             groups, runs, before = Groups(), Groups(), ""
-            for index, (where, row, doubles) in enumerate(rows(file, to="reading TRL completions")):
-                for name in ("step", "prompt", "completion"):
-                    check_plain(row.get(name), f"{where}.{name}")
-                key = _key(row)
-                run = runs.trial(key) if key != before else runs.seen[key]
-                before, group = key, key if run == 0 else f"{key}-{run}"
-                record = Record(row, where, log, self, place, index)
-                yield _trajectory(record, doubles - _FIXED, group, groups.trial(group))
+            try:
+                for index, (where, row, _) in enumerate(rows(file, to=_TO)):
+                    for name in ("step", "prompt", "completion"):
+                        check_plain(row.get(name), f"{where}.{name}")
+                    key = _key(row)
+                    run = runs.trial(key) if key != before else runs.seen[key]
+                    before, group = key, key if run == 0 else f"{key}-{run}"
+                    record = Record(row, where, log, self, place, index)
+                    yield _trajectory(record, told, group, groups.trial(group))
+            except TornError as error:
+                log.torn(error)
+
+
+def _survey(log: Log) -> Survey:
+    """Returns which files to read, and what their numbers say; counts repeats and gaps."""
+    found, before, last, last_step = Survey(), b"", Path(), None
+    for place, file in enumerate(log.files):
+        try:
+            table, step, digest = _numbers(file)
+        except TornError as error:
+            log.torn(error)
+            continue
+        log.losses.add("evaluation_not_told", str(file))
+        again = file.parent == last.parent
+        if again and step is not None and last_step is not None and step - last_step > 1:
+            log.losses.add("step_without_file", str(file), step - last_step - 1)
+        if again and digest == before and _said(file) == _said(last):
+            log.losses.add("repeated_batch", str(file), len(table.advantage))
+        else:
+            found.files.append((place, file))
+            found.evidence.add(table)
+        before, last, last_step = digest, file, step
+    return found
+
+
+def _numbers(file: Path) -> tuple[Table, int | None, bytes]:
+    """Returns the numbers of a file, its step, and a digest of all but step and completions."""
+    columns: dict[str, Values] = {}
+    advantage: Values = []
+    starts: list[int] = []
+    step, before, digest = None, None, hashlib.blake2b()
+    for index, (_, row, doubles) in enumerate(rows(file, to=_TO, leave=("completion",))):
+        prompt = _prompt(row)
+        if prompt != before:
+            starts.append(index)
+        before, at = prompt, row.get("step")
+        step = at if isinstance(at, int) else step
+        numbers = {name: _finite(row[name]) for name in row if name in doubles}
+        advantage.append(numbers.get("advantage"))
+        for name in row:
+            if name in doubles and name not in _FIXED:
+                columns.setdefault(name, []).append(numbers[name])
+        digest.update(repr((prompt, numbers)).encode("utf-8", "surrogatepass"))
+    groups = list(zip(starts, [*starts[1:], len(advantage)], strict=True))
+    return Table(columns, advantage, groups), step, digest.digest()
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _said(file: Path) -> bytes:
+    """Returns a digest of the completions of a file."""
+    digest = hashlib.blake2b()
+    for _, row, _ in rows(file, to=_TO, leave=_FIXED - {"completion"}):
+        digest.update(repr(row.get("completion")).encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def _say(told: Told, log: Log) -> None:
+    """Counts what the reader should know of how rewards were told apart."""
+    if log.choices.outcome is not None:
+        return
+    where = str(log.path)
+    for name in sorted(told.unsure):
+        log.losses.add(f"reward_or_extra:{name}", where)
+    for name in sorted(told.idle - told.rewards):
+        log.losses.add(f"idle_column:{name}", where)
+    if told.contradicted:
+        log.losses.add("advantages_not_explained", where, told.contradicted)
 
 
 def _tail(path: Path) -> bytes:
@@ -61,44 +154,49 @@ def _tail(path: Path) -> bytes:
         return b""
 
 
+def _prompt(row: dict[str, Any]) -> str:
+    prompt = row.get("prompt")
+    return prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, default=str)
+
+
 def _key(row: dict[str, Any]) -> str:
     """Returns the name of a row's prompt within its training step."""
-    prompt = row.get("prompt")
-    text = prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, default=str)
-    return f"step{row.get('step')}-{prompt_name(text)}"
+    return f"step{row.get('step')}-{prompt_name(_prompt(row))}"
 
 
-def _trajectory(record: Record, columns: frozenset[str], group: str, trial: int) -> Trajectory:
+def _trajectory(record: Record, told: Told, group: str, trial: int) -> Trajectory:
     advantage = record.raw.get("advantage")
     # the trainer's own, for comparison only
     at = record.origin(advantage=None if advantage is None else str(advantage)[:40])
-    rewards = _rewards(record, columns)
+    rewards = _rewards(record, told)
     step = record.whole("step")
     given = [value for value in rewards.values() if value is not None]
-    if given and len(rewards) > 1:
+    if given and len(rewards) > 1 and not told.by_sum:
         record.lose("reward_weights_unknown")
     outcome = record.scored(sum(given) if given else None)
     record.lose("no_tokens")
+    steps = _steps(record)
     return record.trajectory(
         "-".join(group.split("-")[1:3]),
-        _steps(record),
+        steps,
         trial=trial,
         id=f"{at.path}/{at.index}",
         group=group,
         outcome=outcome,
         rewards=rewards,
+        end=_end(steps) if steps else "unknown",
         policy_version=None if step is None else str(step),
         origin=at,
     )
 
 
-def _rewards(record: Record, columns: frozenset[str]) -> dict[str, float | None]:
-    """Returns the columns of doubles; NaN and null are "this function did not score the row"."""
+def _rewards(record: Record, told: Told) -> dict[str, float | None]:
+    """Returns the rewards; NaN and null are "this function did not score the row"."""
     rewards: dict[str, float | None] = {}
     for name, value in record.raw.items():
-        if name in _FIXED:
+        if name in _FIXED or name in told.idle - told.rewards:
             continue
-        if name in columns:
+        if name in told.rewards and (value is None or isinstance(value, float)):
             if value is not None and math.isinf(value):
                 raise record.wrong(name, value, "a finite reward")
             rewards[name] = None if value is None or math.isnan(value) else value
@@ -113,11 +211,34 @@ def _steps(record: Record) -> tuple[Step, ...]:
     where, either = f"{record.where}.completion", "text or a list of messages"
     if isinstance(prompt, str):
         text = typed(completion, str, where, "text, as the prompt is")
-        return (UserStep(text=prompt), ModelStep(text=text))
+        return (UserStep(text=prompt), *turns(text, record, 1))
     told = _plain(typed(prompt, list, f"{record.where}.prompt", either))
-    said = _plain(typed(completion, list, where, either))
-    steps = chat([*told, *said], f"{record.where}.messages", record.losses)
+    messages = typed(completion, list, where, either)
+    steps = chat([*told, *_plain(messages)], f"{record.where}.messages", record.losses)
+    if blank := sum(_has_null(call) for call in _calls(messages)):
+        record.lose("null_argument", blank)
     return (*map(copied, steps[: len(told)]), *steps[len(told) :])
+
+
+def _calls(messages: Iterable[Any]) -> Iterator[Any]:
+    """Yields what looks like the arguments of calls."""
+    for message in messages:
+        calls = message.get("tool_calls") if isinstance(message, dict) else None
+        for call in calls if isinstance(calls, list) else ():
+            function = call.get("function") if isinstance(call, dict) else None
+            yield function.get("arguments") if isinstance(function, dict) else None
+
+
+def _has_null(arguments: Any) -> bool:
+    return isinstance(arguments, dict) and None in arguments.values()
+
+
+def _end(steps: tuple[Step, ...]) -> End:
+    """Returns "budget" where a tool run stopped between a call and its result, or between a result
+    and its reply. Else the log does not say: a lone call may be all that was asked for."""
+    last, tools = steps[-1], any(type(step) is ToolStep for step in steps)
+    cut = type(last) is ToolStep or (type(last) is ModelStep and bool(last.calls) and tools)
+    return "budget" if cut else "unknown"
 
 
 def _plain(message: Any) -> Any:
