@@ -157,6 +157,8 @@ class _Compact:
         return self.content[self.at - length : self.at] if short else None
 
     def _list(self, depth: int) -> list[Any]:
+        if depth > _DEEPEST:
+            raise DataError("a page header nested too deeply")
         head = self._byte()
         count, kind = head >> 4, head & 15
         if count == 15:
