@@ -13,6 +13,7 @@ from assay.importers.atif import Atif
 from assay.importers.base import NONE, Choices, Groups, Importer, Log, Rank, Record
 from assay.importers.chat import Chat
 from assay.importers.claude_code import ClaudeCode
+from assay.importers.codex import Codex
 from assay.importers.columns import Map
 from assay.importers.fields import Fields, Losses
 from assay.importers.harbor import Harbor
@@ -37,7 +38,7 @@ _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
     *(Mapped,),
-    *(ClaudeCode,),
+    *(ClaudeCode, Codex),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"
