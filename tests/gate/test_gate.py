@@ -72,6 +72,14 @@ def test_a_partly_sampled_step_is_not_empty():
     assert words(gate(batch_of([some, nothing])))[0] == ("keep", "none", "ok")
 
 
+def test_without_tokens_an_empty_text_is_a_completion():
+    """Its end was sampled, which text does not show: it counts among the others."""
+    said, empty = one(1.0, steps=[ModelStep(text="yes")]), one(0.0, steps=[ModelStep(text="")])
+    copied = one(0.0, steps=[ModelStep(text="", untrainable="copied")])
+    decisions = words(gate(batch_of([said, empty, copied, one(0.0, steps=[])])))
+    assert decisions == [("keep", "none", "ok")] * 2 + [("drop", "integrity", "empty")] * 2
+
+
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [

@@ -8,6 +8,8 @@ import pytest
 from assay.audit import step_credit
 from assay.credit import credit, method
 from assay.errors import MethodError
+from assay.importers import load
+from assay.records import ModelStep, ToolStep
 from assay.runs.audit import audit_log, gated_batch
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
@@ -95,3 +97,48 @@ def test_a17b_shaped_pos():
         "though acc does not: what is trained there is the rest of the "
         "reward; --outcome acc audits it alone"
     )
+
+
+# --- TRL and verl
+
+
+def records(name: str) -> list[Any]:
+    return list(load(CASES / name)[1])
+
+
+def test_t_extra_double():
+    """acc alone gives +-0.5, the advantages of the log."""
+    found = audited("t_extra_double")
+    assert passes(found) == (2, 4)
+    assert advantages("t_extra_double", "grpo") == pytest.approx([0.866, -0.866] * 2, abs=1e-3)
+    # the same in every row, so it moves no advantage
+    assert found["losses"]["idle_column:gold_value"] == 1
+
+
+def test_t_trl_empty():
+    """The empty completion is one of four: means of 0.5; nothing of itself carries its part."""
+    assert passes(audited("t_trl_empty")) == (2, 4)
+    found = advantages("t_trl_empty", "grpo")
+    assert found == pytest.approx([0.866, -0.866, 0.0, 0.866], abs=1e-3)
+
+
+def test_a09b_trl_async_pairs_by_name():
+    steps = records("a09b_trl_async")[0].steps
+    named = {step.name: step.call for step in steps if type(step) is ToolStep}
+    assert named == {"calc": (1, 1), "slow_search": (1, 0)}
+
+
+def test_n_verl_nan():
+    """Scored are 0, 1, 1: mean 2/3, deviation 0.577."""
+    found = audited("n_verl_nan")
+    assert passes(found) == (2, 3)
+    assert found["losses"]["not_a_number"] == 1
+    assert advantages("n_verl_nan", "grpo") == pytest.approx([-1.155, 0.577, 0.0, 0.577], abs=1e-3)
+
+
+def test_t_verl_turns():
+    found = records("t_verl_turns")
+    calls = [[c.name for s in t.steps if type(s) is ModelStep for c in s.calls] for t in found]
+    assert calls == [["calc"], ["calc"], ["calc", "calc"], ["search"]]
+    own = "".join(s.text for s in found[3].steps if type(s) is ModelStep)
+    assert own == "I need facts. <search>who</search><answer>X</answer>"
