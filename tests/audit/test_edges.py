@@ -125,9 +125,9 @@ def test_a_tenth_of_false_claims_is_not_worth_a_warning(false: int, said: bool):
 def test_what_infrastructure_stopped_is_not_told_twice():
     said = warnings_of(one("a1", 1.0), one("a2", 1.0, end="infra"))
     assert len(said) == 1
-    assert said[0].startswith("1 of 2 trajectories were stopped by infrastructure")
+    assert said[0].startswith("1 of 2 trajectories was stopped by infrastructure")
     said = warnings_of(one("a1", 1.0), one("a2", 1.0, end="infra"), one("a3", None))
-    assert said[1] == "1 of 3 trajectories have no outcome at all"
+    assert said[1] == "1 of 3 trajectories has no outcome at all"
 
 
 def test_ids_that_repeat_and_logprobs_are_seen():
@@ -135,7 +135,7 @@ def test_ids_that_repeat_and_logprobs_are_seen():
     records = [one("a1", 1.0, step), one("a1", 0.0, ModelStep(text="y", token_ids=(1,)))]
     trust = audited(*records)["trust"]
     assert (trust["repeated_ids"], trust["has_logprobs"]) == (1, True)
-    assert "1 trajectory ids occur more than once" in trust["warnings"]
+    assert "1 trajectory id occurs more than once" in trust["warnings"]
 
 
 def test_an_answer_with_an_error_is_an_error_and_no_answer_is_none():

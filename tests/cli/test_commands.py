@@ -36,7 +36,7 @@ def test_audit_prints_tables_and_leaves_a_run(assay: Assay, log: Path, tmp_path:
     assert {"all|6", "punished by GRPO|1|17%"} <= rows
     assert "of these made by a successful sibling|1|100%" in rows
     assert {"says it is done|2|3", "does not say so|0|0"} <= rows
-    assert "! 1 of 6 trajectories have no outcome at all" in ended.text
+    assert "! 1 of 6 trajectories has no outcome at all" in ended.text
     assert "! 60% of the trajectories that say they are done failed" in ended.text
     assert Path("runs/log/report.html").is_file()
     assert f"run directory  {Path('runs/log')}" in ended.text
@@ -252,6 +252,8 @@ def test_import_of_real_logs(assay: Assay, tmp_path: Path):
         theirs = assay("audit", data / source, "--json", "-").json
         assert theirs.pop("losses") is not None
         assert ours.pop("losses") == {}
+        more = theirs["trust"].pop("warnings")  # what was lost is said too
+        assert set(ours["trust"].pop("warnings")) <= set(more)
         assert ours == theirs
 
 

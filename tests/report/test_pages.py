@@ -9,7 +9,7 @@ import pytest
 
 from assay.report.serve import server
 from tests.report.conftest import Visit, answering
-from tests.report.samples import mixed_set, report_of, token_set
+from tests.report.samples import LOOK, WRONG, attempt, mixed_set, report_of, token_set
 
 pytestmark = pytest.mark.chromium
 
@@ -89,6 +89,40 @@ def test_the_claims_page_counts_and_lists(made: Any, visit: Start):
         assert seen.page.locator(".samples li").count() == audit["claims"][cell]
     seen.go("#/claims?cell=claimed_failed")
     assert seen.page.locator(".samples a").first.inner_text() == "mixed/1"
+
+
+def test_a_log_that_nobody_scored_has_no_empty_pane(tmp_path: Path, visit: Start):
+    stuck = [WRONG, WRONG, WRONG]
+    records = [
+        attempt(0, "a", None, stuck, "I have booked seat 4A."),
+        attempt(1, "a", None, [LOOK], "I could not book it."),
+        attempt(2, "a", None, [], "Hello."),
+    ]
+    seen = visit().open(report_of(records, tmp_path / "report.html")[0])
+    assert seen.page.locator("h1").inner_text().startswith("3 trajectories without an outcome")
+    sections = seen.page.locator("section").all_inner_texts()
+    assert [text.split("\n")[0] for text in sections] == [
+        "Can the rewards be trusted?",
+        "Where agents stalled",
+        "Calls, by evidence",
+        "Claims against what came last",
+        "What it took",
+        "What the report leaves out",
+    ]
+    assert "name the number that is it with --outcome" in sections[0]
+    assert rows(seen, "Where agents stalled") == [["a/0", "2", "3", "3"]]
+    assert ["Says it is done", "1"] in rows(seen, "Claims against")
+    seen.page.click("text=a/0")
+    assert "trajectory/0" in seen.page.url
+    seen.go("#/claims")
+    assert seen.page.locator(".samples a").first.inner_text() == "a/0"
+    for cell in ("claimed", "admitted", "none"):
+        assert seen.page.locator(f".claim-cell.{cell} b").inner_text() == "1"
+    seen.go("#/groups")
+    assert seen.page.locator(".row:not(.head) .c-passed").inner_text() == "\u2013"
+    seen.go("#/group/0")
+    assert "Nobody scored any of its 3 attempts." in seen.text
+    assert seen.errors == []
 
 
 def test_groups_are_sorted_and_filtered(made: Any, visit: Start):
@@ -346,8 +380,7 @@ def test_a_set_that_taught_nothing_has_plain_pages(tmp_path: Path, visit: Start)
     lost = [each for each in mixed_set() if each.group == "lost"]
     page, _ = report_of(lost, tmp_path / "report.html")
     seen = visit().open(page)
-    assert "None of the methods reaches a step" in seen.text
-    assert "No attempt has an outcome" in seen.text
+    assert "1 trajectory without an outcome" in seen.text
     for address in ("#/groups", "#/group/0", "#/trajectory/0", "#/claims"):
         seen.go(address)
     assert "No trajectory is in this cell" in seen.text

@@ -10,6 +10,7 @@ from assay.report.words import headline, large, share
 def fates(**amounts: int) -> dict[str, Any]:
     return {
         "measure": "tokens",
+        "trajectories": {"scored": 1},
         "fate": {kind: {"trajectories": 1, "tokens": n} for kind, n in amounts.items()},
     }
 
@@ -28,6 +29,28 @@ def test_headline_without_wronged_calls_and_without_text():
         "Of the 100 tokens the policy wrote, 60 % carried no or wrong-signed signal."
     )
     assert headline(fates(dead=0)) == "The policy wrote nothing that a signal could reach."
+
+
+@pytest.mark.parametrize(
+    ("n", "calls", "failed", "again", "said"),
+    [
+        (1, 0, 0, 0, "1 trajectory without an outcome, and no call was made."),
+        (
+            *(2, 1, 0, 0),
+            "2 trajectories without an outcome: of 1 call 0 % were answered by an error, and 0 % "
+            "repeated one that had been answered the same.",
+        ),
+        (
+            *(1200, 4000, 1000, 20),
+            "1,200 trajectories without an outcome: of 4,000 calls 25 % were answered by an error, "
+            "and under 1 % repeated one that had been answered the same.",
+        ),
+    ],
+)
+def test_the_headline_of_a_log_that_nobody_scored(n, calls, failed, again, said):
+    did = {"errors": {"calls": failed}, "repeats": {"calls": again}}
+    counts = {"trajectories": {"scored": 0, "total": n}, "calls": {"total": calls}}
+    assert headline({**fates(unscored=5), **counts, "behaviour": did}) == said
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from assay.audit.annotations import StepCredit, step_credit
+from assay.audit.behaviour import behaviour
 from assay.audit.fates import fate_table, group_fates
 from assay.audit.punished import punished_calls, split
 from assay.audit.warnings import trust
@@ -110,6 +111,7 @@ class Audit:
                 name: (refused or {}).get(name, "not asked for") for name in missing
             },
             "claims": _claims(batch, passed_K),
+            "behaviour": behaviour(batch),
             "losses": dict(sorted((losses or {}).items())),
             "trust": trust(batch, self._decisions, passed_K, pass_at=pass_at, losses=losses),
         }

@@ -67,6 +67,10 @@ def _of_outcomes(batch: Batch, pass_at: float) -> Iterator[str]:
     yield from _parts(batch)
     value = batch.outcome_K[~np.isnan(batch.outcome_K)]
     if value.size == 0:
+        yield (
+            "no outcome: pass rates, groups and credit need one; name the number that is it with "
+            "--outcome, or give outcomes with assay label"
+        )
         return
     low, high = float(value.min()), float(value.max())
     passing = value[value >= bar(pass_at)]
@@ -161,7 +165,7 @@ def _of_trajectories(trust: Mapping[str, Any], batch: Batch) -> Iterator[str]:
             "unscored here, whatever reward the log gives [it|them]",
             infra,
         )
-    if unscored > infra:
+    if unscored > infra and unscored < n:
         yield told(f"{{n}} of {n:,} trajectories [has|have] no outcome at all", unscored - infra)
     if (trust["false_claim_share"] or 0) > 0.1:
         yield f"{trust['false_claim_share']:.0%} of the trajectories that say they are done failed"

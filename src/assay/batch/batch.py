@@ -73,6 +73,8 @@ class Batch:
     step_C: Int64[np.ndarray, " C"]
     key_C: Int64[np.ndarray, " C"]
     """Name and canonical arguments (`verify.canonical.call_form`)."""
+    answer_C: Int64[np.ndarray, " C"]
+    """Text of its answer: equal numbers are equal texts; -1: unanswered."""
     parsed_C: Int8[np.ndarray, " C"]
     ran_C: Int8[np.ndarray, " C"]
     sibling_C: Int8[np.ndarray, " C"]

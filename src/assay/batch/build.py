@@ -127,10 +127,10 @@ class Builder:
         opening, shown, wrote = 1, 0, xxh3_64()
         for index, step in enumerate(trajectory.steps):
             if type(step) is not ModelStep:
+                shown = hash_of(step.text)
                 if type(step) is ToolStep:
                     opening = 0
-                    self._answer(step, row_of)
-                shown = hash_of(step.text)
+                    self._answer(step, row_of, shown)
                 if step.token_ids:
                     self._unsampled(k, len(step.token_ids))
                 continue
@@ -141,20 +141,24 @@ class Builder:
             for call in step.calls:
                 key, is_json = _call_key(call.name, call.arguments)
                 wrote.update(key.to_bytes(8))
-                C.extend((s, key, is_json, -1, -1))
+                C.extend((s, key, is_json, -1, -1, -1))
                 if call.evidence is not NOBODY_LOOKED:
                     self._recorded(call.evidence, len(C) - C_WIDTH)
             self._add_spans(step, k, s, row // C_WIDTH)
             self._rare(step, s)
         return wrote.intdigest() >> 1
 
-    def _answer(self, step: ToolStep, row_of: dict[int, int]) -> None:
-        """Fills in whether the call that `step` answers ran, unless its record says so itself."""
+    def _answer(self, step: ToolStep, row_of: dict[int, int], shown: int) -> None:
+        """Fills in what the call that `step` answers was answered, and whether it ran, unless its
+        record says so itself."""
         if step.call is None or (first := row_of.get(step.call[0])) is None:
             return
         row = first + C_WIDTH * step.call[1]
         C = self._columns.C
-        if first <= row < len(C) and C[row + 3] < 0:
+        if not first <= row < len(C):
+            return
+        C[row + 5] = shown
+        if C[row + 3] < 0:
             C[row + 3] = not (is_error(step.text) if step.error is None else step.error)
 
     def _recorded(self, evidence: CallEvidence, row: int) -> None:
@@ -344,7 +348,7 @@ def _call_arrays(
     outcome_K: np.ndarray,
     pass_at: float,
 ) -> dict[str, np.ndarray]:
-    step, form, parsed, ran, expert = rows(columns.C, C_WIDTH).T
+    step, form, parsed, ran, expert, answer = rows(columns.C, C_WIDTH).T
     traj_C, key_C = rows(columns.S, S_WIDTH)[step, 0], numbered(form)
     vote_K = voters(session_K, ~np.isnan(outcome_K))  # outputs of one rollout are no siblings
     passed_K = (outcome_K >= bar(pass_at)) & (vote_K == np.arange(vote_K.size))
@@ -352,6 +356,7 @@ def _call_arrays(
     return {
         "step_C": step.copy(),
         "key_C": key_C,
+        "answer_C": np.where(answer < 0, -1, numbered(answer)),
         "parsed_C": parsed.astype(np.int8),
         "ran_C": ran.astype(np.int8),
         "sibling_C": filled(columns.sibling, sibling),

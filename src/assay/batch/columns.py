@@ -32,7 +32,7 @@ CATEGORIES: Final = (
     "tampered",
 )
 """Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
-K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 8, 4, 5, 5
+K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 8, 4, 6, 5
 
 
 def hash_of(text: str) -> int:
@@ -93,7 +93,7 @@ class Columns:
         default_factory=dict[int, dict[str, float | None]]
     )
     C: "array[int]" = field(default_factory=_integers)
-    """step, hash of the call's form, parsed, ran, expert"""
+    """step, hash of the call's form, parsed, ran, expert, hash of its answer"""
     experts: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     """Hashes of the expert actions of each task, from whichever of its trajectories names them."""
     sibling: dict[int, int] = field(default_factory=dict[int, int])

@@ -26,6 +26,15 @@ def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     """Yields what `assay audit` prints, trust first."""
     for warning in result["trust"]["warnings"]:
         yield Text(f"! {warning}")
+    if not result["trajectories"]["scored"]:
+        yield from _behaviour(result)
+    else:
+        yield from _outcomes(result)
+    if result["losses"]:
+        yield _losses(result)
+
+
+def _outcomes(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield _groups(result)
     yield _fate(result)
     yield _calls(result)
@@ -35,8 +44,55 @@ def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield from _idle(result)
     yield Text()
     yield _claims(result)
-    if result["losses"]:
-        yield _losses(result)
+
+
+def _behaviour(result: Mapping[str, Any]) -> Iterator[Table | Text]:
+    """Yields what there is to say where nobody scored anything; a table of nothing is left out."""
+    did, calls = result["behaviour"], result["calls"]["total"]
+    kinds = {
+        "error": "answered by an error",
+        "state": "on a path to success by the state",
+        "expert": "an expert action",
+        "ran": "ran, and nothing says whether it was right",
+        "unknown": "unanswered",
+    }
+    if calls:
+        table = _table("Tool calls, by evidence", "", "calls", "share")
+        for kind, word in kinds.items():
+            if did["calls"][kind]:
+                table.add_row(word, f"{did['calls'][kind]:,}", share(did["calls"][kind], calls))
+        table.add_section()
+        again = did["repeats"]["calls"]
+        table.add_row("made before and answered the same", f"{again:,}", share(again, calls))
+        yield table
+    if did["stalls"]["longest"]:
+        title = "Where agents stalled: errors and repeats in a row"
+        table = _table(title, "trajectory", "from step", "calls", "errors")
+        for row in did["stalls"]["longest"]:
+            cells = (f"{row[key]:,}" for key in ("step", "length", "errors"))
+            table.add_row(Text(row["id"]), *cells)
+        yield table
+    yield _last_words(did["claims"])
+    table = _table("What it took", "", "in all", "median", "most")
+    for name, row in did["cost"].items():
+        table.add_row(name, f"{row['total']:,}", f"{row['median']:,g}", f"{row['most']:,}")
+    yield table
+
+
+def _last_words(said: Mapping[str, int]) -> Table:
+    table = _table("Claims against what came last", "", "trajectories")
+    for key, word in (
+        ("claimed", "says it is done"),
+        ("claimed_after_error", "  after a call that failed"),
+        ("claimed_after_repeat", "  after a call that changed nothing"),
+        ("claimed_off_path", "  in a state on no path to success"),
+        ("claimed_without_call", "  without a call"),
+        ("admitted", "says it is not"),
+        ("none", "says neither"),
+    ):
+        if said[key] or not word.startswith(" "):
+            table.add_row(word, f"{said[key]:,}")
+    return table
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -46,8 +46,8 @@ class PassAtK(Method):
         if short_G.any():
             g = int(np.flatnonzero(short_G)[0])
             raise MethodError(
-                f"{self.name}: group {batch.groups[g]!r} has {n_G[g]} scored members, fewer than "
-                f"k = {self.k}; lower k or gate such groups out"
+                f"{self.name} needs {self.k} scored members in every group, k, and group "
+                f"{batch.groups[g]!r} has {n_G[g]}; lower k or gate such groups out"
             )
         used_G = n_G > 0
         rho_G = np.where(used_G, pass_at_k(np.maximum(n_G, self.k), passed_G, self.k), 0.0)

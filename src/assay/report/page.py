@@ -16,6 +16,7 @@ SCRIPTS: Final = (
     "state",
     "virtual",
     "parts",
+    "behaviour",
     "waste",
     "groups",
     "align",

@@ -8,7 +8,11 @@ GOOD = ("trained_up", "trained_down")
 
 
 def headline(audit: Mapping[str, Any]) -> str:
-    """Returns one plain sentence: how much of what the policy wrote carried no good signal."""
+    """Returns one plain sentence: how much of what the policy wrote carried no good signal; where
+    nobody scored anything, what the agents did.
+    """
+    if not audit["trajectories"]["scored"]:
+        return _did(audit)
     measure = str(audit["measure"])
     written = {kind: int(row[measure]) for kind, row in audit["fate"].items()}
     total = sum(written.values())
@@ -24,6 +28,21 @@ def headline(audit: Mapping[str, Any]) -> str:
     return (
         f"Of the {large(total)} {measure} the policy wrote, {share(lost, total)} carried "
         f"no or wrong-signed signal{also if wrong else ''}."
+    )
+
+
+def _did(audit: Mapping[str, Any]) -> str:
+    """Returns what agents did whom nobody scored."""
+    n, calls = int(audit["trajectories"]["total"]), int(audit["calls"]["total"])
+    who = "trajectory" if n == 1 else "trajectories"
+    if calls == 0:
+        return f"{n:,} {who} without an outcome, and no call was made."
+    did = audit["behaviour"]
+    failed, again = int(did["errors"]["calls"]), int(did["repeats"]["calls"])
+    return (
+        f"{n:,} {who} without an outcome: of {calls:,} {'call' if calls == 1 else 'calls'} "
+        f"{share(failed, calls)} were answered by an error, and {share(again, calls)} repeated one "
+        "that had been answered the same."
     )
 
 

@@ -36,6 +36,7 @@ function groupSentence(g) {
   const lost = G.written[g].reduce((sum, amount, i) => sum + (["trained_up", "trained_down"].includes(report.fates[i]) ? 0 : amount), 0);
   const all = G.written[g].reduce((sum, amount) => sum + amount, 0);
   const punished = G.punished[g] ? ` ${plural(G.punished[g], "correct call")} in failed attempts.` : "";
+  if (G.fate[g] === "unscored") return `Nobody scored ${n === 1 ? "its attempt" : `any of its ${count(n)} attempts`}.`;
   return `${count(G.passed[g])} of ${plural(n, "attempt")}${branches} passed. ${all ? percent(lost / all) : "Nothing"} of what they wrote taught nothing or the wrong thing.${punished}`;
 }
 

@@ -104,7 +104,7 @@ function groupRow(g, i, most) {
     cell("id", "text", h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), !same && h("small", { class: "data" }, G.task[g])),
     cell("fate", "", fateBadge(G.fate[g])),
     cell("outcomes", "", squares(g)),
-    cell("passed", "n", `${G.passed[g]} / ${G.sessions[g]}`),
+    cell("passed", "n", G.fate[g] === "unscored" ? "–" : `${G.passed[g]} / ${G.sessions[g]}`),
     cell("steps", "n wide", num(stepsOf(g))),
     cell("signal", "", h("span", { class: "measure" }, bar(signalOf(g) / most), num(signalOf(g)))),
     cell("punished", "n", G.punished[g] ? count(G.punished[g]) : h("span", { class: "faint" }, "0")));

@@ -1,6 +1,6 @@
 // The header, the keyboard, and the start.
 
-const NAV = [["waste", "Waste"], ["groups", "Groups"], ["claims", "Claims"]];
+const NAV = [["waste", scoredAny ? "Waste" : "Overview"], ["groups", "Groups"], ["claims", "Claims"]];
 const KEYS = [
   ["j, k", "next, previous row or step"],
   ["Enter", "open"],

@@ -7,14 +7,18 @@ pages.waste = (root) => {
     h("h1", { class: "headline" }, headlineParts(report.headline)),
     h("p", { class: "lede" },
       `${plural(t.total, "trajectory", "trajectories")} in ${plural(audit.groups.total, "group")}, `,
-      `${plural(audit.calls.total, "tool call")}, measured in ${unit}. Fates are read off ${report.reference}.`),
+      `${plural(audit.calls.total, "tool call")}, measured in ${unit}.`, scoredAny && ` Fates are read off ${report.reference}.`),
     trustSection(audit),
+    scoredAny ? outcomeSections(audit) : behaviourSections(audit),
+    h("div", { class: scoredAny ? "pair" : "" }, scoredAny && passSection(audit), lossSection(audit)),
+  ]);
+};
+
+const outcomeSections = (audit) => [
     fateSection(audit),
     h("div", { class: "pair" }, groupSection(audit), callSection(audit)),
     recoveredSection(audit),
-    h("div", { class: "pair" }, passSection(audit), lossSection(audit)),
-  ]);
-};
+];
 
 /** Sets the numbers of the headline in bold. */
 function headlineParts(text) {
@@ -30,7 +34,7 @@ function trustSection(audit) {
     tile("Unscored", percent(trust.unscored_share), trust.unscored_share > 0),
     tile("Cut off by their own budget", count(audit.trajectories.by_end.budget || 0), false),
     tile("Copies of another attempt", count(trust.duplicates), trust.duplicates > 0),
-    tile("“Done”, but failed", claimed ? `${count(claims.claimed_failed)} of ${count(claimed)}` : "–",
+    scoredAny && tile("“Done”, but failed", claimed ? `${count(claims.claimed_failed)} of ${count(claimed)}` : "–",
       (trust.false_claim_share || 0) > 0.1, toClaims("claimed_failed")),
   ];
   const warnings = trust.warnings || [];

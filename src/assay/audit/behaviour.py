@@ -1,0 +1,135 @@
+"""What can be said of a log without outcomes: what agents did, did again, claimed, and took.
+
+Axes: K trajectories, S steps, C calls.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from assay.batch import CLAIMS, Batch
+from assay.kernels.codes import numbered
+
+STALL: Final = 3
+"""Calls in a row that are errors or repeats, from which on an agent has stalled."""
+_LISTED = 10
+
+
+def behaviour(batch: Batch) -> dict[str, Any]:
+    """Returns counts of calls, repeats, stalls and claims, and what they cost; no outcome is read.
+
+    A call is a repeat if its trajectory made the same call before and was answered the same.
+    """
+    error_C, repeat_C = _errors(batch), repeats(batch)
+    traj_C = batch.traj_S[batch.step_C]
+    return {
+        "calls": _by_evidence(batch, error_C),
+        "errors": _in_trajectories(error_C, traj_C),
+        "repeats": _in_trajectories(repeat_C, traj_C),
+        "stalls": _stalls(batch, error_C, repeat_C),
+        "claims": _claims(batch, error_C, repeat_C),
+        "cost": _cost(batch),
+    }
+
+
+def repeats(batch: Batch) -> Bool[np.ndarray, " C"]:
+    """Returns which calls their trajectory made before, answered the same."""
+    answered = np.flatnonzero(batch.answer_C >= 0)
+    traj = batch.traj_S[batch.step_C[answered]]
+    same = numbered(traj, batch.key_C[answered], batch.answer_C[answered])
+    again_C = np.zeros(batch.step_C.size, bool)
+    again_C[answered] = True
+    again_C[answered[np.unique(same, return_index=True)[1]]] = False  # each for the first time
+    return again_C
+
+
+def _errors(batch: Batch) -> Bool[np.ndarray, " C"]:
+    return (batch.ran_C == 0) | (batch.parsed_C == 0)
+
+
+def _by_evidence(batch: Batch, error_C: Bool[np.ndarray, " C"]) -> dict[str, int]:
+    """Returns how many calls there are of each kind: by the strongest level that says yes."""
+    cases = {
+        "error": error_C,
+        "state": batch.on_path_C == 1,
+        "expert": batch.expert_C == 1,
+        "sibling": batch.sibling_C == 1,
+        "ran": batch.ran_C == 1,
+    }
+    kind_C = np.select(list(cases.values()), list(range(len(cases))), len(cases))
+    return {name: int((kind_C == code).sum()) for code, name in enumerate((*cases, "unknown"))}
+
+
+def _in_trajectories(found_C: Bool[np.ndarray, " C"], traj_C: Int64[np.ndarray, " C"]) -> Any:
+    return {
+        "calls": int(found_C.sum()),
+        "trajectories": int(np.unique(traj_C[found_C]).size),
+    }
+
+
+def _stalls(
+    batch: Batch, error_C: Bool[np.ndarray, " C"], repeat_C: Bool[np.ndarray, " C"]
+) -> dict[str, Any]:
+    """Returns the longest stretches of calls that are errors or repeats, one a trajectory."""
+    traj_C = batch.traj_S[batch.step_C]
+    bad = np.flatnonzero(error_C | repeat_C)
+    begins = np.append(True, (np.diff(bad) > 1) | (np.diff(traj_C[bad]) != 0))[: bad.size]
+    first = bad[begins]
+    length = np.diff(np.append(np.flatnonzero(begins), bad.size))
+    order = np.lexsort((first, -length))
+    _, of = np.unique(traj_C[first[order]], return_index=True)  # the longest of each trajectory
+    longest = order[np.sort(of)]
+    stalled = longest[length[longest] >= STALL]
+    rows = [
+        {
+            "id": batch.ids[(k := int(traj_C[first[n]]))],
+            "trajectory": k,
+            "step": int(batch.index_S[batch.step_C[first[n]]]),
+            "length": int(length[n]),
+            "errors": int(error_C[first[n] : first[n] + length[n]].sum()),
+        }
+        for n in stalled[:_LISTED].tolist()
+    ]
+    return {
+        "trajectories": int(stalled.size),
+        "calls": int(length[length >= STALL].sum()),
+        "longest": rows,
+    }
+
+
+def _claims(
+    batch: Batch, error_C: Bool[np.ndarray, " C"], repeat_C: Bool[np.ndarray, " C"]
+) -> dict[str, int]:
+    """Returns what was claimed, and what the last call before a claim of success came to."""
+    traj_C = batch.traj_S[batch.step_C]
+    last_K = np.full(len(batch.ids), -1)
+    last_K[traj_C] = np.arange(traj_C.size)  # of equal places the last that is written stays
+    claimed_K = batch.claim_K == CLAIMS.index("claimed")
+    last = last_K[claimed_K & (last_K >= 0)]
+    return {
+        **{name: int((batch.claim_K == code).sum()) for code, name in enumerate(CLAIMS)},
+        "claimed_without_call": int((claimed_K & (last_K < 0)).sum()),
+        "claimed_after_error": int(error_C[last].sum()),
+        "claimed_after_repeat": int((repeat_C & ~error_C)[last].sum()),
+        "claimed_off_path": int((batch.on_path_C[last] == 0).sum()),
+        "claimed_unanswered": int((batch.ran_C[last] < 0).sum()),
+    }
+
+
+def _cost(batch: Batch) -> dict[str, dict[str, float | int]]:
+    """Returns what trajectories took, in steps, calls, and tokens or characters of the policy."""
+    n, wrote_R = len(batch.ids), batch.step_R >= 0
+    of = {
+        "steps": np.bincount(batch.traj_S, minlength=n),
+        "calls": np.bincount(batch.traj_S[batch.step_C], minlength=n),
+        batch.measure: np.bincount(batch.traj_R[wrote_R], batch.length_R[wrote_R], n),
+    }
+    return {
+        name: {
+            "total": int(each.sum()),
+            "median": float(np.median(each)) if n else 0.0,
+            "most": int(each.max(initial=0)),
+        }
+        for name, each in of.items()
+    }
