@@ -22,8 +22,10 @@ from assay.importers.intercode import InterCode
 from assay.importers.mapped import Mapped
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
+from assay.importers.pi import Pi
 from assay.importers.recognise import Sight, look, refusal
 from assay.importers.rllm import Rllm
+from assay.importers.sts import SessionTraces
 from assay.importers.swe_agent import SweAgent
 from assay.importers.tau2_bench import Tau2Bench
 from assay.importers.tau_bench import TauBench
@@ -38,7 +40,7 @@ _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
     *(Mapped,),
-    *(ClaudeCode, Codex),
+    *(ClaudeCode, Codex, Pi, SessionTraces),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"
