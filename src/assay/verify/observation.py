@@ -1,73 +1,198 @@
-"""Did the tool call run? Read off what the world answered."""
+"""Did the tool call run? Read off what the world answered: its form first, its words last.
+
+A form says how a call ended: an exit code, an HTTP status, `is_error`, an `error` key, a tag.
+Where it says 0 or false no word counts: "fatal: ..." with code 0 was printed by what ran.
+"""
 
 import re
 from functools import lru_cache
 
-_ERROR = re.compile(
-    r"""\s*(?:
-        # a tool's own word; "Errors: 0" and "Error handling: a guide" are no errors
-        \[errors?\] | <(?:tool_)?error> | errors?\s*(?:\Z|\n) |
-        (?:an\s(?:\w+\s)?)?error\s(?:has\s)?occurred |
-        error\s(?!handling|logging|reporting|tracking|messaging)
-            (?:\w+ing|in|on|while|when|during)\s |
-        errors?\s?(?:\d+\s)?(?:\(\w+\)\s?)?:
-            (?!\s*(?:0|none|null|nil|\[\s*\])\s*(?:\Z|[\n,;.])) |
-        (?:[\w/]+\s){1,2}error:(?!\s*-?\d) | error\[\w+\]: |
-        (?:failed\sto|unable\sto|could\snot|couldn't|cannot|can't)\s(?-i:[a-z]) | no\ssuch\s\w |
-        (?:invalid|unknown|unsupported)\s
-            (?:tool|function|argument|parameter|action|call|command|input)s?\b
-            (?!\s(?:is|are|was|were)\b) |
-        (?:your|the|that)\s(?:action|command|tool|call)\sis\s(?:invalid|not\s) |
-        tool\s\S+\s(?:not\sfound|does\snot\sexist|failed) |
-        (?:access|permission)\sdenied(?:\s*(?:\Z|[.!\n])|:\s['"/]|\s\() |
-        (?:(?:the\s)?(?:command|tool|request|operation|execution)\s)?timed\sout\b |
-        timeout(?:\serror|\sexpired|\sexceeded|:|\s*\Z) | (?:request|query|assertion)\sfailed |
-        nothing\shappens\.?\s*\Z | (?:killed|terminated)\s*\Z | (?:net::)?(?-i:ERR_|E[A-Z]{4,}:) |
-        connection\s(?:refused|reset) |
-        # stack traces
-        traceback\s\(most\srecent | file\s"[^"\n]+",\sline\s\d | panic:\s |
-        uncaught\s\(?\w*(?:error|exception) |
-        exception(?::(?!\s*none)|\sin\sthread) | thread\s'[^'\n]*'\spanicked | segmentation\sfault |
-        (?-i:(?:[\w$]+\.)*[A-Z]\w*(?:Error|Exception))(?:\s*(?:\Z|\n)|:|\(['"]|\s\[) |
-        [\w.]+\.errors\.\w+: |
-        # shells and programs: "PROGRAM: ...: what the system said"
-        fatal:\s | command\snot\sfound | -?(?:[\w./]*/)?(?:ba|z|da|k|fi)?sh:\s | make:\s\*\*\* |
-        npm\serr(?:or\b|!) | (?-i:E):\s | curl:\s\( | near\s"[^"\n]*":\ssyntax\serror |
-        (?:usage:[^\n]*\n(?:\s[^\n]*\n)*)?[^\s:]+:(?:\d+:)*\s(?:fatal\s)?error\b[^\n:]*: |
-        ora-\d+: | msg\s\d+,\slevel\s1[1-9] |
-        [\w./+-]+:\s[^\n]*?(?:no\ssuch\sfile\sor\sdirectory|permission\sdenied|
-            (?:is|not)\sa\sdirectory|command\snot\sfound|connection\srefused|missing\s[\w\s]+)
-            \s*(?:\Z|\n) |
-        (?:(?:process|command)\s(?:exited|failed)\swith\s(?:exit\s)?|exit\s?|return\s?)
-            code\s?:?\s?-?[1-9] |
-        # HTTP
-        https?(?:/[\d.]+)?\s[45]\d\d\b |
-        (?:<!doctype\shtml>\s*)?<html>\s*<head>\s*<title>[45]\d\d\s |
-        [45]\d\d:?\s(?:client\serror|server\serror|bad\srequest|unauthori[sz]ed|forbidden|not\sfound|
-            method\snot|conflict|too\smany|internal\sserver|bad\sgateway|service\sunav|gateway\st) |
-        # a JSON object with one of its first keys saying so
-        \{\s*(?:"\w+"\s*:\s*(?:null|true|false|-?[\d.]+|"[^"\\]*"|\[\s*\])\s*,\s*){0,3}(?:
-            "(?:errors?|is_?error|error_?message)"\s*:(?!\s*(?:null|false|0|""|\[\s*\]|\{\s*\})) |
-            "(?:success|ok)"\s*:\s*false |
-            "status(?:_?code)?"\s*:\s*(?:"(?:error|fail)"|[45]\d\d\s*[,}]) |
-            "(?:message|detail)"\s*:\s*"(?:not\sfound\.?"|unauthori[sz]ed|forbidden|bad\srequest|
-                internal\sserver|method\snot|too\smany|authentication\scred) )
-    )""",
-    re.IGNORECASE | re.VERBOSE,
+from assay.verify.wording import BEGINS, BEGINS_CASED, ENDS, FAIL_WORDS, FAILS
+
+_FIRST, _LAST = 200, 100
+"""How much of an answer is read: its beginning, and of a longer one its end."""
+_CODE = r"""(?:(?:exit|return)[\s_]?(?:code|status)|(?:exited|finished|failed|completed|terminated)
+    \swith\s(?:exit\s)?(?:code|status))"""
+_CODE_FIRST = re.compile(
+    rf"""(?=[<\[chprest])(?:
+        (?:<returncode> | (?:\[?(?:the\s)?(?:process|command|script|program|task)\s
+            (?:[\w,]+\s){{0,6}}?)? {_CODE}\s?:?\s*) (-?\d+)\s*(?:\Z|[\n.,;()<\]]) |
+        (?:https?(?:/[\d.]+)?\s | <response\s\[ | status(?:\scode)?:\s) ([1-5])\d\d\b)""",
+    re.VERBOSE,
 )
-_LOOKED_AT = 200
+_CODE_LAST = re.compile(
+    rf"""(?:\[[^\]\n]*\b{_CODE}\s?:?\s(-?\d+)\.?\]\s*\Z |
+        \nexit\scode:\s(-?\d+)\s*(?:\Z|\nsignal:))""",
+    re.VERBOSE,
+)
+_CRASHED = re.compile(
+    r"""File\s["<][^\n]+,\sline\s\d+[^\n]*\n(?:\s[^\n]*\n)*
+        (?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)(?::[^\n]*)?\s*\Z""",
+    re.VERBOSE,
+)
+_THROWN = re.compile(
+    r"(?:\A|\n)(?:Uncaught\s)?\w*(?:Error|Exception)\b[^\n]*\n(?:[^\n]+\n){0,3}?\s+at\s"
+)
+_DIED = (
+    (", line ", _CRASHED),
+    ("\n    at ", _THROWN),
+    ("help' for more", re.compile(r"help' for more information\.\s*\Z")),
+    (": error: ", re.compile(r"(?:\A|\n)[\w./-]+:\d+(?::\d+)?: (?:fatal )?error: ")),
+    (": *** ", re.compile(r"(?:\A|\n)make(?:\[\d\])?: \*\*\* ")),
+)
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_FLAT = r"""(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z) | '[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\Z) | [\w.+-]++ |
+    \[[^\[\]]*+\] | \{[^{}]*+\})"""
+_PAIR = re.compile(rf"""[\s,]*+["'](\w+)["']\s*:\s*({_FLAT}|[\[{{])""", re.VERBOSE)
+_TELLING = re.compile(
+    rf"""\{{\s*+(?:["']\w++["']\s*+:\s*+{_FLAT}\s*+,\s*+){{0,3}}?["'](?=[EMcdeimorst])
+        (?:[eE]rror|is_?[eE]rr|exit|retu|succ|ok|status|cod|[mM]ess|msg|detail|result|output|
+        content|text)""",
+    re.VERBOSE,
+)
+"""An object with a key that may say how a call ended, among its first."""
+_OBJECT_LAST = re.compile(
+    r"""["'](?:is_?error["']\s*:\s*(?:(true)|false) |
+        (?:exit|return)_?code["']\s*:\s*(?:0|(-?\d+))(?:,\s*["']\w+["']\s*:\s*[\w.]+)*\s*\}? |
+        error(?:_?message)?["']\s*:\s*("[^"]+"|'[^']+'))\s*\}\s*\Z""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_EMPTY = re.compile(r"(?:null|none|false|\W*|-?[\d.]+)\Z", re.IGNORECASE)
+_TEXT_IN = re.compile(
+    r"""[\[(]\s*(?:\{\s*["']type["']:\s*["']text["'],\s*["']text["']:|\d{4},)\s*["']"""
+)
+_CLIENT_OR_SERVER = re.compile(r"[45]\d\d\Z")
+_FAILED_STATUS = re.compile(r"""["'](?:error|fail|failure)["']|[45]\d\d\Z""")
+_DETAILS = re.compile(r"""\[\s*\{\s*["'](?:loc|type|msg)["']""")
+_THEN_SAYS = re.compile(r"""\s*,\s*["'](?:message|msg|error|reason|detail)["']""", re.IGNORECASE)
+_SAYS = {"message": True, "msg": True, "detail": True} | dict.fromkeys(
+    ("result", "output", "content", "text"), False
+)
+"""Keys that hold an answer's text, and whether it is a short one."""
+_LISTED = re.compile(
+    r"""\d+(?:[:\t|]|[.)]?\s\s|[.)]\s) | \d{4}-\d\d | [\w./-]+:\d | [-+#/*>|$"] | <[a-z/!] |
+        \[\w+\]\s\w+: | [^\n]*\s\|\s |
+        (?:(?:[Pp]age\s)?[Tt]itle|URL|[Ii]ssue|[Rr]esults?|[Ss]earch\sresults|[Ff]ound\s\d|
+        [Hh]ere\s|[Cc]onsole)\b(?!\sfor\s)""",
+    re.VERBOSE,
+)
+"""How lines of files, logs and lists of results begin."""
+_NUMBER = re.compile(r"-?[\d.,]*\s*\Z")
+_APART = str.maketrans(dict.fromkeys("'`\".,:;!?()[]{}<>=/|_-", " "))
+_CLOSING = "\"'}]) \n"
+_QUOTED = re.compile(r'"[^"\n]*"')
+_SPOKEN = re.compile(r"\?|\b[Ii](?:'m|'ll|'ve)?\s")
+"""Somebody speaks: a tool asks nothing and is no I."""
+_HELPS = re.compile(
+    r"""(?:[Aa]vailable|[Vv]alid|[Aa]llowed|[Ss]upported|[Pp]ossible)\s\w+(?:\sare)?: | Did\syou\s |
+        Please\s | [Tt]ry\s | [Uu]sage:""",
+    re.VERBOSE,
+)
 
 
 def is_error(text: str) -> bool:
-    """Returns whether an observation starts the way errors start.
+    """Returns whether an observation says that the call failed or was refused.
 
-    Only the beginning is read: a page that mentions an error further down ran, and so did a test
-    run with failures. A source that says so itself (`ToolStep.error`) is always preferred to this.
+    Its beginning is read, and its end for an exit code, a crash or an error key: a page that
+    mentions an error ran, and so did tests that name what failed without a code. An empty result
+    is no error. A source that says so itself (`ToolStep.error`) is always preferred to this.
+    Measured in tests/verify/test_errors.py.
     """
-    return _starts_so(text[:_LOOKED_AT])
+    if len(text) > _FIRST + _LAST:
+        text = text[:_FIRST] + text[-_LAST:]
+    return _judged(text)
 
 
 @lru_cache(maxsize=1 << 14)
-def _starts_so(beginning: str) -> bool:
-    """Siblings make the same calls and are answered alike: most beginnings come again."""
-    return _ERROR.match(beginning) is not None
+def _judged(text: str) -> bool:
+    """Siblings make the same calls and are answered alike: most answers come again."""
+    first, short = text[:_FIRST].lstrip(), len(text) <= _FIRST
+    opening = first[:1]
+    if opening == "{":
+        return _of_object(first, text) is True
+    if opening in ("[", "(") and not first[1:2].isalpha():
+        inside = _TEXT_IN.match(first)
+        return inside is not None and _worded(first[inside.end() :].rstrip(_CLOSING), short=False)
+    if _NUMBER.match(first):
+        return False
+    if opening == "\x1b":
+        first = _COLOUR.sub("", first).lstrip()
+    elif opening == '"':
+        first = first.strip('" \n')
+    said = _of_form(first.lower(), text)
+    return _worded(first, short=short) if said is None else said
+
+
+def _of_form(first: str, text: str) -> bool | None:
+    """Returns whether a code, a status or a stack trace at the end says that a call failed."""
+    if code := _CODE_FIRST.match(first):
+        return code[2] in ("4", "5") if code[1] is None else int(code[1]) != 0
+    if (text[-1:] in "]\n" or "\nSig" in text) and (
+        code := _CODE_LAST.search(text[-_LAST:].lower())
+    ):
+        return int(code[1] or code[2]) != 0
+    if "\n" not in text.rstrip():
+        return None
+    if any(sign in text and pattern.search(text) for sign, pattern in _DIED):
+        return True
+    last = text.replace("\r", "\n").rstrip().rpartition("\n")[2]
+    return True if ENDS.match(last.lower()) else None
+
+
+def _of_object(first: str, text: str) -> bool | None:
+    """Returns whether an object, in the form of JSON or of Python, says that a call failed."""
+    last = text[-_LAST:]
+    if ("rror" in last or "ode" in last) and (end := _OBJECT_LAST.search(last)):
+        return any(end.groups())
+    if not _TELLING.match(first):
+        return None
+    at, told = 1, None
+    while pair := _PAIR.match(first, at):
+        key, value, at = pair[1].lower().replace("_", ""), pair[2], pair.end()
+        said = _of_pair(key, value, first[pair.start(2) :])
+        if said is not None:
+            return said
+        if value[0] in "\"'" and key in _SAYS and told is not True:
+            text = value[1:-1].lstrip()
+            told = _worded(text, short=_SAYS[key]) or _worded(text.lower(), short=_SAYS[key])
+        elif key in ("code", "cod") and _CLIENT_OR_SERVER.match(value):
+            return True if told is not None or _THEN_SAYS.match(first, at) else None
+        if value in ("[", "{"):
+            break
+    return told
+
+
+def _of_pair(key: str, value: str, rest: str) -> bool | None:
+    """Returns what one key of an object says by itself."""
+    low = value.lower()
+    match key:
+        case "iserror":
+            return low == "true"
+        case "exitcode" | "returncode":
+            return value != "0" if value.lstrip("-").isdigit() else None
+        case "success" | "ok" if low in ("true", "false"):
+            return low == "false"
+        case "error" | "errors" | "errormessage":
+            if value in ("[", "{") or _CLIENT_OR_SERVER.match(value):
+                return True
+            return None if _EMPTY.match(value.strip("\"'")) else True
+        case "status" | "statuscode":
+            return True if _FAILED_STATUS.match(low) else None
+        case "detail" if _DETAILS.match(rest):
+            return True
+        case _:
+            return None
+
+
+def _worded(first: str, *, short: bool) -> bool:
+    """Returns whether a text begins as failures are worded, or says one in a line of its own."""
+    low = first.lower()
+    if BEGINS.match(low) or BEGINS_CASED.match(first):
+        return True
+    line = low.partition("\n")[0]
+    if FAIL_WORDS.isdisjoint(line.translate(_APART).split()) or _LISTED.match(first):
+        return False
+    if not (short or _HELPS.search(first)):
+        return False
+    line = _QUOTED.sub("", first[:1].lower() + first[1 : len(line)])
+    return _SPOKEN.search(line) is None and FAILS.search(line) is not None
