@@ -68,7 +68,7 @@ def test_half_of_them_are_no_errors_and_every_kind_has_both():
     kinds: dict[str, list[bool]] = {}
     for _, kind, error in written():
         kinds.setdefault(kind, []).append(error)
-    assert set(kinds) == set("shell editor sql http mcp browser game code".split())
+    assert set(kinds) == {"shell", "editor", "sql", "http", "mcp", "browser", "game", "code"}
     assert all(0.4 < sum(labels) / len(labels) < 0.6 for labels in kinds.values())
     assert len({text for text, _, _ in written()}) == sum(map(len, kinds.values()))
 

@@ -21,8 +21,8 @@ _OWN_WORD = rf"""
         (?:\w+ing|in|on|while|when|during|from|occurred)\s |
     \[(?:errno|winerror)\s-?\d+\] | <urlopen\serror\s |
     errors?\s?(?:-?\d+:?\s)?(?:\(\w+\)\s?)?:(?<!s:)
-        (?!\s*(?:0|none|null|nil|no|\[\s*\])\s*(?:\Z|[\n,;.]))(?!\s\w+\[)(?![\w.]+:\S) |
-    errors:(?!\s*(?:0|none|null|nil|no|\[\s*\])\s*(?:\Z|[\n,;.]))(?:[^\S\n]*\S|\s*\n\s*[-*\d]) |
+        (?!\s*(?:0|none|null|nil|\[\s*\])\s*(?:\Z|[\n,;.]))(?!\s\w+\[)(?![\w.]+:\S) |
+    errors:(?!\s*(?:0|none|null|nil|\[\s*\])\s*(?:\Z|[\n,;.]))(?:[^\S\n]*\S|\s*\n\s*[-*\d]) |
     (?:[\w/>-]+\s){{1,2}}error(?:\s-?\d+)?:(?!\s*-?\d+(?:\.\d+)?\s*(?:\Z|\n)) |
     (?:an\s(?:\w+\s)?)?error\s(?:has\s)?occurred | something\swent\swrong\b |
     (?:there\swas|encountered|got|raised|received)\san?\s(?:\w+\s)?(?:error|exception|problem)\s |
