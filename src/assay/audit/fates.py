@@ -36,13 +36,16 @@ def group_fates(
     """Returns what became of each group by its outcomes, and whether it is dead for GRPO.
 
     It is told of what the gates left, each session counted once: a group whose only failure was
-    dropped is no mixed one. A group of which they left nothing is told by its outcomes.
+    dropped is no mixed one. A group of which they left nothing is told by its outcomes; and so is
+    whether it is dead, if the log has no text of anyone in it, as summaries have none.
     """
     group_K, n = batch.group_K, batch.n_groups
     fate_G, dead_G = fates(batch.voted_K, group_K, n_groups=n, pass_at=pass_at)
     outcome_K = np.where(batch.once_K, batch.outcome_K, np.nan)
-    said_G, _ = fates(outcome_K, group_K, n_groups=n, pass_at=pass_at)
-    return np.where(fate_G == UNSCORED, said_G, fate_G), dead_G
+    said_G, same_G = fates(outcome_K, group_K, n_groups=n, pass_at=pass_at)
+    written_R = group_K[batch.traj_R[batch.step_R >= 0]]
+    silent_G = np.bincount(written_R, minlength=n) == 0
+    return np.where(fate_G == UNSCORED, said_G, fate_G), np.where(silent_G, same_G, dead_G)
 
 
 def span_fates(

@@ -8,8 +8,11 @@ import msgspec
 
 from assay.errors import DataError, UsageError, one_line
 from assay.files.probe import Probe
+from assay.importers.areal import Areal
+from assay.importers.art import Art
 from assay.importers.assay_records import AssayRecords
 from assay.importers.atif import Atif
+from assay.importers.atropos import Atropos
 from assay.importers.base import NONE, Choices, Groups, Importer, Log, Rank, Record
 from assay.importers.chat import Chat
 from assay.importers.claude_code import ClaudeCode
@@ -26,9 +29,14 @@ from assay.importers.pi import Pi
 from assay.importers.recognise import Sight, look, refusal
 from assay.importers.rllm import Rllm
 from assay.importers.sts import SessionTraces
+from assay.importers.nemo_gym import NemoGym
+from assay.importers.recognise import Sight, look, refusal
+from assay.importers.rllm import Rllm
+from assay.importers.skyrl import Skyrl
 from assay.importers.swe_agent import SweAgent
 from assay.importers.tau2_bench import Tau2Bench
 from assay.importers.tau_bench import TauBench
+from assay.importers.tinker import Tinker
 from assay.importers.trl import Trl
 from assay.importers.verifiers import Verifiers
 from assay.importers.verl import Verl
@@ -39,8 +47,8 @@ from assay.registry import Registry
 _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
-    *(Mapped,),
     *(ClaudeCode, Codex, Pi, SessionTraces),
+    *(NemoGym, Atropos, Skyrl, Areal, Tinker, Art, Mapped),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"

@@ -106,9 +106,9 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         for key in [key for key, one in value.items() if one is None]:
             del value[key]
-    for one in value.values() if isinstance(value, dict) else value:
-        if isinstance(one, (dict, list)):
-            without_nulls(one)
+    inside = value.values() if isinstance(value, dict) else value
+    for one in inside if isinstance(value, (dict, list)) else ():
+        without_nulls(one)
     return value
 
 

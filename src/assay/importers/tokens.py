@@ -83,14 +83,14 @@ def join(steps: Sequence[Step], turns: Sequence[Turn]) -> tuple[tuple[Step, ...]
             continue
         gap = prompt[len(ids) :]
         ids += gap + turn.response
-        own = _give(out, last, turn.step, gap, turn.at)
+        own = give(out, last, turn.step, gap, turn.at)
         sampled = ((len(own), len(own) + len(turn.response)),) if own else None
         out[turn.step] = with_tokens(step, own + turn.response, sampled, turn.logprobs, turn.at)
         last = turn.step
     return tuple(out), tuple(marks)
 
 
-def _give(
+def give(
     out: list[Step], after: int, before: int, gap: tuple[int, ...], at: Fields
 ) -> tuple[int, ...]:
     """Gives `gap` to the one step between two model steps; else returns it for the model step."""
