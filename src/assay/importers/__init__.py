@@ -25,14 +25,12 @@ from assay.importers.intercode import InterCode
 from assay.importers.mapped import Mapped
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
+from assay.importers.nemo_gym import NemoGym
 from assay.importers.pi import Pi
 from assay.importers.recognise import Sight, look, refusal
 from assay.importers.rllm import Rllm
-from assay.importers.sts import SessionTraces
-from assay.importers.nemo_gym import NemoGym
-from assay.importers.recognise import Sight, look, refusal
-from assay.importers.rllm import Rllm
 from assay.importers.skyrl import Skyrl
+from assay.importers.sts import SessionTraces
 from assay.importers.swe_agent import SweAgent
 from assay.importers.tau2_bench import Tau2Bench
 from assay.importers.tau_bench import TauBench
