@@ -26,6 +26,7 @@ from assay.importers.mapped import Mapped
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
 from assay.importers.nemo_gym import NemoGym
+from assay.importers.otel import Otel
 from assay.importers.pi import Pi
 from assay.importers.recognise import Sight, look, refusal
 from assay.importers.rllm import Rllm
@@ -46,7 +47,7 @@ _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
     *(ClaudeCode, Codex, Pi, SessionTraces),
-    *(NemoGym, Atropos, Skyrl, Areal, Tinker, Art, Mapped),
+    *(NemoGym, Atropos, Skyrl, Areal, Tinker, Art, Otel, Mapped),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"
