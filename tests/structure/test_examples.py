@@ -14,6 +14,7 @@ SAID = {
     "own_environment": "ok      verifier accepts the expert",
     "own_importer": "1 of 2 groups are dead",
     "own_method": "short_success",
+    "slime_to_assay": "> rollouts.jsonl",
     "trl_after": "loss ",
     "trl_before": "loss ",
 }

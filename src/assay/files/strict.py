@@ -24,7 +24,7 @@ _FREE = 16 << 20
 _DENSEST = 165
 """Bytes of memory per byte of the densest text there is, `[{},{},...]`."""
 _SMALL = 1 << 18
-_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _PIECES = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"){1,256}+', re.DOTALL)
 _CONSTANTS = re.compile(
@@ -64,7 +64,7 @@ def parse(
     """
     if len(text) > most:
         raise DataError(f"{where}: {len(text):,} bytes; expected at most {most:,}; split it")
-    if text.startswith(_PICKLES):
+    if text.startswith(PICKLES):
         raise DataError(f"{where}: looks like a pickle, which is never read; export it as JSON")
     text = text.removeprefix(b"\xef\xbb\xbf")
     if nan is not None and (b"NaN" in text or b"Infinity" in text):

@@ -8,12 +8,14 @@ from assay.errors import DataError, one_line
 from assay.files.packed import plain_name
 from assay.files.probe import Probe, probe
 from assay.files.reading import beginning
+from assay.files.strict import PICKLES
 from assay.importers.base import Importer, Rank
 from assay.importers.fields import Losses
 from assay.importers.mapped import columns_of
 
 LOGS = (".traj", ".json", ".jsonl", ".ndjson")
 """How the name of a file with JSON in it ends, unpacked."""
+_PICKLED = (".pt", ".pth", ".pkl")
 TABLES = (".parquet", ".csv", ".tsv")
 """How the name of a table that is no JSON ends."""
 
@@ -124,6 +126,12 @@ def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
 
 def refusal(sight: Sight, known: list[str]) -> str:
     """Returns one line on why nothing in `sight` is recognised."""
+    named = (file for file in sight.found if file == sight.path or file.suffix in _PICKLED)
+    if (pickle := next(filter(_is_pickle, named), None)) is not None:
+        return one_line(f"{pickle}: a pickle, which is never read: it could run anything") + (
+            "; slime and miles: examples/slime_to_assay.py, run where the file was made, writes"
+            " records of it"
+        )
     broken = [error for file, error in sight.faults.items() if _begins_as_json(file)]
     if broken and not sight.nearest:
         return one_line(str(broken[0]))
@@ -131,6 +139,14 @@ def refusal(sight: Sight, known: list[str]) -> str:
     if sight.proposal:
         return f"{what}; a table is read if you say which column is what: {sight.proposal}"
     return f"{what}; expected one of {', '.join(known)}; name it with --format"
+
+
+def _is_pickle(file: Path) -> bool:
+    """Is it a pickle, or what torch writes, which is one in a zip?"""
+    head = beginning(file)
+    return head.startswith(PICKLES[:4]) or (
+        head[:4] == b"PK\x03\x04" and b"/data.pkl" in head[:300]
+    )
 
 
 def _begins_as_json(file: Path) -> bool:
