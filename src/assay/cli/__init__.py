@@ -14,6 +14,7 @@ from assay.cli import (
     doctor,
     eval_,
     import_,
+    label,
     methods,
     recipes,
     train,
@@ -34,6 +35,7 @@ app.command("audit")(audit.audit)
 app.command("credit")(credit.credit)
 app.command("methods")(methods.methods)
 app.command("import")(import_.import_log)
+app.command("label")(label.label)
 app.command("view")(view.view)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

@@ -28,6 +28,7 @@ def audit(
     group: opt.Group = None,
     strict: opt.Strict = False,
     map: opt.Map = None,
+    labels: opt.Labels = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option("--fail-on", help="Exit 1 if this holds, e.g. 'dead>0.4'. Repeatable."),
@@ -46,7 +47,7 @@ def audit(
         format=format,
         out=target,
         pass_at=pass_at,
-        choices=opt.chosen(outcome, group, map, strict=strict),
+        choices=opt.chosen(outcome, group, map, strict=strict, labels=labels),
         report=report,
         redact=redact,
         seed=seed,

@@ -32,6 +32,7 @@ def credit(
     group: opt.Group = None,
     strict: opt.Strict = False,
     map: opt.Map = None,
+    labels: opt.Labels = None,
 ) -> None:
     """Computes advantages per step and writes them as annotations beside the log."""
     if (out is None) == (json is None):
@@ -40,7 +41,7 @@ def credit(
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
     recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
-    choices = opt.chosen(outcome, group, map, strict=strict)
+    choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
     batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at, choices=choices)
     written: list[bytes] = []
     for name, advantages in credits(batch, recipe):

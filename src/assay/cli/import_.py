@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Format, Group, Log, Map, Outcome, Strict, chosen, out_option
+from assay.cli.options import Format, Group, Labels, Log, Map, Outcome, Strict, chosen, out_option
 from assay.importers import Losses, load
 from assay.records import write
 
@@ -18,10 +18,11 @@ def import_log(
     group: Group = None,
     strict: Strict = False,
     map: Map = None,
+    labels: Labels = None,
 ) -> None:
     """Converts a log to Assay records, and says what it could not carry over."""
     losses = Losses()
-    choices = chosen(outcome, group, map, strict=strict)
+    choices = chosen(outcome, group, map, strict=strict, labels=labels)
     name, trajectories = load(log, format=format, losses=losses, choices=choices)
     count = write(out, trajectories)
     typer.echo(f"{out}  {count:,} trajectories from {name}")

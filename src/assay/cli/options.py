@@ -64,6 +64,10 @@ Map = Annotated[
         help="Of a table: which column is what: task, reward, messages ... (docs/formats.md).",
     ),
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="Outcomes that `assay label` wrote beside the log."),
+]
 PassAt = Annotated[
     float,
     typer.Option(
@@ -82,7 +86,12 @@ Json = Annotated[
 
 
 def chosen(
-    outcome: str | None, group: str | None, map: str | None, *, strict: bool = False
+    outcome: str | None,
+    group: str | None,
+    map: str | None,
+    *,
+    strict: bool = False,
+    labels: Path | None = None,
 ) -> Choices:
     """Returns what the options say of a log.
 
@@ -90,7 +99,8 @@ def chosen(
         UsageError: `map` is no list of NAME=COLUMN.
     """
     columns = {} if map is None else pairs(map)
-    return Choices(outcome=outcome, group=group, strict=strict, map=columns)
+    beside = None if labels is None else str(labels)
+    return Choices(outcome=outcome, group=group, strict=strict, map=columns, labels=beside)
 
 
 @final

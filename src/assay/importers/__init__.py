@@ -41,6 +41,7 @@ from assay.importers.verifiers import Verifiers
 from assay.importers.verl import Verl
 from assay.importers.who_and_when import WhoAndWhen
 from assay.records import Trajectory
+from assay.records.labels import grades
 from assay.registry import Registry
 
 _TABLE: tuple[type[Importer], ...] = (
@@ -120,6 +121,7 @@ def _guarded(
     seen: Counter[str] = Counter()
     parts: set[str] = set()
     try:
+        given = {} if choices.labels is None else grades(Path(choices.labels))
         if sight is None and path.is_dir():
             sight = look(path, {importer.name: importer})
         files = (path,) if sight is None else sight.files(importer.name, losses)
@@ -134,7 +136,13 @@ def _guarded(
             seen[trajectory.id] = 1
             if choices.outcome is not None and len(parts) < _MOST_PARTS:
                 parts.update(trajectory.rewards)
-            yield choices.applied(trajectory)
+            trajectory = choices.applied(trajectory)
+            if more := given.pop(trajectory.id, ()):
+                said = (*trajectory.grades, *more)
+                trajectory = msgspec.structs.replace(trajectory, grades=said)
+            yield trajectory
+        if given:
+            losses.add("label_of_no_trajectory", next(iter(given)), len(given))
         if not seen:
             torn = losses.first.get("torn_record")
             raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")

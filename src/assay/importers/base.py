@@ -78,6 +78,8 @@ class Choices(msgspec.Struct, frozen=True):
     map: dict[str, str] = {}
     """Of a table: which column is what (`assay.importers.columns`). Empty: it is no table, or one
     whose columns are known."""
+    labels: str | None = None
+    """A file of outcomes that were given to the log afterwards (`assay.records.labels`)."""
 
     def applied(self, trajectory: Trajectory) -> Trajectory:
         """Returns the trajectory with the outcome that was chosen; a person's verdict stays."""

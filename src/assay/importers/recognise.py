@@ -12,6 +12,7 @@ from assay.files.strict import PICKLES
 from assay.importers.base import Importer, Rank
 from assay.importers.fields import Losses
 from assay.importers.mapped import columns_of
+from assay.records.labels import ENDING
 
 LOGS = (".traj", ".json", ".jsonl", ".ndjson")
 """How the name of a file with JSON in it ends, unpacked."""
@@ -120,7 +121,8 @@ def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
     if not sight.owned:
         below = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in filter(Path.is_file, below):
-            sight.see(file)
+            if file == path or not file.name.endswith(ENDING):
+                sight.see(file)
     return sight
 
 

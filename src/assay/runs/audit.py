@@ -169,6 +169,8 @@ def audit_log(
             write_rows(folder / "decisions.jsonl", decisions)
             write_rows(folder / "audit.json", [result])
             chosen = {k: v for k, v in msgspec.structs.asdict(choices).items() if v}
+            if choices.labels is not None:
+                chosen["labels"] = Path(choices.labels).name
             options = {"pass_at": pass_at, "seed": seed, **chosen}
             write_rows(folder / "run.json", [_about(log, name, options, losses)])
             if page is not None:

@@ -1,0 +1,207 @@
+"""`assay label`: outcomes beside a log, from tables and judges; matched, counted, resumed."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.records.labels import grades, labels
+from tests.cli.conftest import CHAT, Assay
+
+LABELS = "log.jsonl.labels.jsonl"
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """Six trajectories of a, b and c, none of them scored."""
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({**each, "reward": None}) + "\n" for each in CHAT))
+    return path
+
+
+def table(tmp_path: Path, text: str, name: str = "outcomes.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def audited(assay: Assay, log: Path, **options: str) -> dict[str, Any]:
+    extra = [part for name, value in options.items() for part in (f"--{name}", value)]
+    ended = assay("audit", log, "--labels", LABELS, "--json", "-", *extra)
+    assert (ended.code, ended.err) == (0, "")
+    return ended.json
+
+
+def test_a_table_by_id_or_by_task_and_trial(assay: Assay, bare: Path, tmp_path: Path):
+    before = bare.read_bytes()
+    text = "id,task,trial,outcome,reason\na/0,,,1,ran the tests\n,a,1.0,false,\n,b,0,,\n,z,9,1,\n"
+    ended = assay("label", bare, "--csv", table(tmp_path, text))
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.text.splitlines() == [
+        f"{tmp_path / LABELS}  2 trajectories labelled, E3 by csv:outcomes.csv",
+        "1 row of no trajectory in the log, the first of 'z trial 9'",
+        "1 row without an outcome",
+        "4 trajectories without a row",
+        f"assay audit {bare} --labels {tmp_path / LABELS}",
+    ]
+    assert bare.read_bytes() == before
+    (grade,) = grades(tmp_path / LABELS)["a/0"]
+    assert (grade.level, grade.value, grade.source, grade.reason) == (
+        *("E3", 1.0, "csv:outcomes.csv", "ran the tests"),
+    )
+    found = audited(assay, bare)
+    assert found["trajectories"]["by_category"]["true_success"] == 1
+    assert found["groups"]["mixed"] == 1
+    assert found["trajectories"]["unscored"] == 4
+    again = assay("label", bare, "--csv", tmp_path / "outcomes.csv")
+    assert again.out == ended.out
+    # beside the log, and no part of a folder of logs
+    assert assay("audit", tmp_path, "--format", "chat", "--json", "-").json["losses"] == {
+        "not_a_log": 1,  # the table
+    }
+
+
+def test_a_second_table_replaces_what_the_first_said(assay: Assay, bare: Path, tmp_path: Path):
+    for outcome in ("1", "0"):
+        path = table(tmp_path, f"id\toutcome\na/0\t{outcome}\n", "outcomes.tsv")
+        assert assay("label", bare, "--csv", path).code == 0
+    assert [each.grade.value for each in labels(tmp_path / LABELS).values()] == [0.0]
+    # another source of the same level that says otherwise: nobody knows
+    path = table(tmp_path, "id,outcome\na/0,1\n")
+    assert assay("label", bare, "--csv", path).code == 0
+    assert audited(assay, bare)["trajectories"]["scored"] == 0
+
+
+def test_only_a_person_overrules_the_log(assay: Assay, log: Path, tmp_path: Path):
+    path = table(tmp_path, "id,outcome\na/1,1\n")
+    ended = assay("label", log, "--csv", path)
+    stands = "1 trajectory has an outcome in the log, which stands: only --level E4, a person, "
+    assert f"{stands}overrules it" in ended.text.splitlines()
+    assert audited(assay, log)["trajectories"]["passed"] == 2
+    ended = assay("label", log, "--csv", path, "--level", "E4", "--source", "Ann")
+    assert "stands" not in ended.text
+    assert audited(assay, log)["trajectories"]["passed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name,outcome\na,1\n", "got columns name, outcome; expected outcome, and id or task"),
+        ("id,reward\na,1\n", "got columns id, reward"),
+        ("", "got columns none"),
+        ("id,outcome\na/0,1\na/0,0\n", "line 3: 'a/0' occurs twice"),
+        ("id,outcome\na/0,good\n", "line 2: outcome: got 'good'; expected a number"),
+        ("id,outcome\na/0,nan\n", "line 2: outcome: got 'nan'"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_line(
+    assay: Assay, bare: Path, tmp_path: Path, text: str, says: str
+):
+    ended = assay("label", bare, "--csv", table(tmp_path, text))
+    assert ended.code == 3
+    assert says in ended.error
+    assert not (tmp_path / LABELS).exists()
+
+
+# --- judges
+
+JUDGE = """
+import json, sys
+record = json.loads(sys.stdin.read())
+with open("seen.txt", "a") as seen:
+    seen.write(record["id"] + "\\n")
+answers = {"a/0": "1", "a/1": "0.0", "b/0": "null"}
+if record["id"] == "c/0" and not __import__("pathlib").Path("mended").exists():
+    sys.exit(7)
+print(answers.get(record["id"], "0.5"))
+"""
+
+
+def judge(tmp_path: Path, code: str = JUDGE) -> str:
+    (tmp_path / "judge.py").write_text(code)
+    return f"{sys.executable} judge.py"
+
+
+def test_a_judge_that_stops_is_gone_on_with(assay: Assay, bare: Path, tmp_path: Path):
+    command = judge(tmp_path)
+    ended = assay("label", bare, "--judge", command, "--source", "mine")
+    assert ended.code == 3
+    assert "trajectory 'c/0': ended with code 7; run again to go on" in ended.error
+    path = tmp_path / LABELS
+    assert {name: grade.value for name, (grade,) in grades(path).items()} == {
+        **{"a/0": 1.0, "a/1": 0.0},
+        **{"b/0": None, "b/1": 0.5},
+    }
+    path.write_bytes(path.read_bytes() + b'{"schema":"assay.label/1","id":"c/')  # killed there
+    (tmp_path / "mended").touch()
+    ended = assay("label", bare, "--judge", command, "--source", "mine")
+    assert ended.text.splitlines()[:2] == [
+        f"{path}  2 trajectories judged, E1 by mine",
+        "4 trajectories had been judged before",
+    ]
+    seen = (tmp_path / "seen.txt").read_text().split()
+    assert seen == ["a/0", "a/1", "b/0", "b/1", "c/0", "c/0", "c/1"]
+    found = audited(assay, bare, **{"pass-at": "0.5"})
+    assert found["trajectories"]["scored"] == 5
+    assert found["trajectories"]["by_category"]["weak_failure"] == 1
+    assert found["trajectories"]["by_category"]["unverified_claim"] == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("print('yes')", "printed 'yes'; expected a number or null"),
+        ("print('true')", "printed 'true'"),
+        ("print('NaN')", "printed 'NaN'"),
+        ("print('[1]')", "printed '[1]'"),
+        ("pass", "printed ''"),
+        ("import time; time.sleep(60)", "no verdict in 0.5 s; run again to go on"),
+    ],
+)
+def test_what_is_no_verdict_is_one_line(
+    assay: Assay, bare: Path, tmp_path: Path, code: str, says: str
+):
+    ended = assay("label", bare, "--judge", judge(tmp_path, code), "--timeout", "0.5")
+    assert ended.code == 3
+    assert says in ended.error
+    assert "trajectory 'a/0'" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "give --csv FILE or --judge COMMAND"),
+        (("--csv", "x", "--judge", "y"), "give --csv FILE or --judge COMMAND"),
+        (("--judge", "true", "--level", "E0"), "--level E0: expected E1, E2, E3 or E4"),
+        (("--judge", "no-such-command-anywhere"), "--judge no-such-command-anywhere: No such file"),
+        (("--judge", "'"), "No closing quotation"),
+        (("--judge", " "), "--judge: empty"),
+        (("--judge", "true", "-o", "log.jsonl"), "is the log, or a folder"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    assay: Assay, bare: Path, tmp_path: Path, options: tuple[str, ...], says: str
+):
+    ended = assay("label", bare, *options)
+    assert ended.code == 2
+    assert says in ended.error
+
+
+def test_labels_of_another_log_and_files_that_are_none_are_said(
+    assay: Assay, bare: Path, tmp_path: Path
+):
+    path = tmp_path / LABELS
+    line = '{"schema":"assay.label/1","id":"%s","grade":{"level":"E1","value":1.0}}\n'
+    path.write_text(line % "a/0" + line % "elsewhere")
+    found = audited(assay, bare)
+    assert found["losses"]["label_of_no_trajectory"] == 1
+    assert "1 label is of no trajectory of this log" in found["trust"]["warnings"]
+    path.write_text("{}\n")
+    ended = assay("audit", bare, "--labels", path, "--json", "-")
+    assert ended.code == 3
+    assert "line 1:" in ended.error
+    assert "expected an assay.label/1" in ended.error
+    ended = assay("audit", bare, "--labels", "nowhere", "--json", "-")
+    assert (ended.code, "expected a file of labels" in ended.error) == (3, True)
