@@ -13,10 +13,10 @@ from assay.gate.base import Gate, Verdicts
 def first_copy(batch: Batch) -> Int64[np.ndarray, " K"]:
     """Returns, per trajectory, the first one of its group that wrote exactly the same.
 
-    A trajectory without a model step wrote nothing, so it repeats nobody.
+    A trajectory of which no text is there, as in summaries, repeats nobody.
     """
     own_K = np.arange(len(batch.ids))
-    wrote_K = np.bincount(batch.traj_S, minlength=own_K.size) > 0
+    wrote_K = np.bincount(batch.traj_R[batch.step_R >= 0], minlength=own_K.size) > 0
     return _first_of(np.stack([batch.group_K, batch.content_K, np.where(wrote_K, -1, own_K)], 1))
 
 

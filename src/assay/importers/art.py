@@ -146,7 +146,7 @@ def _steps(record: Record) -> tuple[tuple[Step, ...], End]:
         record.lose("no_text")
     where = f"{record.where}.messages_and_choices"
     plain = [one.raw.get("message", one.raw) for one in given]
-    steps = list(chat(map(without_nulls, plain), where, record.losses))
+    steps = list(chat(without_nulls(plain, where), where, record.losses))
     end: End = "unknown"
     for index, one in enumerate(given):
         step = steps[index]

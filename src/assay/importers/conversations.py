@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from assay.errors import DataError
 from assay.files.strict import parse
-from assay.files.tables import check_plain
 from assay.importers.base import keys
 from assay.importers.fields import Fields, objects, typed
 from assay.importers.messages import MESSAGE, Steps, content_of, model_step
@@ -31,6 +31,7 @@ _ROLES = {
 _TEXTS = ("content", "value", "text", "system_prompt")
 """Where the text of a message stands, the first that there is."""
 _CALLED = "tool_calls"
+_PLAIN = (str, int, float, bool, type(None))
 _KNOWN = keys(
     "role from tool_calls tool_call_id tool_call_ids name reasoning_content reasoning refusal"
     " function_call is_error thought action agent message_type mask weight cutoff_date"
@@ -101,14 +102,26 @@ def _is_list(text: str) -> bool:
     return start.startswith("[") and start[1:].lstrip()[:1] == "{"
 
 
-def without_nulls(value: Any) -> Any:
-    """Takes the keys that hold null out of a JSON value, and returns it."""
-    if isinstance(value, dict):
-        for key in [key for key, one in value.items() if one is None]:
-            del value[key]
-    inside = value.values() if isinstance(value, dict) else value
-    for one in inside if isinstance(value, (dict, list)) else ():
-        without_nulls(one)
+def without_nulls(value: Any, where: str) -> Any:
+    """Takes the keys that hold null out of a JSON value, and returns it.
+
+    Raises:
+        DataError: it holds what Parquet can hold and JSON cannot: bytes, dates, decimals.
+    """
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        kind = type(one)
+        if kind is dict:
+            held = one.values()
+            if None in held:
+                for key in [key for key, inner in one.items() if inner is None]:
+                    del one[key]
+            rest += [inner for inner in held if type(inner) is not str]
+        elif kind is list:
+            rest += [inner for inner in one if type(inner) is not str]
+        elif kind not in _PLAIN:
+            raise DataError(f"{where}: got {kind.__name__}; expected text or messages")
     return value
 
 
@@ -118,8 +131,7 @@ def _messages(value: Any, at: Fields, column: str) -> Iterator[Fields]:
     if isinstance(value, str):
         value = parse(value.encode("utf-8", "surrogatepass"), where) if value.strip() else None
     values = typed(value or [], list, where, "a list of messages, or JSON text of one")
-    check_plain(values, where)
-    for message in objects(without_nulls(values), where, at.losses, MESSAGE):
+    for message in objects(without_nulls(values, where), where, at.losses, MESSAGE):
         message.lose_unknown(_KNOWN.union(_TEXTS), "message_key")
         raw = message.raw
         if isinstance(raw.get(_CALLED), str):

@@ -46,7 +46,9 @@ class NemoGym(Importer):
         return super().rank(seen)
 
     def beside(self, file: Path) -> tuple[Path, ...]:
-        return tuple(one for one in (_next(file, _FAILURES), _next(file, _PLAN)) if one is not None)
+        totals = file.with_name(f"{plain_name(file).removesuffix('.jsonl')}_aggregate_metrics.json")
+        found = (_next(file, _FAILURES), _next(file, _PLAN), totals)
+        return tuple(one for one in found if one is not None)
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
@@ -131,6 +133,7 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
     agent = record.within("agent_ref").text("name")
     group = record.groups.name(task, agent) if agent else task
     outcome, end = _outcome(record, response, answered=first < len(items))
+    masked = record.raw.get("mask_sample") is True
     at = record.origin(agent=agent or None, failure=as_text(record.raw.get(_FAILED)))
     return record.trajectory(
         task,
@@ -139,7 +142,7 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
         id=f"{group}/{trial}" if trial is not None else f"{at.path}/{at.index}",
         group=group,
         outcome=record.scored(outcome),
-        rewards=record.numbers("reward_components"),
+        rewards={} if masked else record.numbers("reward_components"),
         end=end,
         marks=marks,
         ledger=Ledger(tokens=_generated(items)),

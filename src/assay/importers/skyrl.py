@@ -7,6 +7,7 @@ never read.
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, final
 
 from assay.importers.base import Importer, Record, ends, keys, prompt_name
@@ -30,6 +31,9 @@ class Skyrl(Importer):
     title = "SkyRL evaluation dump"
     record = "an object with input_prompt, output_response and score"
     needs = "input_prompt:text output_response:text score stop_reason env_class"
+
+    def beside(self, file: Path) -> tuple[Path, ...]:
+        return (file.with_name("aggregated_results.jsonl"),)
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         record.lose_unknown(_KEYS)
