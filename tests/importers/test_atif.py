@@ -8,7 +8,7 @@ import pytest
 
 from assay.errors import DataError
 from assay.importers import Losses, load
-from assay.records import Mark, ModelStep, SystemStep, ToolStep, decode, encode
+from assay.records import Mark, ModelStep, SystemStep, ToolStep, UserStep, decode, encode
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "atif"
 
@@ -71,7 +71,7 @@ def test_losses_name_all_that_was_left_behind() -> None:
     assert one.outcome is None
     assert losses.counts == {
         "subagent_trajectory": 1,
-        "continued_trajectory": 1,
+        "continuation_missing": 1,
         "step_without_model": 1,
         "observation_tokens_not_split": 2,
         "span_in_characters": 1,  # the reasoning span: this step counts in tokens
@@ -139,3 +139,104 @@ def test_logprobs_that_do_not_line_up_are_counted_and_train_nothing(tmp_path: Pa
     (one,), losses = read(path)
     assert (one.steps[0].logprobs, one.steps[0].untrainable) == (None, "logprobs")
     assert losses.counts["logprobs_misaligned"] == 1
+
+
+def step(number: int, source: str, message: str = "", **rest: Any) -> dict[str, Any]:
+    return {"step_id": number, "source": source, "message": message, **rest}
+
+
+def turn(number: int, *calls: str, **rest: Any) -> dict[str, Any]:
+    made = [{"tool_call_id": c, "function_name": f"f{c}", "arguments": {}} for c in calls]
+    return step(number, "agent", "x", tool_calls=made, **rest)
+
+
+def seen(*results: dict[str, Any]) -> dict[str, Any]:
+    return {"results": list(results)}
+
+
+def write(folder: Path, name: str, *steps: dict[str, Any], **rest: Any) -> Path:
+    path = folder / name
+    path.write_text(json.dumps({"schema_version": "ATIF-v1.8", "steps": list(steps), **rest}))
+    return path
+
+
+def results_of(one: Any) -> list[tuple[str, Any, Any]]:
+    return [(s.text, s.call, s.error) for s in one.steps if type(s) is ToolStep]
+
+
+def test_a_result_in_a_later_step_answers_the_call_that_it_names(tmp_path: Path) -> None:
+    late = seen({"source_call_id": "1", "content": "late"})
+    other = seen({"source_call_id": "2", "content": "b"})
+    steps = (turn(1, "1"), turn(2, "2", observation=other), step(3, "system", observation=late))
+    (one,), losses = read(write(tmp_path, "a.json", *steps))
+    assert results_of(one) == [("b", (1, 0), None), ("late", (0, 0), None)]
+    assert "result_of_no_call" not in losses.counts
+
+
+def test_results_that_name_no_call_answer_the_calls_of_their_step_in_order(tmp_path: Path) -> None:
+    told = seen({"content": "a"}, {"content": "b"}, {"content": "Call a tool."})
+    (one,), losses = read(write(tmp_path, "a.json", turn(1, "1", "2", observation=told)))
+    assert results_of(one) == [("a", (0, 0), None), ("b", (0, 1), None)]
+    assert one.steps[3] == UserStep(text="Call a tool.")
+    assert losses.counts["harness_message"] == 1
+
+
+def test_one_result_that_names_its_call_leaves_the_unnamed_unpaired(tmp_path: Path) -> None:
+    told = seen({"content": "a"}, {"source_call_id": "1", "content": "b"})
+    (one,), losses = read(write(tmp_path, "a.json", turn(1, "1", "2", observation=told)))
+    assert results_of(one) == [("a", None, None), ("b", (0, 0), None)]
+    assert losses.counts["result_of_no_call"] == 1
+
+
+@pytest.mark.parametrize("key", ["tool_result_is_error", "is_error"])
+def test_a_result_is_an_error_where_its_extra_says_so(tmp_path: Path, key: str) -> None:
+    told = [
+        {"source_call_id": "1", "content": "a", "extra": {key: True}},
+        {"source_call_id": "2", "content": "b", "extra": {key: False}},
+        {"source_call_id": "3", "content": "c", "extra": {key: "yes"}},
+    ]
+    made = turn(1, "1", "2", "3", observation=seen(*told))
+    (one,), _ = read(write(tmp_path, "a.json", made))
+    assert [error for *_, error in results_of(one)] == [True, False, None]
+
+
+def test_reasoning_that_is_the_message_again_is_read_once(tmp_path: Path) -> None:
+    same = step(1, "agent", "I list.", reasoning_content="I list.")
+    other = step(2, "agent", "I list.", reasoning_content="Hm. ")
+    (one,), losses = read(write(tmp_path, "a.json", same, other))
+    assert [(s.text, len(s.spans)) for s in one.steps] == [("I list.", 0), ("Hm. I list.", 1)]
+    assert losses.counts["reasoning_repeats_message"] == 1
+
+
+def test_a_folder_joins_what_goes_on_and_reads_the_rest(tmp_path: Path) -> None:
+    text = 'not a key: "continued_trajectory_ref": "c.json"'
+    write(tmp_path, "b.json", step(1, "user", "one"), continued_trajectory_ref="a.json")
+    copied = step(1, "agent", "x", is_copied_context=True)
+    write(tmp_path, "a.json", copied, step(2, "user", "two"))
+    write(tmp_path, "c.json", step(1, "user", text), extra={"continued_trajectory_ref": "b.json"})
+    found, losses = read(tmp_path)
+    assert [[s.text for s in one.steps] for one in found] == [["one", "two"], [text]]
+    assert losses.counts["copied_step"] == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["../b.json", "/etc/passwd", "a.json", "none.json", "", ".", "a\0b", "x" * 999]
+)
+def test_a_continuation_is_a_file_beside(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x").mkdir()
+    write(tmp_path, "b.json", step(1, "user", "no"))
+    path = write(tmp_path / "x", "a.json", step(1, "user", "q"), continued_trajectory_ref=name)
+    (one,), losses = read(path)
+    assert [s.text for s in one.steps] == ["q"]
+    assert losses.counts["continuation_missing"] == 1
+
+
+def test_a_torn_document_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "a.json", step(1, "user", "q"))
+    whole = write(
+        tmp_path, "b.json", step(1, "user", "q"), continued_trajectory_ref="b.cont-1.json"
+    )
+    (tmp_path / "b.cont-1.json").write_text(whole.read_text()[:-9])
+    found, losses = read(tmp_path)
+    assert [len(one.steps) for one in found] == [1, 1]
+    assert losses.counts["torn_record"] == 1

@@ -7,8 +7,8 @@ import pytest
 
 from assay.audit import step_credit
 from assay.credit import credit, method
-from assay.errors import MethodError
-from assay.importers import load
+from assay.errors import DataError, MethodError
+from assay.importers import Choices, Losses, load
 from assay.records import ModelStep, ToolStep
 from assay.runs.audit import audit_log, gated_batch
 
@@ -142,3 +142,125 @@ def test_t_verl_turns():
     assert calls == [["calc"], ["calc"], ["calc", "calc"], ["search"]]
     own = "".join(s.text for s in found[3].steps if type(s) is ModelStep)
     assert own == "I need facts. <search>who</search><answer>X</answer>"
+
+
+# --- harbor, ATIF, Inspect, mini-SWE-agent, verifiers
+
+
+def read(name: str, **chosen: Any) -> tuple[list[Any], dict[str, int]]:
+    losses = Losses()
+    found = list(load(CASES / name, losses=losses, choices=Choices(**chosen))[1])
+    return found, losses.counts
+
+
+def answers(one: Any) -> list[tuple[Any, Any]]:
+    """Of each result the call that it answers, and the log's word on whether it is an error."""
+    return [(step.call, step.error) for step in one.steps if type(step) is ToolStep]
+
+
+def test_a12_fan():
+    # one rollout with three branches (reward 1), two with one (0): mean of three rollouts 1/3
+    found = audited("a12_fan")
+    assert found["pass_at_k"]["1"] == pytest.approx(1 / 3)
+    third = pytest.approx([2 / 3] * 3 + [-1 / 3] * 2)
+    assert advantages("a12_fan", "dr_grpo") == third
+    # deviation over n - 1 = 2: sqrt((4 + 1 + 1) / 9 / 2) = sqrt(1/3)
+    root = 3**0.5
+    expected = [2 / 3 * root] * 3 + [-root / 3] * 2
+    assert advantages("a12_fan", "grpo", eps=0.0) == pytest.approx(expected)
+
+
+def test_a15_corrupt():
+    found, losses = read("a15_corrupt")
+    assert [one.task for one in found] == ["inst-1", "inst-2"]
+    assert losses["torn_record"] == 1
+    with pytest.raises(DataError, match=r"inst-3\.traj"):
+        read("a15_corrupt", strict=True)
+
+
+def test_t_vf_nested():
+    for level in ("t_vf_nested", "t_vf_nested/outputs/evals", "t_vf_nested/outputs/evals/env--m"):
+        found, _ = read(level)
+        assert [one.id for one in found] == ["A", "B"]
+
+
+def test_t_harbor_cont():
+    for level in ("t_harbor_cont", "t_harbor_cont/job2", "t_harbor_cont/job2/big__0000001"):
+        (one,), losses = read(level)
+        assert (one.id, one.outcome) == ("big__0000001", 1.0)
+        texts = ["do big", "working big__0000001", "summary so far", "final fix", "ok"]
+        assert [s.text for s in one.steps if "Command" not in s.text] == texts
+        assert answers(one) == [((1, 0), None), ((4, 0), None)]
+        assert losses == {"copied_step": 1}
+
+
+def test_atif_is_error_min():
+    (one,), _ = read("atif_is_error_min.json")
+    assert answers(one) == [((1, 0), True)]
+
+
+def test_atif_mini_no_source_call_id():
+    (one,), losses = read("atif_mini_no_source_call_id.json")
+    assert answers(one) == [((2, 0), None), ((2, 1), None)]
+    said = ["sys", "do it", "first", "last"]
+    texts = [step.text for step in one.steps if type(step) is not ToolStep]
+    assert [*texts[:3], texts[4]] == said
+    assert texts[3].startswith("No tool calls found")
+    assert "result_of_no_call" not in losses
+
+
+def test_atif_late_result():
+    (one,), losses = read("atif_late_result.json")
+    assert answers(one) == [((1, 0), None)]
+    assert losses == {}
+
+
+def test_t_atif_err():
+    found, losses = read("t_atif_err")
+    assert [answers(one) for one in found] == [[((1, 0), None)]] * 2
+    assert losses == {}
+
+
+def test_inspect_first_scorer_absent():
+    found = audited("inspect_first_scorer_absent.json")
+    assert passes(found) == (0, 4)
+    assert found["trajectories"]["total"] == 6
+    said = " ".join(found["trust"]["warnings"])
+    assert "maybe" in said
+    assert "--outcome" in said
+    assert passes(
+        audited("inspect_first_scorer_absent.json", choices=Choices(outcome="always"))
+    ) == (6, 6)
+
+
+def test_inspect_stop_max_tokens():
+    (one,), _ = read("inspect_stop_max_tokens.eval")
+    assert one.end == "budget"
+
+
+def test_harbor_no_reward_key():
+    found, losses = read("harbor_no_reward_key")
+    assert [one.outcome for one in found] == [None, None]
+    assert losses["outcome_not_named"] == 2
+    named, _ = read("harbor_no_reward_key", outcome="passed")
+    assert [one.outcome for one in named] == [None, 3.0]
+
+
+def test_harbor_multi_step():
+    (one,), _ = read("harbor_multi_step")
+    assert one.outcome == 0.6
+    assert answers(one) == [((1, 0), None), ((4, 0), None)]
+
+
+def test_mini_rejected_turns():
+    (one,), losses = read("mini_rejected_turns.traj.json")
+    assert [step.text for step in one.steps if type(step) is ModelStep] == ["I think so"] * 3
+    assert (one.end, losses["rejected_turn"]) == ("budget", 3)
+
+
+@pytest.mark.parametrize("level", ["", "rollouts", "rollouts/step_1", "rollouts/step_1/train"])
+def test_primerl(level):
+    found, losses = read(f"primerl/{level}")
+    # 22 episodes in all/, of which 4 stand in effective/ again
+    assert len(found) == 22
+    assert losses["repeated_episode"] == 4

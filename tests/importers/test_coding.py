@@ -1,5 +1,6 @@
 """SWE-agent, mini-SWE-agent and plain chat: small logs written by hand, every value by hand."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,45 @@ def test_errors_name_the_place_and_what_is_expected(tmp_path: Path, change: str,
         list(load(log, format="chat")[1])
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(log))
+
+
+def rejected(**extra: object) -> dict[str, object]:
+    extra = {"interrupt_type": "FormatError", **extra}
+    return {"role": "user", "content": "Call a tool.", "extra": extra}
+
+
+def test_turns_that_mini_swe_agent_rejected_are_turns(tmp_path: Path) -> None:
+    wrong = {"id": "c", "function": {"name": "python", "arguments": "{}"}}
+    answer = {"role": "assistant", "content": "Hm.", "tool_calls": [wrong]}
+    said = {"type": "message", "content": [{"text": "So?"}]}
+    messages = [
+        rejected(response={"choices": [{"message": answer}]}),
+        rejected(response={"object": "response", "output": [said]}),
+        rejected(model_response="Twice.", n_actions=2),
+        rejected(response="ModelResponse(id=1)"),
+        {"role": "exit", "content": "RepeatedFormatError"},
+    ]
+    log = {"info": {"exit_status": "RepeatedFormatError"}, "messages": messages}
+    (tmp_path / "a.traj.json").write_text(json.dumps(log))
+    (run,), losses = read(tmp_path / "a.traj.json", "mini_swe_agent")
+    assert run.steps == (
+        ModelStep(text="Hm.", calls=(Call(name="python", arguments="{}", id="c"),)),
+        ToolStep(text="Call a tool.", name="python", call=(0, 0), error=True),
+        ModelStep(text="So?"),
+        UserStep(text="Call a tool."),
+        ModelStep(text="Twice."),
+        UserStep(text="Call a tool."),
+        UserStep(text="Call a tool."),
+    )
+    # Its own tries ran out, which a score counts as a failure.
+    assert run.end == "budget"
+    assert (losses["rejected_turn"], losses["rejected_turn_without_text"]) == (4, 1)
+
+
+def test_a_torn_trajectory_of_a_killed_run_is_passed_over(tmp_path: Path) -> None:
+    whole = (FIXTURES / "swe_agent/demo__repo-1.traj").read_text()
+    for name, text in (("a", whole), ("b", whole[: len(whole) // 2]), ("c", whole)):
+        (tmp_path / f"{name}.traj").write_text(text)
+    found, losses = read(tmp_path, "swe_agent")
+    assert [run.task for run in found] == ["a", "c"]
+    assert losses["torn_record"] == 1

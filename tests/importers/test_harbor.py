@@ -3,12 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assay.errors import DataError
-from assay.importers import Losses, load
-from assay.records import ModelStep, UserStep
+from assay.importers import Choices, Losses, load
+from assay.records import ModelStep, ToolStep, UserStep
 
 JOB = Path(__file__).parent.parent / "fixtures" / "harbor"
 
@@ -19,8 +20,8 @@ def test_a_job_gives_one_trajectory_for_each_trial() -> None:
     found = list(trajectories)
     assert name == "harbor"
     assert [(t.id, t.group, t.trial, t.outcome, t.end) for t in found] == [
-        # Two parts and none called "reward": 0.25 + 0.5.
-        ("parse__0000004", "parse@c0ffeec0ffee", 0, 0.75, "answered"),
+        # Two parts and none called "reward": which of them is the outcome is the reader's to say.
+        ("parse__0000004", "parse@c0ffeec0ffee", 0, None, "answered"),
         ("parse__0000005", "parse@c0ffeec0ffee", 1, None, "answered"),  # nobody verified it
         ("sort__0000001", "sort@c0ffeec0ffee", 0, 1.0, "answered"),
         ("sort__0000002", "sort@c0ffeec0ffee", 1, 0.0, "budget"),  # the agent's own time ran out
@@ -35,6 +36,7 @@ def test_a_job_gives_one_trajectory_for_each_trial() -> None:
         "no_outcome": 1,
         "invalid_reward": 1,
         "trial_without_result": 1,
+        "outcome_not_named": 1,
     }
 
 
@@ -64,3 +66,129 @@ def test_a_reward_that_is_no_number_is_one_line(tmp_path: Path) -> None:
     path.write_text(json.dumps(record))
     with pytest.raises(DataError, match=r"rewards.reward: got str"):
         list(load(job)[1])
+
+
+def trial(folder: Path, name: str = "t__1", **result: Any) -> Path:
+    """Writes a trial of that result, whose agent called one tool, and returns its folder."""
+    at = folder / name
+    (at / "agent").mkdir(parents=True)
+    whole = {"task_name": "t", "trial_name": name, "task_checksum": "c" * 40, **result}
+    (at / "result.json").write_text(json.dumps(whole))
+    (at / "agent" / "trajectory.json").write_text(json.dumps(document("go", "c1")))
+    return at
+
+
+def document(task: str, call: str, **rest: Any) -> dict[str, Any]:
+    made = {"tool_call_id": call, "function_name": "bash", "arguments": {"command": "ls"}}
+    steps = [
+        {"step_id": 1, "source": "user", "message": task},
+        {
+            "step_id": 2,
+            "source": "agent",
+            "message": "run",
+            "tool_calls": [made],
+            "observation": {"results": [{"source_call_id": call, "content": "a"}]},
+        },
+    ]
+    return {"schema_version": "ATIF-v1.8", "session_id": "s", "steps": steps, **rest}
+
+
+def read(path: Path, choices: Choices | None = None) -> tuple[list[Any], dict[str, int]]:
+    losses = Losses()
+    name, trajectories = load(path, losses=losses, choices=choices or Choices())
+    assert name == "harbor"
+    return list(trajectories), losses.counts
+
+
+def test_several_jobs_below_one_folder(tmp_path: Path) -> None:
+    for job in ("a", "b"):
+        trial(tmp_path / "jobs" / job, f"{job}__1", verifier_result={"rewards": {"reward": 1}})
+        (tmp_path / "jobs" / job / "result.json").write_text('{"n_total_trials": 1, "stats": {}}')
+    (tmp_path / "jobs" / "b" / "t__2").mkdir()
+    (tmp_path / "jobs" / "b" / "t__2" / "config.json").write_text("{}")
+    (tmp_path / "jobs" / "notes").mkdir()
+    for level in (tmp_path, tmp_path / "jobs"):
+        found, losses = read(level)
+        assert [(t.id, t.trial, t.outcome) for t in found] == [("a__1", 0, 1.0), ("b__1", 1, 1.0)]
+        assert losses == {"trial_without_result": 1, "not_a_log": 1}
+    assert [t.id for t in read(tmp_path / "jobs" / "b")[0]] == ["b__1"]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "chosen", "outcome", "lost"),
+    [
+        ({"tests": 3, "style": 4}, None, None, {"outcome_not_named": 1}),
+        ({"tests": 3, "style": 4}, "tests", 3.0, {"outcome_not_named": 1}),
+        ({"tests": 0.5}, None, 0.5, {}),  # the only one, as in Harbor's own means
+        ({"tests": 3, "reward": 0}, None, 0.0, {}),
+        ({"reward": None}, None, None, {}),
+    ],
+)
+def test_parts_are_never_added_up(
+    tmp_path: Path,
+    rewards: dict[str, Any],
+    chosen: str | None,
+    outcome: float | None,
+    lost: dict[str, int],
+) -> None:
+    trial(tmp_path, verifier_result={"rewards": rewards})
+    (found,), losses = read(tmp_path, Choices(outcome=chosen))
+    assert (found.outcome, losses) == (outcome, lost)
+
+
+def test_a_part_of_a_broken_trial_is_no_outcome(tmp_path: Path) -> None:
+    broken = {"exception_type": "EnvironmentStartError"}
+    trial(tmp_path, verifier_result={"rewards": {"reward": 1}}, exception_info=broken)
+    trial(tmp_path, "t__2", verifier_result={"rewards": {"reward": 1}})
+    found, _ = read(tmp_path, Choices(outcome="reward"))
+    assert [(t.end, t.outcome) for t in found] == [("infra", None), ("answered", 1.0)]
+
+
+def test_a_trial_of_several_steps_is_one_trajectory(tmp_path: Path) -> None:
+    steps = [
+        {"step_name": "one", "verifier_result": {"rewards": {"reward": 1}}},
+        {"step_name": "two", "verifier_result": {"rewards": {"reward": 0.5}}},
+        {"step_name": "../three"},
+    ]
+    at = trial(tmp_path, step_results=steps, verifier_result={"rewards": {"reward": 0.75}})
+    (at / "agent" / "trajectory.json").unlink()
+    for name in ("one", "two"):
+        (at / "steps" / name / "agent").mkdir(parents=True)
+        path = at / "steps" / name / "agent" / "trajectory.json"
+        path.write_text(json.dumps(document(name, "c1")))
+    (found,), losses = read(at)
+    assert found.outcome == 0.75
+    assert found.rewards == {"reward": 0.75, "one/reward": 1.0, "two/reward": 0.5}
+    assert [s.text for s in found.steps] == ["one", "run", "a", "two", "run", "a"]
+    assert [s.call for s in found.steps if type(s) is ToolStep] == [(1, 0), (4, 0)]
+    assert losses == {"step_without_trajectory": 1}
+
+
+def test_a_trajectory_that_goes_on_in_another_file_is_joined(tmp_path: Path) -> None:
+    at = trial(tmp_path, verifier_result={"rewards": {"reward": 1}})
+    first = document("go", "c1", continued_trajectory_ref="trajectory.cont-1.json")
+    (at / "agent" / "trajectory.json").write_text(json.dumps(first))
+    more = document("go", "c2")
+    copied = [dict(step, is_copied_context=True) for step in more["steps"][:2]]
+    summary = {"source": "user", "message": "So far: a.", "is_copied_context": True}
+    last = [summary, *copied, more["steps"][1]]
+    more["steps"] = [{**step, "step_id": i + 1} for i, step in enumerate(last)]
+    (at / "agent" / "trajectory.cont-1.json").write_text(json.dumps(more))
+    (found,), losses = read(at)
+    assert [s.text for s in found.steps] == ["go", "run", "a", "So far: a.", "run", "a"]
+    assert [s.call for s in found.steps if type(s) is ToolStep] == [(1, 0), (4, 0)]
+    assert losses == {"copied_step": 2}
+
+
+def test_torn_files_of_a_killed_job_are_passed_over(tmp_path: Path) -> None:
+    for name in ("t__1", "t__2"):
+        trial(tmp_path, name, verifier_result={"rewards": {"reward": 1}})
+    trial(tmp_path, "t__3", verifier_result={"rewards": {"reward": 1}})
+    path = tmp_path / "t__2" / "agent" / "trajectory.json"
+    path.write_text(path.read_text()[:-20])
+    path = tmp_path / "t__3" / "result.json"
+    path.write_text(path.read_text()[:-3])
+    found, losses = read(tmp_path)
+    assert [(t.id, t.outcome, len(t.steps)) for t in found] == [("t__1", 1.0, 3), ("t__2", 1.0, 0)]
+    assert losses["torn_record"] == 2
+    assert losses["no_trajectory"] == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.errors import DataError
-from assay.importers import Losses, load
+from assay.importers import Choices, Losses, load
 from assay.records import ModelStep, Span, ToolStep
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "inspect"
@@ -135,3 +135,114 @@ def test_an_invalidated_sample_is_unscored(tmp_path: Path) -> None:
     assert {t.outcome for t in found.values()} == {None}
     assert found["uuid-add-1"].rewards == {"match": 1.0}
     assert losses.counts["invalidated_sample"] == 6
+
+
+def log_of(path: Path, *samples: dict[str, Any], **header: Any) -> Path:
+    spec = {"task": "t", "model": "m", **header.pop("eval", {})}
+    base = {"epoch": 1, "messages": []}
+    whole = [{"id": i, **base, **sample} for i, sample in enumerate(samples)]
+    log = {"version": 2, "status": "success", "eval": spec, **header, "samples": whole}
+    path.write_text(json.dumps(log))
+    return path
+
+
+A, B = {"a": {"value": "I"}}, {"b": {"value": "C"}}
+RESULTS = {"scores": [{"name": "a", "scorer": "a"}, {"name": "b", "scorer": "b"}]}
+
+
+@pytest.mark.parametrize(
+    ("header", "outcomes", "absent"),
+    [
+        ({"results": RESULTS}, [0.0, None], "a"),
+        ({"results": {**RESULTS, "headline": {"scorer": "b"}}}, [1.0, 1.0], ""),
+        ({"eval": {"scorers": [{"name": "pack/a"}, {"name": "b"}]}}, [0.0, None], "a"),
+        ({}, [0.0, 1.0], ""),  # nothing says which is first, so each sample's own first counts
+    ],
+)
+def test_a_scorer_that_returned_nothing_leaves_a_sample_unscored(
+    tmp_path: Path, header: dict[str, Any], outcomes: list[float | None], absent: str
+) -> None:
+    path = log_of(tmp_path / "a.json", {"scores": A | B}, {"scores": B}, **header)
+    found, losses = read(path)
+    assert [t.outcome for t in found.values()] == outcomes
+    name = "b" if "headline" in header.get("results", {}) else "a"
+    assert losses.counts[f"outcome_is_scorer:{name}"] == 1
+    assert losses.counts.get(f"scorer_absent:{absent}", 0) == bool(absent)
+    chosen = load(path, choices=Choices(outcome="b"))[1]
+    assert [t.outcome for t in chosen] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [
+        ("max_tokens", "budget"),
+        ("model_length", "budget"),
+        ("stop", "answered"),
+        (None, "answered"),
+    ],
+)
+def test_a_sample_that_ran_out_of_tokens_ended_by_budget(
+    tmp_path: Path, reason: str | None, end: str
+) -> None:
+    choices = [] if reason is None else [{"stop_reason": reason}]
+    found, _ = read(log_of(tmp_path / "a.json", {"output": {"choices": choices}}))
+    assert [t.end for t in found.values()] == [end]
+
+
+def test_a_torn_log_is_no_log_and_a_torn_sample_is_counted(tmp_path: Path) -> None:
+    parts = {"samples/1_epoch_1.json": SAMPLE, "samples/2_epoch_1.json": SAMPLE[:-4]}
+    found, losses = read(archive(tmp_path / "a.eval", parts))
+    assert (list(found), losses.counts["torn_record"]) == (["t/1/1"], 1)
+
+
+def chunks(**changed: Any) -> dict[str, bytes]:
+    """The members of one chunked sample: five messages in two chunks, of which three are said."""
+    messages = [{"role": "user", "content": f"m{i} attachment://{i % 2}"} for i in range(5)]
+    members: dict[str, Any] = {
+        "sample": {"id": 1, "epoch": 1, "message_refs": [[4, 5], [0, 2]]},
+        "skeleton": {},
+        "messages/0": messages[:3],
+        "messages/3": messages[3:],
+        "events/stats": {},
+        "events/0": [{}],
+        "calls/0": [{}],
+        "attachments/0": ["zero"],
+        "attachments/1": ["one"],
+        **changed,
+    }
+    return {f"samples/a/b_epoch_1/{k}.json": json.dumps(v).encode() for k, v in members.items()}
+
+
+def test_a_sample_in_chunks_is_put_together(tmp_path: Path) -> None:
+    parts = {"samples/a/c_epoch_1.json": SAMPLE, **chunks()}
+    parts["samples/1_epoch_2.json"] = SAMPLE.replace(b'"epoch": 1', b'"epoch": 2')
+    found, _ = read(archive(tmp_path / "a.eval", parts))
+    assert list(found) == ["t/1/1", "t/1/1~2", "t/1/2"]
+    assert [s.text for s in found["t/1/1~2"].steps] == ["m4 zero", "m0 zero", "m1 one"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"messages/3": {}}, "expected a list of its items"),
+        ({"messages/4": []}, "begins at 4; expected the chunk that begins at 5"),
+        ({"sample": {"id": 1, "message_refs": [[0, 6]]}}, "within the 5 messages"),
+        ({"sample": {"id": 1, "message_refs": [[2, 1]]}}, "within the 5 messages"),
+        ({"sample": {"id": 1, "message_refs": [[0, 5]] * 20_001}}, "over 100,000 messages"),
+        ({"sample": []}, "expected a sample object"),
+    ],
+)
+def test_chunks_that_do_not_fit_are_one_line(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    path = archive(tmp_path / "a.eval", chunks(**changed))
+    with pytest.raises(DataError, match=said):
+        list(load(path, format="inspect")[1])
+
+
+def test_parts_of_a_sample_that_lie_apart_are_refused(tmp_path: Path) -> None:
+    parts = list(chunks().items())
+    other = ("samples/2_epoch_1.json", SAMPLE)
+    path = archive(tmp_path / "a.eval", dict([*parts[:4], other, *parts[4:]]))
+    with pytest.raises(DataError, match="inspect log convert"):
+        list(load(path, format="inspect")[1])

@@ -141,3 +141,84 @@ def test_a_comb_does_not_unfold(tmp_path: Path) -> None:
     path = changed(tmp_path, lambda trace, _: trace.update(nodes=nodes))
     with pytest.raises(DataError, match="unfolds to 4,507,501 steps"):
         read(path)
+
+
+def episode(name: str, *, score: float = 1.0, **rest: Any) -> dict[str, Any]:
+    """One rollout of one message, which two answers follow where `name` has two letters."""
+    nodes: list[dict[str, Any]] = [{"message": {"role": "user", "content": "q"}}]
+    nodes += [
+        {"parent": 0, "message": {"role": "assistant", "content": one}, "sampled": True}
+        for one in name
+    ]
+    trace = {"id": name, "nodes": nodes, "rewards": {"r": {"score": score}}, "is_completed": True}
+    return {"id": f"e-{name}", "task": {"key": "k"}, "traces": [trace], **rest}
+
+
+def write(path: Path, *episodes: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(one) + "\n" for one in episodes))
+    return path
+
+
+def test_branches_of_one_rollout_are_one_session(tmp_path: Path) -> None:
+    found, _ = read(write(tmp_path / "traces.jsonl", episode("ab"), episode("c")))
+    assert [(t.id, t.session, t.trial) for t in found] == [
+        ("ab/0", "ab", 0),
+        ("ab/1", "ab", 0),
+        ("c", None, 1),
+    ]
+
+
+def test_runs_of_several_environments_below_one_folder(tmp_path: Path) -> None:
+    def by(model: str, name: str, key: str) -> dict[str, Any]:
+        one = episode(name)
+        one["task"]["key"], one["traces"][0]["agent"] = key, {"config": {"model": model}}
+        return one
+
+    evals = tmp_path / "outputs" / "evals"
+    write(evals / "x--m" / "1" / "traces.jsonl", by("m", "a", "x1"))
+    write(evals / "x--m" / "2" / "traces.jsonl", by("m", "b", "x1"))
+    write(evals / "x--n" / "3" / "traces.jsonl", by("n", "c", "x1"))
+    write(evals / "y--m" / "4" / "traces.jsonl", by("m", "d", "y1"))
+    (evals / "x--m" / "1" / "metadata.json").write_text("{}")
+    (evals / "x--m" / "1" / "configs").mkdir()
+    (evals / "x--m" / "1" / "configs" / "eval.json").write_text("{}")
+    for level in (tmp_path, tmp_path / "outputs", evals):
+        found, losses = read(level)
+        # Two runs of one model are attempts at one task; another model has groups of its own.
+        assert [t.group for t in found] == ["x1", "x1", "x1@n", "y1"]
+        assert losses.counts == {}
+
+
+def test_a_prime_rl_run_is_read_at_every_level_and_each_episode_once(tmp_path: Path) -> None:
+    run = tmp_path / "run" / "rollouts"
+    write(run / "step_1/train/all/traces.jsonl", episode("a"), episode("b"))
+    write(run / "step_1/train/effective/traces.jsonl", episode("b"))
+    write(run / "step_2/train/all/traces.jsonl", episode("c"))
+    write(run / "step_2/eval/all/traces.jsonl", episode("d"))
+    for level in (tmp_path, tmp_path / "run", run):
+        found, losses = read(level)
+        assert [t.id for t in found] == ["a", "b", "d", "c"]
+        # One task, three policies or uses: they are not compared with each other.
+        groups = ["k", "k", "k@step_2/eval", "k@step_2/train"]
+        assert [t.group for t in found] == groups
+        assert losses.counts == {"repeated_episode": 1}
+    assert [t.id for t in read(run / "step_1/train/effective")[0]] == ["b"]
+
+
+def test_an_episode_that_names_its_group_keeps_it_across_steps(tmp_path: Path) -> None:
+    for step, name in enumerate("ab"):
+        one = episode(name, group={"id": "g"})
+        write(tmp_path / f"step_{step}/train/all/traces.jsonl", one)
+    assert [t.group for t in read(tmp_path)[0]] == ["g", "g"]
+
+
+def test_a_trace_stream_is_read_with_what_lies_beside_it(tmp_path: Path) -> None:
+    traces = tmp_path / "monitors" / "file" / "traces"
+    write(traces / "stream.jsonl", episode("a"), episode("b"))
+    write(traces / "stream.index.jsonl", {"id": "e-a", "offset": 0})
+    write(traces / "annotations" / "trainer.jsonl", {"id": "e-a", "advantage": 1.0})
+    for level in (tmp_path, traces, traces / "stream.jsonl"):
+        found, losses = read(level)
+        assert [t.id for t in found] == ["a", "b"]
+        assert losses.counts == {"annotations_not_read": 1}

@@ -83,8 +83,29 @@ SENTENCES: Final[Mapping[str, str]] = {
     "rolled_back": "{n} [turn|turns] of the user [was|were] taken back and [is|are] left out",
     "result_of_no_call": "{n} [result answers|results answer] no call that is open: whether some "
     "calls ran is unknown",
-    "outcome_is_first_scorer": "several scorers judged, and the first one's value is the outcome: "
-    "name another with --outcome",
+    # evaluations
+    "outcome_is_scorer": "several scorers judged, and {of}, which the log's headline is of, is the "
+    "outcome: name another with --outcome",
+    "scorer_absent": "{n} [sample was|samples were] not judged by {of}, whose value is the "
+    "outcome: unscored, whatever other scorers say",
+    "outcome_not_named": "{n} [trial has|trials have] several rewards, none of them called reward: "
+    "unscored; name one with --outcome",
+    "step_without_trajectory": "{n} [step of a trial has|steps of trials have] no trajectory: what "
+    "was done there is not seen",
+    "continuation_missing": "{n} [trajectory goes|trajectories go] on in a file that is not there: "
+    "how [it|they] ended is not seen",
+    "repeated_episode": "{n} [episode stands|episodes stand] in more than one file of the run and "
+    "[is|are] read once",
+    "annotations_not_read": "what a trainer wrote about the traces ({n} [file|files] beside them) "
+    "is not read",
+    "rejected_turn": "{n} [turn|turns] of the model [was|were] rejected by the harness before "
+    "anything ran",
+    "reward_of_failure": "{n} [rollout|rollouts] ended in an error, where the format writes a "
+    "reward of 0 that nobody gave: unscored",
+    "terminal_not_read": "{n} [trial keeps|trials keep] a recording of the terminal instead of "
+    "calls: what ran there is not read",
+    "calls_joined_by_task": "{n} model [call was|calls were] put together by task: calls of other "
+    "models, a judge for example, cannot be told from the agent's",
 }
 
 

@@ -5,17 +5,24 @@ read where a producer put them there, otherwise the outcome is None and counted 
 attempts with the same first user message form a group.
 """
 
-from collections.abc import Iterator
+import glob
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any, final
 
 import msgspec
 
+from assay.errors import DataError
+from assay.files.packed import plain_name
 from assay.files.probe import Probe
-from assay.importers.base import Importer, Rank, Record, keys, prompt_name
+from assay.files.reading import MAX_DOCUMENT, contents
+from assay.files.strict import parse
+from assay.importers.base import Importer, Log, Rank, Record, keys, prompt_name
 from assay.importers.fields import Fields
-from assay.importers.messages import content_of, model_step
+from assay.importers.messages import Steps, content_of, model_step
 from assay.importers.tokens import Turn, join
-from assay.records import Ledger, ModelStep, Step, SystemStep, ToolStep, Trajectory, UserStep
+from assay.records import Ledger, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
 
 _ROOT = keys(
     "schema_version session_id trajectory_id agent steps notes final_metrics extra"
@@ -26,11 +33,15 @@ _STEP = keys(
     " observation metrics extra llm_call_count is_copied_context"
 )
 _CARRIED_EXTRA = keys("reward task trial")
+_NEXT, _ERRORS = "continued_trajectory_ref", ("tool_result_is_error", "is_error")
+_NAME = re.compile(r"[^/\\\0]{1,200}")
+_REFERS = re.compile(rb'"continued_trajectory_ref"\s*:\s*"')
 
 
 @final
 class Atif(Importer):
-    """One document a file, or one a line; `schema_version` begins with "ATIF-"."""
+    """One document a file, or one a line; `schema_version` begins with "ATIF-". A trajectory that
+    goes on in another file is read with it, as one."""
 
     name = "atif"
     title = "ATIF trajectories"
@@ -41,49 +52,99 @@ class Atif(Importer):
         own = not self.missing(seen) and str(seen.first["schema_version"]).startswith("ATIF-")
         return Rank.CERTAIN if own else Rank.NO
 
-    def trajectories(self, record: Record) -> Iterator[Trajectory]:
-        parts, _ = parts_of(record)
-        identity = parts.pop("id") or f"{record.file.stem}/{record.index}"
-        extra = record.within("extra")
-        outcome = record.scored(extra.number("reward"))
-        task = extra.maybe_name("task")
-        if not task:
-            record.lose("no_task")
-            texts = (step.text for step in parts["steps"] if type(step) is UserStep)
-            task = prompt_name(next(texts, ""))
-        yield record.trajectory(
-            task,
-            parts.pop("steps"),
-            trial=extra.whole("trial"),
-            id=identity,
-            outcome=outcome,
-            **parts,
-        )
+    def beside(self, file: Path) -> tuple[Path, ...]:
+        return tuple(file.parent.glob(f"{glob.escape(file.stem)}.cont-*.json"))
+
+    def read(self, log: Log) -> Iterator[Trajectory]:
+        later = _continuations(log.files)
+        for place, file in enumerate(log.files):
+            if file.absolute() in later:
+                continue
+            for index, (where, value) in enumerate(log.documents(file)):
+                record = Record(value, where, log, self, place, index)
+                yield _trajectory(record, chain(record, file, log))
 
 
-def parts_of(document: Fields) -> tuple[dict[str, Any], str]:
-    """Returns what a document says of its trajectory (id, steps, with tokens where its metrics
-    have ids, policy_version, marks, ledger; no task, no outcome), and the name of its agent.
+def _trajectory(record: Record, documents: Sequence[Fields]) -> Trajectory:
+    parts, _ = parts_of(documents)
+    identity = parts.pop("id") or f"{record.file.stem}/{record.index}"
+    extra = record.within("extra")
+    outcome = record.scored(extra.number("reward"))
+    task = extra.maybe_name("task")
+    if not task:
+        record.lose("no_task")
+        texts = (step.text for step in parts["steps"] if type(step) is UserStep)
+        task = prompt_name(next(texts, ""))
+    steps, trial = parts.pop("steps"), extra.whole("trial")
+    return record.trajectory(task, steps, trial=trial, id=identity, outcome=outcome, **parts)
+
+
+def chain(document: Fields, file: Path, log: Log) -> list[Fields]:
+    """Returns a document and those in which it goes on, beside `file`; counts what is absent."""
+    found, seen = [document], {file.name}
+    while (name := found[-1].maybe(_NEXT, str)) is not None:
+        beside = file.with_name(name) if is_name(name) else None
+        if beside is None or name in seen or not beside.is_file():
+            found[-1].lose("continuation_missing")
+            break
+        seen.add(name)
+        if (value := log.document(beside)) is None:
+            break
+        found.append(Fields(value, str(beside), log.losses, Atif.record))
+    return found
+
+
+def is_name(text: str) -> bool:
+    """Is a text of a log the name of a file, and no way to another folder?"""
+    return _NAME.fullmatch(text) is not None and text not in (".", "..")
+
+
+def _continuations(files: Sequence[Path]) -> set[Path]:
+    """Returns those files in which a document of another file goes on."""
+    later: set[Path] = set()
+    for file in files if len(files) > 1 else ():
+        if not plain_name(file).endswith(".json"):
+            continue
+        content = contents(file, most=MAX_DOCUMENT)
+        if _REFERS.search(content) is None:
+            continue
+        try:
+            value = parse(content, str(file), most=MAX_DOCUMENT, nan=lambda *_: None)
+        except DataError:
+            continue  # said where it is read
+        name = value.get(_NEXT) if isinstance(value, dict) else None
+        if isinstance(name, str) and is_name(name) and name != file.name:
+            later.add(file.with_name(name).absolute())
+    return later
+
+
+def parts_of(documents: Sequence[Fields]) -> tuple[dict[str, Any], str]:
+    """Returns what the documents of one trajectory say of it (id, steps, with tokens where its
+    metrics have ids, policy_version, marks, ledger; no task, no outcome), and the name of its
+    agent. What a later document copied from an earlier one is read once.
 
     Raises:
         DataError: not an ATIF document, or its steps are not numbered 1, 2 ...
     """
-    version = document.need("schema_version", str)
-    if not version.startswith("ATIF-v1."):
-        raise document.wrong("schema_version", repr(version[:40]), "ATIF-v1.x")
-    _lose_root(document)
-    agent = document.within("agent")
-    steps: list[Step] = []
+    steps = Steps()
     turns: list[Turn] = []
-    for index, raw in enumerate(document.each("steps", "a step object", needed=True)):
-        if (step_id := raw.need("step_id", int)) != index + 1:
-            raise raw.wrong("step_id", str(step_id)[:20], str(index + 1))
-        _add(raw, steps, turns)
+    for document in documents:
+        _check(document)
+        _lose_root(document)
+        told = {step.text for step in steps if type(step) in (UserStep, SystemStep)}
+        for index, raw in enumerate(document.each("steps", "a step object", needed=True)):
+            if (step_id := raw.need("step_id", int)) != index + 1:
+                raise raw.wrong("step_id", str(step_id)[:20], str(index + 1))
+            if document is not documents[0] and _is_copy(raw, told):
+                raw.lose("copied_step")
+            else:
+                _add(raw, steps, turns)
     joined, marks = join(steps, turns)
-    written = document.within("final_metrics").whole("total_completion_tokens")
+    first, agent = documents[0], documents[0].within("agent")
+    written = documents[-1].within("final_metrics").whole("total_completion_tokens")
     calls = sum(len(step.calls) for step in joined if type(step) is ModelStep)
     return {
-        "id": document.text("trajectory_id") or document.text("session_id"),
+        "id": first.text("trajectory_id") or first.text("session_id"),
         "steps": joined,
         "policy_version": agent.maybe("model_name", str),
         "marks": marks,
@@ -91,17 +152,28 @@ def parts_of(document: Fields) -> tuple[dict[str, Any], str]:
     }, agent.text("name")
 
 
+def _check(document: Fields) -> None:
+    version = document.need("schema_version", str)
+    if not version.startswith("ATIF-v1."):
+        raise document.wrong("schema_version", repr(version[:40]), "ATIF-v1.x")
+
+
+def _is_copy(raw: Fields, told: Collection[str]) -> bool:
+    """Was a step of a later document there before? All turns of the model that are copied were."""
+    if not raw.maybe("is_copied_context", bool):
+        return False
+    return raw.raw.get("source") == "agent" or raw.raw.get("message") in told
+
+
 def _lose_root(document: Fields) -> None:
     document.lose_unknown(_ROOT)
     if inner := document.items("subagent_trajectories"):
         document.lose("subagent_trajectory", len(inner))
-    if document.raw.get("continued_trajectory_ref") is not None:
-        document.lose("continued_trajectory")
     extra = Fields(document.within("extra").raw, document.where, document.losses)
     extra.lose_unknown(_CARRIED_EXTRA, "extra")
 
 
-def _add(raw: Fields, steps: list[Step], turns: list[Turn]) -> None:
+def _add(raw: Fields, steps: Steps, turns: list[Turn]) -> None:
     """Appends what one ATIF step holds: what was said, then what the world answered."""
     raw.lose_unknown(_STEP, "step_key")
     if raw.raw.get("extra"):
@@ -121,15 +193,23 @@ def _add(raw: Fields, steps: list[Step], turns: list[Turn]) -> None:
             steps.append(SystemStep(text=text))
             calls = []
         case "agent":
-            message = Fields({**raw.raw, "tool_calls": calls}, raw.where, raw.losses)
-            step = model_step(message, text)
-            if raw.maybe("is_copied_context", bool):
-                step = msgspec.structs.replace(step, untrainable="copied")
-            steps.append(step)
+            steps.act(_said(raw, text, calls))
             _note_tokens(raw, len(steps) - 1, turns)
         case _:
             raise raw.wrong("source", repr(source[:40]), "system, user or agent")
-    _observe(raw, steps, [call["id"] for call in calls])
+    _observe(raw, steps, len(calls))
+
+
+def _said(raw: Fields, text: str, calls: list[dict[str, Any]]) -> ModelStep:
+    """Returns the model's turn; reasoning that is the message over again is no reasoning."""
+    message = {**raw.raw, "tool_calls": calls}
+    if text and raw.raw.get("reasoning_content") == text:
+        message["reasoning_content"] = None
+        raw.lose("reasoning_repeats_message")
+    step = model_step(Fields(message, raw.where, raw.losses), text)
+    if raw.maybe("is_copied_context", bool):
+        step = msgspec.structs.replace(step, untrainable="copied")
+    return step
 
 
 def _calls(raw: Fields) -> list[dict[str, Any]]:
@@ -162,18 +242,31 @@ def _note_tokens(raw: Fields, step: int, turns: list[Turn]) -> None:
     turns.append(Turn(step, prompt, response, logprobs, metrics))
 
 
-def _observe(raw: Fields, steps: list[Step], ids: list[str | None]) -> None:
-    """Appends the results of a step; `ids` are those of the step's own calls."""
-    at = len(steps) - 1
-    acted = steps[at]
-    for result in raw.within("observation").each("results", "a result object"):
+def _observe(raw: Fields, steps: Steps, calls: int) -> None:
+    """Appends the results of a step that has `calls` calls.
+
+    A result answers the call that it names, of this step or an earlier one. Where no result of the
+    step names one they answer its calls in order; what is over is the harness's.
+    """
+    results = list(raw.within("observation").each("results", "a result object"))
+    unnamed = all(result.raw.get("source_call_id") is None for result in results)
+    for index, result in enumerate(results):
         if result.raw.get("subagent_trajectory_ref"):
             result.lose("subagent_reference")
+        text, error = content_of(result), _error(result.within("extra"))
         source = result.maybe("source_call_id", str)
-        name, call = "", None
-        if source is not None and source in ids and type(acted) is ModelStep:
-            call = (at, ids.index(source))
-            ids[call[1]], name = None, acted.calls[call[1]].name
-        elif source is not None or ids:
-            result.lose("result_of_no_call")
-        steps.append(ToolStep(text=content_of(result), name=name, call=call))
+        if source is not None or (unnamed and index < calls):
+            steps.answer(result, text, source, error=error)
+        elif unnamed and calls:
+            result.lose("harness_message")
+            steps.append(UserStep(text=text))
+        else:
+            if calls:
+                result.lose("result_of_no_call")
+            steps.append(ToolStep(text=text, error=error))
+
+
+def _error(extra: Fields) -> bool | None:
+    """Returns what the agent's own log said of a result, where its converter kept it."""
+    said = [extra.raw.get(key) for key in _ERRORS]
+    return next((one for one in said if isinstance(one, bool)), None)

@@ -82,8 +82,10 @@ class Choices(msgspec.Struct, frozen=True):
     """A file of outcomes that were given to the log afterwards (`assay.records.labels`)."""
 
     def applied(self, trajectory: Trajectory) -> Trajectory:
-        """Returns the trajectory with the outcome that was chosen; a person's verdict stays."""
-        if self.outcome is None:
+        """Returns the trajectory with the outcome that was chosen; a person's verdict stays.
+
+        What infrastructure ended has no outcome, whatever its parts say."""
+        if self.outcome is None or trajectory.end == "infra":
             return trajectory
         value = trajectory.rewards.get(self.outcome)
         kept = tuple(grade for grade in trajectory.grades if grade.level == "E4")

@@ -1,7 +1,8 @@
 """Inspect logs, `.eval` (a zip) and `.json`, read with the standard library only.
 
-Samples are tasks and epochs are trials. The outcome is the first scorer's value, by Inspect's own
-reading of it (C 1, P 0.5, I and N 0, yes and no, numbers); NaN is its mark for "not scored".
+Samples are tasks and epochs are trials. The outcome is the value of the scorer that the log's
+headline is of, else of the first one; which that is is counted where there are several. Values are
+read as Inspect does (C 1, P 0.5, I and N 0, yes and no, numbers); NaN is its mark for "not scored".
 """
 
 import re
@@ -9,20 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
-from assay.errors import DataError
+from assay.errors import DataError, TornError
 from assay.files.archive import members
 from assay.files.lines import MAX_RECORD
 from assay.files.probe import Probe
-from assay.files.reading import beginning, contents
+from assay.files.reading import MAX_DOCUMENT, beginning, contents
 from assay.files.strict import parse
 from assay.importers.base import Importer, Log, Rank, Record, keys
 from assay.importers.fields import Fields, to_float
+from assay.importers.inspect_chunks import samples_in, whole
 from assay.importers.messages import MESSAGE, as_text, chat
 from assay.records import End, Mark, Trajectory
 
 _WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _TRUTH = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
-_REFERENCE = re.compile(r"attachment://([0-9a-f]{32})")
+_REFERENCE = re.compile(r"attachment://([0-9a-f]{32}|[0-9]{1,9})")
+"""By the hash of the text, or by its place where the sample is kept in chunks."""
 _MESSAGE = keys(
     "id role content source metadata model tool_calls tool_call_id function error internal"
 )
@@ -31,6 +34,8 @@ _HEADERS = ("header.json", "_journal/start.json")
 _START = re.compile(rb'\s*\{\s*"version":\s*\d+,\s*"status":\s*"[a-z]+",\s*"eval":\s*\{')
 _NAN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|\bNaN\b', re.DOTALL)
 _INVALID = Mark(kind="review", text="sample invalidated", source="inspect")
+_CUT = ("max_tokens", "model_length")
+"""Reasons to stop by which the policy ran out of tokens."""
 _UNREAD = ("events", "store", "timelines", "error_retries")
 
 
@@ -57,8 +62,10 @@ class Inspect(Importer):
         for place, file in enumerate(log.files):
             header, samples = _open(file, log)
             spec = header.within("eval", needed=True)
+            scorer = _scorer(header, spec)
             for index, (where, sample) in enumerate(samples):
-                yield _trajectory(Record(sample, where, log, self, place, index), spec)
+                record = Record(sample, where, log, self, place, index)
+                yield _trajectory(record, spec, scorer)
 
 
 def _has_header(path: Path) -> bool:
@@ -71,7 +78,7 @@ def _has_header(path: Path) -> bool:
 def _open(path: Path, log: Log) -> tuple[Fields, Iterator[tuple[str, Any]]]:
     """Returns the header of a log and its samples, one at a time."""
     if not beginning(path).startswith(_ZIP):
-        value = _parse(contents(path), str(path))
+        value = _parse(contents(path, most=MAX_DOCUMENT), str(path), MAX_DOCUMENT)
         header = Fields(value, str(path), log.losses, "an Inspect log object")
         samples = header.items("samples")
         return header, ((f"{path}.samples[{i}]", sample) for i, sample in enumerate(samples))
@@ -79,24 +86,41 @@ def _open(path: Path, log: Log) -> tuple[Fields, Iterator[tuple[str, Any]]]:
     for name in _HEADERS:
         if (data := found.get(name)) is not None:
             where = f"{path}:{name}"
-            return Fields(_parse(data, where), where, log.losses, "a header"), _samples(path)
+            header = Fields(_parse(data, where), where, log.losses, "a header")
+            return header, _samples(path, log)
     raise DataError(f"{path}: no header.json in the archive; expected an Inspect .eval log")
 
 
-def _samples(path: Path) -> Iterator[tuple[str, Any]]:
-    for name, data in members(path, lambda n: n.startswith("samples/") and n.endswith(".json")):
-        if data is not None:
-            yield f"{path}:{name}", _parse(data, f"{path}:{name}")
+def _samples(path: Path, log: Log) -> Iterator[tuple[str, Any]]:
+    """Yields the samples of an archive: whole members, and those that are kept in chunks."""
+    for where, parts in samples_in(path):
+        try:
+            values = {name: _parse(data, f"{path}:{name}") for name, data in parts.items()}
+        except TornError as error:
+            log.torn(error)
+        else:
+            yield where, whole(where, values)
 
 
-def _parse(text: bytes, where: str) -> Any:
+def _parse(text: bytes, where: str, most: int = MAX_RECORD) -> Any:
     """Returns the JSON value; a bare NaN, which is Inspect's "not scored", as null."""
     if b"NaN" in text:
         text = _NAN.sub(lambda m: b"null" if m[0] == b"NaN" else m[0], text)
-    return parse(text, where)
+    return parse(text, where, most=most)
 
 
-def _trajectory(sample: Record, spec: Fields) -> Trajectory:
+def _scorer(header: Fields, spec: Fields) -> str | None:
+    """Returns the scorer that the log's headline is of: the declared one, else the first."""
+    results = header.within("results")
+    named = [
+        results.within("headline").raw.get("scorer"),
+        *(one.raw.get("scorer") for one in results.each("scores", "a score object")),
+        *(one.raw.get("name") for one in spec.each("scorers", "a scorer object")),
+    ]
+    return next((name for name in named if isinstance(name, str)), None)
+
+
+def _trajectory(sample: Record, spec: Fields, scorer: str | None) -> Trajectory:
     for key in _UNREAD:
         if sample.raw.get(key):
             sample.lose(key)
@@ -107,7 +131,7 @@ def _trajectory(sample: Record, spec: Fields) -> Trajectory:
     invalid = sample.raw.get("invalidation") is not None
     if invalid:
         sample.lose("invalidated_sample")
-    outcome = None if invalid else sample.scored(_outcome(sample, rewards))
+    outcome = None if invalid else sample.scored(_outcome(sample, rewards, scorer))
     target = sample.raw.get("target")
     return sample.trajectory(
         task,
@@ -129,7 +153,9 @@ def _end(sample: Record) -> End:
     if sample.raw.get("error") is not None:
         return "infra"
     if sample.raw.get("limit") is None:
-        return "answered"
+        choice = next(sample.within("output").each("choices", "a choice object"), None)
+        cut = choice is not None and choice.raw.get("stop_reason") in _CUT
+        return "budget" if cut else "answered"
     return "infra" if sample.within("limit").need("type", str) == "operator" else "budget"
 
 
@@ -162,14 +188,23 @@ def _score(value: Any, at: Fields) -> float | None:
     return None
 
 
-def _outcome(sample: Record, rewards: dict[str, float | None]) -> float | None:
-    """Returns the first scorer's value; a dict of several numbers has none."""
+def _outcome(sample: Record, rewards: dict[str, float | None], scorer: str | None) -> float | None:
+    """Returns the value of the log's scorer (where it names none, of the sample's first); a dict of
+    several numbers has none. A scorer that returned nothing left the sample unscored."""
     scores = sample.within("scores").raw
+    first = next(iter(scores), None)
+    if first is None:
+        return None
+    name = first if scorer is None else scorer if scorer in scores else scorer.rpartition("/")[2]
+    if name not in scores:
+        sample.lose(f"scorer_absent:{name}")
+        return None
     if len(scores) > 1:
-        sample.lose("outcome_is_first_scorer")
-    first = next(iter(scores.values()), {"value": {}}).get("value")
-    several = isinstance(first, dict) and len(first) != 1
-    return None if several else next(iter(rewards.values()))
+        sample.lose(f"outcome_is_scorer:{name}")
+    value = scores[name].get("value")
+    if not isinstance(value, dict):
+        return rewards[name]
+    return rewards[f"{name}/{next(iter(value))}"] if len(value) == 1 else None
 
 
 def _messages(sample: Record) -> Iterator[dict[str, Any]]:

@@ -15,11 +15,12 @@ from assay.importers.messages import MESSAGE, Steps, command_text, content_of, m
 from assay.records import Call, End, ModelStep, Span, Trajectory
 
 ENDS: dict[str, End] = ends(
-    answered="submitted repeatedformaterror",
-    budget="limitsexceeded timeexceeded contextwindowexceeded contextwindowexceedederror",
+    answered="submitted",
+    budget="limitsexceeded timeexceeded contextwindowexceeded contextwindowexceedederror"
+    " repeatedformaterror",
 )
-"""What `exit_status` means, in lower case. Any other class name that comes with a traceback is a
-crash of the harness: `infra`."""
+"""What `exit_status` means, in lower case; turns that the harness rejects have a limit, too. Any
+other class name that comes with a traceback is a crash of the harness: `infra`."""
 
 _KEYS = keys("info messages trajectory_format instance_id")
 _INFO = keys("exit_status config traceback mini_version")
@@ -103,6 +104,8 @@ def _say(steps: Steps, message: Fields, extra: Fields) -> None:
             steps.act(_acted(model_step(message, text), message, extra))
         case "tool":
             _observe(steps, message, text, extra, message.maybe("tool_call_id", str))
+        case "user" if extra.raw.get("interrupt_type") == "FormatError":
+            _reject(steps, message, text, extra)
         case "user" if steps.open and extra.raw.get("interrupt_type") is None:
             _observe(steps, message, text, extra, None)
         case "system" | "developer" | "user":
@@ -111,6 +114,30 @@ def _say(steps: Steps, message: Fields, extra: Fields) -> None:
             message.lose("exit_message")
         case _:
             raise message.wrong("role", repr(role[:20]), "assistant, user or tool")
+
+
+def _reject(steps: Steps, message: Fields, text: str, extra: Fields) -> None:
+    """Adds a turn that the harness rejected, which stands in its complaint, and the complaint: it
+    answers the turn's first call with an error, or is said where there was no call."""
+    message.lose("rejected_turn")
+    response, step = extra.raw.get("response"), ModelStep(text=extra.text("model_response"))
+    if isinstance(response, dict):
+        whole = Fields(response, f"{extra.where}.response", extra.losses)
+        choice = next(whole.each("choices", "a choice object"), None)
+        if choice is not None:
+            said = choice.within("message")
+            step = model_step(said, content_of(said))
+        elif whole.raw.get("object") == "response":
+            step = _response(whole)
+    if not step.text and not step.calls:
+        message.lose("rejected_turn_without_text")
+        steps.say(message, text, "user")
+        return
+    steps.act(step)
+    if step.calls:
+        steps.answer(message, text, error=True)
+    else:
+        steps.say(message, text, "user")
 
 
 def _observe(steps: Steps, at: Fields, text: str, extra: Fields, call_id: str | None) -> None:

@@ -140,7 +140,7 @@ def refusal(sight: Sight, known: list[str]) -> str:
     what = one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
     if sight.proposal:
         return f"{what}; a table is read if you say which column is what: {sight.proposal}"
-    return f"{what}; expected one of {', '.join(known)}; name it with --format"
+    return f"{what}; expected one of the {len(known)} formats that --format can name"
 
 
 def _is_pickle(file: Path) -> bool:

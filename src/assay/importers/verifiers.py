@@ -2,17 +2,20 @@
 
 A graph node holds one message and the tokens that it adds, so a path from a root to a leaf is one
 token sequence. Each leaf gives one trajectory; those of one trace share their first nodes, their
-reward and `tree`. A reward of null was never computed and is not 0.
+reward, `tree` and `session`: together they have one vote. A reward of null was never computed and
+is not 0.
 """
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, final
 
 import msgspec
 
 from assay.errors import DataError
-from assay.importers.base import Importer, Record, keys
+from assay.importers.base import Importer, Log, Record, keys
 from assay.importers.fields import Fields
 from assay.importers.messages import chat
 from assay.importers.tokens import runs_of, with_tokens
@@ -23,29 +26,52 @@ _BUDGET = keys(
 )
 _MOST_STEPS = 1_000_000
 """Steps that the leaves of one trace may have together; a comb-shaped graph unfolds as a square."""
+_BESIDE = ("metadata.json", "stream.index.jsonl")
+_IS_STREAM = re.compile(r"stream\.jsonl(\.gz|\.zst)?").fullmatch
+_STEP = re.compile(r"(step_[0-9]+(?:/(?:train|eval)\b)?)")
+"""Of the path of a file of prime-rl, what tells rollouts of one policy from those of another."""
 _UNREAD = keys("advantages reference_logprobs trainer_logprobs loss_weights semantic_parents")
 
 
 @final
 class Verifiers(Importer):
-    """`traces.jsonl` or the run folder that holds it, verifiers 0.4."""
+    """`traces.jsonl`, a folder of verifiers 0.4 or prime-rl that holds such files at any depth, or
+    prime-rl's `monitors/file/traces/stream.jsonl`."""
 
     name = "verifiers"
     title = "verifiers traces"
     record = "an episode object"
     needs = "traces:array task:object"
-    names = r"traces\.jsonl"
+    names = r"(traces|stream)\.jsonl"
     called = "traces.jsonl"
 
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+        """The file in which each episode was read: prime-rl writes those that it trained on twice,
+        to `all/` and to `effective/`."""
+
+    def beside(self, file: Path) -> tuple[Path, ...]:
+        found = [file.with_name(name) for name in _BESIDE if file.with_name(name).is_file()]
+        return (*found, *_annotations(file), *file.parent.glob("configs/*.json"))
+
+    def read(self, log: Log) -> Iterator[Trajectory]:
+        for file in log.files:
+            for beside in _annotations(file):
+                log.losses.add("annotations_not_read", str(beside))
+        yield from super().read(log)
+
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        identity = record.maybe_name("id")
+        if identity and self._seen.setdefault(identity, record.place) != record.place:
+            record.lose("repeated_episode")
+            return
         task = _task(record.within("task", needed=True))
-        key = record.within("group").text("id") or task
         if not record.need("traces", list):
             record.lose("episode_without_trace")
         for trace in record.each("traces", "a trace object"):
             agent = trace.within("agent")
             name = agent.text("name", "agent")
-            member = record.groups.name(key, name)
+            member = record.groups.name(_group(record, task, agent), name)
             shared = record.trajectory(
                 task,
                 (),
@@ -56,6 +82,22 @@ class Verifiers(Importer):
                 **_scored(trace),
             )
             yield from _branches(trace, shared, name, agent.maybe("trainable", bool) is not False)
+
+
+def _annotations(file: Path) -> list[Path]:
+    """Returns what a trainer wrote about the traces of a stream."""
+    return sorted(file.parent.glob("annotations/*.jsonl")) if _IS_STREAM(file.name) else []
+
+
+def _group(record: Record, task: str, agent: Fields) -> str:
+    """Returns the group that the episode names; else its task, and where a log has several models,
+    training steps, or training beside evaluation, a group for each."""
+    if named := record.within("group").text("id"):
+        return named
+    model = agent.within("config").raw.get("model")
+    step = _STEP.search(record.file.parent.as_posix())
+    variant = f"{model if isinstance(model, str) else ''} {step[1] if step else ''}".strip()
+    return record.groups.name(f"task {task}", variant).removeprefix("task ")
 
 
 def _task(task: Fields) -> str:
@@ -140,6 +182,7 @@ def _branches(
             shared,
             id=shared.id if alone else f"{shared.id}/{number}",
             tree=None if alone else shared.id,
+            session=None if alone else shared.id,
             steps=_steps(nodes, path, trace, shared.id, agent, masked),
             ledger=Ledger(tokens=_newly_sampled(nodes, set(path) - seen)),
         )
