@@ -283,6 +283,18 @@ def test_methods_lists_every_row_of_the_code(assay: Assay):
             assert row["source"].rpartition("arXiv:")[2] in table.text
 
 
+def test_methods_breaks_no_word_at_80_columns(assay: Assay, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = assay("methods").text.splitlines()
+    assert max(map(len, lines)) <= 80
+    shown = {word for line in lines for word in line.split()}
+    for row in assay("methods", "--json", "-").json["methods"]:
+        paper = row["source"].rpartition("arXiv:")[2]
+        cells = [row[key] for key in ("name", "value", "unit", "peers", "carried", "scaling")]
+        cells += [paper] if "," not in paper else []
+        assert not {word for cell in cells for word in cell.split()} - shown
+
+
 def test_doctor(assay: Assay):
     ended = assay("doctor", "--json", "-")
     assert ended.code == 0

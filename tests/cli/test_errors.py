@@ -71,7 +71,7 @@ def files(folder: Path) -> set[str]:
         ),
         (["credit", "LOG", "-m", "nsr", "--like", "trl", "--json", "-"], "nsr has no presets"),
         (["import", "LOG"], "Missing option '--out' / '-o'"),
-        (["view", "nowhere"], "nowhere: no report here; make one with assay audit LOG --out"),
+        (["view", "precious"], "precious: no report here; make one with assay audit LOG --out"),
     ],
 )
 def test_usage(assay: Assay, log: Path, tmp_path: Path, arguments: list[str], words: str):
@@ -123,6 +123,20 @@ def test_bad_input(
     assert words in ended.error
     assert ended.out == b""
     assert files(tmp_path) == before, "something half-written is left"
+
+
+def test_a_folder_to_view_that_is_not_there_is_bad_input(assay: Assay):
+    ended = assay("view", "nowhere")
+    assert (ended.code, ended.error) == (3, "nowhere: no such file or folder")
+
+
+def test_no_number_of_the_system_is_in_a_sentence(assay: Assay, tmp_path: Path):
+    for path in ("nowhere", tmp_path):
+        ended = assay("eval", path)
+        assert ended.code == 3
+        assert ended.error == (
+            f"{path}: no run directory (run.json: No such file or directory); expected one"
+        )
 
 
 def test_a_method_that_cannot_run_is_bad_input(assay: Assay, log: Path):

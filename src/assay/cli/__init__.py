@@ -9,6 +9,7 @@ from assay import __version__
 from assay.cli import (
     audit,
     claims,
+    compare,
     credit,
     demo,
     doctor,
@@ -32,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("audit")(audit.audit)
+app.command("compare")(compare.compare)
 app.command("credit")(credit.credit)
 app.command("methods")(methods.methods)
 app.command("import")(import_.import_log)

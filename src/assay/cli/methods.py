@@ -18,17 +18,34 @@ def methods(json: Json = None) -> None:
     if json is not None:
         emit_one({"schema": "assay.methods/1", "methods": rows}, json)
         return
-    table = Table(**LOOK, padding=(0, 1, 0, 0))
-    for column in COLUMNS:
-        least = {"unit": 10, "carried": 8, "value": 8, "scaling": 8}.get(column)
-        no_wrap = column in ("name", "source")
-        title = "arXiv" if column == "source" else column
-        table.add_column(title, overflow="fold", no_wrap=no_wrap, min_width=least)
-    for each in rows:
-        authors, _, paper = each["source"].rpartition(", ")  # --json - has both
-        paper = paper.removeprefix("arXiv:") if paper.startswith("arXiv:") else authors
-        table.add_row(*(escape(each[column]) for column in COLUMNS[:-1]), escape(paper))
-    Terminal().print(table)
+    shown = [(*(each[column] for column in COLUMNS[:-1]), _paper(each["source"])) for each in rows]
+    titles = (*COLUMNS[:-1], "arXiv")
+    console = Terminal()
+    table = Table(**LOOK, padding=0, show_edge=False)
+    for title, width in zip(titles, _widths([titles, *shown], console.width), strict=True):
+        table.add_column(title, no_wrap=title == "name", width=width)
+    for cells in shown:
+        table.add_row(*map(escape, cells))
+    console.print(table)
+
+
+def _widths(lines: list[tuple[str, ...]], room: int) -> list[int]:
+    """Returns widths of columns in which no word is broken; "value" takes what is left of `room`
+    where not every column has its own."""
+    columns = list(zip(*lines, strict=True))
+    room -= len(columns) - 1
+    full = [max(map(len, cells)) for cells in columns]
+    if sum(full) <= room:
+        return full
+    widths = [max(len(word) for cell in cells for word in cell.split()) for cells in columns]
+    widths[COLUMNS.index("value")] += max(room - sum(widths), 0)
+    return widths
+
+
+def _paper(source: str) -> str:
+    """Returns the arXiv number of a source, or its authors; `--json -` has both."""
+    authors, _, paper = source.rpartition(", ")
+    return paper.removeprefix("arXiv:") if paper.startswith("arXiv:") else authors
 
 
 def row(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.runs.audit import audit_log, is_training_run, page_of
 
 
@@ -19,6 +19,8 @@ def view(
 
     A training run is audited first if it was not, and what assay eval left opens beside.
     """
+    if not run.exists():
+        raise DataError(f"{run}: no such file or folder")
     if is_training_run(run):
         measured, audited = run / "eval" / "report.html", run / "audit"  # where assay audit puts it
         if measured.is_file():

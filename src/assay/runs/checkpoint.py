@@ -86,7 +86,8 @@ def intact(folder: Path) -> Path:
         about = json.loads((folder / COMMITTED).read_bytes())
         sums: Mapping[str, str] = about["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: no whole checkpoint ({error})") from None
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{folder}: no whole checkpoint ({COMMITTED}: {why})") from None
     for name, digest in sums.items():
         path = folder / name
         if not path.is_file() or _digest(path) != digest:

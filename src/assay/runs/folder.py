@@ -104,7 +104,8 @@ class Folder:
         try:
             kind = json.loads(about.read_bytes()).get("kind")
         except (OSError, ValueError, AttributeError) as error:
-            raise DataError(f"{path}: no run directory ({error}); expected a run.json") from None
+            why = getattr(error, "strerror", None) or error  # its text would name the file again
+            raise DataError(f"{path}: no run directory (run.json: {why}); expected one") from None
         if kind != KIND:
             raise DataError(f"{path}: a run of kind {kind!r}; expected one that assay train made")
         return Folder(path)

@@ -1,0 +1,76 @@
+"""`assay compare`: two logs of the same tasks, and what changed."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Column, Table
+
+from assay.cli import options as opt
+from assay.files.atomic import refuse_folder
+from assay.runs.compare import compare_logs
+
+_COLUMNS = ("A", "B", "change", "95 %", "tasks")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="The first log: a file, a folder, a run directory.")],
+    b: Annotated[Path, typer.Argument(help="The second log, of the same tasks.")],
+    format_a: Annotated[
+        str | None, typer.Option("--format-a", help="Name the first log's format.")
+    ] = None,
+    format_b: Annotated[
+        str | None, typer.Option("--format-b", help="Name the second log's format.")
+    ] = None,
+    out: Annotated[
+        Path | None, opt.out_option(metavar="FILE", help="The page, a file of HTML.")
+    ] = None,
+    json: opt.Json = None,
+    pass_at: opt.PassAt = 1.0,
+    outcome: opt.Outcome = None,
+    group: opt.Group = None,
+    strict: opt.Strict = False,
+    map: opt.Map = None,
+    seed: Annotated[int, opt.seed_option(help="Of the bootstrap intervals.")] = 0,
+) -> None:
+    """Aligns two logs by task and shows what changed, with intervals paired by task."""
+    if out is not None:
+        refuse_folder(out)
+    result = compare_logs(
+        a,
+        b,
+        formats=(format_a, format_b),
+        pass_at=pass_at,
+        choices=opt.chosen(outcome, group, map, strict=strict),
+        seed=seed,
+    )
+    if out is not None:
+        from assay.report.compare import page
+
+        opt.emit([page(result).encode("utf-8", "replace")], str(out))
+    if json is not None:
+        opt.emit_one(result, json)
+    if json != "-":
+        _print(result)
+        if out is not None:
+            opt.Terminal().say(f"page  {out}")
+
+
+def _print(result: dict[str, Any]) -> None:
+    from assay.report.compare import rows, sentences
+
+    console = opt.Terminal()
+    for name in ("a", "b"):
+        log = result[name]
+        console.say(
+            f"{name.upper()}  {log['source']}: {log['trajectories']:,} trajectories in "
+            f"{log['groups']:,} groups, format {log['format']}"
+        )
+    right = [Column(name, justify="right", no_wrap=True) for name in _COLUMNS]
+    title = "Means over tasks; change is B - A, its interval paired by task"
+    table = Table(Column("", no_wrap=True), *right, title=title, **opt.LOOK)
+    for _, cells in rows(result):
+        table.add_row(*cells)
+    console.print(table)
+    for line in sentences(result):
+        console.say(line)
