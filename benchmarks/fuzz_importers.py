@@ -34,6 +34,7 @@ RECOGNISE = 8
 def fuzz(format: str, seconds: int, folder: Path, seed: int) -> None:
     """Runs in a process of its own, which atheris ends."""
     import atheris
+    import pyarrow.parquet  # noqa: F401  # what it takes is not the file's
 
     with atheris.instrument_imports(include=["assay"]):
         from tests.fuzz.mutate import LONGEST, mutated

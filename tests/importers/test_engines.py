@@ -127,6 +127,9 @@ def test_atropos_that_wrote_equal_scores_was_told_to(tmp_path: Path):
     wrong = group | {"masks": [[-100, 2], [2]]}
     with pytest.raises(DataError, match=r"masks: got 1 values; expected one per token, 2"):
         read(written(tmp_path, "b.jsonl", wrong), "atropos")
+    wrong = group | {"masks": [["", 2]] * 2}
+    with pytest.raises(DataError, match="masks: got values that are no whole numbers"):
+        read(written(tmp_path, "b.jsonl", wrong), "atropos")
 
 
 def test_skyrl_text_is_cut_at_the_templates_markers():

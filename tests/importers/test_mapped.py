@@ -267,3 +267,22 @@ def test_a_map_belongs_to_no_other_format(tmp_path: Path):
     path = tables(tmp_path)["a.json"]
     with pytest.raises(UsageError, match="--map is for tables, not for --format chat"):
         load(path, format="chat", choices=Choices(map=pairs(MAP)))
+
+
+@pytest.mark.parametrize(
+    ("word", "end"),
+    [
+        ("submit", "answered"),
+        ("Submitted (exit_cost)", "budget"),
+        ("RuntimeError: Agent reached maximum iteration. Current iteration: 30", "budget"),
+        ("AgentStuckInLoopError: Agent got stuck in a loop", "budget"),
+        ("error", "infra"),
+        ("odd", "unknown"),
+    ],
+)
+def test_the_words_of_public_sets_for_an_end(word: str, end: str, tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"t": "x", "r": 1, "e": word}))
+    (found,), losses = read(path, "task=t,reward=r,end=e")
+    assert found.end == end
+    assert losses.counts.get("exit_status:odd", 0) == (word == "odd")

@@ -105,6 +105,8 @@ def _steps(row: Fields) -> tuple[tuple[Step, ...], int]:
     masks = typed(row.raw.get("masks"), list, f"{row.where}.masks", "an array of token ids")
     if len(masks) != len(ids):
         raise row.wrong("masks", f"{len(masks)} values", f"one per token, {len(ids)}")
+    if any(type(one) is not int for one in masks):
+        raise row.wrong("masks", "values that are no whole numbers", "token ids, or -100")
     mask = [one != _MASKED for one in masks]
     runs, logprobs = runs_of(mask), row.floats("inference_logprobs")
     if logprobs is not None and len(logprobs) != len(ids):

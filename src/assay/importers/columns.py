@@ -44,6 +44,8 @@ _FAILED = keys(
 )
 _NOTHING = keys("null none nan n/a na")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_OWN = re.compile(r"max\w* iteration|stuck ?in ?a? ?loop|context ?window")
+"""What OpenHands says in a sentence, where the agent ran into a limit of its own."""
 _PLACES = frozenset(map(str, range(100)))
 _WITHIN = re.compile(r"submitted \((.+)\)")
 
@@ -166,6 +168,8 @@ def end_of(value: Any, at: Fields, column: str) -> End:
     word = value.strip().lower()
     if (within := _WITHIN.fullmatch(word)) is not None:
         word = within[1]
+    if _OWN.search(word):
+        return "budget"
     if word and word not in ENDS:
         at.lose(f"exit_status:{value}")
     return ENDS.get(word, "unknown")

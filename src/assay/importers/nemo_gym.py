@@ -8,13 +8,14 @@ measurement.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
 from assay.files.packed import plain_name
 from assay.files.probe import Probe
 from assay.importers.base import Importer, Log, Rank, Record, prompt_name
-from assay.importers.fields import Fields, objects
+from assay.importers.fields import Fields, Losses, objects
 from assay.importers.messages import as_text
 from assay.importers.responses import Items, flat
 from assay.importers.tokens import join
@@ -71,8 +72,9 @@ class NemoGym(Importer):
                 log.losses.add("failures_file_missing", str(file))
             return
         last: dict[_Key, int] = {}
-        for index, (where, value) in enumerate(log.documents(path)):
-            last[_key(Record(value, where, log, self, place, index))] = index
+        first = replace(log, losses=Losses())  # what is torn is counted in the second reading
+        for index, (where, value) in enumerate(first.documents(path)):
+            last[_key(Record(value, where, first, self, place, index))] = index
         for index, (where, value) in enumerate(log.documents(path)):
             record = Record(value, where, log, self, place, index)
             record.file = path
