@@ -264,3 +264,13 @@ def test_primerl(level):
     # 22 episodes in all/, of which 4 stand in effective/ again
     assert len(found) == 22
     assert losses["repeated_episode"] == 4
+
+
+def test_a12_fan_has_one_vote_a_rollout():
+    found = audited("a12_fan")
+    assert found["pass_at_k"]["1"] == pytest.approx(1 / 3)
+    assert passes(found) == (1, 3)
+    root = 3**-0.5
+    assert advantages("a12_fan", "grpo", eps=0.0) == pytest.approx([2 * root] * 3 + [-root] * 2)
+    like = advantages("a12_fan", "grpo", like="prime-rl")
+    assert like == pytest.approx([2 / 3] * 3 + [-1 / 3] * 2)

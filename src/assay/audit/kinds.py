@@ -106,6 +106,73 @@ SENTENCES: Final[Mapping[str, str]] = {
     "calls: what ran there is not read",
     "calls_joined_by_task": "{n} model [call was|calls were] put together by task: calls of other "
     "models, a judge for example, cannot be told from the agent's",
+    # more of engines and evaluations
+    "no_trajectory": "{n} scored [trial has|trials have] no trajectory: calls, errors and claims "
+    "cannot be said of [it|them]",
+    "trace_from_terminal": "{n} [trial keeps|trials keep] a recording of the terminal and no "
+    "calls: what ran is not read",
+    "weave_calls_joined": "{n} model [call was|calls were] put together by task: a judge's calls "
+    "on it cannot be told from the agent's",
+    "harness_message": "{n} [text|texts] of the harness [stands where a result does and "
+    "answers|stand where results do and answer] no call",
+    "reward_masked": "{n} [sample is|samples are] masked by the environment, so [its reward "
+    "is|their rewards are] no measurement: unscored",
+    "evaluation_failed": "the evaluation itself failed for {n} [trajectory|trajectories]: unscored",
+    "repeated_history": "{n} [row repeats|rows repeat] the one before: the last of a trial counts",
+    "tokens_not_aligned": "of {n} [rollout|rollouts] it is not said which messages were trained: "
+    "no token ids",
+    "null_argument": "{n} [call has|calls have] arguments that are null, as tables write what is "
+    "absent: read as absent",
+    # more of sessions
+    "no_messages": "{n} [file holds|files hold] bookkeeping alone and no message",
+    "api_error": "{n} [request|requests] to the model failed and [is no turn|are no turns] of the "
+    "agent",
+    "attachment": "{n} [attachment|attachments] went into the prompt in a form that the log does "
+    "not show",
+    "encrypted_reasoning": "{n} [piece of reasoning is|pieces of reasoning are] encrypted or left "
+    "out",
+    "encrypted_summary": "{n} [summary|summaries] of the history [is|are] encrypted",
+    "malformed_arguments": "the arguments of {n} [call|calls] were no JSON and are not in the log: "
+    "not parsed",
+    "parent_missing": "{n} [message names|messages name] a parent that is not in the file: the one "
+    "before is taken",
+    "copied_line": "{n} [line is a copy|lines are copies] of the calling session and left out",
+    "branch_summary": "{n} [branch was|branches were] left with a summary, all that the agent knew "
+    "of [it|them] after",
+    "message_without_id": "{n} [message has|messages have] no id in a file whose others are a "
+    "tree: read in order",
+    "message_of_no_session": "{n} [message comes|messages come] before any session begins and "
+    "[is|are] left out",
+    "tokens_of_no_turn": "{n} token [event follows|events follow] no turn of the model",
+    # traces
+    "scope_not_tested": "{n} model [call was|calls were] written by {of}, a version that was not "
+    "read before: turns and calls may be read wrongly",
+    "scope_not_said": "{n} model [call does|calls do] not say which instrumentation wrote "
+    "[it|them]",
+    "attribute_cut": "{n} model [call has|calls have] messages that a length limit cut: what was "
+    "said is lost (OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT)",
+    "conversation_cut": "{n} [conversation was|conversations were] left out, because a length "
+    "limit cut the messages of a model call: counts and rates are of the others",
+    "history_rewritten": "the history was rewritten {n} [time|times] between two model calls: the "
+    "turns are what was said, not what the model saw",
+    "history_start_evicted": "the first {n} [message|messages] of model calls are missing, evicted "
+    "by a span's limit: the prompt, and so the group, may be wrong",
+    "role_evicted": "{n} [message has|messages have] no role, evicted by a span's limit, and "
+    "[is|are] read as the user's",
+    "content_not_captured": "{n} model [call has|calls have] no messages: they are recorded only "
+    "if told to (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT)",
+    "content_redacted": "{n} [message was|messages were] blanked before the log was written",
+    "result_not_captured": "{n} [result is|results are] known to exist and not in the log: whether "
+    "the call ran is told by its span alone",
+    "choice_not_read": "{n} [answer is|answers are] one of several to a model call, and only the "
+    "first is read",
+    "several_evaluations": "{n} [trajectory has|trajectories have] several evaluations, so none is "
+    "the outcome: name one with --outcome",
+    "evaluation_without_score": "{n} [evaluation gives|evaluations give] a label and no score: "
+    "unscored",
+    "evaluation_repeated": "{n} [evaluation was|evaluations were] given again under the same name: "
+    "the last counts",
+    "evaluation_of_nothing": "{n} [evaluation is|evaluations are] of no model call in the log",
 }
 
 
