@@ -286,3 +286,21 @@ def test_the_words_of_public_sets_for_an_end(word: str, end: str, tmp_path: Path
     (found,), losses = read(path, "task=t,reward=r,end=e")
     assert found.end == end
     assert losses.counts.get("exit_status:odd", 0) == (word == "odd")
+
+
+def test_a_parquet_file_that_is_cut_short_is_named(tmp_path: Path):
+    path = tables(tmp_path)["a.parquet"]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"a\.parquet: broken parquet: no footer; is it cut short"):
+        load(path)
+    losses = Losses()
+    assert len(list(load(tmp_path, losses=losses, choices=Choices(map=pairs(MAP)))[1])) == 9
+    assert losses.counts["torn_record"] == 1
+
+
+def test_texts_that_name_the_columns_of_trl_make_no_trl_log(tmp_path: Path):
+    row = {"task": "step prompt completion advantage", "messages": json.dumps(CHAT)}
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([row]), path, compression="none")
+    with pytest.raises(DataError, match=r"--map task=task,messages=messages$"):
+        load(path)

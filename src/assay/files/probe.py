@@ -7,6 +7,7 @@ from typing import Any
 
 from assay.errors import DataError, TornError
 from assay.files.csvs import is_csv
+from assay.files.parquet import names
 from assay.files.reading import Tolerance, beginning, documents, first_byte
 from assay.files.strict import parse
 
@@ -43,7 +44,9 @@ def probe(path: Path) -> Probe:
         DataError: there is no such file.
     """
     head, seen = beginning(path), _Seen()
-    if head.startswith(b"PAR1") or is_csv(path):
+    if head.startswith(b"PAR1"):
+        return Probe(path, head, None, is_list=False, fault=_broken(path))
+    if is_csv(path):
         return Probe(path, head, None, is_list=False)
     first, is_list, fault = None, False, None
     try:
@@ -54,6 +57,15 @@ def probe(path: Path) -> Probe:
     fault = (seen.fault or fault) if first is None else None
     few = () if is_list else tuple(_few(head))
     return Probe(path, head, first, is_list, fault, few or (() if first is None else (first,)))
+
+
+def _broken(path: Path) -> DataError | None:
+    """Returns why the footer of a Parquet file cannot be read."""
+    try:
+        names(path)
+    except DataError as error:
+        return TornError(f"{path}: broken parquet: {error}; is it cut short?")
+    return None
 
 
 class _Seen(Tolerance):

@@ -87,8 +87,8 @@ class Sight:
         """Ranks one file. What has a known name and stands beside one that was seen is like it."""
         named = [name for name, one in self.importers.items() if one.is_named(file)]
         twins = {n: r for n in named if (r := self._sure.get((file.parent, n)))}
-        is_json = plain_name(file).endswith(LOGS) or file == self.path
-        if twins or not (named or is_json or plain_name(file).endswith(TABLES)):
+        is_log = plain_name(file).endswith(LOGS + TABLES) or file == self.path
+        if twins or not (named or is_log):
             self.found[file] = twins
             return
         seen = probe(file)
@@ -97,11 +97,11 @@ class Sight:
         self.found[file] = {name: rank for name, rank in ranks.items() if rank}
         self._sure |= {(file.parent, n): ranks[n] for n in named if ranks[n] > Rank.POSSIBLE}
         if max(ranks.values(), default=Rank.NO) < Rank.SHAPE:
-            self._note(file, seen, is_json=is_json)
+            self._note(file, seen, is_log=is_log)
 
-    def _note(self, file: Path, seen: Probe, *, is_json: bool) -> None:
+    def _note(self, file: Path, seen: Probe, *, is_log: bool) -> None:
         """Keeps why a file was not recognised, of all files the one that came nearest."""
-        if seen.fault is not None and is_json:
+        if seen.fault is not None and is_log:
             self.faults[file] = seen.fault
         for name, one in self.importers.items():
             self.proposal = self.proposal or one.proposal(seen)
@@ -134,7 +134,7 @@ def refusal(sight: Sight, known: list[str]) -> str:
             "; slime and miles: examples/slime_to_assay.py, run where the file was made, writes"
             " records of it"
         )
-    broken = [error for file, error in sight.faults.items() if _begins_as_json(file)]
+    broken = [error for file, error in sight.faults.items() if _begins_well(file)]
     if broken and not sight.nearest:
         return one_line(str(broken[0]))
     what = one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
@@ -151,9 +151,10 @@ def _is_pickle(file: Path) -> bool:
     )
 
 
-def _begins_as_json(file: Path) -> bool:
-    """Is it worth saying where a file stops to be JSON, or was it never any?"""
-    return beginning(file).lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[", b"")
+def _begins_well(file: Path) -> bool:
+    """Is it worth saying where a file stops to be JSON or Parquet, or was it never any?"""
+    head = beginning(file)
+    return head[:4] == b"PAR1" or head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[", b"")
 
 
 def _shown(sight: Sight) -> str:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from assay.errors import TornError
+from assay.errors import DataError, TornError
+from assay.files.parquet import names
 from assay.files.probe import Probe
 from assay.files.tables import check_plain, rows
 from assay.importers.base import Groups, Importer, Log, Rank, Record, keys, prompt_name
@@ -27,6 +28,7 @@ from assay.importers.trl_columns import Evidence, Table, Told, Values
 from assay.records import End, ModelStep, Step, ToolStep, Trajectory, UserStep
 
 _FIXED = keys("step prompt completion advantage __index_level_0__")
+_COLUMNS = keys("step prompt completion advantage")
 _TO = "reading TRL completions"
 
 
@@ -52,10 +54,12 @@ class Trl(Importer):
     def rank(self, seen: Probe) -> Rank:
         if not seen.head.startswith(b"PAR1"):
             return Rank.NO
-        # Column names stand as plain bytes in the footer, so pyarrow is not needed to see them.
-        tail = _tail(seen.path)
-        own = all(name in tail for name in (b"prompt", b"completion", b"advantage", b"step"))
-        return Rank.SHAPE if own else Rank.NO
+        try:
+            found = frozenset(names(seen.path))
+        except DataError:  # a broken footer, in which names stand as plain bytes all the same
+            tail = _tail(seen.path)
+            found = {name for name in _COLUMNS if name.encode() in tail}
+        return Rank.SHAPE if found >= _COLUMNS else Rank.NO
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         survey = _survey(log)
