@@ -26,6 +26,8 @@ from assay.importers.mapped import Mapped
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
 from assay.importers.nemo_gym import NemoGym
+from assay.importers.openhands import OpenHands
+from assay.importers.openhands_v0 import OpenHandsV0
 from assay.importers.otel import Otel
 from assay.importers.pi import Pi
 from assay.importers.recognise import Sight, look, refusal
@@ -47,8 +49,8 @@ from assay.registry import Registry
 _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
-    *(ClaudeCode, Codex, Pi, SessionTraces),
     *(NemoGym, Atropos, Skyrl, Areal, Tinker, Art, Otel, Mapped),
+    *(ClaudeCode, Codex, Pi, SessionTraces, OpenHands, OpenHandsV0),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"
