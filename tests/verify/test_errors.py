@@ -88,6 +88,7 @@ def test_what_programs_printed(part: str, least: float):
         "Exit code: {}\nfatal: x",
         "exitcode: {} (execution failed)\nCode output: fatal: x",
         "Process exited with code {}\nOutput:\nfatal: x",
+        "Chunk ID: 1\nWall time: 0.1 seconds\nProcess exited with code {}\nOutput:\nfatal: x",
         "The script ran, then exited with Unix exit code: {}\nIts output was:\nfatal: x",
         "fatal: x\n[Command finished with exit code {}]",
         "fatal: x\n[The command completed with exit code {}.]\n",
@@ -137,6 +138,20 @@ def test_an_end_is_read_for_a_crash_and_for_nothing_else():
     assert not is_error("line\n" * 5000 + crash + "and the page goes on")
     assert not is_error("line\n" * 5000 + "Error: said at last")
     assert not is_error("line\n" * 5000 + "tests/test_a.py F\n1 failed, 2 passed")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No SQL code was found in your last response.\n\nYour response should be a command.",
+        "No tool call found in your message.",
+        "Your output was not formatted correctly. Exactly one command is expected.",
+        "Your last response did not contain a code block.",
+        "Please always provide EXACTLY ONE action in triple backticks, found 0 actions.",
+    ],
+)
+def test_what_a_harness_says_of_a_turn_is_an_error(text: str):
+    assert is_error(text)
 
 
 def test_what_a_person_says_is_no_error():

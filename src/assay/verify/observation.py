@@ -14,7 +14,7 @@ _FIRST, _LAST = 200, 100
 _CODE = r"""(?:(?:exit|return)[\s_]?(?:code|status)|(?:exited|finished|failed|completed|terminated)
     \swith\s(?:exit\s)?(?:code|status))"""
 _CODE_FIRST = re.compile(
-    rf"""(?=[<\[chprest])(?:
+    rf"""(?=[<\[chprestwo])(?:(?:chunk\sid|wall\stime|original\stoken\scount):[^\n]*\n)*(?:
         (?:<returncode> | (?:\[?(?:the\s)?(?:process|command|script|program|task)\s
             (?:[\w,]+\s){{0,6}}?)? {_CODE}\s?:?\s*) (-?\d+)\s*(?:\Z|[\n.,;()<\]]) |
         (?:https?(?:/[\d.]+)?\s | <response\s\[ | status(?:\scode)?:\s) ([1-5])\d\d\b)""",

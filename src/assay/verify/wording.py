@@ -54,6 +54,10 @@ _OWN_WORD = rf"""
     connection\s(?:refused|reset|aborted|timed) |
     (?:command|process)\s(?:was\s)?(?:killed|terminated)\b |
     \d+\svalidation\serrors?\sfor\s |
+    # a harness about the turn itself
+    no\s[\w\s]{{1,30}}\s(?:was\s|were\s)?found\sin\syour\s |
+    your\s(?:\w+\s)?(?:output|response|reply|answer|message)\s(?:was|is|did|does|could|must)\s
+        (?:not|only|contain|have)\b | (?:please\s)?(?:always\s)?provide\sexactly\s |
     (?:unauthori[sz]ed|forbidden|bad\srequest|not\sfound|not\sconnected|not\sauthenticated|internal
         \sserver\serror|service\sunavailable|network\serror|access\sforbidden)\s*
         (?:[.!]?\s*\Z|:{_NOT_A_TITLE}\s)"""
