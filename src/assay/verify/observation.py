@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from assay.verify.wording import BEGINS, BEGINS_CASED, ENDS, FAIL_WORDS, FAILS
 
-_FIRST, _LAST = 200, 100
+_FIRST, _LAST = 160, 100
 """How much of an answer is read: its beginning, and of a longer one its end."""
 _CODE = r"""(?:(?:exit|return)[\s_]?(?:code|status)|(?:exited|finished|failed|completed|terminated)
     \swith\s(?:exit\s)?(?:code|status))"""
