@@ -27,6 +27,7 @@ from assay.runs.ledger import COUNTED, Order, row
 from assay.runs.sampling import Engines, Prepared
 from assay.signal.origins import row_of
 from assay.signal.signal import Signal
+from assay.trainers.trl.dropout import without_dropout
 from assay.trainers.trl.metrics import finite
 from assay.trainers.trl.one_gpu import adapters
 from assay.trainers.trl.trainer import AssayTrainer
@@ -258,6 +259,9 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
             metrics_path=StepRows(folder, rollouts, progress),
         )
     trainer.remove_callback(PrinterCallback)
+    made: Any = trainer.args
+    if made.disable_dropout:
+        without_dropout(trainer.model)
     return trainer
 
 
@@ -296,6 +300,7 @@ def arguments(config: Config, seed: int, out: Path) -> Any:
         "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         "gradient_checkpointing": False,
         "optim": "adamw_torch",
+        "disable_dropout": True,
         **config.trl,
     }
     try:

@@ -23,8 +23,11 @@ from assay.trainers.trl.completions import (
     filled,
     given_record,
     lacking,
+    lists_in,
     text_of,
+    waits,
 )
+from assay.trainers.trl.own_log import Row
 from assay.trainers.trl.replay import Replay
 
 REQUIRED: Final = (
@@ -40,6 +43,10 @@ TOOL_MASK: Final = 2
 """Where TRL's `_generate` returns which tokens were sampled."""
 LIKELIHOODS: Final = frozenset({"logprobs", "entropies"})
 """Needs of methods that the trainer can meet by a forward pass."""
+LISTS: Final = (
+    "a tool returned a list: TRL hands it to the chat template as parts of a message, and many "
+    "templates show nothing of them; return text, json.dumps(...) for one"
+)
 VERIFIED: Final = ("true_success", "under_claim")
 
 
@@ -108,6 +115,8 @@ class RewardCall:
         first = trainer.accelerator.process_index * len(self.inputs)
         outcomes, parts = self._scores(trainer, first)
         made = Facts(Builder(measure="tokens", pass_at=trainer.recipe.pass_at))
+        if lists_in(self.completions):
+            trainer.session.once(LISTS)
         if self.given(trainer):
             rows = [
                 given_record(row[FIELD], ids, row=k, outcome=outcomes[k], rewards=parts[k])
@@ -133,7 +142,6 @@ class RewardCall:
     ) -> Completions:
         """Returns this process's completions where there are no records."""
         known, ids = _likelihoods(trainer, output, self.ids), self.ids
-        ends = {*end_ids(trainer), trainer.processing_pad}
         length_K = np.array([len(row) for row in ids], np.int64)
         real_KT = np.arange(output["completion_ids"].shape[1]) < length_K[:, None]
         numbers = range(first, first + len(ids))
@@ -144,12 +152,48 @@ class RewardCall:
             texts=[text_of(said) for said in self.completions],
             outcome_K=np.array([np.nan if each is None else each for each in outcomes], float),
             rewards=parts,
-            answered_K=np.array([len(row) > 0 and row[-1] in ends for row in ids], bool),
+            answered_K=np.array(self._answered(trainer), bool),
             length_K=length_K,
             sampled_N=None if flat is None else np.array(flat, bool),
             logprob_N=None if known[0] is None else known[0][real_KT],
             entropy_N=None if known[1] is None else known[1][real_KT],
         )
+
+    def _answered(self, trainer: Any) -> list[bool]:
+        """Returns whether each row ended by itself: with a token that ends it, and not where a tool
+        run was cut, whose last turn has such a token too."""
+        ends = {*end_ids(trainer), trainer.processing_pad}
+        return [
+            len(row) > 0 and row[-1] in ends and not (trainer.tools and waits(said))
+            for row, said in zip(self.ids, self.completions, strict=True)
+        ]
+
+    def rows(self, trainer: Any) -> list[Row]:
+        """Returns this process's rows as the trainer's own log keeps them."""
+        first, step = trainer.accelerator.process_index * len(self.ids), trainer.state.global_step
+        outcomes, parts = self._scores(trainer, first)
+        answered, given = self._answered(trainer), self.given(trainer)
+        made: list[Row] = []
+        for k, (row, ids) in enumerate(zip(self.inputs, self.ids, strict=True)):
+            outcome, rewards = outcomes[k], parts[k]
+            record = None
+            if given:
+                record, _ = given_record(row[FIELD], ids, row=k, outcome=outcome, rewards=rewards)
+            each = Row(
+                id=f"{step + 1}/{first + k}",
+                group=f"{step + 1}/{(first + k) // trainer.num_generations}",
+                step=step,
+                prompt=row["prompt"],
+                completion=self.completions[k],
+                ids=list(ids),
+                sampled=None if self.sampled is None else list(self.sampled[k]),
+                answered=answered[k],
+                outcome=outcome,
+                rewards=rewards,
+                given=record,
+            )
+            made.append(each)
+        return made
 
     def _filled(
         self, trainer: Any, output: Mapping[str, Any], rows: list[tuple[Trajectory, int]]

@@ -1,5 +1,6 @@
 """Records that a rollout function gave, and what completions say. No torch."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 from assay.errors import AlignmentError, DataError
 from assay.records import ModelStep, Step, Trajectory, decode
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 FIELD = "trajectory"
 """Extra key under which a rollout function returns one record per completion."""
 
@@ -119,7 +121,29 @@ def text_of(completion: Any) -> str:
 
 def _calls(message: Any) -> str:
     calls = message.get("tool_calls")
-    return f" {msgspec.json.encode(calls).decode()}" if calls else ""
+    # a policy may write half a pair, which JSON text of bytes cannot hold
+    return f" {_ENCODER.encode(calls)}" if calls else ""
+
+
+def waits(completion: Any) -> bool:
+    """Returns whether messages of a tool run stop between a call and its result, or between a
+    result and its reply: TRL leaves both out where the budget does not hold them."""
+    if isinstance(completion, str) or not completion:
+        return False
+    last = completion[-1]
+    return last.get("role") == "tool" or bool(last.get("tool_calls"))
+
+
+def lists_in(completions: Sequence[Any]) -> bool:
+    """Returns whether a tool answered with a list that shows no image."""
+    return any(
+        message.get("role") == "tool"
+        and isinstance(content := message.get("content"), list)
+        and not any(isinstance(part, dict) and part.get("type") == "image" for part in content)
+        for said in completions
+        if not isinstance(said, str)
+        for message in said
+    )
 
 
 def calls_of(completion: Any) -> int:

@@ -1,8 +1,15 @@
 """What TRL's loop calls at every optimiser step: left out where nothing is to be learnt."""
 
-from typing import Any, final
+from typing import Any, Final, final
 
 from transformers import TrainerCallback
+
+from assay.trainers.trl.dropout import dropout
+
+DROPOUT: Final = (
+    "the model has dropout, on in TRL's loss pass and off where it samples: ratios are noise; set "
+    "GRPOConfig(disable_dropout=True), and attention_dropout of the model's configuration to 0"
+)
 
 
 @final
@@ -14,6 +21,11 @@ class StepHooks(TrainerCallback):
 
     def __init__(self, trainer: Any) -> None:
         self._trainer, self._skipped = trainer, False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Says what TRL does not: it samples without dropout, and takes the loss with it."""
+        if dropout(kwargs["model"]):
+            self._trainer.session.once(DROPOUT)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Takes the gradients away from a step that has nothing to learn from."""

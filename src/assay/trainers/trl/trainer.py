@@ -44,6 +44,7 @@ from assay.trainers.trl.compatibility import (
 from assay.trainers.trl.hooks import StepHooks
 from assay.trainers.trl.losses import off_policy_keep, preserved, ratio_facts, sequence_old
 from assay.trainers.trl.metrics import append_row
+from assay.trainers.trl.own_log import OwnLog
 from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
 from assay.trainers.trl.placement import Place, mask_from_records, placed
 from assay.trainers.trl.replay import padded, row_losses
@@ -70,6 +71,7 @@ class AssayTrainer(GRPOTrainer):
         probe_every: int = 10,
         rows: Callable[[int], Sequence[OriginRow]] | None = None,
         say: Callable[[str], None] | None = None,
+        log: "Path | str | None" = None,
         **kwargs: Any,
     ) -> None:
         """Takes what `GRPOTrainer` takes, and:
@@ -85,6 +87,7 @@ class AssayTrainer(GRPOTrainer):
                 every process the same.
             say: gets one line per step, and one per event (a step skipped, a regime changed, a
                 back-off). None: events go to the log as warnings, steps nowhere.
+            log: folder that gets a file of records for each batch generated in training.
             **kwargs: as `GRPOTrainer`.
 
         Raises:
@@ -96,6 +99,7 @@ class AssayTrainer(GRPOTrainer):
         if isinstance(metrics_path, Path | str):
             metrics_path = partial(append_row, Path(metrics_path))
         self.session = Session(self.recipe.safety, metrics=metrics_path, say=say)
+        self._log = None if log is None else OwnLog(Path(log), self.session.event)
         self._probe = [s if isinstance(s, OriginRow) else row_of(s) for s in probe]
         self._probe_every, self._rows = probe_every, rows
         self._window = Window()
@@ -137,6 +141,8 @@ class AssayTrainer(GRPOTrainer):
         started = time.perf_counter()
         width = check_keys(output)
         facts = together(self, intake.facts(self, output))
+        if self._log is not None:
+            self._log.write(self, intake.rows(self))
         made = signal(
             Batch(**facts.builder.arrays()),
             self.recipe,

@@ -67,6 +67,7 @@ class Session:
         self.replay = None if safety.replay is None else Replay(safety.replay)
         self._metrics, self._say = metrics, say
         self._warned = False
+        self._said: set[str] = set()
         self._events: list[str] = []
 
     @property
@@ -86,6 +87,12 @@ class Session:
             _log.warning(message)
         else:
             self._say(message)
+
+    def once(self, message: str) -> None:
+        """Says it, unless it was said before."""
+        if message not in self._said:
+            self._said.add(message)
+            self.event(message)
 
     def credited(self, made: Signal, calls: int, seconds: float) -> None:
         """Takes the signal of a new batch, and what it cost: tool calls, seconds."""
