@@ -107,3 +107,15 @@ def test_a_format_is_a_short_class(tmp_path: Path):
     log.write_text('{"instance": 7, "question": 1}\n')
     with pytest.raises(DataError, match=r"line 1\.question: got int 1; expected str"):
         list(Rows().read(Log(log, (log,), losses, Groups())))
+
+
+@pytest.mark.parametrize("key", ["x", "completion"])
+def test_a_refusal_has_an_end_however_long_the_names(key: str, tmp_path: Path):
+    names = [f"{letter * 40}" for letter in "abcdef"]
+    row = {**dict.fromkeys(names, 1), key: "y", "prompt": "z"}
+    with pytest.raises(DataError) as caught:
+        load(written(tmp_path, **{"n" * 200: row}) / f"{'n' * 200}.json")
+    assert len(str(caught.value)) <= 500
+    assert str(caught.value).endswith(
+        "name" if key == "x" else "prompt=prompt,completion=completion"
+    )

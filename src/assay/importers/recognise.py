@@ -16,6 +16,7 @@ from assay.records.labels import ENDING
 
 LOGS = (".traj", ".json", ".jsonl", ".ndjson")
 """How the name of a file with JSON in it ends, unpacked."""
+_LONGEST = 500
 _PICKLED = (".pt", ".pth", ".pkl")
 TABLES = (".parquet", ".csv", ".tsv")
 """How the name of a table that is no JSON ends."""
@@ -130,17 +131,26 @@ def refusal(sight: Sight, known: list[str]) -> str:
     """Returns one line on why nothing in `sight` is recognised."""
     named = (file for file in sight.found if file == sight.path or file.suffix in _PICKLED)
     if (pickle := next(filter(_is_pickle, named), None)) is not None:
-        return one_line(f"{pickle}: a pickle, which is never read: it could run anything") + (
+        return _within(
+            f"{pickle}: a pickle, which is never read: it could run anything",
             "; slime and miles: examples/slime_to_assay.py, run where the file was made, writes"
-            " records of it"
+            " records of it",
         )
     broken = [error for file, error in sight.faults.items() if _begins_well(file)]
     if broken and not sight.nearest:
         return one_line(str(broken[0]))
-    what = one_line(f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}")
     if sight.proposal:
-        return f"{what}; a table is read if you say which column is what: {sight.proposal}"
-    return f"{what}; expected one of the {len(known)} formats that --format can name"
+        then = f"; a table is read if you say which column is what: {sight.proposal}"
+    else:
+        then = f"; expected one of the {len(known)} formats that --format can name"
+    what = f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}"
+    return _within(what, then)
+
+
+def _within(what: str, then: str) -> str:
+    """Returns one line of at most `_LONGEST` characters, of which the end is whole."""
+    line, room = one_line(what), _LONGEST - len(then)
+    return (line if len(line) <= room else f"{line[: room - 3]}...") + then
 
 
 def _is_pickle(file: Path) -> bool:
