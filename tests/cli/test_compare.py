@@ -97,3 +97,19 @@ def test_a_folder_is_refused_for_the_page_before_the_work(
 ):
     ended = assay("compare", *logs, "-o", tmp_path)
     assert (ended.code, ended.error) == (3, f"{tmp_path}: is a folder; name a file")
+
+
+def test_each_log_has_its_own_labels(assay: Assay, tmp_path: Path):
+    bare = [{key: record[key] for key in record if key != "reward"} for record in CHAT]
+    logs = [written(tmp_path / f"{name}.jsonl", bare) for name in ("bare", "later")]
+    table = tmp_path / "said.csv"
+    options = []
+    for log, said, option in zip(logs, ("0", "1"), ("--labels-a", "--labels-b"), strict=True):
+        table.write_text(f"task,trial,outcome\na,0,{said}\n")
+        labels = tmp_path / f"{log.stem}.labels.jsonl"
+        assert assay("label", log, "--csv", table, "-o", labels).code == 0
+        options += [option, labels]
+    found = assay("compare", *logs, *options, "--json", "-").json
+    assert found["solved"] == ["a"]
+    assert found["measures"]["pass_rate"]["tasks"] == 1
+    assert "no task is scored in both" in assay("compare", *logs).text

@@ -31,17 +31,27 @@ def compare(
     group: opt.Group = None,
     strict: opt.Strict = False,
     map: opt.Map = None,
+    labels_a: Annotated[
+        Path | None, typer.Option("--labels-a", help="Outcomes that `assay label` gave the first.")
+    ] = None,
+    labels_b: Annotated[
+        Path | None, typer.Option("--labels-b", help="Outcomes that it gave the second.")
+    ] = None,
     seed: Annotated[int, opt.seed_option(help="Of the bootstrap intervals.")] = 0,
 ) -> None:
     """Aligns two logs by task and shows what changed, with intervals paired by task."""
     if out is not None:
         refuse_folder(out)
+    first, second = (
+        opt.chosen(outcome, group, map, strict=strict, labels=labels)
+        for labels in (labels_a, labels_b)
+    )
     result = compare_logs(
         a,
         b,
         formats=(format_a, format_b),
         pass_at=pass_at,
-        choices=opt.chosen(outcome, group, map, strict=strict),
+        choices=(first, second),
         seed=seed,
     )
     if out is not None:

@@ -42,7 +42,7 @@ def compare_logs(
     *,
     formats: tuple[str | None, str | None] = (None, None),
     pass_at: float = 1.0,
-    choices: Choices = NONE,
+    choices: tuple[Choices, Choices] = (NONE, NONE),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns what changed from log `a` to log `b`, and what each log is (`a`, `b`).
@@ -58,13 +58,11 @@ def compare_logs(
     Raises:
         DataError: a log cannot be read, or no task is in both.
     """
-    first, second = (
-        _read(path, format, pass_at, choices) for path, format in zip((a, b), formats, strict=True)
-    )
+    how = zip((a, b), formats, choices, strict=True)
+    first, second = (_read(path, format, pass_at, chosen) for path, format, chosen in how)
     if first.side.batch.measure != second.side.batch.measure:  # lengths in one unit
-        first, second = (
-            _read(log.path, log.format, pass_at, choices, "characters") for log in (first, second)
-        )
+        first = _read(a, first.format, pass_at, choices[0], "characters")
+        second = _read(b, second.format, pass_at, choices[1], "characters")
     result = compare(first.side, second.side, pass_at=pass_at, seed=seed)
     return {**result, "a": first.about(), "b": second.about()}
 
