@@ -119,3 +119,12 @@ def test_a_refusal_has_an_end_however_long_the_names(key: str, tmp_path: Path):
     assert str(caught.value).endswith(
         "name" if key == "x" else "prompt=prompt,completion=completion"
     )
+
+
+@pytest.mark.parametrize("value", [{}, [], {"a": []}, 1, None])
+def test_no_value_of_a_line_stops_recognition(value: object, tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    keys = ("type", "role", "payload", "event", "format", "schema", "kind", "messages", "columns")
+    path.write_text(json.dumps(dict.fromkeys(keys, value)) + "\n")
+    with pytest.raises(DataError, match="no known log format"):
+        load(path)

@@ -47,13 +47,14 @@ class Art(Importer):
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
-            known, seen = _names(file), set[Any]()
+            known, seen = _names(file), set[int | None]()
             columns = _COLUMNS if known >= _COLUMNS else _OLD
             table = rows(file, to="reading ART trajectories", columns=columns)
             for index, (where, row, _) in enumerate(table):
                 made = _old(row, where) if columns is _OLD else _new(row, where)
                 record = Record(made, where, log, self, place, index)
-                number = row.get("group_index")
+                at = Fields({"group_index": row.get("group_index")}, where, log.losses)
+                number = at.whole("group_index")
                 group = f"{file.parent.name}/{file.stem}/{number}"
                 if number not in seen:
                     seen.add(number)

@@ -47,7 +47,7 @@ class ClaudeCode(Importer):
         rows = [row for row in seen.few if isinstance(row, dict)]
         if any(_own(row) for row in rows):
             return Rank.CERTAIN
-        known = all(row.get("type") in _BOOKKEEPING for row in rows)
+        known = all(str(row.get("type")) in _BOOKKEEPING for row in rows)
         return (
             Rank.SHAPE if rows and known and plain_name(seen.path).endswith(".jsonl") else Rank.NO
         )

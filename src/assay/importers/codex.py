@@ -44,7 +44,7 @@ class Codex(Importer):
 
     def rank(self, seen: Probe) -> Rank:
         rows = [row for row in seen.few if isinstance(row, dict)]
-        lines = [row for row in rows if row.get("type") in _LINES and _has(row, "payload")]
+        lines = [row for row in rows if str(row.get("type")) in _LINES and _has(row, "payload")]
         if any(row["type"] in ("session_meta", "response_item") for row in lines):
             return Rank.CERTAIN
         if lines:

@@ -154,7 +154,7 @@ def _end(sample: Record) -> End:
         return "infra"
     if sample.raw.get("limit") is None:
         choice = next(sample.within("output").each("choices", "a choice object"), None)
-        cut = choice is not None and choice.raw.get("stop_reason") in _CUT
+        cut = choice is not None and str(choice.raw.get("stop_reason")) in _CUT
         return "budget" if cut else "answered"
     return "infra" if sample.within("limit").need("type", str) == "operator" else "budget"
 
