@@ -164,12 +164,15 @@ def test_a_trial_of_several_steps_is_one_trajectory(tmp_path: Path) -> None:
     assert losses == {"step_without_trajectory": 1}
 
 
-def test_a_trajectory_that_goes_on_in_another_file_is_joined(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", [False, True])
+def test_a_trajectory_that_goes_on_in_another_file_is_joined(parts: bool, tmp_path: Path) -> None:
     at = trial(tmp_path, verifier_result={"rewards": {"reward": 1}})
     first = document("go", "c1", continued_trajectory_ref="trajectory.cont-1.json")
     (at / "agent" / "trajectory.json").write_text(json.dumps(first))
     more = document("go", "c2")
     copied = [dict(step, is_copied_context=True) for step in more["steps"][:2]]
+    if parts:
+        copied[0]["message"] = [{"type": "text", "text": copied[0]["message"]}]
     summary = {"source": "user", "message": "So far: a.", "is_copied_context": True}
     last = [summary, *copied, more["steps"][1]]
     more["steps"] = [{**step, "step_id": i + 1} for i, step in enumerate(last)]

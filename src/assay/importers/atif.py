@@ -19,7 +19,7 @@ from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, contents
 from assay.files.strict import parse
 from assay.importers.base import Importer, Log, Rank, Record, keys, prompt_name
-from assay.importers.fields import Fields
+from assay.importers.fields import Fields, Losses
 from assay.importers.messages import Steps, content_of, model_step
 from assay.importers.tokens import Turn, join
 from assay.records import Ledger, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
@@ -162,7 +162,8 @@ def _is_copy(raw: Fields, told: Collection[str]) -> bool:
     """Was a step of a later document there before? All turns of the model that are copied were."""
     if not raw.maybe("is_copied_context", bool):
         return False
-    return raw.raw.get("source") == "agent" or raw.raw.get("message") in told
+    quiet = Fields(raw.raw, raw.where, Losses())  # what it loses, its first copy lost
+    return raw.raw.get("source") == "agent" or content_of(quiet, "message") in told
 
 
 def _lose_root(document: Fields) -> None:
