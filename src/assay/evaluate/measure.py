@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64
 
 from assay.evaluate.intervals import paired_difference
+from assay.kernels.constancy import bar
 from assay.kernels.passk import pass_at_k
 from assay.policy.loading import START, device, load
 from assay.records import Trajectory
@@ -67,7 +68,11 @@ def measure(
             played = list(records)
             row: dict[str, Any] = {"environment": name, "advice": advice or "none"}
             row |= summary(played, tasks, attempts)
-            rate_G = np.array([t.outcome == 1.0 for t in played]).reshape(tasks, -1).mean(1)
+            rate_G = (
+                np.array([(t.outcome or 0.0) >= bar(1.0) for t in played])
+                .reshape(tasks, -1)
+                .mean(1)
+            )
             if right_G is not None:
                 row["right_over_it"] = uplift(rate_G, right_G)
             elif advice == "right":
@@ -93,7 +98,7 @@ def _attempt(name: str, seed: int, trial: int, advice: HintKind | None) -> Plann
 
 def summary(played: Sequence[Trajectory], tasks: int, attempts: int) -> dict[str, Any]:
     """Returns the numbers of attempts that are ordered by task."""
-    passed_GK = np.array([t.outcome == 1.0 for t in played]).reshape(tasks, attempts)
+    passed_GK = np.array([(t.outcome or 0.0) >= bar(1.0) for t in played]).reshape(tasks, attempts)
     total_G = np.full(tasks, attempts, np.int64)
     passed_G = passed_GK.sum(axis=1).astype(np.int64)
     most = min(64, attempts)

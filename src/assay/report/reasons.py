@@ -58,10 +58,10 @@ class About:
     outcome: float | None
     passed: bool
     scored: int
-    """Scored attempts of the group, this one included."""
+    """Attempts of the group that are compared: scored and kept, each session once."""
     passes: int
     mean: float | None
-    """Mean outcome of the group's scored attempts."""
+    """Their mean outcome."""
     fate: str
     """One of `kernels.groups.FATES`."""
     decision: Decision

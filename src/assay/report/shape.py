@@ -75,11 +75,13 @@ class Shapes:
         """What the pages show of each method, by its name."""
         self._compared: dict[_Form, int] = {}
         self._sentences: dict[tuple[Any, ...], str] = {}
-        scored_K, group_K = batch.once_K & ~np.isnan(batch.outcome_K), batch.group_K
-        self._scored_G = np.bincount(group_K[scored_K], minlength=groups)
-        self.passes_G = np.bincount(group_K[scored_K & self.passed_K], minlength=groups)
-        self.sessions_G = np.bincount(group_K[batch.once_K], minlength=groups)
-        total_G = np.bincount(group_K[scored_K], batch.outcome_K[scored_K], groups)
+        once_K, group_K, voted_K = batch.once_K, batch.group_K, batch.voted_K
+        self.passes_G = np.bincount(group_K[once_K & self.passed_K], minlength=groups)
+        self.sessions_G = np.bincount(group_K[once_K], minlength=groups)
+        compared_K = ~np.isnan(voted_K)
+        self._scored_G = np.bincount(group_K[compared_K], minlength=groups)
+        self._passed_G = np.bincount(group_K[compared_K & self.passed_K], minlength=groups)
+        total_G = np.bincount(group_K[compared_K], voted_K[compared_K], groups)
         self._mean_G = total_G / np.maximum(self._scored_G, 1)
         self._runs = self._form(self._run_columns())
 
@@ -217,7 +219,7 @@ class Shapes:
             outcome=None if outcome != outcome else outcome,
             passed=bool(self.passed_K[k]),
             scored=scored,
-            passes=int(self.passes_G[g]),
+            passes=int(self._passed_G[g]),
             mean=float(self._mean_G[g]) if scored else None,
             fate=FATES[self.fate_G[g]],
             decision=decision,
