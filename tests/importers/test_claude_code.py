@@ -84,7 +84,10 @@ def test_each_call_counts_once_with_its_tokens():
     # the copy's first turn is the first session's; its own turn has 8 tokens and no call
     copy = found["55555555-aaaa"]
     assert (copy.ledger.tokens, copy.ledger.calls) == (8, 0)
-    assert [s.untrainable for s in copy.steps if type(s) is ModelStep] == ["copied", None]
+    assert [type(s) for s in copy.steps[2:]] == [
+        *(SystemStep, ToolStep, ToolStep, UserStep, ModelStep),
+    ]
+    assert answers(copy) == [("", None, None)] * 2
     agent = found["11111111-aaaa/agent-b7"]
     assert (agent.ledger.tokens, agent.policy_version) == (11, "small-1")
     assert agent.origin.extra["called_by"] == "11111111-aaaa"
@@ -202,3 +205,14 @@ def test_a_verdict_that_is_none_is_one_line(tmp_path: Path):
         read(path)
     (tmp_path / "s.result.json").write_text('{"resolved": null}')
     assert read(path)[0]["s"].outcome is None
+
+
+def test_ids_that_a_proxy_uses_again_are_no_copies(tmp_path: Path):
+    used = [{"type": "tool_use", "id": "t1", "name": "Bash", "input": {}}]
+    for name in "ab":
+        one = line("u", None, "assistant", id="msg_1", content=used)
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text(json.dumps({**one, "sessionId": name, "timestamp": f"10:0{name}"}) + "\n")
+    found, losses = read(tmp_path)
+    assert [t.ledger.calls for t in found.values()] == [1, 1]
+    assert "copied_from_other_session" not in losses.counts

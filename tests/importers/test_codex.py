@@ -88,14 +88,16 @@ def test_what_was_taken_back_is_left_out():
     assert one.marks == (Mark(kind="compaction", step=11, source="importer"),)
 
 
-def test_copies_of_another_session_are_left_out_or_marked():
+def test_copies_of_another_session_are_no_turns_of_this_one():
     found, _ = read(FIXTURE)
     assert found["bbbb"].origin.extra["called_by"] == "aaaa"
     assert [type(s) for s in found["bbbb"].steps] == [UserStep, ModelStep, ToolStep, ModelStep]
     fork = found["cccc"]
     assert fork.origin.extra["forked_from"] == "aaaa"
-    copies = [s.untrainable for s in fork.steps if type(s) is ModelStep]
-    assert copies == ["copied", "copied", None]
+    assert [type(s) for s in fork.steps] == [
+        *(UserStep, SystemStep, ToolStep, ToolStep, SystemStep, UserStep, ModelStep, ToolStep),
+    ]
+    assert [s.call for s in fork.steps if type(s) is ToolStep] == [None, None, (6, 0)]
 
 
 def test_the_first_version_wrote_bare_items():
@@ -145,3 +147,16 @@ def test_a_rollout_that_is_being_written_is_read_up_to_its_last_whole_line(tmp_p
     path.write_text('{"timestamp": "t", "type": "response_item", "payload": 7}\n')
     with pytest.raises(DataError, match="payload: got int 7"):
         load(path, format="codex")[1].__next__()
+
+
+def test_ids_that_a_local_server_uses_again_are_no_copies(tmp_path: Path):
+    for name in "ab":
+        lines = [
+            {"type": "session_meta", "payload": {"id": name}},
+            {"type": "response_item", "payload": {**CALL, "call_id": "call_1"}},
+        ]
+        path = tmp_path / f"rollout-{name}.jsonl"
+        path.write_text("".join(json.dumps({"timestamp": "t", **line}) + "\n" for line in lines))
+    found, losses = read(tmp_path)
+    assert [t.ledger.calls for t in found.values()] == [1, 1]
+    assert "copied_from_other_session" not in losses.counts

@@ -69,11 +69,11 @@ def test_pi_pairs_by_id_and_says_what_failed():
     assert answers(one) == [("bash", (3, 1), True), ("read", (3, 0), False)]
 
 
-def test_a_fork_of_a_pi_session_is_marked_as_a_copy():
+def test_what_a_fork_of_a_pi_session_copied_is_no_turn_of_its_own():
     one = read(FIXTURES / "pi", "pi")[0]["p2"]
     assert one.origin.extra["forked_from"] == "p1.jsonl"
-    copies = [(s.text, s.untrainable) for s in one.steps if type(s) is ModelStep]
-    assert copies == [("Which one?", "copied"), ("I will", None)]
+    assert one.steps[1] == SystemStep(text="Which one?")
+    assert [s.text for s in one.steps if type(s) is ModelStep] == ["I will"]
 
 
 def test_session_traces_are_read():

@@ -239,5 +239,6 @@ def _calls(nodes: list[Node]) -> list[_Call]:
         if node.turn and not node.harness:
             before = found.get(node.turn)
             tokens = node.tokens if node.tokens is not None else before and before.tokens
-            found[node.turn] = _Call(node.turn, node.model, tokens)
+            key = before.id if before else node.turn + node.when
+            found[node.turn] = _Call(key, node.model, tokens)
     return list(found.values())

@@ -4,11 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
-
 from assay.importers.fields import Fields
 from assay.importers.messages import Steps, as_text, content_of, model_step
-from assay.records import Mark, SystemStep, UserStep
+from assay.records import Mark, SystemStep, ToolStep, UserStep
 
 _HARNESS = (
     *("<local-command-", "<bash-", "<system-reminder>", "<task-notification>"),
@@ -16,6 +14,8 @@ _HARNESS = (
 )
 _COMMAND = ("<command-name>", "<command-message>")
 _REFUSED = "<tool_use_error>"
+_UNIQUE = 20
+"""Characters of an id that no other server gives; a proxy may count from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Node:
     agent: str = ""
     turn: str = ""
     """Which model call it is a part of; "": none."""
+    when: str = ""
+    """When it was written, where the id of the call is too short to be the only one."""
     harness: bool = False
     """The harness wrote it in the model's place."""
     failed: bool = False
@@ -81,13 +83,14 @@ def copy_of(at: Fields, kind: str, uuid: str, side: bool) -> Node | None:
 def _assistant(at: Fields, uuid: str, side: bool, agent: str) -> Node:
     message = at.within("message", needed=True)
     model, blocks = message.text("model"), _lean(message)
-    usage = message.within("usage")
+    usage, turn = message.within("usage"), message.maybe("id", str) or uuid
     return Node(
         uuid,
         Fields({"role": "assistant", "content": blocks}, message.where, at.losses),
         side,
         agent,
-        turn=message.maybe("id", str) or uuid,
+        turn=turn,
+        when="" if len(turn) > _UNIQUE else at.text("timestamp"),
         harness=model == "<synthetic>" or bool(at.raw.get("isApiErrorMessage")),
         failed=bool(at.raw.get("isApiErrorMessage")),
         model="" if model == "<synthetic>" else model,
@@ -148,6 +151,8 @@ class Turns:
         self._turns: dict[str, list[Node]] = {}
         self._called: set[str] = set()
         self._answered: set[str] = set()
+        self._elsewhere: set[str | None] = set()
+        """Calls that the session which made them counts."""
         for node in chain:
             if node.turn:
                 self._turns.setdefault(node.turn, []).append(node)
@@ -182,12 +187,13 @@ class Turns:
             first.at.lose("api_error" if first.failed else "synthetic_message")
             self.steps.append(SystemStep(text=text))
             return
-        raw = {"reasoning_content": thought, "tool_calls": blocks.calls}
-        step = model_step(Fields(raw, first.at.where, first.at.losses), text)
-        if first.turn in self._copied:
+        if first.turn + first.when in self._copied:
             first.at.lose("copied_from_other_session")
-            step = msgspec.structs.replace(step, untrainable="copied")
-        self.steps.act(step)
+            self._elsewhere |= {call["id"] for call in blocks.calls}
+            self.steps.append(SystemStep(text=text))
+            return
+        raw = {"reasoning_content": thought, "tool_calls": blocks.calls}
+        self.steps.act(model_step(Fields(raw, first.at.where, first.at.losses), text))
         for at in blocks.results:  # of calls that ran at the provider
             text = as_text(at.raw.get("content")) or ""
             self.steps.answer(at, text, at.maybe("tool_use_id", str))
@@ -215,6 +221,9 @@ class Turns:
         call, text = block.maybe("tool_use_id", str), content_of(block)
         if call is not None and call in self._answered:
             block.lose("replayed_result")
+            return
+        if call is not None and call in self._elsewhere:
+            self.steps.append(ToolStep(text=text))
             return
         self._answered |= {call} if call is not None else set()
         error = block.maybe("is_error", bool)

@@ -4,7 +4,7 @@ A line is `{timestamp, type, payload}`; what was said, called and answered are i
 One model call ends at its `token_count`, and all that came since the last one is one step; where no
 count follows (an older version, a turn that was cut off), a result ends it. Usage is cumulative and
 may be written twice: it counts where the total moved. A session that was forked, or that an agent
-began, starts with a copy of the other one's lines, which is left out or marked as copied.
+began, starts with a copy of the other one's lines, which are left out or no turns of its own.
 """
 
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ class Codex(Importer):
             if not rollout.items:
                 log.losses.add("no_messages", str(file))
                 continue
-            made = Turns(rollout.items, seen)
+            made = Turns(rollout.items, seen if rollout.derived else set())
             seen |= {item.id for item in rollout.items if item.id}
             rollout.session.tokens = made.tokens
             yield rollout.session.trajectory(
@@ -86,6 +86,8 @@ class _Rollout:
             verdict=result_of(file),
         )
         self._begun = False
+        self.derived = False
+        """It may begin with a copy of another session."""
         self._own_from = 0
         """Where its own lines begin, if it starts with a copy of another session's."""
         self._total: Any = None
@@ -123,6 +125,7 @@ class _Rollout:
     def _begin(self, meta: Fields) -> None:
         """Takes the session's own header; a second one is of the session it was copied from."""
         if self._begun:
+            self.derived = True
             return
         self._begun, session = True, self.session
         session.id = meta.maybe("id", str) or session.id
@@ -134,6 +137,7 @@ class _Rollout:
         told["branch"] = git.get("branch") if isinstance(git, dict) else None
         told["called_by"] = _caller(source) or meta.text("parent_thread_id")
         session.facts = {key: str(value) for key, value in told.items() if value}
+        self.derived = not session.facts.keys().isdisjoint({"forked_from", "called_by"})
         for key in ("instructions", "base_instructions"):
             text = meta.raw.get(key)
             text = text.get("text") if isinstance(text, dict) else text

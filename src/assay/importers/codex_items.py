@@ -4,11 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from assay.importers.fields import Fields
 from assay.importers.messages import Steps, arguments_text, as_text, content_of, model_step
-from assay.records import Mark, ModelStep, SystemStep, UserStep
+from assay.records import Mark, ModelStep, SystemStep, ToolStep, UserStep
 
 _CONTEXT = (
     *("<environment_context>", "<user_instructions>", "# AGENTS.md instructions", "<skill>"),
@@ -200,13 +198,16 @@ class Turns:
             for item in items
             if item.kind == "call"
         ]
-        raw = {"reasoning_content": thought, "tool_calls": calls}
-        step = model_step(Fields(raw, items[0].at.where, items[0].at.losses), text)
         self._is_copy = any(item.id in self._copied for item in items if item.id)
         if self._is_copy:
             items[0].at.lose("copied_from_other_session")
-            step = msgspec.structs.replace(step, untrainable="copied")
-        self.steps.act(step)
+            self.steps.append(SystemStep(text=text))
+            return
+        raw = {"reasoning_content": thought, "tool_calls": calls}
+        self.steps.act(model_step(Fields(raw, items[0].at.where, items[0].at.losses), text))
 
     def _answer(self, item: Item) -> None:
+        if item.id in self._copied:  # the session that made the call counts it
+            self.steps.append(ToolStep(text=item.text))
+            return
         self.steps.answer(item.at, item.text, item.id or None, error=item.error)

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
-import msgspec
-
 from assay.files.packed import plain_name
 from assay.files.probe import Probe
 from assay.importers.base import Importer, Log, Rank, ends, keys
@@ -18,7 +16,7 @@ from assay.importers.fields import Fields
 from assay.importers.messages import Steps, content_of, model_step
 from assay.importers.sessions import Session, result_of
 from assay.importers.tree import Tree
-from assay.records import End, Mark, SystemStep, Trajectory, UserStep
+from assay.records import End, Mark, SystemStep, ToolStep, Trajectory, UserStep
 
 _ENDS: dict[str, End] = ends(answered="stop", budget="length", infra="error")
 _ENTRIES = keys(
@@ -141,6 +139,9 @@ class _Turns:
             return
         if role == "toolResult":
             call, name = message.maybe("toolCallId", str), message.text("toolName")
+            if copy:  # the session that made the call counts it
+                self.steps.append(ToolStep(text=content_of(message), name=name))
+                return
             error = message.maybe("isError", bool)
             self.steps.answer(message, content_of(message), call, name=name, error=error)
             return
@@ -164,14 +165,14 @@ class _Turns:
             message.lose("api_error")
             self.steps.append(SystemStep(text=message.text("errorMessage")))
             return
+        if copy:
+            message.lose("copied_from_other_session")
+            self.steps.append(SystemStep(text=said))
+            return
         if model := message.text("model"):
             self.models[model] = None
         raw = {"reasoning_content": thought, "tool_calls": calls}
-        step = model_step(Fields(raw, message.where, message.losses), said)
-        if copy:
-            message.lose("copied_from_other_session")
-            step = msgspec.structs.replace(step, untrainable="copied")
-        self.steps.act(step)
+        self.steps.act(model_step(Fields(raw, message.where, message.losses), said))
 
 
 def _blocks(message: Fields) -> tuple[str, str, list[dict[str, Any]]]:

@@ -89,7 +89,7 @@ class Session:
         parts = verdict(log, self.verdict)
         source = "resolved" if "resolved" in parts else "reward"
         outcome = record.scored(parts.get(source))
-        calls = sum(len(s.calls) for s in steps if type(s) is ModelStep and not s.untrainable)
+        calls = sum(len(s.calls) for s in steps if type(s) is ModelStep)
         extra: dict[str, Any] = {k: raw[k] or None for k in ("session", "folder", *self.facts)}
         return record.trajectory(
             task_of(self.folder, prompt),
