@@ -104,15 +104,13 @@ SENTENCES: Final[Mapping[str, str]] = {
     "reward of 0 that nobody gave: unscored",
     "terminal_not_read": "{n} [trial keeps|trials keep] a recording of the terminal instead of "
     "calls: what ran there is not read",
-    "calls_joined_by_task": "{n} model [call was|calls were] put together by task: calls of other "
-    "models, a judge for example, cannot be told from the agent's",
+    "call_outside_conversation": "{n} [call|calls] to models [is|are] outside the conversation of "
+    "[its|their] task and not read: of another agent, or after the history was cut",
+    "metadata_missing": "{n} [file has|files have] no metadata beside: tasks of several "
+    "environments, or attempts of several models, may share a group",
     # more of engines and evaluations
     "no_trajectory": "{n} scored [trial has|trials have] no trajectory: calls, errors and claims "
     "cannot be said of [it|them]",
-    "trace_from_terminal": "{n} [trial keeps|trials keep] a recording of the terminal and no "
-    "calls: what ran is not read",
-    "weave_calls_joined": "{n} model [call was|calls were] put together by task: a judge's calls "
-    "on it cannot be told from the agent's",
     "harness_message": "{n} [text|texts] of the harness [stands where a result does and "
     "answers|stand where results do and answer] no call",
     "reward_masked": "{n} [sample is|samples are] masked by the environment, so [its reward "

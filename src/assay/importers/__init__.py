@@ -19,6 +19,7 @@ from assay.importers.claude_code import ClaudeCode
 from assay.importers.codex import Codex
 from assay.importers.columns import Map
 from assay.importers.fields import Fields, Losses
+from assay.importers.hal import Hal
 from assay.importers.harbor import Harbor
 from assay.importers.inspect import Inspect
 from assay.importers.intercode import InterCode
@@ -37,9 +38,11 @@ from assay.importers.sts import SessionTraces
 from assay.importers.swe_agent import SweAgent
 from assay.importers.tau2_bench import Tau2Bench
 from assay.importers.tau_bench import TauBench
+from assay.importers.terminal_bench import TerminalBench
 from assay.importers.tinker import Tinker
 from assay.importers.trl import Trl
 from assay.importers.verifiers import Verifiers
+from assay.importers.verifiers_results import VerifiersResults
 from assay.importers.verl import Verl
 from assay.importers.who_and_when import WhoAndWhen
 from assay.records import Trajectory
@@ -49,8 +52,8 @@ from assay.registry import Registry
 _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
-    *(NemoGym, Atropos, Skyrl, Areal, Tinker, Art, Otel, Mapped),
-    *(ClaudeCode, Codex, Pi, SessionTraces, OpenHands, OpenHandsV0),
+    *(NemoGym, Atropos, Skyrl, Areal, Tinker, Art, Otel, VerifiersResults, TerminalBench, Hal),
+    *(ClaudeCode, Codex, Pi, SessionTraces, OpenHands, OpenHandsV0, Mapped),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"
