@@ -108,9 +108,9 @@ def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
         DataError: no importer is sure of any file, or two are equally sure.
     """
     sight = look(path, {name: IMPORTERS.get(name)() for name in IMPORTERS.names()})
-    if choices.strict and sight.faults:
-        raise next(iter(sight.faults.values()))
     names = sight.best()
+    if choices.strict and (faults := sight.unread(names)):
+        raise faults[0]
     if len(names) == 1:
         return names[0], sight
     if names:

@@ -84,6 +84,18 @@ class Sight:
                 losses.add(f"other_format:{sure[0]}" if sure else "not_a_log", str(file))
         return tuple(mine)
 
+    def unread(self, names: list[str]) -> list[DataError]:
+        """Returns why files that should hold JSON and do not were not read, but for those that
+        stand beside what one of the formats reads."""
+        beside = {
+            near
+            for file, ranks in (self.found.items() if self.faults else ())
+            for name in names
+            if ranks.get(name, 0) > Rank.POSSIBLE
+            for near in self.importers[name].beside(file)
+        }
+        return [fault for file, fault in self.faults.items() if file not in beside]
+
     def see(self, file: Path) -> None:
         """Ranks one file. What has a known name and stands beside one that was seen is like it."""
         named = [name for name, one in self.importers.items() if one.is_named(file)]
