@@ -189,6 +189,19 @@ def test_wrong_options_are_one_line(
     assert says in ended.error
 
 
+@pytest.mark.parametrize("by", [("--csv", "outcomes.csv"), ("--judge", "echo 1")])
+@pytest.mark.parametrize("content", ["dear diary", "a line\n", '{"schema":"assay.trajectory/1"'])
+def test_a_file_that_holds_no_labels_is_left_alone(
+    assay: Assay, bare: Path, tmp_path: Path, by: tuple[str, str], content: str
+):
+    table(tmp_path, "id,outcome\na/0,1\n")
+    other = table(tmp_path, content, "other.txt")
+    ended = assay("label", bare, *by, "-o", other)
+    assert ended.code == 3
+    assert f"{other} line 1:" in ended.error
+    assert other.read_text() == content
+
+
 def test_labels_of_another_log_and_files_that_are_none_are_said(
     assay: Assay, bare: Path, tmp_path: Path
 ):

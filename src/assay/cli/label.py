@@ -190,9 +190,9 @@ def _from_judge(
     source: str,
     timeout: float,
 ) -> Iterator[str]:
+    there = labels(to) if to.exists() else {}
     if to.exists():
         cut(to)  # a line that a kill cut short
-    there = labels(to) if to.exists() else {}
     again = new = abstained = kept = 0
     to.parent.mkdir(parents=True, exist_ok=True)
     with to.open("ab", buffering=0) as stream:

@@ -25,6 +25,7 @@ class Label(Record, frozen=True, tag_field="schema", tag="assay.label/1"):
     grade: Grade
 
 
+_HEAD = b'{"schema":"assay.label/1"'
 _encoder = msgspec.json.Encoder()
 _decoder: "msgspec.json.Decoder[Label]" = msgspec.json.Decoder(Label)
 
@@ -49,7 +50,9 @@ def labels(path: Path) -> dict[tuple[str, str], Label]:
 
 def _read(stream: Iterator[bytes], path: Path) -> Iterator[Label]:
     for number, line in enumerate(stream, 1):
-        if not line.endswith(b"\n") or not line.strip():
+        if not line.endswith(b"\n") and (line.startswith(_HEAD) or _HEAD.startswith(line)):
+            return  # cut short, and still seen to be a label
+        if not line.strip():
             continue
         try:
             yield _decoder.decode(line)
