@@ -304,3 +304,26 @@ def test_texts_that_name_the_columns_of_trl_make_no_trl_log(tmp_path: Path):
     pq.write_table(pa.Table.from_pylist([row]), path, compression="none")
     with pytest.raises(DataError, match=r"--map task=task,messages=messages$"):
         load(path)
+
+
+def test_what_a_user_says_after_a_native_call_is_no_result(tmp_path: Path):
+    call = {"id": "a", "function": {"name": "ls", "arguments": "{}"}}
+    said = [{"role": "assistant", "content": "", "tool_calls": [call]}, CHAT[0]]
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"t": "x", "m": said}))
+    (found,), losses = read(path, "task=t,messages=m")
+    assert found.steps[1] == UserStep(text="hi")
+    assert losses.counts == {"no_outcome": 1}
+
+
+def test_a_list_of_one_id_names_the_call_that_is_answered(tmp_path: Path):
+    calls = [{"id": i, "function": {"name": "ls", "arguments": "{}"}} for i in "ab"]
+    said = [
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "content": "of b", "tool_call_ids": ["b"]},
+        {"role": "tool", "content": "of a", "tool_call_ids": ["a"]},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"t": "x", "m": said}))
+    (found,), _ = read(path, "task=t,messages=m")
+    assert answers(found) == [("of b", (0, 1)), ("of a", (0, 0))]
