@@ -109,17 +109,18 @@ def _numbers(file: Path) -> tuple[Table, int | None, bytes]:
     starts: list[int] = []
     step, before, digest = None, None, hashlib.blake2b()
     for index, (_, row, doubles) in enumerate(rows(file, to=_TO, leave=("completion",))):
-        prompt = _prompt(row)
-        if prompt != before:
+        prompt, at = row.get("prompt"), row.get("step")
+        if index == 0 or prompt != before:
             starts.append(index)
-        before, at = prompt, row.get("step")
+            digest.update(repr(prompt).encode("utf-8", "surrogatepass"))
+        before = prompt
         step = at if isinstance(at, int) else step
         numbers = {name: _finite(row[name]) for name in row if name in doubles}
         advantage.append(numbers.get("advantage"))
         for name in row:
             if name in doubles and name not in _FIXED:
                 columns.setdefault(name, []).append(numbers[name])
-        digest.update(repr((prompt, numbers)).encode("utf-8", "surrogatepass"))
+        digest.update(repr((index, numbers)).encode("utf-8", "surrogatepass"))
     groups = list(zip(starts, [*starts[1:], len(advantage)], strict=True))
     return Table(columns, advantage, groups), step, digest.digest()
 
