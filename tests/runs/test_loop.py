@@ -33,6 +33,14 @@ def test_a_warm_up_before_a_constant_rate_is_one(
     assert made.warmup_steps == train.get("warmup", 0)
 
 
+def test_dropout_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
+    from assay.runs.loop import arguments
+
+    asked = {"disable_dropout": False}
+    assert arguments(parsed({}), 0, tmp_path).disable_dropout
+    assert not arguments(parsed({"trl": asked}), 0, tmp_path).disable_dropout
+
+
 def test_what_holds_on_one_process_holds_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[list[bool]]()
 

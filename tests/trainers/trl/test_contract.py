@@ -27,6 +27,7 @@ BASE = {
     "num_items_in_batch",
 }
 ATTRIBUTES = (
+    "tools",
     "reward_weights",
     "reward_func_names",
     "num_generations",
