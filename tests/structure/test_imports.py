@@ -30,6 +30,7 @@ ORDER = """
     rescue feedback
     trainers
     runs
+    exporters
     api
     evaluate
     claims demo

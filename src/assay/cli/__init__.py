@@ -14,6 +14,7 @@ from assay.cli import (
     demo,
     doctor,
     eval_,
+    export,
     import_,
     label,
     methods,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("credit")(credit.credit)
+app.command("export")(export.export_log)
 app.command("methods")(methods.methods)
 app.command("import")(import_.import_log)
 app.command("label")(label.label)

@@ -1,0 +1,45 @@
+"""`assay export`: the credit of a log in the form that an engine takes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli import options as opt
+from assay.exporters.export import export
+
+
+def export_log(
+    log: opt.Log,
+    method: Annotated[str, typer.Option("--method", "-m", help="A method's name.")],
+    to: Annotated[
+        str, typer.Option("--to", help="prime-rl, slime, verifiers, trl, skyrl or nemo.")
+    ],
+    out: Annotated[Path, opt.out_option(help="A folder; appears whole, with manifest.json.")],
+    set_: Annotated[
+        list[str] | None, opt.set_option(help="Option of the method, name=value.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option("--like", help="Reproduce an engine: trl, verl, rllm ...")
+    ] = None,
+    format: opt.Format = None,
+    pass_at: opt.PassAt = 1.0,
+    outcome: opt.Outcome = None,
+    group: opt.Group = None,
+    strict: opt.Strict = False,
+    map: opt.Map = None,
+) -> None:
+    """Writes the credit of a log in the form that a training engine takes."""
+    made = export(
+        log,
+        out,
+        to=to,
+        method=method,
+        options={"like": like, **opt.settings(set_)},
+        format=format,
+        pass_at=pass_at,
+        choices=opt.chosen(outcome, group, map, strict=strict),
+    )
+    typer.echo(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
+    for kind, lost in made["lost"].items():
+        typer.echo(f"lost: {kind} x {lost['count']:,}, first at {lost['first']}", err=True)

@@ -1,0 +1,128 @@
+"""`assay export`: the credit of a log as a folder that appears whole, with a manifest."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from assay import __version__
+from assay.errors import DataError, UsageError
+from assay.exporters import EXPORTERS, Exporter, Rows, Tally
+from assay.files.atomic import publish
+from assay.files.folders import whole
+from assay.importers import NONE, Choices, Losses, load
+from assay.pipeline import credits
+from assay.recipes import Recipe
+from assay.runs.audit import gated_batch, records_of
+
+SCHEMA: Final = "assay.export/1"
+MANIFEST: Final = "manifest.json"
+
+
+def export(
+    log: Path,
+    out: Path,
+    *,
+    to: str,
+    method: str,
+    options: Mapping[str, Any] | None = None,
+    format: str | None = None,
+    pass_at: float = 1.0,
+    choices: Choices = NONE,
+) -> dict[str, Any]:
+    """Writes the credit of a log in the form of an engine; returns the manifest.
+
+    The log is read twice: once for the batch, once for what the rows hold beside their credit.
+
+    Args:
+        log: a file, a folder, or a run directory.
+        out: a folder that is not there yet, is empty, or holds an export, which is replaced.
+        to: a name of `EXPORTERS`.
+        method: a name of `assay.credit.METHODS`.
+        options: of the method, and `like`, an engine whose numbers it reproduces.
+        format: of the log; None: recognised.
+        pass_at: a trajectory passes at this outcome or above.
+        choices: see `assay.importers.load`.
+
+    Raises:
+        DataError: the log cannot be read, or no row of it can take the form.
+        MethodError: the method cannot run on it.
+        UsageError: `out` is something else, or holds the log; no such engine, method or option.
+    """
+    exporter = EXPORTERS.get(to)()
+    recipe = Recipe.compared([method], pass_at=pass_at, options=dict(options or {}))
+    _check(out, log)
+    tally, losses = Tally(), Losses()
+    batch, decisions, name = gated_batch(
+        log, format=format, pass_at=pass_at, choices=choices, losses=losses
+    )
+    ((_, advantages),) = credits(batch, recipe)
+    again = load(records_of(log), format=name, choices=choices)[1]
+    rows = Rows(batch, decisions, advantages, tally.lost).of(again)
+    made: dict[str, Any] = {
+        **_about(exporter),
+        "source": log.resolve().name,
+        "format": name,
+        "choices": {k: v for k, v in msgspec.structs.asdict(choices).items() if v},
+        "method": method,
+        "options": _options(recipe),
+        "pass_at": pass_at,
+        "trajectories": len(batch.ids),
+    }
+    with whole(out) as folder:
+        exporter.write(rows, folder, tally)
+        if not tally.rows:
+            raise DataError(f"{log}: no row of it can be exported to {to}: {_why(tally)}")
+        made |= {"rows": tally.rows, "tokens": tally.tokens, "lost": _counted(tally.lost)}
+        made["log_losses"] = _counted(losses)
+        publish(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+    return made
+
+
+def _check(out: Path, log: Path) -> None:
+    if out.exists() and not (out.is_dir() and (_is_export(out) or not any(out.iterdir()))):
+        raise UsageError(f"{out}: exists and is no export; choose another with --out")
+    if out.resolve() in (log.resolve(), *log.resolve().parents):
+        raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        about = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and about.get("schema") == SCHEMA
+
+
+def _about(exporter: Exporter) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "assay": __version__,
+        "to": exporter.name,
+        "engine": exporter.engine,
+        "checked": exporter.checked,
+        "grain": exporter.grain,
+        "lacks": exporter.lacks,
+    }
+
+
+def _options(recipe: Recipe) -> dict[str, Any]:
+    """Returns every option of the method, as it was used."""
+    method: Any = recipe.parts[0].method
+    return {each.name: getattr(method, each.name) for each in dataclasses.fields(method)}
+
+
+def _counted(losses: Losses) -> dict[str, Any]:
+    return {
+        kind: {"count": count, "first": losses.first[kind]}
+        for kind, count in sorted(losses.counts.items())
+    }
+
+
+def _why(tally: Tally) -> str:
+    """Returns what kept all rows out, most frequent first."""
+    counts = sorted(tally.lost.counts.items(), key=lambda each: -each[1])
+    return ", ".join(f"{kind} x {count:,}" for kind, count in counts[:4]) or "it has none"
