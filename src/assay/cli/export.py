@@ -28,6 +28,7 @@ def export_log(
     group: opt.Group = None,
     strict: opt.Strict = False,
     map: opt.Map = None,
+    labels: opt.Labels = None,
 ) -> None:
     """Writes the credit of a log in the form that a training engine takes."""
     made = export(
@@ -38,7 +39,7 @@ def export_log(
         options={"like": like, **opt.settings(set_)},
         format=format,
         pass_at=pass_at,
-        choices=opt.chosen(outcome, group, map, strict=strict),
+        choices=opt.chosen(outcome, group, map, strict=strict, labels=labels),
     )
     typer.echo(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
     for kind, lost in made["lost"].items():

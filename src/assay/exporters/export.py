@@ -66,7 +66,7 @@ def export(
         **_about(exporter),
         "source": log.resolve().name,
         "format": name,
-        "choices": {k: v for k, v in msgspec.structs.asdict(choices).items() if v},
+        "choices": _chosen(choices),
         "method": method,
         "options": _options(recipe),
         "pass_at": pass_at,
@@ -113,6 +113,14 @@ def _options(recipe: Recipe) -> dict[str, Any]:
     """Returns every option of the method, as it was used."""
     method: Any = recipe.parts[0].method
     return {each.name: getattr(method, each.name) for each in dataclasses.fields(method)}
+
+
+def _chosen(choices: Choices) -> dict[str, Any]:
+    """Returns what the reader chose; of a file its name alone."""
+    chosen = {key: value for key, value in msgspec.structs.asdict(choices).items() if value}
+    if choices.labels is not None:
+        chosen["labels"] = Path(choices.labels).name
+    return chosen
 
 
 def _counted(losses: Losses) -> dict[str, Any]:

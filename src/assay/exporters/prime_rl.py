@@ -32,7 +32,7 @@ class PrimeRl(Exporter):
 
     name = "prime-rl"
     engine = "prime-rl main of 2026-09, trace updates version 1"
-    checked = "against its documented fold, in a reader of our own; nodes by verifiers 0.4.0"
+    checked = "by its own fold of updates onto traces, and in tests by a reader of the same rule"
     writes = f"`annotations/{PRODUCER}/00000.jsonl`, `annotations/{PRODUCER}.index.jsonl`"
     grain = "per token and branch; per trace where it is one value"
     lacks = "a node that several branches share has one credit: the last one's"
