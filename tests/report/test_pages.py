@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from assay.records import Trajectory
 from assay.report.serve import server
 from tests.report.conftest import Visit, answering
 from tests.report.samples import LOOK, WRONG, attempt, mixed_set, report_of, token_set
@@ -401,3 +402,10 @@ def test_a_folder_is_served_and_on_disk_says_how_to_open_it(tmp_path: Path, visi
         assert {request.split("/")[2] for request in seen.requests if "://" in request} == {
             f"127.0.0.1:{running.server_address[1]}"
         }
+
+
+def test_outcomes_without_any_text_leave_no_empty_table(tmp_path: Path, visit: Start):
+    group = [Trajectory(id=f"a{i}", task="t", group="t", outcome=float(i)) for i in range(2)]
+    text = visit().open(report_of(group, tmp_path / "report.html")[0]).page.inner_text("main")
+    assert "The log holds no text of the policy." in text
+    assert "The log holds no tool call." in text

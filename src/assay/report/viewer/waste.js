@@ -59,6 +59,7 @@ function fateSection(audit) {
     h("span", { class: "kind" }, swatch(kind), h("span", {}, h("b", {}, fateName(kind)),
       h("small", {}, (FATE_WORDS[kind] || ["", ""])[1]))),
     count(audit.fate[kind].trajectories), count(n), percent(n / total)]);
+  if (rows.length === 0) return section(`Where the ${unit} went`, null, h("p", { class: "plain" }, "The log holds no text of the policy."));
   return section(`Where the ${unit} went`, null,
     stacked(parts, "shares by fate; the table below has the numbers"),
     table(`What became of the ${unit} that the policy wrote`,
@@ -79,6 +80,7 @@ function groupSection(audit) {
 
 function callSection(audit) {
   const calls = audit.calls;
+  if (calls.total === 0) return section("Punished calls, by evidence", null, h("p", { class: "plain" }, "The log holds no tool call."));
   const right = calls.punished_correct;
   const levels = [
     ["An expert action", "one of the task’s known solution steps", calls.punished_expert],
