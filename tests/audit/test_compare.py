@@ -3,6 +3,7 @@
 from itertools import product
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -178,3 +179,27 @@ def test_logs_without_a_common_task_are_refused_with_the_first_of_both():
 def test_sign_test(better: int, worse: int, p: float):
     assert sign_test(better, worse) == pytest.approx(p)
     assert sign_test(worse, better) == pytest.approx(p)
+
+
+def test_equal_rates_of_unequal_numbers_are_equal():
+    first = side(one("t1", 1.0), one("t1", 0.0, number=1))
+    second = side(*(one("t1", float(i < 2), number=i) for i in range(4)))
+    found = compare(first, second)
+    assert found["outcomes"] == {"t1": {"a": [1, 2], "b": [2, 4]}}
+    assert (found["better"], found["worse"], found["equal"]) == (0, 0, 1)
+
+
+def test_a_call_that_nothing_answered_is_no_error():
+    answered = one("t1", 1.0, calls="er")
+    step = answered.steps[0]
+    unanswered = Trajectory(id="x", task="t1", group="t1", outcome=1.0, steps=(step,))
+    found = compare(side(answered), side(unanswered))["measures"]["errors"]
+    assert (found["a"], found["b"]) == (0.5, 0.0)
+
+
+def test_it_passes_at_the_bar_and_a_session_counts_once():
+    parts = [one("t1", value, number=i) for i, value in enumerate((0.5, 0.5, 0.0))]
+    in_one = [msgspec.structs.replace(each, session="s") for each in parts[:2]]
+    found = compare(side(*in_one, parts[2]), side(*parts), pass_at=0.5)
+    assert found["outcomes"] == {"t1": {"a": [1, 2], "b": [2, 3]}}
+    assert found["measures"]["steps"]["a"] == 3 / 2
