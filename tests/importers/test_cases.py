@@ -126,6 +126,8 @@ def test_a09b_trl_async_pairs_by_name():
     steps = records("a09b_trl_async")[0].steps
     named = {step.name: step.call for step in steps if type(step) is ToolStep}
     assert named == {"calc": (1, 1), "slow_search": (1, 0)}
+    calls = audited("a09b_trl_async")["calls"]
+    assert (calls["total"], calls["error"], calls["punished_correct"]) == (2, 1, 0)
 
 
 def test_n_verl_nan():
