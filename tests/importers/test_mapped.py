@@ -327,3 +327,25 @@ def test_a_list_of_one_id_names_the_call_that_is_answered(tmp_path: Path):
     path.write_text(json.dumps({"t": "x", "m": said}))
     (found,), _ = read(path, "task=t,messages=m")
     assert answers(found) == [("of b", (0, 1)), ("of a", (0, 0))]
+
+
+def test_results_in_a_completion_answer_calls_of_it(tmp_path: Path):
+    call = {"id": "a", "function": {"name": "ls", "arguments": "{}"}}
+    said = [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "f", "tool_call_id": "a"},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"p": [*CHAT, CHAT[0]], "c": said}))
+    (found,), _ = read(path, "prompt=p,completion=c")
+    # Steps: 0 to 2 are the prompt, 3 has the call, 4 is its result.
+    assert answers(found) == [("f", (3, 0))]
+
+
+def test_a_trial_that_begins_as_the_one_before_repeats_nothing(tmp_path: Path):
+    rows = [json.loads(line) for line in (FOLDER / "harbor.jsonl").read_text().splitlines()]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (rows[2], rows[1])))
+    found, losses = read(path)
+    assert [(t.id, len(t.steps)) for t in found] == [("sort__2", 2), ("sort__1", 4)]
+    assert "repeated_history" not in losses.counts
