@@ -246,3 +246,13 @@ def test_parts_of_a_sample_that_lie_apart_are_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.eval", dict([*parts[:4], other, *parts[4:]]))
     with pytest.raises(DataError, match="inspect log convert"):
         list(load(path, format="inspect")[1])
+
+
+def test_a_log_that_inspect_wrote_in_chunks_is_the_same_log() -> None:
+    whole = read(FOLDER / "sums.eval")[0]
+    apart = read(FOLDER.with_name("inspect_chunked"))[0]
+    same = [(t.steps, t.outcome, t.rewards, t.end, t.reference, t.group) for t in whole.values()]
+    assert same == [
+        (t.steps, t.outcome, t.rewards, t.end, t.reference, t.group)
+        for t in (apart[key] for key in whole)
+    ]
