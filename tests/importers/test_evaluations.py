@@ -10,6 +10,7 @@ import pytest
 from assay.errors import DataError
 from assay.importers import Losses, load
 from assay.records import ModelStep, Span, Step, ToolStep, Trajectory, UserStep, decode, encode
+from assay.runs.audit import audit_log
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -141,6 +142,11 @@ def test_terminal_bench_at_every_level(level: Path) -> None:
         ("3", "hello", None, "infra", None),
     ]
     assert losses == {"no_outcome": 1, "terminal_not_read": 2}
+    # Of the second nothing that its agent did is there, and its outcome counts.
+    (second,) = (t for t in found if t.id[6] == "2")
+    assert second.steps == (UserStep(text="Write ok to a.txt."), ModelStep())
+    groups = audit_log(level, report=False).audit["groups"]
+    assert (groups["mixed"], groups["total"]) == (1, 1)
 
 
 def test_a_terminus_agent_is_read_by_its_episodes() -> None:
@@ -183,7 +189,7 @@ def test_names_in_results_lead_nowhere_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "results.json").write_text(json.dumps(run))
     (one,), losses = read(tmp_path / "run" / "results.json", "terminal_bench")
-    assert one.steps == (UserStep(text="Write ok to a.txt."),)
+    assert one.steps == (UserStep(text="Write ok to a.txt."), ModelStep())
     assert losses["terminal_not_read"] == 1
 
 

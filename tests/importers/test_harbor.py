@@ -192,6 +192,7 @@ def test_torn_files_of_a_killed_job_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "t__3" / "result.json"
     path.write_text(path.read_text()[:-3])
     found, losses = read(tmp_path)
-    assert [(t.id, t.outcome, len(t.steps)) for t in found] == [("t__1", 1.0, 3), ("t__2", 1.0, 0)]
+    assert [(t.id, t.outcome, len(t.steps)) for t in found] == [("t__1", 1.0, 3), ("t__2", 1.0, 1)]
+    assert found[1].steps == (ModelStep(),)  # it was verified, so it counts
     assert losses["torn_record"] == 2
     assert losses["no_trajectory"] == 1

@@ -25,7 +25,7 @@ from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, Tolerance, contents, documents
 from assay.files.strict import parse
 from assay.importers.fields import Fields, Losses, fits, shown, to_float
-from assay.records import End, Grade, Origin, Step, Trajectory
+from assay.records import End, Grade, ModelStep, Origin, Step, Trajectory
 
 _TYPES = {"array": list, "object": dict, "text": str, "int": int}
 
@@ -283,6 +283,14 @@ def ends(answered: str, budget: str = "", infra: str = "", unknown: str = "") ->
 def keys(words: str) -> frozenset[str]:
     """Returns names that are parted by white space."""
     return frozenset(words.split())
+
+
+def acted(steps: Iterable[Step], outcome: float | None) -> tuple[Step, ...]:
+    """Returns the steps; with one without text where there was an outcome, so that the policy did
+    something, and none of it is in the log: the outcome counts."""
+    found = tuple(steps)
+    known = outcome is None or any(type(step) is ModelStep for step in found)
+    return found if known else (*found, ModelStep())
 
 
 def graded(outcome: float | None, source: str) -> tuple[Grade, ...]:

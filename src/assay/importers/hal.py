@@ -7,7 +7,7 @@ that a model call of the task was sent, with its answer; older files hold the ca
 from collections.abc import Iterator
 from typing import Any, final
 
-from assay.importers.base import Importer, Record, graded
+from assay.importers.base import Importer, Record, acted, graded
 from assay.importers.fields import Fields, fits
 from assay.importers.messages import MESSAGE, chat
 from assay.records import End, ModelStep, Trajectory
@@ -42,7 +42,7 @@ class Hal(Importer):
             model = one.raw.get("model")
             yield record.trajectory(
                 task,
-                steps,
+                acted(steps, outcome),
                 trial=(trial := record.groups.trial(group)),
                 id=f"{group}/{trial}",
                 group=group,

@@ -11,7 +11,7 @@ from typing import Any, final
 
 from assay.files.probe import probe
 from assay.importers.atif import Atif, chain, is_name, parts_of
-from assay.importers.base import Importer, Log, Rank, Record, keys
+from assay.importers.base import Importer, Log, Rank, Record, acted, keys
 from assay.importers.fields import Fields
 from assay.records import End, Ledger, Trajectory
 
@@ -81,7 +81,7 @@ def _trajectory(record: Record, folder: Path, log: Log) -> Trajectory:
         record.lose("invalid_reward" if rewards else "no_outcome")
     return record.trajectory(
         task,
-        parts.pop("steps"),
+        acted(parts.pop("steps"), outcome),
         trial=record.groups.trial(group),
         group=group,
         outcome=outcome,

@@ -14,7 +14,7 @@ from assay.errors import DataError
 from assay.files.probe import Probe
 from assay.files.reading import contents
 from assay.files.strict import parse
-from assay.importers.base import Importer, Log, Rank, Record, ends, graded, keys
+from assay.importers.base import Importer, Log, Rank, Record, acted, ends, graded, keys
 from assay.importers.fields import Fields
 from assay.importers.messages import Steps, arguments_text
 from assay.records import Call, End, Ledger, ModelStep, Trajectory, UserStep
@@ -95,7 +95,7 @@ def _trajectory(record: Record, trial: Fields, folder: Path | None) -> Trajector
     if end == "infra" and outcome is not None:
         trial.lose("score_of_infra_failure")
         outcome = None
-    steps = _steps(trial, folder)
+    steps = acted(_steps(trial, folder), outcome)
     number = record.groups.trial(task)
     return record.trajectory(
         task,
