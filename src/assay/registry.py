@@ -18,6 +18,12 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, builtin: dict[str, type[T]], *, group: str) -> None:
         self.kind, self._builtin, self._group = kind, builtin, group
+        self._ours = len(builtin)
+
+    @property
+    def has_others(self) -> bool:
+        """Is there anything in it that is not of this package?"""
+        return len(self._builtin) > self._ours or bool(self._added())
 
     def names(self) -> list[str]:
         """Every name that `get` accepts: built-ins in their order, then plug-ins sorted."""

@@ -3,6 +3,7 @@
 import operator
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,9 @@ def audit(
     report: Annotated[bool, typer.Option(help="Build report.html.")] = True,
     redact: Annotated[bool, typer.Option(help="Blank secrets in the report.")] = True,
     seed: Annotated[int, opt.seed_option(help="Of the bootstrap intervals.")] = 0,
+    cache: Annotated[
+        bool, typer.Option(help="Read only what changed since the last audit into --out.")
+    ] = True,
 ) -> None:
     """Shows where the learning signal of a log is, and where it is lost."""
     rules = [_rule(text) for text in fail_on or ()]
@@ -51,6 +55,8 @@ def audit(
         report=report,
         redact=redact,
         seed=seed,
+        reuse=cache,
+        now=time.time_ns(),
     )
     if json is not None:
         opt.emit_one(run.audit, json)

@@ -31,9 +31,7 @@ def whole(path: Path, *, synced: bool = False) -> Generator[Path]:
         UsageError: the current folder is in what would be replaced.
         DataError: it cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    if Path.cwd().is_relative_to(target):  # it is replaced as a whole, from under one's feet
-        raise UsageError(f"{path}: the current folder is in it; choose another --out")
+    target = refuse_current(path)
     new = [folder for folder in target.parents if not folder.exists()]
     fresh, stale = (target.with_name(f".{target.name}.{kind}-{os.getpid()}") for kind in _KINDS)
     _begin(target, fresh, path)
@@ -55,6 +53,18 @@ def whole(path: Path, *, synced: bool = False) -> Generator[Path]:
         for folder in new:
             with suppress(OSError):  # not empty: what was made is in it
                 folder.rmdir()
+
+
+def refuse_current(path: Path) -> Path:
+    """Returns where a folder is that is to be replaced as a whole.
+
+    Raises:
+        UsageError: the current folder is in it, and would go from under one's feet.
+    """
+    target = Path(os.path.realpath(path))
+    if Path.cwd().is_relative_to(target):
+        raise UsageError(f"{path}: the current folder is in it; choose another --out")
+    return target
 
 
 def _begin(target: Path, fresh: Path, asked: Path) -> None:

@@ -41,6 +41,7 @@ from assay.importers.tau_bench import TauBench
 from assay.importers.terminal_bench import TerminalBench
 from assay.importers.tinker import Tinker
 from assay.importers.trl import Trl
+from assay.importers.units import Kept
 from assay.importers.verifiers import Verifiers
 from assay.importers.verifiers_results import VerifiersResults
 from assay.importers.verl import Verl
@@ -69,6 +70,7 @@ def load(
     format: str | None = None,
     losses: Losses | None = None,
     choices: Choices = NONE,
+    kept: Kept | None = None,
 ) -> tuple[str, Iterator[Trajectory]]:
     """Returns the name of the format of `path` and its trajectories, read as they are asked for.
 
@@ -78,6 +80,7 @@ def load(
         losses: what could not be carried over is counted here.
         choices: what is the outcome, what is a group, which columns of a table are what, and
             whether to pass over torn records.
+        kept: what an earlier reading left, of which what has not changed is taken over.
 
     Raises:
         DataError: nothing recognises it; or, while iterating, a record is malformed.
@@ -98,7 +101,7 @@ def load(
         importer = sight.importers[name]
     else:
         name, sight, importer = format, None, IMPORTERS.get(format)()
-    return name, _guarded(importer, path, sight, losses, choices)
+    return name, _guarded(importer, path, sight, losses, choices, kept or Kept())
 
 
 def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
@@ -119,7 +122,12 @@ def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
 
 
 def _guarded(
-    importer: Importer, path: Path, sight: Sight | None, losses: Losses, choices: Choices
+    importer: Importer,
+    path: Path,
+    sight: Sight | None,
+    losses: Losses,
+    choices: Choices,
+    kept: Kept,
 ) -> Iterator[Trajectory]:
     """Yields what the importer reads, with ids that are unique and errors that are one line."""
     where = str(path)
@@ -130,7 +138,7 @@ def _guarded(
         if sight is None and path.is_dir():
             sight = look(path, {importer.name: importer})
         files = (path,) if sight is None else sight.files(importer.name, losses)
-        for trajectory in importer.read(Log(path, files, losses, Groups(), choices)):
+        for trajectory in kept.read(importer, Log(path, files, losses, Groups(), choices)):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
                 losses.add("repeated_id", where)
@@ -138,6 +146,7 @@ def _guarded(
                 while (name := f"{trajectory.id}~{seen[trajectory.id]}") in seen:
                     seen[trajectory.id] += 1
                 trajectory = msgspec.structs.replace(trajectory, id=name)
+                kept.renamed()
             seen[trajectory.id] = 1
             if choices.outcome is not None and len(parts) < _MOST_PARTS:
                 parts.update(trajectory.rewards)
@@ -173,6 +182,7 @@ __all__ = [
     "Choices",
     "Fields",
     "Importer",
+    "Kept",
     "Log",
     "Losses",
     "Probe",

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from abc import ABC
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -46,8 +46,8 @@ class Rank(IntEnum):
 class Groups:
     """Names groups and numbers their members in the order in which they come."""
 
-    seen: dict[str, int] = field(default_factory=dict)
-    owner: dict[str, str] = field(default_factory=dict)
+    seen: MutableMapping[str, int] = field(default_factory=dict[str, int])
+    owner: MutableMapping[str, str] = field(default_factory=dict[str, str])
 
     def name(self, group: str, variant: str) -> str:
         """Returns `group` for the first variant (agent, model) seen in it, else one of its own."""
@@ -242,6 +242,12 @@ class Importer(ABC):
     def beside(self, file: Path) -> tuple[Path, ...]:
         """Returns the files that are read together with `file`."""
         return ()
+
+    def parts(self, file: Path) -> tuple[Path, ...] | None:
+        """Returns what decides, with the numbers and owners of groups, what is read of one of the
+        log's files: files, those that may not be there too, or folders. None: other files of the
+        log decide it as well."""
+        return (file, *self.beside(file)) if type(self).read is Importer.read else None
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         """Yields the trajectories of a log, in its order, one at a time.

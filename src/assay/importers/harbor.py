@@ -39,6 +39,9 @@ class Harbor(Importer):
     def own(self, folder: Path) -> tuple[Path, ...]:
         return tuple(self._trials(folder, _DEEPEST))
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return (file if file.is_dir() else file.parent,)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, each in enumerate(log.files):
             folder = each if each.is_dir() else each.parent

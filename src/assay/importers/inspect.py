@@ -58,6 +58,9 @@ class Inspect(Importer):
         own = not self.missing(seen) and {"task", "model"} <= seen.first["eval"].keys()
         return Rank.SHAPE if own else Rank.NO
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return (file,)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
             header, samples = _open(file, log)

@@ -40,6 +40,9 @@ class InterCode(Importer):
         own = isinstance(episode, dict) and {"turn_history", "task_id"} <= episode.keys()
         return Rank.SHAPE if own else Rank.NO
 
+    def parts(self, file: Path) -> None:
+        """Which file it is counts: it is the number of the trial."""
+
     def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
         for where, document in log.documents(file):
             for key, episode in typed(document, dict, where, "an object of episodes").items():

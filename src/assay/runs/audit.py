@@ -6,12 +6,13 @@ decisions.jsonl               one gate decision per trajectory
 credit/METHOD.jsonl           annotations, schema "assay.credit/1", one file per method
 audit.json                    schema "assay.audit/2"
 report.html  report.json      the page and its JSON twin (a folder `report/` for large sets)
+sources.json                  what it was made from, schema "assay.sources/1" (`runs.sources`)
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,13 +28,15 @@ from assay.batch import Batch, Measure
 from assay.batch.parallel import batch_of_file, beside, processes, processes_for
 from assay.credit import Advantages
 from assay.errors import DataError, MixedTokensError, TornError, UsageError
-from assay.files.folders import whole
+from assay.files.folders import refuse_current, whole
 from assay.files.lines import write_rows
-from assay.importers import NONE, Choices, Losses, load
+from assay.files.stamps import digest
+from assay.importers import NONE, Choices, Kept, Losses, load
 from assay.pipeline import credits, gated
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
 from assay.records.codec import read_some
+from assay.runs.sources import COPY, Sources
 
 SCHEMA = "assay.run/1"
 _WORTH_IT = 4_000
@@ -66,6 +69,7 @@ def gated_batch(
     choices: Choices = NONE,
     losses: Losses | None = None,
     copy_to: Path | None = None,
+    kept: Kept | None = None,
 ) -> tuple[Batch, tuple[Decision, ...], str]:
     """Returns the gated batch of a log, the gates' decisions and the format's name.
 
@@ -76,12 +80,14 @@ def gated_batch(
         choices: see `assay.importers.load`.
         losses: what could not be carried over is counted here.
         copy_to: write the records to this file on the way, unless the log holds records already.
+        kept: see `assay.importers.load`.
 
     Raises:
         DataError: the log cannot be read, or holds no trajectory.
     """
     log, losses = records_of(log), Losses() if losses is None else losses
-    name, trajectories = load(log, format=format, losses=losses, choices=choices)
+    kept = Kept() if kept is None else kept
+    name, trajectories = load(log, format=format, losses=losses, choices=choices, kept=kept)
     as_it_is = name == "assay" and choices == NONE
     copy_to = None if as_it_is else copy_to
     count = processes_for(log) if as_it_is else 1
@@ -91,12 +97,13 @@ def gated_batch(
             with suppress(TornError):  # `load` passes over what is not whole
                 batch = batch_of_file(log, pass_at=pass_at, processes=count)
         if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
-            batch = _batch(trajectories, copy_to, pass_at=pass_at)
+            batch = _batch(trajectories, copy_to, kept, pass_at=pass_at)
     except MixedTokensError:
         losses.counts.clear()  # they are counted again, from the first record to the last
         losses.first.clear()
-        again = load(log, format=name, losses=losses, choices=choices)[1]
-        batch = _batch(again, copy_to, pass_at=pass_at, measure="characters")
+        kept.begin()
+        again = load(log, format=name, losses=losses, choices=choices, kept=kept)[1]
+        batch = _batch(again, copy_to, kept, pass_at=pass_at, measure="characters")
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
     return *gated(batch, Recipe(pass_at=pass_at)), name
@@ -105,6 +112,7 @@ def gated_batch(
 def _batch(
     trajectories: Iterable[Trajectory],
     copy_to: Path | None,
+    kept: Kept,
     *,
     pass_at: float,
     measure: Measure | None = None,
@@ -113,18 +121,18 @@ def _batch(
     if copy_to is None:
         return Batch.of(trajectories, measure=measure, pass_at=pass_at)
     # closed even where the batch is refused: left open, it would write its end over a later copy
-    with closing(_copied(trajectories, copy_to)) as copied:
+    with closing(_copied(trajectories, copy_to, kept)) as copied:
         return Batch.of(copied, measure=measure, pass_at=pass_at)
 
 
-def _copied(trajectories: Iterable[Trajectory], path: Path) -> Generator[Trajectory]:
+def _copied(trajectories: Iterable[Trajectory], path: Path, kept: Kept) -> Generator[Trajectory]:
     """Yields trajectories and leaves a compressed copy of each in `path`."""
     with (
         path.open("wb") as raw,
         zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw) as stream,
     ):
         for trajectory in trajectories:
-            stream.write(encode(trajectory) + b"\n")
+            stream.write((kept.line_of(trajectory) or encode(trajectory)) + b"\n")
             yield trajectory
 
 
@@ -138,8 +146,23 @@ def audit_log(
     report: bool = True,
     redact: bool = True,
     seed: int = 0,
+    reuse: bool = False,
+    now: int | None = None,
 ) -> AuditRun:
     """Audits a log under every method that it allows; with `out`, leaves a run directory.
+
+    Args:
+        log: a file, a folder, or a run directory.
+        format: its format; None: recognised.
+        out: the run directory. None: nothing is left.
+        pass_at: a trajectory passes at this outcome or above.
+        choices: see `assay.importers.load`.
+        report: build the page.
+        redact: blank secrets in it.
+        seed: of the bootstrap intervals.
+        reuse: take over from an audit of the same log in `out` what has not changed since, and
+            leave the next one what it needs for that.
+        now: the clock, in nanoseconds. None: what has changed is told by content alone.
 
     Raises:
         DataError: there is no log, or it cannot be read.
@@ -150,34 +173,85 @@ def audit_log(
     log = records_of(log)
     if out is not None and out.resolve() in (log.resolve(), *log.resolve().parents):
         raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
-    with _published_folder(out) as folder:
-        losses = Losses()
-        copy = None if folder is None else folder / "trajectories.jsonl.zst"
-        batch, decisions, name = gated_batch(
-            log, format=format, pass_at=pass_at, choices=choices, losses=losses, copy_to=copy
-        )
-        found, page = Audit(batch, decisions, pass_at=pass_at), None
-        if folder is not None and report:
-            from assay.report import Report
-
-            html = folder / "report.html"
-            page = Report(html, batch, decisions, pass_at=pass_at, redact=redact)
-        add = None if page is None else page.add
-        refused = _credited(found, batch, decisions, folder, add, pass_at=pass_at)
-        result = found.result(refused=refused, losses=losses.counts, seed=seed)
-        if folder is not None and copy is not None:
-            write_rows(folder / "decisions.jsonl", decisions)
-            write_rows(folder / "audit.json", [result])
-            chosen = {k: v for k, v in msgspec.structs.asdict(choices).items() if v}
-            if choices.labels is not None:
-                chosen["labels"] = Path(choices.labels).name
-            options = {"pass_at": pass_at, "seed": seed, **chosen}
-            write_rows(folder / "run.json", [_about(log, name, options, losses)])
-            if page is not None:
-                title = log.resolve().name
-                again = _again(log, copy, losses)
-                page.write(title=title, audit=result, trajectories=again)
+    asked = _Asked(log, format, pass_at, choices, report and out is not None, redact, seed)
+    if out is not None:
+        _refuse_other(out)
+    sources = None
+    if out is not None and reuse:
+        sources = Sources(log, out, read=asked.read, options=asked.options, now=now)
+        if found := sources.result():
+            return AuditRun(log, *found, out, page_of(out))
+    with nullcontext() if out is None else whole(out) as folder:
+        name, result = _audited(asked, folder, Kept() if sources is None else sources.kept)
+        if folder is not None and sources is not None:
+            sources.write(folder, name)
     return AuditRun(log, name, result, out, page_of(out) if out else None)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is audited, and how."""
+
+    log: Path
+    format: str | None
+    pass_at: float
+    choices: Choices
+    report: bool
+    redact: bool
+    seed: int
+
+    @property
+    def read(self) -> dict[str, Any]:
+        """What decides how the log is read."""
+        labels = self.choices.labels
+        return {
+            "format": self.format,
+            "choices": msgspec.structs.asdict(self.choices),
+            "labels": "" if labels is None else digest(labels),
+        }
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What else decides what the audit says and leaves."""
+        names = ("pass_at", "report", "redact", "seed")
+        return {name: getattr(self, name) for name in names}
+
+
+def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[str, Any]]:
+    """Returns format and audit of a log; leaves what belongs to it in a folder."""
+    log, pass_at, losses = asked.log, asked.pass_at, Losses()
+    copy = None if folder is None else folder / COPY
+    batch, decisions, name = gated_batch(
+        log,
+        format=asked.format,
+        pass_at=pass_at,
+        choices=asked.choices,
+        losses=losses,
+        copy_to=copy,
+        kept=kept,
+    )
+    found, page = Audit(batch, decisions, pass_at=pass_at), None
+    if folder is not None and asked.report:
+        from assay.report import Report
+
+        html = folder / "report.html"
+        page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact)
+    add = None if page is None else page.add
+    refused = _credited(found, batch, decisions, folder, add, pass_at=pass_at)
+    result = found.result(refused=refused, losses=losses.counts, seed=asked.seed)
+    if folder is not None and copy is not None:
+        write_rows(folder / "decisions.jsonl", decisions)
+        write_rows(folder / "audit.json", [result])
+        chosen = {k: v for k, v in msgspec.structs.asdict(asked.choices).items() if v}
+        if asked.choices.labels is not None:
+            chosen["labels"] = Path(asked.choices.labels).name
+        options = {"pass_at": pass_at, "seed": asked.seed, **chosen}
+        write_rows(folder / "run.json", [_about(log, name, options, losses)])
+        if page is not None:
+            title, again = log.resolve().name, _again(log, copy, losses)
+            page.write(title=title, audit=result, trajectories=again)
+    return name, result
 
 
 def _credited(
@@ -264,17 +338,12 @@ def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dic
     }
 
 
-@contextmanager
-def _published_folder(out: Path | None) -> Generator[Path | None]:
-    """A folder that replaces `out` only if the block succeeds; None stays None."""
-    if out is None:
-        yield None
-        return
+def _refuse_other(out: Path) -> None:
+    """Raises UsageError where something stands that an audit must not replace."""
     about = _written(out)
     ours = (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")
     if out.exists() and not (out.is_dir() and (ours or not any(out.iterdir()))):
         raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
     if is_training_run(out):
         raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
-    with whole(out) as fresh:
-        yield fresh
+    refuse_current(out)

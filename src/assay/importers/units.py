@@ -1,0 +1,203 @@
+"""A log read unit by unit, where a unit that has not changed comes from an earlier reading.
+
+A unit is what can be read by itself: of most formats one file. What one file's reading takes from
+the files before it are the numbers and owners of groups (`Groups`); they are noted, and a unit is
+taken over only where they are again what they were.
+"""
+
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+import msgspec
+
+from assay.errors import DataError
+from assay.files.stamps import Stamps, below
+from assay.importers.base import Groups, Importer, Log
+from assay.importers.fields import Losses
+from assay.records import Trajectory, decode
+
+V = TypeVar("V")
+Noted = dict[str, tuple[Any, Any]]
+"""Of each group that was asked for: what was known of it before, and after."""
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """What one unit gave, and what that depends on."""
+
+    files: tuple[str, ...]
+    """All files that decide it, those that are not there among them."""
+    first: int
+    """Number of its first record among all of the log."""
+    count: int
+    losses: dict[str, tuple[int, str]]
+    seen: Noted
+    owner: Noted
+
+
+@final
+class Kept:
+    """The units of an earlier reading, and those of this one."""
+
+    def __init__(
+        self,
+        stamps: Stamps | None = None,
+        units: tuple[Unit, ...] = (),
+        lines: Callable[[], Iterator[bytes]] = lambda: iter(()),
+    ) -> None:
+        """Begins a reading.
+
+        Args:
+            stamps: of the files then. None: nothing is kept, and nothing taken over.
+            units: that were read then.
+            lines: opens their records, all of them in order.
+        """
+        self._stamps, self._lines = stamps, lines
+        self._old = {unit.files: unit for unit in units}
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins again with the first unit."""
+        self.units: list[Unit] = []
+        self._number = self._at = 0
+        self._again: Iterator[bytes] | None = None
+        self._renamed = False
+        self._last: tuple[Trajectory, bytes] | None = None
+
+    def renamed(self) -> None:
+        """Takes note that a trajectory of the current unit got another id than the log's."""
+        self._renamed = True
+
+    def line_of(self, trajectory: Trajectory) -> bytes | None:
+        """Returns the line of the trajectory that was last taken over; None: it is another."""
+        return self._last[1] if self._last and self._last[0] is trajectory else None
+
+    def read(self, importer: Importer, log: Log) -> Iterator[Trajectory]:
+        """Yields the trajectories of a log, in its order, one at a time."""
+        for files, decide in self._divided(importer, log):
+            old = None if decide is None else self._old.get(decide)
+            if old is not None and self._holds(old, log):
+                yield from self._taken_over(old, log)
+            else:
+                yield from self._read(importer, log, files, decide)
+
+    def _divided(
+        self, importer: Importer, log: Log
+    ) -> Iterator[tuple[tuple[Path, ...], tuple[str, ...] | None]]:
+        """Yields what is read together, and all files that decide it; None: that is not known."""
+        parts = [importer.parts(file) for file in log.files]
+        if None in parts:
+            together = [*log.files, *(one for file in log.files for one in importer.beside(file))]
+            yield log.files, self._seen(together)
+            return
+        for file, each in zip(log.files, parts, strict=True):
+            yield (file,), self._seen(each or ())
+
+    def _seen(self, files: Sequence[Path]) -> tuple[str, ...] | None:
+        """Looks at files, and at all that is below folders; returns their names."""
+        if self._stamps is None:
+            return None
+        names: list[str] = []
+        for found in map(below, files):
+            if found is None:
+                return None
+            names += found
+        for name in names:
+            self._stamps.see(name)
+        return tuple(names)
+
+    def _holds(self, unit: Unit, log: Log) -> bool:
+        """Would the unit be read now as it was then?"""
+        groups = log.groups
+        return (
+            self._stamps is not None
+            and unit.first >= self._at
+            and all(groups.seen.get(name) == was for name, (was, _) in unit.seen.items())
+            and all(groups.owner.get(name) == was for name, (was, _) in unit.owner.items())
+            and all(map(self._stamps.same, unit.files))
+        )
+
+    def _taken_over(self, unit: Unit, log: Log) -> Iterator[Trajectory]:
+        first, self._renamed = self._number, False
+        if self._again is None:
+            self._again = self._lines()
+        lines = islice(self._again, unit.first - self._at, unit.first - self._at + unit.count)
+        self._at = unit.first + unit.count
+        for line in lines:
+            trajectory = decode(line)
+            self._last = trajectory, line
+            self._number += 1
+            yield trajectory
+        if self._number - first != unit.count:
+            raise DataError(f"{unit.files[0]}: its kept records are gone; use --no-cache")
+        for kind, (count, where) in unit.losses.items():
+            log.losses.add(kind, where, count)
+        log.groups.seen.update({name: now for name, (_, now) in unit.seen.items()})
+        log.groups.owner.update({name: now for name, (_, now) in unit.owner.items()})
+        if not self._renamed:
+            self.units.append(msgspec.structs.replace(unit, first=first))
+
+    def _read(
+        self,
+        importer: Importer,
+        log: Log,
+        files: tuple[Path, ...],
+        decide: tuple[str, ...] | None,
+    ) -> Iterator[Trajectory]:
+        first, losses, self._renamed = self._number, Losses(), False
+        seen, owner = _Notes(log.groups.seen), _Notes(log.groups.owner)
+        alone = replace(log, files=files, losses=losses, groups=Groups(seen, owner))
+        for trajectory in importer.read(alone):
+            self._number += 1
+            yield trajectory
+        for kind, count in losses.counts.items():
+            log.losses.add(kind, losses.first[kind], count)
+        if decide is not None and not self._renamed:
+            unit = Unit(
+                files=decide,
+                first=first,
+                count=self._number - first,
+                losses={kind: (count, losses.first[kind]) for kind, count in losses.counts.items()},
+                seen=seen.noted,
+                owner=owner.noted,
+            )
+            self.units.append(unit)
+
+
+@final
+class _Notes(MutableMapping[str, V]):
+    """A dict that notes of each key that is asked for what it was, and what it became. Who goes
+    through all keys learns nothing that is noted: no importer does."""
+
+    def __init__(self, inner: MutableMapping[str, V]) -> None:
+        self._inner = inner
+        self._before: dict[str, V | None] = {}
+
+    @property
+    def noted(self) -> Noted:
+        """Of each key, what it was and what it is; None: it is not there."""
+        return {key: (was, self._inner.get(key)) for key, was in self._before.items()}
+
+    def _note(self, key: str) -> None:
+        if key not in self._before:
+            self._before[key] = self._inner.get(key)
+
+    def __getitem__(self, key: str) -> V:
+        self._note(key)
+        return self._inner[key]
+
+    def __setitem__(self, key: str, value: V) -> None:
+        self._note(key)
+        self._inner[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        self._note(key)
+        del self._inner[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inner)
+
+    def __len__(self) -> int:
+        return len(self._inner)
