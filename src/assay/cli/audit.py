@@ -4,6 +4,7 @@ import operator
 import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from assay.audit import shares
 from assay.cli import options as opt
 from assay.cli.tables import audit_tables
+from assay.cli.watch import Watch
 from assay.errors import UsageError
 from assay.runs.audit import AuditRun, audit_log, is_training_run
 
@@ -40,13 +42,20 @@ def audit(
     cache: Annotated[
         bool, typer.Option(help="Read only what changed since the last audit into --out.")
     ] = True,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Audit again as the log grows, until Ctrl-C.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two looks of --watch.")
+    ] = 5.0,
 ) -> None:
     """Shows where the learning signal of a log is, and where it is lost."""
     rules = [_rule(text) for text in fail_on or ()]
     if json is not None and out is None:
         report = False
     target = out or (None if json is not None else _default(log))
-    run = audit_log(
+    audited = partial(
+        audit_log,
         log,
         format=format,
         out=target,
@@ -56,12 +65,15 @@ def audit(
         redact=redact,
         seed=seed,
         reuse=cache,
-        now=time.time_ns(),
     )
+    if watch:
+        run = Watch(log, lambda live: audited(now=time.time_ns(), live=live), _print).run(interval)
+    else:
+        run = audited(now=time.time_ns())
+        if json != "-":
+            _print(run)
     if json is not None:
         opt.emit_one(run.audit, json)
-    if json != "-":
-        _print(run)
     broken = [text for text, holds in rules if holds(run.audit)]
     for text in broken:
         print(f"assay: --fail-on {text} holds", file=sys.stderr)

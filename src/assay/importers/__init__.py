@@ -138,6 +138,8 @@ def _guarded(
         if sight is None and path.is_dir():
             sight = look(path, {importer.name: importer})
         files = (path,) if sight is None else sight.files(importer.name, losses)
+        if kept.live and losses.counts.pop("torn_record", 0):
+            kept.vouched, _ = False, losses.first.pop("torn_record")
         for trajectory in kept.read(importer, Log(path, files, losses, Groups(), choices)):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:

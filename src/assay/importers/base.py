@@ -159,6 +159,8 @@ class Log(Tolerance):
     losses: Losses
     groups: Groups
     choices: Choices = NONE
+    waited: list[str] | None = None
+    """Of a log that is being written: what is not whole, which is waited for. None: it is not."""
 
     def documents(self, file: Path) -> Iterator[tuple[str, Any]]:
         """Yields (where, value) of each whole record of a file; counts the others."""
@@ -179,6 +181,9 @@ class Log(Tolerance):
         Raises:
             TornError: the choice is to be strict.
         """
+        if self.waited is not None:
+            self.waited.append(str(error))
+            return
         if self.choices.strict:
             raise type(error)(f"{error}; leave --strict out to read what is whole") from None
         self.losses.add("torn_record", str(error))

@@ -46,6 +46,8 @@ class Kept:
         stamps: Stamps | None = None,
         units: tuple[Unit, ...] = (),
         lines: Callable[[], Iterator[bytes]] = lambda: iter(()),
+        *,
+        live: bool = False,
     ) -> None:
         """Begins a reading.
 
@@ -53,8 +55,9 @@ class Kept:
             stamps: of the files then. None: nothing is kept, and nothing taken over.
             units: that were read then.
             lines: opens their records, all of them in order.
+            live: somebody writes to the log; what is not whole is waited for and not counted.
         """
-        self._stamps, self._lines = stamps, lines
+        self._stamps, self._lines, self.live = stamps, lines, live
         self._old = {unit.files: unit for unit in units}
         self.begin()
 
@@ -65,6 +68,8 @@ class Kept:
         self._again: Iterator[bytes] | None = None
         self._renamed = False
         self._last: tuple[Trajectory, bytes] | None = None
+        self.vouched = True
+        """Is it known of everything that was read which files decide it?"""
 
     def renamed(self) -> None:
         """Takes note that a trajectory of the current unit got another id than the log's."""
@@ -77,6 +82,7 @@ class Kept:
     def read(self, importer: Importer, log: Log) -> Iterator[Trajectory]:
         """Yields the trajectories of a log, in its order, one at a time."""
         for files, decide in self._divided(importer, log):
+            self.vouched &= decide is not None
             old = None if decide is None else self._old.get(decide)
             if old is not None and self._holds(old, log):
                 yield from self._taken_over(old, log)
@@ -89,8 +95,8 @@ class Kept:
         """Yields what is read together, and all files that decide it; None: that is not known."""
         parts = [importer.parts(file) for file in log.files]
         if None in parts:
-            together = [*log.files, *(one for file in log.files for one in importer.beside(file))]
-            yield log.files, self._seen(together)
+            # of a folder, all that is in it; what else a lone file leads to nobody knows
+            yield log.files, self._seen((log.path,)) if log.path.is_dir() else None
             return
         for file, each in zip(log.files, parts, strict=True):
             yield (file,), self._seen(each or ())
@@ -148,13 +154,15 @@ class Kept:
     ) -> Iterator[Trajectory]:
         first, losses, self._renamed = self._number, Losses(), False
         seen, owner = _Notes(log.groups.seen), _Notes(log.groups.owner)
-        alone = replace(log, files=files, losses=losses, groups=Groups(seen, owner))
+        waited = list[str]() if self.live else None
+        alone = replace(log, files=files, losses=losses, groups=Groups(seen, owner), waited=waited)
         for trajectory in importer.read(alone):
             self._number += 1
             yield trajectory
         for kind, count in losses.counts.items():
             log.losses.add(kind, losses.first[kind], count)
-        if decide is not None and not self._renamed:
+        self.vouched &= not waited
+        if decide is not None and not self._renamed and not waited:
             unit = Unit(
                 files=decide,
                 first=first,

@@ -53,6 +53,7 @@ class Report(Shapes):
         trajectories: Callable[[Container[int]], Iterable[Trajectory | None]],
         limit_trajectories: int = 25_000,
         limit_bytes: int = 150_000_000,
+        live: bool = False,
     ) -> Path:
         """Returns the page to open: `out`, or `index.html` in a folder named like `out` when large.
 
@@ -66,6 +67,7 @@ class Report(Shapes):
                 order; may give None for the others.
             limit_trajectories: a set with more becomes a folder, to be opened with `assay view`.
             limit_bytes: so does a page of more bytes than this.
+            live: somebody writes to the log: where it is served, the page looks for a newer one.
 
         Raises:
             DataError: the records are not the ones that the batch was built from.
@@ -88,6 +90,8 @@ class Report(Shapes):
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
             chunks, places = _numbered(parts, made, len(self.ids))
             index = _index(title, audit, self, made, places, groups)
+            if live:
+                index["live"] = True
             _write_twin(self.out.with_suffix(".json"), index, parts)
             large = len(self.ids) > limit_trajectories
             large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes

@@ -28,6 +28,7 @@ SCRIPTS: Final = (
     "compare",
     "claims",
     "main",
+    "live",
 )
 """Files of viewer/, in the order they are joined; together they are one function scope."""
 
@@ -65,7 +66,7 @@ def policy(*, folder: bool) -> str:
     """Returns the content security policy: our script and style by hash, and nothing else.
 
     Args:
-        folder: the page may read its own chunk files, next to it.
+        folder: the page may read its own chunk files, next to it, and look for a newer page.
     """
     connect = "connect-src 'self'; " if folder else ""
     return (
@@ -83,7 +84,7 @@ def opening(index: dict[str, Any], *, folder: bool) -> bytes:
     page = Template((_HERE / "page.html").read_text("utf-8"))
     title = "".join(_ESCAPED_HTML.get(c, c) for c in str(index["title"]))
     return page.substitute(
-        policy=policy(folder=folder),
+        policy=policy(folder=folder or bool(index.get("live"))),
         title=title,
         style=style(),
         index=embedded(index).decode(),

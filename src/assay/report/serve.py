@@ -35,6 +35,31 @@ def serve(folder: Path, *, port: int, ready: Callable[[str], None]) -> None:
 def server(folder: Path, *, port: int) -> ThreadingHTTPServer:
     """Returns the bound server, not yet answering; see `serve`."""
     files = known(folder)
+    return _bound(lambda: files, port)
+
+
+def live(page: Callable[[], Path | None], *, port: int) -> ThreadingHTTPServer:
+    """Returns a bound server of a report that is replaced as a whole again and again.
+
+    Args:
+        page: where the page is now; None: there is none.
+        port: as for `serve`.
+
+    Raises:
+        UsageError: the port is taken.
+    """
+
+    def files() -> dict[str, Path]:
+        try:
+            now = page()
+            return {} if now is None else known(now.parent)
+        except (OSError, UsageError):  # just then it is replaced
+            return {}
+
+    return _bound(files, port)
+
+
+def _bound(files: Callable[[], dict[str, Path]], port: int) -> ThreadingHTTPServer:
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, files))
     except OSError as error:
@@ -68,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = 30
 
-    def __init__(self, files: dict[str, Path], *args: Any) -> None:
+    def __init__(self, files: Callable[[], dict[str, Path]], *args: Any) -> None:
         self._files = files
         super().__init__(*args)
 
@@ -78,16 +103,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_all("Host") not in ([f"127.0.0.1:{port}"], [f"localhost:{port}"]):
             # a page elsewhere that points its own name at 127.0.0.1 is not this page
             return self._refuse(421, "this server answers to 127.0.0.1 only")
-        path = self._files.get(self.path.split("?", 1)[0])
+        path = self._files().get(self.path.split("?", 1)[0])
         if path is None:
             return self._refuse(404, "no such file in this report")
         try:
-            data = path.read_bytes()
+            data, stat = path.read_bytes(), path.stat()
         except OSError:
             return self._refuse(404, "this report was replaced; start assay view again")
         page = path.suffix == ".html"
         kind = "text/html; charset=utf-8" if page else "application/octet-stream"
-        return self._send(200, data, kind, page=page)
+        tag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+        return self._send(200, data, kind, page=page, tag=tag)
 
     do_HEAD = do_GET  # the name that http.server looks for
 
@@ -95,7 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._send(status, f"{why}\n".encode(), "text/plain; charset=utf-8", page=False)
 
-    def _send(self, status: int, data: bytes, kind: str, *, page: bool) -> None:
+    def _send(
+        self, status: int, data: bytes, kind: str, *, page: bool, tag: str | None = None
+    ) -> None:
         found = _POLICY.search(data[:4096]) if page else None
         policy = found[1].decode() if found else "default-src 'none'"
         self.send_response(status)
@@ -106,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("Cache-Control", "no-cache")
+        if tag is not None:
+            self.send_header("ETag", tag)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)

@@ -148,6 +148,7 @@ def audit_log(
     seed: int = 0,
     reuse: bool = False,
     now: int | None = None,
+    live: bool = False,
 ) -> AuditRun:
     """Audits a log under every method that it allows; with `out`, leaves a run directory.
 
@@ -163,6 +164,8 @@ def audit_log(
         reuse: take over from an audit of the same log in `out` what has not changed since, and
             leave the next one what it needs for that.
         now: the clock, in nanoseconds. None: what has changed is told by content alone.
+        live: somebody writes to the log, of which what is not whole yet is waited for; the page
+            looks for newer ones.
 
     Raises:
         DataError: there is no log, or it cannot be read.
@@ -173,16 +176,17 @@ def audit_log(
     log = records_of(log)
     if out is not None and out.resolve() in (log.resolve(), *log.resolve().parents):
         raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
-    asked = _Asked(log, format, pass_at, choices, report and out is not None, redact, seed)
+    asked = _Asked(log, format, pass_at, choices, report and out is not None, redact, seed, live)
     if out is not None:
         _refuse_other(out)
     sources = None
     if out is not None and reuse:
-        sources = Sources(log, out, read=asked.read, options=asked.options, now=now)
+        sources = Sources(log, out, read=asked.read, options=asked.options, now=now, live=live)
         if found := sources.result():
             return AuditRun(log, *found, out, page_of(out))
     with nullcontext() if out is None else whole(out) as folder:
-        name, result = _audited(asked, folder, Kept() if sources is None else sources.kept)
+        kept = Kept(live=live) if sources is None else sources.kept
+        name, result = _audited(asked, folder, kept)
         if folder is not None and sources is not None:
             sources.write(folder, name)
     return AuditRun(log, name, result, out, page_of(out) if out else None)
@@ -200,6 +204,7 @@ class _Asked:
     report: bool
     redact: bool
     seed: int
+    live: bool
 
     @property
     def read(self) -> dict[str, Any]:
@@ -214,7 +219,7 @@ class _Asked:
     @property
     def options(self) -> dict[str, Any]:
         """What else decides what the audit says and leaves."""
-        names = ("pass_at", "report", "redact", "seed")
+        names = ("pass_at", "report", "redact", "seed", "live")
         return {name: getattr(self, name) for name in names}
 
 
@@ -250,7 +255,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         write_rows(folder / "run.json", [_about(log, name, options, losses)])
         if page is not None:
             title, again = log.resolve().name, _again(log, copy, losses)
-            page.write(title=title, audit=result, trajectories=again)
+            page.write(title=title, audit=result, trajectories=again, live=asked.live)
     return name, result
 
 

@@ -66,6 +66,7 @@ class Sources:
         read: dict[str, Any],
         options: dict[str, Any],
         now: int | None,
+        live: bool = False,
     ) -> None:
         """Looks at a run directory, and at every file of a log before it is read.
 
@@ -75,6 +76,7 @@ class Sources:
             read: options that decide how the log is read.
             options: the others.
             now: the clock, in nanoseconds; None: files are compared by content alone.
+            live: somebody writes to the log.
         """
         self._folder, self._now = folder, now
         self._log = str(log), os.path.abspath(log)
@@ -87,7 +89,7 @@ class Sources:
             self._stamps.see(name)
         old = self._old
         units = old.units if old and old.copy and digest(folder / COPY) == old.copy else ()
-        self.kept = Kept(self._stamps, units, self._lines)
+        self.kept = Kept(self._stamps, units, self._lines, live=live)
 
     def _earlier(self) -> _Written | None:
         """Returns what the earlier audit wrote, if it was of this log, read in the same way."""
@@ -128,7 +130,7 @@ class Sources:
         files = {path: stamp for path, stamp in stamps.items() if stamp is not None}
         copy = digest(folder / COPY)
         units = [unit for unit in self.kept.units if stamps.keys() >= set(unit.files)]
-        whole = self._below is not None and all(map(stamps.__contains__, self._stamps.seen))
+        whole = self.kept.vouched and all(map(stamps.__contains__, self._stamps.seen))
         written = _Written(
             schema=SCHEMA,
             code=code(),
@@ -141,7 +143,7 @@ class Sources:
             absent=tuple(path for path, stamp in stamps.items() if stamp is None),
             units=tuple(units) if copy else (),
             copy=copy,
-            whole=tuple(self._below or ()) if whole else None,
+            whole=tuple(self._below) if whole and self._below is not None else None,
             left=_left(folder),
         )
         try:

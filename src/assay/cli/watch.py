@@ -1,0 +1,84 @@
+"""`assay audit --watch`: the audit again whenever the log has grown, until it is interrupted."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import final
+
+from assay.cli import options as opt
+from assay.errors import DataError
+from assay.files.stamps import below
+from assay.runs.audit import AuditRun, page_of
+
+
+@final
+class Watch:
+    """A log that somebody writes to, and what is shown of it."""
+
+    def __init__(
+        self, log: Path, audit: Callable[[bool], AuditRun], show: Callable[[AuditRun], None]
+    ) -> None:
+        """Begins a watch.
+
+        Args:
+            log: what is written.
+            audit: audits it; with True, as a log of which what is not whole is waited for.
+            show: prints what an audit found.
+        """
+        self._log, self._audit, self._show = log, audit, show
+        self._console = opt.Terminal()
+        self._served = False
+
+    def run(self, interval: float) -> AuditRun:
+        """Audits the log as it grows; returns the audit of its last state, when interrupted.
+
+        Raises:
+            DataError: interrupted, and there is no log in it yet.
+        """
+        seen: object = None
+        try:
+            while True:
+                if (now := _state(self._log)) != seen:
+                    seen = now
+                    self._look()
+                time.sleep(interval)
+        except KeyboardInterrupt:
+            self._console.say("the last state; Ctrl-C again leaves the one before")
+        run = self._audit(False)
+        self._show(run)
+        return run
+
+    def _look(self) -> None:
+        try:
+            run = self._audit(True)
+        except DataError as error:  # not there yet, or half written
+            self._console.say(f"waiting: {error}")
+            return
+        self._console.clear()
+        self._show(run)
+        if run.folder is not None and run.report is not None and not self._served:
+            self._serve(run.folder)
+        self._console.say("watching; Ctrl-C ends")
+
+    def _serve(self, out: Path) -> None:
+        """Serves the page, which looks for newer ones there."""
+        from assay.report.serve import live
+
+        server = live(lambda: page_of(out), port=0)
+        Thread(target=server.serve_forever, daemon=True).start()
+        self._served = True
+        self._console.say(f"the page, kept fresh: http://127.0.0.1:{server.server_address[1]}/")
+
+
+def _state(log: Path) -> dict[str, tuple[int, int]]:
+    """Returns size and time of every file of a log."""
+    state: dict[str, tuple[int, int]] = {}
+    for name in below(log) or map(str, log.rglob("*")):
+        try:
+            found = os.stat(name)
+        except OSError:
+            continue
+        state[name] = found.st_size, found.st_mtime_ns
+    return state
