@@ -141,7 +141,7 @@ def atif(one: Made) -> dict[str, Any]:
             ]
         steps.append(step)
     return {
-        "schema_version": "ATIF-v1.6",
+        "schema_version": "ATIF-v1.7",
         "session_id": f"{one.task}-{one.trial}",
         "agent": {"name": "made", "version": "1", "model_name": "made"},
         "steps": steps,
@@ -164,24 +164,31 @@ def write_lines(
 
 
 def write_harbor(folder: Path, size: int, seed: int) -> None:
-    """Writes a job folder: a folder a trial, with its result and its ATIF document."""
-    written = 0
-    for one in trajectories(seed):
-        if written >= size:
-            return
-        name = f"{one.task}__{one.trial:07d}"
-        (folder / name / "agent").mkdir(parents=True)
-        result = {
-            "task_name": one.task,
-            "trial_name": name,
-            "task_checksum": "0123456789abcdef",
-            "agent_info": {"name": "made", "version": "1"},
-            "verifier_result": {"rewards": {"reward": one.reward}},
-        }
-        text = json.dumps(atif(one))
-        (folder / name / "result.json").write_text(json.dumps(result))
-        (folder / name / "agent" / "trajectory.json").write_text(text)
-        written += len(text)
+    """Writes a job folder of `size` bytes."""
+    written, made = 0, trajectories(seed)
+    while written < size:
+        written += write_trial(folder, next(made))
+
+
+def write_trials(folder: Path, count: int, *, seed: int = 0) -> None:
+    """Writes a job folder of so many trials."""
+    for _, one in zip(range(count), trajectories(seed), strict=False):
+        write_trial(folder, one)
+
+
+def write_trial(folder: Path, one: Made) -> int:
+    """Writes a trial's folder, its result and its ATIF document; returns the bytes of the last."""
+    trial = folder / f"{one.task}__{one.trial:07d}"
+    (trial / "agent").mkdir(parents=True)
+    result = {
+        "task_name": one.task,
+        "trial_name": trial.name,
+        "task_checksum": "0123456789abcdef",
+        "agent_info": {"name": "made", "version": "1"},
+        "verifier_result": {"rewards": {"reward": one.reward}},
+    }
+    (trial / "result.json").write_text(json.dumps(result))
+    return (trial / "agent" / "trajectory.json").write_text(json.dumps(atif(one)))
 
 
 def write_logs(folder: Path, megabytes: int, *, kind: str = "verifiers", seed: int = 0) -> None:

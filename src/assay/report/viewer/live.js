@@ -10,7 +10,7 @@ function offerNewer() {
     sessionStorage.setItem(PLACE, JSON.stringify([location.hash, scrollY]));
     location.reload();
   } } }, "Show it");
-  document.body.insertBefore(h("p", { id: "newer", role: "status" }, "Newer data is there. ", button), $("main"));
+  document.body.appendChild(h("p", { id: "newer", role: "status" }, "Newer data is there.", button));
 }
 
 async function lookForNewer(seen) {
@@ -22,15 +22,17 @@ async function lookForNewer(seen) {
   setTimeout(() => lookForNewer(seen || tag), LOOK_MS);
 }
 
+/** Once the page is drawn, scrolls to where the reader was before it was loaded again. */
 function backToPlace(tries) {
   const [hash, y] = JSON.parse(sessionStorage.getItem(PLACE) || "[null, 0]");
   if (hash !== location.hash) return;
+  const drawn = performance.getEntriesByName("assay:drawn").length;
+  if (!drawn && tries) return void setTimeout(() => backToPlace(tries - 1), 50);
+  sessionStorage.removeItem(PLACE);
   scrollTo(0, y);
-  if (tries && scrollY < y) setTimeout(() => backToPlace(tries - 1), 50);
-  else sessionStorage.removeItem(PLACE);
 }
 
 if (report.live && location.protocol === "http:") {
-  backToPlace(40);
+  backToPlace(200);
   lookForNewer(null);
 }

@@ -1,0 +1,82 @@
+"""`assay audit --watch`: waits for a log and for what is not whole, ends with all that is there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from assay.cli import watch
+from assay.importers import Kept, Losses, load
+from assay.report.serve import live
+from assay.runs.audit import audit_log
+
+LATER = 2**62
+
+
+def row(trial: int) -> str:
+    said = [{"role": "assistant", "content": f"text {trial}"}]
+    return json.dumps({"task": "a", "trial": trial, "reward": float(trial), "messages": said})
+
+
+def test_what_is_not_whole_is_waited_for_and_in_the_end_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log, out, said = tmp_path / "log", tmp_path / "run", list[tuple[int, dict[str, int]]]()
+    log.mkdir()
+    file = log / "a.jsonl"
+    states = iter(["", row(0), f"{row(0)}\n{row(1)[:20]}", f"{row(0)}\n{row(1)}\n{row(2)[:9]}"])
+
+    def grow(_: float) -> None:
+        text = next(states, None)
+        if text is None:
+            raise KeyboardInterrupt
+        file.write_text(text)
+
+    monkeypatch.setattr(watch.time, "sleep", grow)
+
+    def audit(is_live: bool) -> Any:
+        return audit_log(log, out=out, report=False, reuse=True, now=LATER, live=is_live)
+
+    def show(run: Any) -> None:
+        said.append((run.audit["trajectories"]["total"], run.audit["losses"]))
+
+    run = watch.Watch(log, audit, show).run(1.0)
+    assert said == [(1, {}), (1, {}), (2, {}), (2, {"torn_record": 1})]
+    assert json.loads((out / "audit.json").read_bytes()) == json.loads(json.dumps(run.audit))
+
+
+def test_a_waited_file_is_read_again(tmp_path: Path):
+    file = tmp_path / "a.jsonl"
+    file.write_text(f"{row(0)}\n{row(1)[:20]}")
+    kept, losses = Kept(live=True), Losses()
+    assert len(list(load(file, losses=losses, kept=kept)[1])) == 1
+    assert losses.counts == {}
+    assert not kept.vouched
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    from threading import Thread
+
+    page = tmp_path / "report.html"
+    server = live(lambda: page if page.is_file() else None, port=0)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield page, f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_page_that_is_replaced_has_another_tag(served: tuple[Path, str]):
+    page, address = served
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(address)
+    tags = set[str]()
+    for text in ("one", "longer"):
+        page.write_text(text)
+        with urlopen(Request(address, method="HEAD")) as answer:
+            tags.add(answer.headers["ETag"])
+    assert len(tags) == 2
