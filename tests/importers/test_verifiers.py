@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from assay.errors import DataError
 from assay.importers import Losses, load
@@ -219,6 +220,21 @@ def test_a_trace_stream_is_read_with_what_lies_beside_it(tmp_path: Path) -> None
     write(traces / "stream.index.jsonl", {"id": "e-a", "offset": 0})
     write(traces / "annotations" / "trainer.jsonl", {"id": "e-a", "advantage": 1.0})
     for level in (tmp_path, traces, traces / "stream.jsonl"):
+        found, losses = read(level)
+        assert [t.id for t in found] == ["a", "b"]
+        assert losses.counts == {"annotations_not_read": 1}
+
+
+def test_a_stream_of_numbered_chunks_is_read_from_any_folder_above_it(tmp_path: Path) -> None:
+    traces = tmp_path / "monitors" / "file" / "traces"
+    write(traces / "stream" / "00001.jsonl", episode("b"))
+    write(traces / "stream.index.jsonl", {"id": "e-a", "chunk": 0, "offset": 0})
+    write(traces / "annotations" / "orch" / "00000.jsonl", {"trace_id": "a"})
+    write(tmp_path / "first.jsonl", episode("a"))
+    sealed = zstandard.ZstdCompressor().compress((tmp_path / "first.jsonl").read_bytes())
+    (traces / "stream" / "00000.jsonl.zst").write_bytes(sealed)
+    (tmp_path / "first.jsonl").unlink()
+    for level in (tmp_path, traces, traces / "stream"):
         found, losses = read(level)
         assert [t.id for t in found] == ["a", "b"]
         assert losses.counts == {"annotations_not_read": 1}

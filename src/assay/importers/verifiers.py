@@ -28,6 +28,9 @@ _MOST_STEPS = 1_000_000
 """Steps that the leaves of one trace may have together; a comb-shaped graph unfolds as a square."""
 _BESIDE = ("metadata.json", "stream.index.jsonl")
 _IS_STREAM = re.compile(r"stream\.jsonl(\.gz|\.zst)?").fullmatch
+_IS_CHUNK = re.compile(r"[0-9]{5}\.jsonl(\.zst)?").fullmatch
+_STREAMS = ("", "stream", "traces/stream", "file/traces/stream", "monitors/file/traces/stream")
+"""Where prime-rl's stream is, from its own folder up to that of the run."""
 _STEP = re.compile(r"(step_[0-9]+(?:/(?:train|eval)\b)?)")
 """Of the path of a file of prime-rl, what tells rollouts of one policy from those of another."""
 _UNREAD = keys("advantages reference_logprobs trainer_logprobs loss_weights semantic_parents")
@@ -50,14 +53,21 @@ class Verifiers(Importer):
         """The file in which each episode was read: prime-rl writes those that it trained on twice,
         to `all/` and to `effective/`."""
 
+    def own(self, folder: Path) -> tuple[Path, ...]:
+        """Returns the chunks of prime-rl's stream, since 2026-09 a folder of numbered files."""
+        for at in _STREAMS:
+            stream = folder / at
+            if stream.resolve().name == "stream" and (stream / "../stream.index.jsonl").is_file():
+                return tuple(sorted(file for file in stream.iterdir() if _IS_CHUNK(file.name)))
+        return ()
+
     def beside(self, file: Path) -> tuple[Path, ...]:
         found = [file.with_name(name) for name in _BESIDE if file.with_name(name).is_file()]
         return (*found, *_annotations(file), *file.parent.glob("configs/*.json"))
 
     def read(self, log: Log) -> Iterator[Trajectory]:
-        for file in log.files:
-            for beside in _annotations(file):
-                log.losses.add("annotations_not_read", str(beside))
+        for beside in dict.fromkeys(b for file in log.files for b in _annotations(file)):
+            log.losses.add("annotations_not_read", str(beside))
         yield from super().read(log)
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
@@ -86,6 +96,8 @@ class Verifiers(Importer):
 
 def _annotations(file: Path) -> list[Path]:
     """Returns what a trainer wrote about the traces of a stream."""
+    if _IS_CHUNK(file.name):
+        return sorted((file.parent / "..").glob("annotations/*/*.jsonl*"))
     return sorted(file.parent.glob("annotations/*.jsonl")) if _IS_STREAM(file.name) else []
 
 
