@@ -216,3 +216,27 @@ def test_ids_that_a_proxy_uses_again_are_no_copies(tmp_path: Path):
     found, losses = read(tmp_path)
     assert [t.ledger.calls for t in found.values()] == [1, 1]
     assert "copied_from_other_session" not in losses.counts
+
+
+def test_a_turn_that_is_known_to_be_over_is_an_answer(tmp_path: Path):
+    said = line("b", "a", "assistant", id="m", content=[{"type": "text", "text": "Yes."}])
+    lines = [line("a", None, "user", content="Is it?"), said]
+    assert read(written(tmp_path, *lines))[0]["s"].end == "unknown"
+    over = {"uuid": "c", "parentUuid": "b", "sessionId": "s", "type": "system"}
+    found, _ = read(written(tmp_path, *lines, {**over, "subtype": "turn_duration"}))
+    assert found["s"].end == "answered"
+
+
+def test_a_parent_that_is_missing_cuts_nothing_off(tmp_path: Path):
+    used = [{"type": "tool_use", "id": "t", "name": "Edit", "input": {}}]
+    refused = "<tool_use_error>File has not been read yet.</tool_use_error>"
+    lines = [
+        line("a", None, "user", content="Do it."),
+        line("b", "gone", "assistant", id="m", content=used),
+        line("c", "b", "user", content=[{"type": "tool_result", "tool_use_id": "t"}]),
+    ]
+    lines[2]["message"]["content"][0]["content"] = refused
+    found, losses = read(written(tmp_path, *lines))
+    assert [type(s) for s in found["s"].steps] == [UserStep, ModelStep, ToolStep]
+    assert answers(found["s"]) == [("Edit", (1, 0), True)]  # by its wrapper alone
+    assert losses.counts == {"parent_missing": 1, "no_outcome": 1}

@@ -73,7 +73,7 @@ def test_results_answer_by_id_and_their_header_says_whether_they_failed():
 
 def test_usage_counts_where_its_total_moved():
     found, _ = read(FIXTURE)
-    # the second count of 0 repeats the first; what was taken back was paid for: 2
+    # the second count repeats the first; what was taken back was paid for: 2
     assert found["aaaa"].ledger.tokens == 40 + 5 + 30 + 9 + 2
     assert found["bbbb"].ledger.tokens == 6 + 4  # not the 500 of its caller
     assert found["cccc"].ledger.tokens is None  # its own call has no count
