@@ -3,7 +3,7 @@
 import numpy as np
 
 from assay.batch import UNTRAINABLE, Batch
-from assay.records import ModelStep, SystemStep, ToolStep, Trajectory, UserStep
+from assay.records import Call, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
 from tests.batch.test_batch import made
 
 NAN = float("nan")
@@ -64,3 +64,15 @@ def test_steps_by_hand():
     assert batch.seen_S.tolist() == [0, 0, 1, 0, 0, 2, 3]
     assert batch.opening_S.tolist() == [True, True, False, False, True, True, True]
     assert batch.untrainable_S.tolist() == [-1, -1, UNTRAINABLE.index("drifted"), -1, -1, -1, -1]
+
+
+def test_equal_answers_are_one_number_and_no_answer_is_none():
+    call = Call(name="f", arguments="{}")
+    steps = []
+    for text in ("x", "y", "x", None):
+        steps.append(ModelStep(text="t", calls=(call,)))
+        if text is not None:
+            steps.append(ToolStep(text=text, call=(len(steps) - 1, 0), error=False))
+    batch = Batch.of([Trajectory(id="a", task="t", group="g", steps=tuple(steps))])
+    assert batch.answer_C.tolist() == [0, 1, 0, -1]
+    assert batch.ran_C.tolist() == [1, 1, 1, -1]
