@@ -221,6 +221,8 @@ def test_t_atif_err():
     found, losses = read("t_atif_err")
     assert [answers(one) for one in found] == [[((1, 0), None)]] * 2
     assert losses == {}
+    calls = audited("t_atif_err")["calls"]
+    assert (calls["error"], calls["punished"], calls["punished_correct"]) == (1, 1, 0)
 
 
 def test_inspect_first_scorer_absent():
