@@ -123,7 +123,8 @@ def test_atropos_gives_each_run_of_the_mask_to_its_message():
 
 def test_atropos_that_wrote_equal_scores_was_told_to(tmp_path: Path):
     group = {"tokens": [[1, 2], [1, 2]], "masks": [[-100, 2]] * 2, "scores": [1.0, 1.0]}
-    assert read(written(tmp_path, "a.jsonl", group), "atropos")[1] == {"no_text": 2}
+    other = group | {"scores": [1.0, 0.0]}
+    assert read(written(tmp_path, "a.jsonl", group, other), "atropos")[1] == {"no_text": 4}
     wrong = group | {"masks": [[-100, 2], [2]]}
     with pytest.raises(DataError, match=r"masks: got 1 values; expected one per token, 2"):
         read(written(tmp_path, "b.jsonl", wrong), "atropos")
