@@ -12,6 +12,8 @@ from assay.kernels.advantages import Advantages
 from assay.records import Decision
 
 SCHEMA = "assay.credit/1"
+_AT_ONCE = 1_000
+"""Trajectories whose numbers become lists together."""
 
 
 @final
@@ -74,23 +76,35 @@ def annotations(
     batch: Batch, decisions: Sequence[Decision], method: str, credited: StepCredit
 ) -> Iterator[dict[str, Any]]:
     """Yields the credit annotation of each trajectory, schema "assay.credit/1"."""
-    start_K = np.searchsorted(batch.traj_S, np.arange(len(batch.ids) + 1)).tolist()
-    group_K: list[int] = batch.group_K.tolist()
-    advantage, carried = nullable(credited.advantage_S), credited.carried_S.tolist()
-    terms = {name: nullable(values) for name, values in credited.terms.items()}
-    for k, decision in enumerate(decisions):
-        of = slice(start_K[k], start_K[k + 1])
-        yield {
-            "schema": SCHEMA,
-            "id": batch.ids[k],
-            "group": batch.groups[group_K[k]],
-            "method": method,
-            "keep": decision.verdict != "drop",
-            "reason": decision.reason,
-            "step_advantage": advantage[of],
-            "carried": carried[of],
-            "terms": {name: values[of] for name, values in terms.items()},
-        }
+    start_K = np.searchsorted(batch.traj_S, np.arange(len(batch.ids) + 1))
+    columns = {
+        "step_advantage": credited.advantage_S,
+        "carried": credited.carried_S,
+        **{f"terms.{name}": values for name, values in credited.terms.items()},
+    }
+    for low in range(0, len(decisions), _AT_ONCE):  # a list takes four times what its array does
+        start = start_K[low : low + _AT_ONCE + 1]
+        at = (start - start[0]).tolist()
+        lists = {name: _listed(values[start[0] : start[-1]]) for name, values in columns.items()}
+        for n, decision in enumerate(decisions[low : low + _AT_ONCE]):
+            k = low + n
+            mine = {name: values[at[n] : at[n + 1]] for name, values in lists.items()}
+            yield {
+                "schema": SCHEMA,
+                "id": batch.ids[k],
+                "group": batch.groups[batch.group_K[k]],
+                "method": method,
+                "keep": decision.verdict != "drop",
+                "reason": decision.reason,
+                "step_advantage": mine.pop("step_advantage"),
+                "carried": mine.pop("carried"),
+                "terms": {name.removeprefix("terms."): part for name, part in mine.items()},
+            }
+
+
+def _listed(values: np.ndarray) -> list[Any]:
+    """Returns a list, with None for NaN."""
+    return values.tolist() if values.dtype.kind == "i" else nullable(values)
 
 
 def nullable(values: Float64[np.ndarray, " _"]) -> list[float | None]:
