@@ -268,3 +268,36 @@ def test_what_is_malformed_is_one_line(tmp_path: Path, key: str, value: Any, mes
     with pytest.raises(DataError) as caught:
         read(written(tmp_path, one))
     assert message in str(caught.value)
+
+
+def test_a_history_whose_start_was_dropped_goes_on_after_its_last_answer(tmp_path: Path):
+    spans = (
+        span(1, [ASKED], [said("assistant", "a")]),
+        span(2, [said("assistant", "a"), ON], [said("assistant", "b")]),
+    )
+    (found,), losses = read(written(tmp_path, *spans))
+    assert words(found) == ["go", "a", "on", "b"]
+    assert losses == {"history_rewritten": 1}
+
+
+def test_a_tool_that_raised_says_so_where_no_message_does(tmp_path: Path):
+    call = {"type": "tool_call", "id": "x", "name": "f", "arguments": {}}
+    tool = span(2, [], [], status={"code": 2})
+    about = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.id": "x"}
+    tool["attributes"] = [{"key": key, "value": text(value)} for key, value in about.items()]
+    raised = [{"key": "exception.message", "value": text("no such file")}]
+    tool["events"] = [{"name": "exception", "timeUnixNano": "3", "attributes": raised}]
+    path = written(tmp_path, span(1, [ASKED], [message("assistant", call)]), tool)
+    (found,), _ = read(path)
+    assert found.steps[2] == ToolStep(text="no such file", name="f", call=(1, 0), error=True)
+
+
+def test_an_evaluation_of_a_trace_is_of_its_first_conversation(tmp_path: Path):
+    outer = span(9, [], [], events=[event("exact", 1.0)])
+    outer["attributes"] = []
+    spans = (
+        span(1, [ASKED], [said("assistant", "a")], parent=f"{9:016x}"),
+        span(2, [said("user", "else")], [said("assistant", "b")], parent=f"{9:016x}"),
+    )
+    first, second = read(written(tmp_path, *spans, outer))[0]
+    assert (first.outcome, second.outcome) == (1.0, None)
