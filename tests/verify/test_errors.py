@@ -64,6 +64,14 @@ def test_texts_written_by_hand(held: bool):
     assert precision >= 0.98
 
 
+@pytest.mark.parametrize("name", ["fresh_1", "fresh_2"])
+def test_texts_of_somebody_who_had_not_seen_the_code(name: str):
+    texts = tomllib.loads((HERE / f"{name}.toml").read_text())["text"]
+    recall, precision = rates(name, [(each["text"], each["error"]) for each in texts])
+    assert recall >= 0.95
+    assert precision >= 0.98
+
+
 def test_half_of_them_are_no_errors_and_every_kind_has_both():
     kinds: dict[str, list[bool]] = {}
     for _, kind, error in written():

@@ -22,7 +22,7 @@ _CODE_FIRST = re.compile(
 )
 _CODE_LAST = re.compile(
     rf"""(?:\[[^\]\n]*\b{_CODE}\s?:?\s(-?\d+)\.?\]\s*\Z |
-        \nexit\scode:\s(-?\d+)\s*(?:\Z|\nsignal:))""",
+        \nexit\scode:\s(-?\d+)\s*(?:\Z|\nsignal:) | <(?:return|exit)_?code>(-?\d+)</\w+>\s*\Z)""",
     re.VERBOSE,
 )
 _CRASHED = re.compile(
@@ -38,6 +38,9 @@ _DIED = (
     ("\n    at ", _THROWN),
     ("help' for more", re.compile(r"help' for more information\.\s*\Z")),
     (": error: ", re.compile(r"(?:\A|\n)[\w./-]+:\d+(?::\d+)?: (?:fatal )?error: ")),
+    ("\nerror: ", re.compile(r"\nerror: (?:failed|could not|cannot|unable|no|pathspec)\b")),
+    (".go:", re.compile(r"\A# [^\n]+\n[\w./-]+\.go:\d+:\d+: ")),
+    (" FAILED at ", re.compile(r"(?:\A|\n)Hunk #\d+ FAILED at \d")),
     (": *** ", re.compile(r"(?:\A|\n)make(?:\[\d\])?: \*\*\* ")),
 )
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -62,6 +65,7 @@ _TEXT_IN = re.compile(
     r"""[\[(]\s*(?:\{\s*["']type["']:\s*["']text["'],\s*["']text["']:|\d{4},)\s*["']"""
 )
 _CLIENT_OR_SERVER = re.compile(r"[45]\d\d\Z")
+_REJECTED = re.compile(r"""["'](?:rejected|denied|refused|blocked|failed)["']""")
 _FAILED_STATUS = re.compile(r"""["'](?:error|fail|failure)["']|[45]\d\d\Z""")
 _DETAILS = re.compile(r"""\[\s*\{\s*["'](?:loc|type|msg)["']""")
 _THEN_SAYS = re.compile(r"""\s*,\s*["'](?:message|msg|error|reason|detail)["']""", re.IGNORECASE)
@@ -70,8 +74,9 @@ _SAYS = {"message": True, "msg": True, "detail": True} | dict.fromkeys(
 )
 """Keys that hold an answer's text, and whether it is a short one."""
 _LISTED = re.compile(
-    r"""\d+(?:[:\t|]|[.)]?\s\s|[.)]\s) | \d{4}-\d\d | [\w./-]+:\d | [-+#/*>|$"] | <[a-z/!] |
-        \[\w+\]\s\w+: | [^\n]*\s\|\s |
+    r"""\d+(?:[:\t|]|[.)]?\s\s|[.)]\s) | \d{4}-\d\d | [0-9a-f]{7,40}\s | [\w./-]+:\d |
+        [-+#/*>|$"] | <[a-z/!] |
+        \[\w+\]\s\w+: | [^\n]*\s\|\s | (?:NOTICE|WARNING|INFO|DEBUG|[Nn]otice|[Ww]arning):\s |
         (?:(?:[Pp]age\s)?[Tt]itle|URL|[Ii]ssue|[Rr]esults?|[Ss]earch\sresults|[Ff]ound\s\d|
         [Hh]ere\s|[Cc]onsole)\b(?!\sfor\s)""",
     re.VERBOSE,
@@ -80,7 +85,8 @@ _LISTED = re.compile(
 _NUMBER = re.compile(r"-?[\d.,]*\s*\Z")
 _APART = str.maketrans(dict.fromkeys("'`\".,:;!?()[]{}<>=/|_-", " "))
 _CLOSING = "\"'}]) \n"
-_QUOTED = re.compile(r'"[^"\n]*"')
+_QUOTED = re.compile(r""""[^"\n]*"|(?<!\w)'[^'\n]*'(?!\w)""")
+_MEANT = re.compile(r"\b(?:[Dd]id|[Mm]aybe|[Pp]erhaps) you (?:mean|meant)\b[^?]*\?")
 _SPOKEN = re.compile(r"\?|\b[Ii](?:'m|'ll|'ve)?\s")
 """Somebody speaks: a tool asks nothing and is no I."""
 _HELPS = re.compile(
@@ -127,10 +133,10 @@ def _of_form(first: str, text: str) -> bool | None:
     """Returns whether a code, a status or a stack trace at the end says that a call failed."""
     if code := _CODE_FIRST.match(first):
         return code[2] in ("4", "5") if code[1] is None else int(code[1]) != 0
-    if (text[-1:] in "]\n" or "\nSig" in text) and (
+    if (text[-1:] in "]>\n" or "\nSig" in text) and (
         code := _CODE_LAST.search(text[-_LAST:].lower())
     ):
-        return int(code[1] or code[2]) != 0
+        return int(code[code.lastindex or 0]) != 0
     if "\n" not in text.rstrip():
         return None
     if any(sign in text and pattern.search(text) for sign, pattern in _DIED):
@@ -150,6 +156,8 @@ def _of_object(first: str, text: str) -> bool | None:
     while pair := _PAIR.match(first, at):
         key, value, at = pair[1].lower().replace("_", ""), pair[2], pair.end()
         said = _of_pair(key, value, first[pair.start(2) :])
+        if key == "status" and _REJECTED.match(value) and _THEN_SAYS.match(first, at):
+            return True
         if said is not None:
             return said
         if value[0] in "\"'" and key in _SAYS and told is not True:
@@ -194,5 +202,5 @@ def _worded(first: str, *, short: bool) -> bool:
         return False
     if not (short or _HELPS.search(first)):
         return False
-    line = _QUOTED.sub("", first[:1].lower() + first[1 : len(line)])
+    line = _MEANT.sub("", _QUOTED.sub("", first[:1].lower() + first[1 : len(line)]))
     return _SPOKEN.search(line) is None and FAILS.search(line) is not None

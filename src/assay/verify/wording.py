@@ -13,8 +13,11 @@ _NOT_A_TITLE = r"(?!\s*(?:an?|the|how|why|what|\d+)\s)"
 
 _OWN_WORD = rf"""
     # a tool's own word; "Errors: 0" and "Error handling: a guide" are no errors
-    <(?:tool_(?:use_)?|system_)?(?:error|exception)> | \[(?:\w+\s)?errors?\] |
+    (?:<\w+>\s*){{0,3}}<(?:tool_(?:use_)?|system_)?(?:error|exception)> |
+    <\w+[^>\n]*\sis_?error=["']?true |
+    \[(?:\w+\s)?errors?\] |
     \[[\w\s]{{1,30}}\s(?:rejected|refused|failed)\] | \#+\serror\s*\n |
+    \#+\sresult\s*\nerror:\s | usage:(?:[^\n]*\n){{1,4}}?error:\s |
     errors?\s*(?:\Z|\n(?!\w+\s*(?:\n|\Z))) | error\[\w+\]: | error\s\d{{4}}: |
     error\scode:?\s-?[1-9] |
     error\ (?!handling|logging|reporting|tracking|messaging)
@@ -63,6 +66,7 @@ _OWN_WORD = rf"""
         (?:[.!]?\s*\Z|:{_NOT_A_TITLE}\s)"""
 
 _EDITOR = r"""
+    (?:\#\s)?\d+\ssearch/replace\sblocks?\sfailed |
     no\s(?:replacements?|edits?|changes?)\s(?:was|were)\s(?:performed|made|applied) |
     nothing\swas\s(?:changed|replaced|edited) | your\s(?:proposed\s)?edit\shas\sintroduced |
     (?:old|new)_?(?:string|str|text)\s[^.\n]{0,60}\b(?:same|identical|not\sfound|empty) |
@@ -87,7 +91,8 @@ _PROGRAM = rf"""
     -{{20,}}\s*\n\w+\s+traceback\s\(most | \w+(?:error|exception)\s+traceback\s\(most |
     exception(?::(?!\s*none)|\sin\sthread) | thread\s'[^'\n]*'\spanicked |
     segmentation\sfault | bus\serror\b | stack\soverflow\s*\Z | out\sof\smemory\b |
-    [\w.]+\.err(?:ors)?\.\w+: | code\sexecution\sfailed | runtime\serror\s(?:on|at|in)\s |
+    \(?[\w.]+\.err(?:ors)?\.\w+(?::|\)\s) | code\sexecution\sfailed |
+    runtime\serror\s(?:on|at|in)\s |
     [\w./-]+:\d+:in\s | undefined\s(?:function|variable|reference|symbol|method|local)\b |
     # shells and programs: "PROGRAM: ...: what the system said"
     fatal:\s | command\snot\sfound | -?(?:[\w./]*/)?(?:ba|z|da|k|fi|a)?sh:\s | make:\s\*\*\* |
@@ -128,7 +133,7 @@ _PROGRAM = rf"""
     too\smany\srequests | (?:time|memory|output|quota|recursion)\slimit\sexceeded |
     message:\sno\ssuch |
     # games
-    nothing\shappen(?:s|ed)\.?\s*\Z |
+    nothing\shappen(?:s|ed)\.?\s*(?:\Z|\n) |
     i\s(?:do\snot|don't|did\snot|didn't|only)\s(?:understand|understood|know\s(?:the\sword|how)|
         recogni[sz]e|see) | (?:huh|pardon|i\sbeg\syour\spardon)\b[?.!,] |
     you\s(?:can't|can\snot|cannot|don't|do\snot|didn't|aren't|are\snot|have\sto|must\sfirst|
@@ -149,7 +154,9 @@ BEGINS_CASED: Final = re.compile(
     r"""(?:[Ff]ailed\sto|[Uu]nable\sto|[Cc]ould\snot|[Cc]ouldn't|[Cc]annot|[Cc]an't)\s[a-z] |
     [Nn]o\ssuch\s(?!luck|thing)\w | (?:net::)?(?:ERR_|E[A-Z]{4,}:) | E:\s | FATAL:?\s+\w+: |
     (?:[\w$]+\.)*[A-Z]\w*(?:Error|Exception|Fault|Interrupt|Exit)(?:\s*(?:\Z|\n)|:|\(['"]|\s\[) |
-    (?:Page|Locator|Frame|Keyboard|Mouse|Browser\w*|\w+Handle)\.\w+:\s | CMake\sError\b |
+    (?:[a-z]\w*\.)+exceptions\.\w+:\s |
+    (?:[Pp]age|[Ll]ocator|[Ff]rame|[Kk]eyboard|[Mm]ouse|[Bb]rowser\w*|\w+Handle)\.\w+:\s |
+    CMake\sError\b |
     [A-Z][\w-]+\s:\s[A-Z][^\n]*\b(?:not|[Cc]annot)\s""",
     re.VERBOSE,
 )
@@ -168,7 +175,7 @@ FAILS: Final = re.compile(
         (?:cannot|can't)\s(?:find|open|read|write|access|connect|resolve|parse|load|create|delete|
             remove|move|apply|convert|import|assign|divide|overwrite|modify|locate|reach|perform|
             execute|run|use|call|add|update)\b |
-        (?<!\d\d\d\s)(?:not\s(?:found|recogni[sz]ed|permitted|authori[sz]ed|authenticated|connected|
+        (?<!\b\d\d\d\s)(?:not\s(?:found|recogni[sz]ed|permitted|authori[sz]ed|authenticated|connected|
             implemented|supported|executable))\s*(?:[.!;]?\s*\Z|[.!]\s|:{_NOT_A_TITLE}\s|
             \s-\s|\s(?:in|by|for|on|because|due|as|from|when)\b) |
         (?<!are\s)(?:denied|rejected|refused|disallowed|interrupted|declined|blocked|aborted)\s*
@@ -203,6 +210,7 @@ FAILS: Final = re.compile(
             un(?:terminated|balanced|matched)\b | non-?zero\s(?:exit|return) |
         not\s(?:iterable|callable|subscriptable|hashable|in\slist|serializable|
             json\sserializable)\b |
+        (?:died|terminated|exited)\sunexpectedly\b |
         codec\scan't | domain\serror | not\sdefined\sfor | (?:is|was)\san\sempty\s |
         must\s(?:match|be\s(?:integers|strings|numbers|real)|have\sthe\ssame|have\ssame) |
         (?:number|integer|string)\sis\srequired, |
@@ -242,8 +250,8 @@ _FAIL_WORDS = """
     mismatch missing must near no nonzero not occurrence occurrences only outside permission
     please positional quota range readonly refused rejected required requires resolved responded
     retries returned should space status t temporarily timed timeout too unable unauthorised
-    unauthorized unavailable unbalanced undefined unexpected unmatched unreachable unterminated
-    violated violates violation zero
+    unauthorized unavailable unbalanced undefined unexpected unexpectedly unmatched unreachable
+    unterminated violated violates violation zero
 """
 FAIL_WORDS: Final = frozenset(_FAIL_WORDS.split())
 """`FAILS` asks for one of these words: to see that none is there is ten times quicker."""
