@@ -85,7 +85,8 @@ _LISTED = re.compile(
 _NUMBER = re.compile(r"-?[\d.,]*\s*\Z")
 _APART = str.maketrans(dict.fromkeys("'`\".,:;!?()[]{}<>=/|_-", " "))
 _CLOSING = "\"'}]) \n"
-_QUOTED = re.compile(r""""[^"\n]*"|(?<!\w)'[^'\n]*'(?!\w)""")
+_QUOTED = re.compile(r""""[^"\n]*"|(?<!\w)'[^'\n]*'(?!\w)|https?://\S+""")
+"""What a text names and does not say: quotations and addresses."""
 _MEANT = re.compile(r"\b(?:[Dd]id|[Mm]aybe|[Pp]erhaps) you (?:mean|meant)\b[^?]*\?")
 _SPOKEN = re.compile(r"\?|\b[Ii](?:'m|'ll|'ve)?\s")
 """Somebody speaks: a tool asks nothing and is no I."""

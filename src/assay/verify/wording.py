@@ -15,7 +15,8 @@ _OWN_WORD = rf"""
     # a tool's own word; "Errors: 0" and "Error handling: a guide" are no errors
     (?:<\w+>\s*){{0,3}}<(?:tool_(?:use_)?|system_)?(?:error|exception)> |
     <\w+[^>\n]*\sis_?error=["']?true |
-    \[(?:\w+\s)?errors?\] |
+    \[(?:\w+\s)?errors?\](?![^\n]*\s@\shttps?://) |
+    (?:authentication|authori[sz]ation|permission|login)\s(?:is\s)?required\s*[:.] |
     \[[\w\s]{{1,30}}\s(?:rejected|refused|failed)\] | \#+\serror\s*\n |
     \#+\sresult\s*\nerror:\s | usage:(?:[^\n]*\n){{1,4}}?error:\s |
     errors?\s*(?:\Z|\n(?!\w+\s*(?:\n|\Z))) | error\[\w+\]: | error\s\d{{4}}: |
@@ -67,7 +68,8 @@ _OWN_WORD = rf"""
 
 _EDITOR = r"""
     (?:\#\s)?\d+\ssearch/replace\sblocks?\sfailed |
-    no\s(?:replacements?|edits?|changes?)\s(?:was|were)\s(?:performed|made|applied) |
+    no\s(?:replacements?|edits?|changes?)\s(?:(?:was|were)\s(?:performed|made|applied)|to\smake) |
+    edit\s(?:was\s)?(?:rejected|refused)\b |
     nothing\swas\s(?:changed|replaced|edited) | your\s(?:proposed\s)?edit\shas\sintroduced |
     (?:old|new)_?(?:string|str|text)\s[^.\n]{0,60}\b(?:same|identical|not\sfound|empty) |
     (?:string|text)\sto\sreplace\s(?:was\s)?not\sfound | search\sblock\sfailed |
@@ -138,7 +140,8 @@ _PROGRAM = rf"""
         recogni[sz]e|see) | (?:huh|pardon|i\sbeg\syour\spardon)\b[?.!,] |
     you\s(?:can't|can\snot|cannot|don't|do\snot|didn't|aren't|are\snot|have\sto|must\sfirst|
         need\sto|are\sunable|are\salready)\s | that(?:'s|\sis)\snot\s(?:a|an|your|something)\s |
-    it(?:'s|\sis)\snot\syour\sturn | ambiguous\s(?:request|command):"""
+    it(?:'s|\sis)\snot\s(?:your\sturn|clear\swhat\syou) | there\sis\sno\sexit\b |
+    ambiguous\s(?:request|command):"""
 
 _LAST_LINE = rf"""e:\s | error:\s(?:no|could|failed|cannot|unable)\s | curl:\s\(\d |
 make(?:\[\d+\])?:\s\*\*\* | collect2:\serror | fatal:\s |
@@ -154,7 +157,7 @@ BEGINS_CASED: Final = re.compile(
     r"""(?:[Ff]ailed\sto|[Uu]nable\sto|[Cc]ould\snot|[Cc]ouldn't|[Cc]annot|[Cc]an't)\s[a-z] |
     [Nn]o\ssuch\s(?!luck|thing)\w | (?:net::)?(?:ERR_|E[A-Z]{4,}:) | E:\s | FATAL:?\s+\w+: |
     (?:[\w$]+\.)*[A-Z]\w*(?:Error|Exception|Fault|Interrupt|Exit)(?:\s*(?:\Z|\n)|:|\(['"]|\s\[) |
-    (?:[a-z]\w*\.)+exceptions\.\w+:\s |
+    (?:[a-z]\w*\.)+exceptions\.\w+:\s | Code:\s\d+\.\s[\w:]*Exception\b |
     (?:[Pp]age|[Ll]ocator|[Ff]rame|[Kk]eyboard|[Mm]ouse|[Bb]rowser\w*|\w+Handle)\.\w+:\s |
     CMake\sError\b |
     [A-Z][\w-]+\s:\s[A-Z][^\n]*\b(?:not|[Cc]annot)\s""",
@@ -183,7 +186,8 @@ FAILS: Final = re.compile(
                 your\s)?
             (?:user|server|host|remote|peer|policy|operator|admin|system|hook|sandbox|robots)) |
         (?:tool|action|command|function|option|model|method)\s(?:\S+\s)?(?:is\s)?not\savailable |
-        (?<!\d\s)(?<!nothing\s)(?<!none\s)(?<!you\s)(?:failed|crashed)(?:[.!;]?\s*\Z|[:;]\s|
+        (?<!\d\s)(?<!nothing\s)(?<!none\s)(?<!you\s)(?<!may\shave\s)(?:failed|
+            crashed)(?:[.!;]?\s*\Z|[:;]\s|
             \s(?:to(?=\s[a-z])|with|at|because|due|while|for)\s) |
         (?:is|are|was|were)\s(?:required|missing|locked|read-?only|invalid|unavailable|undefined|
             unreachable|unauthori[sz]ed|incorrect|ambiguous|disabled|closed\sby)\b(?!,)\s*
@@ -194,7 +198,8 @@ FAILS: Final = re.compile(
         expected\s\S+(?:\s\w+)?,?\s(?:but\s)?(?:got|found|received|was)\b |
         timed\sout\b | (?:[Tt]imeout|limit|quota|retries|budget)\s(?:\S+\s)?(?:exceeded|reached) |
         (?:token|session|key|certificate|password|link)\s(?:has\s|is\s)?expired\b |
-        exceed(?:s|ed)\sthe\s(?:\w+\s)*(?:limit|maximum|size|quota) |
+        exceed(?:s|ed)\s(?:the\s)?(?:\w+\s)*(?:limit|maximum|size|quota)\b |
+        is\sa\sdirectory\sand\sonly\b | appears\sto\shave\s(?:died|crashed) |
         (?:file|input|payload|response|output|request|query|prompt|message)\s(?:is\s)?too\s
             (?:large|long|big|short) |
         too\s(?:many|few)\s(?:arguments|open|redirects|values|columns|levels|connections|tokens) |
@@ -244,8 +249,9 @@ FAILS: Final = re.compile(
 _FAIL_WORDS = """
     aborted access already ambiguous appears blocked bounds budget can cannot closed codec core
     crashed currently declined defined denied detached disabled disallowed domain dropped eacces
-    econnrefused econnreset eexist eisdir empty enoent enotfound enough eperm epipe error errors
-    etimedout exceed exceeded exceeds expected expired failed forbidden has http incorrect
+    econnrefused econnreset eexist eisdir empty enoent enotfound enough eperm epipe died directory
+    error errors etimedout exceed exceeded exceeds expected expired failed forbidden has http
+    incorrect
     insufficient intercept intercepted intercepts interrupted invalid limit locked lost memory
     mismatch missing must near no nonzero not occurrence occurrences only outside permission
     please positional quota range readonly refused rejected required requires resolved responded
