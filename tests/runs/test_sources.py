@@ -16,7 +16,7 @@ import pytest
 from assay.errors import DataError
 from assay.files.lines import lines
 from assay.files.stamps import COARSE, Stamps, below
-from assay.importers import IMPORTERS, Kept, Losses, load
+from assay.importers import IMPORTERS, Kept, Log, Losses, load
 from assay.records import Trajectory
 from assay.runs import sources
 from assay.runs.audit import AuditRun, audit_log
@@ -172,6 +172,118 @@ def test_what_is_taken_over_is_what_would_be_read(tmp_path: Path, name: str, see
         audited(log, tmp_path / "fresh", reuse=False)
         assert content(tmp_path / "run") == content(tmp_path / "fresh"), turn
         changed(log, rng, made)
+
+
+def turn(kind: str, at: int, before: int | None, name: str) -> list[dict[str, Any]]:
+    """A question and its answer, of a session of a coding agent; the ids are those of the turn."""
+    asked, said, last = f"q{at}", f"a{at}", None if before is None else f"a{before}"
+    when = f"2026-01-01T00:00:0{at}Z"
+    if kind == "pi":
+        answer = {
+            "role": "assistant",
+            "content": said,
+            "stopReason": "stop",
+            "usage": {"output": 3},
+        }
+        rows = [(asked, last, {"role": "user", "content": asked}), (said, asked, answer)]
+        return [
+            {"type": "message", "id": i, "parentId": p, "timestamp": when, "message": m}
+            for i, p, m in rows
+        ]
+    if kind == "codex":
+        rows = [("user", "input_text", asked), ("assistant", "output_text", said)]
+        items = [
+            {"type": "message", "role": role, "id": text, "content": [{"type": c, "text": text}]}
+            for role, c, text in rows
+        ]
+        return [{"timestamp": when, "type": "response_item", "payload": item} for item in items]
+    block = [{"type": "text", "text": said}]
+    usage = {"output_tokens": 3}
+    answer = {"id": said, "role": "assistant", "content": block, "model": "m", "usage": usage}
+    rows = [("user", asked, last, {"role": "user", "content": asked})]
+    rows.append(("assistant", said, asked, {**answer, "stop_reason": "end_turn"}))
+    return [
+        {"type": w, "uuid": i, "parentUuid": p, "sessionId": name, "timestamp": when, "message": m}
+        for w, i, p, m in rows
+    ]
+
+
+def session(kind: str, name: str, rng: random.Random) -> list[dict[str, Any]]:
+    """A session that has turns in common with others, as a fork has."""
+    turns = sorted(rng.sample(range(6), rng.randint(1, 4)))
+    rows = [turn(kind, at, before, name) for before, at in zip([None, *turns], turns, strict=False)]
+    when = "2026-01-01T00:00:00Z"
+    head: list[dict[str, Any]] = []
+    if kind == "pi":
+        head = [{"type": "session", "id": name, "timestamp": when, "cwd": "/w"}]
+    elif kind == "codex":
+        forked = {"forked_from_id": "other"} if rng.random() < 0.7 else {}
+        meta = {"id": name, "cwd": "/w", **forked}
+        head = [{"timestamp": when, "type": "session_meta", "payload": meta}]
+    return [*head, *(row for rows_of in rows for row in rows_of)]
+
+
+def changed_session(log: Path, rng: random.Random, make: Callable[[Path], Any]) -> None:
+    """Changes a folder of sessions, each of which is a file."""
+    files = sorted(log.glob("*.jsonl"))
+    file = rng.choice(files)
+    match rng.randrange(4):
+        case 0:
+            make(file)
+        case 1:
+            make(log / f"{rng.choice(['0', 'agent-', 'z'])}{rng.randrange(100)}.jsonl")
+        case 2:
+            file.unlink()
+        case _:
+            write(file.with_name(f"{file.stem}.result.json"), {"reward": rng.random()})
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["pi", "codex", "claude_code"])
+def test_a_fork_is_read_again_when_what_it_copies_changes(tmp_path: Path, kind: str, seed: int):
+    """Turns of a session in a file before are copies: which files come before decides."""
+    rng, log = random.Random(seed), tmp_path / "log"
+    number = iter(range(100))
+
+    def make(file: Path) -> None:
+        write(file, *session(kind, f"s{next(number)}", rng))
+
+    for name in ("agent-1", "b", "c", "d", "e"):
+        make(log / f"{name}.jsonl")
+    copies = 0
+    for change in range(4):
+        run = audited(log, tmp_path / "run", format=kind)
+        audited(log, tmp_path / "fresh", reuse=False, format=kind)
+        assert content(tmp_path / "run") == content(tmp_path / "fresh"), change
+        copies += run.audit["losses"].get("copied_from_other_session", 0)
+        changed_session(log, rng, make)
+    assert copies
+
+
+def test_a_changed_file_of_verifiers_is_the_only_one_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An episode that another file held before is left out, and is read when that file goes."""
+    log = tmp_path / "log"
+    one, two, three = ({"id": f"e{n}", **episode("a", f"t{n}")} for n in range(3))
+    write(log / "step_1/all/traces.jsonl", one, two)
+    write(log / "step_1/effective/traces.jsonl", one)
+    write(log / "step_2/all/traces.jsonl", three)
+    first = audited(log, tmp_path / "run").audit
+    assert first["trajectories"]["total"] == 3
+    assert first["losses"]["repeated_episode"] == 1
+    write(log / "step_2/all/traces.jsonl", three, three)
+    with monkeypatch.context() as patch:
+        read: list[str] = []
+        real = Log.documents
+        told = lambda self, file: (read.append(str(file.relative_to(log))), real(self, file))[1]  # noqa: E731
+        patch.setattr(Log, "documents", told)
+        assert audited(log, tmp_path / "run").audit["trajectories"]["total"] == 4
+    assert read == ["step_2/all/traces.jsonl"]
+    (log / "step_1/all/traces.jsonl").unlink()
+    last = audited(log, tmp_path / "run").audit
+    assert last["trajectories"]["total"] == 3
+    assert "repeated_episode" not in last["losses"]
 
 
 def test_a_trial_folder_is_taken_over_until_one_of_its_files_changes(tmp_path: Path):

@@ -137,7 +137,8 @@ def _guarded(
         given = {} if choices.labels is None else grades(Path(choices.labels))
         if sight is None and path.is_dir():
             sight = look(path, {importer.name: importer})
-        files = (path,) if sight is None else sight.files(importer.name, losses)
+        found = (path,) if sight is None else sight.files(importer.name, losses)
+        files = tuple(sorted(found, key=importer.late))
         if kept.live and losses.counts.pop("torn_record", 0):
             kept.vouched, _ = False, losses.first.pop("torn_record")
         for trajectory in kept.read(importer, Log(path, files, losses, Groups(), choices)):

@@ -45,6 +45,9 @@ class Art(Importer):
         columns = _names(seen.path) if seen.head.startswith(b"PAR1") else frozenset[str]()
         return Rank.SHAPE if columns >= _COLUMNS or columns >= _OLD else Rank.NO
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return (file,)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
             known, seen = _names(file), set[int | None]()

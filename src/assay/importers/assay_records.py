@@ -42,6 +42,9 @@ class AssayRecords(Importer):
         files = sorted(written, key=lambda file: (len(file.name), file.name))
         return tuple(files or sorted(folder.glob("trajectories.jsonl*")))
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return (file,)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for file in log.files:
             try:

@@ -55,6 +55,9 @@ class Atif(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         return tuple(file.parent.glob(f"{glob.escape(file.stem)}.cont-*.json"))
 
+    def parts(self, file: Path) -> None:
+        """A file that is read later may say that it goes on in this one, which is then no log."""
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         later = _continuations(log.files)
         for place, file in enumerate(log.files):

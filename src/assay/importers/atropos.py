@@ -6,6 +6,7 @@ wrong size or with a sequence that is too long: what is seen are the groups that
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, final
 
 from assay.importers.base import Importer, Log, Record, keys, prompt_name
@@ -39,6 +40,9 @@ class Atropos(Importer):
     title = "Atropos groups"
     record = "a group object"
     needs = "tokens:array masks:array scores:array"
+
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return (file,)
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):

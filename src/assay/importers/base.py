@@ -47,6 +47,8 @@ class Groups:
     """Names groups and numbers their members in the order in which they come."""
 
     seen: MutableMapping[str, int] = field(default_factory=dict[str, int])
+    """Of each group the number of its last member. Sessions have no groups of several: of them, all
+    that stands in the files before, by id."""
     owner: MutableMapping[str, str] = field(default_factory=dict[str, str])
 
     def name(self, group: str, variant: str) -> str:
@@ -57,6 +59,10 @@ class Groups:
         """Returns 0 for the first member of `group`, then 1, 2 ..."""
         self.seen[group] = self.seen.get(group, -1) + 1
         return self.seen[group]
+
+    def elsewhere(self, name: str, file: Path) -> bool:
+        """Did another of the log's files hold `name` before this one?"""
+        return self.owner.setdefault(f"\0{name}", str(file)) != str(file)
 
 
 def prompt_name(prompt: str) -> str:
@@ -247,6 +253,10 @@ class Importer(ABC):
     def beside(self, file: Path) -> tuple[Path, ...]:
         """Returns the files that are read together with `file`."""
         return ()
+
+    def late(self, file: Path) -> bool:
+        """Is a file read after all that are not late, whatever its name?"""
+        return False
 
     def parts(self, file: Path) -> tuple[Path, ...] | None:
         """Returns what decides, with the numbers and owners of groups, what is read of one of the

@@ -8,7 +8,7 @@ agent that was called did is a file of its own (`agent-ID.jsonl`) or lies betwee
 (`isSidechain`): a session of its own here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -60,20 +60,27 @@ class ClaudeCode(Importer):
         kept += [one for one in folder.rglob("*") if not plain_name(one).endswith(".jsonl")]
         return tuple(one for one in kept if one.is_file())
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, result_of(file)
+
+    def late(self, file: Path) -> bool:
+        """Agents that were called come last: what they begin with may be copied from their
+        caller."""
+        return file.name.startswith("agent-")
+
     def read(self, log: Log) -> Iterator[Trajectory]:
-        seen: set[str] = set()
-        # Agents that were called come last: what they begin with may be copied from their caller.
-        for place, file in sorted(enumerate(log.files), key=lambda one: _is_called(one[1])):
+        seen = log.groups.seen
+        for place, file in enumerate(log.files):
             read = _File(file, log)
             if not read.nodes:
                 log.losses.add("no_messages", str(file))
             turns: set[str] = set()
             for part in read.parts():
                 yield self._session(log, place, part, seen, turns)
-            seen |= turns
+            seen.update(dict.fromkeys(turns, 0))
 
     def _session(
-        self, log: Log, place: int, part: "_Part", seen: set[str], turns: set[str]
+        self, log: Log, place: int, part: "_Part", seen: Container[str], turns: set[str]
     ) -> Trajectory:
         """Returns one line of talk; what its model calls are is added to `turns`."""
         session = part.session
@@ -91,11 +98,6 @@ class ClaudeCode(Importer):
         elif last is not None and not made.steps.open:
             end = "answered" if part.over and not last.stop else _ENDS.get(last.stop, "unknown")
         return session.trajectory(log, self, place, made.steps, marks=tuple(made.marks), end=end)
-
-
-def _is_called(file: Path) -> bool:
-    """Is it the file of an agent that another one called?"""
-    return file.name.startswith("agent-")
 
 
 def _own(row: dict[str, Any]) -> bool:

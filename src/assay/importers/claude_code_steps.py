@@ -1,6 +1,6 @@
 """Records of a Claude Code session to steps."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -138,7 +138,7 @@ class _Last(NamedTuple):
 class Turns:
     """The steps of one line of talk."""
 
-    def __init__(self, chain: Sequence[Node], copied: set[str]) -> None:
+    def __init__(self, chain: Sequence[Node], copied: Container[str]) -> None:
         """
         Args:
             chain: its records, in order.

@@ -56,15 +56,18 @@ class Codex(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         return tuple(one for one in (result_of(file),) if one.is_file())
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, result_of(file)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
-        seen: set[str] = set()
+        seen = log.groups.seen
         for place, file in enumerate(log.files):
             rollout = _Rollout(file, log)
             if not rollout.items:
                 log.losses.add("no_messages", str(file))
                 continue
-            made = Turns(rollout.items, seen if rollout.derived else set())
-            seen |= {item.id for item in rollout.items if item.id}
+            made = Turns(rollout.items, seen if rollout.derived else ())
+            seen.update({item.id: 0 for item in rollout.items if item.id})
             rollout.session.tokens = made.tokens
             yield rollout.session.trajectory(
                 log, self, place, made.steps, marks=tuple(made.marks), end=rollout.end(made)

@@ -1,7 +1,7 @@
 """Items of a Codex rollout to steps."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from assay.importers.fields import Fields
@@ -116,7 +116,7 @@ def _error(text: str) -> bool | None:
 class Turns:
     """The steps of one rollout."""
 
-    def __init__(self, items: Sequence[Item], copied: set[str]) -> None:
+    def __init__(self, items: Sequence[Item], copied: Container[str]) -> None:
         """
         Args:
             items: what the file says, in order.

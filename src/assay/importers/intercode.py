@@ -32,6 +32,8 @@ class InterCode(Importer):
     name = "intercode"
     title = "InterCode results"
     record = "an episode object"
+    _trial: int = 0
+    """Number of the file that is read."""
 
     def rank(self, seen: Probe) -> Rank:
         if seen.is_list or not isinstance(seen.first, dict):
@@ -40,10 +42,8 @@ class InterCode(Importer):
         own = isinstance(episode, dict) and {"turn_history", "task_id"} <= episode.keys()
         return Rank.SHAPE if own else Rank.NO
 
-    def parts(self, file: Path) -> None:
-        """Which file it is counts: it is the number of the trial."""
-
     def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
+        self._trial = log.groups.trial("file")
         for where, document in log.documents(file):
             for key, episode in typed(document, dict, where, "an object of episodes").items():
                 yield f"{where} episode {key[:40]!r}", episode
@@ -60,7 +60,7 @@ class InterCode(Importer):
         yield record.trajectory(
             task,
             (UserStep(text=query), *steps),
-            trial=record.place,
+            trial=self._trial,
             outcome=outcome,
             grades=graded(outcome, "InterCode"),
             end="budget" if _is_cut(record, outcome, len(rewards)) else "answered",

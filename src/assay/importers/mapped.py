@@ -51,6 +51,9 @@ class Mapped(Importer):
     def proposal(self, seen: Probe) -> str:
         return proposed(columns_of(seen), seen.first)
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return (file,)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         if not log.files:
             raise DataError(f"{log.path}: no table in it has the columns that --map names")

@@ -51,6 +51,9 @@ class NemoGym(Importer):
         found = (_next(file, _FAILURES), _next(file, _PLAN), totals)
         return tuple(one for one in found if one is not None)
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, *self.beside(file)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
             seen: set[_Key] = set()

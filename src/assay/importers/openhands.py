@@ -47,6 +47,10 @@ class OpenHands(Importer):
         found = {file.parent for file in folder.rglob("event-00000-*.json*")}
         return tuple(sorted(one.parent if one.name == "events" else one for one in found))
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        folder = file if file.is_dir() else file.parent
+        return folder, result_of(folder)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, each in enumerate(log.files):
             folder = each if each.is_dir() else each.parent

@@ -40,6 +40,9 @@ class OpenHandsV0(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         return tuple(one for one in _reports(file) if one.is_file())
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return (file, result_of(file)) if file.is_dir() else (file, *_reports(file))
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, each in enumerate(log.files):
             if each.is_dir():

@@ -7,6 +7,7 @@ do not: a result that no later call was sent, an error. The task is the prompt. 
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final, final
 
 from assay.errors import DataError
@@ -51,6 +52,9 @@ class Otel(Importer):
         """Logs of the same traces, and spans of the SDK, are known too."""
         told = seen.has("resourceLogs") or is_sdk_span(seen.first)
         return max(super().rank(seen), Rank.SHAPE if told else Rank.NO)
+
+    def parts(self, file: Path) -> None:
+        """Spans of one trace lie in any file, and traces come in the order in which they begin."""
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         """Yields a trajectory for each conversation, traces in the order in which they begin."""

@@ -5,7 +5,7 @@ and the branch that ends in the last entry is the session. A message of the mode
 thinking and calls; a result names its call and says itself whether it is an error.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -47,15 +47,18 @@ class Pi(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         return tuple(one for one in (result_of(file),) if one.is_file())
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, result_of(file)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
-        seen: set[str] = set()
+        seen = log.groups.seen
         for place, file in enumerate(log.files):
             entries = _Entries(file, log)
             if not entries.said:
                 log.losses.add("no_messages", str(file))
                 continue
             yield entries.trajectory(log, self, place, seen)
-            seen |= entries.said.keys()
+            seen.update(dict.fromkeys(entries.said, 0))
 
 
 class _Entries:
@@ -87,7 +90,9 @@ class _Entries:
         parent = at.text("parentSession") or at.text("branchedFrom")
         session.facts = {"forked_from": Path(parent).name} if parent else {}
 
-    def trajectory(self, log: Log, importer: Importer, place: int, copied: set[str]) -> Trajectory:
+    def trajectory(
+        self, log: Log, importer: Importer, place: int, copied: Container[str]
+    ) -> Trajectory:
         """Returns the branch that ends in the last entry."""
         by_id = {key.rpartition(" ")[0]: (key, at) for key, at in self.said.items()}
         last = next(reversed(self.links))
@@ -111,7 +116,7 @@ class _Entries:
 class _Turns:
     """The steps of one branch."""
 
-    def __init__(self, chain: Sequence[tuple[str, Fields]], copied: set[str]) -> None:
+    def __init__(self, chain: Sequence[tuple[str, Fields]], copied: Container[str]) -> None:
         self.steps = Steps()
         self.marks: list[Mark] = []
         self.models: dict[str, None] = {}

@@ -37,6 +37,9 @@ class SessionTraces(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         return tuple(one for one in (result_of(file),) if one.is_file())
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, result_of(file)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
             at: Fields | None = None

@@ -55,6 +55,9 @@ class TerminalBench(Importer):
             return tuple(file.parent.rglob("*"))
         return (file.with_name("run_metadata.json"),)
 
+    def parts(self, file: Path) -> None:
+        """Of the trials that a run's file lists, those with a file of their own are read there."""
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         apart = {file.parent for file in log.files}
         for place, file in enumerate(log.files):

@@ -61,6 +61,9 @@ class Trl(Importer):
             found = {name for name in _COLUMNS if name.encode() in tail}
         return Rank.SHAPE if found >= _COLUMNS else Rank.NO
 
+    def parts(self, file: Path) -> None:
+        """What the advantages are is told by the numbers of all files together."""
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         survey = _survey(log)
         told = survey.evidence.told()

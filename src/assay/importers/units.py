@@ -94,7 +94,7 @@ class Kept:
     ) -> Iterator[tuple[tuple[Path, ...], tuple[str, ...] | None]]:
         """Yields what is read together, and all files that decide it; None: that is not known."""
         parts = [importer.parts(file) for file in log.files]
-        if None in parts:
+        if not parts or None in parts:
             # of a folder, all that is in it; what else a lone file leads to nobody knows
             yield log.files, self._seen((log.path,)) if log.path.is_dir() else None
             return

@@ -48,11 +48,6 @@ class Verifiers(Importer):
     names = r"(traces|stream)\.jsonl"
     called = "traces.jsonl"
 
-    def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
-        """The file in which each episode was read: prime-rl writes those that it trained on twice,
-        to `all/` and to `effective/`."""
-
     def own(self, folder: Path) -> tuple[Path, ...]:
         """Returns the chunks of prime-rl's stream, since 2026-09 a folder of numbered files."""
         for at in _STREAMS:
@@ -65,14 +60,20 @@ class Verifiers(Importer):
         found = [file.with_name(name) for name in _BESIDE if file.with_name(name).is_file()]
         return (*found, *_annotations(file), *file.parent.glob("configs/*.json"))
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, *_annotations(file)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
-        for beside in dict.fromkeys(b for file in log.files for b in _annotations(file)):
-            log.losses.add("annotations_not_read", str(beside))
+        for file in log.files:
+            for beside in _annotations(file):
+                if not log.groups.elsewhere(f"file {beside}", file):
+                    log.losses.add("annotations_not_read", str(beside))
         yield from super().read(log)
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         identity = record.maybe_name("id")
-        if identity and self._seen.setdefault(identity, record.place) != record.place:
+        # prime-rl writes those that it trained on twice, to `all/` and to `effective/`
+        if identity and record.groups.elsewhere(f"episode {identity}", record.file):
             record.lose("repeated_episode")
             return
         task = _task(record.within("task", needed=True))
@@ -95,8 +96,10 @@ class Verifiers(Importer):
 
 
 def _annotations(file: Path) -> list[Path]:
-    """Returns what a trainer wrote about the traces of a stream."""
+    """Returns what a trainer wrote about the traces of a stream: of one in chunks, of the first."""
     if _IS_CHUNK(file.name):
+        if file.name > min(each.name for each in file.parent.iterdir() if _IS_CHUNK(each.name)):
+            return []
         return sorted((file.parent / "..").glob("annotations/*/*.jsonl*"))
     return sorted(file.parent.glob("annotations/*.jsonl")) if _IS_STREAM(file.name) else []
 

@@ -41,6 +41,9 @@ class VerifiersResults(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         return (file.with_name(_METADATA),)
 
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, *self.beside(file)
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
             value = log.document(path) if (path := file.with_name(_METADATA)).is_file() else None
