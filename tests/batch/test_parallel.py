@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from assay.batch import Batch, parallel
+from assay.batch import Batch, mapped, parallel
 from assay.batch.parallel import Fork, batch_of_file, beside
 from assay.errors import DataError
 from assay.files import lines
@@ -183,3 +183,34 @@ def test_nobody_waits_for_jobs_beside_a_block_that_fails():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_large_arrays_lie_in_a_file_and_say_the_same(monkeypatch, room):
+    made = [trajectory(number) for number in range(40)]
+    small = Batch.of(made)
+    monkeypatch.setattr(mapped, "LARGE", 64)
+    if not room:
+        monkeypatch.setattr(mapped.tempfile, "TemporaryFile", no_room)
+    large = Batch.of(made)
+    for field in dataclasses.fields(Batch):
+        one, other = getattr(small, field.name), getattr(large, field.name)
+        np.testing.assert_array_equal(one, other, err_msg=field.name)
+        assert getattr(one, "dtype", None) == getattr(other, "dtype", None)
+    assert small.traj_S.flags.writeable
+    assert large.traj_S.flags.writeable is not room
+    assert large.length_R.flags.writeable is not room
+    assert large.ran_C.nbytes == 40, "shorter than 64: stays in memory"
+    assert large.ran_C.flags.writeable
+
+
+def no_room(**_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_what_no_step_has_takes_no_memory():
+    batch = Batch.of([trajectory(1)])
+    assert np.isnan(batch.belief_S).all()
+    assert batch.belief_S.shape == batch.traj_S.shape
+    assert batch.belief_S.strides == (0,)
+    assert batch.reward_S.strides == (8,)

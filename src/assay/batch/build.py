@@ -13,30 +13,26 @@ from typing import Any, final
 import numpy as np
 from xxhash import xxh3_64
 
+from assay.batch.arrays import call_arrays, span_arrays, step_arrays
 from assay.batch.columns import (
     C_WIDTH,
     CATEGORIES,
     CLAIMS,
     ENDS,
     K_WIDTH,
-    R_WIDTH,
     ROLES,
     S_WIDTH,
     UNTRAINABLE,
-    Codes,
     Columns,
     Measure,
     by_name,
-    filled,
     hash_of,
     rows,
 )
 from assay.batch.completions import Completions
+from assay.batch.mapped import mapped
 from assay.errors import AlignmentError, MixedTokensError
 from assay.kernels.codes import numbered
-from assay.kernels.constancy import bar
-from assay.kernels.evidence import sibling_evidence
-from assay.kernels.groups import voters
 from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
 from assay.records.evidence import NOBODY_LOOKED
 from assay.verify.canonical import call_form
@@ -186,7 +182,8 @@ class Builder:
         if step.confidence is not None:
             columns.confidence[s] = step.confidence
         if step.node is not None:
-            columns.node[s] = step.node, step.parent
+            parent = -1 if step.parent is None else hash_of(step.parent)
+            columns.node.extend((s, hash_of(step.node), parent))
         if step.scores:
             columns.scores[s] = step.scores
 
@@ -276,8 +273,11 @@ class Builder:
         columns.has_entropy |= step.entropies is not None
 
     def arrays(self) -> dict[str, Any]:
-        """Returns the fields of a `Batch`; evidence that needs other trajectories is added here."""
-        columns = self._columns
+        """Returns the fields of a `Batch`; evidence that needs other trajectories is added here.
+
+        Columns are given up one after the other, so that few lie in memory twice.
+        """
+        columns, self._columns = self._columns, Columns()
         group, task, tree, session, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
         task_K, tree_K, session_K = (each.astype(np.int64) for each in (task, tree, session))
         names, reward_KJ = by_name(columns.rewards, len(columns.ids))
@@ -300,9 +300,9 @@ class Builder:
             "score_names": score_names,
             "score_SJ": score_SJ,
             "weight_K": np.ones(len(columns.ids)),
-            **_step_arrays(columns, task_K, tree_K),
-            **_call_arrays(columns, task_K, session_K, outcome_K, self._pass_at),
-            **_span_arrays(columns),
+            **mapped(span_arrays(columns)),
+            **mapped(call_arrays(columns, task_K, session_K, outcome_K, self._pass_at)),
+            **mapped(step_arrays(columns, task_K, tree_K)),
             "logprob_N": np.array(columns.logprob) if columns.has_logprob else None,
             "entropy_N": np.array(columns.entropy) if columns.has_entropy else None,
             "statistics": {},
@@ -314,80 +314,3 @@ def _call_key(name: str, arguments: str) -> tuple[int, bool]:
     """Returns the hash of a call's form, and whether its arguments are one JSON object."""
     form = call_form(name, arguments)
     return hash_of(f"{name}\0{form.is_json:d}{form.arguments}"), form.is_json
-
-
-def _step_arrays(columns: Columns, task_K: np.ndarray, tree_K: np.ndarray) -> dict[str, np.ndarray]:
-    traj, index, opening, shown = rows(columns.S, S_WIDTH).T
-    states = Codes()
-    state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
-    nodes = Codes()  # a name means one node inside a tree, or inside a trajectory without one
-    node_S, parent_S = np.full((2, traj.size), -1)
-    for s, names in columns.node.items():
-        k = int(traj[s])
-        owner = (int(tree_K[k]), -1) if tree_K[k] >= 0 else (-1, k)
-        node_S[s], parent_S[s] = (-1 if each is None else nodes[owner, each] for each in names)
-    return {
-        "node_S": node_S,
-        "parent_S": parent_S,
-        "confidence_S": filled(columns.confidence, np.full(traj.size, _NAN)),
-        "traj_S": traj.copy(),
-        "index_S": index.copy(),
-        "reward_S": filled(columns.reward, np.full(traj.size, _NAN)),
-        "belief_S": filled(columns.belief, np.full(traj.size, _NAN)),
-        "state_S": filled(state, np.full(traj.size, -1)),
-        "seen_S": numbered(task_K[traj], shown),
-        "opening_S": opening.astype(bool),
-        "untrainable_S": filled(columns.untrainable, np.full(traj.size, -1, np.int8)),
-    }
-
-
-def _call_arrays(
-    columns: Columns,
-    task_K: np.ndarray,
-    session_K: np.ndarray,
-    outcome_K: np.ndarray,
-    pass_at: float,
-) -> dict[str, np.ndarray]:
-    step, form, parsed, ran, expert, answer = rows(columns.C, C_WIDTH).T
-    traj_C, key_C = rows(columns.S, S_WIDTH)[step, 0], numbered(form)
-    vote_K = voters(session_K, ~np.isnan(outcome_K))  # outputs of one rollout are no siblings
-    passed_K = (outcome_K >= bar(pass_at)) & (vote_K == np.arange(vote_K.size))
-    sibling = sibling_evidence(key_C, vote_K[traj_C], task_K, passed_K)
-    return {
-        "step_C": step.copy(),
-        "key_C": key_C,
-        "answer_C": np.where(answer < 0, -1, numbered(answer)),
-        "parsed_C": parsed.astype(np.int8),
-        "ran_C": ran.astype(np.int8),
-        "sibling_C": filled(columns.sibling, sibling),
-        "expert_C": _expert(columns, traj_C, task_K, form, expert),
-        "on_path_C": filled(columns.on_path, np.full(step.size, -1, np.int8)),
-    }
-
-
-def _expert(
-    columns: Columns,
-    traj_C: np.ndarray,
-    task_K: np.ndarray,
-    form_C: np.ndarray,
-    recorded_C: np.ndarray,
-) -> np.ndarray:
-    """Returns what is recorded, else whether the task has such an expert action; -1: has it any?"""
-    expert_C = recorded_C.astype(np.int8)
-    code = {task: number for task, number in columns.task.items() if task in columns.experts}
-    known = {number: columns.experts[task] for task, number in code.items()}
-    task_C = task_K[traj_C]
-    for c in np.flatnonzero((expert_C < 0) & np.isin(task_C, list(known))).tolist():
-        expert_C[c] = int(form_C[c]) in known[int(task_C[c])]
-    return expert_C
-
-
-def _span_arrays(columns: Columns) -> dict[str, np.ndarray]:
-    traj, step, call, role, length = rows(columns.R, R_WIDTH).T
-    return {
-        "traj_R": traj.astype(np.int64),
-        "step_R": step.astype(np.int64),
-        "call_R": call.astype(np.int64),
-        "role_R": role.astype(np.int8),
-        "length_R": length.astype(np.int64),
-    }

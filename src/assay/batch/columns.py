@@ -32,7 +32,7 @@ CATEGORIES: Final = (
     "tampered",
 )
 """Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
-K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH = 8, 4, 6, 5
+K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH, NODE_WIDTH = 8, 4, 6, 5, 3
 
 
 def hash_of(text: str) -> int:
@@ -49,11 +49,13 @@ class Codes(dict[Any, int]):
         return code
 
 
-def _integers() -> "array[int]":
+def integers() -> "array[int]":
+    """Returns an empty array of 8-byte integers."""
     return array("q")
 
 
-def _small_integers() -> "array[int]":
+def small_integers() -> "array[int]":
+    """Returns an empty array of 4-byte integers."""
     return array("i")
 
 
@@ -73,32 +75,30 @@ class Columns:
     session: Codes = field(default_factory=Codes)
     K: "array[float]" = field(default_factory=_floats)
     """group, task, tree, session, outcome, category, claim, end"""
-    content: "array[int]" = field(default_factory=_integers)
+    content: "array[int]" = field(default_factory=integers)
     """Hash of what the policy wrote, per trajectory."""
     rewards: dict[int, dict[str, float | None]] = field(
         default_factory=dict[int, dict[str, float | None]]
     )
-    S: "array[int]" = field(default_factory=_integers)
+    S: "array[int]" = field(default_factory=integers)
     """trajectory, index, opening, hash of what was shown last"""
     state: dict[int, str] = field(default_factory=dict[int, str])
     reward: dict[int, float] = field(default_factory=dict[int, float])
     belief: dict[int, float] = field(default_factory=dict[int, float])
     untrainable: dict[int, int] = field(default_factory=dict[int, int])
     confidence: dict[int, float] = field(default_factory=dict[int, float])
-    node: dict[int, tuple[str | None, str | None]] = field(
-        default_factory=dict[int, tuple[str | None, str | None]]
-    )
-    """Names of a step's node and of its parent."""
+    node: "array[int]" = field(default_factory=integers)
+    """step, hash of its node's name, and of its parent's; only steps that have a node"""
     scores: dict[int, dict[str, float | None]] = field(
         default_factory=dict[int, dict[str, float | None]]
     )
-    C: "array[int]" = field(default_factory=_integers)
+    C: "array[int]" = field(default_factory=integers)
     """step, hash of the call's form, parsed, ran, expert, hash of its answer"""
     experts: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     """Hashes of the expert actions of each task, from whichever of its trajectories names them."""
     sibling: dict[int, int] = field(default_factory=dict[int, int])
     on_path: dict[int, int] = field(default_factory=dict[int, int])
-    R: "array[int]" = field(default_factory=_small_integers)
+    R: "array[int]" = field(default_factory=small_integers)
     """trajectory, step, call, role, length"""
     logprob: "array[float]" = field(default_factory=_floats)
     entropy: "array[float]" = field(default_factory=_floats)
@@ -118,6 +118,7 @@ class Columns:
             (self.S, other.S, S_WIDTH, (k,)),
             (self.C, other.C, C_WIDTH, (s,)),
             (self.R, other.R, R_WIDTH, (k, s, c)),
+            (self.node, other.node, NODE_WIDTH, (s,)),
         ):
             table = rows(theirs, width)  # a view: theirs are renumbered where they stand
             for column, offset in enumerate(offsets):
@@ -137,7 +138,6 @@ class Columns:
         self.belief |= _moved(other.belief, s)
         self.untrainable |= _moved(other.untrainable, s)
         self.confidence |= _moved(other.confidence, s)
-        self.node |= _moved(other.node, s)
         self.scores |= _moved(other.scores, s)
         self.sibling |= _moved(other.sibling, c)
         self.on_path |= _moved(other.on_path, c)
@@ -164,10 +164,23 @@ def by_name(
 
 
 def filled(sparse: dict[int, Any], dense: np.ndarray) -> np.ndarray:
-    """Returns `dense` with the sparse values written over it."""
+    """Returns `dense` with the sparse values written over it, which must be writable then."""
     if sparse:
         dense[list(sparse)] = list(sparse.values())
     return dense
+
+
+def spread(sparse: dict[int, Any], size: int, other: float | np.integer[Any]) -> np.ndarray:
+    """Returns an array of the sparse values and one other for all the rest.
+
+    Without any it is one number that is read again and again, and takes no memory.
+    """
+    return filled(sparse, np.full(size, other)) if sparse else constant(size, other)
+
+
+def constant(size: int, value: float | np.integer[Any]) -> np.ndarray:
+    """Returns an array of one number again and again, of which it is kept once."""
+    return np.broadcast_to(value, size)
 
 
 def _moved(sparse: dict[int, T], by: int) -> dict[int, T]:

@@ -4,6 +4,7 @@ Each process reads a stretch of whole lines into columns of its own, and the col
 the file's order, so the batch does not depend on how many there were.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -131,7 +132,9 @@ def beside(count: int) -> Generator[Callable[[Callable[[], object]], None]]:
 
 def _answer(job: Callable[[], object], to: Connection) -> None:
     """Runs in a fork: sends what the job returns, or raises. An interrupt is the parent's, and so
-    is what this process does when it is asked to end."""
+    is what this process does when it is asked to end. What it shares with its parent it does not
+    search for garbage: that writes on every page, and a page written on is a page of its own."""
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:

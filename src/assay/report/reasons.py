@@ -203,14 +203,14 @@ class Evidence:
         self, batch: Batch, passed_K: Bool[np.ndarray, " K"], ids: Sequence[str] | None = None
     ) -> None:
         self._ids = batch.ids if ids is None else ids
-        self._first_call = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1)).tolist()
-        self._state, self._expert = batch.on_path_C.tolist(), batch.expert_C.tolist()
-        self._sibling, self._ran = batch.sibling_C.tolist(), batch.ran_C.tolist()
-        self._parsed = batch.parsed_C.tolist()
+        self._first_call = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1)).data
+        self._state, self._expert = batch.on_path_C.data, batch.expert_C.data
+        self._sibling, self._ran = batch.sibling_C.data, batch.ran_C.data
+        self._parsed = batch.parsed_C.data
         self._owners = _owners(batch, passed_K)
-        self._rollout = voters(batch.session_K, ~np.isnan(batch.outcome_K)).tolist()
-        self._key, self._task = batch.key_C.tolist(), batch.task_K.tolist()
-        self._reward = batch.reward_S.tolist()
+        self._rollout = voters(batch.session_K, ~np.isnan(batch.outcome_K)).data
+        self._key, self._task = batch.key_C.data, batch.task_K.data
+        self._reward = batch.reward_S.data
 
     def of(self, step: int, trajectory: int) -> list[dict[str, Any]]:
         """Returns facts about step `step` (of axis S), strongest first, each with its words.
