@@ -74,6 +74,7 @@ def credits(
             refused[part.name] = f"{part.name} failed, {type(error).__name__}: {error}"
         else:
             yield part.name, advantages
+            del advantages  # or two methods' lie in memory at once
 
 
 def run(trajectories: Iterable[Trajectory] | Batch, recipe: Recipe | None = None) -> Result:

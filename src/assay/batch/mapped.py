@@ -1,7 +1,9 @@
 """Large arrays in a file that nobody else sees: the system may drop its pages, forks share them."""
 
+import ctypes
 import mmap
 import tempfile
+from contextlib import suppress
 
 import numpy as np
 
@@ -32,3 +34,9 @@ def mapped(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         name: np.frombuffer(whole, values.dtype, values.size, at[name]).reshape(values.shape)
         for name, values in large.items()
     }
+
+
+def give_back() -> None:
+    """Has the C library give freed memory back to the system, where it is one that keeps it."""
+    with suppress(OSError, AttributeError, TypeError):  # no such function, or no such library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -25,6 +25,7 @@ import zstandard
 from assay import __version__
 from assay.audit import Audit, annotations, step_credit
 from assay.batch import Batch, Measure
+from assay.batch.mapped import give_back
 from assay.batch.parallel import batch_of_file, beside, processes, processes_for
 from assay.credit import Advantages
 from assay.errors import DataError, MixedTokensError, TornError, UsageError
@@ -236,6 +237,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         copy_to=copy,
         kept=kept,
     )
+    give_back()
     found, page = Audit(batch, decisions, pass_at=pass_at), None
     if folder is not None and asked.report:
         from assay.report import Report
@@ -275,10 +277,12 @@ def _credited(
             steps = step_credit(batch, advantages)
             found.add(method, advantages, steps)
             if folder is not None:
-                lines = annotations(batch, decisions, method, steps)
-                do(partial(write_rows, folder / "credit" / f"{method}.jsonl", lines))
+                path = folder / "credit" / f"{method}.jsonl"
+                do(partial(write_rows, path, annotations(batch, decisions, method, steps)))
             if add is not None:
                 add(method, advantages, steps.advantage_S)
+            del advantages, steps
+            give_back()  # or the largest method's is held while all others follow, and in forks
     return refused
 
 
