@@ -61,11 +61,22 @@ def test_records_of_our_own_are_grouped_by_one_of_their_names(tmp_path: Path) ->
     path = tmp_path / "a.jsonl"
     row = {"schema": "assay.trajectory/1", "id": "a", "task": "t", "group": "g", "tree": "w"}
     path.write_text(json.dumps(row) + "\n")
-    assert [read(path, group=key)[0][0].group for key in ("task", "tree", "trial")] == [
-        "t",
-        "w",
-        "g",
-    ]
+    assert [read(path, group=key)[0][0].group for key in ("task", "tree")] == ["t", "w"]
+    with pytest.raises(DataError, match=r"no key 'trial' to group by, as in trajectory 'a'"):
+        read(path, group="trial")
+
+
+def test_a_group_that_no_record_has_is_refused_and_one_that_some_lack_is_said(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(rows({"p": "a", "trial": 0}, {"p": "b", "trial": 1}, {"trial": 2}))
+    found, losses = read(path, group="p")
+    assert ([t.group for t in found], losses) == (
+        ["a", "b", "t"],
+        {"key:p": 2, "no_group_key": 1},
+    )
+    message = r"no key 'q' to group by, as in .*line 1, whose keys are task, messages, p, trial"
+    with pytest.raises(DataError, match=message):
+        read(path, group="q")
 
 
 TORN = rows({"trial": 0}, {"trial": 1})[:-9]

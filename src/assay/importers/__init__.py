@@ -141,7 +141,8 @@ def _guarded(
         files = tuple(sorted(found, key=importer.late))
         if kept.live and losses.counts.pop("torn_record", 0):
             kept.vouched, _ = False, losses.first.pop("torn_record")
-        for trajectory in kept.read(importer, Log(path, files, losses, Groups(), choices)):
+        log = Log(path, files, losses, Groups(), choices)
+        for trajectory in kept.read(importer, log) if files else importer.read(log):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
                 losses.add("repeated_id", where)
@@ -163,6 +164,9 @@ def _guarded(
         if not seen:
             torn = losses.first.get("torn_record")
             raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")
+        if losses.counts.get("no_group_key", 0) >= sum(seen.values()):
+            first = losses.first["no_group_key"]
+            raise DataError(f"{path}: no key {choices.group!r} to group by, as in {first}")
         _check(path, choices.outcome, parts)
     except RecursionError:
         raise DataError(one_line(f"{where}: JSON nested too deeply")) from None

@@ -66,4 +66,7 @@ class AssayRecords(Importer):
             return trajectory
         extra = {} if trajectory.origin is None else trajectory.origin.extra
         name = getattr(trajectory, key, None) if key in _NAMES else extra.get(key)
-        return trajectory if name is None else msgspec.structs.replace(trajectory, group=str(name))
+        if name is None:
+            log.losses.add("no_group_key", f"trajectory {trajectory.id[:60]!r}")
+            return trajectory
+        return msgspec.structs.replace(trajectory, group=str(name))

@@ -135,8 +135,12 @@ class Record(Fields):
         rest["id"] = rest.get("id") or f"{task}/{self.index if trial is None else trial}"
         rest["origin"] = rest.get("origin") or self.origin()
         rest.setdefault("group", task)
-        if (key := self.choices.group) is not None and (group := self.at(key)) is not None:
-            rest["group"] = as_name(group, f"{self.where}.{key}")
+        if (key := self.choices.group) is not None:
+            if (group := self.at(key)) is None:
+                named = ", ".join(str(name)[:20] for name in list(self.raw)[:12])
+                self.losses.add("no_group_key", f"{self.where}, whose keys are {named}")
+            else:
+                rest["group"] = as_name(group, f"{self.where}.{key}")
         key = self.choices.outcome
         if key is not None and key not in rest.get("rewards", {}):
             value = self.at(key)
