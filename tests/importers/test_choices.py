@@ -52,7 +52,7 @@ def test_an_outcome_that_is_nowhere_is_refused_with_what_there_is(tmp_path: Path
 def test_the_group_is_a_key_of_the_record(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(rows({"n": {"p": 3}}, {"n": {"p": "b"}}, {}))
-    assert [t.group for t in read(path, group="n.p")[0]] == ["3", "b", "t"]
+    assert [t.group for t in read(path, group="n.p")[0]] == ["3", "b", "t@no-n.p"]
     with pytest.raises(DataError, match=r"line 1\.n: got an object of 1 keys; expected a name"):
         read(path, group="n")
 
@@ -71,7 +71,7 @@ def test_a_group_that_no_record_has_is_refused_and_one_that_some_lack_is_said(tm
     path.write_text(rows({"p": "a", "trial": 0}, {"p": "b", "trial": 1}, {"trial": 2}))
     found, losses = read(path, group="p")
     assert ([t.group for t in found], losses) == (
-        ["a", "b", "t"],
+        ["a", "b", "t@no-p"],
         {"key:p": 2, "no_group_key": 1},
     )
     message = r"no key 'q' to group by, as in .*line 1, whose keys are task, messages, p, trial"

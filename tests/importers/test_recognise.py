@@ -73,6 +73,21 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path):
         load(tmp_path, choices=Choices(strict=True))
 
 
+def test_what_an_audit_left_below_is_no_log(tmp_path: Path):
+    written(tmp_path, a=CHAT)
+    for name, kind in (("left", "audit"), ("trained", "train")):
+        run = tmp_path / "runs" / name
+        run.mkdir(parents=True)
+        (run / "run.json").write_text(f'{{"schema":"assay.run/1","kind":"{kind}"}}')
+        (run / "trajectories.jsonl").write_text(json.dumps(OWN))
+    making = tmp_path / "runs" / ".left.tmp-7"
+    making.mkdir()
+    (making / "x.jsonl").write_text(json.dumps(OWN))
+    found = look(tmp_path, {}).found
+    names = sorted(str(file.relative_to(tmp_path)) for file in found)
+    assert names == ["a.json", "runs/trained/run.json", "runs/trained/trajectories.jsonl"]
+
+
 def test_a_text_that_was_never_json_is_no_log(tmp_path: Path):
     path = tmp_path / "LICENSE"
     path.write_text("Permission is granted\n")

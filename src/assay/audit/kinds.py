@@ -20,8 +20,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "another; audit [it|them] apart",
     "repeated_id": "{n} trajectory [id occurs|ids occur] more than once and [was|were] told apart: "
     "one trajectory that is logged twice counts twice",
-    "no_group_key": "{n} [trajectory has|trajectories have] no key that --group names and [stays|"
-    "stay] in the group of the format",
+    "no_group_key": "{n} [trajectory has|trajectories have] no key that --group names and [is|are] "
+    "grouped apart, as the format says",
     "label_of_no_trajectory": "{n} [label is|labels are] of no trajectory of this log",
     "invalid_reward": "{n} [reward was|rewards were] called invalid by the log itself: unscored",
     # TRL and verl

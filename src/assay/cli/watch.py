@@ -9,7 +9,7 @@ from typing import final
 
 from assay.cli import options as opt
 from assay.errors import DataError
-from assay.files.stamps import below
+from assay.files.folders import walked
 from assay.runs.audit import AuditRun, page_of
 
 
@@ -75,10 +75,11 @@ class Watch:
 def _state(log: Path) -> dict[str, tuple[int, int]]:
     """Returns size and time of every file of a log."""
     state: dict[str, tuple[int, int]] = {}
-    for name in below(log) or map(str, log.rglob("*")):
+    walk = walked(str(log)) if log.is_dir() else ()
+    for name in [os.path.join(root, each) for root, _, files in walk for each in files] or [log]:
         try:
             found = os.stat(name)
         except OSError:
             continue
-        state[name] = found.st_size, found.st_mtime_ns
+        state[str(name)] = found.st_size, found.st_mtime_ns
     return state

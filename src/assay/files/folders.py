@@ -4,7 +4,7 @@ import fcntl
 import glob
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -111,3 +111,22 @@ def locked(path: Path, busy: str) -> Generator[None]:
         except OSError:
             raise UsageError(busy) from None
         yield
+
+
+def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yields what `os.walk` does, without what audits left below: their copy is no log."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_audit(os.path.join(root, name))]
+        yield root, folders, files
+
+
+def is_audit(folder: str) -> bool:
+    """Is it the run directory of an audit, or one in the making?"""
+    name = os.path.basename(folder)
+    if name.startswith(".") and any(f".{kind}-" in name for kind in _KINDS):
+        return True
+    try:
+        with open(os.path.join(folder, "run.json"), "rb") as stream:
+            return b'"kind":"audit"' in stream.read(400)
+    except OSError:
+        return False

@@ -8,6 +8,8 @@ from typing import Final, final
 
 import msgspec
 
+from assay.files.folders import walked
+
 COARSE: Final = 2_000_000_000
 """Nanoseconds within which two writes may leave the same times: FAT keeps two seconds."""
 
@@ -114,8 +116,8 @@ def _times(found: os.stat_result) -> tuple[int, int]:
 
 
 def below(path: Path) -> list[str] | None:
-    """Returns the files of a folder and all below it, or the file itself, by name; None where a
-    link to a folder is among them, or a name that is no Unicode."""
+    """Returns the files of a folder and all below it, but for what audits left there, or the file
+    itself, by name; None where a link to a folder is among them, or a name that is no Unicode."""
     if not path.is_dir():
         names = [str(path)]
     else:
@@ -131,6 +133,6 @@ def below(path: Path) -> list[str] | None:
 
 def _walked(folder: str) -> Iterator[str]:
     """Yields the files below a folder, and "" for a link to a folder."""
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in walked(folder):
         yield from (os.path.join(root, name) for name in files)
         yield from ("" for name in folders if os.path.islink(os.path.join(root, name)))

@@ -139,6 +139,7 @@ class Record(Fields):
             if (group := self.at(key)) is None:
                 named = ", ".join(str(name)[:20] for name in list(self.raw)[:12])
                 self.losses.add("no_group_key", f"{self.where}, whose keys are {named}")
+                rest["group"] = f"{rest['group']}@no-{key}"  # apart from what bears this name
             else:
                 rest["group"] = as_name(group, f"{self.where}.{key}")
         key = self.choices.outcome

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.errors import DataError, one_line
+from assay.files.folders import walked
 from assay.files.packed import plain_name
 from assay.files.probe import Probe, probe
 from assay.files.reading import beginning
@@ -127,12 +128,14 @@ class Sight:
 
 
 def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
-    """Returns what each of `importers` says of a file, or of every file below a folder."""
+    """Returns what each of `importers` says of a file, or of every file below a folder but for
+    what audits left there."""
     sight = Sight(path, importers)
     if path.is_dir():
         sight.owned = {n: own for n, one in importers.items() if (own := one.own(path))}
     if not sight.owned:
-        below = sorted(path.rglob("*")) if path.is_dir() else [path]
+        walk = walked(str(path)) if path.is_dir() else ()
+        below = sorted(Path(root, name) for root, _, files in walk for name in files) or [path]
         for file in filter(Path.is_file, below):
             if file == path or not file.name.endswith(ENDING):
                 sight.see(file)
