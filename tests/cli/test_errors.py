@@ -306,3 +306,16 @@ def test_the_real_command(log: Path, tmp_path: Path):
         assert ended.returncode == code
         assert (ended.stdout != b"") == (code < 2)
         assert (ended.stderr != b"") == (code > 0)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["audit LOG --json LOG", "credit LOG -m grpo --json LOG", "import LOG -o LOG"]
+    + [f"compare LOG LOG {option} LOG" for option in ("--json", "--out")],
+)
+def test_no_result_is_written_over_the_log(assay: Assay, log: Path, command: str):
+    before = log.read_bytes()
+    done = assay(*command.replace("LOG", str(log)).split())
+    assert done.code == 2
+    assert "is of the log and would be replaced" in done.err
+    assert log.read_bytes() == before

@@ -50,6 +50,7 @@ def audit(
     ] = 5.0,
 ) -> None:
     """Shows where the learning signal of a log is, and where it is lost."""
+    opt.spare(json, log)
     rules = [_rule(text) for text in fail_on or ()]
     if json is not None and out is None:
         report = False

@@ -40,6 +40,8 @@ def compare(
     seed: Annotated[int, opt.seed_option(help="Of the bootstrap intervals.")] = 0,
 ) -> None:
     """Aligns two logs by task and shows what changed, with intervals paired by task."""
+    for to in (out, json):
+        opt.spare(to, a, b)
     if out is not None:
         refuse_folder(out)
     first, second = (

@@ -37,6 +37,7 @@ def credit(
     """Computes advantages per step and writes them as annotations beside the log."""
     if (out is None) == (json is None):
         raise UsageError("give -o FOLDER for annotation files, or --json - for standard output")
+    opt.spare(json, log)
     options = opt.settings(set_)
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")

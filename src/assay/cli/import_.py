@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Format, Group, Labels, Log, Map, Outcome, Strict, chosen, out_option
+from assay.cli.options import (
+    Format,
+    Group,
+    Labels,
+    Log,
+    Map,
+    Outcome,
+    Strict,
+    chosen,
+    out_option,
+    spare,
+)
 from assay.importers import Losses, load
 from assay.records import write
 
@@ -21,6 +32,7 @@ def import_log(
     labels: Labels = None,
 ) -> None:
     """Converts a log to Assay records, and says what it could not carry over."""
+    spare(out, log)
     losses = Losses()
     choices = chosen(outcome, group, map, strict=strict, labels=labels)
     name, trajectories = load(log, format=format, losses=losses, choices=choices)

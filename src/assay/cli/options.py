@@ -1,6 +1,7 @@
 """Options that several verbs share, and how results leave the process."""
 
 import math
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,20 @@ def _file(to: str | None) -> str | None:
     if to not in (None, "-"):
         refuse_folder(to)
     return to
+
+
+def spare(to: str | Path | None, *logs: Path) -> None:
+    """Refuses to write a result over a log, or over a file of one that is no run directory.
+
+    Raises:
+        UsageError: `to` is a log, or a file that lies in one.
+    """
+    if to in (None, "-") or not os.path.isfile(to):
+        return
+    target = Path(to).resolve()
+    for log in logs:
+        if log.resolve() in (target, *target.parents) and not (log / "run.json").is_file():
+            raise UsageError(f"{to}: is of the log and would be replaced; choose another file")
 
 
 Log = Annotated[

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
+import msgspec
 import numpy as np
 from jaxtyping import Bool, Float64
 
@@ -101,7 +102,10 @@ class Rows:
         for k, trajectory in enumerate(trajectories):
             if k >= len(self._batch.ids) or trajectory.id != self._batch.ids[k]:
                 raise DataError(f"{trajectory.id}: the log changed while it was read; run it again")
-            row = self._row(k, trajectory)
+            # labels and the gates' view of infrastructure decide, as they do for the advantages
+            value = float(self._batch.outcome_K[k])
+            outcome = None if np.isnan(value) else value
+            row = self._row(k, msgspec.structs.replace(trajectory, outcome=outcome))
             if row is not None:
                 yield row
         if k + 1 != len(self._batch.ids):
