@@ -164,10 +164,7 @@ def _guarded(
         if not seen:
             torn = losses.first.get("torn_record")
             raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")
-        if losses.counts.get("no_group_key", 0) >= sum(seen.values()):
-            first = losses.first["no_group_key"]
-            raise DataError(f"{path}: no key {choices.group!r} to group by, as in {first}")
-        _check(path, choices.outcome, parts)
+        _check(path, choices, parts, losses, sum(seen.values()))
     except RecursionError:
         raise DataError(one_line(f"{where}: JSON nested too deeply")) from None
     except OSError as error:
@@ -176,11 +173,15 @@ def _guarded(
         raise type(error)(one_line(str(error))) from None
 
 
-def _check(path: Path, chosen: str | None, parts: set[str]) -> None:
-    """Raises DataError where the outcome that was chosen is nowhere."""
+def _check(path: Path, choices: Choices, parts: set[str], losses: Losses, read: int) -> None:
+    """Raises DataError where the outcome or the group that was chosen is nowhere."""
+    chosen = choices.outcome
     if chosen is not None and chosen not in parts:
         known = ", ".join(sorted(parts)[:20]) or "none"
         raise DataError(f"{path}: no number {chosen!r} for the outcome; the parts are: {known}")
+    if losses.counts.get("no_group_key", 0) >= read:
+        first = losses.first["no_group_key"]
+        raise DataError(f"{path}: no key {choices.group!r} to group by, as in {first}")
 
 
 __all__ = [
