@@ -146,10 +146,7 @@ def _guarded(
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
                 losses.add("repeated_id", where)
-                seen[trajectory.id] += 1
-                while (name := f"{trajectory.id}~{seen[trajectory.id]}") in seen:
-                    seen[trajectory.id] += 1
-                trajectory = msgspec.structs.replace(trajectory, id=name)
+                trajectory = _told_apart(trajectory, seen)
                 kept.renamed()
             seen[trajectory.id] = 1
             if choices.outcome is not None and len(parts) < _MOST_PARTS:
@@ -164,13 +161,21 @@ def _guarded(
         if not seen:
             torn = losses.first.get("torn_record")
             raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")
-        _check(path, choices, parts, losses, sum(seen.values()))
+        _check(path, choices, parts, losses, len(seen))
     except RecursionError:
         raise DataError(one_line(f"{where}: JSON nested too deeply")) from None
     except OSError as error:
         raise DataError(one_line(f"{where}: {error.strerror or error}")) from None
     except DataError as error:
         raise type(error)(one_line(str(error))) from None
+
+
+def _told_apart(trajectory: Trajectory, seen: Counter[str]) -> Trajectory:
+    """Returns the trajectory under an id that none before it has."""
+    seen[trajectory.id] += 1
+    while (name := f"{trajectory.id}~{seen[trajectory.id]}") in seen:
+        seen[trajectory.id] += 1
+    return msgspec.structs.replace(trajectory, id=name)
 
 
 def _check(path: Path, choices: Choices, parts: set[str], losses: Losses, read: int) -> None:
