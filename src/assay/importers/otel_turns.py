@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, final
 
+from xxhash import xxh3_64_intdigest
+
 from assay.importers.otel_messages import Message, Said, form_of
 from assay.importers.otel_spans import Span
 
@@ -67,7 +69,7 @@ class Conversations:
     def add(self, span: Span, owner: str, said: Said) -> None:
         """Takes a model call, in the order of time."""
         forms = [form_of(message) for message in said.inputs]
-        keys = list(accumulate(forms, lambda key, form: hash((key, form)), initial=0))
+        keys = list(accumulate(forms, _key, initial=0))
         to, fresh, rewritten = self._where(owner, forms, keys)
         to.spans.append(span)
         to.finish = said.finish
@@ -77,7 +79,7 @@ class Conversations:
         self._known.update(keys[1:])
         key = keys[-1]
         for form in map(form_of, said.outputs):
-            key = hash((key, form))
+            key = _key(key, form)
             self._last[owner, form] = to
         self._ending.setdefault(key, []).append(to)
         if not rewritten and (asked := _asked(forms)) is not None:
@@ -117,3 +119,9 @@ def _unlike(forms: list[Form], turns: list[Turn]) -> int:
         shared += 1
     answers = [at + 1 for at, form in enumerate(forms) if form[0] in ("assistant", "model")]
     return max(shared, *answers, 0)
+
+
+def _key(before: int, form: Form) -> int:
+    """Returns the key of messages that end in `form`, from that of those before: 64 bits, the same
+    in every process."""
+    return xxh3_64_intdigest(repr(form).encode("utf-8", "surrogatepass"), seed=before)
