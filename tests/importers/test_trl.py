@@ -157,6 +157,12 @@ def test_a_file_cut_short_is_counted_and_the_others_are_read(tmp_path: Path) -> 
         list(load(tmp_path, choices=Choices(strict=True))[1])
 
 
+def test_a_file_without_rows_is_no_batch(tmp_path: Path) -> None:
+    table(tmp_path, 1, acc=[], advantage=[])
+    table(tmp_path, 2, **PAIR)
+    assert [t.policy_version for t in read(tmp_path)[0]] == ["2", "2"]
+
+
 def answer(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": text}
 

@@ -9,6 +9,7 @@ the file of its step.
 """
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -124,7 +125,7 @@ def _numbers(file: Path) -> tuple[Table, int | None, bytes]:
             if name in doubles and name not in _FIXED:
                 columns.setdefault(name, []).append(numbers[name])
         digest.update(repr((index, numbers)).encode("utf-8", "surrogatepass"))
-    groups = list(zip(starts, [*starts[1:], len(advantage)], strict=True))
+    groups = list(itertools.pairwise([*starts, len(advantage)]))
     return Table(columns, advantage, groups), step, digest.digest()
 
 
