@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from assay.errors import DataError
-from assay.importers import Choices, Importer, Log, Losses, Rank, Record, load
+from assay.files.probe import probe
+from assay.importers import IMPORTERS, Choices, Importer, Log, Losses, Rank, Record, load
 from assay.importers.base import Groups
 from assay.importers.recognise import look
 from assay.records import Trajectory, UserStep
+from tests.importers.hostile import fixture_files, paths_of, put
 
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 CHAT = {"task": "t", "messages": [{"role": "user", "content": "hi"}]}
 TAU = [{"task_id": 1, "trial": 0, "reward": 1.0, "info": {}, "traj": []}]
 OWN = {"schema": "assay.trajectory/1", "id": "a", "task": "t", "group": "t"}
@@ -143,3 +148,21 @@ def test_no_value_of_a_line_stops_recognition(value: object, tmp_path: Path):
     path.write_text(json.dumps(dict.fromkeys(keys, value)) + "\n")
     with pytest.raises(DataError, match="no known log format"):
         load(path)
+
+
+@pytest.mark.parametrize("format", sorted(IMPORTERS.names()))
+def test_no_value_of_a_known_log_stops_recognition(format: str):
+    """Each place near the top of each of its first lines holds what should stand elsewhere."""
+    importers = [IMPORTERS.get(name)() for name in IMPORTERS.names()]
+    values = cycle(([[]], {"a": []}, 1.5))
+    files = {file.name: file for file in fixture_files(FIXTURES / format)}
+    for file in files.values():
+        seen = probe(file)
+        for index, line in enumerate(seen.few[:3]):
+            for at in (at for at in paths_of(line) if 0 < len(at) < 3):
+                put_in = put(line, at, next(values))
+                lines = (*seen.few[:index], put_in, *seen.few[index + 1 :])
+                spoiled = replace(seen, first=lines[0], few=lines)
+                for one in importers:
+                    one.rank(spoiled)
+                    one.missing(spoiled)

@@ -42,7 +42,7 @@ class Pi(Importer):
         if first.get("type") != "session" or "harness" in first or self.missing(seen):
             return Rank.NO
         kinds = [row.get("type") for row in seen.few[1:] if isinstance(row, dict)]
-        return Rank.CERTAIN if any(kind in _ENTRIES for kind in kinds) else Rank.SHAPE
+        return Rank.CERTAIN if any(str(kind) in _ENTRIES for kind in kinds) else Rank.SHAPE
 
     def beside(self, file: Path) -> tuple[Path, ...]:
         return tuple(one for one in (result_of(file),) if one.is_file())
