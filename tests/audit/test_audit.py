@@ -142,6 +142,7 @@ def test_trajectories(found):
             "unscorable": 3,  # a5, g1, g2
             "infra": 1,
             "tampered": 1,
+            "disputed": 0,
         },
     }
 

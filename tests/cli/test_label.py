@@ -70,8 +70,81 @@ def test_a_second_table_replaces_what_the_first_said(assay: Assay, bare: Path, t
     assert [each.grade.value for each in labels(tmp_path / LABELS).values()] == [0.0]
     # another source of the same level that says otherwise: nobody knows
     path = table(tmp_path, "id,outcome\na/0,1\n")
-    assert assay("label", bare, "--csv", path).code == 0
+    ended = assay("label", bare, "--csv", path)
+    assert ended.code == 0
+    assert (
+        "1 trajectory has another outcome by csv:outcomes.tsv, also E3, so neither counts; with "
+        "--source 'csv:outcomes.tsv' yours replace it"
+    ) in ended.text.splitlines()
     assert audited(assay, bare)["trajectories"]["scored"] == 0
+
+
+def test_sources_that_disagree_are_said_to(assay: Assay, bare: Path, tmp_path: Path):
+    for name, outcomes in (("one", "111"), ("two", "100")):
+        rows = zip(("a/0", "a/1", "b/0"), outcomes, strict=True)
+        text = "id,outcome\n" + "".join(f"{id},{value}\n" for id, value in rows)
+        ended = assay("label", bare, "--csv", table(tmp_path, text, f"{name}.csv"))
+    assert "2 trajectories have another outcome by csv:one.csv, also E3, so neither" in ended.text
+    found = audited(assay, bare)
+    assert found["trajectories"]["by_category"]["disputed"] == 2
+    assert found["trajectories"]["scored"] == 1
+    warnings = found["trust"]["warnings"]
+    assert warnings[0] == (
+        "sources of outcomes disagree on 2 of 6 trajectories, at one level of evidence: none of "
+        "them is used, and they are unscored; assay label --level E4 overrules them, its --source "
+        "NAME replaces one"
+    )
+    assert "3 of 6 trajectories have no outcome at all" in warnings
+    # the way out that it names
+    ended = assay("label", bare, "--csv", tmp_path / "two.csv", "--source", "csv:one.csv")
+    assert "another outcome" not in ended.text
+    assert audited(assay, bare)["trajectories"]["scored"] == 3
+
+
+def test_labels_of_a_run_directory_outlive_its_next_audit(assay: Assay, bare: Path, tmp_path: Path):
+    assert assay("audit", bare, "--no-report").code == 0
+    text = "id,outcome\na/0,1\na/1,0\n"
+    ended = assay("label", "runs/log", "--csv", table(tmp_path, text))
+    labels_file = tmp_path / "runs" / "log.labels.jsonl"
+    said = ended.text.splitlines()
+    assert said[0] == f"{labels_file}  2 trajectories labelled, E3 by csv:outcomes.csv"
+    assert said[-1] == f"assay audit runs/log --labels {labels_file} -o runs/log-labelled"
+    assert assay("audit", bare, "--no-report", "--no-cache").code == 0
+    assert len(labels(labels_file)) == 2
+    assert assay(*said[-1].split()[1:], "--no-report").code == 0
+    again = json.loads((tmp_path / "runs/log-labelled/audit.json").read_bytes())
+    assert again["trajectories"]["scored"] == 2
+    inside = assay("label", "runs/log", "--csv", "outcomes.csv", "-o", "runs/log/mine.jsonl")
+    assert inside.code == 2
+    assert inside.error == (
+        "runs/log/mine.jsonl: is in an audit's directory, which the next audit replaces; choose "
+        "another --out"
+    )
+    assert not (tmp_path / "runs/log/mine.jsonl").exists()
+
+
+def test_a_template_is_filled_in_and_handed_back(assay: Assay, bare: Path, tmp_path: Path):
+    ended = assay("label", bare, "--template", "fill.csv")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.text.splitlines() == [
+        "fill.csv  6 trajectories; fill in outcome, as 1 or 0",
+        f"assay label {bare} --csv fill.csv",
+    ]
+    rows = Path("fill.csv").read_text().splitlines()
+    assert rows[:3] == ["id,group,task,outcome,reason", "a/0,a,a,,", "a/1,a,a,,"]
+    assert len(rows) == 7
+    assert assay("label", bare, "--template", "-").out == Path("fill.csv").read_bytes()
+    rows[1] = "a/0,a,a,1,looked"
+    Path("fill.csv").write_text("\n".join(rows))
+    again = assay("label", bare, "--template", "fill.csv")  # never over what was filled in
+    assert again.code == 2
+    assert again.error == (
+        "fill.csv: exists and may be filled in; choose another name, or remove it"
+    )
+    said = assay("label", bare, "--csv", "fill.csv").text.splitlines()
+    assert said[0].endswith("1 trajectory labelled, E3 by csv:fill.csv")
+    assert said[1] == "5 rows without an outcome"
+    assert audited(assay, bare)["trajectories"]["passed"] == 1
 
 
 def test_only_a_person_overrules_the_log(assay: Assay, log: Path, tmp_path: Path):
@@ -94,6 +167,10 @@ def test_only_a_person_overrules_the_log(assay: Assay, log: Path, tmp_path: Path
         ("id,outcome\na/0,1\na/0,0\n", "line 3: 'a/0' occurs twice"),
         ("id,outcome\na/0,good\n", "line 2: outcome: got 'good'; expected a number"),
         ("id,outcome\na/0,nan\n", "line 2: outcome: got 'nan'"),
+        ("id,outcome\na/0,1_0\n", "line 2: outcome: got '1_0'; expected a number"),
+        ("id,outcome\na/0,\u0661\n", "line 2: outcome: got '\u0661'"),
+        ("id,outcome\na/0,1\na/1,0,1\n", "line 3: got 3 cells; expected 2, one for each column"),
+        ('id,outcome\na/0,1\na/1,"0\n', "line 3: unexpected end of data"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_one_line(
@@ -103,6 +180,12 @@ def test_a_table_that_cannot_be_read_is_one_line(
     assert ended.code == 3
     assert says in ended.error
     assert not (tmp_path / LABELS).exists()
+
+
+def test_a_table_that_is_not_there_is_a_plain_sentence(assay: Assay, bare: Path):
+    ended = assay("label", bare, "--csv", "nowhere.csv")
+    assert ended.code == 3
+    assert ended.error == "nowhere.csv: No such file or directory; expected a table"
 
 
 # --- judges
@@ -139,7 +222,7 @@ def test_a_judge_that_stops_is_gone_on_with(assay: Assay, bare: Path, tmp_path: 
     ended = assay("label", bare, "--judge", command, "--source", "mine")
     assert ended.text.splitlines()[:2] == [
         f"{path}  2 trajectories judged, E1 by mine",
-        "4 trajectories had been judged before",
+        "4 trajectories had been judged before by mine; another --source judges again",
     ]
     seen = (tmp_path / "seen.txt").read_text().split()
     assert seen == ["a/0", "a/1", "b/0", "b/1", "c/0", "c/0", "c/1"]
@@ -147,6 +230,19 @@ def test_a_judge_that_stops_is_gone_on_with(assay: Assay, bare: Path, tmp_path: 
     assert found["trajectories"]["scored"] == 5
     assert found["trajectories"]["by_category"]["weak_failure"] == 1
     assert found["trajectories"]["by_category"]["unverified_claim"] == 4
+
+
+def test_another_command_is_another_judge(assay: Assay, bare: Path, tmp_path: Path):
+    command = judge(tmp_path, "import sys; sys.stdin.read(); print(sys.argv[1])")
+    for verdict in ("1", "0", "0"):
+        ended = assay("label", bare, "--judge", f"{command} {verdict}")
+    source = f"judge:{command} 0"
+    assert ended.text.splitlines()[:2] == [
+        f"{tmp_path / LABELS}  0 trajectories judged, E1 by {source}",
+        f"6 trajectories had been judged before by {source}; another --source judges again",
+    ]
+    values = {(grade.source, grade.value) for grade in grades(tmp_path / LABELS)["a/0"]}
+    assert values == {(f"judge:{command} 1", 1.0), (source, 0.0)}
 
 
 @pytest.mark.parametrize(
@@ -172,8 +268,9 @@ def test_what_is_no_verdict_is_one_line(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ((), "give --csv FILE or --judge COMMAND"),
-        (("--csv", "x", "--judge", "y"), "give --csv FILE or --judge COMMAND"),
+        ((), "give one of --csv FILE, --judge COMMAND and --template FILE"),
+        (("--csv", "x", "--judge", "y"), "give one of --csv FILE, --judge COMMAND"),
+        (("--template", "x", "--judge", "y"), "give one of --csv FILE, --judge COMMAND"),
         (("--judge", "true", "--level", "E0"), "--level E0: expected E1, E2, E3 or E4"),
         (("--judge", "no-such-command-anywhere"), "--judge no-such-command-anywhere: No such file"),
         (("--judge", "'"), "No closing quotation"),

@@ -101,16 +101,16 @@ def test_the_own_budget_is_scored(end: End):
 
 
 @pytest.mark.parametrize("level", ["E1", "E2", "E3", "E4"])
-def test_disagreement_inside_a_level_is_unscorable(level: Level):
+def test_disagreement_inside_a_level_is_not_chosen_from(level: Level):
     split = trajectory(grade(level, 1.0), grade(level, 0.0))
     resolved = resolve(split, "claimed")
-    assert (resolved.value, resolved.category, resolved.level) == (None, "unscorable", level)
+    assert (resolved.value, resolved.category, resolved.level) == (None, "disputed", level)
     agreed = trajectory(grade(level, 1.0), grade(level, None), grade(level, 1.0))
     assert resolve(agreed, "none").value == 1.0
     # A weaker level must not settle what a stronger one left open.
     if level in CHECKS:
         below = trajectory(grade(level, 1.0), grade("E1", 1.0), grade(level, 0.0))
-        assert resolve(below, "none").category == "unscorable"
+        assert resolve(below, "none").category == "disputed"
 
 
 def test_the_stronger_check_wins():
@@ -140,7 +140,7 @@ def test_the_recorded_outcome_is_a_check_where_nobody_graded():
         # A judge never overrules what was recorded; a person does.
         ([("E1", 1.0)], 0.0, "claimed", (0.0, "weak_failure", "E1")),
         ([("E4", 1.0), ("E3", 0.0)], 0.0, "none", (1.0, "true_success", "E4")),
-        ([("E4", 1.0), ("E4", 0.0)], 1.0, "none", (None, "unscorable", "E4")),
+        ([("E4", 1.0), ("E4", 0.0)], 1.0, "none", (None, "disputed", "E4")),
     ],
 )
 def test_the_recorded_outcome_is_what_its_source_made_of_its_grades(

@@ -85,6 +85,7 @@ class Audit:
         refused: Mapping[str, str] | None = None,
         losses: Mapping[str, int] | None = None,
         seed: int = 0,
+        format: str = "",
     ) -> dict[str, Any]:
         """Returns the audit.
 
@@ -92,6 +93,7 @@ class Audit:
             refused: why methods cannot run on the batch, by name (`assay.pipeline.credits`).
             losses: what the importer could not carry over, by kind.
             seed: of the bootstrap intervals; the same seed gives the same bytes.
+            format: of the log, where it has one: it decides how an outcome can be given.
         """
         batch, pass_at = self._batch, self._pass_at
         passed_K = batch.outcome_K >= bar(pass_at)
@@ -113,7 +115,9 @@ class Audit:
             "claims": _claims(batch, passed_K),
             "behaviour": behaviour(batch),
             "losses": dict(sorted((losses or {}).items())),
-            "trust": trust(batch, self._decisions, passed_K, pass_at=pass_at, losses=losses),
+            "trust": trust(
+                batch, self._decisions, passed_K, pass_at=pass_at, losses=losses, format=format
+            ),
         }
 
 

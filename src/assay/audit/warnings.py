@@ -19,6 +19,12 @@ _FAR = 2.0
 """An outcome of that many times the bar is out of the range that the bar is meant for."""
 _MANY = 10
 """Groups of which it tells something that not one is dead."""
+SESSIONS = ("claude_code", "codex", "pi", "sts", "openhands", "openhands_v0")
+"""Formats whose verdict may lie beside a session (`importers.sessions`)."""
+_LABEL = (
+    "assay label LOG --csv FILE (assay label LOG --template FILE writes the table to fill in) or "
+    "assay label LOG --judge COMMAND"
+)
 _RAW = ("acc", "correct", "success", "solved", "resolved", "pass")
 """What names of an unshaped outcome hold."""
 
@@ -30,18 +36,19 @@ def trust(
     *,
     pass_at: float = 1.0,
     losses: Mapping[str, int] | None = None,
+    format: str = "",
 ) -> dict[str, Any]:
     """Returns shares and counts that put the others in doubt, and a sentence for each that does."""
     n = max(len(batch.ids), 1)
     scored_K = ~np.isnan(batch.outcome_K)
     claimed_K = (batch.claim_K == CLAIMS.index("claimed")) & scored_K
-    false_claims = int((claimed_K & ~passed_K).sum())
+    claims, false_claims = int(claimed_K.sum()), int((claimed_K & ~passed_K).sum())
     copies = int((first_copy(batch) != np.arange(len(batch.ids))).sum())
     infra = int((batch.category_K == CATEGORIES.index("infra")).sum())
     found: dict[str, Any] = {
         "infra_share": infra / n,
         "unscored_share": float((~scored_K).sum() / n),
-        "false_claim_share": false_claims / int(claimed_K.sum()) if claimed_K.any() else None,
+        "false_claim_share": false_claims / claims if claims else None,
         "duplicates": copies,
         "repeated_ids": len(batch.ids) - len(set(batch.ids)),
         "dropped": dict(sorted(Counter(d.reason for d in decisions if d.weight == 0).items())),
@@ -52,9 +59,9 @@ def trust(
         "has_logprobs": batch.logprob_N is not None,
     }
     said = [
-        *_of_outcomes(batch, pass_at),
+        *_of_outcomes(batch, pass_at, format),
         *_of_groups(batch, pass_at),
-        *_of_trajectories(found, batch),
+        *_of_trajectories(found, batch, (false_claims, claims)),
         *sentences(losses or {}),
     ]
     if batch.measure == "characters":
@@ -62,15 +69,21 @@ def trust(
     return {**found, "warnings": said}
 
 
-def _of_outcomes(batch: Batch, pass_at: float) -> Iterator[str]:
+def _of_outcomes(batch: Batch, pass_at: float, format: str) -> Iterator[str]:
     """Yields what makes it doubtful that outcomes at the bar are what a success is."""
     yield from _parts(batch)
+    disputed = int((batch.category_K == CATEGORIES.index("disputed")).sum())
+    if disputed:
+        yield told(
+            f"sources of outcomes disagree on {{n}} of {len(batch.ids):,} trajectories, at one "
+            "level of evidence: none of them is used, and [it is|they are] unscored; assay label "
+            "--level E4 overrules them, its --source NAME replaces one",
+            disputed,
+        )
     value = batch.outcome_K[~np.isnan(batch.outcome_K)]
     if value.size == 0:
-        yield (
-            "no outcome: pass rates, groups and credit need one; name the number that is it with "
-            "--outcome, or give outcomes with assay label"
-        )
+        if not disputed:
+            yield _without(format)
         return
     low, high = float(value.min()), float(value.max())
     passing = value[value >= bar(pass_at)]
@@ -85,6 +98,20 @@ def _of_outcomes(batch: Batch, pass_at: float) -> Iterator[str]:
             "with --pass-at what a success is, or with --outcome which number tells"
         )
     yield from _shaped(batch)
+
+
+def _without(format: str) -> str:
+    """Returns what to do about a log that nobody scored."""
+    if format in SESSIONS:
+        return (
+            f"no outcome: pass rates, groups and credit need one; give it with {_LABEL}, or lay "
+            'NAME.result.json beside a session ({"resolved": true}); --group prompt compares '
+            "sessions that began with the same message"
+        )
+    return (
+        "no outcome: pass rates, groups and credit need one; name the number that is it with "
+        f"--outcome, or give it with {_LABEL}"
+    )
 
 
 def _parts(batch: Batch) -> Iterator[str]:
@@ -155,20 +182,25 @@ def _of_groups(batch: Batch, pass_at: float) -> Iterator[str]:
             )
 
 
-def _of_trajectories(trust: Mapping[str, Any], batch: Batch) -> Iterator[str]:
+def _of_trajectories(
+    trust: Mapping[str, Any], batch: Batch, claims: tuple[int, int]
+) -> Iterator[str]:
     """Yields one plain sentence for each thing that makes single trajectories doubtful."""
     n = len(batch.ids)
     infra, unscored = round(trust["infra_share"] * n), round(trust["unscored_share"] * n)
+    disputed = int((batch.category_K == CATEGORIES.index("disputed")).sum())
     if infra:
         yield told(
             f"{{n}} of {n:,} trajectories [was|were] stopped by infrastructure; [it is|they are] "
             "unscored here, whatever reward the log gives [it|them]",
             infra,
         )
-    if unscored > infra and unscored < n:
-        yield told(f"{{n}} of {n:,} trajectories [has|have] no outcome at all", unscored - infra)
+    bare = unscored - infra - disputed
+    if bare > 0 and unscored < n:
+        yield told(f"{{n}} of {n:,} trajectories [has|have] no outcome at all", bare)
     if (trust["false_claim_share"] or 0) > 0.1:
-        yield f"{trust['false_claim_share']:.0%} of the trajectories that say they are done failed"
+        failed, made = claims
+        yield f"{failed:,} of {made:,} trajectories that say they are done failed"
     copies = "{n} [trajectory repeats|trajectories repeat] another one of [its|their] group"
     for count, sentence in (
         (trust["duplicates"], copies),

@@ -30,6 +30,7 @@ CATEGORIES: Final = (
     "unscorable",
     "infra",
     "tampered",
+    "disputed",
 )
 """Codes of `end_K`, `claim_K`, `role_R`, `untrainable_S` and `category_K`, in order."""
 K_WIDTH, S_WIDTH, C_WIDTH, R_WIDTH, NODE_WIDTH = 8, 4, 6, 5, 3

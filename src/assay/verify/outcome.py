@@ -12,10 +12,11 @@
 | none           | none                       | any            | unscorable       | None   |
 | any, but stopped by infrastructure          | any            | infra            | None   |
 | any, but with a "tampered" mark             | any            | tampered         | None   |
+| two of the strongest level that differ      | any            | disputed         | None   |
 
 E0 alone, the agent's own word, never makes a success. The strongest level with a value decides;
-inside a level, disagreement is unscorable. Only a person (E4) overrules the outcome that a log
-records: it is what its source made of its own checks and judges (tau2-bench multiplies several, a
+inside a level, who disagrees is not chosen from. Only a person (E4) overrules the outcome that a
+log records: it is what its source made of its own checks and judges (tau2-bench multiplies several, a
 benchmark may vote), so it takes the place of theirs, at their level.
 """
 
@@ -36,6 +37,7 @@ Category = Literal[
     "unscorable",
     "infra",
     "tampered",
+    "disputed",
 ]
 ResolvedLevel = Literal["none", "E1", "E2", "E3", "E4"]
 
@@ -65,7 +67,8 @@ def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Re
     if level != "E4" and trajectory.outcome is not None:
         level, values = "E3" if level == "none" else level, {trajectory.outcome}
     if len(values) != 1:
-        return Resolved(value=None, category="unscorable", level=level)
+        category = "disputed" if values else "unscorable"
+        return Resolved(value=None, category=category, level=level)
     value = values.pop()
     return Resolved(
         value=value, category=_category(level, value >= bar(pass_at), claim), level=level

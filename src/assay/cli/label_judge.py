@@ -1,0 +1,91 @@
+"""Outcomes by a command that is run once a trajectory."""
+
+import json
+import math
+import shlex
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from assay.cli.label_giver import Giver, count
+from assay.errors import DataError, UsageError
+from assay.files.lines import cut
+from assay.records import Trajectory, encode
+from assay.records.labels import label_line, labels
+
+
+def command_of(text: str) -> list[str]:
+    """Returns the words of a command.
+
+    Raises:
+        UsageError: there are none, or a quotation is not closed.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--judge {text}: {error}") from None
+    if not words:
+        raise UsageError("--judge: empty; expected a command")
+    return words
+
+
+def by_judge(
+    command: list[str], trajectories: Iterator[Trajectory], of: Giver, timeout: float
+) -> Iterator[str]:
+    """Judges what the labels file does not have of this giver, a line at a time; yields what it
+    did."""
+    there = labels(of.to) if of.to.exists() else {}
+    if of.to.exists():
+        cut(of.to)  # a line that a kill cut short
+    again = new = abstained = kept = 0
+    of.to.parent.mkdir(parents=True, exist_ok=True)
+    with of.to.open("ab", buffering=0) as stream:
+        for trajectory in trajectories:
+            kept += of.is_overruled_by(trajectory)
+            if (trajectory.id, of.source) in there:
+                again += 1
+                continue
+            label = of.label(trajectory.id, _judged(command, trajectory, timeout))
+            stream.write(label_line(label))
+            there[trajectory.id, of.source] = label
+            new, abstained = new + 1, abstained + (label.grade.value is None)
+    yield f"{of.to}  {count(new, 'trajectory', 'trajectories')} judged, {of.level} by {of.source}"
+    if abstained:
+        yield f"{abstained:,} of them without a verdict"
+    if again:
+        yield (
+            f"{count(again, 'trajectory', 'trajectories')} had been judged before by {of.source}; "
+            "another --source judges again"
+        )
+    yield from of.said(kept, there)
+
+
+def _judged(command: list[str], trajectory: Trajectory, timeout: float) -> float | None:
+    """Returns what the judge prints of a trajectory.
+
+    Raises:
+        DataError: it cannot be run, fails, takes too long, or prints anything else.
+    """
+    name = f"--judge {command[0]}, trajectory {trajectory.id!r}"
+    try:
+        done = subprocess.run(
+            command,
+            input=encode(trajectory) + b"\n",
+            stdout=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    except OSError as error:
+        raise UsageError(f"--judge {command[0]}: {error.strerror or error}") from None
+    except subprocess.TimeoutExpired:
+        raise DataError(f"{name}: no verdict in {timeout:g} s; run again to go on") from None
+    if done.returncode:
+        raise DataError(f"{name}: ended with code {done.returncode}; run again to go on")
+    text = done.stdout.decode("utf-8", "replace").strip()
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+        raise DataError(f"{name}: printed {text[:80]!r}; expected a number or null")
+    return None if value is None else float(value)
