@@ -21,9 +21,9 @@ def fresh(code: str) -> float:
 def main() -> None:
     package = fresh("import assay")
     pipeline = fresh("import assay.pipeline")
-    command = fresh("import assay.cli")
+    command = fresh("import assay.cli.verbs")
     clean = subprocess.run(
-        [sys.executable, "-c", "import sys, assay.cli; print('torch' in sys.modules)"],
+        [sys.executable, "-c", "import sys, assay.cli.verbs; print('torch' in sys.modules)"],
         check=True,
         capture_output=True,
         text=True,

@@ -22,10 +22,11 @@ from typing import Any, ClassVar
 def hint(name: str, known: Iterable[str]) -> str:
     """Returns a question to put behind a message: was the nearest known name meant? Or nothing.
 
-    Of names that are equally near it is the first.
+    Of names that are equally near it is the first; capitals are no distance.
     """
-    near = max(known, key=lambda each: SequenceMatcher(None, each, name).ratio(), default="")
-    return f" Did you mean {near!r}?" if get_close_matches(name, [near]) else ""
+    low = name.lower()
+    near = max(known, key=lambda each: SequenceMatcher(None, each.lower(), low).ratio(), default="")
+    return f" Did you mean {near!r}?" if get_close_matches(low, [near.lower()]) else ""
 
 
 def told(error: BaseException) -> str:

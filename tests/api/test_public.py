@@ -28,7 +28,7 @@ def printed(program: str) -> str:
         "",
         "import assay.audit, assay.credit",
         "from assay.credit import credit as stage; from assay.audit import audit as stage",
-        "import assay.cli",
+        "import assay.cli.verbs",
         "import assay.pipeline as pipeline",
         "import assay.api",
     ],

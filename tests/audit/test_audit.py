@@ -101,6 +101,29 @@ def audited(records: list[Trajectory], **options: Any) -> dict[str, Any]:
     return audit(batch, decisions, credits, refused=refused, **options)
 
 
+def renamed(of: Trajectory) -> Trajectory:
+    names = {"id": f"{of.id}+", "task": f"{of.task}+", "group": f"{of.group}+"}
+    return msgspec.structs.replace(of, **names)
+
+
+@pytest.mark.parametrize(
+    ("passing", "bare", "interval"),
+    [
+        (9, 0, None),  # nine groups
+        (0, 10, None),  # ten that all fail: every draw of them does
+        # ten groups of which five pass: Binomial(10, 1/2) of a draw do, 1 at most in 11 of 1024
+        # draws and 2 at most in 56, so 2 to 8 are the ends of 95 %
+        (5, 5, [0.2, 0.8]),
+    ],
+)
+def test_an_interval_needs_ten_groups_that_differ(
+    passing: int, bare: int, interval: list[float] | None
+):
+    outcomes = [1.0] * passing + [0.0] * bare
+    found = audited([one(f"{chr(97 + n)}1", value, said(2)) for n, value in enumerate(outcomes)])
+    assert found["pass_at_k_interval"]["1"] == interval
+
+
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
     return audited(planted(), losses={"b": 2, "a": 1})
@@ -157,6 +180,9 @@ def test_pass_rates(found):
     assert found["pass_hat_k"]["2"] == pytest.approx((1 + 1 / 3) / 7)
     assert found["pass_k_groups"] == {"1": 8, "2": 7, "3": 3, "4": 1, "5": 1, "6": 1}
     assert found["pass_at_k"]["6"] == 1.0
+    # eight groups are too few for an interval
+    for name in ("pass_at_k_interval", "pass_hat_k_interval"):
+        assert found[name] == dict.fromkeys("123456")
     assert set(found["pass_at_k"]) == set(found["pass_hat_k"]) == set("123456")
 
 
@@ -445,7 +471,8 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path):
 
 
 def test_another_seed_moves_the_intervals_and_nothing_else():
-    one_seed, other = audited(planted(), seed=0), audited(planted(), seed=1)
+    twice = [*planted(), *(renamed(each) for each in planted())]
+    one_seed, other = audited(twice, seed=0), audited(twice, seed=1)
     changed = {key for key in one_seed if one_seed[key] != other[key]}
     assert changed <= {"pass_at_k_interval", "pass_hat_k_interval"}
     assert changed

@@ -1,10 +1,9 @@
 """What changed between two logs: every number worked out by hand."""
 
-from itertools import product
+from math import comb
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
 from assay.audit.compare import Side, compare, sign_test
@@ -110,12 +109,30 @@ def test_means_over_tasks(
     assert found["tasks"] == tasks
 
 
-def test_the_interval_is_that_of_all_draws_of_three_tasks(changed: dict[str, Any]):
-    """+1/2, +1/2, -1: the mean is -1 in 1 of 27 draws and 1/2 in 8, more than 2.5 % each."""
-    means = [sum(draw) / 3 for draw in product((0.5, 0.5, -1.0), repeat=3)]
-    low, high = np.quantile(means, [0.025, 0.975], method="inverted_cdf")
-    found = changed["measures"]["pass_rate"]
-    assert (found["low"], found["high"]) == (low, high) == (-1.0, 0.5)
+def test_the_interval_is_that_of_all_draws_of_ten_tasks(changed: dict[str, Any]):
+    """Five tasks change by +1/2 and five by -1: of ten draws k rise with chance C(10, k) / 2^10."""
+    names = [f"t{n}" for n in range(10)]
+    first = [one(name, float(n >= 5)) for n, name in enumerate(names)]
+    second = [one(name, float(n < 5), number=k) for n, name in enumerate(names) for k in range(2)]
+    second = [
+        msgspec.structs.replace(each, outcome=0.0) if each.id.endswith("-1") else each
+        for each in second
+    ]
+    chances = [comb(10, k) / 2**10 for k in range(11)]
+    low, high = (
+        next(k for k in range(11) if sum(chances[: k + 1]) > tail) for tail in (0.025, 0.975)
+    )
+    found = compare(side(*first), side(*second))["measures"]["pass_rate"]
+    assert (found["low"], found["high"]) == pytest.approx(
+        tuple((0.5 * k - (10 - k)) / 10 for k in (low, high))
+    )
+    few = changed["measures"]["pass_rate"]  # three tasks
+    assert (few["low"], few["high"]) == (None, None)
+
+
+def test_a_log_that_nobody_scored_has_no_dead_groups():
+    found = compare(side(one("t1", None)), side(one("t1", None)))["measures"]["dead_groups"]
+    assert found["tasks"] == 0
 
 
 def test_the_same_log_twice_has_no_change():
@@ -124,7 +141,7 @@ def test_the_same_log_twice_has_no_change():
     for found in same["measures"].values():
         assert found["tasks"] > 0
         assert found["change"] == 0
-        assert found["low"] <= 0 <= found["high"]
+        assert found["low"] is None  # four tasks, all alike
     assert same["solved"] == same["lost"] == []
     assert (same["better"], same["worse"], same["equal"], same["sign_test"]) == (0, 0, 4, 1.0)
 

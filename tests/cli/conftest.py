@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from assay.cli import app
 from assay.cli.ending import ended
+from assay.cli.verbs import app
 
 CHAT: list[dict[str, Any]] = [
     {

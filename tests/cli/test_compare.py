@@ -41,11 +41,56 @@ def test_the_terminal_has_it_in_80_columns(
     text = assay("compare", *logs).text
     assert "A  one.jsonl: 6 trajectories in 3 groups, format chat" in text
     line = next(line for line in text.splitlines() if "pass rate" in line)
-    assert " ".join(line.split()) == "pass rate 0.250 0.500 +0.250 +0.000 to +0.500 2"
+    assert " ".join(line.split()) == "pass rate 0.250 0.500 +0.250 - 2"  # two tasks
     assert "solved, never before: 1 (b)" in text
     assert "only in A, not compared: 1 (c)" in text
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> tuple[Path, Path]:
+    """Ten tasks, of which none passes in the first log and five do in the second."""
+    tasks = [CHAT[0] | {"task": f"t{n}", "reward": 0.0} for n in range(10)]
+    later = [record | {"reward": float(n < 5)} for n, record in enumerate(tasks)]
+    return written(tmp_path / "early.jsonl", tasks), written(tmp_path / "late.jsonl", later)
+
+
+def test_ten_tasks_that_differ_have_an_interval(
+    assay: Assay, many: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = assay("compare", *many, "-o", "changed.html").text
+    line = next(line for line in text.splitlines() if "pass rate" in line)
+    # of ten draws 2 to 8 rise in all but 2.2 % (Binomial(10, 1/2))
+    assert " ".join(line.split()) == "pass rate 0.000 0.500 +0.500 +0.200 to +0.800 10"
+    assert "+0.200 to +0.800" in Path("changed.html").read_text()
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_what_to_know_of_each_log_is_said_first(
+    assay: Assay, logs: tuple[Path, Path], tmp_path: Path
+):
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text(logs[0].read_text() + '{"task": "a", "tr')
+    said = "1 record is cut short or damaged and not read: what a killed run left unfinished counts"
+    ended = assay("compare", torn, logs[1], "-o", "changed.html")
+    lines = ended.text.splitlines()
+    at = lines.index("A  torn.jsonl: 6 trajectories in 3 groups, format chat")
+    assert lines[at + 1] == "!  1 of 6 trajectories has no outcome at all"
+    assert f"!  {said} nowhere" in lines[at : lines.index(next(x for x in lines if x[:3] == "B  "))]
+    assert "no token ids" not in ended.text  # which changes nothing here
+    assert said in Path("changed.html").read_text()
+    found = assay("compare", torn, logs[1], "--json", "-").json
+    assert "1 of 6 trajectories has no outcome at all" in found["a"]["warnings"]
+
+
+def test_logs_that_nobody_scored_have_no_dead_groups(assay: Assay, tmp_path: Path):
+    bare = [record | {"reward": None} for record in CHAT]
+    logs = [written(tmp_path / f"{name}.jsonl", bare) for name in "ab"]
+    text = assay("compare", *logs).text
+    line = next(line for line in text.splitlines() if "dead groups" in line)
+    assert line.split() == ["dead", "groups", "-", "-", "-", "-", "0"]
 
 
 def test_the_page_holds_the_same_and_shows_text_as_text(
@@ -66,7 +111,6 @@ def test_the_page_holds_the_same_and_shows_text_as_text(
     assert "&lt;b&gt;b&lt;/b&gt;" in html
     assert "<b>b</b>" not in html
     assert "<td>0 of 2</td><td>1 of 2</td><td>+0.50</td>" in html
-    assert "+0.000 to +0.500" in html
 
 
 def test_a_format_can_be_named_for_each(assay: Assay, logs: tuple[Path, Path]):
@@ -88,7 +132,7 @@ def test_no_task_in_common_is_one_line(assay: Assay, logs: tuple[Path, Path], tm
     ended = assay("compare", logs[0], other)
     assert ended.code == 3
     assert ended.error.startswith(
-        "no task is in both logs: the first has 'a', 'b', 'c', the second 'z'"
+        "no task is in both logs: the first has 'a', 'b', 'c', the second 'z'; of a table --map "
     )
 
 

@@ -34,7 +34,17 @@ def files(folder: Path) -> set[str]:
         (["audit", "LOG", "--fail-on", "deed>1"], "no share 'deed'; known: dead, punished"),
         (["audit", "LOG", "--fail-on", "dead"], "expected NAME>NUMBER with NAME one of dead"),
         (["audit", "LOG", "--fail-on", "dead=1"], "expected NAME>NUMBER"),
-        (["audit", "LOG", "--fail-on", "dead>1.2.3"], "'1.2.3' is no number"),
+        (["audit", "LOG", "--fail-on", "ded>0.1"], "fail. Did you mean 'dead'?"),
+        (
+            ["audit", "LOG", "--fail-on", "dead>1.2.3"],
+            "got '1.2.3'; expected a share from 0 to 1, as in dead>0.4",
+        ),
+        (["audit", "LOG", "--fail-on", "dead>40%"], "got '40%'; expected a share from 0 to 1"),
+        (["audit", "LOG", "--fail-on", "dead>40"], "got '40'; expected a share from 0 to 1"),
+        (
+            ["export", "LOG", "-m", "grpo", "--to", "TRL", "-o", "x"],
+            "no engine 'TRL'. Did you mean 'trl'? Known: ",
+        ),
         (["audit", "LOG", "-o", "precious"], "precious: exists and is no audit's directory"),
         (["credit", "LOG", "--json", "-"], "Missing option '--method' / '-m'"),
         (["credit", "LOG", "-m", "grpo"], "give -o FOLDER for annotation files, or --json -"),
@@ -254,6 +264,25 @@ def test_an_interrupt_leaves_nothing(log: Path, tmp_path: Path):
     assert err == b"assay: interrupted; nothing was half-written\n"
     assert out == b""
     assert files(tmp_path) == {"log.jsonl"}
+
+
+EARLY = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *rest):
+        if name == "numpy":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from assay.cli import main
+main()
+"""
+
+
+def test_an_interrupt_of_the_imports_is_quiet(log: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, "audit", str(log)], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 DEAF = """

@@ -199,9 +199,65 @@ def test_the_outcome_and_the_group_are_the_readers_choice(tmp_path: Path):
 
 @pytest.mark.parametrize("to", [form for form in FORMS if form not in ("prime-rl", "verifiers")])
 def test_a_log_without_any_ids_is_refused_and_leaves_nothing(tmp_path: Path, to: str):
-    with pytest.raises(DataError, match=f"no row of it can be exported to {to}: no_token_ids x"):
+    says = (
+        f"no row of it can be exported to {to}: no_token_ids x 2: the log has no token ids; --to "
+        "verifiers takes one of a whole trace, assay credit gives one advantage a step"
+    )
+    with pytest.raises(DataError, match=says):
         export(FIXTURES / "chat", tmp_path / "out", to=to, method="grpo")
     assert not (tmp_path / "out").exists()
+
+
+def test_verifiers_takes_the_advantage_of_a_trace_without_ids(tmp_path: Path):
+    made = export(FIXTURES / "chat", tmp_path / "out", to="verifiers", method="grpo")
+    assert (made["rows"], made["tokens"]) == (2, 0)
+    assert made["lost"]["advantage_of_trace_only"]["count"] == 2
+    assert "no_token_ids" not in made["lost"]
+    # toolpo gives a call another value than the text around it: no trace has one
+    call = ModelStep(text="hello", calls=CALLED.calls)
+    results = [
+        msgspec.structs.replace(
+            of, steps=(call, ToolStep(text="x", name="add", call=(0, 0), error=error))
+        )
+        for of, error in ((A, False), (B, True))
+    ]
+    write(tmp_path / "plain.jsonl", results)
+    with pytest.raises(DataError, match="no token ids; assay credit gives one advantage a step"):
+        export(
+            tmp_path / "plain.jsonl",
+            tmp_path / "two",
+            to="verifiers",
+            method="toolpo",
+            options={"evidence": "ran"},
+        )
+
+
+@pytest.mark.parametrize("to", [form for form in FORMS if form != "prime-rl"])
+def test_a_log_that_nobody_scored_is_refused_for_that(tmp_path: Path, to: str):
+    path = tmp_path / "log.jsonl"
+    plain = [msgspec.structs.replace(each, steps=(ModelStep(text="x"),)) for each in (A, B)]
+    for records in ([A, B, D], plain):  # with ids and without
+        write(path, [msgspec.structs.replace(each, outcome=None) for each in records])
+        says = f"no trajectory of it can be credited: unscored x {len(records)}; give outcomes"
+        with pytest.raises(DataError, match=says):
+            export(path, tmp_path / "out", to=to, method="grpo")
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_outcome_of_labels_is_exported(tmp_path: Path):
+    path, labels = tmp_path / "log.jsonl", tmp_path / "labels.jsonl"
+    write(path, [msgspec.structs.replace(each, outcome=None) for each in (A, B)])
+    line = '{{"schema":"assay.label/1","id":"{}","grade":{{"level":"E3","value":{}}}}}\n'
+    labels.write_text(line.format("a", 0.5) + line.format("b", 2.0))
+    choices = Choices(labels=str(labels))
+    export(path, tmp_path / "out", to="trl", method="grpo", choices=choices)
+    assert {row["id"]: row["reward"] for row in _table(tmp_path / "out")} == {"a": 0.5, "b": 2.0}
+    export(path, tmp_path / "two", to="verifiers", method="grpo", choices=choices)
+    scores = {
+        row["id"]: row["traces"][0]["rewards"]["outcome"]["score"]
+        for row in lines(tmp_path / "two" / "traces.jsonl")
+    }
+    assert scores == {"a": 0.5, "b": 2.0}
 
 
 def test_what_is_there_is_not_replaced_unless_it_is_an_export(tmp_path: Path):

@@ -12,7 +12,7 @@ import pytest
 
 from assay.audit import audit
 from assay.audit.annotations import annotations, step_credit
-from assay.cli import app
+from assay.cli.verbs import app
 from assay.demo import RECORDED
 from assay.pipeline import run
 from assay.records import (

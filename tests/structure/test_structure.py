@@ -99,7 +99,7 @@ def loaded_by(statement):
 
 
 def test_the_offline_half_loads_nothing_heavy():
-    offline = "audit batch cli credit demo gate importers pipeline records report runs.audit"
+    offline = "audit batch cli.verbs credit demo gate importers pipeline records report runs.audit"
     statement = "; ".join(f"import assay.{name}" for name in offline.split())
     assert not loaded_by(statement) & set(HEAVY)
 

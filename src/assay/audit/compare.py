@@ -20,7 +20,8 @@ from assay.audit.fates import group_fates
 from assay.batch import CLAIMS, UNTRAINABLE, Batch
 from assay.errors import DataError
 from assay.kernels.constancy import bar
-from assay.kernels.passk import bootstrap_interval
+from assay.kernels.groups import UNSCORED
+from assay.kernels.passk import honest_interval
 
 SCHEMA: Final = "assay.compare/1"
 
@@ -65,7 +66,7 @@ def compare(a: Side, b: Side, *, pass_at: float = 1.0, seed: int = 0) -> dict[st
     if not both:
         raise DataError(
             f"no task is in both logs: the first has {_some(first.names)}, the second "
-            f"{_some(second.names)}; name the task's column or key with --map or --group"
+            f"{_some(second.names)}; of a table --map task=COLUMN says what a task is called"
         )
     at_a = np.array([first.names[name] for name in both])
     at_b = np.array([second.names[name] for name in both])
@@ -116,10 +117,11 @@ def _by_task(side: Side, pass_at: float) -> _Tasks:
     written_R = np.where(np.append(own_S, False)[batch.step_R], batch.length_R, 0)
     task_G = np.zeros(batch.n_groups, np.int64)
     task_G[batch.group_K] = task_K
-    _, dead_G = group_fates(batch, pass_at=pass_at)
+    fate_G, dead_G = group_fates(batch, pass_at=pass_at)
+    known_G = fate_G != UNSCORED
     parts = {
         "pass_rate": (total(task_K, passed_K), scored_T),
-        "dead_groups": (total(task_G, dead_G), total(task_G)),
+        "dead_groups": (total(task_G, dead_G & known_G), total(task_G, known_G)),
         "errors": (total(task_K[call_K], batch.ran_C == 0), total(task_K[call_K])),
         "steps": (total(task_K[batch.traj_S], own_S), once_T),
         "written": (total(task_K[batch.traj_R], written_R), once_T),
@@ -139,7 +141,7 @@ def _change(
     gap_T = (b_T - a_T)[known_T]
     if not gap_T.size:
         return dict.fromkeys(("a", "b", "change", "low", "high")) | {"tasks": 0}
-    low, high = bootstrap_interval(gap_T, rng=rng)
+    low, high = honest_interval(gap_T, rng=rng) or (None, None)
     return {
         "a": float(a_T[known_T].mean()),
         "b": float(b_T[known_T].mean()),

@@ -29,7 +29,7 @@ from assay.kernels.groups import (
     SINGLE,
     UNSCORED,
 )
-from assay.kernels.passk import bootstrap_interval, pass_at_k, pass_hat_k
+from assay.kernels.passk import honest_interval, pass_at_k, pass_hat_k
 from assay.records import Decision
 
 SCHEMA: Final = "assay.audit/2"
@@ -185,10 +185,14 @@ def _pass_rates(
         values = {k: estimate(total_G, passed_G, k) for k in ks}
         table[name] = {str(k): float(np.nanmean(value_G)) for k, value_G in values.items()}
         table[f"{name}_interval"] = {
-            str(k): list(bootstrap_interval(value_G, rng=rng)) for k, value_G in values.items()
+            str(k): _listed(honest_interval(value_G, rng=rng)) for k, value_G in values.items()
         }
     table["pass_k_groups"] = {str(k): int((total_G >= k).sum()) for k in ks}
     return table
+
+
+def _listed(ends: tuple[float, float] | None) -> list[float] | None:
+    return None if ends is None else list(ends)
 
 
 def _calls(

@@ -25,6 +25,7 @@ _LABEL = (
     "assay label LOG --csv FILE (assay label LOG --template FILE writes the table to fill in) or "
     "assay label LOG --judge COMMAND"
 )
+NO_TOKENS = "no token ids: this set can be audited and credited, not trained on"
 _RAW = ("acc", "correct", "success", "solved", "resolved", "pass")
 """What names of an unshaped outcome hold."""
 
@@ -65,7 +66,7 @@ def trust(
         *sentences(losses or {}),
     ]
     if batch.measure == "characters":
-        said.append("no token ids: this set can be audited and credited, not trained on")
+        said.append(NO_TOKENS)
     return {**found, "warnings": said}
 
 

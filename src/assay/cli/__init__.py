@@ -1,71 +1,16 @@
 """The command line: `assay VERB`. One file per verb; every error is one line and an exit code."""
 
 import sys
-from typing import Annotated
-
-import typer
-
-from assay import __version__
-from assay.cli import (
-    audit,
-    claims,
-    compare,
-    credit,
-    demo,
-    doctor,
-    eval_,
-    export,
-    import_,
-    label,
-    methods,
-    recipes,
-    train,
-    view,
-    world,
-)
-from assay.cli.ending import ended
-
-app = typer.Typer(
-    name="assay",
-    help="Finds the learning signal in every agent rollout, failed ones included.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("audit")(audit.audit)
-app.command("compare")(compare.compare)
-app.command("credit")(credit.credit)
-app.command("export")(export.export_log)
-app.command("methods")(methods.methods)
-app.command("import")(import_.import_log)
-app.command("label")(label.label)
-app.command("view")(view.view)
-app.command("doctor")(doctor.doctor)
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("eval")(eval_.evaluate)
-app.command("recipes")(recipes.recipes)
-app.add_typer(world.app, name="world")
-app.add_typer(claims.app, name="claims")
-
-
-def _version(asked: bool) -> bool:
-    if asked:
-        typer.echo(f"assay {__version__}")
-        raise typer.Exit
-    return asked
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
-    ] = False,
-) -> None:
-    del version
 
 
 def main() -> None:
-    """Runs the command line: 0 ok, 1 a finding above `--fail-on`, 2 usage, 3 bad input."""
+    """Runs the command line: 0 ok, 1 a finding above `--fail-on`, 2 usage, 3 bad input.
+
+    All else is imported here, where an interrupt of the imports is none of a traceback's business.
+    """
+    try:
+        from assay.cli.ending import ended
+        from assay.cli.verbs import app
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(ended(app))

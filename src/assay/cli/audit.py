@@ -1,8 +1,8 @@
 """`assay audit`: where the learning signal of a log is, and where it is lost."""
 
+import math
 import operator
 import re
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,20 @@ import typer
 
 from assay.audit import shares
 from assay.cli import options as opt
+from assay.cli.prose import say
 from assay.cli.tables import audit_tables
 from assay.cli.watch import Watch
-from assay.errors import UsageError
-from assay.runs.audit import AuditRun, audit_log, is_training_run
+from assay.errors import UsageError, hint
+from assay.runs.audit import (
+    AuditRun,
+    audit_log,
+    audited,
+    is_training_run,
+    place_of,
+    records_of,
+)
 
-_RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*([0-9.]+)\s*")
+_RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*(\S+)\s*")
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
@@ -55,7 +63,8 @@ def audit(
     if json is not None and out is None:
         report = False
     target = out or (None if json is not None else _default(log))
-    audited = partial(
+    replaced = None if target is None else audited(target)
+    look = partial(
         audit_log,
         log,
         format=format,
@@ -68,25 +77,34 @@ def audit(
         reuse=cache,
     )
     if watch:
-        run = Watch(log, lambda live: audited(now=time.time_ns(), live=live), _print).run(interval)
+        run = Watch(log, lambda live: look(now=time.time_ns(), live=live), _print).run(interval)
     else:
-        run = audited(now=time.time_ns())
+        run = look(now=time.time_ns())
         if json != "-":
             _print(run)
+            if replaced not in (None, place_of(run.source)):
+                opt.Terminal().say(f"replaced       the audit of {replaced}")
     if json is not None:
         opt.emit_one(run.audit, json)
     broken = [text for text, holds in rules if holds(run.audit)]
     for text in broken:
-        print(f"assay: --fail-on {text} holds", file=sys.stderr)
+        say(f"assay: --fail-on {text} holds", err=True)
     if broken:
         raise typer.Exit(1)
 
 
 def _default(log: Path) -> Path:
-    """Returns where an audit goes: into a training run, beside any other log's name in runs/."""
+    """Returns where an audit goes: into a training run, else to the log's name in runs/. Where the
+    audit of another log of that name is, names of folders above are put before it."""
     if is_training_run(log):
         return log / "audit"
-    return Path("runs") / (log.resolve().name.split(".")[0] or "log")
+    place, mine = log.resolve(), place_of(records_of(log))
+    folder = Path("runs") / (place.name.split(".")[0] or "log")
+    for above in place.parents:
+        if audited(folder) in (None, mine):
+            break
+        folder = folder.with_name(f"{above.name.strip('.')}-{folder.name}")
+    return folder
 
 
 def _rule(text: str) -> tuple[str, Any]:
@@ -97,17 +115,29 @@ def _rule(text: str) -> tuple[str, Any]:
         raise UsageError(f"--fail-on {text}: expected NAME>NUMBER with NAME one of {known}")
     name, sign, number = match.groups()
     if name not in known.split(", "):
-        raise UsageError(f"--fail-on {text}: no share {name!r}; known: {known}")
+        near = hint(name, known.split(", "))
+        raise UsageError(f"--fail-on {text}: no share {name!r}; known: {known}.{near}")
     try:
         bound = float(number)
     except ValueError:
-        raise UsageError(f"--fail-on {text}: {number!r} is no number") from None
+        bound = math.nan
+    if not 0 <= bound <= 1:
+        raise UsageError(
+            f"--fail-on {text}: got {number!r}; expected a share from 0 to 1, as in {name}{sign}0.4"
+        )
     return text, lambda result: _OPERATORS[sign](shares(result)[name], bound)
 
 
 def _print(run: AuditRun) -> None:
     console = opt.Terminal()
     console.say(f"{run.source}: {run.title}, format {run.format}")
+    if run.again is not None:
+        read, files = run.again
+        console.say(
+            f"read again: {read:,} of {files:,} files"
+            if files
+            else "nothing has changed since the last audit"
+        )
     for table in audit_tables(run.audit):
         console.print(table)
     if run.folder is not None:

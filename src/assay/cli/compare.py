@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from assay.cli import options as opt
 from assay.files.atomic import refuse_folder
@@ -78,11 +79,17 @@ def _print(result: dict[str, Any]) -> None:
             f"{name.upper()}  {log['source']}: {log['trajectories']:,} trajectories in "
             f"{log['groups']:,} groups, format {log['format']}"
         )
+        for warning in log["warnings"]:
+            console.print(Text(f"!  {warning}"))
     right = [Column(name, justify="right", no_wrap=True) for name in _COLUMNS]
     title = "Means over tasks; change is B - A, its interval paired by task"
     table = Table(Column("", no_wrap=True), *right, title=title, **opt.LOOK)
     for _, cells in rows(result):
         table.add_row(*cells)
     console.print(table)
+    if any(each["tasks"] and each["low"] is None for each in result["measures"].values()):
+        console.print(
+            Text("95 %: -: no interval from fewer than ten tasks, or where all are alike")
+        )
     for line in sentences(result):
         console.say(line)

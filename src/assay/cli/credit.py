@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from assay.audit import annotations, step_credit
 from assay.cli import options as opt
+from assay.cli.prose import say
 from assay.errors import UsageError
 from assay.pipeline import credits
 from assay.recipes import Recipe
@@ -44,13 +46,19 @@ def credit(
     recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
     batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at, choices=choices)
+    if np.isnan(batch.outcome_K).all():
+        say(
+            f"{log}: no trajectory has an outcome, so every advantage is null; give outcomes with "
+            "--outcome, or with assay label",
+            err=True,
+        )
     written: list[bytes] = []
     for name, advantages in credits(batch, recipe):
         steps = step_credit(batch, advantages)
         lines = [opt.encoded(line) for line in annotations(batch, decisions, name, steps)]
         if out is not None:
             opt.emit(lines, str(out / f"{name}.jsonl"))
-            typer.echo(f"{out / f'{name}.jsonl'}  {len(lines):,} trajectories", err=False)
+            say(f"{out / f'{name}.jsonl'}  {len(lines):,} trajectories")
         written += lines
     if json is not None:
         opt.emit(written, json)

@@ -10,6 +10,7 @@ import sys
 import typer
 from typer.main import get_command
 
+from assay.cli.prose import say
 from assay.errors import AssayError
 
 _CommandError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -55,5 +56,5 @@ def _misused(error: Exception) -> int:
 
 
 def _said(message: str, code: int) -> int:
-    print(f"assay: {' '.join(message.split())}", file=sys.stderr)
+    say(f"assay: {' '.join(message.split())}", err=True)
     return code

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from assay.cli import options as opt
+from assay.cli.prose import say
+from assay.exporters.base import TRACE_ONLY
 from assay.exporters.export import export
 
 
@@ -41,6 +43,11 @@ def export_log(
         pass_at=pass_at,
         choices=opt.chosen(outcome, group, map, strict=strict, labels=labels),
     )
-    typer.echo(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
+    alone = made["lost"].pop(TRACE_ONLY, None)
+    held = f"{made['tokens']:,} tokens with an advantage"
+    if alone is not None:
+        of = f"{alone['count']:,} with one advantage of their whole trace, for want of token ids"
+        held = f"{held}, {of}" if made["tokens"] else of
+    say(f"{out}  {made['rows']:,} rows, {held}")
     for kind, lost in made["lost"].items():
-        typer.echo(f"lost: {kind} x {lost['count']:,}, first at {lost['first']}", err=True)
+        say(f"lost: {kind} x {lost['count']:,}, first at {lost['first']}", err=True)

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from assay.cli.options import (
     Format,
     Group,
@@ -17,6 +15,7 @@ from assay.cli.options import (
     out_option,
     spare,
 )
+from assay.cli.prose import say
 from assay.importers import Losses, load
 from assay.records import write
 
@@ -37,6 +36,6 @@ def import_log(
     choices = chosen(outcome, group, map, strict=strict, labels=labels)
     name, trajectories = load(log, format=format, losses=losses, choices=choices)
     count = write(out, trajectories)
-    typer.echo(f"{out}  {count:,} trajectories from {name}")
+    say(f"{out}  {count:,} trajectories from {name}")
     for kind, times in sorted(losses.counts.items()):
-        typer.echo(f"not carried over: {kind} x {times:,}, first at {losses.first[kind]}", err=True)
+        say(f"not carried over: {kind} x {times:,}, first at {losses.first[kind]}", err=True)

@@ -11,6 +11,7 @@ from assay.cli import options as opt
 from assay.cli.label_giver import Giver, count
 from assay.cli.label_judge import by_judge, command_of
 from assay.cli.label_table import by_table, write_template
+from assay.cli.prose import say
 from assay.errors import UsageError
 from assay.files.folders import is_audit
 from assay.importers import load
@@ -63,7 +64,7 @@ def label(
     else:
         said = by_table(table, trajectories, of)
     for line in said:
-        typer.echo(line)
+        say(line)
     aside = ["-o", f"{log}-labelled"] if is_audit(str(log)) else []
     _go_on(["audit", log, "--labels", to, *aside], format, map)
 
@@ -74,7 +75,7 @@ def _template(log: Path, to: str, format: str | None, map: str | None) -> None:
         _check(Path(to), log)
     n = write_template(_read(log, format, map), to)
     if to != "-":
-        typer.echo(f"{to}  {count(n, 'trajectory', 'trajectories')}; fill in outcome, as 1 or 0")
+        say(f"{to}  {count(n, 'trajectory', 'trajectories')}; fill in outcome, as 1 or 0")
         _go_on(["label", log, "--csv", to], format, map)
 
 

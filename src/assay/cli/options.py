@@ -12,6 +12,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 
+from assay.cli.prose import fitted
 from assay.errors import UsageError
 from assay.files.atomic import published, refuse_folder
 from assay.importers import Choices
@@ -130,8 +131,8 @@ class Terminal(Console):
         raise BrokenPipeError
 
     def say(self, text: str) -> None:
-        """Prints a text as it is; the terminal breaks its lines."""
-        self.print(text, markup=False, soft_wrap=True)
+        """Prints a sentence as it is, with line ends between words."""
+        self.print(fitted(text, self.file), markup=False, soft_wrap=True)
 
 
 def encoded(value: Any) -> bytes:

@@ -1,6 +1,6 @@
 """The audit as tables for a terminal. Every number comes from the audit's JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Column, Table
@@ -22,6 +22,9 @@ _FATE_WORDS = {
 }
 
 
+_NO_INTERVAL = "-: no interval from fewer than ten groups, or from groups that are all alike"
+
+
 def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     """Yields what `assay audit` prints, trust first."""
     for warning in result["trust"]["warnings"]:
@@ -37,11 +40,12 @@ def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
 def _outcomes(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield _groups(result)
     yield _fate(result)
-    yield _calls(result)
-    yield _pass_rates(result)
+    if result["calls"]["total"]:
+        yield _calls(result)
+    yield from _pass_rates(result)
     if result["groups"]["dead"]:
-        yield _recovered(result)
-    yield from _idle(result)
+        yield from _recovered(result)
+    yield from _refused(result)
     yield Text()
     yield _claims(result)
 
@@ -161,43 +165,53 @@ def _calls(result: Mapping[str, Any]) -> Table:
         ("punished_variance", "    rewarded as much in the same place: averages out", wrong),
         ("punished_systematic", "    not shown to average out (docs/punished.md)", wrong),
     ):
-        style = "bold" if key == "punished_correct" else ""
-        table.add_row(word, f"{calls[key]:,}", share(calls[key], whole), style=style)
-    table.add_row("expert actions in all-fail groups", f"{calls['expert_in_all_fail']:,}", "")
+        if whole:
+            style = "bold" if key == "punished_correct" else ""
+            table.add_row(word, f"{calls[key]:,}", share(calls[key], whole), style=style)
+    if expert := calls["expert_in_all_fail"]:
+        table.add_row("expert actions in all-fail groups", f"{expert:,}", "")
     return table
 
 
-def _pass_rates(result: Mapping[str, Any]) -> Table:
-    title = "Pass rates, 95 % intervals over groups of k or more"
-    table = _table(title, "k", "pass@k", "", "pass^k", "", "groups")
-    for k, value in result["pass_at_k"].items():
-        at, hat = result["pass_at_k_interval"][k], result["pass_hat_k_interval"][k]
-        table.add_row(
-            k,
-            f"{value:.3f}",
-            f"[{at[0]:.3f}, {at[1]:.3f}]",
-            f"{result['pass_hat_k'][k]:.3f}",
-            f"[{hat[0]:.3f}, {hat[1]:.3f}]",
-            f"{result['pass_k_groups'][k]:,}",
-        )
-    return table
+def _pass_rates(result: Mapping[str, Any]) -> Iterator[Table | Text]:
+    title = "Pass rates: one of k passes (pass@k), all of k pass (pass^k)"
+    table = _table(title, "k", "pass@k", "95 %", "pass^k", "95 %", "groups")
+    known = True
+    for k in result["pass_at_k"]:
+        cells: list[str] = []
+        for name in ("pass_at_k", "pass_hat_k"):
+            ends = result[f"{name}_interval"][k]
+            cells += [f"{result[name][k]:.3f}", _interval(ends)]
+            known &= ends is not None
+        table.add_row(k, *cells, f"{result['pass_k_groups'][k]:,}")
+    yield table
+    if not known:
+        yield Text(_NO_INTERVAL)
 
 
-def _recovered(result: Mapping[str, Any]) -> Table:
-    table = _table("Signal in dead groups, by method", "method", "groups", "steps", "share")
+def _interval(ends: Sequence[float] | None) -> str:
+    """Returns the ends of an interval, or a dash where there is none."""
+    return "-" if ends is None else f"[{ends[0]:.3f}, {ends[1]:.3f}]"
+
+
+def _recovered(result: Mapping[str, Any]) -> Iterator[Table | Text]:
+    """Yields which methods get something out of dead groups, and which nothing."""
     rows = sorted(result["recovered"].items(), key=lambda item: (-item[1]["steps"], item[0]))
-    for name, row in rows:
-        if row["steps"]:
-            cells = f"{row['groups']:,}", f"{row['steps']:,}", f"{row['share_of_dead']:.0%}"
-            table.add_row(name, *cells)
-    return table
+    some = [(name, row) for name, row in rows if row["steps"]]
+    if not some:
+        yield Text("Signal in dead groups: none, by any method")
+        return
+    table = _table("Signal in dead groups, by method", "method", "groups", "steps", "share")
+    for name, row in some:
+        cells = f"{row['groups']:,}", f"{row['steps']:,}", f"{row['share_of_dead']:.0%}"
+        table.add_row(name, *cells)
+    yield table
+    if len(some) < len(rows):
+        yield Text(f"none by {', '.join(name for name, row in rows if not row['steps'])}")
 
 
-def _idle(result: Mapping[str, Any]) -> Iterator[Text]:
-    """Yields which methods get nothing out of dead groups, and which cannot run on the set."""
-    nothing = [name for name, row in result["recovered"].items() if not row["steps"]]
-    if nothing and result["groups"]["dead"]:
-        yield Text(f"none by {', '.join(sorted(nothing))}")
+def _refused(result: Mapping[str, Any]) -> Iterator[Text]:
+    """Yields which methods cannot run on the set."""
     reasons: dict[str, list[str]] = {}
     for name, reason in result["not_applicable"].items():
         reasons.setdefault(reason.removeprefix(f"{name} ").partition(",")[0], []).append(name)

@@ -4,10 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 from assay.exporters.rows import Row
 from assay.importers import Losses
+
+TRACE_ONLY: Final = "advantage_of_trace_only"
+"""Of a row without token ids: the one advantage of its trace is written, and none of a token."""
 
 
 @final
@@ -61,14 +64,20 @@ def with_ids(rows: Iterable[Row], tally: Tally) -> Iterator[Row]:
             tally.lost.add("no_token_ids", row.trajectory.id)
 
 
+def _kept(rows: Iterable[Row], tally: Tally) -> Iterator[Row]:
+    for row in rows:
+        if row.kept:
+            yield row
+        else:
+            tally.lost.add(f"dropped:{row.decision.reason}", row.trajectory.id)
+
+
 def to_train(rows: Iterable[Row], tally: Tally) -> Iterator[Row]:
     """Yields the rows that a trainer may see: kept by the gates, with ids, and with a scored token;
     counts the others, and the tokens that are unscored."""
-    for row in with_ids(rows, tally):
+    for row in with_ids(_kept(rows, tally), tally):
         unscored = int((row.sampled & ~row.trained).sum())
-        if not row.kept:
-            tally.lost.add(f"dropped:{row.decision.reason}", row.trajectory.id)
-        elif not row.sampled.any():
+        if not row.sampled.any():
             tally.lost.add("nothing_sampled", row.trajectory.id)
         elif not row.trained.any():
             tally.lost.add("unscored", row.trajectory.id)

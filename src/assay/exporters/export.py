@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from assay.files.folders import whole
 from assay.importers import NONE, Choices, Losses, load
 from assay.pipeline import credits
 from assay.recipes import Recipe
+from assay.records import Decision
 from assay.runs.audit import gated_batch, records_of
 
 SCHEMA: Final = "assay.export/1"
@@ -59,6 +61,7 @@ def export(
     batch, decisions, name = gated_batch(
         log, format=format, pass_at=pass_at, choices=choices, losses=losses
     )
+    _check_kept(log, decisions)
     ((_, advantages),) = credits(batch, recipe)
     again = load(records_of(log), format=name, choices=choices)[1]
     rows = Rows(batch, decisions, advantages, tally.lost).of(again)
@@ -75,7 +78,7 @@ def export(
     with whole(out) as folder:
         exporter.write(rows, folder, tally)
         if not tally.rows:
-            raise DataError(f"{log}: no row of it can be exported to {to}: {_why(tally)}")
+            raise DataError(f"{log}: no row of it can be exported to {to}: {_why(tally, to)}")
         made |= {"rows": tally.rows, "tokens": tally.tokens, "lost": _counted(tally.lost)}
         made["log_losses"] = _counted(losses)
         publish(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
@@ -130,7 +133,21 @@ def _counted(losses: Losses) -> dict[str, Any]:
     }
 
 
-def _why(tally: Tally) -> str:
-    """Returns what kept all rows out, most frequent first."""
-    counts = sorted(tally.lost.counts.items(), key=lambda each: -each[1])
-    return ", ".join(f"{kind} x {count:,}" for kind, count in counts[:4]) or "it has none"
+def _check_kept(log: Path, decisions: Sequence[Decision]) -> None:
+    """Raises DataError where the gates dropped everything, so that there is no credit to write."""
+    dropped = Counter(each.reason for each in decisions if each.verdict == "drop")
+    if dropped.total() < len(decisions):
+        return
+    reasons = ", ".join(f"{reason} x {count:,}" for reason, count in dropped.most_common(4))
+    way = "; give outcomes with --outcome, or with assay label" if "unscored" in dropped else ""
+    raise DataError(f"{log}: no trajectory of it can be credited: {reasons}{way}")
+
+
+def _why(tally: Tally, to: str) -> str:
+    """Returns what kept all rows out, most frequent first, and what to do about token ids."""
+    counts = Counter(tally.lost.counts)
+    why = ", ".join(f"{kind} x {count:,}" for kind, count in counts.most_common(4)) or "it has none"
+    if "no_token_ids" not in counts:
+        return why
+    other = "" if to in ("verifiers", "prime-rl") else "--to verifiers takes one of a whole trace, "
+    return f"{why}: the log has no token ids; {other}assay credit gives one advantage a step"

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from assay.errors import DataError
-from assay.exporters.base import Exporter, Tally
+from assay.exporters.base import TRACE_ONLY, Exporter, Tally
 from assay.exporters.rows import Row
 from assay.files.atomic import published
 from assay.records import ModelStep
@@ -94,7 +94,8 @@ def _update(trace: str, rows: list[Row], tally: Tally) -> dict[str, Any]:
     branches: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
         if not row.token_ids:
-            tally.lost.add("no_token_ids", row.trajectory.id)
+            lost = TRACE_ONLY if "advantage" in info else "no_token_ids"
+            tally.lost.add(lost, row.trajectory.id)
             continue
         values = _stream(row, number, owners, tally)
         if any(value is not None for value in values):

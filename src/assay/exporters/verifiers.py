@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from assay.exporters.base import Exporter, Tally
+from assay.exporters.base import TRACE_ONLY, Exporter, Tally
 from assay.exporters.rows import Row
 from assay.files.lines import write_rows
 from assay.records import ModelStep, Step, SystemStep, ToolStep
@@ -37,9 +37,10 @@ def _episodes(rows: Iterable[Row], tally: Tally) -> Iterator[dict[str, Any]]:
     for row in rows:
         of = row.trajectory
         if not row.token_ids:
-            tally.lost.add("no_token_ids", of.id)
             if row.scalar is None:  # it would say nothing
+                tally.lost.add("no_token_ids", of.id)
                 continue
+            tally.lost.add(TRACE_ONLY, of.id)
         if of.tree is not None:
             tally.lost.add("branch_as_trace", of.id)
         tally.wrote(row)

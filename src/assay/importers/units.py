@@ -64,6 +64,8 @@ class Kept:
     def begin(self) -> None:
         """Begins again with the first unit."""
         self.units: list[Unit] = []
+        self.taken = self.fresh = 0
+        """Files that were taken over, and that were read."""
         self._number = self._at = 0
         self._again: Iterator[bytes] | None = None
         self._renamed = False
@@ -85,8 +87,10 @@ class Kept:
             self.vouched &= decide is not None
             old = None if decide is None else self._old.get(decide)
             if old is not None and self._holds(old, log):
+                self.taken += len(files)
                 yield from self._taken_over(old, log)
             else:
+                self.fresh += len(files)
                 yield from self._read(importer, log, files, decide)
 
     def _divided(

@@ -7,7 +7,7 @@ from assay.report.template import rendered
 
 WORDS: Final = {
     "pass_rate": ("pass rate", "trajectories that passed, of the scored ones"),
-    "dead_groups": ("dead groups", "groups that teach GRPO nothing, of all"),
+    "dead_groups": ("dead groups", "groups that teach GRPO nothing, of those with an outcome"),
     "errors": ("errors per call", "calls that did not run, of all"),
     "steps": ("steps", "model steps of a trajectory"),
     "written": ("{unit}", "what the policy wrote in a trajectory"),
@@ -56,11 +56,14 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
 def _cells(key: str, change: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns dashes where nothing could be compared."""
     if not change["tasks"]:
-        return "-", "-", "-", "", "0"
+        return "-", "-", "-", "-", "0"
     digits = ".1f" if key in ("steps", "written") else ".3f"
     a, b = (f"{change[side]:,{digits}}" for side in ("a", "b"))
-    gap, low, high = (f"{change[end]:+,{digits}}" for end in ("change", "low", "high"))
-    return a, b, gap, f"{low} to {high}", f"{change['tasks']:,}"
+    gap, tasks = f"{change['change']:+,{digits}}", f"{change['tasks']:,}"
+    if change["low"] is None:
+        return a, b, gap, "-", tasks
+    low, high = (f"{change[end]:+,{digits}}" for end in ("low", "high"))
+    return a, b, gap, f"{low} to {high}", tasks
 
 
 def sentences(result: Mapping[str, Any]) -> list[str]:

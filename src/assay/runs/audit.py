@@ -11,6 +11,7 @@ sources.json                  what it was made from, schema "assay.sources/1" (`
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class AuditRun:
     audit: dict[str, Any]
     folder: Path | None
     report: Path | None
+    again: tuple[int, int] | None = None
+    """How many files were read again, of how many; None: there was nothing to take over."""
 
     @property
     def title(self) -> str:
@@ -184,13 +187,14 @@ def audit_log(
     if out is not None and reuse:
         sources = Sources(log, out, read=asked.read, options=asked.options, now=now, live=live)
         if found := sources.result():
-            return AuditRun(log, *found, out, page_of(out))
+            return AuditRun(log, *found, out, page_of(out), (0, 0))
     with nullcontext() if out is None else whole(out) as folder:
         kept = Kept(live=live) if sources is None else sources.kept
         name, result = _audited(asked, folder, kept)
         if folder is not None and sources is not None:
             sources.write(folder, name)
-    return AuditRun(log, name, result, out, page_of(out) if out else None)
+    again = (kept.fresh, kept.fresh + kept.taken) if kept.taken else None
+    return AuditRun(log, name, result, out, page_of(out) if out else None, again)
 
 
 @final
@@ -325,6 +329,18 @@ def _written(folder: Path) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
+def place_of(log: Path) -> str:
+    """Returns where a log lies, in a form that can be written down."""
+    return os.fsencode(os.path.realpath(log)).decode("utf-8", "backslashreplace")
+
+
+def audited(folder: Path) -> str | None:
+    """Returns where the log lies whose audit a run directory holds; None: it holds none, or one
+    that does not say."""
+    about = _written(folder)
+    return about.get("path") if about.get("kind") == "audit" else None
+
+
 def page_of(out: Path) -> Path | None:
     """Returns the page in an audit's directory, which of a large set is a folder's; None: none."""
     pages = (out / "report.html", out / "report" / "index.html")
@@ -337,6 +353,7 @@ def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dic
         "kind": "audit",
         "assay": __version__,
         "source": log.name,
+        "path": place_of(log),
         "format": name,
         "options": options,
         "options_sha256": hashlib.sha256(msgspec.json.encode(options, order="sorted")).hexdigest(),

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, final
 
 from assay.audit.compare import Side, compare
+from assay.audit.warnings import NO_TOKENS, trust
 from assay.batch import Batch, Measure
 from assay.errors import DataError, MixedTokensError
 from assay.importers import NONE, Choices, Losses, load
+from assay.kernels.constancy import bar
 from assay.pipeline import gated
 from assay.recipes import Recipe
 from assay.records import Trajectory
@@ -24,6 +26,8 @@ class _Log:
     format: str
     side: Side
     losses: Losses
+    warnings: tuple[str, ...]
+    """What to know before its numbers are believed."""
 
     def about(self) -> dict[str, Any]:
         """What the result says of it."""
@@ -33,6 +37,7 @@ class _Log:
             "trajectories": len(self.side.batch.ids),
             "groups": self.side.batch.n_groups,
             "losses": dict(sorted(self.losses.counts.items())),
+            "warnings": list(self.warnings),
         }
 
 
@@ -87,8 +92,11 @@ def _read(
         return _read(path, name, pass_at, choices, "characters")
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
-    batch, _ = gated(batch, Recipe(pass_at=pass_at))
-    return _Log(path, name, Side(batch, tuple(tasks)), losses)
+    batch, decisions = gated(batch, Recipe(pass_at=pass_at))
+    passed_K = batch.outcome_K >= bar(pass_at)
+    said = trust(batch, decisions, passed_K, pass_at=pass_at, losses=losses.counts, format=name)
+    warnings = tuple(each for each in said["warnings"] if each != NO_TOKENS)
+    return _Log(path, name, Side(batch, tuple(tasks)), losses, warnings)
 
 
 def _noted(trajectories: Iterator[Trajectory], tasks: list[str]) -> Iterator[Trajectory]:

@@ -14,9 +14,9 @@
 | any, but with a "tampered" mark             | any            | tampered         | None   |
 | two of the strongest level that differ      | any            | disputed         | None   |
 
-E0 alone, the agent's own word, never makes a success. The strongest level with a value decides;
-inside a level, who disagrees is not chosen from. Only a person (E4) overrules the outcome that a
-log records: it is what its source made of its own checks and judges (tau2-bench multiplies several, a
+E0 alone, the agent's own word, never makes a success. The strongest level with a value decides; of
+sources inside a level that disagree none does. Only a person (E4) overrules the outcome that a log
+records: it is what its source made of its own checks and judges (tau2-bench multiplies several, a
 benchmark may vote), so it takes the place of theirs, at their level.
 """
 

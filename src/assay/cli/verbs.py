@@ -1,0 +1,64 @@
+"""The table of verbs; one file each."""
+
+from typing import Annotated
+
+import typer
+
+from assay import __version__
+from assay.cli import (
+    audit,
+    claims,
+    compare,
+    credit,
+    demo,
+    doctor,
+    eval_,
+    export,
+    import_,
+    label,
+    methods,
+    recipes,
+    train,
+    view,
+    world,
+)
+
+app = typer.Typer(
+    name="assay",
+    help="Finds the learning signal in every agent rollout, failed ones included.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("audit")(audit.audit)
+app.command("compare")(compare.compare)
+app.command("credit")(credit.credit)
+app.command("export")(export.export_log)
+app.command("methods")(methods.methods)
+app.command("import")(import_.import_log)
+app.command("label")(label.label)
+app.command("view")(view.view)
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("eval")(eval_.evaluate)
+app.command("recipes")(recipes.recipes)
+app.add_typer(world.app, name="world")
+app.add_typer(claims.app, name="claims")
+
+
+def _version(asked: bool) -> bool:
+    if asked:
+        typer.echo(f"assay {__version__}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    del version
