@@ -142,6 +142,58 @@ def test_brackets_in_a_name_are_no_markup(assay: Assay, log: Path, tmp_path: Pat
     assert "run directory  [bold]run" in ended.text
 
 
+def test_another_log_of_the_same_name_has_its_audit_elsewhere(
+    assay: Assay, log: Path, tmp_path: Path
+):
+    folders = [tmp_path / "one" / "log.jsonl", tmp_path / ".two" / "log.jsonl"]
+    for path, rows in zip(folders, (CHAT, CHAT[:2]), strict=True):
+        path.parent.mkdir()
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for _ in range(2):  # whichever is audited again goes where it was
+        for path, where in zip(folders, ("runs/log", "runs/two-log"), strict=True):
+            ended = assay("audit", path, "--no-report", "--no-cache")
+            assert ended.text.splitlines()[-1] == f"run directory  {where}"
+    assert json.loads(Path("runs/log/audit.json").read_bytes())["trajectories"]["total"] == 6
+    assert json.loads(Path("runs/two-log/audit.json").read_bytes())["trajectories"]["total"] == 2
+    # who names the folder is told what was there
+    ended = assay("audit", folders[1], "--no-report", "-o", "runs/log")
+    assert ended.text.splitlines()[-1] == f"replaced       the audit of {folders[0]}"
+    again = assay("audit", folders[1], "--no-report", "-o", "runs/log")
+    assert "replaced" not in again.text
+
+
+def test_a_second_audit_says_what_it_read_again(
+    assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("assay.cli.audit.time.time_ns", lambda: 2**62)  # all was written long ago
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for row in CHAT[::2]:
+        (folder / f"{row['task']}.jsonl").write_text(json.dumps(row) + "\n")
+    said = [assay("audit", folder, "--no-report").text.splitlines()[1] for _ in range(2)]
+    assert "read" not in said[0]
+    assert said[1] == "nothing has changed since the last audit"
+    (folder / "b.jsonl").write_text(json.dumps(CHAT[3]) + "\n")
+    said = assay("audit", folder, "--no-report").text.splitlines()
+    assert said[1] == "read again: 1 of 3 files"
+    said = assay("audit", folder, "--no-report", "--no-cache").text.splitlines()
+    assert not said[1].startswith("read again")
+
+
+def test_tables_of_nothing_are_left_out(assay: Assay, log: Path):
+    """No call, and a dead group in which no method has any signal."""
+    rows = [
+        {"task": "a", "trial": n, "reward": 1.0, "messages": [{"role": "user", "content": "x"}]}
+        for n in range(2)
+    ]
+    for n, row in enumerate(rows):
+        row["messages"].append({"role": "assistant", "content": f"{n}"})
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = assay("audit", log, "--no-report").text
+    assert "Tool calls" not in text
+    assert "Groups" in text
+
+
 # --- credit
 
 

@@ -1,6 +1,7 @@
 """`assay audit --watch`: waits for a log and for what is not whole, ends with all that is there."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,27 @@ def test_what_is_not_whole_is_waited_for_and_in_the_end_counted(
     run = watch.Watch(log, audit, show).run(1.0)
     assert said == [(1, {}), (1, {}), (2, {}), (2, {"torn_record": 1})]
     assert json.loads((out / "audit.json").read_bytes()) == json.loads(json.dumps(run.audit))
+
+
+def test_the_address_of_the_page_stays_on_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    file, out, screens = tmp_path / "a.jsonl", tmp_path / "run", list[str]()
+    file.write_text(f"{row(0)}\n")
+    states = iter([f"{row(0)}\n{row(1)}\n", f"{row(0)}\n{row(1)}\n{row(2)}\n"])
+
+    def grow(_: float) -> None:
+        screens.append(capsys.readouterr().out)
+        text = next(states, None)
+        if text is None:
+            raise KeyboardInterrupt
+        file.write_text(text)
+
+    monkeypatch.setattr(watch.time, "sleep", grow)
+    watch.Watch(file, lambda live: audit_log(file, out=out, live=live), lambda _: None).run(1.0)
+    found = [re.findall(r"the page, kept fresh: (http://127\.0\.0\.1:\d+/)", s) for s in screens]
+    assert len(screens) == 3
+    assert all(len(each) == 1 and each == found[0] for each in found)
 
 
 def test_a_waited_file_is_read_again(tmp_path: Path):

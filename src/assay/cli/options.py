@@ -132,7 +132,7 @@ class Terminal(Console):
 
     def say(self, text: str) -> None:
         """Prints a sentence as it is, with line ends between words."""
-        self.print(fitted(text, self.file), markup=False, soft_wrap=True)
+        self.print(fitted(text, terminal=self.is_terminal), markup=False, soft_wrap=True)
 
 
 def encoded(value: Any) -> bytes:

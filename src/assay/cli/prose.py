@@ -3,15 +3,14 @@
 import shutil
 import sys
 import textwrap
-from typing import IO
 
 
-def fitted(text: str, stream: IO[str]) -> str:
-    """Returns a text as lines that fit the terminal behind a stream; as it is where there is none.
+def fitted(text: str, *, terminal: bool) -> str:
+    """Returns a text as lines that fit a terminal; as it is where it goes elsewhere.
 
     A word that is longer than a line, as paths are, stays whole.
     """
-    if not stream.isatty():
+    if not terminal:
         return text
     width = shutil.get_terminal_size().columns
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
@@ -20,4 +19,4 @@ def fitted(text: str, stream: IO[str]) -> str:
 def say(text: str, *, err: bool = False) -> None:
     """Prints a sentence."""
     stream = sys.stderr if err else sys.stdout
-    print(fitted(text, stream), file=stream)
+    print(fitted(text, terminal=stream.isatty()), file=stream)

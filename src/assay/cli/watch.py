@@ -29,7 +29,7 @@ class Watch:
         """
         self._log, self._audit, self._show = log, audit, show
         self._console = opt.Terminal()
-        self._served = False
+        self._address = ""
 
     def run(self, interval: float) -> AuditRun:
         """Audits the log as it grows; returns the audit of its last state, when interrupted.
@@ -58,18 +58,19 @@ class Watch:
             return
         self._console.clear()
         self._show(run)
-        if run.folder is not None and run.report is not None and not self._served:
-            self._serve(run.folder)
+        if run.folder is not None and run.report is not None and not self._address:
+            self._address = self._serve(run.folder)
+        if self._address:
+            self._console.say(f"the page, kept fresh: {self._address}")
         self._console.say("watching; Ctrl-C ends")
 
-    def _serve(self, out: Path) -> None:
-        """Serves the page, which looks for newer ones there."""
+    def _serve(self, out: Path) -> str:
+        """Serves the page, which looks for newer ones there; returns its address."""
         from assay.report.serve import live
 
         server = live(lambda: page_of(out), port=0)
         Thread(target=server.serve_forever, daemon=True).start()
-        self._served = True
-        self._console.say(f"the page, kept fresh: http://127.0.0.1:{server.server_address[1]}/")
+        return f"http://127.0.0.1:{server.server_address[1]}/"
 
 
 def _state(log: Path) -> dict[str, tuple[int, int]]:
