@@ -375,6 +375,17 @@ def test_view_names_the_page(assay: Assay, log: Path, tmp_path: Path):
         assert (ended.code, ended.text) == (0, f"{page}\n")
 
 
+@pytest.mark.parametrize("verbs", [(), ("world",), ("claims",)])
+def test_no_verb_s_help_is_cut_at_80_columns(
+    assay: Assay, monkeypatch: pytest.MonkeyPatch, verbs: tuple[str, ...]
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = assay(*verbs, "--help").text.partition("Commands:")[2]
+    assert listed
+    assert "..." not in listed
+    assert max(map(len, listed.splitlines())) <= 80
+
+
 def test_version_and_help(assay: Assay):
     from assay import __version__
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -268,6 +269,7 @@ def test_an_interrupt_leaves_nothing(log: Path, tmp_path: Path):
 
 EARLY = """
 import sys
+import termios
 class Interrupted:
     def find_spec(self, name, *rest):
         if name == "numpy":
@@ -348,3 +350,27 @@ def test_no_result_is_written_over_the_log(assay: Assay, log: Path, command: str
     assert done.code == 2
     assert "is of the log and would be replaced" in done.err
     assert log.read_bytes() == before
+
+
+def test_on_a_terminal_lines_end_between_words(log: Path, tmp_path: Path):
+    """A path that is longer than a line stays whole; an option is not broken at its hyphens."""
+    long = tmp_path / ("a-" * 60)
+    shown, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    for arguments in (
+        ["audit", str(log), "--fail-on", "dead>40%"],
+        ["audit", str(log), "--map", "task=a", "--format", "trl"],
+        ["audit", str(long)],
+    ):
+        subprocess.run(
+            [*MAIN, *arguments], stderr=terminal, cwd=tmp_path, check=False, env=environment
+        )
+        said = os.read(shown, 10_000).decode()
+        lines = said.splitlines()
+        assert all(len(line) <= 80 or str(long) in line for line in lines)
+        piped = subprocess.run([*MAIN, *arguments], capture_output=True, cwd=tmp_path, check=False)
+        assert " ".join(said.split()) == " ".join(piped.stderr.decode().split())
+        assert piped.stderr.count(b"\n") == 1
+    os.close(terminal)
+    os.close(shown)

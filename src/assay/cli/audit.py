@@ -57,7 +57,7 @@ def audit(
         float, typer.Option(min=0.1, help="Seconds between two looks of --watch.")
     ] = 5.0,
 ) -> None:
-    """Shows where the learning signal of a log is, and where it is lost."""
+    """Shows where a log has a learning signal, and where it is lost."""
     opt.spare(json, log)
     rules = [_rule(text) for text in fail_on or ()]
     if json is not None and out is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assay.claims.cells import Scale
 
 app = typer.Typer(
-    help="Experiments: what was predicted, what would refute it, what was seen.",
+    help="Experiments: what was predicted, and what was seen.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -29,7 +29,10 @@ Name = Annotated[str, typer.Argument(metavar="ID", help="As assay claims list na
 
 @app.command("list")
 def list_(folder: Folder = CLAIMS, json: Json = None) -> None:
-    """Lists the experiments and how their predictions stand by the committed results."""
+    """Lists the experiments and how their predictions stand.
+
+    They stand so by the committed results.
+    """
     from assay.claims import committed, load
     from assay.claims.page import summary
 
@@ -67,7 +70,10 @@ def run(
     ] = False,
     folder: Folder = CLAIMS,
 ) -> None:
-    """Runs an experiment's cells; run again after a kill, it does only what is left."""
+    """Runs an experiment's cells.
+
+    Run again after a kill, it does only what is left.
+    """
     from assay.claims import committed, experiment
     from assay.claims.runner import run as work
 

@@ -40,7 +40,10 @@ def compare(
     ] = None,
     seed: Annotated[int, opt.seed_option(help="Of the bootstrap intervals.")] = 0,
 ) -> None:
-    """Aligns two logs by task and shows what changed, with intervals paired by task."""
+    """Aligns two logs by task and shows what changed.
+
+    Intervals are paired by task.
+    """
     for to in (out, json):
         opt.spare(to, a, b)
     if out is not None:

@@ -36,7 +36,7 @@ def credit(
     map: opt.Map = None,
     labels: opt.Labels = None,
 ) -> None:
-    """Computes advantages per step and writes them as annotations beside the log."""
+    """Computes advantages per step, as annotations beside the log."""
     if (out is None) == (json is None):
         raise UsageError("give -o FOLDER for annotation files, or --json - for standard output")
     opt.spare(json, log)

@@ -25,9 +25,10 @@ def demo(
         bool, typer.Option("--audit-only", help="Audit the recorded set and stop: trains nothing.")
     ] = False,
 ) -> None:
-    """Audits a recorded set, trains GRPO and Assay's recipe on one budget, measures both.
+    """Audits a recorded set, trains two recipes, measures both.
 
-    Run again after an interruption it goes on where it was.
+    They are GRPO and Assay's own, on one budget. Run again after an interruption it goes on where
+    it was.
     """
     if audit_only:
         with as_file(RECORDED) as log:

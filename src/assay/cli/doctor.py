@@ -23,7 +23,10 @@ _SAFE_SQLITE = (3, 51, 3)
 
 
 def doctor(json: Json = None) -> None:
-    """Checks the installation: what is there, which versions were tested, what to install."""
+    """Checks the installation.
+
+    Says what is there, which versions were tested, and what to install.
+    """
     found = {extra: {name: _version(name) for name in names} for extra, names in _EXTRAS.items()}
     advice = _advice(found)
     if json is not None:

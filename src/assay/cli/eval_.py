@@ -32,7 +32,10 @@ def evaluate(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Measures pass@k of a trained policy, its base and an untrained copy on held-out tasks."""
+    """Measures a trained policy, its base and an untrained copy.
+
+    That is pass@k on held-out tasks.
+    """
     check_installed("assay eval")
     import_from_here()
     from assay.evaluate.run import evaluate_runs

@@ -32,7 +32,7 @@ def export_log(
     map: opt.Map = None,
     labels: opt.Labels = None,
 ) -> None:
-    """Writes the credit of a log in the form that a training engine takes."""
+    """Writes the credit of a log in the form that an engine takes."""
     made = export(
         log,
         out,

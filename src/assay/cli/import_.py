@@ -30,7 +30,7 @@ def import_log(
     map: Map = None,
     labels: Labels = None,
 ) -> None:
-    """Converts a log to Assay records, and says what it could not carry over."""
+    """Converts a log to Assay records, and says what is lost."""
     spare(out, log)
     losses = Losses()
     choices = chosen(outcome, group, map, strict=strict, labels=labels)

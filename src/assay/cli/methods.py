@@ -13,7 +13,7 @@ COLUMNS = ("name", "value", "unit", "peers", "carried", "scaling", "source")
 
 
 def methods(json: Json = None) -> None:
-    """Lists every method: what it values, compares, and who carries the result."""
+    """Lists every method: its value, its peers, and who carries it."""
     rows = [row(name) for name in METHODS.names()]
     if json is not None:
         emit_one({"schema": "assay.methods/1", "methods": rows}, json)

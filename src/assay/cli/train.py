@@ -37,7 +37,10 @@ def train(
         bool, typer.Option("--print-config", help="Print the whole configuration and stop.")
     ] = False,
 ) -> None:
-    """Trains a policy by a recipe; a kill at any moment leaves a run that --resume finishes."""
+    """Trains a policy by a recipe.
+
+    A kill at any moment leaves a run that --resume finishes.
+    """
     import_from_here()
     if asked_for_more(os.environ):
         typer.echo(

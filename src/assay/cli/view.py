@@ -15,9 +15,10 @@ def view(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 0,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
 ) -> None:
-    """Opens a run's report; a large one is served from 127.0.0.1 and nowhere else.
+    """Opens a run's report in the browser.
 
-    A training run is audited first if it was not, and what assay eval left opens beside.
+    A large one is served from 127.0.0.1 and nowhere else. A training run is audited first if it
+    was not, and what assay eval left opens beside.
     """
     if not run.exists():
         raise DataError(f"{run}: no such file or folder")

@@ -64,7 +64,10 @@ def check(
     seeds: Annotated[int, typer.Option(min=1, help="Tasks to look at.")] = 8,
     json: Json = None,
 ) -> None:
-    """Tests an environment: 0 if it is fit to train on, 1 if a rule is broken."""
+    """Tests an environment: is it fit to train on?
+
+    Exits with 1 if a rule is broken.
+    """
     from assay.rollout.checking import check as look
     from assay.world import load
 
@@ -138,7 +141,10 @@ def measure(
     seed: Annotated[int, seed_option(help="Seed of the sampling.")] = 0,
     json: Json = None,
 ) -> None:
-    """Measures pass@1, pass@64 and all-fail groups of 8, per family and level."""
+    """Measures what a policy can do, per family and level.
+
+    That is pass@1, pass@64 and how many groups of 8 all fail.
+    """
     from assay.world import BUILT_IN, LEVELS, load
 
     levels = ("hard",) if hints else ("even", "hard", "dead")
