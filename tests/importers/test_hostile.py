@@ -106,30 +106,32 @@ def test_the_fixture_is_recognised_by_one_importer(format: str):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_broken_bytes(format: str, tmp_path: Path):
+    """All variants of the first file; of each other file those whose turn it is."""
     refused = 0
-    for log, file, content in copies(format, tmp_path):
-        for name, variant in hostile.raw(content):
+    for place, (log, file, content) in enumerate(copies(format, tmp_path)):
+        for turn, (name, variant) in enumerate(hostile.raw(content), place):
+            if place and turn % 4:
+                continue
             file.write_bytes(variant)
             message = survives(log, format)
-            survives(log, None)
+            if turn % 4 == 0:
+                survives(log, None)
             refused += bool(message)
             if name in REFUSED and log == file and file.suffix in JSON and variant != content:
                 assert message, name
                 assert survives(log, format, strict=True), name
-    assert refused >= 10
+    assert refused >= 8
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_mistyped_fields(format: str, tmp_path: Path):
-    tried = 0
-    for log, file, content in copies(format, tmp_path):
-        if file.suffix not in JSON:
-            continue
-        for variant in hostile.mistyped(content.decode(), most=60):
+    files = [copy for copy in copies(format, tmp_path) if copy[1].suffix in JSON]
+    for log, file, content in files:
+        for variant in hostile.mistyped(content.decode(), most=max(10, 90 // len(files))):
             file.write_text(variant)
             survives(log, format)
-            tried += 1
-    assert tried or not text_files(format)
+        file.write_bytes(content)
+    assert files or not text_files(format)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -83,7 +83,7 @@ def test_matches_the_slow_oracle(baseline, scale, singleton, data):
     np.testing.assert_allclose(on_tokens(fields, lengths, **options), expected, atol=1e-9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(first=batches(), second=st.data())
 def test_sums_match_the_slow_oracle(first, second):
     fields, lengths = first
@@ -101,7 +101,7 @@ def test_sums_match_the_slow_oracle(first, second):
 
 
 @pytest.mark.parametrize("baseline", ["mean", "loo", "quantile"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(), shift=st.integers(-3, 3))
 def test_a_constant_added_to_every_value_changes_nothing(baseline, batch, shift):
     fields, lengths = batch
@@ -112,7 +112,7 @@ def test_a_constant_added_to_every_value_changes_nothing(baseline, batch, shift)
         np.testing.assert_allclose(moved_N, still_N, atol=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(), factor=st.sampled_from([0.5, 2.0, 1024.0]))
 def test_scaled_advantages_do_not_know_the_unit_of_measure(batch, factor):
     fields, lengths = batch
@@ -125,7 +125,7 @@ def test_scaled_advantages_do_not_know_the_unit_of_measure(batch, factor):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(finer=False), seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_units_does_not_matter(batch, seed):
     fields, lengths = batch
@@ -143,7 +143,7 @@ def test_the_order_of_units_does_not_matter(batch, seed):
         )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches())
 def test_an_unscored_unit_changes_nothing_for_the_others(batch):
     fields, lengths = batch
@@ -160,7 +160,7 @@ def test_an_unscored_unit_changes_nothing_for_the_others(batch):
 
 
 @pytest.mark.parametrize("baseline", ["mean", "loo"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(finer=False))
 def test_centred_peers_add_up_to_zero(baseline, batch):
     fields, _ = batch
@@ -173,7 +173,7 @@ def test_centred_peers_add_up_to_zero(baseline, batch):
             assert abs(np.nansum(members)) < 1e-9
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(), cap=st.sampled_from([0.25, 1.0]))
 def test_the_halves_add_up_and_the_cap_holds(batch, cap):
     fields, lengths = batch
@@ -185,7 +185,7 @@ def test_the_halves_add_up_and_the_cap_holds(batch, cap):
     assert (np.abs(capped_N[~np.isnan(capped_N)]) <= cap).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(finer=False))
 def test_splitting_runs_changes_nothing(batch):
     fields, lengths = batch
@@ -200,7 +200,7 @@ def test_splitting_runs_changes_nothing(batch):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(values=quarters))
 def test_a_scored_unit_never_becomes_nan_or_infinite(batch):
     fields, lengths = batch
@@ -212,7 +212,7 @@ def test_a_scored_unit_never_becomes_nan_or_infinite(batch):
 
 
 @given(value=st.floats(-1e9, 1e9), n=st.integers(1, 40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_equal_values_are_exactly_zero_whatever_they_are(value, n):
     fields = {"value_U": [value] * n, "peer_U": [0] * n, "unit_R": list(range(n))}
     for baseline in ("mean", "loo", "quantile", "virtual"):
