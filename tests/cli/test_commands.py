@@ -23,7 +23,10 @@ def written(folder: Path) -> list[str]:
 def test_audit_prints_tables_and_leaves_a_run(assay: Assay, log: Path, tmp_path: Path):
     ended = assay("audit", log)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.text.startswith(f"{log}: 6 trajectories in 3 groups, format chat\n")
+    assert ended.text.startswith(
+        f"{log}: 6 trajectories in 3 groups, format chat · outcome: the log's own · pass at 1 · "
+        "groups: the log's own\n"
+    )
     rows = {re.sub(r" {2,}", "|", line.strip()) for line in ended.text.splitlines()}
     # 3 groups: one mixed, one all-fail, one with a single score
     assert {

@@ -62,7 +62,7 @@ def test_every_file_says_what_it_is(log: Path, tmp_path: Path):
         "assay": __version__,
         "source": "log.jsonl",
         "format": "chat",
-        "options": {"pass_at": 0.5, "seed": 7},
+        "options": {"pass_at": 0.5, "seed": 7, "outcome": None, "group": None},
     }
     assert json.loads((out / "audit.json").read_bytes()) == json.loads(
         msgspec.json.encode(run.audit)

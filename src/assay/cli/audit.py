@@ -130,7 +130,7 @@ def _rule(text: str) -> tuple[str, Any]:
 
 def _print(run: AuditRun) -> None:
     console = opt.Terminal()
-    console.say(f"{run.source}: {run.title}, format {run.format}")
+    console.say(f"{run.source}: {run.title}, format {run.format} · {run.reading}")
     if run.again is not None:
         read, files = run.again
         console.say(

@@ -33,7 +33,7 @@ from assay.errors import DataError, MixedTokensError, TornError, UsageError
 from assay.files.folders import refuse_current, whole
 from assay.files.lines import write_rows
 from assay.files.stamps import digest
-from assay.importers import NONE, Choices, Kept, Losses, load
+from assay.importers import IMPORTERS, NONE, Choices, Kept, Losses, load
 from assay.pipeline import credits, gated
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
@@ -55,6 +55,8 @@ class AuditRun:
     audit: dict[str, Any]
     folder: Path | None
     report: Path | None
+    reading: str
+    """What counts as outcome, as a pass and as a group."""
     again: tuple[int, int] | None = None
     """How many files were read again, of how many; None: there was nothing to take over."""
 
@@ -187,14 +189,14 @@ def audit_log(
     if out is not None and reuse:
         sources = Sources(log, out, read=asked.read, options=asked.options, now=now, live=live)
         if found := sources.result():
-            return AuditRun(log, *found, out, page_of(out), (0, 0))
+            return AuditRun(log, *found, out, page_of(out), asked.reading, (0, 0))
     with nullcontext() if out is None else whole(out) as folder:
         kept = Kept(live=live) if sources is None else sources.kept
         name, result = _audited(asked, folder, kept)
         if folder is not None and sources is not None:
             sources.write(folder, name)
     again = (kept.fresh, kept.fresh + kept.taken) if kept.taken else None
-    return AuditRun(log, name, result, out, page_of(out) if out else None, again)
+    return AuditRun(log, name, result, out, page_of(out) if out else None, asked.reading, again)
 
 
 @final
@@ -220,6 +222,17 @@ class _Asked:
             "choices": msgspec.structs.asdict(self.choices),
             "labels": "" if labels is None else digest(labels),
         }
+
+    @property
+    def reading(self) -> str:
+        """What counts as outcome, as a pass and as a group, for people."""
+        named = self.choices
+        outcome = named.outcome or named.map.get("reward") or "the log's own"
+        if named.labels is not None:
+            outcome = Path(named.labels).name
+        group = named.group or named.map.get("group") or named.map.get("task")
+        grouped = f"grouped by {group}" if group else "groups: the log's own"
+        return f"outcome: {outcome} · pass at {self.pass_at:g} · {grouped}"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -254,14 +267,18 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
     if folder is not None and copy is not None:
         write_rows(folder / "decisions.jsonl", decisions)
         write_rows(folder / "audit.json", [result])
-        chosen = {k: v for k, v in msgspec.structs.asdict(asked.choices).items() if v}
+        said = msgspec.structs.asdict(asked.choices).items()
+        chosen = {k: v for k, v in said if v or k in ("outcome", "group")}
         if asked.choices.labels is not None:
             chosen["labels"] = Path(asked.choices.labels).name
         options = {"pass_at": pass_at, "seed": asked.seed, **chosen}
         write_rows(folder / "run.json", [_about(log, name, options, losses)])
         if page is not None:
             title, again = log.resolve().name, _again(log, copy, losses)
-            page.write(title=title, audit=result, trajectories=again, live=asked.live)
+            about = f"{IMPORTERS.get(name).title} · {asked.reading}"
+            page.write(
+                title=title, audit=result, trajectories=again, live=asked.live, reading=about
+            )
     return name, result
 
 
