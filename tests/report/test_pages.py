@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay.records import Trajectory
+from assay.records import ModelStep, Trajectory
 from assay.report.serve import server
 from tests.report.conftest import Visit, answering
 from tests.report.samples import LOOK, WRONG, attempt, mixed_set, report_of, token_set
@@ -58,11 +58,16 @@ def test_the_numbers_of_the_landing_page_are_the_audits(made: Any, visit: Start)
     }
     groups = {row[0].split("\n")[0]: row[1] for row in rows(seen, "Groups by fate")}
     assert groups == {"Mixed": "1", "All fail": "1", "All pass": "1", "Unscored": "1"}
-    # expert, sibling, state; any of them; look gets 2/3 - 1/3 - 1/3 = 0 in sum, so both average out
+    # sibling; any level; look gets 2/3 - 1/3 - 1/3 = 0 in sum, so both average out. No row of 0
     punished = rows(seen, "Punished calls")
-    assert [row[1] for row in punished] == ["0", "2", "0", "2", "2", "0"]
+    assert [row[0].split("\n")[0] for row in punished] == [
+        "Made by a successful sibling",
+        "Any of these",
+        "Averages out",
+    ]
+    assert [row[1] for row in punished] == ["2", "2", "2"]
     assert audit["calls"]["punished"] > 2  # what averages out is a share of the two right ones
-    assert [row[2].rstrip("%").strip() for row in punished[4:]] == ["100", "0"]
+    assert [row[2] for row in punished[1:]] == [f"2 of {audit['calls']['punished']}", "2 of 2"]
     recovered = {row[0]: row[2:] for row in rows(seen, "What other methods")}
     assert recovered == {
         name: [str(row["steps"]), str(row["groups"])]
@@ -71,9 +76,10 @@ def test_the_numbers_of_the_landing_page_are_the_audits(made: Any, visit: Start)
     }
     passes = rows(seen, "pass@k")
     assert [row[0] for row in passes] == list(audit["pass_at_k"])
-    for k, at, hat in passes:
+    for k, at, hat, groups in passes:
         assert at.startswith(f"{audit['pass_at_k'][k]:.3f}")
         assert hat.startswith(f"{audit['pass_hat_k'][k]:.3f}")
+        assert groups == str(audit["pass_k_groups"][k])
     assert rows(seen, "Losses") == [["info:cost", "3"]]
     assert seen.page.locator(".tile").nth(4).inner_text().startswith("1 of 3")
     assert seen.page.locator("h1").inner_text().startswith("Of the ")
@@ -92,6 +98,97 @@ def test_the_claims_page_counts_and_lists(made: Any, visit: Start):
     assert seen.page.locator(".samples a").first.inner_text() == "mixed/1"
 
 
+def test_the_landing_page_says_how_the_log_was_read_and_what_to_do(tmp_path: Path, visit: Start):
+    reading = "Plain chat \u00b7 outcome: acc \u00b7 pass at 0.5 \u00b7 grouped by prompt_id"
+    losses = {"no_outcome": 1, "info:cost": 3}
+    page, _ = report_of(
+        mixed_set(),
+        tmp_path / "report.html",
+        reading=reading,
+        change=lambda audit: audit.update(losses=losses),
+    )
+    seen = visit().open(page)
+    assert seen.text.startswith(reading)
+    assert rows(seen, "Losses") == [
+        ["1 trajectory has no outcome\nno_outcome", "1"],
+        ["info:cost", "3"],
+    ]
+    assert seen.page.locator("table code").all_inner_texts() == ["no_outcome", "info:cost"]
+    # 4 groups: mixed; all of 2 fail; all of 2 pass; one trajectory, stopped by infrastructure
+    assert "3 of 4 groups teach GRPO nothing" in seen.text
+    assert seen.page.locator(".advice li").all_inner_texts() == [
+        "In 1 of 4 groups every trajectory fails. Take easier tasks or more trajectories of each, "
+        "or an outcome with partial credit (--outcome).",
+        "In 1 of 4 groups every trajectory passes. These tasks are solved: take harder ones.",
+        "In 1 of 4 groups no trajectory has an outcome. Infrastructure stopped them all.",
+        "1 of 8 trajectories was stopped by infrastructure. Mend the harness: they count nowhere.",
+    ]
+    seen.page.click("text=In 1 of 4 groups every trajectory fails.")
+    assert seen.page.url.endswith("#/groups?fate=all_fail")
+
+
+def test_few_things_are_counted_and_never_100_percent(tmp_path: Path, visit: Start):
+    records = [attempt(0, "a", 1.0, [LOOK], "I have booked seat 4A.")]
+    seen = visit().open(report_of(records, tmp_path / "report.html")[0])
+    tiles = seen.page.locator(".tile b").all_inner_texts()
+    assert tiles == ["0 of 1", "0 of 1", "0", "0", "0 of 1"]
+    assert [row[1:] for row in rows(seen, "Groups by fate")] == [["1", "1 of 1"]]
+    # one group: there is no interval to draw, and nothing was punished
+    assert rows(seen, "pass@k") == [["1", "1.000", "1.000", "1"]]
+    assert seen.page.locator("caption", has_text="Punished").count() == 0
+    assert "No call with an advantage below 0 under GRPO; 0 of all 1 call were" in seen.text
+    assert seen.errors == []
+
+
+@pytest.mark.parametrize("bounds", [None, [None, None], [0.5, 0.5]])
+def test_an_interval_that_is_none_is_not_drawn(tmp_path: Path, visit: Start, bounds: Any):
+    def change(audit: dict[str, Any]) -> None:
+        for name in ("pass_at_k_interval", "pass_hat_k_interval"):
+            audit[name] = dict.fromkeys(audit[name], bounds)
+
+    seen = visit().open(report_of(mixed_set(), tmp_path / "report.html", change=change)[0])
+    assert all(len(value) == 5 for row in rows(seen, "pass@k") for value in row[1:3])
+    assert "95 %" not in seen.text
+    assert seen.errors == []
+
+
+def test_an_unscored_trajectory_has_no_advantage_and_says_why(made: Any, visit: Start):
+    seen = visit().open(made[0], "#/trajectory/7?method=mt_grpo")
+    box = seen.page.locator(".inspector")
+    assert box.locator(".value").inner_text() == "\u2013"
+    assert "No advantage. Nobody scored this attempt" in box.inner_text()
+    assert box.locator("table").count() == 0
+    assert seen.page.locator("#step-2 header .value").inner_text() == "\u2013"
+    assert seen.page.locator("#compare").count() == 0
+    seen.go("#/group/3")
+    assert "Book 4A for me." in seen.page.locator(".asked").inner_text()
+
+
+def test_where_it_is_narrow_the_reasons_are_folded(made: Any, visit: Start):
+    seen = visit()
+    seen.page.set_viewport_size({"width": 390, "height": 800})
+    seen.open(made[0], "#/trajectory/1")
+    box = seen.page.locator(".inspector")
+    assert not box.locator("table").is_visible()
+    assert "\u22120.577, step 2" in box.inner_text()
+    box.locator("summary").click()
+    assert box.locator("table").is_visible()
+
+
+def test_warnings_beyond_the_first_are_folded(tmp_path: Path, visit: Start):
+    for count, shown, more in ((7, 7, 0), (9, 6, 3)):
+        said = [f"warning {n}" for n in range(count)]
+        page, _ = report_of(
+            mixed_set(),
+            tmp_path / f"{count}.html",
+            change=lambda audit, said=said: audit["trust"].update(warnings=said),
+        )
+        seen = visit().open(page)
+        visible = [each.is_visible() for each in seen.page.locator(".warnings li").all()]
+        assert (sum(visible), len(visible)) == (shown, count)
+        assert (f"{more} more on how the log was read" in seen.text) == bool(more)
+
+
 def test_a_log_that_nobody_scored_has_no_empty_pane(tmp_path: Path, visit: Start):
     stuck = [WRONG, WRONG, WRONG]
     records = [
@@ -108,7 +205,7 @@ def test_a_log_that_nobody_scored_has_no_empty_pane(tmp_path: Path, visit: Start
         "Calls, by evidence",
         "Claims against what came last",
         "What it took",
-        "What the report leaves out",
+        "How the log was read",
     ]
     assert "name the number that is it with --outcome" in sections[0]
     assert rows(seen, "Where agents stalled") == [["a/0", "2", "3", "3"]]
@@ -409,3 +506,36 @@ def test_outcomes_without_any_text_leave_no_empty_table(tmp_path: Path, visit: S
     text = visit().open(report_of(group, tmp_path / "report.html")[0]).page.inner_text("main")
     assert "The log holds no text of the policy." in text
     assert "The log holds no tool call." in text
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb, as WCAG 2 defines it."""
+    channels = (int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_what_they_stand_on(made: Any, visit: Start, scheme: Any):
+    colour = (
+        """(name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()"""
+    )
+    seen = visit(color_scheme=scheme).open(made[0])
+    value = lambda name: luminance(seen.page.evaluate(colour, f"--{name}"))  # noqa: E731
+    for ground in ("paper", "raised", "sunken"):
+        for text in ("ink", "soft", "faint", "accent", "alarm"):
+            low, high = sorted((value(ground), value(text)))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
+
+
+def test_a_set_of_outcomes_without_text_has_no_bar_and_no_box(tmp_path: Path, visit: Start):
+    steps = (ModelStep(reward=0.5), ModelStep())
+    group = [
+        Trajectory(id=f"a{i}", task="t", group="t", outcome=float(i), steps=steps) for i in range(2)
+    ]
+    seen = visit().open(report_of(group, tmp_path / "report.html")[0], "#/trajectory/0")
+    assert "paid 0.5" in seen.text
+    assert seen.page.locator(".overview, .inspector").count() == 0
+    seen.go("#/group/0")
+    assert "They wrote nothing." in seen.text
+    assert "What each method would do here" not in seen.text

@@ -22,6 +22,8 @@ from assay.errors import DataError
 from assay.files.atomic import published
 from assay.kernels.groups import FATES
 from assay.records import Trajectory
+from assay.report.advice import advice
+from assay.report.losses import explained
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
 from assay.report.reasons import CODES
@@ -54,6 +56,7 @@ class Report(Shapes):
         limit_trajectories: int = 25_000,
         limit_bytes: int = 150_000_000,
         live: bool = False,
+        reading: str = "",
     ) -> Path:
         """Returns the page to open: `out`, or `index.html` in a folder named like `out` when large.
 
@@ -68,6 +71,7 @@ class Report(Shapes):
             limit_trajectories: a set with more becomes a folder, to be opened with `assay view`.
             limit_bytes: so does a page of more bytes than this.
             live: somebody writes to the log: where it is served, the page looks for a newer one.
+            reading: as what the log was read; shown under the title.
 
         Raises:
             DataError: the records are not the ones that the batch was built from.
@@ -90,6 +94,7 @@ class Report(Shapes):
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
             chunks, places = _numbered(parts, made, len(self.ids))
             index = _index(title, audit, self, made, places, groups)
+            index["reading"] = self.hide(reading)
             if live:
                 index["live"] = True
             _write_twin(self.out.with_suffix(".json"), index, parts)
@@ -230,6 +235,11 @@ def _index(
         "schema": SCHEMA,
         "title": shapes.hide(title),
         "headline": headline(audit),
+        "advice": advice(audit),
+        "losses": [
+            [shapes.hide(kind), count, shapes.hide(means)]
+            for kind, count, means in explained(audit.get("losses", {}))
+        ],
         "audit": msgspec.Raw(Redactor().line(audited) if shapes.redact else audited),
         "measure": batch.measure,
         "reference": shapes.methods[0]["name"],
@@ -265,6 +275,7 @@ def _group_columns(shapes: Shapes, tasks: list[str], groups: list[list[int]]) ->
         "members": groups,
         "passed": shapes.passes_G.tolist(),
         "sessions": shapes.sessions_G.tolist(),
+        "scored": shapes.scored_G.tolist(),
         "punished": shapes.punished_G().tolist(),
         "written": shapes.written_G(),
         "signal": shapes.signal,

@@ -78,6 +78,7 @@ class Shapes:
         once_K, group_K, voted_K = batch.once_K, batch.group_K, batch.voted_K
         self.passes_G = np.bincount(group_K[once_K & self.passed_K], minlength=groups)
         self.sessions_G = np.bincount(group_K[once_K], minlength=groups)
+        self.scored_G = np.bincount(group_K[once_K & ~np.isnan(batch.outcome_K)], minlength=groups)
         compared_K = ~np.isnan(voted_K)
         self._scored_G = np.bincount(group_K[compared_K], minlength=groups)
         self._passed_G = np.bincount(group_K[compared_K & self.passed_K], minlength=groups)

@@ -5,6 +5,8 @@ from typing import Any
 
 GOOD = ("trained_up", "trained_down")
 """Fates that carry a signal of the right sign. Everything else is waste."""
+FEW = 20
+"""Of fewer things than that, a share is said as a count."""
 
 
 def headline(audit: Mapping[str, Any]) -> str:
@@ -19,16 +21,31 @@ def headline(audit: Mapping[str, Any]) -> str:
     if total == 0:
         return "The policy wrote nothing that a signal could reach."
     lost = total - sum(written.get(kind, 0) for kind in GOOD)
+    if lost == 0:
+        return (
+            f"All of the {large(total)} {measure} the policy wrote carried a signal, and nothing "
+            "says that its sign is wrong."
+        )
     wrong = written.get("punished_correct", 0)
     also = f"; {share(wrong, total)} was pushed down although evidence says that it was right"
     calls = audit.get("calls", {})
-    if calls.get("punished_correct"):
-        even = share(calls["punished_variance"], calls["punished_correct"])
-        also += f" ({even} of its calls are rewarded as much in the same place, which averages out)"
+    if right := calls.get("punished_correct"):
+        even = _of_calls(calls["punished_variance"], right)
+        also += f" ({even} rewarded as much in the same place, which averages out)"
     return (
         f"Of the {large(total)} {measure} the policy wrote, {share(lost, total)} carried "
         f"no or wrong-signed signal{also if wrong else ''}."
     )
+
+
+def _of_calls(part: int, whole: int) -> str:
+    """Returns a part of some calls, with its verb."""
+    if whole == 1:
+        return f"its one call is{'' if part else ' not'}"
+    if part == 0:
+        return f"none of its {whole:,} calls is"
+    some = "all" if part == whole else f"{part:,}"
+    return f"{some} of its {whole:,} calls {'is' if part == 1 else 'are'}"
 
 
 def _did(audit: Mapping[str, Any]) -> str:
@@ -39,11 +56,22 @@ def _did(audit: Mapping[str, Any]) -> str:
         return f"{n:,} {who} without an outcome, and no call was made."
     did = audit["behaviour"]
     failed, again = int(did["errors"]["calls"]), int(did["repeats"]["calls"])
+    if calls == 1:
+        how = "" if failed else "not "
+        return f"{n:,} {who} without an outcome: one call, which was {how}answered by an error."
     return (
-        f"{n:,} {who} without an outcome: of {calls:,} {'call' if calls == 1 else 'calls'} "
-        f"{share(failed, calls)} were answered by an error, and {share(again, calls)} repeated one "
-        "that had been answered the same."
+        f"{n:,} {who} without an outcome: of {calls:,} calls "
+        f"{counted(failed, calls, 'was', 'were')} answered by an error, and "
+        f"{counted(again, calls, *('repeated',) * 2)} one that had been answered the same."
     )
+
+
+def counted(part: int, whole: int, one: str = "is", many: str = "are") -> str:
+    """Returns a part with its verb: "none is", "1 is", "812 (25 %) are"."""
+    if part == 0:
+        return f"none {one}"
+    of = "" if whole < FEW else f" ({share(part, whole)})"
+    return f"{part:,}{of} {one if part == 1 else many}"
 
 
 def large(count: int) -> str:
@@ -55,7 +83,12 @@ def large(count: int) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Returns a share in per cent, never rounded to 0 or 100 when it is not."""
+    """Returns a share in per cent, never rounded to 0 or 100 when it is not; "all" of it, and
+    counts of few things."""
+    if part == whole:
+        return "all"
+    if whole < FEW:
+        return f"{part:,}"
     percent = 100 * part / whole
     if 0 < percent < 1:
         return "under 1 %"

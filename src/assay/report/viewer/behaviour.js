@@ -15,13 +15,13 @@ function behaviourSections(audit) {
 const plain = (name, why) => h("span", { class: "kind" }, h("span", {}, name, why && h("small", {}, why)));
 
 function stallSection(did) {
+  if (did.stalls.longest.length === 0) return null;
   const rows = did.stalls.longest.map((each) => [
     h("a", { href: toTrajectory(each.trajectory, { step: each.step }) }, data(T.id[each.trajectory] || "(no name)")),
     count(each.step), count(each.length), count(each.errors)]);
   return section("Where agents stalled",
     "The longest stretches of calls that failed, or that were made before and answered the same.",
-    rows.length > 0 ? table("Where agents stalled", ["Trajectory", "#From step", "#Calls in a row", "#Errors"], rows)
-      : h("p", { class: "plain" }, "No agent made three such calls in a row."));
+    table("Where agents stalled", ["Trajectory", "#From step", "#Calls in a row", "#Errors"], rows));
 }
 
 function evidenceSection(audit) {
@@ -34,10 +34,11 @@ function evidenceSection(audit) {
     ["Ran", "and nothing says whether it was right", did.calls.ran],
     ["Unanswered", "no result in the log", did.calls.unknown],
     ["Repeats", "made before, and answered the same", did.repeats.calls],
-  ].filter(([, , n]) => n > 0).map(([name, why, n]) => [plain(name, why), count(n), percent(n / total)]);
-  return section("Calls, by evidence", `${plural(audit.calls.total, "call")} in all.`,
-    rows.length > 0 ? table("Calls, by evidence", ["Evidence", "#Calls", "#Share"], rows)
-      : h("p", { class: "plain" }, "No call was made."));
+  ].filter(([, , n]) => n > 0).map(([name, why, n]) => [plain(name, why), count(n), part(n, total)]);
+  if (rows.length === 0) return null;
+  const stalled = did.stalls.longest.length > 0 ? "" : " Nowhere three in a row failed, or repeated one before.";
+  return section("Calls, by evidence", `${plural(audit.calls.total, "call")} in all.${stalled}`,
+    table("Calls, by evidence", ["Evidence", "#Calls", "#Share"], rows));
 }
 
 function lastWordsSection(did) {
@@ -50,7 +51,7 @@ function lastWordsSection(did) {
     ["without a call", "nothing was done", said.claimed_without_call],
     [h("a", { href: toClaims("admitted") }, "Says it is not"), "", said.admitted],
     [h("a", { href: toClaims("none") }, "Says neither"), "", said.none],
-  ].filter(([, why, n]) => !why || n > 0).map(([name, why, n]) => [plain(name, why), count(n)]);
+  ].filter(([, , n]) => n > 0).map(([name, why, n]) => [plain(name, why), count(n)]);
   return section("Claims against what came last", "What the last words say, and what the last call came to.",
     table("Claims against what came last", ["Last words", "#Trajectories"], rows));
 }

@@ -21,7 +21,7 @@ pages.claims = (root, { params }) => {
   const chosen = cells.find(([name]) => name === params.get("cell")) || cells[scoredAny ? 1 : 0];
   const total = Math.max(1, cells.reduce((sum, [name]) => sum + (claims[name] || 0), 0));
   const cell = ([name, title]) => h("td", {}, h("a", { href: toClaims(name), class: `claim-cell ${name}`, "aria-current": name === chosen[0] ? "true" : null },
-    h("b", {}, count(claims[name] || 0)), h("span", {}, title), h("small", {}, percent((claims[name] || 0) / total))));
+    h("b", {}, count(claims[name] || 0)), h("span", {}, title), h("small", {}, part(claims[name] || 0, total))));
   const found = T.id.map((_, k) => k).filter(chosen[2]);
   const links = h("ul", { class: "samples" });
   const shown = found.slice(0, 200);

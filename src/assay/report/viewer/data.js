@@ -7,6 +7,7 @@ const unit = report.measure;
 const methods = new Map(report.methods.map((each) => [each.name, each]));
 const inFolder = Array.isArray(report.files);
 const KEPT_CHUNKS = 12;
+const creditsAny = report.methods.some((each) => G.signal[each.name].some((x) => x > 0));
 
 class Unreadable extends Error {}
 

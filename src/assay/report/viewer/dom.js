@@ -63,6 +63,11 @@ function percent(x) {
   return Math.round(p) + " %";
 }
 
+const FEW = 20;
+
+/** Returns a part of a whole: as a count of few things, in per cent of many. */
+const part = (n, of) => (of < FEW ? `${count(n)} of ${count(of)}` : percent(n / of));
+
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many || one + "s"}`;
 
 /** Returns a name from the data as words: trained_up becomes trained up. */

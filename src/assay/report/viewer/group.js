@@ -11,13 +11,21 @@ pages.group = async (root, { index: g, params }) => {
     h("h1", {}, "Group ", data(G.id[g] || "(no name)")),
     h("p", { class: "lede" }, fateBadge(G.fate[g]), " ", groupSentence(g)),
     G.task[g] !== G.id[g] && h("p", { class: "note" }, "Task ", data(G.task[g])),
-    h("div", { class: "bar-of-tools" }, legend(), alignSwitch(aligned)),
+    await promptOf(g),
+    h("div", { class: "bar-of-tools" }, creditsAny && legend(), members.length > 1 && alignSwitch(aligned)),
     lanes(order.map((i) => members[i]), aligned),
-    methodTable(g),
+    G.fate[g] !== "unscored" && G.written[g].some((n) => n > 0) && methodTable(g),
   ]);
   const links = () => [...root.querySelectorAll(".lane-name a")];
   return { move: (by) => moveFocus(links(), by), up: to("groups"), next: groupBy(g, 1), previous: groupBy(g, -1) };
 };
+
+/** Returns what the first attempt was asked, where the log has it. */
+async function promptOf(g) {
+  const record = await recordOf(G.members[g][0]);
+  const asked = record.steps.find((step) => step.kind === "user");
+  return asked && asked.text && h("blockquote", { class: "asked" }, longText(asked.text, 300));
+}
 
 const groupBy = (g, by) => (G.id[g + by] === undefined ? null : toGroup(g + by));
 
@@ -37,7 +45,16 @@ function groupSentence(g) {
   const all = G.written[g].reduce((sum, amount) => sum + amount, 0);
   const punished = G.punished[g] ? ` ${plural(G.punished[g], "correct call")} in failed attempts.` : "";
   if (G.fate[g] === "unscored") return `Nobody scored ${n === 1 ? "its attempt" : `any of its ${count(n)} attempts`}.`;
-  return `${count(G.passed[g])} of ${plural(n, "attempt")}${branches} passed. ${all ? percent(lost / all) : "Nothing"} of what they wrote taught nothing or the wrong thing.${punished}`;
+  const unknown = n - G.scored[g];
+  const unscored = unknown ? `, ${count(unknown)} without an outcome` : "";
+  return `${count(G.passed[g])} of ${plural(n, "attempt")}${branches} passed${unscored}. ${taught(lost, all)}${punished}`;
+}
+
+function taught(lost, all) {
+  if (all === 0) return "They wrote nothing.";
+  if (lost === 0) return "Nothing says that any of what they wrote taught the wrong thing.";
+  const how = lost === all ? "All" : part(lost, all);
+  return `${how} of what they wrote taught nothing or the wrong thing.`;
 }
 
 function alignSwitch(aligned) {
@@ -53,7 +70,7 @@ function lanes(members, aligned) {
   const detail = h("p", { class: "lane-detail", role: "status" }, width ? "Point at a step, or move to it with the arrow keys." : "No attempt has a step.");
   const cells = [];
   const rows = members.map((member, i) => {
-    const lane = h("div", { class: "lane", role: "list", "aria-label": `steps of ${member.id}`, style: { "--columns": String(Math.max(1, width)) } });
+    const lane = h("div", { class: "lane", role: "group", "aria-label": `steps of ${member.id}`, style: { "--columns": String(Math.max(1, width)) } });
     const values = unpack(member.methods[method.name].step, member.steps.length);
     const why = unpack(member.methods[method.name].why, member.steps.length);
     member.steps.forEach((step, s) => {
@@ -83,7 +100,7 @@ function laneName(member) {
     h("small", {}, outcomeWord(k), T.outcome[k] === null ? "" : ` ${num(T.outcome[k])}`,
       member.claim === "none" ? "" : ` · ${CLAIM_WORDS[member.claim]}`,
       member.end === "unknown" || member.end === "answered" ? "" : ` · ${END_WORDS[member.end]}`,
-      member.decision.verdict === "drop" && ` · left out: ${words(member.decision.reason)}`));
+      member.decision.verdict === "drop" && !SAID_ALREADY.includes(member.decision.reason) && ` · left out: ${words(member.decision.reason)}`));
 }
 
 function laneCell(member, step, value, scale, column) {
@@ -91,7 +108,7 @@ function laneCell(member, step, value, scale, column) {
   const wronged = value < 0 && step.correct.length > 0;
   const label = `step ${step.index}, ${step.calls.join(", ") || "text"}, advantage ${signed(value)}${error ? ", error" : ""}${wronged ? ", punished though correct" : ""}`;
   return h("a", { class: `cell ${shade(value, scale)}${wronged ? " wronged" : ""}`, href: toTrajectory(member.index, { step: step.index }),
-    role: "listitem", "aria-label": label, style: { "grid-column": String(column + 1) } }, error ? "!" : step.calls.length ? "" : "·");
+    "aria-label": label, style: { "grid-column": String(column + 1) } }, error ? "!" : step.calls.length ? "" : "·");
 }
 
 function reasonText(shape, code) {

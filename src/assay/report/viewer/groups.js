@@ -2,7 +2,7 @@
 
 const ROW = 44;
 const COLUMNS = [
-  ["id", "Group", (g) => g, "text"],
+  ["id", "Group", (g) => g, ""],
   ["fate", "Fate", (g) => Object.keys(GROUP_WORDS).indexOf(G.fate[g]), ""],
   ["outcomes", "Outcomes", null, ""],
   ["passed", "Passed", (g) => -G.passed[g] / G.sessions[g], "n"],
@@ -54,7 +54,7 @@ pages.groups = (root, { params }) => {
       : `${count(found.length)} of ${plural(G.id.length, "group")}`, found.length === 0 && ": nothing fits this filter");
     clear(head, COLUMNS.map((column) => headCell(column, params, refill)));
   }
-  const grid = h("div", { class: "grid", role: "table", "aria-label": "groups", "aria-rowcount": G.id.length + 1 },
+  const grid = h("div", { class: creditsAny ? "grid" : "grid quiet", role: "table", "aria-label": "groups", "aria-rowcount": G.id.length + 1 },
     h("div", { role: "rowgroup" }, head), box);
   add(root, [h("h1", {}, "Groups"), filters(params, refill), shown, G.id.length > 0 ? grid : h("p", { class: "plain" }, "There is no group in this set.")]);
   return {
@@ -101,7 +101,7 @@ function groupRow(g, i, most) {
   const cell = (name, kind, ...inside) => h("div", { role: "cell", class: `${kind} c-${name}` }, inside);
   const same = G.task[g] === G.id[g];
   return h("div", { class: "row", role: "row", "aria-rowindex": i + 2 },
-    cell("id", "text", h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), !same && h("small", { class: "data" }, G.task[g])),
+    cell("id", "", h("a", { href: toGroup(g), title: G.id[g] }, data(G.id[g] || "(no name)")), !same && h("small", { class: "data" }, G.task[g])),
     cell("fate", "", fateBadge(G.fate[g])),
     cell("outcomes", "", squares(g)),
     cell("passed", "n", G.fate[g] === "unscored" ? "–" : `${G.passed[g]} / ${G.sessions[g]}`),

@@ -2,6 +2,7 @@
 
 const TOKENS_AT_ONCE = 8000;
 const ROLE_NAMES = ["text", "thought", "call", "answer", "confidence"];
+const THOUGHT = ROLE_NAMES.indexOf("thought");
 
 /** Returns the runs of each step of the record, prompts included: runs[i] belongs to steps[i]. */
 function runsBySteps(record, runs) {
@@ -25,7 +26,7 @@ function runsBySteps(record, runs) {
 /** Returns a run's class: its colour, whether it is masked, whether it was punished though correct. */
 function runClass(run, scale) {
   if (run.step < 0 || ["masked", "drifted"].includes(report.fates[run.fate])) return "run masked";
-  return `run ${shade(run.value, scale)}`;
+  return `run ${shade(run.value, scale)}${run.role === THOUGHT ? " thought" : ""}`;
 }
 
 /** Merges neighbours that look and are the same, so that there are as few elements as possible. */

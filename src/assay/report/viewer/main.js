@@ -1,6 +1,6 @@
 // The header, the keyboard, and the start.
 
-const NAV = [["waste", scoredAny ? "Waste" : "Overview"], ["groups", "Groups"], ["claims", "Claims"]];
+const NAV = [["waste", "Overview"], ["groups", "Groups"], ["claims", "Claims"]];
 const KEYS = [
   ["j, k", "next, previous row or step"],
   ["Enter", "open"],
@@ -8,7 +8,7 @@ const KEYS = [
   ["[, ]", "previous, next sibling or group"],
   ["c", "compare with a sibling of the other outcome"],
   ["m, M", "next, previous method: everything recolours"],
-  ["w, g, v", "waste, groups, claimed and verified"],
+  ["w, g, v", "overview, groups, claimed and verified"],
   ["/", "filter groups"],
   ["arrow keys", "inside a heat-map or the steps of a group"],
   ["?", "this list"],
@@ -26,7 +26,7 @@ function drawHeader() {
     h("a", { class: "brand", href: to("waste") }, "Assay"),
     h("span", { class: "title data", title: report.title }, report.title),
     h("nav", { "aria-label": "Pages" }, NAV.map(([name, title]) => h("a", { href: to(name), "aria-current": name === here ? "page" : null }, title))),
-    h("label", { class: "method", title: source || "" }, h("span", {}, "Credit by "), choice),
+    creditsAny && h("label", { class: "method", title: `Whose advantages are shown: ${method.name}${source ? `, ${source}` : ""}` }, h("span", {}, "Credit by "), choice),
     h("button", { type: "button", id: "help-button", "aria-label": "Keyboard shortcuts", on: { click: help } }, "?"));
   if (hadFocus === "method") choice.focus();
 }

@@ -9,7 +9,7 @@ const FATE_WORDS = {
   dead: ["Dead group", "no outcome of the group differs, so nothing is compared"],
   unscored: ["Unscored", "nobody knows the outcome"],
   infrastructure: ["Infrastructure", "stopped by a failure that was not the policy's"],
-  masked: ["Masked", "the log says that it must not be trained on"],
+  masked: ["Masked", "marked as not to be trained on, or copied from another trajectory"],
   drifted: ["Drifted", "the tokens are not the ones that were sampled"],
 };
 const GROUP_WORDS = {
@@ -23,6 +23,19 @@ const GROUP_WORDS = {
 const END_WORDS = { answered: "ended by itself", budget: "cut off by its budget", infra: "stopped by infrastructure", unknown: "end not recorded" };
 const CLAIM_WORDS = { claimed: "says done", admitted: "says not done", none: "says nothing" };
 
+const CATEGORY_WORDS = { // none where outcome, claim and end say it already
+  true_success: "passed, and the agent did not say that it failed",
+  under_claim: "passed, though the agent says that it failed",
+  false_success: "failed, though the agent says that it is done",
+  honest_failure: "failed, and the agent does not say that it is done",
+  unverified_claim: "nobody verified what the agent says",
+  weak_success: "passed by the word of a judge or a next state alone",
+  weak_failure: "failed by the word of a judge or a next state alone",
+  disputed: "sources of one level of evidence differ",
+  tampered: "the agent tampered with what judges it",
+};
+const SAID_ALREADY = ["unscored", "infra"]; // why a gate left something out, where the line says it anyway
+
 const fateName = (kind) => (FATE_WORDS[kind] || [words(kind)])[0];
 const groupName = (fate) => (GROUP_WORDS[fate] || [words(fate)])[0];
 
@@ -35,6 +48,9 @@ function shade(value, scale) {
 }
 
 const data = (text, tag) => h(tag || "span", { class: "data" }, text);
+
+/** Returns a text in which what is typed, such as --outcome, stands as code. */
+const options = (text) => h("span", { class: "data" }, text.split(/(--[a-z][a-z-]*|\bassay label\b)/).map((piece, i) => (i % 2 ? h("code", {}, piece) : piece)));
 
 const swatch = (kind) => h("i", { class: `swatch fate-${kind}`, "aria-hidden": "true" });
 

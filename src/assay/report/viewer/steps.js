@@ -89,9 +89,16 @@ function modelCard(step, i, view) {
     unit === "tokens" && runs.length > 0 && tokenStrip(runs, scale, pick, `tokens of step ${i}`));
 }
 
+const MARK_WORDS = {
+  compaction: "The history was compacted here: from here on the agent saw a summary",
+  branch_summary: "Summary of a branch that was left: all that the agent knew of it from here on",
+  prefix_break: "The history was rewritten before this step",
+};
+
 function marksOf(shape, i, record) {
   return (record.marks || []).filter((mark) => (mark.step === undefined ? -1 : mark.step) === i).map((mark) =>
-    h("p", { class: "fact mark" }, h("b", {}, data(words(mark.kind))), mark.text && [": ", data(mark.text)], mark.source && h("small", {}, " ", data(mark.source))));
+    h("p", { class: `fact ${MARK_WORDS[mark.kind] ? "told" : "mark"}` }, MARK_WORDS[mark.kind] || h("b", {}, data(words(mark.kind))), mark.text && [": ", data(mark.text)],
+      mark.source && mark.source !== "importer" && h("small", {}, " ", data(mark.source))));
 }
 
 function toolCard(step, i, view) {

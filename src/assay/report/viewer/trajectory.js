@@ -16,8 +16,9 @@ pages.trajectory = async (root, { index: k, params }) => {
   add(root, [
     crumbs([["Groups", to("groups")], [G.id[T.group[k]] || "(no name)", toGroup(T.group[k])]]),
     trajectoryHead(k, shape, record),
-    overview(shape, view.runsOfStep, view.values, method.scale, chosen),
-    h("div", { class: "with-aside" }, cards(record, view, inspector.pick, chosen), inspector.box),
+    shape.steps.length > 1 && shape.runs.count > 0 && overview(shape, view.runsOfStep, view.values, method.scale, chosen),
+    shape.runs.count > 0 ? h("div", { class: "with-aside" }, cards(record, view, inspector.pick, chosen), inspector.box)
+      : cards(record, view, inspector.pick, chosen),
   ]);
   return trajectoryKeys(root, k, shape, view, inspector, chosen);
 };
@@ -49,16 +50,17 @@ function trajectoryHead(k, shape, record) {
   const decision = shape.decision;
   const g = T.group[k];
   const rest = G.members[g].filter((other) => other !== k);
-  const passed = rest.find((other) => T.passed[other] !== T.passed[k]);
+  const passed = rest.find((other) => T.outcome[k] !== null && T.outcome[other] !== null && T.passed[other] !== T.passed[k]);
   const copyLink = h("button", { type: "button", on: { click: () => copy(location.href, "permalink", copyLink) } }, "Copy permalink");
   const copyJson = h("button", { type: "button", on: { click: () => copy(JSON.stringify({ ...record, assay: shape }, null, 2), "JSON", copyJson) } }, "Copy JSON");
   return h("div", { class: "trajectory-head" },
     h("h1", {}, "Attempt ", data(T.id[k] || "(no name)")),
     h("p", { class: "lede" }, square(k), ` ${outcomeWord(k)}`, T.outcome[k] === null ? "" : ` (${num(T.outcome[k])})`,
-      " · ", words(shape.category), " · ", CLAIM_WORDS[shape.claim], " · ", END_WORDS[shape.end],
-      decision.verdict === "drop" && [" · left out by ", data(decision.gate), " (", data(words(decision.reason)), ")"],
+      CATEGORY_WORDS[shape.category] && [" · ", h("span", { title: CATEGORY_WORDS[shape.category] }, words(shape.category))],
+      " · ", CLAIM_WORDS[shape.claim], " · ", END_WORDS[shape.end],
+      decision.verdict === "drop" && !SAID_ALREADY.includes(decision.reason) && [" · left out by ", data(decision.gate), " (", data(words(decision.reason)), ")"],
       decision.verdict === "weight" && ` · weighted ${num(decision.weight)}`),
-    h("nav", { class: "siblings", "aria-label": "Attempts of this group" }, G.members[g].slice(0, 40).map((other) =>
+    rest.length > 0 && h("nav", { class: "siblings", "aria-label": "Attempts of this group" }, G.members[g].slice(0, 40).map((other) =>
       h("a", { href: toTrajectory(other), "aria-current": other === k ? "page" : null, "aria-label": `${T.id[other]}, ${outcomeWord(other)}`, title: T.id[other] }, square(other)))),
     h("div", { class: "actions" },
       passed !== undefined && h("a", { class: "button", id: "compare", href: toTrajectory(k, { with: passed }) }, T.passed[k] ? "Compare with a failed sibling" : "Compare with a successful sibling"),
@@ -102,28 +104,33 @@ function cards(record, view, pick, chosen) {
   return list;
 }
 
-/** The box that says which terms made the value pointed at, one by one. */
+/** The box that says which terms made the value pointed at, one by one; folded where it is narrow. */
 function makeInspector(shape, record, method) {
   const body = h("div", { class: "inspected" }, h("p", { class: "note" }, "Point at a step or a stretch of it, or move to it with the keyboard."));
-  const box = h("aside", { class: "inspector", "aria-label": "Why this value" }, h("h2", {}, "Why this value"), body);
+  const now = h("span", {});
+  const box = h("aside", { class: "inspector", "aria-label": "Why this value" },
+    h("details", { open: !matchMedia("(max-width: 900px)").matches }, h("summary", {}, h("h2", {}, "Why this value"), now), body));
   let last = "";
   const pick = (run, token) => {
     const key = `${run.run}:${run.start}:${token}`;
     if (key === last) return;
     last = key;
     clear(body, inspected(shape, record, method, run, token));
+    clear(now, run.step < 0 ? "not trained" : `${signed(run.value)}, step ${shape.steps[run.step].index}`);
   };
   return { box, pick };
 }
 
 function inspected(shape, record, method, run, token) {
   const step = run.step >= 0 ? shape.steps[run.step] : null;
-  const rows = step ? termsOf(shape, method, run).map((term) => [
+  const why = step && reasonText(shape, unpack(shape.methods[method.name].why, shape.steps.length)[run.step]);
+  const rows = step && run.value !== null ? termsOf(shape, method, run).map((term) => [
     h("span", {}, data(words(term.name)), h("small", {}, howScaled(term))),
     h("span", {}, num(term.value), h("small", {}, comparedWith(term))), signed(term.part)]) : [];
   return [
     h("p", {}, h("b", { class: `value ${shade(run.value, method.scale)}` }, step ? signed(run.value) : "not trained"),
       step ? ` step ${step.index}, ${describeRun(run)}` : ` ${describeRun(run)}: the policy did not write it`),
+    step && run.value === null && h("p", {}, "No advantage. ", data(why)),
     step && run.call >= 0 && h("p", {}, "Call ", data(step.calls[run.call] || "")),
     rows.length > 0 && table("Terms", ["Term", "Value", "#Part"], rows, "terms"),
     step && h("p", { class: "note" }, fateName(report.fates[run.fate]), ` under ${report.reference}.`),

@@ -15,11 +15,13 @@ function runsOf(shape, method) {
   const names = Object.keys(given.terms);
   const total = unpack(given.total === undefined ? given.terms[names[0]].part : given.total, n);
   const perUnit = total.length !== n;
+  const credited = unpack(given.step, shape.steps.length);
   const runs = [];
   let start = 0;
   for (let r = 0; r < n; r++) {
     const run = { run: r, step: step[r], call: call[r], role: role[r], fate: fate[r] };
-    if (!perUnit) runs.push({ ...run, start, length: length[r], value: total[r] });
+    if (run.step >= 0 && credited[run.step] === null) runs.push({ ...run, start, length: length[r], value: null }); // unscored: 0 in the sum is no value
+    else if (!perUnit) runs.push({ ...run, start, length: length[r], value: total[r] });
     else cutByValue(run, start, length[r], total, runs);
     start += length[r];
   }
