@@ -240,3 +240,35 @@ def test_a_parent_that_is_missing_cuts_nothing_off(tmp_path: Path):
     assert [type(s) for s in found["s"].steps] == [UserStep, ModelStep, ToolStep]
     assert answers(found["s"]) == [("Edit", (1, 0), True)]  # by its wrapper alone
     assert losses.counts == {"parent_missing": 1, "no_outcome": 1}
+
+
+def result(call: str, text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": call, "content": text, **more}
+
+
+@pytest.mark.parametrize(
+    ("results", "told", "errors"),
+    [
+        # of one result it speaks, of one of several nobody knows which
+        ([result("t1", "boom")], "Error: boom", [True]),
+        ([result("t1", "ok")], {"stdout": "ok"}, [False]),
+        ([result("t1", "ok"), result("t2", "no", is_error=True)], "Error: no", [None, True]),
+        ([result("t1", "ok"), result("t2", "no", is_error=True)], {"stdout": ""}, [None, True]),
+        ([result("t1", "ok", is_error=False), result("t2", "no")], "Error: no", [False, None]),
+    ],
+)
+def test_the_text_beside_a_record_speaks_of_its_only_result(
+    results: list[Any], told: Any, errors: list[bool | None], tmp_path: Path
+):
+    calls = [{"type": "tool_use", "id": f"t{i}", "name": "f", "input": {}} for i in (1, 2)]
+    common = {"sessionId": "s", "cwd": "/w", "isSidechain": False}
+    rows = [
+        {"type": "user", "uuid": "u", "parentUuid": None, "message": {"content": "go"}},
+        {"type": "assistant", "uuid": "a", "parentUuid": "u", "message": {"content": calls}},
+        {"type": "user", "uuid": "r", "parentUuid": "a", "message": {"content": results}},
+    ]
+    rows[2]["toolUseResult"] = told
+    path = tmp_path / "s.jsonl"
+    path.write_text("".join(json.dumps(common | row) + "\n" for row in rows))
+    (found,) = read(path)[0].values()
+    assert [error for _, _, error in answers(found)] == errors

@@ -186,8 +186,7 @@ def test_a_file_with_nothing_in_it_is_an_error(tmp_path: Path):
     ("change", "message"),
     [
         ('"trial":"0"', 'line 1.trial: got str "0"; expected int'),
-        ('"reward":true', "line 1.reward: got bool true; expected int or float"),
-        ('"reward":"1"', 'line 1.reward: got str "1"; expected int or float'),
+        ('"reward":"1"', 'line 1.reward: got str "1"; expected a number, true or false'),
         ('"messages":{}', "line 1.messages: got an object of 0 keys; expected array"),
         ('"messages":[5]', "line 1.messages[0]: got int 5; expected a message object"),
         ('"end":"gone"', "line 1.end: got 'gone'; expected one of answered"),

@@ -54,6 +54,42 @@ def test_nemo_gym_reads_failures_and_the_plan(part: str):
     }
 
 
+@pytest.mark.parametrize(
+    ("said", "outcome", "end", "lost"),
+    [
+        ({"mask_sample": True}, None, "answered", {"reward_masked": 1}),
+        (
+            {"mask_sample": True, "failure_kind": "judge_failed"},
+            None,
+            "infra",
+            {"reward_masked": 1},
+        ),
+        # a failure that did not touch what was measured: its environment says so
+        (
+            {"mask_sample": False, "failure_kind": "judge_failed"},
+            0.0,
+            "answered",
+            {"failure_kind:judge_failed": 1},
+        ),
+        # nobody says that it was measured
+        ({"failure_kind": "session_lost"}, None, "infra", {"reward_of_failure": 1}),
+        ({"mask_sample": False, "failure_kind": None}, 0.0, "answered", {}),
+    ],
+)
+def test_nemo_gym_tells_failures_of_the_environment_from_scores(
+    said: dict[str, Any], outcome: float | None, end: str, lost: dict[str, int], tmp_path: Path
+):
+    (tmp_path / "a_failures.jsonl").write_text("")
+    answer = {"type": "message", "role": "assistant", "content": "3"}
+    row = {"responses_create_params": {"input": "1+2?"}, "response": {"output": [answer]}}
+    row |= {"reward": 0.0, "reward_components": {"format": 1.0}, **said}
+    (found,), losses = read(written(tmp_path, "a.jsonl", row), "nemo_gym")
+    assert (found.outcome, found.end) == (outcome, end)
+    assert found.rewards == ({} if outcome is None else {"format": 1.0})
+    unscored = {"no_outcome": 1} if outcome is None else {}
+    assert losses == {"group_is_prompt": 1, **lost, **unscored}
+
+
 def test_nemo_gym_items_of_one_model_call_are_one_step_with_its_tokens():
     found, _ = read(FIXTURES / "nemo_gym", "nemo_gym")
     call = Call(name="add", arguments='{"a": 1, "b": 2}', id="c1")

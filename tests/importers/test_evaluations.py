@@ -97,6 +97,8 @@ def rollout(**rest: Any) -> dict[str, Any]:
         ({"is_completed": False}, "unknown", 0.0),
         ({"error": {"error": "E"}, "reward": 1.0}, "infra", None),
         ({"error": "E()"}, "infra", None),
+        ({"error": None, "stop_condition": "has_error"}, "infra", None),
+        ({"error": None}, "answered", 0.0),
         ({"reward": None}, "answered", None),
         ({"completion": "4", "prompt": "2 + 2?"}, "answered", 0.0),
     ],

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assay.errors import DataError, UsageError
+from assay.errors import DataError, TornError, UsageError
 from assay.importers import Choices, Losses, load
 from assay.importers.columns import Map, pairs
 from assay.records import Call, ModelStep, ToolStep, UserStep
@@ -296,6 +296,47 @@ def test_a_parquet_file_that_is_cut_short_is_named(tmp_path: Path):
     losses = Losses()
     assert len(list(load(tmp_path, losses=losses, choices=Choices(map=pairs(MAP)))[1])) == 9
     assert losses.counts["torn_record"] == 1
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_a_cell_that_is_cut_short_leaves_its_row_out(name: str, tmp_path: Path):
+    """Three trajectories of a task; a length limit cut the messages of the second."""
+    whole = json.dumps(CHAT)
+    rows = [{"t": "x", "m": text, "r": 1} for text in (whole, whole[:-5], whole)]
+    path = tmp_path / name
+    if name == "a.jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif name == "a.csv":
+        quoted = [str(row["m"]).replace('"', '""') for row in rows]
+        path.write_text("t,m,r\n" + "".join(f'x,"{text}",1\n' for text in quoted))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    found, losses = read(path, "task=t,messages=m,reward=r")
+    assert [(t.id, t.trial, len(t.steps)) for t in found] == [
+        (f"{name}/0", 0, 2),
+        (f"{name}/2", 1, 2),
+    ]
+    assert losses.counts == {"torn_record": 1}
+    place = "line 2" if name == "a.jsonl" else "row 1"
+    assert f"{place}.m: not JSON" in losses.first["torn_record"]
+    with pytest.raises(TornError, match=rf"{place}\.m: not JSON.*; leave --strict out"):
+        read(path, "task=t,messages=m,reward=r", strict=True)
+
+
+def test_a_column_that_holds_no_messages_at_all_is_named(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"t": "x", "m": "hello"}\n' * 2)
+    with pytest.raises(DataError, match=r"line 1\.m: not JSON"):
+        read(path, "task=t,messages=m")
+
+
+def test_a_cell_on_the_way_to_a_column_may_be_cut_too(tmp_path: Path):
+    rows = [{"t": "x", "i": text} for text in ('{"r": 1}', '{"r": 1')]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found, losses = read(path, "task=t,reward=i.r")
+    assert [t.outcome for t in found] == [1.0]
+    assert losses.counts == {"no_text": 2, "torn_record": 1}
 
 
 def test_texts_that_name_the_columns_of_trl_make_no_trl_log(tmp_path: Path):

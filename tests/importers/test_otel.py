@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from assay.audit.kinds import sentences
 from assay.errors import DataError
 from assay.importers import Choices, Losses, load
 from assay.records import Call, Ledger, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
@@ -64,9 +65,14 @@ def event(name: str, score: float) -> dict[str, Any]:
     return {"name": "gen_ai.evaluation.result", "timeUnixNano": "9", "attributes": about}
 
 
-def written(folder: Path, *spans: dict[str, Any], version: str = "1.3b0") -> Path:
-    scope = {"name": "opentelemetry.instrumentation.genai.openai", "version": version}
-    document = {"resourceSpans": [{"scopeSpans": [{"scope": scope, "spans": list(spans)}]}]}
+OURS = "opentelemetry.instrumentation.genai.openai"
+
+
+def written(
+    folder: Path, *spans: dict[str, Any], version: str = "1.3b0", scope: str = OURS
+) -> Path:
+    about = {"name": scope, "version": version}
+    document = {"resourceSpans": [{"scopeSpans": [{"scope": about, "spans": list(spans)}]}]}
     path = folder / "traces.json"
     path.write_text(json.dumps(document))
     return path
@@ -195,8 +201,12 @@ def test_an_evicted_start_is_said(tmp_path: Path):
 
 def test_a_version_that_was_not_read_is_counted(tmp_path: Path):
     path = written(tmp_path, span(1, [ASKED], [said("assistant", "a")]), version="2.0")
-    name = "scope_not_tested:opentelemetry.instrumentation.genai.openai-2.0"
+    name = f"scope_not_tested:{OURS}-2.0"
     assert read(path)[1] == {name: 1}
+    (told,) = sentences({name: 1})
+    assert told.startswith(f"1 model call comes from {OURS}-2.0, a version that this reader was")
+    path = written(tmp_path, span(1, [ASKED], [said("assistant", "a")]), scope="")
+    assert read(path)[1] == {"scope_not_said": 1}
 
 
 def test_of_several_evaluations_the_reader_names_the_outcome(tmp_path: Path):
@@ -248,8 +258,11 @@ def test_a_call_that_failed_ends_by_infrastructure(tmp_path: Path):
 def test_spans_without_messages_are_refused_with_what_to_do(tmp_path: Path):
     bare = span(1, [], [])
     bare["attributes"] = bare["attributes"][:1]
-    with pytest.raises(DataError, match="no whole conversation in its spans; expected messages"):
+    with pytest.raises(DataError, match="no whole conversation in its spans; expected") as caught:
         read(written(tmp_path, bare))
+    switch = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
+    assert switch in str(caught.value)
+    assert switch in next(sentences({"content_not_captured": 1}))
     bare["attributes"] = []
     with pytest.raises(DataError, match="no span of a model call in it"):
         read(written(tmp_path, bare))
@@ -301,3 +314,103 @@ def test_an_evaluation_of_a_trace_is_of_its_first_conversation(tmp_path: Path):
     )
     first, second = read(written(tmp_path, *spans, outer))[0]
     assert (first.outcome, second.outcome) == (1.0, None)
+
+
+def called(*calls: tuple[str | None, str, dict[str, Any] | None]) -> dict[str, Any]:
+    parts = [
+        {"type": "tool_call", "id": id, "name": name, "arguments": given}
+        for id, name, given in calls
+    ]
+    return message("assistant", *parts)
+
+
+def tool(at: int, name: str, given: Any, result: str, **extra: Any) -> dict[str, Any]:
+    """The span of a tool that names no call."""
+    about = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
+    about |= {"gen_ai.tool.call.result": result}
+    if given is not None:
+        about["gen_ai.tool.call.arguments"] = given if isinstance(given, str) else json.dumps(given)
+    made = span(at, [], [], **extra)
+    return {**made, "attributes": [{"key": k, "value": text(v)} for k, v in about.items()]}
+
+
+def seen(trajectory: Trajectory) -> list[tuple[str, tuple[int, int] | None]]:
+    return [(s.text, s.call) for s in trajectory.steps if isinstance(s, ToolStep)]
+
+
+@pytest.mark.parametrize(
+    ("calls", "tools", "expected"),
+    [
+        # by arguments, not by the order in which they ran
+        (
+            [("c", "f", {"x": 1}), ("d", "f", {"x": 2})],
+            [("f", {"x": 2}, "two"), ("f", {"x": 1}, "one")],
+            [("one", (1, 0)), ("two", (1, 1))],
+        ),
+        # the order of keys and nulls say nothing; of equal ones the first is the first
+        (
+            [("c", "f", {"x": 1, "y": None, "z": 2}), ("d", "f", {"z": 2, "x": 1})],
+            [("f", {"z": 2, "x": 1}, "one"), ("f", {"x": 1, "z": 2, "w": None}, "two")],
+            [("one", (1, 0)), ("two", (1, 1))],
+        ),
+        # a span with other arguments is of no call
+        ([("c", "f", {"x": 1})], [("f", {"x": 9}, "nine")], []),
+        # one that says none, among others that do, was called without
+        (
+            [("c", "f", {"x": 1}), ("d", "f", {})],
+            [("f", None, "none"), ("f", {"x": 1}, "one")],
+            [("one", (1, 0)), ("none", (1, 1))],
+        ),
+        # where none says them, and where they are no JSON: by name
+        (
+            [("c", "g", {"x": 1}), ("d", "f", {"x": 1})],
+            [("f", None, "f"), ("g", None, "g")],
+            [("g", (1, 0)), ("f", (1, 1))],
+        ),
+        (
+            [("c", "f", {"x": 1}), ("d", "f", {"x": 2})],
+            [("f", "{'x': 1}", "one"), ("f", {"x": 2}, "two")],
+            [("one", (1, 0)), ("two", (1, 1))],
+        ),
+    ],
+)
+def test_spans_of_tools_that_name_no_call_are_told_by_arguments(
+    calls: list[Any], tools: list[Any], expected: list[Any], tmp_path: Path
+):
+    spans = [tool(2 + i, *each) for i, each in enumerate(tools)]
+    (found,), _ = read(written(tmp_path, span(1, [ASKED], [called(*calls)]), *spans))
+    assert seen(found) == expected
+
+
+def test_a_span_of_a_tool_is_of_one_call_of_all_conversations(tmp_path: Path):
+    """Twice the same request, and in each the same call: the later span is of the later one."""
+    spans = (
+        span(1, [ASKED], [called((None, "f", {}))]),
+        span(2, [ASKED], [called((None, "f", {}))]),
+        tool(3, "f", {}, "first"),
+        tool(4, "f", {}, "second"),
+    )
+    one, two = read(written(tmp_path, *spans))[0]
+    assert seen(one) + seen(two) == [("first", (1, 0)), ("second", (1, 0))]
+    spans = (
+        span(1, [ASKED], [called((None, "f", {}))]),
+        tool(2, "f", {}, "first"),
+        span(3, [ASKED], [called((None, "f", {}))]),
+        tool(4, "f", {}, "second"),
+        span(5, [ASKED, called((None, "f", {})), ON], [called((None, "f", {}))]),
+        tool(6, "f", {}, "third"),
+    )
+    one, two = read(written(tmp_path, *spans))[0]
+    assert [text for text, _ in (*seen(one), *seen(two))] == ["first", "third", "second"]
+
+
+def test_the_schema_of_a_tool_is_no_arguments(tmp_path: Path):
+    made = tool(2, "f", None, "one")
+    made["attributes"].append({"key": "tool.parameters", "value": text('{"type": "object"}')})
+    call = {"type": "tool_call", "id": "c", "name": "f"}
+    path = written(tmp_path, span(1, [ASKED], [message("assistant", call)]), made)
+    (found,), _ = read(path)
+    assert found.steps[1:] == (
+        ModelStep(calls=(Call(name="f", arguments="{}", id="c"),)),
+        ToolStep(text="one", name="f", call=(1, 0)),
+    )

@@ -63,6 +63,15 @@ AGAIN = {"role": "assistant", "content": "wait"}
         ([told((None, "a")), AGAIN, result()], [None]),
         # the result has an id and the calls have none: by name, else by position
         ([told((None, "a"), (None, "b")), result("x", "b"), result("y")], [(0, 1), (0, 0)]),
+        # what a later result names by id is not for one that names nothing, whichever comes first
+        ([told(("x", "a"), ("y", "a")), result(), result("x")], [(0, 1), (0, 0)]),
+        ([told(("x", "a"), ("y", "a")), result(name="a"), result("x")], [(0, 1), (0, 0)]),
+        (
+            [told(("x", "a"), ("y", "a"), ("z", "a")), result(), result(), result("x"), AGAIN],
+            [(0, 1), (0, 2), (0, 0)],
+        ),
+        # nor is what a later result names by name
+        ([told((None, "a"), (None, "b")), result(), result(name="a")], [(0, 1), (0, 0)]),
     ],
 )  # fmt: skip
 def test_a_result_answers(

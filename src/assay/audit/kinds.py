@@ -117,6 +117,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "answers|stand where results do and answer] no call",
     "reward_masked": "{n} [sample is|samples are] masked by the environment, so [its reward "
     "is|their rewards are] no measurement: unscored",
+    "failure_kind": "{n} [rollout names|rollouts name] a failure ({of}) and [says|say] that "
+    "[its reward was|their rewards were] measured all the same: scored",
     "evaluation_failed": "the evaluation itself failed for {n} [trajectory|trajectories]: unscored",
     "repeated_history": "{n} [row repeats|rows repeat] the one before: the last of a trial counts",
     "tokens_not_aligned": "of {n} [rollout|rollouts] it is not said which messages were trained: "
@@ -145,8 +147,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "[is|are] left out",
     "tokens_of_no_turn": "{n} token [event follows|events follow] no turn of the model",
     # traces
-    "scope_not_tested": "{n} model [call was|calls were] written by {of}, a version that was not "
-    "read before: turns and calls may be read wrongly",
+    "scope_not_tested": "{n} model [call comes|calls come] from {of}, a version that this reader "
+    "was not tested with: compare one conversation with its trace before you trust the rest",
     "scope_not_said": "{n} model [call does|calls do] not say which instrumentation wrote "
     "[it|them]",
     "attribute_cut": "{n} model [call has|calls have] messages that a length limit cut: what was "
@@ -160,7 +162,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "role_evicted": "{n} [message has|messages have] no role, evicted by a span's limit, and "
     "[is|are] read as the user's",
     "content_not_captured": "{n} model [call has|calls have] no messages: they are recorded only "
-    "if told to (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT)",
+    "with OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY or SPAN_AND_EVENT",
     "content_redacted": "{n} [message was|messages were] blanked before the log was written",
     "result_not_captured": "{n} [result is|results are] known to exist and not in the log: whether "
     "the call ran is told by its span alone",

@@ -41,14 +41,14 @@ class Areal(Importer):
             told(steps, prompt)
             wrote(steps, record.need("completion", str), record)
         record.lose("no_tokens")
-        original = record.number("original_reward")
+        original = record.score("original_reward")
         yield record.trajectory(
             prompt_name(prompt),
             steps,
             trial=sample,
             id=f"{group}/{sample}",
             group=group,
-            outcome=record.scored(record.number("reward")),
+            outcome=record.scored(record.score("reward")),
             rewards={} if original is None else {"original_reward": original},
             policy_version=version,
             ledger=Ledger(tokens=generated),

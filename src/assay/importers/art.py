@@ -17,7 +17,7 @@ from assay.files.tables import check_plain, rows
 from assay.importers.base import Importer, Log, Rank, Record, ends, keys, prompt_name
 from assay.importers.conversations import without_nulls
 from assay.importers.fields import Fields, typed
-from assay.importers.messages import chat, copied
+from assay.importers.messages import chat, copied, unfolded
 from assay.importers.tokens import with_tokens
 from assay.records import End, ModelStep, Step, Trajectory, UserStep
 
@@ -54,16 +54,20 @@ class Art(Importer):
             columns = _COLUMNS if known >= _COLUMNS else _OLD
             table = rows(file, to="reading ART trajectories", columns=columns)
             for index, (where, row, _) in enumerate(table):
-                made = _old(row, where) if columns is _OLD else _new(row, where)
-                record = Record(made, where, log, self, place, index)
-                at = Fields({"group_index": row.get("group_index")}, where, log.losses)
-                number = at.whole("group_index")
-                group = f"{file.parent.name}/{file.stem}/{number}"
-                if number not in seen:
-                    seen.add(number)
-                    yield from _raised(record, group)
-                if "messages_and_choices" in made or row.get("reward") is not None:
-                    yield _trajectory(record, group)
+                record = Record(row, where, log, self, place, index)
+                yield from log.whole(_row(record, seen, old=columns is _OLD))
+
+
+def _row(record: Record, seen: set[int | None], *, old: bool) -> Iterator[Trajectory]:
+    """Yields what one row holds, and of a group that was not seen before what it raised."""
+    row, number = record.raw, record.whole("group_index")
+    record.raw = _old(row, record.where) if old else _new(row, record.where)
+    group = f"{record.file.parent.name}/{record.file.stem}/{number}"
+    if number not in seen:
+        seen.add(number)
+        yield from _raised(record, group)
+    if "messages_and_choices" in record.raw or row.get("reward") is not None:
+        yield _trajectory(record, group)
 
 
 def _names(path: Path) -> frozenset[str]:
@@ -86,7 +90,7 @@ def _new(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _old(row: dict[str, Any], where: str) -> dict[str, Any]:
     """Returns the trajectory of a row of version 1, as one of version 2 would have it."""
-    made = {key: row.get(key) for key in ("reward",)}
+    made = {"reward": row.get("reward")}
     for key in ("metrics", "metadata"):
         made[key] = _json(row.get(key), f"{where}.{key}")
     messages = row.get("messages")
@@ -123,8 +127,8 @@ def _raised(record: Record, group: str) -> Iterator[Trajectory]:
 
 def _trajectory(record: Record, group: str) -> Trajectory:
     record.lose_unknown(_KNOWN)
-    reward = record.number("reward")
-    if not reward:
+    outcome = record.score("reward") if "reward" in record.raw else 0.0  # its default is left out
+    if outcome == 0.0:
         record.lose("reward_zero_or_unset")
     steps, end = _steps(record)
     version = record.whole("final_policy_version")
@@ -137,7 +141,7 @@ def _trajectory(record: Record, group: str) -> Trajectory:
         trial=record.groups.trial(group),
         id=f"{group}/{record.index}",
         group=group,
-        outcome=reward or 0.0,
+        outcome=record.scored(outcome),
         end=end,
         policy_version=None if version is None else str(spread),
     )
@@ -150,10 +154,11 @@ def _steps(record: Record) -> tuple[tuple[Step, ...], End]:
         record.lose("no_text")
     where = f"{record.where}.messages_and_choices"
     plain = [one.raw.get("message", one.raw) for one in given]
-    steps = list(chat(without_nulls(plain, where), where, record.losses))
+    told = list(unfolded(without_nulls(plain, where), where, record.losses))
+    steps = list(chat((message for _, message in told), where, record.losses))
     end: End = "unknown"
-    for index, one in enumerate(given):
-        step = steps[index]
+    for index, (place, _) in enumerate(told):
+        step, one = steps[index], given[place]
         if "message" not in one.raw:
             steps[index] = copied(step)
         elif type(step) is ModelStep:

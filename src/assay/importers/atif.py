@@ -72,7 +72,7 @@ def _trajectory(record: Record, documents: Sequence[Fields]) -> Trajectory:
     parts, _ = parts_of(documents)
     identity = parts.pop("id") or f"{record.file.stem}/{record.index}"
     extra = record.within("extra")
-    outcome = record.scored(extra.number("reward"))
+    outcome = record.scored(extra.score("reward"))
     task = extra.maybe_name("task")
     if not task:
         record.lose("no_task")

@@ -49,7 +49,7 @@ class Atropos(Importer):
             equal = False
             for index, (where, value) in enumerate(self.records(log, file)):
                 record = Record(value, where, log, self, place, index)
-                scores = record.floats("scores") or ()
+                scores = _scores(record)
                 equal = equal or (len(scores) > 1 and len(set(scores)) == 1)
                 yield from self.trajectories(record)
             if not equal:
@@ -60,7 +60,7 @@ class Atropos(Importer):
         for key, kind in _UNREAD.items():
             if record.raw.get(key):
                 record.lose(kind)
-        scores = record.floats("scores") or ()
+        scores = _scores(record)
         columns = {key: _each(record, key, len(scores)) for key in ("tokens", "masks")}
         optional = {
             key: _each(record, key, len(scores)) if record.raw.get(key) else None
@@ -82,6 +82,10 @@ class Atropos(Importer):
                 outcome=record.scored(score),
                 ledger=Ledger(tokens=count),
             )
+
+
+def _scores(record: Record) -> list[float | None]:
+    return [record.as_score(score, "scores") for score in record.items("scores")]
 
 
 def _each(record: Record, key: str, count: int) -> list[Any]:

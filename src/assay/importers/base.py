@@ -24,7 +24,7 @@ from assay.files.packed import plain_name
 from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, Tolerance, contents, documents
 from assay.files.strict import parse
-from assay.importers.fields import Fields, Losses, fits, shown, to_float
+from assay.importers.fields import Fields, Losses, fits, shown
 from assay.records import End, Grade, ModelStep, Origin, Step, Trajectory
 
 _TYPES = {"array": list, "object": dict, "text": str, "int": int}
@@ -146,7 +146,7 @@ class Record(Fields):
         if key is not None and key not in rest.get("rewards", {}):
             value = self.at(key)
             if isinstance(value, (bool, int, float)):
-                number = to_float(value, f"{self.where}.{key}")
+                number = self.as_score(value, key)
                 rest["rewards"] = {**rest.get("rewards", {}), key: number}
         return Trajectory(task=task, steps=tuple(steps), trial=trial, **rest)
 
@@ -198,6 +198,14 @@ class Log(Tolerance):
         if self.choices.strict:
             raise type(error)(f"{error}; leave --strict out to read what is whole") from None
         self.losses.add("torn_record", str(error))
+
+    def whole(self, trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:
+        """Yields what one record gives; none, counted, from where a text that should hold JSON is
+        cut short, as a length limit leaves it in a whole record."""
+        try:
+            yield from trajectories
+        except TornError as error:
+            self.torn(error)
 
     def nan(self, where: str, count: int) -> None:
         """Counts NaN and infinities that are read as null.
@@ -277,7 +285,8 @@ class Importer(ABC):
         """
         for place, file in enumerate(log.files):
             for index, (where, value) in enumerate(self.records(log, file)):
-                yield from self.trajectories(Record(value, where, log, self, place, index))
+                record = Record(value, where, log, self, place, index)
+                yield from log.whole(self.trajectories(record))
 
     def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
         """Yields (where, value) of each record of a file."""

@@ -36,7 +36,7 @@ class Chat(Importer):
             trial=trial,
             id=record.maybe_name("id"),
             tree=record.maybe("tree", str),
-            outcome=record.number("reward"),
+            outcome=record.score("reward"),
             claim=claimed,
             expert=experts_in(record, "expert"),
             end=_end(record),

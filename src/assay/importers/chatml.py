@@ -76,7 +76,7 @@ def observed(steps: Steps, text: str, at: Fields) -> None:
     before it."""
     results = [found[1].strip("\n") for found in _RESULT.finditer(text)] or [text]
     for result in results:
-        if steps.open:
+        if steps.waiting:
             steps.answer(at, result)
         else:
             steps.append(ToolStep(text=result))

@@ -95,7 +95,7 @@ class ClaudeCode(Importer):
         end: End = "unknown"
         if last is not None and last.failed:
             end = "infra"
-        elif last is not None and not made.steps.open:
+        elif last is not None and not made.steps.waiting:
             end = "answered" if part.over and not last.stop else _ENDS.get(last.stop, "unknown")
         return session.trajectory(log, self, place, made.steps, marks=tuple(made.marks), end=end)
 

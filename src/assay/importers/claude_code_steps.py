@@ -52,7 +52,9 @@ def copy_of(at: Fields, kind: str, uuid: str, side: bool) -> Node | None:
         case "user":
             message = at.within("message", needed=True)
             blocks = _lean(message)
-            raw = {"role": "user", "content": blocks, "error": _failed(at)}
+            results = sum(_kind(block) == "tool_result" for block in blocks or ())
+            # of which of several results it speaks it does not say
+            raw = {"role": "user", "content": blocks, "error": _failed(at) if results < 2 else None}
             raw["is_meta"] = bool(at.raw.get("isMeta") or at.raw.get("isCompactSummary"))
             raw["is_summary"] = bool(at.raw.get("isCompactSummary"))
             answers = tuple(_ids(blocks, "tool_result", "tool_use_id"))

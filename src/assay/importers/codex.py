@@ -13,10 +13,10 @@ from typing import Any, final
 
 from assay.files.packed import plain_name
 from assay.files.probe import Probe
-from assay.importers.base import Importer, Log, Rank, keys
+from assay.importers.base import Log, Rank, keys
 from assay.importers.codex_items import Item, Turns, item_of
 from assay.importers.fields import Fields
-from assay.importers.sessions import Session, result_of
+from assay.importers.sessions import Session, Sessions, result_of
 from assay.records import End, Trajectory
 
 _LINES = keys("session_meta response_item event_msg turn_context compacted world_state")
@@ -34,7 +34,7 @@ _QUIET = keys(
 
 
 @final
-class Codex(Importer):
+class Codex(Sessions):
     """A rollout file, or all of `~/.codex/sessions`."""
 
     name = "codex"
@@ -52,12 +52,6 @@ class Codex(Importer):
         named = plain_name(seen.path).startswith("rollout-")
         first = {"id", "timestamp", "instructions"} <= set(rows[0]) if rows else False
         return Rank.SHAPE if named and first else Rank.NO
-
-    def beside(self, file: Path) -> tuple[Path, ...]:
-        return tuple(one for one in (result_of(file),) if one.is_file())
-
-    def parts(self, file: Path) -> tuple[Path, ...]:
-        return file, result_of(file)
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         seen = log.groups.seen

@@ -10,7 +10,7 @@ from assay.errors import DataError, UsageError
 from assay.files.strict import parse
 from assay.importers import chat, swe_agent
 from assay.importers.base import ends, keys
-from assay.importers.fields import Fields, fits, shown, to_float
+from assay.importers.fields import Fields, fits, shown
 from assay.records import End
 
 KEYS = (
@@ -139,8 +139,6 @@ def reward_of(value: Any, at: Fields, column: str) -> float | None:
     Raises:
         DataError: it is anything else, infinity among it.
     """
-    if value is None or isinstance(value, bool):
-        return None if value is None else float(value)
     if isinstance(value, str):
         word = value.strip().lower()
         if not word or word in _NOTHING:
@@ -148,12 +146,9 @@ def reward_of(value: Any, at: Fields, column: str) -> float | None:
         if word in _PASSED or word in _FAILED:
             return float(word in _PASSED)
         value = float(word) if _NUMBER.fullmatch(word) else value
-    if fits(value, (int, float)):
-        number = to_float(value, f"{at.where}.{column}")
-        if math.isnan(number):
-            at.lose("reward_nan")
-            return None
-        if math.isfinite(number):
+    if fits(value, (bool, int, float, type(None))):
+        number = at.as_score(value, column)
+        if number is None or math.isfinite(number):
             return number
     words = "a finite number, true or false, resolved or unresolved, passed or failed"
     raise DataError(f"{at.where}.{column}: got {_shown(value)}; expected {words}")

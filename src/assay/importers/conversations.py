@@ -13,6 +13,7 @@ import msgspec
 from assay.errors import DataError
 from assay.files.strict import parse
 from assay.importers.base import keys
+from assay.importers.blocks import common
 from assay.importers.fields import Fields, objects, typed
 from assay.importers.messages import MESSAGE, Steps, content_of, model_step
 from assay.importers.text_calls import calls_in, has_calls
@@ -66,7 +67,7 @@ def steps_in(value: Any, at: Fields, column: str, *, fenced: bool = False) -> tu
             calls = step.calls or calls_in(text, message, fenced=fenced)
             written = bool(calls) and not step.calls
             steps.act(msgspec.structs.replace(step, calls=calls))
-        elif role == "user" and written and steps.open:
+        elif role == "user" and written and steps.waiting:
             message.lose("result_from_user_message")
             steps.answer(message, text)
             written = False
@@ -142,7 +143,7 @@ def _messages(value: Any, at: Fields, column: str) -> Iterator[Fields]:
         answered = raw.get("tool_call_ids")
         if isinstance(answered, list) and len(answered) == 1 and "tool_call_id" not in raw:
             raw["tool_call_id"] = answered[0]
-        yield message
+        yield from common(message)
 
 
 def _role(message: Fields) -> str:

@@ -1,6 +1,7 @@
 """One JSON object of a log: each key checked as it is read, each error with its path."""
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -101,10 +102,29 @@ class Fields:
             raise DataError(f"{self.where}.{key}: {got}; expected at most 2^53")
         return value
 
-    def numbers(self, key: str) -> dict[str, float | None]:
-        """Returns an object of numbers or nulls."""
+    def score(self, key: str) -> float | None:
+        """Returns a score: a number, or true as 1 and false as 0; None where it is missing."""
+        return self.as_score(self.raw.get(key), key)
+
+    def scores(self, key: str) -> dict[str, float | None]:
+        """Returns an object of scores or nulls."""
         inside = self.within(key)
-        return {name: inside.number(name) for name in inside.raw}
+        return {name: inside.score(name) for name in inside.raw}
+
+    def as_score(self, value: Any, key: str) -> float | None:
+        """Returns a value that stands under `key` as a score. NaN, counted, is none.
+
+        Raises:
+            DataError: it is neither null, a number nor a bool.
+        """
+        if type(value) is not float:
+            where = f"{self.where}.{key}"[:400]
+            known = typed(value, (bool, int, float, type(None)), where, "a number, true or false")
+            return None if known is None else to_float(known, where)
+        if math.isnan(value):
+            self.lose("reward_nan")
+            return None
+        return value
 
     def within(self, key: str, *, needed: bool = False) -> "Fields":
         """Returns the object under `key`, an empty one where it is missing and not needed."""

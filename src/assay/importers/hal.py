@@ -121,6 +121,6 @@ def _end(judged: Any, one: Fields, verdict: float | None) -> tuple[End, float | 
 
 def _parts(judged: Any) -> dict[str, float | None]:
     """Returns the numbers of a task's verdict, where it is an object or a number itself."""
-    if isinstance(judged, dict):
-        return {key: float(judged[key]) for key in _REWARDS if fits(judged.get(key), (int, float))}
-    return {"score": float(judged)} if fits(judged, (int, float)) else {}
+    found = judged if isinstance(judged, dict) else {"score": judged}
+    number = (bool, int, float)
+    return {key: float(found[key]) for key in _REWARDS if fits(found.get(key), number)}

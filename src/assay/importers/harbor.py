@@ -77,7 +77,7 @@ def _trajectory(record: Record, folder: Path, log: Log) -> Trajectory:
     model = info.within("model_info").maybe("name", str) or parts.get("policy_version")
     key = f"{task}@{checksum[:12]}" if checksum else task
     group = record.groups.name(key, f"{agent}:{model or ''}")
-    rewards = record.within("verifier_result").numbers("rewards")
+    rewards = record.within("verifier_result").scores("rewards")
     end, valid = _end(record)
     outcome = _outcome(record, rewards) if valid else None
     if outcome is None and (not rewards or not valid):
@@ -129,7 +129,7 @@ def _of_steps(record: Record) -> dict[str, float | None]:
     return {
         f"{_name_of(step)}/{name}": value
         for step in record.each("step_results", "a step result object")
-        for name, value in step.within("verifier_result").numbers("rewards").items()
+        for name, value in step.within("verifier_result").scores("rewards").items()
     }
 
 

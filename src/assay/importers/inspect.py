@@ -17,7 +17,7 @@ from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, beginning, contents
 from assay.files.strict import parse
 from assay.importers.base import Importer, Log, Rank, Record, keys
-from assay.importers.fields import Fields, to_float
+from assay.importers.fields import Fields
 from assay.importers.inspect_chunks import samples_in, whole
 from assay.importers.messages import MESSAGE, as_text, chat
 from assay.records import End, Mark, Trajectory
@@ -177,10 +177,8 @@ def _rewards(sample: Record) -> dict[str, float | None]:
 
 def _score(value: Any, at: Fields) -> float | None:
     """Returns a score as a number; None, counted, where it is not one."""
-    if value is None:
-        return None
-    if isinstance(value, (bool, int, float)):
-        return to_float(value, f"{at.where}.value")
+    if value is None or isinstance(value, (bool, int, float)):
+        return at.as_score(value, "value")
     if isinstance(value, str):
         known = _WORDS.get(value, _TRUTH.get(value.lower()))
         if known is not None:

@@ -77,7 +77,7 @@ def _is_cut(record: Record, outcome: float | None, turns: int) -> bool:
     """Did the episode use up its turns without a solution?"""
     summary = record.within("summary")
     summary.lose_unknown(_SUMMARY, "summary")
-    if summary.number("max_reward") not in (None, outcome):
+    if summary.score("max_reward") not in (None, outcome):
         record.lose("max_reward_differs")
     taken, most = summary.maybe("turns_taken", int), summary.maybe("turns_max", int)
     taken = turns if taken is None else taken
@@ -101,7 +101,7 @@ def _turns(record: Record, name: str) -> tuple[list[Step], list[float | None]]:
         here = f"{where}.actions[{index}]"
         action = typed(action, str, here, "the text of an action")
         if type(paid := given[index]) is not float:
-            paid = Fields({"rewards": paid}, f"{where}[{index}]", turns.losses).number("rewards")
+            paid = Fields({"rewards": paid}, f"{where}[{index}]", turns.losses).score("rewards")
         rewards.append(paid)
         call = Call(name=name, arguments=command_text(action))
         steps.append(ModelStep(calls=(call,), reward=paid))

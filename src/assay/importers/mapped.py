@@ -70,7 +70,7 @@ class Mapped(Importer):
             if preset is not None and preset.repeats:
                 records = _whole(records, preset)
             for record in records:
-                yield _Row(record, chosen, preset).trajectory()
+                yield from log.whole(_Row(record, chosen, preset).trajectories())
 
 
 def columns_of(seen: Probe) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ class _Row:
     def __init__(self, record: Record, chosen: Map, preset: Preset | None) -> None:
         self.record, self.chosen, self.preset = record, chosen, preset
 
-    def trajectory(self) -> Trajectory:
+    def trajectories(self) -> Iterator[Trajectory]:
         record, steps = self.record, self._steps()
         if not steps:
             record.lose("no_text")
@@ -185,7 +185,7 @@ class _Row:
         at = record.origin(
             set=self.preset and self.preset.name, trial=word if trial is None else None
         )
-        return record.trajectory(
+        yield record.trajectory(
             task,
             steps,
             trial=record.groups.trial(group) if trial is None else trial,

@@ -1,4 +1,4 @@
-"""OpenAI-style chat messages to steps: what most formats share.
+"""Chat messages to steps, in OpenAI's form or Anthropic's: what most formats share.
 
 A result is paired with a call by id, else by name, else by position inside the turn, never by
 force. Real logs reuse ids (73 times in 200 tau-bench trajectories), so the last turn's calls come
@@ -7,12 +7,14 @@ the agent's is kept as a step and answers nothing.
 """
 
 import json
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from assay.importers.base import keys
+from assay.importers.blocks import common
 from assay.importers.fields import Fields, Losses, objects, shown, typed
 from assay.records import Call, ExpertCall, ModelStep, Span, Step, SystemStep, ToolStep, UserStep
 
@@ -33,43 +35,90 @@ class Open(NamedTuple):
     name: str
 
 
+class _Loose(NamedTuple):
+    """A result that names no call by id."""
+
+    at: Fields
+    place: int
+    """Of the result among the steps."""
+    name: str
+    foreign: bool
+    """It has an id that no call has: it may answer a call without one."""
+
+
 class Steps(list[Step]):
-    """Steps in the making, and the calls that nothing has answered yet."""
+    """Steps in the making. Results that name no call by id are paired when the turn is over: when
+    the next one begins, or when somebody goes through the steps."""
 
     def __init__(self, steps: Iterable[Step] = ()) -> None:
         super().__init__(steps)
-        self.open: list[Open] = []
-        """Those of the last turn."""
+        self._open: dict[tuple[int, int], Open] = {}
+        """Calls of the last turn that no result names."""
+        self._named: dict[str, deque[Open]] = {}
+        """The same by id."""
         self._late: dict[str, list[Open]] = {}
         """Those of earlier turns, by id."""
+        self._loose: list[_Loose] = []
+        """Results that came after the last turn."""
+
+    @property
+    def waiting(self) -> bool:
+        """Does a call of the last turn wait for its result?"""
+        return len(self._open) > len(self._loose)
+
+    def __iter__(self) -> Iterator[Step]:
+        """Yields the steps, with every result paired."""
+        self._settle()
+        return super().__iter__()
 
     def act(self, step: ModelStep) -> None:
         """Adds a model's turn: results without an id of their own answer its calls alone."""
-        for call in self.open:
+        self._settle()
+        for call in self._open.values():
             if call.id is not None:
                 self._late.setdefault(call.id, []).append(call)
-        self.open = [Open(len(self), c, call.id, call.name) for c, call in enumerate(step.calls)]
+        calls = [Open(len(self), c, call.id, call.name) for c, call in enumerate(step.calls)]
+        self._open, self._named = {(call.step, call.call): call for call in calls}, {}
+        for call in calls:
+            if call.id is not None:
+                self._named.setdefault(call.id, deque()).append(call)
         self.append(step)
 
-    def pair(self, call_id: str | None, name: str = "") -> Open | None:
-        """Takes the call that a result answers off the open ones. None: there is none.
+    def _settle(self) -> None:
+        """Pairs the results that name no call by id: by name, then what is left by position."""
+        queues: dict[tuple[str, bool], deque[Open]] = {}
+        for call in self._open.values() if self._loose else ():
+            for name in {call.name, ""}:
+                for foreign in {False, call.id is None}:
+                    queues.setdefault((name, foreign), deque()).append(call)
+        for loose in sorted(self._loose, key=lambda one: not one.name):
+            queue = queues.get((loose.name, loose.foreign), deque())
+            while queue and queue[0][:2] not in self._open:
+                queue.popleft()
+            if not queue:
+                loose.at.lose("result_of_no_call")
+                continue
+            call, result = queue[0], self[loose.place]
+            self._take(call)
+            self[loose.place] = msgspec.structs.replace(
+                result, name=loose.name or call.name, call=(call.step, call.call)
+            )
+        self._loose = []
 
-        It is the one with the result's id, of the last turn or else the only one there is;
-        without ids the first of the last turn with its name; without names the first.
-        """
-        open = self.open
-        if call_id is not None:
-            if same := [call for call in open if call.id == call_id]:
-                found = next((call for call in same if call.name == name), same[0])
-            elif len(self._late.get(call_id, ())) == 1:
-                return self._late.pop(call_id)[0]
-            else:
-                found = next((c for c in open if c.id is None and name in ("", c.name)), None)
-        else:
-            found = next((call for call in open if name in ("", call.name)), None)
-        if found is not None:
-            open.remove(found)
-        return found
+    def _take(self, call: Open) -> None:
+        """Takes a call of the last turn off those that are open."""
+        del self._open[call.step, call.call]
+        if call.id is not None:
+            self._named[call.id].remove(call)
+
+    def _by_id(self, call_id: str, name: str) -> Open | None:
+        """Takes the call that has an id: of the last turn, or the only one before that has it."""
+        if same := self._named.get(call_id):
+            found = next((call for call in same if call.name == name), same[0])
+            self._take(found)
+            return found
+        late = self._late.get(call_id, [])
+        return late.pop() if len(late) == 1 else None
 
     def answer(
         self,
@@ -80,15 +129,28 @@ class Steps(list[Step]):
         name: str = "",
         error: bool | None = None,
     ) -> None:
-        """Adds a tool's result, with the call that it answers, whose name it takes if it has none;
-        one that answers no call is counted."""
-        answered = self.pair(call_id, name)
-        if answered is None:
-            at.lose("result_of_no_call")
+        """Adds a tool's result. It answers the call that has its id; else, when its turn is over,
+        the first call left that has its name, or without a name the first. It takes the name of its
+        call if it has none; one that answers no call is counted."""
+        found = None if call_id is None else self._by_id(call_id, name)
+        if found is None:
+            self._loose.append(_Loose(at, len(self), name, call_id is not None))
             self.append(ToolStep(text=text, name=name, error=error))
         else:
-            call = answered.step, answered.call
-            self.append(ToolStep(text=text, name=name or answered.name, call=call, error=error))
+            call = found.step, found.call
+            self.append(ToolStep(text=text, name=name or found.name, call=call, error=error))
+
+    def fill(
+        self, place: tuple[int, int], text: str, *, name: str = "", error: bool | None = None
+    ) -> None:
+        """Adds the result of the call at a place: the log itself says which."""
+        made = self[place[0]].calls[place[1]]  # pyright: ignore[reportAttributeAccessIssue]
+        call = Open(*place, made.id, made.name)
+        if place in self._open:
+            self._take(call)
+        elif call.id is not None and call in self._late.get(call.id, ()):
+            self._late[call.id].remove(call)
+        self.append(ToolStep(text=text, name=name or call.name, call=place, error=error))
 
     def say(self, message: Fields, text: str, role: str) -> None:
         """Adds one chat message of any role."""
@@ -108,7 +170,8 @@ class Steps(list[Step]):
 
 
 def steps_of(messages: Iterable[Fields]) -> tuple[Step, ...]:
-    """Returns the steps of chat messages, one for each, in order.
+    """Returns the steps of chat messages in order: one for each, and one for each result where
+    a message of Anthropic's holds several (`blocks.common`).
 
     Args:
         messages: objects with `role` and `content`; assistant ones may have `tool_calls`.
@@ -117,10 +180,10 @@ def steps_of(messages: Iterable[Fields]) -> tuple[Step, ...]:
         DataError: a message has no known role, or a call has no name.
     """
     steps = Steps()
-    for message in messages:
-        role = message.need("role", str)
-        message.lose_unknown(_MESSAGE, "message_key")
-        steps.say(message, content_of(message), role)
+    for whole in messages:
+        whole.lose_unknown(_MESSAGE, "message_key")
+        for message in common(whole):
+            steps.say(message, content_of(message), message.need("role", str))
     return tuple(steps)
 
 
@@ -129,9 +192,27 @@ def chat(values: Iterable[Any], where: str, losses: Losses) -> tuple[Step, ...]:
     return steps_of(objects(values, where, losses, MESSAGE))
 
 
+def unfolded(
+    values: Iterable[Any], where: str, losses: Losses
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields messages of which `chat` makes one step each, with the place of the whole message."""
+    for place, whole in enumerate(objects(values, where, losses, MESSAGE)):
+        for message in common(whole):
+            yield place, message.raw
+
+
 def copied(step: Step) -> Step:
     """Returns a step of a prompt: what a model says there was not sampled for this trajectory."""
     return msgspec.structs.replace(step, untrainable="copied") if type(step) is ModelStep else step
+
+
+def partly_copied(asked: list[Any], said: list[Any], at: Fields) -> tuple[Step, ...]:
+    """Returns the steps of a prompt and of what followed: what a model says in the prompt was not
+    sampled for this trajectory."""
+    told = list(unfolded([*asked, *said], f"{at.where}.messages", at.losses))
+    steps = chat((message for _, message in told), f"{at.where}.messages", at.losses)
+    pairs = zip(told, steps, strict=True)
+    return tuple(copied(step) if place < len(asked) else step for (place, _), step in pairs)
 
 
 def model_step(message: Fields, text: str) -> ModelStep:

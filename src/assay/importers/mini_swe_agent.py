@@ -106,7 +106,7 @@ def _say(steps: Steps, message: Fields, extra: Fields) -> None:
             _observe(steps, message, text, extra, message.maybe("tool_call_id", str))
         case "user" if extra.raw.get("interrupt_type") == "FormatError":
             _reject(steps, message, text, extra)
-        case "user" if steps.open and extra.raw.get("interrupt_type") is None:
+        case "user" if steps.waiting and extra.raw.get("interrupt_type") is None:
             _observe(steps, message, text, extra, None)
         case "system" | "developer" | "user":
             steps.say(message, text, role)

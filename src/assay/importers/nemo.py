@@ -75,9 +75,9 @@ def _outcome(row: Fields) -> float | None:
     nothing: `filtered_rewards` are those of the rows.
     """
     if row.raw.get("filtered_rewards") is None:
-        return row.scored(row.number("rewards"))
+        return row.scored(row.score("rewards"))
     row.lose("rewards_before_filter")
-    return row.number("filtered_rewards")
+    return row.score("filtered_rewards")
 
 
 def _columns(row: Fields) -> _Columns:

@@ -2,8 +2,9 @@
 
 Rollouts that failed are in the second file, those that were killed in none: the plan,
 `NAME_materialized_inputs.jsonl`, has all. A rollout that was tried again counts once, by its
-success or else by its last failure. A masked sample (`mask_sample`) has a reward that is no
-measurement.
+success or else by its last failure. `mask_sample` says whether the reward is no measurement: a
+failure (`failure_kind`) beside a false one did not touch it. Where only the failure is named,
+nobody says that it was measured.
 """
 
 import json
@@ -22,6 +23,7 @@ from assay.importers.tokens import join
 from assay.records import End, Ledger, SystemStep, Trajectory, UserStep
 
 _TASK, _TRIAL, _FAILED = "_ng_task_index", "_ng_rollout_index", "_ng_failure_class"
+_KIND, _MASKED = "failure_kind", "mask_sample"
 _FAILURES, _PLAN = "_failures", "_materialized_inputs"
 _ITEM = "a response item"
 _Key = tuple[Any, Any]
@@ -73,6 +75,8 @@ class NemoGym(Importer):
         if path is None:
             if numbered:
                 log.losses.add("failures_file_missing", str(file))
+            return
+        if not path.stat().st_size:  # as a run leaves it where nothing failed
             return
         last: dict[_Key, int] = {}
         first = replace(log, losses=Losses())  # what is torn is counted in the second reading
@@ -138,8 +142,8 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
     agent = record.within("agent_ref").text("name")
     group = record.groups.name(task, agent) if agent else task
     outcome, end = _outcome(record, response, answered=first < len(items))
-    masked = record.raw.get("mask_sample") is True
-    at = record.origin(agent=agent or None, failure=as_text(record.raw.get(_FAILED)))
+    kind = record.raw.get(_FAILED) or record.raw.get(_KIND)
+    at = record.origin(agent=agent or None, failure=as_text(kind))
     return record.trajectory(
         task,
         steps,
@@ -147,7 +151,7 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
         id=f"{group}/{trial}" if trial is not None else f"{at.path}/{at.index}",
         group=group,
         outcome=record.scored(outcome),
-        rewards={} if masked else record.numbers("reward_components"),
+        rewards=record.scores("reward_components") if _is_measured(record) else {},
         end=end,
         marks=marks,
         ledger=Ledger(tokens=_generated(items)),
@@ -172,16 +176,25 @@ def _outcome(record: Record, response: Fields, *, answered: bool) -> tuple[float
     """Returns the reward, if it is a measurement, and how the rollout ended."""
     if record.raw.get(_FAILED) is not None or record.raw.get("response") is None:
         return None, "infra"
-    outcome = record.number("reward")
-    if record.maybe("mask_sample", bool):
-        record.lose("reward_masked")
+    kind, outcome = record.raw.get(_KIND), record.score("reward")
+    if not _is_measured(record):
+        record.lose("reward_masked" if record.raw.get(_MASKED) else "reward_of_failure")
+        if kind is not None:
+            return None, "infra"
         outcome = None
+    elif kind is not None:
+        record.lose(f"failure_kind:{kind}")
     if response.raw.get("error") is not None:
         return outcome, "infra"
     reason = response.within("incomplete_details").text("reason")
     if reason.startswith("max_") or record.raw.get("truncated") is True:
         return outcome, "budget"
     return outcome, "unknown" if reason or not answered else "answered"
+
+
+def _is_measured(record: Record) -> bool:
+    masked = record.maybe(_MASKED, bool)
+    return record.raw.get(_KIND) is None if masked is None else not masked
 
 
 def _generated(items: Items) -> int | None:

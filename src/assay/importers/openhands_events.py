@@ -6,7 +6,7 @@ from typing import Any
 from assay.importers.base import keys
 from assay.importers.fields import Fields
 from assay.importers.messages import Steps, arguments_text, as_text, model_step
-from assay.records import Mark, SystemStep, ToolStep, UserStep
+from assay.records import Mark, SystemStep, UserStep
 
 _QUIET = keys(
     "change_agent_state recall null condensation_request agent_state_changed loop_recovery"
@@ -122,12 +122,7 @@ class Turns:
         if place is None:
             self.steps.answer(at, text, call, name=name, error=error)
             return
-        step, number = place
-        if found := [one for one in self.steps.open if (one.step, one.call) == place]:
-            self.steps.open.remove(found[0])
-        made = self.steps[step]
-        named = name or made.calls[number].name  # pyright: ignore[reportAttributeAccessIssue]
-        self.steps.append(ToolStep(text=text, name=named, call=(step, number), error=error))
+        self.steps.fill(place, text, name=name, error=error)
 
 
 def _is_action(at: Fields) -> bool:

@@ -19,7 +19,6 @@ from assay.importers.otel_messages import CutError, said
 from assay.importers.otel_scores import placed, scores_in
 from assay.importers.otel_spans import (
     DETAILS,
-    Event,
     Span,
     Trace,
     ancestors,
@@ -36,6 +35,7 @@ _FINISH: dict[str, End] = ends(
     infra="error",
 )
 _CONVERSATION: Final = ("gen_ai.conversation.id", "session.id")
+_CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY"
 _TOKENS: Final = ("gen_ai.usage.output_tokens", "llm.token_count.completion")
 
 
@@ -76,8 +76,8 @@ class Otel(Importer):
                 yield trajectory
         if traces and not read:
             raise DataError(
-                f"{log.path}: no whole conversation in its spans; expected messages, which "
-                "GenAI instrumentations record if told to, uncut by a length limit"
+                f"{log.path}: no whole conversation in its spans; expected messages, uncut by a "
+                f"length limit: GenAI instrumentations record them with {_CAPTURE}"
             )
 
 
@@ -121,7 +121,7 @@ class _Unit:
     def trajectories(self) -> Iterator[Trajectory]:
         """Yields one for each conversation."""
         all = self._conversations()
-        tools, errors = self._tools()
+        tools = self._tools()
         listed = scores_in(self._events, self._ordered, self._trace_of)
         rewards = placed(listed, all, self._trace_of)
         seen: dict[str, int] = {}
@@ -132,8 +132,8 @@ class _Unit:
             trace = self._trace_of[each.spans[0].id]
             seen[trace] = seen.get(trace, -1) + 1
             name = f"{trace}/{seen[trace]}" if seen[trace] else trace
-            of = tools.get(each.owner, ())
-            each.turns = Tools(of, errors).complete(each.turns)
+            if each.owner in tools:
+                each.turns = tools[each.owner].complete(each.turns)
             yield self._trajectory(each, name, named)
 
     def _conversations(self) -> list[Conversation]:
@@ -158,13 +158,14 @@ class _Unit:
         inside = (above.id for above in ancestors(span, self._spans) if above.kind == "agent")
         return next(inside, "")
 
-    def _tools(self) -> tuple[dict[str, list[Span]], dict[str, Event]]:
-        """Returns the spans of tools by agent, and the exceptions of spans."""
-        tools: dict[str, list[Span]] = {}
+    def _tools(self) -> dict[str, Tools]:
+        """Returns what the spans of tools say, by agent."""
+        errors = {e.span: e for e, _ in self._events if e.name == "exception"}
+        spans: dict[str, list[Span]] = {}
         for span in self._ordered:
             if span.kind == "tool":
-                tools.setdefault(self._owner(span), []).append(span)
-        return tools, {e.span: e for e, _ in self._events if e.name == "exception"}
+                spans.setdefault(self._owner(span), []).append(span)
+        return {owner: Tools(found, errors) for owner, found in spans.items()}
 
     def _trajectory(
         self, of: Conversation, name: str, rewards: dict[str, float | None]

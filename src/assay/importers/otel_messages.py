@@ -248,7 +248,7 @@ def form_of(message: Message) -> tuple[Any, ...]:
     return (
         message.get("role"),
         _form(message.get("content") or ""),
-        tuple(_call_form(call) for call in calls) if isinstance(calls, list) else (),
+        tuple(call_form(call) for call in calls) if isinstance(calls, list) else (),
     )
 
 
@@ -256,14 +256,24 @@ def _form(value: Any) -> str:
     return value if isinstance(value, str) else as_text(value) or ""
 
 
-def _call_form(call: Any) -> tuple[str, str]:
+def call_form(call: Any) -> tuple[str, str]:
+    """Returns the name of a call and its arguments in one form, where they have it."""
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         return "", _form(call)
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
+    form = arguments_form(arguments := function.get("arguments"))
+    return str(function.get("name")), _form(arguments) if form is None else form
+
+
+def arguments_form(arguments: Any) -> str | None:
+    """Returns arguments as JSON in one order, without nulls; None where they are no object."""
+    if isinstance(arguments, str) and arguments:
         try:
             arguments = parse(arguments.encode("utf-8", "surrogatepass"), "", nan=lambda *_: None)
         except DataError:
-            return str(function.get("name")), arguments
-    return str(function.get("name")), json.dumps(arguments or {}, sort_keys=True)
+            return None
+    given = arguments or {}
+    if not isinstance(given, dict):
+        return None
+    kept = {key: value for key, value in given.items() if value is not None}
+    return json.dumps(kept, sort_keys=True)

@@ -62,7 +62,7 @@ def placed(
         at = by_span.get(score.span) if score.span else None
         at = by_trace.get(score.trace) if at is None else at
         name = score.said.text("gen_ai.evaluation.name", "evaluation")
-        value = score.said.number("gen_ai.evaluation.score.value")
+        value = score.said.score("gen_ai.evaluation.score.value")
         if value is None:
             score.said.lose("evaluation_without_score")
         if at is None:

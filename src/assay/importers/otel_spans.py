@@ -29,7 +29,7 @@ _OPERATIONS: Final[dict[str, Kind]] = {
 _KINDS: Final[dict[str, Kind]] = {"LLM": "chat", "TOOL": "tool", "AGENT": "agent"}
 _TEXTS: Final = keys(
     "gen_ai.input.messages gen_ai.output.messages gen_ai.system_instructions"
-    " gen_ai.tool.call.arguments gen_ai.tool.call.result input.value output.value tool.parameters"
+    " gen_ai.tool.call.arguments gen_ai.tool.call.result input.value output.value"
 )
 _FLAT: Final = ("llm.input_messages.", "llm.output_messages.")
 _SHORT: Final = 256
@@ -196,8 +196,10 @@ def _sdk(record: Record, trace: Adder) -> None:
 
 def _check_scope(span: Span, scope: str, version: str) -> None:
     """Counts a model call that an instrumentation wrote which was not read before."""
-    if span.kind == "chat" and (scope, version) not in TESTED:
-        span.attributes.lose(f"scope_not_tested:{scope or 'unnamed'}-{version or 'none'}")
+    if span.kind == "chat" and not scope:
+        span.attributes.lose("scope_not_said")
+    elif span.kind == "chat" and (scope, version) not in TESTED:
+        span.attributes.lose(f"scope_not_tested:{scope}{version and '-'}{version}")
 
 
 def kind_of(attributes: Fields) -> Kind:

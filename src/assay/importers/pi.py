@@ -14,7 +14,7 @@ from assay.files.probe import Probe
 from assay.importers.base import Importer, Log, Rank, ends, keys
 from assay.importers.fields import Fields
 from assay.importers.messages import Steps, content_of, model_step
-from assay.importers.sessions import Session, result_of
+from assay.importers.sessions import Session, Sessions, result_of
 from assay.importers.tree import Tree
 from assay.records import End, Mark, SystemStep, ToolStep, Trajectory, UserStep
 
@@ -29,7 +29,7 @@ _HARNESS = keys("custom hookMessage branchSummary compactionSummary")
 
 
 @final
-class Pi(Importer):
+class Pi(Sessions):
     """A session file, or all of `~/.pi/agent/sessions`."""
 
     name = "pi"
@@ -43,12 +43,6 @@ class Pi(Importer):
             return Rank.NO
         kinds = [row.get("type") for row in seen.few[1:] if isinstance(row, dict)]
         return Rank.CERTAIN if any(str(kind) in _ENTRIES for kind in kinds) else Rank.SHAPE
-
-    def beside(self, file: Path) -> tuple[Path, ...]:
-        return tuple(one for one in (result_of(file),) if one.is_file())
-
-    def parts(self, file: Path) -> tuple[Path, ...]:
-        return file, result_of(file)
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         seen = log.groups.seen

@@ -14,7 +14,7 @@ import msgspec
 from assay.errors import DataError
 from assay.importers.base import Importer, Record, ends
 from assay.importers.fields import Fields
-from assay.importers.messages import as_text, chat, copied
+from assay.importers.messages import as_text, chat, copied, unfolded
 from assay.importers.tokens import Turn, join
 from assay.records import End, Ledger, Mark, ModelStep, Step, Trajectory
 
@@ -61,8 +61,8 @@ class Rllm(Importer):
                 trial=record.groups.trial(group),
                 id=inner.maybe_name("uid") or f"{identity}/{index}",
                 group=group,
-                outcome=inner.scored(inner.number("reward")),
-                rewards=inner.numbers("signals"),
+                outcome=inner.scored(inner.score("reward")),
+                rewards=inner.scores("signals"),
                 end=_ENDS.get(reason, "unknown"),
                 policy_version=version,
                 marks=marks,
@@ -119,14 +119,15 @@ def _own(step: Step, raw: Fields) -> Step:
         raise DataError(
             f"{raw.where}.chat_completions: ends without the model's message; expected one"
         )
-    return msgspec.structs.replace(step, reward=raw.number("reward"))
+    return msgspec.structs.replace(step, reward=raw.score("reward"))
 
 
 def _chat(raw: Fields) -> list[Any]:
     """Returns the messages of a step, up to and with the one that the model wrote."""
-    told = raw.items("chat_completions")
+    where, given = f"{raw.where}.chat_completions", raw.items("chat_completions")
+    told = [message for _, message in unfolded(given, where, raw.losses)]
     end = len(told)
-    while end and isinstance(told[end - 1], dict) and told[end - 1].get("role") != "assistant":
+    while end and told[end - 1].get("role") != "assistant":
         end -= 1
     if end:
         return told[:end]

@@ -25,6 +25,16 @@ def result_of(path: Path) -> Path:
     return path.with_name(f"{stem}.result.json")
 
 
+class Sessions(Importer):
+    """A format whose files are sessions, each with its verdict beside it."""
+
+    def beside(self, file: Path) -> tuple[Path, ...]:
+        return tuple(one for one in (result_of(file),) if one.is_file())
+
+    def parts(self, file: Path) -> tuple[Path, ...]:
+        return file, result_of(file)
+
+
 def verdict(log: Log, file: Path) -> dict[str, float | None]:
     """Returns the numbers of a verdict, true as 1; none where there is no such file."""
     raw = log.document(file) if file.is_file() else None
@@ -33,10 +43,7 @@ def verdict(log: Log, file: Path) -> dict[str, float | None]:
     told = Fields(raw, str(file), log.losses, "a verdict object")
     numbers = {key: told.raw[key] for key in ("resolved", "reward") if key in told.raw}
     numbers |= {k: v for k, v in told.raw.items() if isinstance(v, (bool, int, float))}
-    return {
-        key: float(value) if isinstance(value, bool) else told.number(key)
-        for key, value in numbers.items()
-    }
+    return {key: told.score(key) for key in numbers}
 
 
 def task_of(folder: str, prompt: str) -> str:

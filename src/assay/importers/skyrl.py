@@ -12,7 +12,6 @@ from typing import Any, final
 
 from assay.importers.base import Importer, Record, ends, keys, prompt_name
 from assay.importers.chatml import told, wrote
-from assay.importers.fields import to_float, typed
 from assay.importers.messages import Steps
 from assay.records import End, Trajectory
 
@@ -69,8 +68,7 @@ def _score(record: Record) -> float | None:
     """Returns the score; of one that is given per token, the sum."""
     score: Any = record.raw.get("score")
     if not isinstance(score, list):
-        return record.number("score")
+        return record.score("score")
     record.lose("score_per_token")
-    where = f"{record.where}.score"
-    parts = [typed(one, (int, float), where, "numbers") for one in score if one is not None]
-    return sum(to_float(one, where) for one in parts) if parts else None
+    parts = [part for one in score if (part := record.as_score(one, "score")) is not None]
+    return sum(parts) if parts else None

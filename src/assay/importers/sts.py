@@ -11,10 +11,10 @@ from typing import Any, final
 
 from assay.files.probe import Probe
 from assay.files.strict import parse
-from assay.importers.base import Importer, Log, Rank
+from assay.importers.base import Log, Rank
 from assay.importers.fields import Fields
 from assay.importers.messages import Steps
-from assay.importers.sessions import Session, result_of
+from assay.importers.sessions import Session, Sessions, result_of
 from assay.importers.tree import Tree
 from assay.records import ModelStep, Trajectory
 
@@ -22,7 +22,7 @@ _MESSAGE = {"reasoningContent": "reasoning_content", "toolCallId": "tool_call_id
 
 
 @final
-class SessionTraces(Importer):
+class SessionTraces(Sessions):
     """A file of one or more sessions, or a folder of such files."""
 
     name = "sts"
@@ -34,12 +34,6 @@ class SessionTraces(Importer):
         own = not self.missing(seen) and seen.first["type"] == "session"
         return Rank.CERTAIN if own else Rank.NO
 
-    def beside(self, file: Path) -> tuple[Path, ...]:
-        return tuple(one for one in (result_of(file),) if one.is_file())
-
-    def parts(self, file: Path) -> tuple[Path, ...]:
-        return file, result_of(file)
-
     def read(self, log: Log) -> Iterator[Trajectory]:
         for place, file in enumerate(log.files):
             at: Fields | None = None
@@ -50,13 +44,13 @@ class SessionTraces(Importer):
                 match line.text("type"):
                     case "session":
                         verdict = Path() if at is not None else verdict  # of one session alone
-                        yield from self._session(log, place, verdict, at, messages)
+                        yield from log.whole(self._session(log, place, verdict, at, messages))
                         at, messages = line, []
                     case "message":
                         messages.append(line.within("message", needed=True))
                     case kind:
                         line.lose(f"line:{kind}")
-            yield from self._session(log, place, verdict, at, messages)
+            yield from log.whole(self._session(log, place, verdict, at, messages))
 
     def _session(
         self, log: Log, place: int, verdict: Path, at: Fields | None, messages: list[Fields]

@@ -189,7 +189,7 @@ def _demonstration(history: Iterator[Fields]) -> Steps:
             if action and not step.calls:
                 step = _acted(text, message.text("thought"), action)
             steps.act(step)
-        elif role != "system" and steps.open:
+        elif role != "system" and steps.waiting:
             steps.answer(message, text)
         else:
             steps.say(message, text, "system" if role == "system" else "user")

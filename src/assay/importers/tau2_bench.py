@@ -180,17 +180,17 @@ def _said(message: Fields) -> str:
 def _judged(info: Fields) -> tuple[float | None, dict[str, float | None], tuple[Grade, ...]]:
     """Returns the reward, its named parts, and one grade per kind of check that was made."""
     info.lose_unknown(_REWARD, "reward_info")
-    rewards = info.numbers("reward_breakdown")
+    rewards = info.scores("reward_breakdown")
     grades: list[Grade] = []
     if info.raw.get("db_check") is not None:
-        value = info.within("db_check").number("db_reward")
+        value = info.within("db_check").score("db_reward")
         grades.append(Grade(level="E3", value=value, source="db_check"))
     for key, level, flag in _CHECKS:
         met = [check.need(flag, bool) for check in info.each(key, "a check object")]
         if met:
             reason = f"{sum(met)} of {len(met)}"
             grades.append(Grade(level=level, value=float(all(met)), source=key, reason=reason))
-    return info.number("reward"), rewards, tuple(grades)
+    return info.score("reward"), rewards, tuple(grades)
 
 
 def _marks(review: Fields, turns: dict[int, int]) -> Iterator[Mark]:

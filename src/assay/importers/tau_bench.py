@@ -57,7 +57,7 @@ class TauBench(Importer):
 
 def _end(record: Record, info: Fields) -> tuple[End, float | None]:
     """Returns how a row ended and its score; what infrastructure ended has none."""
-    reward = record.number("reward")
+    reward = record.score("reward")
     if info.raw.get("error") is not None:
         info.losses.add("score_of_infra_failure", f"{info.where}.error")
         return "infra", None
@@ -74,10 +74,6 @@ def _grades(info: Fields) -> tuple[dict[str, float | None], tuple[Grade, ...]]:
     checked.lose_unknown(keys("reward info actions"), "reward_info")
     parts = checked.within("info")
     parts.lose_unknown(_CHECKS, "reward_info")
-    rewards = {key: _flag(parts, key) for key in sorted(_CHECKS & parts.raw.keys())}
+    rewards = {key: parts.score(key) for key in sorted(_CHECKS & parts.raw.keys())}
     by = " and ".join("database" if key == "r_actions" else "outputs" for key in rewards)
-    return rewards, (Grade(level="E3", value=checked.number("reward"), source=f"tau-bench {by}"),)
-
-
-def _flag(parts: Fields, key: str) -> float | None:
-    return float(parts.raw[key]) if isinstance(parts.raw[key], bool) else parts.number(key)
+    return rewards, (Grade(level="E3", value=checked.score("reward"), source=f"tau-bench {by}"),)

@@ -124,7 +124,7 @@ def _steps(trial: Fields, folder: Path | None) -> Steps:
     """Returns what was said: by the episodes of the agent's log, else the task alone."""
     steps = Steps()
     for prompt, response in _episodes(trial, folder):
-        if steps.open:
+        if steps.waiting:
             steps.answer(trial, prompt)
         else:
             steps.append(UserStep(text=prompt))

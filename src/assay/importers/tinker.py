@@ -40,16 +40,16 @@ class Tinker(Importer):
         tokens = 0
         for step in record.each("steps", "a step object", needed=True):
             step.lose_unknown(_STEP, "step_key")
-            steps.append(ModelStep(reward=step.number("reward")))
+            steps.append(ModelStep(reward=step.score("reward")))
             tokens += step.whole("ac_len") or 0
-        final_reward = record.number("final_reward")
+        final_reward = record.score("final_reward")
         sampled = record.whole("sampling_client_step")
         yield record.trajectory(
             group,  # tasks are numbered anew in each iteration
             steps,
             trial=trial,
             id=f"{group}/{trial}",
-            outcome=record.scored(record.number("total_reward")),
+            outcome=record.scored(record.score("total_reward")),
             rewards={} if final_reward is None else {"final_reward": final_reward},
             policy_version=None if sampled is None else str(sampled),
             ledger=Ledger(tokens=tokens),

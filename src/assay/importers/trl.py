@@ -24,7 +24,7 @@ from assay.files.tables import check_plain, rows
 from assay.importers.base import Groups, Importer, Log, Rank, Record, keys, prompt_name
 from assay.importers.fields import typed
 from assay.importers.marks import turns
-from assay.importers.messages import chat, copied
+from assay.importers.messages import partly_copied
 from assay.importers.trl_columns import Evidence, Table, Told, Values
 from assay.records import End, ModelStep, Step, ToolStep, Trajectory, UserStep
 
@@ -223,10 +223,10 @@ def _steps(record: Record) -> tuple[Step, ...]:
         return (UserStep(text=prompt), *turns(text, record, 1))
     told = _plain(typed(prompt, list, f"{record.where}.prompt", either))
     messages = typed(completion, list, where, either)
-    steps = chat([*told, *_plain(messages)], f"{record.where}.messages", record.losses)
+    found = partly_copied(told, _plain(messages), record)
     if blank := sum(_has_null(call) for call in _calls(messages)):
         record.lose("null_argument", blank)
-    return (*map(copied, steps[: len(told)]), *steps[len(told) :])
+    return found
 
 
 def _calls(messages: Iterable[Any]) -> Iterator[Any]:

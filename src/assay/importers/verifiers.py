@@ -17,7 +17,7 @@ import msgspec
 from assay.errors import DataError
 from assay.importers.base import Importer, Log, Record, keys
 from assay.importers.fields import Fields
-from assay.importers.messages import chat
+from assay.importers.messages import chat, unfolded
 from assay.importers.tokens import runs_of, with_tokens
 from assay.records import End, Ledger, ModelStep, Step, Trajectory
 
@@ -141,7 +141,7 @@ def _scored(trace: Fields) -> dict[str, Any]:
             scores[name] = total = None
             continue
         reward = Fields(value, where, trace.losses, "an object with score and weight, or null")
-        score, weight = reward.number("score"), reward.number("weight")
+        score, weight = reward.score("score"), reward.number("weight")
         weight = 1.0 if weight is None else weight
         if weight != 1.0:
             reward.lose("reward_weight")
@@ -246,13 +246,17 @@ def _steps(
     nodes: list[Fields], path: list[int], trace: Fields, tree: str, agent: str, masked: bool
 ) -> tuple[Step, ...]:
     """Returns the steps of one path, each with the tokens of its node."""
-    messages = [nodes[i].need("message", dict) for i in path]
+    where = f"{trace.where}.nodes"
+    told = list(unfolded((nodes[i].need("message", dict) for i in path), where, trace.losses))
     steps: list[Step] = []
     before: str | None = None
-    plain = chat(messages, f"{trace.where}.nodes", trace.losses)
-    for index, step in zip(path, plain, strict=True):
+    last = -1
+    plain = chat((message for _, message in told), where, trace.losses)
+    for (place, _), step in zip(told, plain, strict=True):
+        index, again, last = path[place], place == last, place
         node = nodes[index]
-        ids = node.ids("token_ids") if node.raw.get("token_ids") else ()
+        # of several results in one message the first has its tokens
+        ids = node.ids("token_ids") if node.raw.get("token_ids") and not again else ()
         if type(step) is not ModelStep:
             steps.append(msgspec.structs.replace(step, token_ids=ids) if ids else step)
             continue

@@ -1,7 +1,8 @@
 """verifiers before 0.4: `results.jsonl`, one rollout a line, beside `metadata.json`.
 
-A reward that nobody computed is written there as 0, so a rollout that ended in an error is unscored
-and ended by infrastructure. `prompt` is copied, `completion` is what was sampled and answered.
+A reward that nobody computed is written there as 0, so a rollout that ended in an error, by its
+`error` or by its `stop_condition`, is unscored and ended by infrastructure. `prompt` is copied,
+`completion` is what was sampled and answered.
 """
 
 from collections.abc import Iterator
@@ -11,14 +12,13 @@ from typing import Any, final
 from assay.files.strict import parse
 from assay.importers.base import Importer, Log, Record, ends, graded, keys
 from assay.importers.fields import Fields
-from assay.importers.messages import chat, copied
+from assay.importers.messages import partly_copied
 from assay.importers.tokens import Turn, join
 from assay.records import End, Ledger, Mark, ModelStep, Step, Trajectory
 
 _ENDS: dict[str, End] = ends(
     answered="",
     budget="prompt_too_long max_turns_reached max_total_completion_tokens_reached timeout_reached",
-    infra="has_error",
 )
 """What the stop conditions of its own environments mean; the name of any other is an answer."""
 _KEYS = keys(
@@ -52,30 +52,31 @@ class VerifiersResults(Importer):
                 log.losses.add("metadata_missing", str(path))
             env, model = about.text("env_id"), about.maybe("model", str)
             for index, (where, value) in enumerate(log.documents(file)):
-                yield _trajectory(Record(value, where, log, self, place, index), env, model)
+                record = Record(value, where, log, self, place, index)
+                yield from log.whole(_trajectories(record, env, model))
 
 
-def _trajectory(record: Record, env: str, model: str | None) -> Trajectory:
+def _trajectories(record: Record, env: str, model: str | None) -> Iterator[Trajectory]:
     example = record.name("example_id")
     task = f"{env}/{example}" if env else example
     group = record.groups.name(task, model or "")
     _lose(record)
     steps, marks = _steps(record)
-    end, reward = _end(record, steps), record.number("reward")
-    if record.raw.get("error"):
+    end, reward = _end(record, steps), record.score("reward")
+    if _failed(record):
         if reward is not None:
             record.lose("reward_of_failure")
         reward = None
     usage = record.within("token_usage").number("output_tokens")
     answer = record.raw.get("answer")
-    return record.trajectory(
+    yield record.trajectory(
         task,
         steps,
         trial=(trial := record.groups.trial(group)),
         id=f"{group}/{trial}",
         group=group,
         outcome=record.scored(reward),
-        rewards=_parts(record),
+        rewards=record.scores("metrics"),
         grades=graded(reward, "verifiers rubric"),
         reference=answer if isinstance(answer, str) and answer else None,
         end=end,
@@ -92,17 +93,16 @@ def _lose(record: Record) -> None:
         record.lose("info")
 
 
-def _parts(record: Record) -> dict[str, float | None]:
-    """Returns the metrics: values of the functions that make up the reward, and counts."""
-    metrics = record.within("metrics")
-    return {name: metrics.number(name) for name in metrics.raw}
+def _failed(record: Record) -> bool:
+    """Does the row say that its rollout ended in an error?"""
+    return bool(record.raw.get("error")) or record.text("stop_condition") == "has_error"
 
 
 def _end(record: Record, steps: tuple[Step, ...]) -> End:
-    if record.raw.get("error"):
+    if _failed(record):
         return "infra"
     stop = record.text("stop_condition")
-    written = [step for step in steps if type(step) is ModelStep and step.untrainable != "copied"]
+    written = [step for step in steps if type(step) is ModelStep and _is_own(step)]
     if stop == "max_turns_reached" and len(written) == 1 and not written[0].calls:
         stop = "one_turn"  # an environment of one turn always ends so
     if record.maybe("is_truncated", bool):
@@ -116,16 +116,19 @@ def _steps(record: Record) -> tuple[tuple[Step, ...], tuple[Mark, ...]]:
     """Returns the steps, with tokens where the state's trajectory was saved, and its breaks."""
     asked = list(_messages(record, "prompt", "user"))
     said = list(_messages(record, "completion", "assistant"))
-    whole: list[Step] = list(chat([*asked, *said], f"{record.where}.messages", record.losses))
-    steps = [copied(step) for step in whole[: len(asked)]] + whole[len(asked) :]
+    steps = partly_copied(asked, said, record)
     turns = list(record.each("trajectory", "a step object"))
-    places = [i for i, step in enumerate(steps) if type(step) is ModelStep and i >= len(asked)]
+    places = [i for i, step in enumerate(steps) if _is_own(step)]
     if len(turns) != len(places):
         if turns:
             record.lose("turns_not_aligned")
-        return tuple(steps), ()
+        return steps, ()
     known = [turn for at, raw in zip(places, turns, strict=True) for turn in _turn(raw, at)]
     return join(steps, known)
+
+
+def _is_own(step: Step) -> bool:
+    return type(step) is ModelStep and step.untrainable != "copied"
 
 
 def _turn(raw: Fields, at: int) -> list[Turn]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import final
 
 from assay.importers.base import Importer, Record, keys, prompt_name
-from assay.importers.fields import to_float
 from assay.importers.marks import turns
 from assay.importers.messages import as_text
 from assay.records import Trajectory, UserStep
@@ -32,7 +31,7 @@ class Verl(Importer):
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         prompt, step, at = record.need("input", str), record.whole("step"), record.origin()
         identity, group, trial = _identity(record, step, prompt)
-        outcome, rewards = record.scored(record.number("score")), _rewards(record)
+        outcome, rewards = record.scored(record.score("score")), _rewards(record)
         if not rewards:
             record.lose("no_reward_extras")
         record.lose("no_tokens")
@@ -73,7 +72,7 @@ def _rewards(record: Record) -> dict[str, float | None]:
     rewards: dict[str, float | None] = {}
     for key, value in (*others.items(), *extra.items()):
         if isinstance(value, (bool, int, float)):
-            rewards[key] = to_float(value, f"{record.where}.{key}"[:200])
+            rewards[key] = record.as_score(value, key)
         elif value is not None:
             record.lose(f"column:{key}"[:80])
     return dict(sorted(rewards.items()))

@@ -1,0 +1,68 @@
+"""Chat messages in Anthropic's form put into OpenAI's.
+
+There, thoughts, calls and results are blocks of a message's content, and what the user says holds
+all results of a turn.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from assay.importers.fields import Fields
+
+_CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+_THOUGHTS = ("thinking", "redacted_thinking")
+_MESSAGES = ("tool_result", "mcp_tool_result")
+"""Results that hold text as messages do."""
+
+
+def common(message: Fields) -> Iterator[Fields]:
+    """Yields a message in OpenAI's form, and each result in its blocks as a message of its own."""
+    content = message.raw.get("content")
+    kinds = [_kind(block) for block in content] if isinstance(content, list) else []
+    if not isinstance(content, list) or not any(kinds):
+        yield message
+        return
+    parts: dict[str, list[Any]] = {"": [], "call": [], "thought": [], "result": []}
+    for index, (block, kind) in enumerate(zip(content, kinds, strict=True)):
+        at = f"{message.where}.content[{index}]"
+        parts[kind].append(Fields(block, at, message.losses) if kind else block)
+    raw = {**message.raw, "content": parts[""]}
+    if thoughts := [_thought(block) for block in parts["thought"]]:
+        raw["reasoning_content"] = "\n".join(filter(None, thoughts))
+    if parts["call"]:
+        raw["tool_calls"] = [*message.items("tool_calls"), *map(_call, parts["call"])]
+    results = [_result(block) for block in parts["result"]]
+    told = [Fields(raw, message.where, message.losses)] if len(results) < len(content) else []
+    # what the model wrote comes before the results of calls that ran at its provider
+    first = message.raw.get("role") == "assistant"
+    yield from (*told, *results) if first else (*results, *told)
+
+
+def _kind(block: Any) -> str:
+    """Returns whether a block is a call, a thought or a result; "" for anything else."""
+    kind = block.get("type") if isinstance(block, dict) else None
+    if not isinstance(kind, str):
+        return ""
+    named = "call" if kind in _CALLS else "thought" if kind in _THOUGHTS else ""
+    return "result" if kind.endswith("tool_result") else named
+
+
+def _thought(block: Fields) -> str:
+    if block.raw["type"] == "redacted_thinking":
+        block.lose("encrypted_reasoning")
+    return block.text("thinking")
+
+
+def _call(block: Fields) -> dict[str, Any]:
+    function = {"name": block.raw.get("name"), "arguments": block.raw.get("input")}
+    return {"id": block.raw.get("id"), "function": function}
+
+
+def _result(block: Fields) -> Fields:
+    """Returns a result as a message; one of a provider's own tool is a structure, kept as JSON."""
+    content = block.raw.get("content")
+    if block.raw["type"] not in _MESSAGES and not isinstance(content, str):
+        content = json.dumps(content, ensure_ascii=False)
+    raw = {"role": "tool", "content": content, "tool_call_id": block.raw.get("tool_use_id")}
+    return Fields(raw | {"is_error": block.raw.get("is_error")}, block.where, block.losses)
