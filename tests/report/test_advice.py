@@ -5,6 +5,7 @@ from typing import Any
 from assay.report.advice import advice
 
 TASKS = "Take several trajectories of each task, or say with --group what those of one task share."
+KINDS = ("unscored", "infrastructure", "punished_correct")
 
 
 def audit(scored: int = 8, lost: int = 0, infra: int = 0, **groups: int) -> dict[str, Any]:
@@ -15,7 +16,12 @@ def audit(scored: int = 8, lost: int = 0, infra: int = 0, **groups: int) -> dict
         "groups": {**counts, "total": groups["total"], "dead": groups["dead"]},
         "trajectories": {"total": scored + lost, "scored": scored, "unscored": lost},
         "trust": {"infra_share": infra / (scored + lost)},
-        "fate": {"truncated": {"trajectories": groups.get("cut", 0)}},
+        "measure": "tokens",
+        "fate": {
+            **{fate: {"tokens": groups.get(fate, 0)} for fate in KINDS},
+            "truncated": {"trajectories": groups.get("cut", 0), "tokens": groups.get("long", 0)},
+            "dead": {"tokens": 100},
+        },
         "calls": {"punished_systematic": groups.get("wrong", 0)},
         "recovered": {"grpo": {}, "reinforce": {}, "ebpo": {}},
     }
@@ -68,6 +74,14 @@ def test_budgets_and_right_calls_are_named_where_all_groups_teach():
         "3 calls are pushed down though evidence says that they are right, and nothing shows that "
         "this averages out.",
     ]
+
+
+def test_what_costs_most_of_what_was_written_comes_first():
+    # 100 tokens in dead groups, 101 in what the budget cut off; 2 right calls, of which 0 tokens
+    found = advice(audit(total=2, dead=1, all_fail=1, mixed=1, cut=1, long=101, wrong=2))
+    assert [row[0].split()[0] for row in found["rows"]] == ["1", "In", "2"]
+    found = advice(audit(total=2, dead=1, all_fail=1, mixed=1, cut=1, long=99, wrong=2))
+    assert [row[0].split()[0] for row in found["rows"]] == ["In", "1", "2"]
 
 
 def test_nothing_is_advised_where_nothing_is_in_the_way_or_nobody_scored():

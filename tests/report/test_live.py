@@ -48,7 +48,9 @@ def test_a_group_is_followed_by_its_name(tmp_path: Path, visit: Start):
 def test_who_reads_a_trajectory_is_asked(tmp_path: Path, visit: Start):
     page, _ = report_of(mixed_set(), tmp_path / "report.html", live=True)
     with live(lambda: page, port=0) as running, answering(running):
-        seen = visit().goto(f"http://127.0.0.1:{running.server_address[1]}/#/trajectory/1")
+        seen = visit()
+        seen.page.set_viewport_size({"width": 390, "height": 700})  # where nothing stands open
+        seen.goto(f"http://127.0.0.1:{running.server_address[1]}/#/trajectory/1")
         report_of([EARLIER, *mixed_set()], page, live=True)
         seen.page.click("text=Show it")
         seen.page.wait_for_url("**/#/trajectory/2")

@@ -441,6 +441,15 @@ def test_dark_light_narrow_and_print(made: Any, visit: Start):
     assert not seen.page.locator("#method").is_visible()
 
 
+def test_a_long_trajectory_is_no_wider_than_the_page(tmp_path: Path, visit: Start):
+    long = [attempt(n, "a", float(n), [LOOK] * 150, "Done.") for n in range(2)]
+    seen = visit()
+    seen.page.set_viewport_size({"width": 390, "height": 700})
+    for address in ("#/group/0", "#/trajectory/0"):
+        seen.open(report_of(long, tmp_path / "report.html")[0], address)
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_everything_that_can_be_reached_has_a_name(made: Any, visit: Start):
     seen = visit()
     for address in ("#/waste", "#/groups", "#/group/0", "#/trajectory/1", "#/claims"):

@@ -351,6 +351,15 @@ def test_other_code_reads_it_all_again(log: Path, tmp_path: Path, monkeypatch: p
         assert sources.code() == ""
 
 
+def test_the_script_of_the_page_is_code_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "viewer.js"
+    file.write_text("a")
+    monkeypatch.setattr(sources, "below", lambda _: [str(file)])
+    before = sources._ours.__wrapped__()
+    file.write_text("longer")
+    assert sources._ours.__wrapped__() != before
+
+
 def test_a_file_that_lies_about_its_time_is_told_by_its_content(log: Path, tmp_path: Path):
     """Without a clock nothing is trusted: same size, same times, other content."""
     audited(log, tmp_path / "run", now=None)

@@ -45,8 +45,13 @@ def advice(audit: Mapping[str, Any]) -> dict[str, Any]:
             "GRPO learns nothing from this log: it compares the trajectories of a group, and in "
             f"{'its one group' if total == 1 else f'all {total:,} groups'} outcomes do not differ."
         )
-    rows = [*sorted(_of_groups(audit), key=lambda row: -row[0]), *_of_trajectories(audit)]
-    return {"verdict": verdict if dead else "", "rows": [row[1:] for row in rows]}
+    lost = sum(_written(audit, fate) for fate in ("dead", "unscored"))
+    rows = [
+        *((lost, *row[1:]) for row in sorted(_of_groups(audit), key=lambda row: -row[0])),
+        *_of_trajectories(audit),
+    ]
+    ordered = sorted(rows, key=lambda row: -row[0])  # what costs most of what was written first
+    return {"verdict": verdict if dead else "", "rows": [row[1:] for row in ordered]}
 
 
 def _of_groups(audit: Mapping[str, Any]) -> Iterator[tuple[int, str, str, str]]:
@@ -68,23 +73,26 @@ def _of_groups(audit: Mapping[str, Any]) -> Iterator[tuple[int, str, str, str]]:
 
 
 def _of_trajectories(audit: Mapping[str, Any]) -> Iterator[tuple[int, str, str, str]]:
-    """Yields what else is in the way, in the form of `_of_groups`."""
+    """Yields what else is in the way: how much was written there, what it is, what to do, ""."""
     n = int(audit["trajectories"]["total"])
     cut = int(audit["fate"]["truncated"]["trajectories"])
     wrong = int(audit["calls"]["punished_systematic"])
-    for count, why, do in (
+    for fate, count, why, do in (
         (
+            "infrastructure",
             _stopped(audit),
             f"{{n}} of {n:,} trajectories [was|were] stopped by infrastructure.",
             "Mend the harness: they count nowhere.",
         ),
         (
+            "truncated",
             cut,
             f"{{n}} of {n:,} trajectories [was|were] pushed down and cut off by [its|their] own "
             "budget.",
             "See whether more would have helped: then raise the budget.",
         ),
         (
+            "punished_correct",
             wrong,
             "{n} [call is|calls are] pushed down though evidence says that [it is|they are] right, "
             "and nothing shows that this averages out.",
@@ -92,7 +100,12 @@ def _of_trajectories(audit: Mapping[str, Any]) -> Iterator[tuple[int, str, str, 
         ),
     ):
         if count:
-            yield count, told(why, count), do, ""
+            yield _written(audit, fate), told(why, count), do, ""
+
+
+def _written(audit: Mapping[str, Any], fate: str) -> int:
+    """Returns how much of what the policy wrote met a fate."""
+    return int(audit["fate"][fate][audit["measure"]])
 
 
 def _stopped(audit: Mapping[str, Any]) -> int:

@@ -183,7 +183,7 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def code() -> str:
-    """Returns a digest of all code that decides what an audit says; empty: nobody knows.
+    """Returns a digest of all code that decides what an audit says and shows; empty: nobody knows.
 
     With methods, importers or gates of others nobody does, and nothing is taken over.
     """
@@ -195,7 +195,7 @@ def code() -> str:
 def _ours() -> str:
     found = hashlib.sha256(f"{__version__} {platform.python_version()}".encode())
     for name in sorted(below(Path(__file__).parents[1]) or ()):
-        if name.endswith(".py"):
+        if name.endswith((".py", ".js", ".css", ".html")):
             stat = os.stat(name)
             found.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for package in _PACKAGES:

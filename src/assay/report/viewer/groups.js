@@ -7,8 +7,8 @@ const COLUMNS = [
   ["outcomes", "Outcomes", null, ""],
   ["passed", "Passed", (g) => -G.passed[g] / G.sessions[g], "n"],
   ["steps", "Steps", (g) => -stepsOf(g), "n wide"],
-  ["signal", "Signal", (g) => -signalOf(g), ""],
-  ["punished", "Punished correct", (g) => -G.punished[g], "n"],
+  ["signal", "Signal", (g) => -signalOf(g), "", "Mean absolute advantage of what was written, by the method chosen above"],
+  ["punished", "Punished correct", (g) => -G.punished[g], "n", "Calls that evidence says are right, with an advantage below 0 under GRPO"],
 ];
 
 const stepsOf = (g) => G.members[g].reduce((sum, k) => sum + T.steps[k], 0) / G.members[g].length;
@@ -70,7 +70,7 @@ pages.groups = (root, { params }) => {
   };
 };
 
-function headCell([name, title, key, kind], params, refill) {
+function headCell([name, title, key, kind, why], params, refill) {
   const sorted = (params.get("sort") || "id") === name;
   const down = Boolean(params.get("down"));
   const sort = () => {
@@ -78,7 +78,7 @@ function headCell([name, title, key, kind], params, refill) {
     refill();
     $("sort-" + name).focus();
   };
-  return h("div", { role: "columnheader", class: kind + " c-" + name, "aria-sort": sorted && key ? (down ? "descending" : "ascending") : null },
+  return h("div", { role: "columnheader", title: why, class: kind + " c-" + name, "aria-sort": sorted && key ? (down ? "descending" : "ascending") : null },
     key ? h("button", { id: "sort-" + name, type: "button", on: { click: sort } }, title, sorted && h("span", { "aria-hidden": "true" }, down ? " ↑" : " ↓")) : title);
 }
 

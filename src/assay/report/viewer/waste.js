@@ -27,7 +27,7 @@ const outcomeSections = (audit) => [
 /** Sets the numbers of the headline in bold, and what it adds after a semicolon smaller. */
 function headlineParts(text) {
   const [first, ...also] = text.split("; ");
-  return [boldNumbers(first), also.length > 0 && h("span", { class: "also" }, "; ", boldNumbers(also.join("; ")))];
+  return [boldNumbers(first), also.length > 0 && ["; ", h("span", { class: "also" }, boldNumbers(also.join("; ")))]];
 }
 
 function boldNumbers(text) {
@@ -35,14 +35,13 @@ function boldNumbers(text) {
 }
 
 const MOST_WARNINGS = 6;
-const MANY = 1000; // trajectories, of which a share says more than two numbers
 
 function trustSection(audit) {
   const trust = audit.trust;
   const claims = audit.claims;
   const total = audit.trajectories.total;
   const claimed = claims.claimed_verified + claims.claimed_failed;
-  const shared = (share) => [total < MANY ? `${count(Math.round(share * total))} of ${count(total)}` : percent(share), share > 0];
+  const shared = (share) => [`${count(Math.round(share * total))} of ${count(total)}`, share > 0];
   const tiles = [
     tile("Stopped by infrastructure", ...shared(trust.infra_share)),
     tile("Unscored", ...shared(trust.unscored_share)),
@@ -68,11 +67,11 @@ function tile(name, value, attention, link) {
     h("span", {}, name, attention && h("span", { class: "unseen" }, " (look here)")));
 }
 
-/** Returns why groups teach nothing, one reason a line, each with what can be done. */
+/** Returns what keeps the log from teaching, one reason a line, each with what can be done. */
 function adviceSection() {
   const { verdict, rows } = report.advice;
   if (rows.length === 0) return null;
-  return section(verdict ? "Why groups teach nothing, and what to do" : "What to do", verdict,
+  return section("What is in the way, and what to do", verdict,
     h("ul", { class: "advice" }, rows.map(([why, what, fate]) => h("li", {},
       h("b", {}, fate ? h("a", { href: to("groups", { fate }) }, why) : why), " ", options(what)))));
 }
