@@ -10,16 +10,12 @@ FOLDER = Path(assay.importers.__file__).parent
 
 
 def test_sentences_have_numbers_and_keys_their_names():
-    losses = {"no_outcome": 2, "scope_not_tested:openai 3": 1, "info:cost": 3}
+    losses = {"no_outcome": 2, "exit_status:gone": 1, "info:cost": 3, "info": 1}
     assert list(explained(losses)) == [
         ("no_outcome", 2, "2 trajectories have no outcome"),
-        (
-            "scope_not_tested:openai 3",
-            1,
-            "1 model call was written by openai 3, a version that was not read before: turns and "
-            "calls may be read wrongly",
-        ),
+        ("exit_status:gone", 1, "1 trajectory ended in gone, whose meaning is not known"),
         ("info:cost", 3, ""),
+        ("info", 1, "1 record has more of the environment's own: not kept"),
     ]
 
 
