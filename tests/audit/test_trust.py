@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from assay import pipeline
-from assay.audit import audit
+from assay.audit import Audit
 from assay.audit.kinds import SENTENCES, sentences, told
 from assay.batch import Batch
 from assay.credit import METHODS, Method
@@ -23,15 +23,17 @@ def group(name: str, *outcomes: float | None, **fields) -> list[Trajectory]:
     return [one(f"{name}{n}", outcome, **fields) for n, outcome in enumerate(outcomes)]
 
 
-def audited(records, losses=None, **options):
+def audited(records, losses=None, chosen=None, **options):
     recipe, refused = Recipe.compared(**options), dict[str, str]()
     batch, decisions = pipeline.gated(records, recipe)
-    credits = pipeline.credits(batch, recipe, refused)
-    return audit(batch, decisions, credits, refused=refused, losses=losses, **options)
+    found = Audit(batch, decisions, **options)
+    for name, advantages in pipeline.credits(batch, recipe, refused):
+        found.add(name, advantages)
+    return found.result(refused=refused, losses=losses, chosen=chosen)
 
 
-def said(records, losses=None, **options) -> list[str]:
-    return audited(records, losses, **options)["trust"]["warnings"]
+def said(records, losses=None, chosen=None, **options) -> list[str]:
+    return audited(records, losses, chosen, **options)["trust"]["warnings"]
 
 
 MIXED = group("a", 1.0, 0.0)
@@ -123,6 +125,13 @@ def test_parts_without_an_outcome():
     assert said([*MIXED, *bare])[0] == (
         "1 trajectory has parts of a reward (style) and no outcome: name one of them with --outcome"
     )
+
+
+def test_who_named_the_outcome_is_not_told_to():
+    bare = [one("a1", None, rewards={"style": 1.0}), one("a2", None)]
+    texts = said([*MIXED, *bare], chosen="tests")
+    assert texts[0] == "1 trajectory has parts of a reward (style) and no tests: unscored"
+    assert not any("with --outcome" in text for text in texts)
 
 
 def test_one_and_many_are_said_right():

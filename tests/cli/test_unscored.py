@@ -48,3 +48,13 @@ def test_sessions_are_told_where_a_verdict_may_lie(assay: Assay, tmp_path: Path)
 def test_they_are_the_formats_that_read_such_a_verdict():
     modules = {name: sys.modules[IMPORTERS.get(name).__module__] for name in IMPORTERS.names()}
     assert {name for name, module in modules.items() if hasattr(module, "result_of")} == {*SESSIONS}
+
+
+def test_harbor_s_advice_is_taken(assay: Assay):
+    path = Path(__file__).parents[1] / "fixtures" / "harbor"
+    before, after = (
+        assay("audit", path, "--json", "-", *options).json["trust"]["warnings"]
+        for options in ((), ("--outcome", "tests"))
+    )
+    assert any("none of them called reward: unscored; name one with --outcome" in x for x in before)
+    assert not any("--outcome" in warning for warning in after)

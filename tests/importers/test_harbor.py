@@ -118,7 +118,7 @@ def test_several_jobs_below_one_folder(tmp_path: Path) -> None:
     ("rewards", "chosen", "outcome", "lost"),
     [
         ({"tests": 3, "style": 4}, None, None, {"outcome_not_named": 1}),
-        ({"tests": 3, "style": 4}, "tests", 3.0, {"outcome_not_named": 1}),
+        ({"tests": 3, "style": 4}, "tests", 3.0, {}),
         ({"tests": 0.5}, None, 0.5, {}),  # the only one, as in Harbor's own means
         ({"tests": 3, "reward": 0}, None, 0.0, {}),
         ({"reward": None}, None, None, {}),

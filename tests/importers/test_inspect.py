@@ -168,8 +168,10 @@ def test_a_scorer_that_returned_nothing_leaves_a_sample_unscored(
     name = "b" if "headline" in header.get("results", {}) else "a"
     assert losses.counts[f"outcome_is_scorer:{name}"] == 1
     assert losses.counts.get(f"scorer_absent:{absent}", 0) == bool(absent)
-    chosen = load(path, choices=Choices(outcome="b"))[1]
+    losses = Losses()
+    chosen = load(path, losses=losses, choices=Choices(outcome="b"))[1]
     assert [t.outcome for t in chosen] == [1.0, 1.0]
+    assert not [kind for kind in losses.counts if "scorer" in kind]
 
 
 @pytest.mark.parametrize(

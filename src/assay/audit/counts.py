@@ -86,6 +86,7 @@ class Audit:
         losses: Mapping[str, int] | None = None,
         seed: int = 0,
         format: str = "",
+        chosen: str | None = None,
     ) -> dict[str, Any]:
         """Returns the audit.
 
@@ -94,6 +95,7 @@ class Audit:
             losses: what the importer could not carry over, by kind.
             seed: of the bootstrap intervals; the same seed gives the same bytes.
             format: of the log, where it has one: it decides how an outcome can be given.
+            chosen: which part of the reward the reader named as the outcome.
         """
         batch, pass_at = self._batch, self._pass_at
         passed_K = batch.outcome_K >= bar(pass_at)
@@ -116,7 +118,13 @@ class Audit:
             "behaviour": behaviour(batch),
             "losses": dict(sorted((losses or {}).items())),
             "trust": trust(
-                batch, self._decisions, passed_K, pass_at=pass_at, losses=losses, format=format
+                batch,
+                self._decisions,
+                passed_K,
+                pass_at=pass_at,
+                losses=losses,
+                format=format,
+                chosen=chosen,
             ),
         }
 

@@ -38,8 +38,12 @@ def trust(
     pass_at: float = 1.0,
     losses: Mapping[str, int] | None = None,
     format: str = "",
+    chosen: str | None = None,
 ) -> dict[str, Any]:
-    """Returns shares and counts that put the others in doubt, and a sentence for each that does."""
+    """Returns shares and counts that put the others in doubt, and a sentence for each that does.
+
+    `chosen` is the part of the reward that the reader named as the outcome.
+    """
     n = max(len(batch.ids), 1)
     scored_K = ~np.isnan(batch.outcome_K)
     claimed_K = (batch.claim_K == CLAIMS.index("claimed")) & scored_K
@@ -60,7 +64,7 @@ def trust(
         "has_logprobs": batch.logprob_N is not None,
     }
     said = [
-        *_of_outcomes(batch, pass_at, format),
+        *_of_outcomes(batch, pass_at, format, chosen),
         *_of_groups(batch, pass_at),
         *_of_trajectories(found, batch, (false_claims, claims)),
         *sentences(losses or {}),
@@ -70,9 +74,9 @@ def trust(
     return {**found, "warnings": said}
 
 
-def _of_outcomes(batch: Batch, pass_at: float, format: str) -> Iterator[str]:
+def _of_outcomes(batch: Batch, pass_at: float, format: str, chosen: str | None) -> Iterator[str]:
     """Yields what makes it doubtful that outcomes at the bar are what a success is."""
-    yield from _parts(batch)
+    yield from _parts(batch, chosen)
     disputed = int((batch.category_K == CATEGORIES.index("disputed")).sum())
     if disputed:
         yield told(
@@ -115,7 +119,7 @@ def _without(format: str) -> str:
     )
 
 
-def _parts(batch: Batch) -> Iterator[str]:
+def _parts(batch: Batch, chosen: str | None) -> Iterator[str]:
     """Yields that parts of a reward are there, and no outcome."""
     stopped_K = batch.category_K == CATEGORIES.index("infra")
     known_K = ~np.isnan(batch.reward_KJ).all(axis=1)
@@ -127,12 +131,9 @@ def _parts(batch: Batch) -> Iterator[str]:
         for name, part_K in zip(batch.reward_names, batch.reward_KJ.T, strict=True)
         if not np.isnan(part_K[bare_K]).all()
     ]
-    yield told(
-        "{n} [trajectory has|trajectories have] parts of a reward ({of}) and no outcome: name one "
-        "of them with --outcome",
-        int(bare_K.sum()),
-        ", ".join(names[:8]),
-    )
+    has = "{n} [trajectory has|trajectories have] parts of a reward ({of}) and no "
+    way = "outcome: name one of them with --outcome" if chosen is None else f"{chosen}: unscored"
+    yield told(has + way, int(bare_K.sum()), ", ".join(names[:8]))
 
 
 def _shaped(batch: Batch) -> Iterator[str]:

@@ -137,7 +137,7 @@ def _outcome(record: Record, rewards: dict[str, float | None]) -> float | None:
     """Returns the part called "reward", else the only part; of several parts none is chosen."""
     if "reward" in rewards:
         return rewards["reward"]
-    if len(rewards) > 1:
+    if len(rewards) > 1 and record.choices.outcome is None:
         record.lose("outcome_not_named")
     return next(iter(rewards.values())) if len(rewards) == 1 else None
 

@@ -197,10 +197,12 @@ def _outcome(sample: Record, rewards: dict[str, float | None], scorer: str | Non
     if first is None:
         return None
     name = first if scorer is None else scorer if scorer in scores else scorer.rpartition("/")[2]
+    chosen = sample.choices.outcome is not None
     if name not in scores:
-        sample.lose(f"scorer_absent:{name}")
+        if not chosen:
+            sample.lose(f"scorer_absent:{name}")
         return None
-    if len(scores) > 1:
+    if len(scores) > 1 and not chosen:
         sample.lose(f"outcome_is_scorer:{name}")
     value = scores[name].get("value")
     if not isinstance(value, dict):

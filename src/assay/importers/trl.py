@@ -180,7 +180,7 @@ def _trajectory(record: Record, told: Told, group: str, trial: int) -> Trajector
     rewards = _rewards(record, told)
     step = record.whole("step")
     given = [value for value in rewards.values() if value is not None]
-    if given and len(rewards) > 1 and not told.by_sum:
+    if given and len(rewards) > 1 and not told.by_sum and record.choices.outcome is None:
         record.lose("reward_weights_unknown")
     outcome = record.scored(sum(given) if given else None)
     record.lose("no_tokens")

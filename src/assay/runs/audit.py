@@ -263,7 +263,13 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact)
     add = None if page is None else page.add
     refused = _credited(found, batch, decisions, folder, add, pass_at=pass_at)
-    result = found.result(refused=refused, losses=losses.counts, seed=asked.seed, format=name)
+    result = found.result(
+        refused=refused,
+        losses=losses.counts,
+        seed=asked.seed,
+        format=name,
+        chosen=asked.choices.outcome,
+    )
     if folder is not None and copy is not None:
         write_rows(folder / "decisions.jsonl", decisions)
         write_rows(folder / "audit.json", [result])

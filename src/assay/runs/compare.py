@@ -94,8 +94,16 @@ def _read(
         raise DataError(f"{log}: no trajectory in it; expected at least one")
     batch, decisions = gated(batch, Recipe(pass_at=pass_at))
     passed_K = batch.outcome_K >= bar(pass_at)
-    said = trust(batch, decisions, passed_K, pass_at=pass_at, losses=losses.counts, format=name)
-    warnings = tuple(each for each in said["warnings"] if each != NO_TOKENS)
+    found = trust(
+        batch,
+        decisions,
+        passed_K,
+        pass_at=pass_at,
+        losses=losses.counts,
+        format=name,
+        chosen=choices.outcome,
+    )
+    warnings = tuple(each for each in found["warnings"] if each != NO_TOKENS)
     return _Log(path, name, Side(batch, tuple(tasks)), losses, warnings)
 
 
