@@ -272,6 +272,32 @@ def test_pass_at_reaches_methods_that_know_only_passes(assay: Assay, log: Path):
     assert psr("--pass-at", "2", "--set", "pass_at=1") == 1.0
 
 
+def test_credit_of_a_log_that_nobody_scored_says_so(assay: Assay, log: Path):
+    log.write_text("".join(json.dumps({**row, "reward": None}) + "\n" for row in CHAT))
+    ended = assay("credit", log, "-m", "grpo", "--json", "-")
+    assert ended.code == 0
+    assert ended.error == (
+        f"{log}: no trajectory has an outcome, so every advantage is null; give outcomes with "
+        "--outcome, or with assay label"
+    )
+    assert all(json.loads(line)["step_advantage"] == [None] * 2 for line in ended.out.splitlines())
+
+
+def test_export_says_what_it_wrote_instead(assay: Assay, log: Path):
+    """A log without token ids: verifiers takes one advantage of each trace; c1 is unscored."""
+    ended = assay("export", log, "-m", "dr_grpo", "--to", "verifiers", "-o", "out")
+    assert ended.code == 0
+    assert ended.text == "out  5 rows, one advantage each\n"
+    assert ended.err.splitlines() == [
+        "5 trajectories have no token ids: the one advantage of the whole trace is written, and "
+        "none of a token; the first: a/0",
+        "1 trajectory was dropped by the gates (unscored) and left out; the first: c/1",
+    ]
+    ended = assay("export", log, "-m", "grpo", "--to", "trl", "-o", "two")
+    assert ended.code == 3
+    assert "the log has no token ids; --to verifiers takes one of a whole trace" in ended.error
+
+
 # --- import
 
 

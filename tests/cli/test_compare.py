@@ -77,8 +77,11 @@ def test_what_to_know_of_each_log_is_said_first(
     ended = assay("compare", torn, logs[1], "-o", "changed.html")
     lines = ended.text.splitlines()
     at = lines.index("A  torn.jsonl: 6 trajectories in 3 groups, format chat")
-    assert lines[at + 1] == "!  1 of 6 trajectories has no outcome at all"
-    assert f"!  {said} nowhere" in lines[at : lines.index(next(x for x in lines if x[:3] == "B  "))]
+    assert lines[at + 1].rstrip() == "! 1 of 6 trajectories has no outcome at all"
+    assert (
+        f"! {said} nowhere"
+        in [x.rstrip() for x in lines][at : lines.index(next(x for x in lines if x[:3] == "B  "))]
+    )
     assert "no token ids" not in ended.text  # which changes nothing here
     assert said in Path("changed.html").read_text()
     found = assay("compare", torn, logs[1], "--json", "-").json

@@ -1,6 +1,7 @@
 """Every form holds the advantages of `assay credit`, to the bit, and says what it does not hold."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from assay import exporters
 from assay.batch import Batch
 from assay.credit import METHODS, credit, method
 from assay.errors import AlignmentError, DataError, MethodError, UsageError
 from assay.exporters import EXPORTERS, hooks
 from assay.exporters.export import export
+from assay.exporters.losses import SENTENCES, TRACE_ONLY
 from assay.exporters.slime import key_of
 from assay.importers import Choices, load
 from assay.pipeline import run
@@ -23,6 +26,7 @@ from tests.exporters.logs import CALLED, DOWN, IDS, PROMPT, SAMPLED, UP, A, B, D
 
 FORMS = EXPORTERS.names()
 ALL = ("grpo", "mt_grpo", "toolpo", "nsr", "gigpo")
+EXPORTED = Path(exporters.__file__).parent
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
@@ -270,6 +274,13 @@ def test_what_is_there_is_not_replaced_unless_it_is_an_export(tmp_path: Path):
         export(path, tmp_path / "mine", to="slime", method="grpo")
     with pytest.raises(UsageError, match="exists and is no export"):
         export(path, tmp_path, to="slime", method="grpo")
+
+
+def test_every_loss_has_a_sentence():
+    code = "".join(path.read_text() for path in sorted(EXPORTED.glob("*.py")))
+    kinds = set(re.findall(r'(?:lost\.add\(\s*|why = |lost = .* else )f?"([a-z_0-9]+)', code))
+    kinds.add(TRACE_ONLY)
+    assert kinds == set(SENTENCES)
 
 
 # --- prime-rl

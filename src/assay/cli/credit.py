@@ -48,8 +48,8 @@ def credit(
     batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at, choices=choices)
     if np.isnan(batch.outcome_K).all():
         say(
-            f"{log}: no trajectory has an outcome, so every advantage is null; give outcomes with "
-            "--outcome, or with assay label",
+            f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
+            "outcomes with --outcome, or with assay label",
             err=True,
         )
     written: list[bytes] = []

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from assay.audit.kinds import told
 from assay.cli import options as opt
 from assay.cli.prose import say
-from assay.exporters.base import TRACE_ONLY
 from assay.exporters.export import export
+from assay.exporters.losses import SENTENCES, TRACE_ONLY
 
 
 def export_log(
@@ -43,11 +44,10 @@ def export_log(
         pass_at=pass_at,
         choices=opt.chosen(outcome, group, map, strict=strict, labels=labels),
     )
-    alone = made["lost"].pop(TRACE_ONLY, None)
-    held = f"{made['tokens']:,} tokens with an advantage"
-    if alone is not None:
-        of = f"{alone['count']:,} with one advantage of their whole trace, for want of token ids"
-        held = f"{held}, {of}" if made["tokens"] else of
+    alone = made["tokens"] == 0 and TRACE_ONLY in made["lost"]
+    held = "one advantage each" if alone else f"{made['tokens']:,} tokens with an advantage"
     say(f"{out}  {made['rows']:,} rows, {held}")
-    for kind, lost in made["lost"].items():
-        say(f"lost: {kind} x {lost['count']:,}, first at {lost['first']}", err=True)
+    for name, lost in made["lost"].items():
+        kind, _, of = name.partition(":")
+        said = told(SENTENCES[kind], lost["count"], of) if kind in SENTENCES else name
+        say(f"{said}; the first: {lost['first']}", err=True)

@@ -22,19 +22,29 @@ _FATE_WORDS = {
 }
 
 
+_RATES = "pass@k: at least one of k passes; pass^k: all of k pass"
 _NO_INTERVAL = "-: no interval from fewer than ten groups, or from groups that are all alike"
 
 
 def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     """Yields what `assay audit` prints, trust first."""
-    for warning in result["trust"]["warnings"]:
-        yield Text(f"! {warning}")
+    if result["trust"]["warnings"]:
+        yield warned(result["trust"]["warnings"])
+        yield Text()
     if not result["trajectories"]["scored"]:
         yield from _behaviour(result)
     else:
         yield from _outcomes(result)
     if result["losses"]:
         yield _losses(result)
+
+
+def warned(warnings: Sequence[str]) -> Table:
+    """Returns sentences that come before all numbers."""
+    table = Table.grid(padding=(0, 1))
+    for warning in warnings:
+        table.add_row("!", Text(warning))
+    return table
 
 
 def _outcomes(result: Mapping[str, Any]) -> Iterator[Table | Text]:
@@ -139,7 +149,7 @@ def _groups(result: Mapping[str, Any]) -> Table:
 
 def _fate(result: Mapping[str, Any]) -> Table:
     measure = result["measure"]
-    table = _table(f"What GRPO does with what the policy wrote ({measure})", "", measure, "share")
+    table = _table("What GRPO does with what the policy wrote", "", measure, "share")
     total = sum(row[measure] for row in result["fate"].values())
     for kind, row in result["fate"].items():
         if row[measure]:
@@ -174,8 +184,9 @@ def _calls(result: Mapping[str, Any]) -> Table:
 
 
 def _pass_rates(result: Mapping[str, Any]) -> Iterator[Table | Text]:
-    title = "Pass rates: one of k passes (pass@k), all of k pass (pass^k)"
-    table = _table(title, "k", "pass@k", "95 %", "pass^k", "95 %", "groups")
+    table = _table(
+        "Pass rates, means over groups", "k", "pass@k", "95 %", "pass^k", "95 %", "groups"
+    )
     known = True
     for k in result["pass_at_k"]:
         cells: list[str] = []
@@ -185,8 +196,7 @@ def _pass_rates(result: Mapping[str, Any]) -> Iterator[Table | Text]:
             known &= ends is not None
         table.add_row(k, *cells, f"{result['pass_k_groups'][k]:,}")
     yield table
-    if not known:
-        yield Text(_NO_INTERVAL)
+    yield Text(f"{_RATES}\n" if known else f"{_RATES}\n{_NO_INTERVAL}\n")
 
 
 def _interval(ends: Sequence[float] | None) -> str:

@@ -4,13 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final, final
+from typing import ClassVar, final
 
 from assay.exporters.rows import Row
 from assay.importers import Losses
-
-TRACE_ONLY: Final = "advantage_of_trace_only"
-"""Of a row without token ids: the one advantage of its trace is written, and none of a token."""
 
 
 @final

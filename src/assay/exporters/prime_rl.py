@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 
 from assay.errors import DataError
-from assay.exporters.base import TRACE_ONLY, Exporter, Tally
+from assay.exporters.base import Exporter, Tally
+from assay.exporters.losses import TRACE_ONLY
 from assay.exporters.rows import Row
 from assay.files.atomic import published
 from assay.records import ModelStep

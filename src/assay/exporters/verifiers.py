@@ -9,7 +9,8 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from assay.exporters.base import TRACE_ONLY, Exporter, Tally
+from assay.exporters.base import Exporter, Tally
+from assay.exporters.losses import TRACE_ONLY
 from assay.exporters.rows import Row
 from assay.files.lines import write_rows
 from assay.records import ModelStep, Step, SystemStep, ToolStep
@@ -38,7 +39,8 @@ def _episodes(rows: Iterable[Row], tally: Tally) -> Iterator[dict[str, Any]]:
         of = row.trajectory
         if not row.token_ids:
             if row.scalar is None:  # it would say nothing
-                tally.lost.add("no_token_ids", of.id)
+                why = "no_token_ids" if row.kept else f"dropped:{row.decision.reason}"
+                tally.lost.add(why, of.id)
                 continue
             tally.lost.add(TRACE_ONLY, of.id)
         if of.tree is not None:

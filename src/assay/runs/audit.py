@@ -25,6 +25,7 @@ import zstandard
 
 from assay import __version__
 from assay.audit import Audit, annotations, step_credit
+from assay.audit.kinds import told
 from assay.batch import Batch, Measure
 from assay.batch.mapped import give_back
 from assay.batch.parallel import batch_of_file, beside, processes, processes_for
@@ -63,8 +64,9 @@ class AuditRun:
     @property
     def title(self) -> str:
         """Size of the set in words."""
-        counts = self.audit["trajectories"], self.audit["groups"]
-        return f"{counts[0]['total']:,} trajectories in {counts[1]['total']:,} groups"
+        n, groups = (int(self.audit[key]["total"]) for key in ("trajectories", "groups"))
+        trajectories = told("{n} [trajectory|trajectories]", n)
+        return f"{trajectories} in {told('{n} [group|groups]', groups)}"
 
 
 def gated_batch(
