@@ -183,8 +183,29 @@ def test_a_second_audit_says_what_it_read_again(
     assert not said[1].startswith("read again")
 
 
+def test_losses_are_sentences_and_keys_of_the_log_their_names(assay: Assay, log: Path):
+    rows = [{**CHAT[0], **{f"k{n:02}": 1 for n in range(22)}}, {**CHAT[1], "reward": None}]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"task": "a", "tri')
+    text = " ".join(assay("audit", log, "--no-report").text.split())
+    assert "! 1 record is cut short or damaged and not read" in text
+    said = text.partition("Not carried over ")[2]
+    assert said.startswith("- by name: key:k00 x 1, key:k01 x 1, ")
+    assert "key:k19 x 1 and 2 more, in audit.json" in said
+    assert "torn_record" not in text  # a sentence has said it
+    from_us = Path(__file__).parents[1] / "fixtures" / "tau_bench"
+    text = assay("audit", from_us, "--no-report").text
+    assert "- 1 trajectory that infrastructure stopped has a score: unscored" in text
+
+
 def test_tables_of_nothing_are_left_out(assay: Assay, log: Path):
-    """No call, and a dead group in which no method has any signal."""
+    """No call; and a group that is dead only because nobody scored it, so no signal is in it."""
+    scored = [{**row, "task": "b", "reward": float(n)} for n, row in enumerate(CHAT[:2])]
+    bare = [{**row, "task": "z", "reward": None} for row in CHAT[:2]]
+    log.write_text("".join(json.dumps(row) + "\n" for row in [*scored, *bare]))
+    text = assay("audit", log, "--no-report").text
+    assert "Tool calls" in text
+    assert "Signal in dead groups: none, by any method" in text
+    assert "Signal in dead groups, by method" not in text
     rows = [
         {"task": "a", "trial": n, "reward": 1.0, "messages": [{"role": "user", "content": "x"}]}
         for n in range(2)
@@ -320,6 +341,7 @@ def test_import_says_what_was_lost(assay: Assay, log: Path):
     assert len(lost) == 2
     assert lost[0].startswith("not carried over: key:colour x 2, first at ")
     assert lost[1].startswith("not carried over: repeated_id x 1, first at ")
+    assert "(1 trajectory id occurs more than once and was told apart: " in lost[1]
 
 
 @pytest.mark.shared_data

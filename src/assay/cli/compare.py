@@ -8,7 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from assay.cli import options as opt
-from assay.cli.tables import warned
+from assay.cli.tables import listed
 from assay.files.atomic import refuse_folder
 from assay.runs.compare import compare_logs
 
@@ -83,7 +83,7 @@ def _print(result: dict[str, Any]) -> None:
             f"{name.upper()}  {log['source']}: {log['trajectories']:,} trajectories in "
             f"{log['groups']:,} groups, format {log['format']}"
         )
-        console.print(warned(log["warnings"]))
+        console.print(listed("!", log["warnings"]))
     right = [Column(name, justify="right", no_wrap=True) for name in _COLUMNS]
     title = "Means over tasks; change is B - A, its interval paired by task"
     table = Table(Column("", no_wrap=True), *right, title=title, **opt.LOOK)

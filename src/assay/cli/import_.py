@@ -37,5 +37,8 @@ def import_log(
     name, trajectories = load(log, format=format, losses=losses, choices=choices)
     count = write(out, trajectories)
     say(f"{out}  {count:,} trajectories from {name}")
-    for kind, times in sorted(losses.counts.items()):
-        say(f"not carried over: {kind} x {times:,}, first at {losses.first[kind]}", err=True)
+    from assay.report.losses import explained
+
+    for kind, times, means in explained(dict(sorted(losses.counts.items()))):
+        said = f"not carried over: {kind} x {times:,}, first at {losses.first[kind]}"
+        say(f"{said} ({means})" if means else said, err=True)

@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Column, Table
 from rich.text import Text
 
+from assay.audit.kinds import SENTENCES
 from assay.cli.options import LOOK
 
 _FATE_WORDS = {
@@ -22,6 +23,8 @@ _FATE_WORDS = {
 }
 
 
+_NAMED = 20
+"""Keys of a log that are named, at most."""
 _RATES = "pass@k: at least one of k passes; pass^k: all of k pass"
 _NO_INTERVAL = "-: no interval from fewer than ten groups, or from groups that are all alike"
 
@@ -29,21 +32,20 @@ _NO_INTERVAL = "-: no interval from fewer than ten groups, or from groups that a
 def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     """Yields what `assay audit` prints, trust first."""
     if result["trust"]["warnings"]:
-        yield warned(result["trust"]["warnings"])
+        yield listed("!", result["trust"]["warnings"])
         yield Text()
     if not result["trajectories"]["scored"]:
         yield from _behaviour(result)
     else:
         yield from _outcomes(result)
-    if result["losses"]:
-        yield _losses(result)
+    yield from _losses(result["losses"])
 
 
-def warned(warnings: Sequence[str]) -> Table:
-    """Returns sentences that come before all numbers."""
+def listed(mark: str, sentences: Sequence[str]) -> Table:
+    """Returns sentences, each behind a mark."""
     table = Table.grid(padding=(0, 1))
-    for warning in warnings:
-        table.add_row("!", Text(warning))
+    for sentence in sentences:
+        table.add_row(mark, Text(sentence))
     return table
 
 
@@ -115,11 +117,20 @@ def _table(title: str, *columns: str) -> Table:
     return Table(Column(first, no_wrap=True), *right, title=title, **LOOK)
 
 
-def _losses(result: Mapping[str, Any]) -> Table:
-    table = _table("not carried over", "", "count")
-    for name, count in result["losses"].items():
-        table.add_row(name, f"{count:,}")
-    return table
+def _losses(losses: Mapping[str, int]) -> Iterator[Table | Text]:
+    """Yields what was not carried over and is in no warning; keys of the log by their names."""
+    from assay.report.losses import explained
+
+    rest = {name: n for name, n in losses.items() if name.partition(":")[0] not in SENTENCES}
+    told = list(explained(rest))
+    said = [means for _, _, means in told if means]
+    named = [f"{name} x {count:,}" for name, count, means in told if not means]
+    more = f" and {len(named) - _NAMED:,} more, in audit.json" if len(named) > _NAMED else ""
+    keys = ", ".join(named[:_NAMED]) + more
+    if rest:
+        yield Text("\nNot carried over")
+        yield listed("-", [*said, f"by name: {keys}"] if keys else said)
+        yield Text()
 
 
 def share(part: int | float, whole: int | float) -> str:
