@@ -105,7 +105,7 @@ def test_labels_of_a_run_directory_outlive_its_next_audit(assay: Assay, bare: Pa
     assert assay("audit", bare, "--no-report").code == 0
     text = "id,outcome\na/0,1\na/1,0\n"
     ended = assay("label", "runs/log", "--csv", table(tmp_path, text))
-    labels_file = tmp_path / "runs" / "log.labels.jsonl"
+    labels_file = Path("runs") / "log.labels.jsonl"
     said = ended.text.splitlines()
     assert said[0] == f"{labels_file}  2 trajectories labelled, E3 by csv:outcomes.csv"
     assert said[-1] == f"assay audit runs/log --labels {labels_file} -o runs/log-labelled"

@@ -16,14 +16,8 @@ from assay.cli.prose import say
 from assay.cli.tables import audit_tables
 from assay.cli.watch import Watch
 from assay.errors import UsageError, hint
-from assay.runs.audit import (
-    AuditRun,
-    audit_log,
-    audited,
-    is_training_run,
-    place_of,
-    records_of,
-)
+from assay.runs.audit import AuditRun, audit_log, records_of
+from assay.runs.directory import audited, is_training_run, place_of
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*(\S+)\s*")
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}

@@ -83,16 +83,14 @@ def _print(result: dict[str, Any]) -> None:
             f"{name.upper()}  {log['source']}: {log['trajectories']:,} trajectories in "
             f"{log['groups']:,} groups, format {log['format']}"
         )
-        console.print(listed("!", log["warnings"]))
+        console.print(listed("!", log["warnings"]), Text())
     right = [Column(name, justify="right", no_wrap=True) for name in _COLUMNS]
-    title = "Means over tasks; change is B - A, its interval paired by task"
+    title = "Means over tasks; change is B - A"
     table = Table(Column("", no_wrap=True), *right, title=title, **opt.LOOK)
     for _, cells in rows(result):
         table.add_row(*cells)
     console.print(table)
     if any(each["tasks"] and each["low"] is None for each in result["measures"].values()):
-        console.print(
-            Text("95 %: -: no interval from fewer than ten tasks, or where all are alike")
-        )
+        console.print(Text("-: no interval from fewer than ten tasks, or where all change alike"))
     for line in sentences(result):
         console.say(line)

@@ -53,7 +53,8 @@ def label(
         raise UsageError("give one of --csv FILE, --judge COMMAND and --template FILE")
     if template is not None:
         return _template(log, template, format, map)
-    to = out or log.resolve().with_name(log.resolve().name + ENDING)
+    named = log if log.name.strip(".") else log.resolve()
+    to = out or named.with_name(named.name + ENDING)
     command = [] if judge is None else command_of(judge)
     name = f"judge:{shlex.join(command)}" if table is None else f"csv:{table.name}"
     of = Giver(_level(level or ("E1" if table is None else "E3")), source or name, to)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from assay.errors import DataError, UsageError
-from assay.runs.audit import audit_log, is_training_run, page_of
+from assay.runs.audit import audit_log
+from assay.runs.directory import is_training_run, page_of
 
 
 def view(

@@ -10,7 +10,8 @@ from typing import final
 from assay.cli import options as opt
 from assay.errors import DataError
 from assay.files.folders import walked
-from assay.runs.audit import AuditRun, page_of
+from assay.runs.audit import AuditRun
+from assay.runs.directory import page_of
 
 
 @final

@@ -11,7 +11,7 @@ import numpy as np
 from assay.demo.plan import Plan
 from assay.evaluate.intervals import paired_difference
 from assay.files.lines import rows
-from assay.runs.audit import page_of
+from assay.runs.directory import page_of
 
 SCHEMA: Final = "assay.demo/1"
 COUNTS: Final = ("tokens", "trajectories", "calls", "env_steps", "prompts")

@@ -10,8 +10,6 @@ sources.json                  what it was made from, schema "assay.sources/1" (`
 """
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from assay.pipeline import credits, gated
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
 from assay.records.codec import read_some
+from assay.runs.directory import is_training_run, page_of, place_of, written
 from assay.runs.sources import COPY, Sources
 
 SCHEMA = "assay.run/1"
@@ -237,6 +236,15 @@ class _Asked:
         return f"outcome: {outcome} · pass at {self.pass_at:g} · {grouped}"
 
     @property
+    def noted(self) -> dict[str, Any]:
+        """What the run directory says was asked for."""
+        said = msgspec.structs.asdict(self.choices).items()
+        chosen = {k: v for k, v in said if v or k in ("outcome", "group")}
+        if self.choices.labels is not None:
+            chosen["labels"] = Path(self.choices.labels).name
+        return {"pass_at": self.pass_at, "seed": self.seed, **chosen}
+
+    @property
     def options(self) -> dict[str, Any]:
         """What else decides what the audit says and leaves."""
         names = ("pass_at", "report", "redact", "seed", "live")
@@ -275,12 +283,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
     if folder is not None and copy is not None:
         write_rows(folder / "decisions.jsonl", decisions)
         write_rows(folder / "audit.json", [result])
-        said = msgspec.structs.asdict(asked.choices).items()
-        chosen = {k: v for k, v in said if v or k in ("outcome", "group")}
-        if asked.choices.labels is not None:
-            chosen["labels"] = Path(asked.choices.labels).name
-        options = {"pass_at": pass_at, "seed": asked.seed, **chosen}
-        write_rows(folder / "run.json", [_about(log, name, options, losses)])
+        write_rows(folder / "run.json", [_about(log, name, asked.noted, losses)])
         if page is not None:
             title, again = log.resolve().name, _again(log, copy, losses)
             about = f"{IMPORTERS.get(name).title} · {asked.reading}"
@@ -340,38 +343,6 @@ def _again(
     return lambda _: load(log, format="assay")[1]  # passes over what it passed over before
 
 
-def is_training_run(path: Path) -> bool:
-    """Returns whether `path` is a run directory that `assay train` made."""
-    return _written(path).get("kind") == "train"
-
-
-def _written(folder: Path) -> dict[str, Any]:
-    """Returns what a run directory says of itself; nothing where it is none."""
-    try:
-        about = json.loads((folder / "run.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
-
-
-def place_of(log: Path) -> str:
-    """Returns where a log lies, in a form that can be written down."""
-    return os.fsencode(os.path.realpath(log)).decode("utf-8", "backslashreplace")
-
-
-def audited(folder: Path) -> str | None:
-    """Returns where the log lies whose audit a run directory holds; None: it holds none, or one
-    that does not say."""
-    about = _written(folder)
-    return about.get("path") if about.get("kind") == "audit" else None
-
-
-def page_of(out: Path) -> Path | None:
-    """Returns the page in an audit's directory, which of a large set is a folder's; None: none."""
-    pages = (out / "report.html", out / "report" / "index.html")
-    return next((page for page in pages if page.is_file()), None)
-
-
 def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
@@ -391,7 +362,7 @@ def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dic
 
 def _refuse_other(out: Path) -> None:
     """Raises UsageError where something stands that an audit must not replace."""
-    about = _written(out)
+    about = written(out)
     ours = (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")
     if out.exists() and not (out.is_dir() and (ours or not any(out.iterdir()))):
         raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
