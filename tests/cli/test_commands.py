@@ -206,6 +206,10 @@ def test_tables_of_nothing_are_left_out(assay: Assay, log: Path):
     assert "Tool calls" in text
     assert "Signal in dead groups: none, by any method" in text
     assert "Signal in dead groups, by method" not in text
+    for row in scored:
+        row["messages"] = [row["messages"][0], row["messages"][-1]]
+    log.write_text("".join(json.dumps(row) + "\n" for row in scored))
+    assert "Tool calls" not in assay("audit", log, "--no-report").text
     rows = [
         {"task": "a", "trial": n, "reward": 1.0, "messages": [{"role": "user", "content": "x"}]}
         for n in range(2)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.errors import hint
 from tests.cli.conftest import Assay
 
 MAIN = [sys.executable, "-c", "import sys; from assay.cli import main; main()"]
@@ -94,6 +95,11 @@ def test_usage(assay: Assay, log: Path, tmp_path: Path, arguments: list[str], wo
     assert words in ended.error
     assert ended.out == b""
     assert files(tmp_path) == before
+
+
+def test_capitals_are_no_distance():
+    assert hint("TRL", ["slime", "trl"]) == " Did you mean 'trl'?"
+    assert hint("qwen", ["Qwen", "trl"]) == " Did you mean 'Qwen'?"
 
 
 @pytest.mark.parametrize("verb", ["audit", "credit", "import"])

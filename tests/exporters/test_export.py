@@ -156,9 +156,11 @@ def test_what_a_trainer_may_not_count_is_masked(tmp_path: Path):
 
 def test_rows_without_ids_are_left_out_and_counted(tmp_path: Path):
     plain = msgspec.structs.replace(B, id="e", steps=(ModelStep(text="hello"),))
-    path = log(tmp_path, plain)
+    bare = msgspec.structs.replace(plain, id="f", outcome=None)  # which is why it is left out
+    path = log(tmp_path, plain, bare)
     manifest = export(path, tmp_path / "out", to="nemo", method="grpo")
     assert manifest["lost"]["no_token_ids"] == {"count": 1, "first": "e"}
+    assert manifest["lost"]["dropped:unscored"] == {"count": 2, "first": "c"}
     assert manifest["rows"] == 3
     # four scored members now, 1, 0, 0, 0: mean 1/4, variance (9 + 3) / 16 / 3 = 1/4, a gets 3/2
     value = _nemo(tmp_path / "out")[0]["advantages"][0][4]
