@@ -121,14 +121,15 @@ def _losses(losses: Mapping[str, int]) -> Iterator[Table | Text]:
     """Yields what was not carried over and is in no warning; keys of the log by their names."""
     from assay.report.losses import explained
 
-    rest = {name: n for name, n in losses.items() if name.partition(":")[0] not in SENTENCES}
+    warned = {*SENTENCES, "no_outcome"}
+    rest = {name: n for name, n in losses.items() if name.partition(":")[0] not in warned}
     told = list(explained(rest))
     said = [means for _, _, means in told if means]
     named = [f"{name} x {count:,}" for name, count, means in told if not means]
     more = f" and {len(named) - _NAMED:,} more, in audit.json" if len(named) > _NAMED else ""
     keys = ", ".join(named[:_NAMED]) + more
     if rest:
-        yield Text("\nNot carried over")
+        yield Text("Not carried over")
         yield listed("-", [*said, f"by name: {keys}"] if keys else said)
         yield Text()
 
