@@ -107,11 +107,28 @@ def test_several_jobs_below_one_folder(tmp_path: Path) -> None:
     (tmp_path / "jobs" / "b" / "t__2").mkdir()
     (tmp_path / "jobs" / "b" / "t__2" / "config.json").write_text("{}")
     (tmp_path / "jobs" / "notes").mkdir()
+    (tmp_path / "jobs" / "notes" / "a.json").write_text("{}")
     for level in (tmp_path, tmp_path / "jobs"):
         found, losses = read(level)
         assert [(t.id, t.trial, t.outcome) for t in found] == [("a__1", 0, 1.0), ("b__1", 1, 1.0)]
         assert losses == {"trial_without_result": 1, "not_a_log": 1}
     assert [t.id for t in read(tmp_path / "jobs" / "b")[0]] == ["b__1"]
+
+
+@pytest.mark.parametrize("format", [None, "harbor"])
+def test_logs_of_another_format_beside_a_job_are_named(format: str | None, tmp_path: Path) -> None:
+    """Within a trial lie its agent's own files, beside the trials the job's."""
+    chat = json.dumps({"task": "t", "messages": []})
+    at = trial(tmp_path / "job", verifier_result={"rewards": {"reward": 1}})
+    for file in (at / "agent" / "log.jsonl", tmp_path / "job" / "config.json"):
+        file.write_text(chat if file.suffix == ".jsonl" else "{}")
+    for folder in (tmp_path / "job", tmp_path / "more"):
+        folder.mkdir(exist_ok=True)
+        (folder / "chat.jsonl").write_text(chat)
+    losses = Losses()
+    name, found = load(tmp_path, format=format, losses=losses)
+    assert (name, [t.id for t in found]) == ("harbor", ["t__1"])
+    assert losses.counts == {"other_format:chat": 2}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.audit.kinds import sentences
 from assay.errors import DataError
 from assay.files.probe import probe
 from assay.importers import IMPORTERS, Choices, Importer, Log, Losses, Rank, Record, load
@@ -49,7 +50,9 @@ def test_a_tie_is_asked_about(tmp_path: Path):
         load(folder)
     losses = Losses()
     assert len(list(load(folder, format="tau_bench", losses=losses)[1])) == 1
-    assert losses.counts == {"not_a_log": 1}
+    assert losses.counts == {"other_format:chat": 1}
+    (told,) = sentences(losses.counts)
+    assert told == "1 file was not read: of another format, chat; --format chat reads it"
 
 
 def test_a_refusal_names_the_nearest_format_and_the_field_that_is_missing(tmp_path: Path):
@@ -85,12 +88,18 @@ def test_what_an_audit_left_below_is_no_log(tmp_path: Path):
         run.mkdir(parents=True)
         (run / "run.json").write_text(f'{{"schema":"assay.run/1","kind":"{kind}"}}')
         (run / "trajectories.jsonl").write_text(json.dumps(OWN))
+    exported = tmp_path / "runs" / "exported"
+    exported.mkdir()
+    (exported / "manifest.json").write_text('{\n  "schema": "assay.export/1"\n}')
+    (exported / "traces.jsonl").write_text(json.dumps(OWN))
     making = tmp_path / "runs" / ".left.tmp-7"
     making.mkdir()
     (making / "x.jsonl").write_text(json.dumps(OWN))
     found = look(tmp_path, {}).found
     names = sorted(str(file.relative_to(tmp_path)) for file in found)
     assert names == ["a.json", "runs/trained/run.json", "runs/trained/trajectories.jsonl"]
+    # asked for itself, it is a log
+    assert [file.name for file in look(exported, {}).found] == ["traces.jsonl"]
 
 
 def test_a_text_that_was_never_json_is_no_log(tmp_path: Path):

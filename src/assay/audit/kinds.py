@@ -16,8 +16,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "not_a_number": "{n} [number is|numbers are] NaN or infinite in the log and read as missing: "
     "a reward of NaN is unscored",
     "not_a_log": "{n} [file was|files were] not read: of no format that is known",
-    "other_format": "{n} [file was|files were] not read: of the format {of}, where the rest is of "
-    "another; audit [it|them] apart",
+    "other_format": "{n} [file was|files were] not read: of another format, {of}; --format {of} "
+    "reads [it|them]",
     "repeated_id": "{n} trajectory [id occurs|ids occur] more than once and [was|were] told apart: "
     "one trajectory that is logged twice counts twice",
     "no_group_key": "{n} [trajectory has|trajectories have] no key that --group names and [is|are] "

@@ -13,7 +13,7 @@ from assay import __version__
 from assay.errors import DataError, UsageError
 from assay.exporters import EXPORTERS, Exporter, Rows, Tally
 from assay.files.atomic import publish
-from assay.files.folders import whole
+from assay.files.folders import MANIFEST, whole
 from assay.importers import NONE, Choices, Losses, load
 from assay.pipeline import credits
 from assay.recipes import Recipe
@@ -21,7 +21,6 @@ from assay.records import Decision
 from assay.runs.audit import gated_batch, records_of
 
 SCHEMA: Final = "assay.export/1"
-MANIFEST: Final = "manifest.json"
 
 
 def export(

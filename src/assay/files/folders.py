@@ -12,6 +12,8 @@ from typing import Final
 from assay.errors import UsageError
 from assay.files.atomic import about, sync
 
+MANIFEST: Final = "manifest.json"
+"""What is in a folder of credit in the form of an engine."""
 _KINDS: Final = ("tmp", "old")
 """What is being made, and what was moved aside for it."""
 
@@ -114,10 +116,27 @@ def locked(path: Path, busy: str) -> Generator[None]:
 
 
 def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yields what `os.walk` does, without what audits left below: their copy is no log."""
+    """Yields what `os.walk` does, without what audits and exports left below: their copy is no log.
+    Of an export that is asked for itself the manifest is left out."""
     for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_audit(os.path.join(root, name))]
+        folders[:] = [name for name in folders if not is_left(os.path.join(root, name))]
+        if MANIFEST in files and is_export(root):
+            files.remove(MANIFEST)
         yield root, folders, files
+
+
+def is_left(folder: str) -> bool:
+    """Is it what an audit or an export left?"""
+    return is_audit(folder) or is_export(folder)
+
+
+def is_export(folder: str) -> bool:
+    """Is it what `assay export` wrote?"""
+    try:
+        with open(os.path.join(folder, MANIFEST), "rb") as stream:
+            return b'"schema": "assay.export/' in stream.read(400)
+    except OSError:
+        return False
 
 
 def is_audit(folder: str) -> bool:

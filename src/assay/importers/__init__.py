@@ -110,7 +110,7 @@ def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
     Raises:
         DataError: no importer is sure of any file, or two are equally sure.
     """
-    sight = look(path, {name: IMPORTERS.get(name)() for name in IMPORTERS.names()})
+    sight = look(path, _all())
     names = sight.best()
     if choices.strict and (faults := sight.unread(names)):
         raise faults[0]
@@ -119,6 +119,10 @@ def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
     if names:
         raise DataError(one_line(f"{path}: could be {' or '.join(names)}; say which with --format"))
     raise DataError(refusal(sight, IMPORTERS.names()))
+
+
+def _all() -> dict[str, Importer]:
+    return {name: IMPORTERS.get(name)() for name in IMPORTERS.names()}
 
 
 def _guarded(
@@ -136,7 +140,7 @@ def _guarded(
     try:
         given = {} if choices.labels is None else grades(Path(choices.labels))
         if sight is None and path.is_dir():
-            sight = look(path, {importer.name: importer})
+            sight = look(path, {**_all(), importer.name: importer}, importer.name)
         found = (path,) if sight is None else sight.files(importer.name, losses)
         files = tuple(sorted(found, key=importer.late))
         if kept.live and losses.counts.pop("torn_record", 0):

@@ -22,7 +22,7 @@ _BUDGET = keys(
 """Exceptions that Harbor files under "the agent exhausted its budget": the reward is valid."""
 _REFUSED = keys("AgentSafetyRefusalError ContentPolicyViolationError")
 """Exceptions that Harbor files under "the agent refused the task": the reward is valid."""
-_RESULT, _PARTS = "result.json", "agent/trajectory.json"
+_RESULT, _CONFIG, _PARTS = "result.json", "config.json", "agent/trajectory.json"
 _DEEPEST = 3
 """Levels of folders above a trial: its job, a folder of jobs, and one that holds such folders."""
 
@@ -47,23 +47,23 @@ class Harbor(Importer):
             folder = each if each.is_dir() else each.parent
             result = folder / _RESULT
             if not result.is_file():
-                killed = (folder / "config.json").is_file()
-                log.losses.add("trial_without_result" if killed else "not_a_log", str(folder))
+                log.losses.add("trial_without_result", str(folder))
             elif (value := log.document(result)) is not None:
                 record = Record(value, str(result), log, self, place, 0)
                 record.file = folder
                 yield _trajectory(record, folder, log)
 
     def _trials(self, folder: Path, deep: int) -> list[Path]:
-        """Returns the trial folders at or below a folder, and the folders beside them that hold
-        none; nothing where there is no trial."""
+        """Returns the trial folders at or below a folder, and those beside them that were begun;
+        nothing where there is no trial."""
         if self._is_trial(folder / _RESULT):
             return [folder]
         inner = sorted(each for each in folder.glob("*") if each.is_dir()) if deep else []
         found = [(each, self._trials(each, deep - 1)) for each in inner]
         if not any(trials for _, trials in found):
             return []
-        return [trial for each, trials in found for trial in trials or [each]]
+        begun = {each: [each] if (each / _CONFIG).is_file() else [] for each, _ in found}
+        return [trial for each, trials in found for trial in trials or begun[each]]
 
     def _is_trial(self, result: Path) -> bool:
         return result.is_file() and self.rank(probe(result)) is Rank.SHAPE

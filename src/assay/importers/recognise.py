@@ -1,6 +1,6 @@
 """Which format a log is: every importer ranks every file, and the highest rank wins."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,9 +61,10 @@ class Sight:
         Raises:
             DataError: the folder has no file of the name that the format gives its files.
         """
-        if name in self.owned:
-            return self.owned[name]
         importer = self.importers[name]
+        if name in self.owned:
+            self._count(name, self.owned[name], losses)
+            return self.owned[name]
         if not self.path.is_dir():
             return (self.path,)
         if importer.names:
@@ -76,14 +77,24 @@ class Sight:
             mine = [
                 file for file, ranks in self.found.items() if ranks.get(name, 0) > Rank.POSSIBLE
             ]
-        read = {*mine, *(beside for file in mine for beside in importer.beside(file))}
-        for file, ranks in self.found.items():
-            if file not in read and file in self.faults:
-                losses.add("torn_record", str(self.faults[file]))
-            elif file not in read:
-                sure = [n for n, rank in ranks.items() if n != name and rank > Rank.POSSIBLE]
-                losses.add(f"other_format:{sure[0]}" if sure else "not_a_log", str(file))
+        self._count(name, mine, losses)
         return tuple(mine)
+
+    def _count(self, name: str, mine: Collection[Path], losses: Losses) -> None:
+        """Counts what a format does not read. In the folders above those that it takes as a whole
+        lie files of its own."""
+        above = {parent for each in self.owned.get(name, ()) for parent in each.parents}
+        read = {*mine, *(near for file in mine for near in self.importers[name].beside(file))}
+        for file, ranks in self.found.items():
+            sure = [n for n, rank in ranks.items() if n != name and rank > Rank.POSSIBLE]
+            if file in read:
+                continue
+            if sure:
+                losses.add(f"other_format:{sure[0]}", str(file))
+            elif file in self.faults:
+                losses.add("torn_record", str(self.faults[file]))
+            elif file.parent not in above:
+                losses.add("not_a_log", str(file))
 
     def unread(self, names: list[str]) -> list[DataError]:
         """Returns why files that should hold JSON and do not were not read, but for those that
@@ -127,19 +138,32 @@ class Sight:
                 self.nearest = f"; {at}nearest is {name}, which needs {' and '.join(missing[:3])}"
 
 
-def look(path: Path, importers: Mapping[str, Importer]) -> Sight:
+def look(path: Path, importers: Mapping[str, Importer], asked: str | None = None) -> Sight:
     """Returns what each of `importers` says of a file, or of every file below a folder but for
-    what audits left there."""
+    what audits and exports left there.
+
+    Args:
+        path: a file or a folder.
+        importers: by name.
+        asked: the one that is to read it. None: that is open.
+    """
     sight = Sight(path, importers)
     if path.is_dir():
-        sight.owned = {n: own for n, one in importers.items() if (own := one.own(path))}
-    if not sight.owned:
-        walk = walked(str(path)) if path.is_dir() else ()
-        below = sorted(Path(root, name) for root, _, files in walk for name in files) or [path]
-        for file in filter(Path.is_file, below):
-            if file == path or not file.name.endswith(ENDING):
-                sight.see(file)
+        names = importers if asked is None else (asked,)
+        sight.owned = {name: own for name in names if (own := importers[name].own(path))}
+    taken = {each for own in sight.owned.values() for each in own}
+    for file in _below(path, taken) if path.is_dir() else [path]:
+        sight.see(file)
     return sight
+
+
+def _below(path: Path, taken: Collection[Path]) -> list[Path]:
+    """Returns the files below a folder, but for those that are taken and all in such folders."""
+    found: list[Path] = []
+    for root, folders, files in walked(str(path)) if path not in taken else ():
+        folders[:] = [name for name in folders if Path(root, name) not in taken]
+        found += [Path(root, name) for name in files if not name.endswith(ENDING)]
+    return sorted(file for file in found if file not in taken and file.is_file())
 
 
 def refusal(sight: Sight, known: list[str]) -> str:

@@ -7,6 +7,7 @@ is not 0.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,8 @@ def _annotations(file: Path) -> list[Path]:
     if _IS_CHUNK(file.name):
         if file.name > min(each.name for each in file.parent.iterdir() if _IS_CHUNK(each.name)):
             return []
-        return sorted((file.parent / "..").glob("annotations/*/*.jsonl*"))
+        traces = Path(os.path.normpath(file.parent / ".."))
+        return sorted(traces.glob("annotations/*/*.jsonl*"))
     return sorted(file.parent.glob("annotations/*.jsonl")) if _IS_STREAM(file.name) else []
 
 
