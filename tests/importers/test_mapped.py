@@ -1,6 +1,7 @@
 """Tables: expected values are those of tests/fixtures/make_mapped.py."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,46 @@ def test_a_group_and_an_outcome_may_be_chosen_besides(tmp_path: Path):
     path = tables(tmp_path)["a.parquet"]
     found, _ = read(path, "task=q,messages=said", outcome="info.style", group="n")
     assert [(t.group, t.outcome) for t in found] == [("3", 0.5), ("4", None), ("5", None)]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
+def test_an_outcome_that_no_column_is_named_with_those_that_are_numbers(name: str, tmp_path: Path):
+    path = tables(tmp_path)[name]
+    with pytest.raises(DataError) as caught:
+        read(path, "task=q,messages=said", outcome="info.stile")
+    listed = {"a.csv": "n", "a.parquet": "info.style"}.get(name, "n, info.style")
+    assert f"whose numbers are {listed}." in str(caught.value)
+    assert ("Did you mean 'info.style'?" in str(caught.value)) == (name != "a.csv")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_an_outcome_may_be_a_column_of_words_or_texts(name: str, tmp_path: Path):
+    path = tables(tmp_path)[name]
+    for outcome, values in (("n", [3.0, 4.0, 5.0]), ("won", [1.0, 0.0, None])):
+        found, _ = read(path, "task=q,messages=said", outcome=outcome)
+        assert [t.outcome for t in found] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("q=task", "task=q"),
+        ("q=task,reward=won", "task=q"),
+        ("q=task,said=messages", "task=q,messages=said"),
+    ],
+)
+def test_a_map_whose_sides_are_turned_round_says_so(text: str, meant: str, tmp_path: Path):
+    told = re.escape(f"--map is NAME=COLUMN: did you mean {meant}?")
+    for path in (*tables(tmp_path).values(), tmp_path):
+        with pytest.raises((DataError, UsageError), match=told):
+            read(path, text)
+
+
+def test_a_column_may_be_called_as_a_role_is(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"q": "x", "task": 0.5, "r": 1}\n')
+    (found,), _ = read(path, "task=q,reward=r,difficulty=task")
+    assert found.rewards == {"difficulty": 0.5}
 
 
 def test_a_folder_is_read_by_the_columns_that_are_named(tmp_path: Path):

@@ -22,6 +22,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "one trajectory that is logged twice counts twice",
     "no_group_key": "{n} [trajectory has|trajectories have] no key that --group names and [is|are] "
     "grouped apart, as the format says",
+    "no_outcome_key": "{n} [trajectory has|trajectories have] no number that --outcome names: "
+    "unscored",
     "label_of_no_trajectory": "{n} [label is|labels are] of no trajectory of this log",
     "invalid_reward": "{n} [reward was|rewards were] called invalid by the log itself: unscored",
     # TRL and verl

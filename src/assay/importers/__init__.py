@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from assay.errors import DataError, UsageError, one_line
+from assay.errors import DataError, UsageError, hint, one_line
 from assay.files.probe import Probe
 from assay.importers.areal import Areal
 from assay.importers.art import Art
@@ -187,7 +187,10 @@ def _check(path: Path, choices: Choices, parts: set[str], losses: Losses, read: 
     chosen = choices.outcome
     if chosen is not None and chosen not in parts:
         known = ", ".join(sorted(parts)[:20]) or "none"
-        raise DataError(f"{path}: no number {chosen!r} for the outcome; the parts are: {known}")
+        first = losses.first.get("no_outcome_key")
+        said = f"as in {first}" if first and not parts else f"the parts are: {known}"
+        near = hint(chosen, parts)
+        raise DataError(f"{path}: no number {chosen!r} for the outcome; {said}{near}")
     if losses.counts.get("no_group_key", 0) >= read:
         first = losses.first["no_group_key"]
         raise DataError(f"{path}: no key {choices.group!r} to group by, as in {first}")

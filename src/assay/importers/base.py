@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from assay.errors import DataError, TornError
+from assay.errors import DataError, TornError, hint
 from assay.files.packed import plain_name
 from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, Tolerance, contents, documents
@@ -27,6 +27,7 @@ from assay.files.strict import parse
 from assay.importers.fields import Fields, Losses, fits, shown
 from assay.records import End, Grade, ModelStep, Origin, Step, Trajectory
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,17})?")
 _TYPES = {"array": list, "object": dict, "text": str, "int": int}
 
 
@@ -148,6 +149,8 @@ class Record(Fields):
             if isinstance(value, (bool, int, float)):
                 number = self.as_score(value, key)
                 rest["rewards"] = {**rest.get("rewards", {}), key: number}
+            else:
+                self.losses.add("no_outcome_key", f"{self.where}{_numbers(self.raw, key)}")
         return Trajectory(task=task, steps=tuple(steps), trial=trial, **rest)
 
     def at(self, key: str) -> Any:
@@ -295,6 +298,18 @@ class Importer(ABC):
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         """Yields the trajectories of one record."""
         raise NotImplementedError
+
+
+def _numbers(raw: dict[str, Any], key: str) -> str:
+    """Returns the keys of a record that hold numbers, and the one that may be meant by `key`."""
+    inside = ((k, v) for k, v in raw.items() if isinstance(v, dict))
+    flat = raw | {f"{outer}.{k}": v for outer, inner in inside for k, v in inner.items()}
+    found = [k for k, v in flat.items() if isinstance(v, (bool, int, float)) or _is_number(v)]
+    return f", whose numbers are {', '.join(found[:20]) or 'none'}.{hint(key, found)}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
 
 
 def as_name(value: Any, where: str) -> str:

@@ -76,8 +76,15 @@ class Map:
         if "messages" in columns and columns.keys() & {"prompt", "completion"}:
             raise UsageError("--map: messages, or else prompt and completion; not both")
         if not columns.keys() & {"messages", "completion", "reward"}:
-            raise UsageError("--map: expected messages=COLUMN, completion=COLUMN or reward=COLUMN")
+            needs = "--map: expected messages=COLUMN, completion=COLUMN or reward=COLUMN"
+            raise UsageError(f"{needs}{cls({}, parts).turned(KEYS)}")
         return cls(columns, parts, calls == "fenced")
+
+    def turned(self, missing: Collection[str]) -> str:
+        """Returns what may be meant where a column that is missing is called as a role is."""
+        pairs = self.parts.items()
+        meant = [f"{at}={name}" for name, at in pairs if at in KEYS and at in missing]
+        return f" (--map is NAME=COLUMN: did you mean {','.join(meant)}?)" if meant else ""
 
     def tops(self) -> frozenset[str]:
         """Returns the columns of the table that it may read."""

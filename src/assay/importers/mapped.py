@@ -16,7 +16,7 @@ from assay.files.parquet import names
 from assay.files.probe import Probe, probe
 from assay.files.tables import rows
 from assay.importers.base import Importer, Log, Rank, Record, ends, prompt_name
-from assay.importers.columns import Map, cell, end_of, name_of, reward_of
+from assay.importers.columns import KEYS, Map, cell, end_of, name_of, reward_of
 from assay.importers.conversations import asked, said, steps_in
 from assay.importers.presets import Preset, preset_of, proposed
 from assay.records import End, Step, ToolStep, Trajectory, UserStep
@@ -56,7 +56,8 @@ class Mapped(Importer):
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         if not log.files:
-            raise DataError(f"{log.path}: no table in it has the columns that --map names")
+            turned = "" if self.chosen is None else self.chosen.turned(KEYS)
+            raise DataError(f"{log.path}: no table in it has the columns that --map names{turned}")
         for place, file in enumerate(log.files):
             preset = None
             if (chosen := self.chosen) is None:
@@ -107,13 +108,14 @@ def _rows(log: Log, file: Path, chosen: Map, preset: Preset | None) -> _Rows:
     if packed:
         known = names(file)
         if missing := chosen.missing(known):
-            raise _missing(file, missing, known)
+            raise _missing(file, chosen, missing, known)
         wanted = chosen.tops().union(preset.repeats if preset else ())
         wanted = wanted.union({preset.void.partition(".")[0]} if preset else ())
         if (group := log.choices.group) is not None:
             wanted = wanted.union({group, group.partition(".")[0]})
-        if (outcome := log.choices.outcome) is not None:
-            wanted = wanted.union({outcome, outcome.partition(".")[0]})
+        if (outcome := log.choices.outcome) is not None and outcome not in chosen.parts:
+            named = {outcome, outcome.partition(".")[0]}
+            wanted = wanted.union(named if named.intersection(known) else known)
         for where, row, _ in rows(file, to="reading a table", columns=wanted.intersection(known)):
             yield where, row
     elif is_csv(file):
@@ -122,9 +124,10 @@ def _rows(log: Log, file: Path, chosen: Map, preset: Preset | None) -> _Rows:
         yield from log.documents(file)
 
 
-def _missing(file: Path, missing: list[str], known: Iterable[str]) -> DataError:
+def _missing(file: Path, chosen: Map, missing: list[str], known: Iterable[str]) -> DataError:
     shown = ", ".join(str(name)[:40] for name in list(known)[:30]) or "none"
-    return DataError(f"{file}: no column {', '.join(missing)}; its columns: {shown}")
+    lacks = f"{file}: no column {', '.join(missing)}"
+    return DataError(f"{lacks}{chosen.turned(missing)}; its columns: {shown}")
 
 
 def _checked(table: _Rows, chosen: Map, file: Path) -> _Rows:
@@ -144,7 +147,7 @@ def _checked(table: _Rows, chosen: Map, file: Path) -> _Rows:
             break
     else:
         if first and (missing := chosen.missing(known)):
-            raise _missing(file, missing, known)
+            raise _missing(file, chosen, missing, known)
     return chain(first, table)
 
 
@@ -252,12 +255,13 @@ class _Row:
         return record.scored(outcome), end
 
     def _parts(self) -> dict[str, float | None]:
-        """Returns the named parts of the reward."""
-        at = self.record
-        return {
-            name: reward_of(cell(at.raw, column, at.where), at, column)
-            for name, column in self.chosen.parts.items()
-        }
+        """Returns the named parts of the reward, with the one that the reader names besides."""
+        at, outcome = self.record, self.record.choices.outcome
+        found = {name: (cell(at.raw, c, at.where), c) for name, c in self.chosen.parts.items()}
+        if outcome is not None and outcome not in found:
+            value = cell(at.raw, outcome, at.where)
+            found |= {} if value is None else {outcome: (value, outcome)}
+        return {name: reward_of(value, at, column) for name, (value, column) in found.items()}
 
 
 def _moved(steps: tuple[Step, ...], by: int) -> Iterator[Step]:
