@@ -1,12 +1,14 @@
 """Dumps of engines: expected values are those of tests/fixtures/make_engines.py and make_art.py."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assay.audit import audit
+from assay.audit.kinds import sentences
 from assay.errors import DataError
 from assay.importers import Losses, load
 from assay.pipeline import run
@@ -229,6 +231,34 @@ def test_tinker_has_fates_and_rewards_without_text():
     done = run(found)
     groups = audit(done.batch, done.decisions, done.advantages)["groups"]
     assert (groups["mixed"], groups["all_pass"], groups["dead"]) == (1, 1, 1)
+
+
+def test_tinker_tells_evaluations_from_training(tmp_path: Path):
+    """Group 0 of either in one iteration: two groups, and the one of the evaluation is counted."""
+    row = {"schema_version": 1, "iteration": 7, "group_idx": 0, "final_reward": 1.0}
+    row |= {"total_reward": True, "steps": [{"step_idx": 0, "ac_len": 3}]}
+    for name, split in (("train", "train"), ("eval_gsm", "eval/gsm")):
+        rows = [{**row, "split": split, "traj_idx": i} for i in range(2)]
+        written(tmp_path, f"iteration_000007/{name}_rollout_summaries.jsonl", *rows)
+    found, losses = read(tmp_path, "tinker")
+    assert [(t.group, t.trial, t.outcome) for t in found] == [
+        ("7/eval/gsm/0", 0, 1.0),
+        ("7/eval/gsm/0", 1, 1.0),
+        ("7/train/0", 0, 1.0),
+        ("7/train/0", 1, 1.0),
+    ]
+    assert losses == {"no_text": 4, "of_evaluation:eval/gsm": 2}
+    assert any("2 trajectories are of an evaluation" in told for told in sentences(losses))
+
+
+def test_art_tells_other_splits_from_training(tmp_path: Path):
+    for split in ("train", "val"):
+        folder = tmp_path / "trajectories" / split
+        folder.mkdir(parents=True)
+        shutil.copy(next((FIXTURES / "art").rglob("*.parquet")), folder)
+    found, losses = read(tmp_path, "art")
+    assert {t.group.partition("/")[0] for t in found} == {"train", "val"}
+    assert losses["of_evaluation:val"] == 4  # rows of the file
 
 
 def test_art_reads_choices_with_their_tokens_and_what_was_raised():

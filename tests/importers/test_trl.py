@@ -1,5 +1,6 @@
 """TRL: expected values are those of tests/fixtures/make_trl.py."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,51 @@ def test_a_file_that_equals_the_one_before_is_no_new_batch(tmp_path: Path) -> No
     assert losses.counts["repeated_batch"] == 4
     assert losses.counts["evaluation_not_told"] == 4
     assert "step_without_file" not in losses.counts
+
+
+def state(folder: Path, upto: int, *evaluated: int) -> None:
+    """Writes what a trainer saves, with two things that it logged at each step."""
+    rows = [{"step": step, "loss": float("nan")} for step in range(1, upto + 1)]
+    rows += [{"step": step, "eval_loss": 0.5} for step in evaluated]
+    folder.mkdir(exist_ok=True)
+    made = json.dumps({"global_step": upto, "log_history": rows})
+    (folder / "trainer_state.json").write_text(made)
+
+
+@pytest.mark.parametrize(
+    ("saved", "lost"),
+    [
+        ({}, {"evaluation_not_told": 3}),
+        # evaluated never, or at a step that has a file
+        ({"checkpoint-3": (3,)}, {}),
+        ({"checkpoint-3": (3, 2)}, {"evaluation_in_file": 1}),
+        # the last state knows most; of what came after it none does
+        (
+            {"checkpoint-1": (1, 1), "checkpoint-2": (2, 1, 2)},
+            {"evaluation_in_file": 2, "evaluation_not_told": 1},
+        ),
+        ({"checkpoint-2": (2,), ".": (3, 3)}, {"evaluation_in_file": 1}),
+    ],
+)
+def test_the_state_of_the_trainer_tells_where_it_evaluated(
+    saved: dict[str, tuple[int, ...]], lost: dict[str, int], tmp_path: Path
+) -> None:
+    for step in (1, 2, 3):
+        table(tmp_path / "completions", step, **PAIR)
+    for name, given in saved.items():
+        state(tmp_path / name, *given)
+    counts = read(tmp_path)[1].counts
+    assert {kind: n for kind, n in counts.items() if kind.startswith("evaluation")} == lost
+    assert "not_a_log" not in counts
+    # the folder of the log alone: what lies outside of it is not looked at
+    assert read(tmp_path / "completions")[1].counts["evaluation_not_told"] == 3
+
+
+def test_a_state_that_is_none_tells_nothing(tmp_path: Path) -> None:
+    table(tmp_path / "completions", 1, **PAIR)
+    for text in ("{", "[]", '{"global_step": "1", "log_history": [1]}', '{"log_history": {}}'):
+        (tmp_path / "trainer_state.json").write_text(text)
+        assert read(tmp_path)[1].counts["evaluation_not_told"] == 1
 
 
 @pytest.mark.parametrize("change", [{"acc": [1.0, 0.5]}, {"advantage": [0.5, -0.4]}])

@@ -203,7 +203,7 @@ def test_a_prime_rl_run_is_read_at_every_level_and_each_episode_once(tmp_path: P
         # One task, three policies or uses: they are not compared with each other.
         groups = ["k", "k", "k@step_2/eval", "k@step_2/train"]
         assert [t.group for t in found] == groups
-        assert losses.counts == {"repeated_episode": 1}
+        assert losses.counts == {"repeated_episode": 1, "of_evaluation:eval": 1}
     assert [t.id for t in read(run / "step_1/train/effective")[0]] == ["b"]
 
 

@@ -31,8 +31,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "file before and [is|are] read once: batches repeat where num_iterations is above 1",
     "step_without_file": "{n} [step|steps] between the first and the last of the log "
     "[has|have] no file: what was sampled there is not in it",
-    "evaluation_not_told": "an evaluation overwrites the file of its step, and its rows look like "
-    "rows of training: which are which cannot be told",
+    "evaluation_not_told": "whether the run was evaluated is not in the log, and an evaluation "
+    "overwrites the file of its step; the folder of the trainer's output tells, with a checkpoint",
+    "evaluation_in_file": "{n} [file is|files are] of a step at which the run was evaluated and "
+    "[holds|hold] rows of the evaluation, not of training",
     "advantages_not_explained": "the advantages in {n} [row|rows] of the log do not follow from "
     "the sum of its rewards: weights, or a column that is no reward; name the outcome with "
     "--outcome",
@@ -64,6 +66,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "reward_nan": "{n} [reward was|rewards were] NaN: unscored",
     "evaluation_dump": "the log is of an evaluation: its groups are by prompt, and shares say "
     "nothing of training",
+    "of_evaluation": "{n} [trajectory is|trajectories are] of an evaluation ({of}), in groups of "
+    "[its|their] own: where the log holds training too, rates are of both; audit one folder of it",
     "trial_without_result": "{n} [trial has|trials have] no result yet: still running, or killed",
     "no_text": "{n} [trajectory has|trajectories have] an outcome and no text: calls, errors and "
     "claims cannot be said",

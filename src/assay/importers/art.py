@@ -62,7 +62,10 @@ def _row(record: Record, seen: set[int | None], *, old: bool) -> Iterator[Trajec
     """Yields what one row holds, and of a group that was not seen before what it raised."""
     row, number = record.raw, record.whole("group_index")
     record.raw = _old(row, record.where) if old else _new(row, record.where)
-    group = f"{record.file.parent.name}/{record.file.stem}/{number}"
+    split = record.file.parent
+    if split.parent.name == "trajectories" and split.name != "train":
+        record.lose(f"of_evaluation:{split.name}")
+    group = f"{split.name}/{record.file.stem}/{number}"
     if number not in seen:
         seen.add(number)
         yield from _raised(record, group)

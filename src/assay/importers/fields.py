@@ -15,7 +15,7 @@ _MOST, _WHOLE, _MOST_ID = 2**63, 2**53, 2**31 - 1
 _EMPTY = (None, "", [], {})
 
 
-_KIND = re.compile(r"[^A-Za-z0-9_.:-]")
+_KIND = re.compile(r"[^A-Za-z0-9_.:/-]")
 _MOST_KINDS = 200
 
 

@@ -1,6 +1,8 @@
 """Tinker cookbook summaries: `iteration_N/<base>_rollout_summaries.jsonl`, a line a trajectory.
 
-They have rewards and lengths, no text and no tokens: the fates of groups and what they cost.
+They have rewards and lengths, no text and no tokens: the fates of groups and what they cost. What
+is of training and what of an evaluation stands in files beside each other: groups of their own,
+counted.
 """
 
 from collections.abc import Iterator
@@ -33,6 +35,8 @@ class Tinker(Importer):
             raise record.wrong("schema_version", version, "1")
         record.lose("no_text")
         split, iteration = record.need("split", str), record.whole("iteration")
+        if split != "train":
+            record.lose(f"of_evaluation:{split}")
         task = f"{split}/{record.whole('group_idx')}"
         group = f"{iteration}/{task}"
         trial = record.whole("traj_idx")

@@ -5,7 +5,7 @@ file does not say which of the middle columns are rewards, nor their weights: se
 outcome is the plain sum; a row without any reward is unscored. A group is a run of rows with one
 prompt. TRL keeps the rows of one generated batch and writes them at every logging step, so a file
 that equals the one before it is no new batch; steps may have none; and an evaluation writes over
-the file of its step.
+the file of its step, of which the trainer's state tells (`trl_state`).
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from assay.importers.fields import typed
 from assay.importers.marks import turns
 from assay.importers.messages import partly_copied
 from assay.importers.trl_columns import Evidence, Table, Told, Values
+from assay.importers.trl_state import Evaluated, evaluated, states
 from assay.records import End, ModelStep, Step, ToolStep, Trajectory, UserStep
 
 _FIXED = keys("step prompt completion advantage __index_level_0__")
@@ -62,6 +63,9 @@ class Trl(Importer):
             found = {name for name in _COLUMNS if name.encode() in tail}
         return Rank.SHAPE if found >= _COLUMNS else Rank.NO
 
+    def beside(self, file: Path) -> tuple[Path, ...]:
+        return tuple(states(file.parent))
+
     def parts(self, file: Path) -> None:
         """What the advantages are is told by the numbers of all files together."""
 
@@ -87,13 +91,16 @@ class Trl(Importer):
 def _survey(log: Log) -> Survey:
     """Returns which files to read, and what their numbers say; counts repeats and gaps."""
     found, before, last, last_step = Survey(), b"", Path(), None
+    runs: dict[Path, Evaluated] = {}
     for place, file in enumerate(log.files):
         try:
             table, step, digest = _numbers(file)
         except TornError as error:
             log.torn(error)
             continue
-        log.losses.add("evaluation_not_told", str(file))
+        if file.parent not in runs:
+            runs[file.parent] = evaluated(file.parent) if _is_below(file, log) else Evaluated()
+        _count_evaluation(runs[file.parent].at(step), file, log)
         again = file.parent == last.parent
         if again and step is not None and last_step is not None and step - last_step > 1:
             log.losses.add("step_without_file", str(file), step - last_step - 1)
@@ -104,6 +111,18 @@ def _survey(log: Log) -> Survey:
             found.evidence.add(table)
         before, last, last_step = digest, file, step
     return found
+
+
+def _is_below(file: Path, log: Log) -> bool:
+    """Is the output folder, which holds the folder of the file, within what is read?"""
+    return log.path.is_dir() and file.parent.parent.is_relative_to(log.path)
+
+
+def _count_evaluation(ran: bool | None, file: Path, log: Log) -> None:
+    if ran is None:
+        log.losses.add("evaluation_not_told", str(file))
+    elif ran:
+        log.losses.add("evaluation_in_file", str(file))
 
 
 def _numbers(file: Path) -> tuple[Table, int | None, bytes]:

@@ -113,6 +113,8 @@ def _group(record: Record, task: str, agent: Fields) -> str:
         return named
     model = agent.within("config").raw.get("model")
     step = _STEP.search(record.file.parent.as_posix())
+    if step and step[1].endswith("/eval"):
+        record.lose("of_evaluation:eval")
     variant = f"{model if isinstance(model, str) else ''} {step[1] if step else ''}".strip()
     return record.groups.name(f"task {task}", variant).removeprefix("task ")
 

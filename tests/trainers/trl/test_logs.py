@@ -95,12 +95,17 @@ def test_batches_between_logging_steps_are_missing_and_said(tmp_path: Path) -> N
 def test_an_evaluation_writes_over_the_file_of_its_step(tmp_path: Path) -> None:
     """Eight rows of training, then two prompts of four in its place, with the same file name."""
     settings = {"eval_strategy": "steps", "eval_steps": 1, "per_device_eval_batch_size": 8}
-    folder = logged(tmp_path, log_completions=True, **settings)
+    saved = {"save_strategy": "steps", "save_steps": 1, "save_only_model": True}
+    folder = logged(tmp_path, log_completions=True, **settings, **saved)
     assert [file.name for file in folder.iterdir()] == ["completions_00001.parquet"]
     found, lost = read(folder)
     # the order of evaluation: both prompts as they stand in its data
     assert [t.steps[0].text for t in found] == ["a b"] * 4 + ["b b"] * 4
     assert lost["evaluation_not_told"] == 1
+    # with its checkpoint the output folder tells
+    lost = read(folder.parent)[1]
+    assert lost["evaluation_in_file"] == 1
+    assert "evaluation_not_told" not in lost
 
 
 def test_our_own_log_has_every_batch_once(tmp_path: Path) -> None:
