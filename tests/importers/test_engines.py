@@ -242,10 +242,10 @@ def test_tinker_tells_evaluations_from_training(tmp_path: Path):
         written(tmp_path, f"iteration_000007/{name}_rollout_summaries.jsonl", *rows)
     found, losses = read(tmp_path, "tinker")
     assert [(t.group, t.trial, t.outcome) for t in found] == [
-        ("7/eval/gsm/0", 0, 1.0),
-        ("7/eval/gsm/0", 1, 1.0),
         ("7/train/0", 0, 1.0),
         ("7/train/0", 1, 1.0),
+        ("7/eval/gsm/0", 0, 1.0),
+        ("7/eval/gsm/0", 1, 1.0),
     ]
     assert losses == {"no_text": 4, "of_evaluation:eval/gsm": 2}
     assert any("2 trajectories are of an evaluation" in told for told in sentences(losses))
