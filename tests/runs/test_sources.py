@@ -286,6 +286,22 @@ def test_a_changed_file_of_verifiers_is_the_only_one_read(
     assert "repeated_episode" not in last["losses"]
 
 
+def test_who_had_an_episode_before_decides_where_all_numbers_are_as_they_were(tmp_path: Path):
+    """Of the second copy of an episode nothing was read, so its file asked for no group's number:
+    that the first copy is gone only the owner tells. The first file is for the checks of types in
+    tests, which look at the first of all groups."""
+    log = tmp_path / "log"
+    write(log / "step_0/all/traces.jsonl", {"id": "e0", **episode("z", "t0")})
+    twice = {"id": "e1", **episode("a", "t1")}
+    for name in ("all", "effective"):
+        write(log / "step_1" / name / "traces.jsonl", twice)
+    assert audited(log, tmp_path / "run").audit["losses"]["repeated_episode"] == 1
+    (log / "step_1/all/traces.jsonl").unlink()
+    audited(log, tmp_path / "run")
+    audited(log, tmp_path / "fresh", reuse=False)
+    assert content(tmp_path / "run") == content(tmp_path / "fresh")
+
+
 def test_a_trial_folder_is_taken_over_until_one_of_its_files_changes(tmp_path: Path):
     log = tmp_path / "job"
     shutil.copytree(FIXTURES / "harbor", log)
