@@ -158,7 +158,7 @@ def test_losses_that_put_numbers_in_doubt_become_sentences():
         "2 records are cut short or damaged and not read: what a killed run left unfinished counts "
         "nowhere",
         "1 number is NaN or infinite in the log and read as missing: a reward of NaN is unscored",
-        "1 file was not read: of the format atif, where the rest is of another; audit it apart",
+        "1 file was not read: of another format, atif; --format atif reads it",
     ]
 
 
