@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import MethodError
-from assay.kernels.passk import bootstrap_interval, pass_at_k, pass_hat_k
+from assay.kernels.passk import bootstrap_interval, honest_interval, pass_at_k, pass_hat_k
 
 NAN = float("nan")
 
@@ -88,6 +88,16 @@ def test_an_interval_without_groups_is_none():
     low, high = bootstrap_interval(np.array([NAN, NAN]), rng=np.random.default_rng(0))
     assert np.isnan(low)
     assert np.isnan(high)
+
+
+def test_an_honest_interval_needs_ten_groups_that_differ():
+    rng = np.random.default_rng(0)
+    nine = np.array([0.0, 1.0] * 4 + [0.0])
+    assert honest_interval(np.append(nine, NAN), rng=rng) is None
+    assert honest_interval(np.ones(50), rng=rng) is None
+    # ten draws of ten groups of which five pass: Binomial(10, 1/2) has 1.1 % at 1 or less and 5.5 %
+    # at 2 or less
+    assert honest_interval(np.append(nine, [1.0, NAN]), rng=rng) == pytest.approx((0.2, 0.8))
 
 
 def test_the_interval_is_a_percentile_of_means_over_groups():
