@@ -365,7 +365,7 @@ def test_a_country_that_is_another_s_neighbour_is_not_spoken_of():
 )
 def test_every_reference_is_perfect(dials):
     environment = Report(**dials)
-    for seed in range(300):
+    for seed in range(100):
         environment.reset(seed)
         assert environment.step(f"={environment.answer()}").score == 1, seed
 
