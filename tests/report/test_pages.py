@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay.records import ModelStep, Trajectory
+from assay.records import ModelStep, Trajectory, UserStep
 from assay.report.serve import server
 from tests.report.conftest import Visit, answering
 from tests.report.samples import LOOK, WRONG, attempt, mixed_set, report_of, token_set
@@ -162,6 +162,22 @@ def test_an_unscored_trajectory_has_no_advantage_and_says_why(made: Any, visit: 
     assert seen.page.locator("#compare").count() == 0
     seen.go("#/group/3")
     assert "Book 4A for me." in seen.page.locator(".asked").inner_text()
+
+
+def test_the_prompt_of_a_group_is_what_was_asked_last(tmp_path: Path, visit: Start):
+    steps = (
+        UserStep(text="2+2?"),
+        ModelStep(text="4", untrainable="copied"),  # of an example in the prompt
+        UserStep(text="1+2?"),
+        ModelStep(text="3"),
+        UserStep(text="Sure?"),
+        ModelStep(text="Yes"),
+    )
+    records = [
+        Trajectory(id=f"a{n}", task="t", group="t", outcome=float(n), steps=steps) for n in range(2)
+    ]
+    seen = visit().open(report_of(records, tmp_path / "report.html")[0], "#/group/0")
+    assert seen.page.locator(".asked").inner_text() == "1+2?"
 
 
 def test_where_it_is_narrow_the_reasons_are_folded(made: Any, visit: Start):

@@ -20,10 +20,11 @@ pages.group = async (root, { index: g, params }) => {
   return { move: (by) => moveFocus(links(), by), up: to("groups"), next: groupBy(g, 1), previous: groupBy(g, -1) };
 };
 
-/** Returns what the first attempt was asked, where the log has it. */
+/** Returns what the first attempt was asked last before the policy wrote, where the log has it. */
 async function promptOf(g) {
-  const record = await recordOf(G.members[g][0]);
-  const asked = record.steps.find((step) => step.kind === "user");
+  const { steps } = await recordOf(G.members[g][0]);
+  const wrote = steps.findIndex((step) => step.kind === "model" && step.untrainable !== "copied");
+  const asked = steps.slice(0, wrote < 0 ? steps.length : wrote).reverse().find((step) => step.kind === "user");
   return asked && asked.text && h("blockquote", { class: "asked" }, longText(asked.text, 300));
 }
 
