@@ -57,4 +57,5 @@ def test_harbor_s_advice_is_taken(assay: Assay):
         for options in ((), ("--outcome", "tests"))
     )
     assert any("none of them called reward: unscored; name one with --outcome" in x for x in before)
-    assert not any("--outcome" in warning for warning in after)
+    assert not any("with --outcome" in warning for warning in after)
+    assert "4 trajectories have no number that --outcome names: unscored" in after

@@ -76,7 +76,8 @@ def trust(
 
 def _of_outcomes(batch: Batch, pass_at: float, format: str, chosen: str | None) -> Iterator[str]:
     """Yields what makes it doubtful that outcomes at the bar are what a success is."""
-    yield from _parts(batch, chosen)
+    if chosen is None:
+        yield from _parts(batch)
     disputed = int((batch.category_K == CATEGORIES.index("disputed")).sum())
     if disputed:
         yield told(
@@ -119,7 +120,7 @@ def _without(format: str) -> str:
     )
 
 
-def _parts(batch: Batch, chosen: str | None) -> Iterator[str]:
+def _parts(batch: Batch) -> Iterator[str]:
     """Yields that parts of a reward are there, and no outcome."""
     stopped_K = batch.category_K == CATEGORIES.index("infra")
     known_K = ~np.isnan(batch.reward_KJ).all(axis=1)
@@ -131,9 +132,12 @@ def _parts(batch: Batch, chosen: str | None) -> Iterator[str]:
         for name, part_K in zip(batch.reward_names, batch.reward_KJ.T, strict=True)
         if not np.isnan(part_K[bare_K]).all()
     ]
-    has = "{n} [trajectory has|trajectories have] parts of a reward ({of}) and no "
-    way = "outcome: name one of them with --outcome" if chosen is None else f"{chosen}: unscored"
-    yield told(has + way, int(bare_K.sum()), ", ".join(names[:8]))
+    yield told(
+        "{n} [trajectory has|trajectories have] parts of a reward ({of}) and no outcome: name one "
+        "of them with --outcome",
+        int(bare_K.sum()),
+        ", ".join(names[:8]),
+    )
 
 
 def _shaped(batch: Batch) -> Iterator[str]:
