@@ -128,9 +128,8 @@ def test_parts_without_an_outcome():
 
 
 def test_who_named_the_outcome_is_not_told_to():
-    bare = [one("a1", None, rewards={"style": 1.0}), one("a2", None)]
-    texts = said([*MIXED, *bare], chosen="tests")
-    assert texts == ["2 of 4 trajectories have no outcome at all"]
+    bare = [one("b1", None, rewards={"style": 1.0}), one("b2", None)]
+    assert said([*MIXED, *bare], chosen="tests") == ["2 of 4 trajectories have no outcome at all"]
 
 
 def test_one_and_many_are_said_right():
