@@ -504,8 +504,11 @@ def test_a_set_that_taught_nothing_has_plain_pages(tmp_path: Path, visit: Start)
     page, _ = report_of(lost, tmp_path / "report.html")
     seen = visit().open(page)
     assert "1 trajectory without an outcome" in seen.text
-    for address in ("#/groups", "#/group/0", "#/trajectory/0", "#/claims"):
+    for address in ("#/groups", "#/group/0", "#/trajectory/0"):
         seen.go(address)
+    seen.go("#/claims")  # opens at a cell in which there is somebody
+    assert seen.page.locator(".samples a").first.inner_text() == "lost/0"
+    seen.go("#/claims?cell=claimed")
     assert "No trajectory is in this cell" in seen.text
     assert seen.errors == []
 

@@ -18,7 +18,9 @@ const toClaims = (cell) => to("claims", { cell });
 pages.claims = (root, { params }) => {
   const claims = scoredAny ? report.audit.claims : report.audit.behaviour.claims;
   const cells = scoredAny ? CELLS : SAID;
-  const chosen = cells.find(([name]) => name === params.get("cell")) || cells[scoredAny ? 1 : 0];
+  const first = cells[scoredAny ? 1 : 0];
+  const chosen = cells.find(([name]) => name === params.get("cell"))
+    || [first, ...cells].find(([name]) => claims[name] > 0) || first;
   const total = Math.max(1, cells.reduce((sum, [name]) => sum + (claims[name] || 0), 0));
   const cell = ([name, title]) => h("td", {}, h("a", { href: toClaims(name), class: `claim-cell ${name}`, "aria-current": name === chosen[0] ? "true" : null },
     h("b", {}, count(claims[name] || 0)), h("span", {}, title), h("small", {}, part(claims[name] || 0, total))));
