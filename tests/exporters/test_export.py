@@ -131,13 +131,33 @@ def test_the_values_are_those_of_the_credit_to_the_bit(tmp_path: Path, to: str, 
 @pytest.mark.parametrize("to", FORMS)
 def test_the_values_are_those_by_hand(tmp_path: Path, to: str):
     path = traced(log(tmp_path))
-    export(path, tmp_path / "out", to=to, method="grpo")
+    manifest = export(path, tmp_path / "out", to=to, method="grpo")
     got = held(to, tmp_path / "out")
+    assert manifest["tokens"] == 7
+    told = {
+        "slime": "dropped_as_0",
+        "verifiers": "dropped_and_said",
+        "prime-rl": "dropped_and_said",
+    }
+    assert manifest["lost"] == {
+        f"{told.get(to, 'dropped')}:unscored": {"count": 1, "first": "c"},
+    }
     assert list(got["a"].values()) == pytest.approx([UP] * 4, rel=1e-12)
     assert list(got["b"].values()) == pytest.approx([DOWN] * 2, rel=1e-12)
     assert list(got["d"].values()) == pytest.approx([DOWN], rel=1e-12)
     if "c" in got:  # unscored and dropped: None where the form has a word for it, else 0
         assert got["c"] == {3: 0.0 if to == "slime" else None}
+
+
+@pytest.mark.parametrize("to", FORMS)
+def test_tokens_of_what_the_gates_dropped_do_not_count(tmp_path: Path, to: str):
+    """a is kept and has 2 + 1 sampled tokens; the branches of b are unscored, c is infra."""
+    fixture = Path(__file__).parent.parent / "fixtures" / "verifiers"
+    manifest = export(fixture, tmp_path / "out", to=to, method="grpo")
+    assert manifest["tokens"] == 3
+    if to == "prime-rl":  # an annotation a trace
+        assert manifest["rows"] == 3
+        assert "no_token_ids" not in manifest["lost"]
 
 
 def test_what_a_trainer_may_not_count_is_masked(tmp_path: Path):

@@ -74,14 +74,16 @@ def compare(
 
 
 def _print(result: dict[str, Any]) -> None:
+    from assay.audit.kinds import told
     from assay.report.compare import rows, sentences
 
     console = opt.Terminal()
     for name in ("a", "b"):
         log = result[name]
         console.say(
-            f"{name.upper()}  {log['source']}: {log['trajectories']:,} trajectories in "
-            f"{log['groups']:,} groups, format {log['format']}"
+            f"{name.upper()}  {log['source']}: "
+            f"{told('{n} [trajectory|trajectories]', log['trajectories'])} in "
+            f"{told('{n} [group|groups]', log['groups'])}, format {log['format']}"
         )
         console.print(listed("!", log["warnings"]), Text())
     right = [Column(name, justify="right", no_wrap=True) for name in _COLUMNS]

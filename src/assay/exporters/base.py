@@ -24,8 +24,14 @@ class Tally:
     def wrote(self, row: Row) -> Row:
         """Counts a row that is written, and returns it."""
         self.rows += 1
-        self.tokens += int(row.trained.sum())
+        if row.kept:
+            self.tokens += int(row.trained.sum())
         return row
+
+    def said(self, row: Row) -> None:
+        """Counts a row that is written though the gates dropped it, with a word on that."""
+        if not row.kept:
+            self.lost.add(f"dropped_and_said:{row.decision.reason}", row.trajectory.id)
 
 
 class Exporter(ABC):

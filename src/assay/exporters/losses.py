@@ -11,6 +11,8 @@ SENTENCES: Final = {
     "dropped": "{n} [trajectory was|trajectories were] dropped by the gates ({of}) and left out",
     "dropped_as_0": "{n} [trajectory was|trajectories were] dropped by the gates ({of}) and "
     "[has|have] advantages of 0",
+    "dropped_and_said": "{n} [trajectory was|trajectories were] dropped by the gates ({of}): what "
+    "is written says so, and has no advantage",
     "no_logprobs": "{n} [trajectory has|trajectories have] no log-probabilities to write",
     "no_one_advantage_of_the_trace": "{n} [trace has|traces have] several advantages, so none of "
     "the whole trace",

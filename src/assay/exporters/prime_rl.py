@@ -61,7 +61,12 @@ def _updates(rows: Iterable[Row], tally: Tally) -> Iterator[dict[str, Any]]:
         if tree is None and _COPY.search(trace):
             tally.lost.add("repeated_id", trace)
             continue
-        yield _update(trace, [tally.wrote(row) for row in branches], tally)
+        update = _update(trace, list(branches), tally)
+        tally.rows += 1
+        tally.tokens += sum(
+            value is not None for branch in update["branches"] for value in branch["advantages"]
+        )
+        yield update
 
 
 def _trace(row: Row) -> tuple[str, str | None]:
@@ -94,7 +99,8 @@ def _update(trace: str, rows: list[Row], tally: Tally) -> dict[str, Any]:
     owners = _owners(rows)
     branches: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
-        if not row.token_ids:
+        tally.said(row)
+        if row.kept and not row.token_ids:
             lost = TRACE_ONLY if "advantage" in info else "no_token_ids"
             tally.lost.add(lost, row.trajectory.id)
             continue

@@ -45,7 +45,7 @@ def _episodes(rows: Iterable[Row], tally: Tally) -> Iterator[dict[str, Any]]:
             tally.lost.add(TRACE_ONLY, of.id)
         if of.tree is not None:
             tally.lost.add("branch_as_trace", of.id)
-        tally.wrote(row)
+        tally.said(tally.wrote(row))
         task = {"type": "assay", "data": {"id": of.task}, "key": of.task}
         ok = of.end != "infra"
         yield {
