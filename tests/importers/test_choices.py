@@ -15,6 +15,29 @@ from assay.records import Trajectory
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
+def test_what_was_not_measured_is_no_outcome_by_choice(tmp_path: Path) -> None:
+    """NeMo Gym's masked sample, a table's evaluation that failed, an exception for a reward, and
+    Inspect's sample that somebody made invalid: each holds a number all the same."""
+    answer = {"type": "message", "role": "assistant", "content": "3"}
+    gym = {"responses_create_params": {"input": "1+2?"}, "response": {"output": [answer]}}
+    table = {"messages": [], "instance_id": "i", "run_id": "m_maxiter_1", "resolved": False}
+    trace = {"conversations": [], "agent": "a", "model": "m", "task": "t", "episode": "e"}
+    trace |= {"run_id": "r", "trial_name": "t", "result": "AgentTimeoutError"}
+    judged = {"id": 1, "epoch": 1, "messages": [], "scores": {"a": {"value": "C"}}}
+    inspect = {"version": 2, "status": "success", "eval": {"task": "t", "model": "m"}}
+    cases = {
+        "reward": {**gym, "reward": 0.0, "mask_sample": True},
+        "resolved": {**table, "test_result": {"report": {"error_eval": True}}},
+        "result": trace,
+        "a": {**inspect, "samples": [{**judged, "invalidation": {"author": "b"}}]},
+    }
+    for outcome, row in cases.items():
+        path = tmp_path / f"{outcome}.json"
+        path.write_text(json.dumps(row))
+        with pytest.raises(DataError, match=f"no number '{outcome}' for the outcome"):
+            list(load(path, choices=Choices(outcome=outcome))[1])
+
+
 def rows(*values: dict[str, Any]) -> str:
     whole = ({"task": "t", "messages": MESSAGES, **value} for value in values)
     return "".join(json.dumps(value) + "\n" for value in whole)

@@ -129,10 +129,17 @@ class Record(Fields):
         )
 
     def trajectory(
-        self, task: str, steps: Iterable[Step], *, trial: int | None = None, **rest: Any
+        self,
+        task: str,
+        steps: Iterable[Step],
+        *,
+        trial: int | None = None,
+        measured: bool = True,
+        **rest: Any,
     ) -> Trajectory:
         """Returns a trajectory. Where `rest` does not say else, the task is its group, and task
-        and trial (the record's index where there is none) are its id."""
+        and trial (the record's index where there is none) are its id. Where the log says that its
+        reward was not `measured`, no choice makes one of its numbers the outcome."""
         rest["id"] = rest.get("id") or f"{task}/{self.index if trial is None else trial}"
         rest["origin"] = rest.get("origin") or self.origin()
         rest.setdefault("group", task)
@@ -144,7 +151,9 @@ class Record(Fields):
             else:
                 rest["group"] = as_name(group, f"{self.where}.{key}")
         key = self.choices.outcome
-        if key is not None and key not in rest.get("rewards", {}):
+        if key is not None and not measured:
+            rest["rewards"] = {}
+        elif key is not None and key not in rest.get("rewards", {}):
             value = self.at(key)
             if isinstance(value, (bool, int, float)):
                 number = self.as_score(value, key)

@@ -32,7 +32,7 @@ def common(message: Fields) -> Iterator[Fields]:
         raw["reasoning_content"] = "\n".join(filter(None, thoughts))
     if parts["call"]:
         raw["tool_calls"] = [*message.items("tool_calls"), *map(_call, parts["call"])]
-    results = [_result(block) for block in parts["result"]]
+    results = [_result(block, message.raw.get("tool_call_id")) for block in parts["result"]]
     told = [Fields(raw, message.where, message.losses)] if len(results) < len(content) else []
     # what the model wrote comes before the results of calls that ran at its provider
     first = message.raw.get("role") == "assistant"
@@ -44,8 +44,9 @@ def _kind(block: Any) -> str:
     kind = block.get("type") if isinstance(block, dict) else None
     if not isinstance(kind, str):
         return ""
-    named = "call" if kind in _CALLS else "thought" if kind in _THOUGHTS else ""
-    return "result" if kind.endswith("tool_result") else named
+    if kind in _CALLS:
+        return "call" if "input" in block and isinstance(block.get("name"), str) else ""
+    return "result" if kind.endswith("tool_result") else "thought" if kind in _THOUGHTS else ""
 
 
 def _thought(block: Fields) -> str:
@@ -59,10 +60,10 @@ def _call(block: Fields) -> dict[str, Any]:
     return {"id": block.raw.get("id"), "function": function}
 
 
-def _result(block: Fields) -> Fields:
+def _result(block: Fields, call: Any) -> Fields:
     """Returns a result as a message; one of a provider's own tool is a structure, kept as JSON."""
     content = block.raw.get("content")
     if block.raw["type"] not in _MESSAGES and not isinstance(content, str):
         content = json.dumps(content, ensure_ascii=False)
-    raw = {"role": "tool", "content": content, "tool_call_id": block.raw.get("tool_use_id")}
+    raw = {"role": "tool", "content": content, "tool_call_id": block.raw.get("tool_use_id", call)}
     return Fields(raw | {"is_error": block.raw.get("is_error")}, block.where, block.losses)

@@ -77,6 +77,7 @@ def _trajectory(record: Record, folder: Path, log: Log) -> Trajectory:
     model = info.within("model_info").maybe("name", str) or parts.get("policy_version")
     key = f"{task}@{checksum[:12]}" if checksum else task
     group = record.groups.name(key, f"{agent}:{model or ''}")
+    parts |= {"id": record.need("trial_name", str), "policy_version": model}
     rewards = record.within("verifier_result").scores("rewards")
     end, valid = _end(record)
     outcome = _outcome(record, rewards) if valid else None
@@ -91,7 +92,7 @@ def _trajectory(record: Record, folder: Path, log: Log) -> Trajectory:
         rewards=rewards | _of_steps(record),
         end=end,
         origin=record.origin(agent=agent or None),
-        **parts | {"id": record.need("trial_name", str), "policy_version": model},
+        **parts,
     )
 
 

@@ -144,6 +144,7 @@ def _trajectory(sample: Record, spec: Fields, scorer: str | None) -> Trajectory:
         group=sample.groups.name(task, model or ""),
         outcome=outcome,
         rewards=rewards,
+        measured=not invalid,
         reference=as_text(target) if target else None,
         end=end,
         policy_version=model,
@@ -239,9 +240,20 @@ def _content(raw: Fields) -> tuple[Any, str | None]:
     for part in content:
         if isinstance(part, dict) and part.get("type") == "reasoning":
             thoughts.append(Fields(part, raw.where, raw.losses).text("reasoning"))
+        elif isinstance(part, dict) and part.get("type") == "tool_use":
+            rest += _provided(part)
         else:
             rest.append(part)
     return rest, "\n".join(thoughts) or None
+
+
+def _provided(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the call of a tool of the provider's, and its result, as blocks of Anthropic's."""
+    fault = part.get("error")
+    call = {"id": part.get("id"), "name": part.get("name"), "input": part.get("arguments")}
+    result = {"tool_use_id": part.get("id"), "content": fault or part.get("result")}
+    result["is_error"] = fault is not None
+    return [{"type": "tool_use", **call}, {"type": "tool_result", **result}]
 
 
 def _call(value: Any, raw: Fields) -> dict[str, Any]:

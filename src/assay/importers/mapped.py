@@ -184,7 +184,7 @@ class _Row:
             group = task if model is None else record.groups.name(task, model)
         word = self._name("trial")
         trial = int(word) if word is not None and word.isdecimal() and len(word) < 16 else None
-        outcome, end = self._scored()
+        outcome, end, measured = self._scored()
         at = record.origin(
             set=self.preset and self.preset.name, trial=word if trial is None else None
         )
@@ -195,7 +195,8 @@ class _Row:
             id=self._name("id") or f"{at.path}/{at.index}",
             group=group,
             outcome=outcome,
-            rewards=self._parts(),
+            rewards=self._parts() if measured else {},
+            measured=measured,
             end=end,
             policy_version=model,
             origin=at,
@@ -238,21 +239,22 @@ class _Row:
         value, column = self._value(key)
         return value, self.record, column
 
-    def _scored(self) -> tuple[float | None, End]:
-        """Returns the outcome and how it ended."""
+    def _scored(self) -> tuple[float | None, End, bool]:
+        """Returns the outcome, how it ended, and whether it was measured."""
         record, preset = self.record, self.preset
         value, column = self._value("reward")
         raised = preset is not None and preset.excepted and isinstance(value, str)
         if raised and value.endswith(("Error", "Exception", "Interrupt")):
             record.lose("no_outcome")
-            return None, _EXCEPTIONS.get(value, "infra")
+            return None, _EXCEPTIONS.get(value, "infra"), False
         end = end_of(*self._told("end")) if "end" in self.chosen.columns else "unknown"
         outcome = reward_of(value, record, column)
-        void = "" if preset is None else preset.void
-        if void and cell(record.raw, void, record.where) is True:
+        name = "" if preset is None else preset.void
+        void = bool(name) and cell(record.raw, name, record.where) is True
+        if void:
             record.lose("evaluation_failed")
             outcome = None
-        return record.scored(outcome), end
+        return record.scored(outcome), end, not void
 
     def _parts(self) -> dict[str, float | None]:
         """Returns the named parts of the reward, with the one that the reader names besides."""

@@ -142,7 +142,7 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
     agent = record.within("agent_ref").text("name")
     group = record.groups.name(task, agent) if agent else task
     outcome, end = _outcome(record, response, answered=first < len(items))
-    kind = record.raw.get(_FAILED) or record.raw.get(_KIND)
+    measured, kind = _is_measured(record), record.raw.get(_FAILED) or record.raw.get(_KIND)
     at = record.origin(agent=agent or None, failure=as_text(kind))
     return record.trajectory(
         task,
@@ -151,7 +151,8 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
         id=f"{group}/{trial}" if trial is not None else f"{at.path}/{at.index}",
         group=group,
         outcome=record.scored(outcome),
-        rewards=record.scores("reward_components") if _is_measured(record) else {},
+        rewards=record.scores("reward_components") if measured else {},
+        measured=measured,
         end=end,
         marks=marks,
         ledger=Ledger(tokens=_generated(items)),
