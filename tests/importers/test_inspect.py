@@ -258,3 +258,15 @@ def test_a_log_that_inspect_wrote_in_chunks_is_the_same_log() -> None:
         (t.steps, t.outcome, t.rewards, t.end, t.reference, t.group)
         for t in (apart[key] for key in whole)
     ]
+
+
+def test_a_tool_of_the_provider_is_a_call_with_its_result(tmp_path: Path) -> None:
+    used = {"type": "tool_use", "tool_type": "mcp_call", "id": "s", "name": "find"}
+    used |= {"arguments": '{"q": "x"}', "result": "y"}
+    failed = {**used, "id": "t", "result": "", "error": "no server"}
+    told = [{"role": "assistant", "content": [used, failed, {"type": "text", "text": "ok"}]}]
+    (found,) = read(log_of(tmp_path / "a.json", {"messages": told}))[0].values()
+    model, first, second = found.steps
+    assert [(call.name, call.arguments) for call in model.calls] == [("find", '{"q": "x"}')] * 2
+    assert first == ToolStep(text="y", name="find", call=(0, 0), error=False)
+    assert second == ToolStep(text="no server", name="find", call=(0, 1), error=True)

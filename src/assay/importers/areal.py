@@ -34,7 +34,7 @@ class Areal(Importer):
         task, prompt = record.name("task_id"), record.need("prompt", str)
         sample, version = record.whole("sample_idx"), _version(record)
         # ranks count their tasks each for themselves, so two prompts may have one id
-        group = record.groups.name(f"{version}/{task}", prompt_name(prompt))
+        group = record.groups.name(f"{version}/{task}{record.run(2)}", prompt_name(prompt))
         steps = Steps()
         generated = _segments(record, steps)
         if generated is None:

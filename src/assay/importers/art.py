@@ -65,7 +65,7 @@ def _row(record: Record, seen: set[int | None], *, old: bool) -> Iterator[Trajec
     split = record.file.parent
     if split.parent.name == "trajectories" and split.name != "train":
         record.lose(f"of_evaluation:{split.name}")
-    group = f"{split.name}/{record.file.stem}/{number}"
+    group = f"{split.name}/{record.file.stem}/{number}{record.run(2)}"
     if number not in seen:
         seen.add(number)
         yield from _raised(record, group)

@@ -67,7 +67,7 @@ class Atropos(Importer):
             for key in ("messages", "inference_logprobs")
         }
         at, task = record.origin(), _task(columns)
-        group = f"{at.path}/{at.index}"
+        group = f"{at.path}/{at.index}{record.run(1)}"
         for trial, score in enumerate(scores):
             raw = {key: values[trial] for key, values in columns.items()}
             raw |= {key: values[trial] for key, values in optional.items() if values is not None}

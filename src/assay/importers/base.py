@@ -107,7 +107,7 @@ NONE = Choices()
 class Record(Fields):
     """One record of a log, and where it stands."""
 
-    __slots__ = ("choices", "file", "format", "groups", "index", "place")
+    __slots__ = ("choices", "file", "format", "groups", "index", "place", "root")
 
     def __init__(
         self, raw: Any, where: str, log: "Log", importer: "Importer", place: int, index: int
@@ -116,14 +116,23 @@ class Record(Fields):
         self.format, self.file, self.index = importer.name, log.files[place], index
         self.choices, self.groups = log.choices, log.groups
         """Numbers what is of one task, all files of the log together."""
+        self.root = log.path if log.path.is_dir() else log.path.parent
         self.place = place
         """Which file of the log, from 0."""
+
+    def run(self, above: int) -> str:
+        """Returns what tells the names of this file's run from those of other runs in the log: ""
+        in the first. A run is a file, or the folder so many levels above it."""
+        path = (self.file, *self.file.parents)[: above + 1][-1]
+        if self.groups.owner.setdefault("\0run", str(path)) == str(path):
+            return ""
+        return f"@{_plain(os.path.relpath(path, self.root))}"
 
     def origin(self, offset: int = 0, **extra: str | int | None) -> Origin:
         """Returns where the record came from; `extra` without its None values."""
         return Origin(
             format=self.format,
-            path=os.fsencode(self.file.name).decode("utf-8", "backslashreplace"),
+            path=_plain(self.file.name),
             index=self.index + offset,
             extra={key: str(value) for key, value in extra.items() if value is not None},
         )
@@ -307,6 +316,11 @@ class Importer(ABC):
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         """Yields the trajectories of one record."""
         raise NotImplementedError
+
+
+def _plain(name: str) -> str:
+    """Returns the name of a file, which may be no Unicode, as text."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _numbers(raw: dict[str, Any], key: str) -> str:

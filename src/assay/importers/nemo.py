@@ -45,12 +45,13 @@ class Nemo(Importer):
         step = None if named is None else named[1]
         steps = _steps(columns, row)
         task = prompt_name(repr(ids[: mask.index(True)] if True in mask else ids))
-        group = task if step is None else f"step{step}-{task}"
+        run = record.run(1)
+        group = f"{task}{run}" if step is None else f"step{step}-{task}{run}"
         yield record.trajectory(
             task,
             steps,
             trial=record.groups.trial(group),
-            id=f"{at.path}/{at.index}",
+            id=f"{at.path}/{at.index}{run}",
             group=group,
             outcome=_outcome(row),
             policy_version=step,

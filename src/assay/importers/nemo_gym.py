@@ -139,6 +139,7 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
         task = prompt_name(json.dumps(asked.raw.get("input"), sort_keys=True))
     else:
         task = f"{plain_name(file).removesuffix('.jsonl')}/{number}"
+    task += record.run(1)
     agent = record.within("agent_ref").text("name")
     group = record.groups.name(task, agent) if agent else task
     outcome, end = _outcome(record, response, answered=first < len(items))
@@ -148,7 +149,7 @@ def _trajectory(record: Record, file: Path) -> Trajectory:
         task,
         steps,
         trial=record.groups.trial(group) if trial is None else trial,
-        id=f"{group}/{trial}" if trial is not None else f"{at.path}/{at.index}",
+        id=f"{group}/{trial}" if trial is not None else f"{at.path}/{at.index}{record.run(1)}",
         group=group,
         outcome=record.scored(outcome),
         rewards=record.scores("reward_components") if measured else {},

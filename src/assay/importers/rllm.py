@@ -53,13 +53,14 @@ class Rllm(Importer):
         if not record.need("trajectories", list):
             record.lose("episode_without_trajectory")
         for index, inner in enumerate(record.each("trajectories", "a trajectory object")):
-            group = record.groups.name(task, inner.text("name", "agent"))
+            agent = inner.text("name", "agent")
+            group = record.groups.name(f"{task}{record.run(1)}", agent)
             steps, marks, version = _steps(inner)
             yield record.trajectory(
                 task,
                 steps,
                 trial=record.groups.trial(group),
-                id=inner.maybe_name("uid") or f"{identity}/{index}",
+                id=inner.maybe_name("uid") or f"{identity}/{index}{record.run(1)}",
                 group=group,
                 outcome=inner.scored(inner.score("reward")),
                 rewards=inner.scores("signals"),

@@ -38,7 +38,8 @@ class Skyrl(Importer):
         record.lose_unknown(_KEYS)
         prompt, at = record.need("input_prompt", str), record.origin()
         folder = _FOLDER.fullmatch(record.file.parent.name)
-        group = f"{record.file.parent.name}/{at.path}/{prompt_name(prompt)}"
+        run = record.run(2)
+        group = f"{record.file.parent.name}/{at.path}/{prompt_name(prompt)}{run}"
         steps = Steps()
         told(steps, prompt)
         wrote(steps, record.need("output_response", str), record)
@@ -53,7 +54,7 @@ class Skyrl(Importer):
             prompt_name(prompt),
             steps,
             trial=record.groups.trial(group),
-            id=f"{record.file.parent.name}/{at.path}/{at.index}",
+            id=f"{record.file.parent.name}/{at.path}/{at.index}{run}",
             group=group,
             outcome=record.scored(_score(record)),
             end=_ENDS.get(word, "unknown"),

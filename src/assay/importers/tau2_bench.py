@@ -65,11 +65,12 @@ class Tau2Bench(Importer):
         info = record.within("info")
         info.lose_unknown(keys("agent_info"), "info")
         policy = info.within("agent_info").maybe("llm", str)
+        domain = info.within("environment_info").text("domain_name")
         tasks = record.each("tasks", "a task object", needed=True)
         experts = dict(_expert(task) for task in tasks)
         for index, (where, value) in enumerate(self._runs(record)):
             run = Fields(value, where, record.losses, "a simulation object")
-            yield _trajectory(run, record, experts, policy, index)
+            yield _trajectory(run, record, experts, (domain, policy), index)
 
     def _runs(self, record: Record) -> Iterator[tuple[str, Any]]:
         """Yields the simulations: those of the document, else those of the files beside it."""
@@ -102,10 +103,13 @@ def _expert(task: Fields) -> tuple[str, tuple[ExpertCall, ...] | None]:
 
 
 def _trajectory(
-    run: Fields, record: Record, experts: _Experts, policy: str | None, index: int
+    run: Fields, record: Record, experts: _Experts, of: tuple[str, str | None], index: int
 ) -> Trajectory:
+    """`of`: the domain, each of which counts its tasks for itself, and the agent's model."""
     run.lose_unknown(_RUN)
-    task, trial = run.name("task_id"), run.maybe("trial", int)
+    key, trial, (domain, policy) = run.name("task_id"), run.maybe("trial", int), of
+    task = record.groups.name(f"task {key}", domain).removeprefix("task ")
+    group = record.groups.name(task, policy or "")
     reason = run.need("termination_reason", str)
     end = ENDS.get(reason, "unknown")
     if reason not in ENDS:
@@ -120,11 +124,12 @@ def _trajectory(
         task,
         steps,
         trial=trial,
-        id=f"{task}/{index if trial is None else trial}",
+        id=f"{group}/{index if trial is None else trial}",
+        group=group,
         outcome=reward,
         rewards=rewards,
         grades=grades if end != "infra" else (),
-        expert=experts.get(task),
+        expert=experts.get(key),
         end=end,
         policy_version=policy,
         marks=tuple(_marks(run.within("review"), turns)),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import final
 
 from assay.files.probe import Probe
-from assay.importers.base import Importer, Rank, Record, keys
+from assay.importers.base import Importer, Rank, Record, keys, prompt_name
 from assay.importers.fields import Fields
 from assay.importers.messages import MESSAGE, experts_in, steps_of
 from assay.records import End, Grade, Trajectory
@@ -42,10 +42,16 @@ class TauBench(Importer):
         end, outcome = _end(record, info)
         rewards, grades = _grades(info)
         user, told = about.maybe("user_id", str), about.maybe("instruction", str)
+        # files of several domains count their tasks each for itself
+        task = record.groups.name(f"task {task}", prompt_name(told or "")).removeprefix("task ")
+        group = f"{task}{record.run(0)}"  # a file is of one model
+        number = record.index if trial is None else trial
         yield record.trajectory(
             task,
             steps_of(record.each("traj", MESSAGE, needed=True)),
             trial=trial,
+            id=f"{group}/{number}",
+            group=group,
             outcome=outcome,
             rewards=rewards,
             grades=grades,

@@ -31,7 +31,7 @@ _KEYS = keys(
     " total_input_tokens total_output_tokens trial_started_at trial_ended_at agent_started_at"
     " agent_ended_at test_started_at test_ended_at"
 )
-_RESULTS, _TRIAL = "results.json", "a trial result object"
+_RESULTS, _ABOUT, _TRIAL = "results.json", "run_metadata.json", "a trial result object"
 _EPISODE = re.compile(r"episode-([0-9]{1,9})")
 _NAME = re.compile(r"[^/\\\0]{1,200}")
 _TOOL = "terminal"
@@ -53,7 +53,7 @@ class TerminalBench(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         if (file.parent / "sessions").is_dir():
             return tuple(file.parent.rglob("*"))
-        return (file.with_name("run_metadata.json"),)
+        return (file.with_name(_ABOUT),)
 
     def parts(self, file: Path) -> None:
         """Of the trials that a run's file lists, those with a file of their own are read there."""
@@ -65,17 +65,27 @@ class TerminalBench(Importer):
                 continue
             record = Record(value, str(file), log, self, place, 0)
             if not _is_run(value):
-                yield _trajectory(record, record, file.parent)
+                agent = _agent(file.parents[:3][-1], log)
+                yield _trajectory(record, record, file.parent, agent)
                 continue
+            agent = _agent(file.parent, log)
             for index, trial in enumerate(record.each("results", _TRIAL)):
                 record.index, folder = index, _folder(file.parent, trial)
                 if folder not in apart:  # else its own file is read
-                    yield _trajectory(record, trial, folder)
+                    yield _trajectory(record, trial, folder, agent)
 
 
 def _is_run(value: Any) -> bool:
     """Is it what a whole run leaves: a list of trials with its shares?"""
     return isinstance(value, dict) and {"results", "n_resolved", "accuracy"} <= value.keys()
+
+
+def _agent(run: Path, log: Log) -> str:
+    """Returns the agent and the model of a run, by what its folder says of it."""
+    path = run / _ABOUT
+    value = log.document(path) if path.is_file() else None
+    about = Fields({} if value is None else value, str(path), log.losses, "an object")
+    return ":".join(filter(None, (about.text("agent_name"), about.text("model_name"))))
 
 
 def _folder(run: Path, trial: Fields) -> Path | None:
@@ -86,7 +96,7 @@ def _folder(run: Path, trial: Fields) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def _trajectory(record: Record, trial: Fields, folder: Path | None) -> Trajectory:
+def _trajectory(record: Record, trial: Fields, folder: Path | None, agent: str) -> Trajectory:
     trial.lose_unknown(_KEYS)
     task = trial.name("task_id")
     resolved = trial.maybe("is_resolved", bool)
@@ -99,12 +109,14 @@ def _trajectory(record: Record, trial: Fields, folder: Path | None) -> Trajector
         trial.lose("score_of_infra_failure")
         outcome = None
     steps = acted(_steps(trial, folder), outcome)
-    number = record.groups.trial(task)
+    group = record.groups.name(task, agent)
+    number = record.groups.trial(group)
     return record.trajectory(
         task,
         steps,
         trial=number,
-        id=trial.text("trial_name") or f"{task}/{number}",
+        id=trial.text("trial_name") or f"{group}/{number}",
+        group=group,
         outcome=trial.scored(outcome),
         rewards={"tests": _passed(trial)},
         grades=graded(outcome, "tests of the task"),

@@ -38,7 +38,7 @@ class Tinker(Importer):
         if split != "train":
             record.lose(f"of_evaluation:{split}")
         task = f"{split}/{record.whole('group_idx')}"
-        group = f"{iteration}/{task}"
+        group = f"{iteration}/{task}{record.run(2)}"
         trial = record.whole("traj_idx")
         steps: list[ModelStep] = []
         tokens = 0

@@ -203,13 +203,13 @@ def _trajectory(record: Record, told: Told, group: str, trial: int) -> Trajector
         record.lose("reward_weights_unknown")
     outcome = record.scored(sum(given) if given else None)
     record.lose("no_tokens")
-    steps = _steps(record)
+    steps, run = _steps(record), record.run(1)
     return record.trajectory(
         "-".join(group.split("-")[1:3]),
         steps,
         trial=trial,
-        id=f"{at.path}/{at.index}",
-        group=group,
+        id=f"{at.path}/{at.index}{run}",
+        group=f"{group}{run}",
         outcome=outcome,
         rewards=rewards,
         end=_end(steps) if steps else "unknown",

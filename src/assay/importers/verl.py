@@ -29,7 +29,7 @@ class Verl(Importer):
     called = "{step}.jsonl"
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
-        prompt, step, at = record.need("input", str), record.whole("step"), record.origin()
+        prompt, step = record.need("input", str), record.whole("step")
         identity, group, trial = _identity(record, step, prompt)
         outcome, rewards = record.scored(record.score("score")), _rewards(record)
         if not rewards:
@@ -39,7 +39,7 @@ class Verl(Importer):
             prompt_name(prompt),
             (UserStep(text=prompt), *turns(record.need("output", str), record, 1)),
             trial=record.groups.trial(group) if trial is None else trial,
-            id=identity or f"{at.path}/{at.index}",
+            id=identity,
             group=group,
             session=None if trial is None else f"{group}_{trial}",
             outcome=outcome,
@@ -60,9 +60,10 @@ def _identity(record: Record, step: int | None, prompt: str) -> tuple[str, str, 
     if uid:
         record.lose("uid_of_unknown_form")
         return uid, uid, None
-    request = record.maybe_name("request_id") or ""
     record.lose("group_is_prompt")
-    return request, f"step{step}-{prompt_name(prompt)}", None
+    run, at = record.run(1), record.origin()
+    request = record.maybe_name("request_id") or f"{at.path}/{at.index}"
+    return f"{request}{run}", f"step{step}-{prompt_name(prompt)}{run}", None
 
 
 def _rewards(record: Record) -> dict[str, float | None]:
