@@ -42,8 +42,8 @@ class TauBench(Importer):
         end, outcome = _end(record, info)
         rewards, grades = _grades(info)
         user, told = about.maybe("user_id", str), about.maybe("instruction", str)
-        # files of several domains count their tasks each for itself
-        task = record.groups.name(f"task {task}", prompt_name(told or "")).removeprefix("task ")
+        if told is not None:  # files of several domains count their tasks each for itself
+            task = record.groups.name(f"task {task}", prompt_name(told)).removeprefix("task ")
         group = f"{task}{record.run(0)}"  # a file is of one model
         number = record.index if trial is None else trial
         yield record.trajectory(
