@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay.errors import DataError
-from assay.importers import Losses, load
+from assay.importers import Choices, Losses, load
 from assay.records import Mark, ModelStep, SystemStep, ToolStep, UserStep, decode, encode
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -80,6 +80,19 @@ def test_a_report_of_names_and_none_at_all(tmp_path: Path):
     found, losses = read(tmp_path)
     assert [t.outcome for t in found] == [0.0, None, 0.0, 1.0]
     assert losses.counts == {"no_outcome": 1}
+
+
+def test_an_evaluation_that_failed_is_counted_once_and_no_verdict_by_choice(tmp_path: Path):
+    row = json.loads((RUN / "output.jsonl").read_text().splitlines()[0])
+    reports = [{"resolved": True}, {"resolved": False, "error_eval": True}]
+    rows = [{**row, "test_result": {"report": report}} for report in reports]
+    path = tmp_path / "output.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found, losses = read(path)
+    assert [t.outcome for t in found] == [1.0, None]
+    assert losses.counts == {"evaluation_failed": 1, "no_outcome": 1}
+    choices = Choices(outcome="test_result.report.resolved")
+    assert [t.outcome for t in load(path, choices=choices)[1]] == [1.0, None]
 
 
 def test_a_folder_of_events_is_a_session():

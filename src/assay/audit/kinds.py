@@ -84,8 +84,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "[counts|count] there",
     "model_failed": "{n} [conversation|conversations] ended in an error of the harness or of the "
     "model's server: unscored",
-    "verdict_missing": "the verdict is in a report of its own that is not beside the log: all is "
-    "unscored",
+    "verdict_missing": "the verdict is in a report of its own that is not beside the log: what has "
+    "none in the log itself is unscored",
     "result_not_in_log": "{n} [call|calls] ran at the provider, and [its result is|their results "
     "are] not in the log",
     "rolled_back": "{n} [turn|turns] of the user [was|were] taken back and [is|are] left out",

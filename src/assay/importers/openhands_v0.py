@@ -81,7 +81,7 @@ class OpenHandsV0(Importer):
         lacking = False
         for index, (where, value) in enumerate(log.documents(file)):
             record = Record(value, where, log, self, place, index)
-            lacking |= not verdicts and _told(record) is None
+            lacking |= not verdicts and _report(record) is None
             yield _trajectory(record, verdicts)
         if lacking:
             log.losses.add("verdict_missing", str(file))
@@ -93,8 +93,8 @@ def _trajectory(record: Record, verdicts: dict[str, bool | None]) -> Trajectory:
     made = Turns(list(_history(record)))
     model = metadata.within("llm_config").text("model") or ", ".join(made.models) or None
     group = record.groups.name(task, f"{metadata.text('agent_class')}:{model or ''}")
-    verdict = _told(record)
-    if verdict is None:
+    verdict, failed = _told(record), _has_failed(record)
+    if verdict is None and not failed:
         verdict = verdicts.get(task)
     outcome = record.scored(None if verdict is None else float(verdict))
     written = record.within("metrics").within("accumulated_token_usage").whole("completion_tokens")
@@ -106,6 +106,7 @@ def _trajectory(record: Record, verdicts: dict[str, bool | None]) -> Trajectory:
         group=group,
         outcome=outcome,
         rewards={} if outcome is None else {"resolved": outcome},
+        measured=not failed,
         grades=graded(outcome, "resolved"),
         end=_end(record, made),
         policy_version=model,
@@ -132,16 +133,25 @@ def _end(record: Record, made: Turns) -> End:
 
 def _told(record: Fields) -> bool | None:
     """Returns the verdict in a row's `test_result`. One of an evaluation that failed is none."""
+    if _has_failed(record):
+        record.lose("evaluation_failed")
+        return None
+    verdict = (_report(record) or {}).get("resolved")
+    return verdict if isinstance(verdict, bool) else None
+
+
+def _has_failed(record: Fields) -> bool:
+    return (_report(record) or {}).get("error_eval") is True
+
+
+def _report(record: Fields) -> dict[str, Any] | None:
+    """Returns what a row says of its evaluation; None where it says nothing."""
     result = record.raw.get("test_result")
     if not isinstance(result, dict):
         return None
     report = result.get("report")
-    report = report if isinstance(report, dict) else result
-    if report.get("error_eval") is True:
-        record.lose("evaluation_failed")
-        return None
-    verdict = report.get("resolved")
-    return verdict if isinstance(verdict, bool) else None
+    found = report if isinstance(report, dict) else result
+    return found if found.keys() & {"resolved", "error_eval"} else None
 
 
 def _reports(file: Path) -> Sequence[Path]:
