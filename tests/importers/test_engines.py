@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from assay.audit import audit
@@ -259,6 +261,18 @@ def test_art_tells_other_splits_from_training(tmp_path: Path):
     found, losses = read(tmp_path, "art")
     assert {t.group.partition("/")[0] for t in found} == {"train", "val"}
     assert losses["of_evaluation:val"] == 4  # rows of the file
+
+
+def test_a_reward_of_art_that_is_null_is_no_score(tmp_path: Path):
+    """Left out it has its default, 0, which may be a failure or none; null is what NaN becomes."""
+    said = {"messages_and_choices": [{"role": "user", "content": "1+2?"}]}
+    made = [json.dumps(said | given) for given in ({"reward": None}, {}, {"reward": 0.5})]
+    columns = {"trajectory_json": made, "group_json": ["{}"] * 3, "group_index": [0] * 3}
+    columns |= {"format_version": [2] * 3, "trajectory_index": [0, 1, 2]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "0001.parquet")
+    found, losses = read(tmp_path, "art")
+    assert [t.outcome for t in found] == [None, 0.0, 0.5]
+    assert losses == {"no_outcome": 1, "reward_zero_or_unset": 1}
 
 
 def test_art_reads_choices_with_their_tokens_and_what_was_raised():
