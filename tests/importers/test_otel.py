@@ -373,14 +373,39 @@ def seen(trajectory: Trajectory) -> list[tuple[str, tuple[int, int] | None]]:
             [("f", "{'x': 1}", "one"), ("f", {"x": 2}, "two")],
             [("one", (1, 0)), ("two", (1, 1))],
         ),
+        # 1 and 1.0 are one number, and what only one side says are defaults
+        ([("c", "f", {"x": 1})], [("f", {"x": 1.0}, "one")], [("one", (1, 0))]),
+        (
+            [("c", "f", {"x": 2}), ("d", "f", {"x": 1})],
+            [("f", {"x": 1}, "one"), ("f", {"x": 2, "most": 9}, "two")],
+            [("two", (1, 0)), ("one", (1, 1))],
+        ),
+        # that one tool says its arguments says nothing of another
+        (
+            [("c", "g", {"y": 1}), ("d", "f", {"x": 1})],
+            [("g", None, "g"), ("f", {"x": 1}, "f")],
+            [("g", (1, 0)), ("f", (1, 1))],
+        ),
     ],
 )
 def test_spans_of_tools_that_name_no_call_are_told_by_arguments(
     calls: list[Any], tools: list[Any], expected: list[Any], tmp_path: Path
 ):
     spans = [tool(2 + i, *each) for i, each in enumerate(tools)]
-    (found,), _ = read(written(tmp_path, span(1, [ASKED], [called(*calls)]), *spans))
+    (found,), losses = read(written(tmp_path, span(1, [ASKED], [called(*calls)]), *spans))
     assert seen(found) == expected
+    assert losses.get("tool_span_of_no_call", 0) == len(tools) - len(expected)
+
+
+def test_what_ran_with_defaults_is_of_the_turn_that_waited_for_it(tmp_path: Path):
+    """The first call never ran: a span of the second turn is not its."""
+    spans = (
+        span(1, [ASKED], [called(("c", "f", {"x": 1}))]),
+        span(2, [ASKED, called(("c", "f", {"x": 1})), ON], [called(("d", "f", {"x": 1}))]),
+        tool(3, "f", {"x": 1, "most": 9}, "ran"),
+    )
+    (found,), _ = read(written(tmp_path, *spans))
+    assert seen(found) == [("ran", (3, 0))]
 
 
 def test_a_span_of_a_tool_is_of_one_call_of_all_conversations(tmp_path: Path):

@@ -26,7 +26,7 @@ from assay.importers.otel_spans import (
     read_record,
 )
 from assay.importers.otel_tools import Tools
-from assay.importers.otel_turns import Conversation, Conversations
+from assay.importers.otel_turns import Conversation, Conversations, Turn
 from assay.records import End, Ledger, Mark, ModelStep, Step, Trajectory
 
 _FINISH: dict[str, End] = ends(
@@ -121,7 +121,7 @@ class _Unit:
     def trajectories(self) -> Iterator[Trajectory]:
         """Yields one for each conversation."""
         all = self._conversations()
-        tools = self._tools()
+        tools = self._tools(all)
         listed = scores_in(self._events, self._ordered, self._trace_of)
         rewards = placed(listed, all, self._trace_of)
         seen: dict[str, int] = {}
@@ -158,14 +158,17 @@ class _Unit:
         inside = (above.id for above in ancestors(span, self._spans) if above.kind == "agent")
         return next(inside, "")
 
-    def _tools(self) -> dict[str, Tools]:
+    def _tools(self, conversations: list[Conversation]) -> dict[str, Tools]:
         """Returns what the spans of tools say, by agent."""
         errors = {e.span: e for e, _ in self._events if e.name == "exception"}
         spans: dict[str, list[Span]] = {}
         for span in self._ordered:
             if span.kind == "tool":
                 spans.setdefault(self._owner(span), []).append(span)
-        return {owner: Tools(found, errors) for owner, found in spans.items()}
+        turns: dict[str, list[list[Turn]]] = {}
+        for each in conversations:
+            turns.setdefault(each.owner, []).append([] if each.lost else each.turns)
+        return {owner: Tools(found, errors, turns.get(owner, [])) for owner, found in spans.items()}
 
     def _trajectory(
         self, of: Conversation, name: str, rewards: dict[str, float | None]

@@ -261,12 +261,12 @@ def call_form(call: Any) -> tuple[str, str]:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         return "", _form(call)
-    form = arguments_form(arguments := function.get("arguments"))
-    return str(function.get("name")), _form(arguments) if form is None else form
+    given = given_of(arguments := function.get("arguments"))
+    return str(function.get("name")), _form(arguments) if given is None else arguments_form(given)
 
 
-def arguments_form(arguments: Any) -> str | None:
-    """Returns arguments as JSON in one order, without nulls; None where they are no object."""
+def given_of(arguments: Any) -> dict[str, Any] | None:
+    """Returns arguments, JSON text or an object, without nulls; None where they are no object."""
     if isinstance(arguments, str) and arguments:
         try:
             arguments = parse(arguments.encode("utf-8", "surrogatepass"), "", nan=lambda *_: None)
@@ -275,5 +275,9 @@ def arguments_form(arguments: Any) -> str | None:
     given = arguments or {}
     if not isinstance(given, dict):
         return None
-    kept = {key: value for key, value in given.items() if value is not None}
-    return json.dumps(kept, sort_keys=True)
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def arguments_form(given: dict[str, Any]) -> str:
+    """Returns arguments as JSON in one order."""
+    return json.dumps(given, sort_keys=True)

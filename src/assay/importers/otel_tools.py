@@ -1,43 +1,104 @@
 """What the spans of tools say and the messages of a conversation do not."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from assay.importers.messages import as_text
-from assay.importers.otel_messages import Message, arguments_form, call_form
+from assay.importers.otel_messages import Message, arguments_form, given_of
 from assay.importers.otel_spans import Event, Span
 from assay.importers.otel_turns import Turn
 
 _RESULTS = ("gen_ai.tool.call.result", "output.value")
 _ARGUMENTS = ("gen_ai.tool.call.arguments", "input.value")
 _IDS = ("gen_ai.tool.call.id", "tool.id")
-_Key = tuple[str, ...]
+_NEVER = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What a call, or the span of a tool, says of the tool's use."""
+
+    of: Any
+    """The call or the span."""
+    id: str | None
+    name: str | None
+    given: dict[str, Any] | None
+    """The arguments; None where they are not said."""
+    since: int
+    """Nanoseconds: when the model began to ask for it, or the tool to run."""
+    until: int = _NEVER
+    """When the model no longer waited for it."""
+
+    @property
+    def form(self) -> Hashable:
+        return None if self.given is None else (self.name, arguments_form(self.given))
 
 
 @final
 class Tools:
-    """The spans of tools that one agent used, in the order of time. Each is of one call: of the one
-    with its id, else of one with its name and arguments; of its name alone where a side does not
-    say its arguments. Of several the first that began after the model asked for it."""
+    """The spans of tools that one agent used. Each is of one call: of the one with its id; where it
+    has none of the one with its name and arguments, of its name alone where a side does not say its
+    arguments, and of its name while the model waited where a side has some more, as defaults. Of
+    several it is the first that began after the model asked for it."""
 
-    def __init__(self, spans: Iterable[Span], errors: dict[str, Event]) -> None:
-        """`errors`: the exception of a span, by its id."""
+    def __init__(
+        self, spans: Iterable[Span], errors: dict[str, Event], asked: Iterable[list[Turn]]
+    ) -> None:
+        """Pairs them, and counts those that are of no call.
+
+        Args:
+            spans: in the order of time.
+            errors: the exception of a span, by its id.
+            asked: the agent's conversations.
+        """
         self._errors = errors
+        self._of: dict[int, Span] = {}
+        """The span of each call, by the identity of its object."""
         self._used: set[str] = set()
-        self._spans: dict[_Key, deque[Span]] = {}
-        bare: list[Span] = []
-        for span in spans:
-            if (call := _first(span, _IDS)) is None:
-                bare.append(span)
+        ran = list(_ran(spans))
+        self._pair(sorted((use for turns in asked for use in _asked(turns)), key=_since), ran)
+        for use in ran:
+            if use.of.id not in self._used:
+                use.of.attributes.lose("tool_span_of_no_call")
+
+    def _pair(self, asked: list[_Use], ran: list[_Use]) -> None:
+        self._join(asked, lambda use: use.id, ran)
+        bare = [use for use in ran if use.id is None]
+        self._join(asked, lambda use: use.form, bare)
+        self._join((use for use in asked if use.given is None), lambda use: use.name, bare)
+        untold = [use for use in bare if use.given is None]
+        self._join(asked, lambda use: use.name, untold)
+        self._join(asked, lambda use: use.name, bare, alike=_alike)
+
+    def _join(
+        self,
+        asked: Iterable[_Use],
+        key: Callable[[_Use], Hashable],
+        ran: Iterable[_Use],
+        alike: Callable[[_Use, _Use], bool] | None = None,
+    ) -> None:
+        """Gives each call left the first span left of its key that ran after it, else the first of
+        all; with `alike` the first that is alike while the model waited."""
+        spans: dict[Hashable, list[_Use]] = {}
+        for use in ran:
+            if use.of.id not in self._used and (of := key(use)) is not None:
+                spans.setdefault(of, []).append(use)
+        for use in asked:
+            same = spans.get(key(use))
+            if not same or id(use.of) in self._of:
+                continue
+            at: int | None = bisect_left(same, use.since, key=_since)
+            if alike is None:
+                at = at if at < len(same) else 0
             else:
-                self._spans.setdefault(("id", call), deque()).append(span)
-        # where some say their arguments, one that has none was called without
-        told = any(_first(span, _ARGUMENTS) is not None for span in bare)
-        for span in bare:
-            name, form = _name(span), _form(span, told=told)
-            for key in (("name", name), ("untold", name) if form is None else ("call", name, form)):
-                self._spans.setdefault(key, deque()).append(span)
+                end = bisect_left(same, use.until, key=_since)
+                at = next((i for i in range(at, end) if alike(use, same[i])), None)
+            if at is not None:
+                span = same.pop(at).of
+                self._of[id(use.of)] = span
+                self._used.add(span.id)
 
     def complete(self, turns: list[Turn]) -> list[Turn]:
         """Returns the turns with the results that no message holds, and which results are errors
@@ -56,48 +117,27 @@ class Tools:
                 out.append(turns[at])
                 at += 1
             asked = [each for each in calls if isinstance(each, dict)]
-            out += self._missing(asked, results, turn.at)
+            out += self._missing(asked, results)
         return out
 
-    def _missing(self, calls: list[Message], results: list[Message], at: int) -> Iterator[Turn]:
+    def _missing(self, calls: list[Message], results: list[Message]) -> Iterator[Turn]:
         by_id = {each.get("tool_call_id"): each for each in results}
         by_place = results if set(by_id) <= {None} else []
         for place, call in enumerate(calls):
-            span = self._taken(call, at)
+            span = self._of.get(id(call))
             if span is None:
                 continue
-            id = call.get("id")
-            result = by_id.get(id) if isinstance(id, str) else None
+            named = call.get("id")
+            result = by_id.get(named) if isinstance(named, str) else None
             if result is None and place < len(by_place):
                 result = by_place[place]
             function = call.get("function")
             if isinstance(function, dict) and function.get("arguments") is None:
                 function["arguments"] = _first(span, _ARGUMENTS)
             if result is None:
-                yield Turn(self._result(span, id), sampled=False)
+                yield Turn(self._result(span, named), sampled=False)
             elif span.failed:
                 result["is_error"] = True
-
-    def _taken(self, call: Message, at: int) -> Span | None:
-        """Takes the span of a call that the model made at a time."""
-        id, function = call.get("id"), call.get("function")
-        keys: list[_Key] = [("id", id)] if isinstance(id, str) else []
-        if isinstance(function, dict):
-            name, form = call_form(call)
-            known = function.get("arguments") is not None
-            keys += [("call", name, form), ("untold", name)] if known else [("name", name)]
-        spans = (self._next(self._spans.get(key, deque()), at) for key in keys)
-        return next((span for span in spans if span is not None), None)
-
-    def _next(self, spans: deque[Span], at: int) -> Span | None:
-        """Takes the first of spans that nobody took: of those after a time, else of all."""
-        while spans and spans[0].id in self._used:
-            spans.popleft()
-        later = (s for s in spans if s.start >= at and s.id not in self._used)
-        found = next(later, spans[0] if spans else None)
-        if found is not None:
-            self._used.add(found.id)
-        return found
 
     def _result(self, span: Span, id: Any) -> Message:
         text = _first(span, _RESULTS)
@@ -118,10 +158,55 @@ def _name(span: Span) -> str:
     return span.name if named is None else named
 
 
-def _form(span: Span, *, told: bool) -> str | None:
-    """Returns the arguments of a call as they are compared; None where the span does not tell."""
-    given = next((span.attributes.raw[k] for k in _ARGUMENTS if span.attributes.raw.get(k)), None)
-    return arguments_form(given) if told or given is not None else None
+def _asked(turns: list[Turn]) -> Iterator[_Use]:
+    """Yields the calls that a model made in a conversation."""
+    until = _NEVER
+    for turn in reversed(turns):
+        calls = turn.message.get("tool_calls")
+        if not turn.sampled:
+            continue
+        for call in calls if isinstance(calls, list) else ():
+            if not isinstance(call, dict):
+                continue
+            function = call.get("function")
+            about = function if isinstance(function, dict) else {}
+            given = about.get("arguments")
+            id, name = call.get("id"), about.get("name")
+            yield _Use(
+                call,
+                id if isinstance(id, str) else None,
+                name if isinstance(name, str) else None,
+                None if given is None else given_of(given),
+                turn.at,
+                until,
+            )
+        until = turn.at
+
+
+def _ran(spans: Iterable[Span]) -> Iterator[_Use]:
+    """Yields what ran. Where some of a name say their arguments, one that has none had none."""
+    uses = [_Use(s, _first(s, _IDS), _name(s), _given(s), s.start) for s in spans]
+    told = {use.name for use in uses if _first(use.of, _ARGUMENTS) is not None}
+    for use in uses:
+        bare = use.name in told and _first(use.of, _ARGUMENTS) is None
+        yield replace(use, given={}) if bare else use
+
+
+def _given(span: Span) -> dict[str, Any] | None:
+    said = next((span.attributes.raw[k] for k in _ARGUMENTS if span.attributes.raw.get(k)), None)
+    return None if said is None else given_of(said)
+
+
+def _since(use: _Use) -> int:
+    return use.since
+
+
+def _alike(one: _Use, other: _Use) -> bool:
+    """Does a side say all arguments of the other?"""
+    if one.given is None or other.given is None:
+        return False
+    mine, theirs = one.given.items(), other.given.items()
+    return mine <= theirs or theirs <= mine
 
 
 def _first(span: Span, keys: tuple[str, ...]) -> str | None:
