@@ -23,6 +23,8 @@ from assay.files.strict import parse, shape
         (b'"\xed\xa0\x80"', "here: not UTF-8 at byte 1; convert it"),
         (b'{"a": "\xff"}', "here: not UTF-8 at byte 7; convert it"),
         (b"[1, 2", "here: not JSON at character 5: Expecting ',' delimiter; is it cut short?"),
+        (b'{"a": tru', "here: not JSON at character 6: Expecting value; is it cut short?"),
+        (b"{'task': 'a', 'x': 1}", "here: not JSON at character 1: Expecting property name"),
         (b"[1] [2]", "here: more than one JSON value; expected one (or one a line, .jsonl)"),
         (b"[" * 100_000, "here: nested too deeply; expected a few hundred levels"),
         (b"[" * 100_000 + b"]" * 100_000, "here: nested too deeply; expected a few hundred levels"),
@@ -39,6 +41,11 @@ def test_refusals_are_one_line(text: bytes, said: str):
         parse(text, "here")
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+def test_a_fault_long_before_the_end_is_not_called_a_cut():
+    with pytest.raises(DataError, match="; write it with a JSON writer, one value a record"):
+        parse(b"{'task': 'a', 'reward': 1}", "here")
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,64 @@ def test_other_parts_are_counted_as_before() -> None:
     tool, user = chat([message], "m", losses)
     assert (tool, user) == (ToolStep(text=""), UserStep(text="look"))
     assert losses.counts == {"content_part:image": 2, "result_of_no_call": 1}
+
+
+def told(*messages: dict[str, Any]) -> tuple[Step, ...]:
+    return chat(messages, "m", Losses())
+
+
+def tool_call(id: str, name: str) -> dict[str, Any]:
+    return {"id": id, "function": {"name": name, "arguments": "{}"}}
+
+
+def test_a_call_in_both_forms_is_one():
+    content = [said("x"), use("a", "f"), use("b", "g")]
+    both = {"role": "assistant", "content": content, "tool_calls": [tool_call("a", "f")]}
+    step, answer = told(both, {"role": "tool", "tool_call_id": "a", "content": "r"})
+    assert step == ModelStep(
+        text="x",
+        calls=(Call(name="f", arguments="{}", id="a"), Call(name="g", arguments="{}", id="b")),
+    )
+    assert answer == ToolStep(text="r", name="f", call=(0, 0))
+
+
+def test_what_stands_beside_blocks_of_results_is_kept():
+    search = {"type": "web_search_tool_result", "tool_use_id": "s", "content": "found"}
+    alone = {"role": "assistant", "content": [search], "tool_calls": [tool_call("a", "f")]}
+    step, found = told(alone)
+    assert step == ModelStep(calls=(Call(name="f", arguments="{}", id="a"),))
+    assert found == ToolStep(text="found")
+
+
+@pytest.mark.parametrize(
+    ("beside", "thought", "expected"),
+    [("one", "two", "one\ntwo"), ("one", "one", "one"), ("", "two", "two"), ("one", "", "one")],
+)
+def test_thoughts_in_both_forms_are_kept_once(beside: str, thought: str, expected: str):
+    block = {"type": "thinking", "thinking": thought}
+    (step,) = told(
+        {"role": "assistant", "content": [block, said("!")], "reasoning_content": beside}
+    )
+    assert isinstance(step, ModelStep)
+    assert step.text == f"{expected}!"
+    assert step.spans == (Span(role="think", start=0, end=len(expected)),)
+
+
+def test_a_result_that_names_a_reused_id_and_its_tool_is_of_the_call_of_that_name():
+    first = {"role": "assistant", "tool_calls": [tool_call("a", "f")]}
+    second = {"role": "assistant", "tool_calls": [tool_call("a", "g")]}
+    late = {"role": "tool", "tool_call_id": "a", "name": "f", "content": "rf"}
+    now = {"role": "tool", "tool_call_id": "a", "name": "g", "content": "rg"}
+    other = {"role": "tool", "tool_call_id": "a", "name": "h", "content": "rh"}
+    assert told(first, second, late, now)[2:] == (
+        ToolStep(text="rf", name="f", call=(0, 0)),
+        ToolStep(text="rg", name="g", call=(1, 0)),
+    )
+    # of no call's name: the last turn's, as without a name
+    assert told(first, second, other)[2] == ToolStep(text="rh", name="h", call=(1, 0))
+
+
+def test_a_result_that_is_no_text_is_kept_as_json():
+    call = {"role": "assistant", "tool_calls": [{**tool_call("a", "f"), "id": 7}]}
+    answer = {"role": "tool", "tool_call_id": 7, "content": {"rows": [1, None]}}
+    assert told(call, answer)[1] == ToolStep(text='{"rows": [1, null]}', name="f", call=(0, 0))

@@ -78,6 +78,7 @@ def test_nemo_gym_reads_failures_and_the_plan(part: str):
         # nobody says that it was measured
         ({"failure_kind": "session_lost"}, None, "infra", {"reward_of_failure": 1}),
         ({"mask_sample": False, "failure_kind": None}, 0.0, "answered", {}),
+        ({"failure_kind": ""}, 0.0, "answered", {}),
     ],
 )
 def test_nemo_gym_tells_failures_of_the_environment_from_scores(

@@ -59,7 +59,7 @@ def parse(
             JSON does not have; each is read as null. None: they are refused.
 
     Raises:
-        TornError: the text is no whole JSON value.
+        TornError: the text is no whole JSON value: cut short, damaged, or never JSON.
         DataError: anything else is wrong with it; both name `where` and the first fault.
     """
     if len(text) > most:
@@ -79,13 +79,19 @@ def parse(
             raise TornError(f"{where}: ends within a character; is it cut short?") from None
         raise DataError(f"{where}: not UTF-8 at byte {error.start}; convert it") from None
     except json.JSONDecodeError as error:
-        reason = f"not JSON at character {error.pos}: {error.msg}; is it cut short?"
+        reason = f"not JSON at character {error.pos}: {error.msg}; {_advice(error)}"
         raise TornError(f"{where}: {reason}") from None
     except RecursionError:
         raise DataError(f"{where}: nested too deeply; expected a few hundred levels") from None
     except ValueError as error:
         kind = TornError if isinstance(error, TornError) else DataError
         raise kind(f"{where}: {one_line(str(error))}") from None
+
+
+def _advice(error: json.JSONDecodeError) -> str:
+    open_string = error.msg.startswith("Unterminated string")
+    at_end = open_string or len(error.doc) - error.pos < len("false")
+    return "is it cut short?" if at_end else "write it with a JSON writer, one value a record"
 
 
 def _without_constants(text: bytes, where: str, nan: Callable[[str, int], None]) -> bytes:

@@ -15,6 +15,9 @@ _THOUGHTS = ("thinking", "redacted_thinking")
 _MESSAGES = ("tool_result", "mcp_tool_result")
 """Results that hold text as messages do."""
 
+_BESIDE = ("tool_calls", "function_call", "reasoning_content", "reasoning", "refusal")
+"""What a message may say beside its content."""
+
 
 def common(message: Fields) -> Iterator[Fields]:
     """Yields a message in OpenAI's form, and each result in its blocks as a message of its own."""
@@ -28,12 +31,18 @@ def common(message: Fields) -> Iterator[Fields]:
         at = f"{message.where}.content[{index}]"
         parts[kind].append(Fields(block, at, message.losses) if kind else block)
     raw = {**message.raw, "content": parts[""]}
-    if thoughts := [_thought(block) for block in parts["thought"]]:
-        raw["reasoning_content"] = "\n".join(filter(None, thoughts))
-    if parts["call"]:
-        raw["tool_calls"] = [*message.items("tool_calls"), *map(_call, parts["call"])]
+    thoughts = "\n".join(filter(None, map(_thought, parts["thought"])))
+    said = message.text("reasoning_content") or message.text("reasoning")
+    if thoughts.strip() not in said:
+        raw["reasoning_content"] = f"{said}\n{thoughts}".strip("\n")
+    # some clients write a call in both forms
+    calls = message.items("tool_calls")
+    known = {call.get("id") for call in calls if isinstance(call, dict)} - {None}
+    if made := [call for call in map(_call, parts["call"]) if call["id"] not in known]:
+        raw["tool_calls"] = [*calls, *made]
     results = [_result(block, message.raw.get("tool_call_id")) for block in parts["result"]]
-    told = [Fields(raw, message.where, message.losses)] if len(results) < len(content) else []
+    alone = len(results) == len(content) and not any(map(message.raw.get, _BESIDE))
+    told = [] if alone else [Fields(raw, message.where, message.losses)]
     # what the model wrote comes before the results of calls that ran at its provider
     first = message.raw.get("role") == "assistant"
     yield from (*told, *results) if first else (*results, *told)

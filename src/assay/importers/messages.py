@@ -15,7 +15,7 @@ import msgspec
 
 from assay.importers.base import keys
 from assay.importers.blocks import common
-from assay.importers.fields import Fields, Losses, objects, shown, typed
+from assay.importers.fields import Fields, Losses, objects, shown
 from assay.records import Call, ExpertCall, ModelStep, Span, Step, SystemStep, ToolStep, UserStep
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -112,13 +112,20 @@ class Steps(list[Step]):
             self._named[call.id].remove(call)
 
     def _by_id(self, call_id: str, name: str) -> Open | None:
-        """Takes the call that has an id: of the last turn, or the only one before that has it."""
-        if same := self._named.get(call_id):
-            found = next((call for call in same if call.name == name), same[0])
+        """Takes the call that has an id: of the last turn, or the only one before that has it. Of
+        calls that share it, one of the result's name."""
+        same, late = self._named.get(call_id, ()), self._late.get(call_id, [])
+        alike = [call for call in late if call.name == name] if name else []
+        found = next((call for call in same if call.name == name), None)
+        if found is None and len(alike) != 1 and same:
+            found = same[0]
+        if found is not None:
             self._take(found)
             return found
-        late = self._late.get(call_id, [])
-        return late.pop() if len(late) == 1 else None
+        if len(late := alike or late) != 1:
+            return None
+        self._late[call_id].remove(late[0])
+        return late[0]
 
     def answer(
         self,
@@ -159,7 +166,7 @@ class Steps(list[Step]):
             case "assistant" | "model":
                 self.act(model_step(message, text))
             case "tool" | "function":
-                call_id, error = message.maybe("tool_call_id", str), message.maybe("is_error", bool)
+                call_id, error = message.maybe_name("tool_call_id"), message.maybe("is_error", bool)
                 self.answer(message, text, call_id, name=name, error=error)
             case "user" | "human":
                 self.append(UserStep(text=text, name=name))
@@ -232,7 +239,7 @@ def call_of(call: Fields) -> Call:
     function = call.maybe("function", dict)
     inner = call if function is None else Fields(function, call.where, call.losses)
     name, arguments = inner.need("name", str), arguments_text(inner.raw.get("arguments"))
-    return Call(name=name, arguments=arguments, id=call.maybe("id", str))
+    return Call(name=name, arguments=arguments, id=call.maybe_name("id"))
 
 
 def arguments_text(arguments: Any) -> str:
@@ -253,15 +260,18 @@ def as_text(value: Any) -> str | None:
 
 
 def content_of(message: Fields, key: str = "content") -> str:
-    """Returns the text of a message's content: a string, null, or a list of parts."""
+    """Returns the text of a message's content: a string, null, or a list of parts; of any other
+    value its JSON."""
     content = message.raw.get(key)
     if content is None:
         return ""
     if isinstance(content, str):
         return content
+    if not isinstance(content, list):  # what a tool returned, not put into text yet
+        return _ENCODER.encode(content)
     where = f"{message.where}.{key}"
     parts: list[str] = []
-    for index, part in enumerate(typed(content, list, where, "text, null or a list of parts")):
+    for index, part in enumerate(content):
         if isinstance(part, str):
             parts.append(part)
         elif isinstance(part, dict) and isinstance(part.get("text"), str):

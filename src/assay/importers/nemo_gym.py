@@ -176,9 +176,9 @@ def _asked(asked: Fields) -> Items:
 
 def _outcome(record: Record, response: Fields, *, answered: bool) -> tuple[float | None, End]:
     """Returns the reward, if it is a measurement, and how the rollout ended."""
-    if record.raw.get(_FAILED) is not None or record.raw.get("response") is None:
+    if record.raw.get(_FAILED) or record.raw.get("response") is None:
         return None, "infra"
-    kind, outcome = record.raw.get(_KIND), record.score("reward")
+    kind, outcome = record.raw.get(_KIND) or None, record.score("reward")
     if not _is_measured(record):
         record.lose("reward_masked" if record.raw.get(_MASKED) else "reward_of_failure")
         if kind is not None:
@@ -196,7 +196,7 @@ def _outcome(record: Record, response: Fields, *, answered: bool) -> tuple[float
 
 def _is_measured(record: Record) -> bool:
     masked = record.maybe(_MASKED, bool)
-    return record.raw.get(_KIND) is None if masked is None else not masked
+    return not record.raw.get(_KIND) if masked is None else not masked
 
 
 def _generated(items: Items) -> int | None:
