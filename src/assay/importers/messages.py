@@ -15,7 +15,7 @@ import msgspec
 
 from assay.importers.base import keys
 from assay.importers.blocks import common
-from assay.importers.fields import Fields, Losses, objects, shown
+from assay.importers.fields import Fields, Losses, objects, shown, typed
 from assay.records import Call, ExpertCall, ModelStep, Span, Step, SystemStep, ToolStep, UserStep
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -122,10 +122,11 @@ class Steps(list[Step]):
         if found is not None:
             self._take(found)
             return found
-        if len(late := alike or late) != 1:
+        if len(alike or late) != 1:
             return None
-        self._late[call_id].remove(late[0])
-        return late[0]
+        found = (alike or late)[0]
+        late.remove(found)
+        return found
 
     def answer(
         self,
@@ -190,7 +191,9 @@ def steps_of(messages: Iterable[Fields]) -> tuple[Step, ...]:
     for whole in messages:
         whole.lose_unknown(_MESSAGE, "message_key")
         for message in common(whole):
-            steps.say(message, content_of(message), message.need("role", str))
+            role = message.need("role", str)
+            text = content_of(message, result=role in ("tool", "function"))
+            steps.say(message, text, role)
     return tuple(steps)
 
 
@@ -259,19 +262,19 @@ def as_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else _ENCODER.encode(value)
 
 
-def content_of(message: Fields, key: str = "content") -> str:
-    """Returns the text of a message's content: a string, null, or a list of parts; of any other
-    value its JSON."""
+def content_of(message: Fields, key: str = "content", *, result: bool = False) -> str:
+    """Returns the text of a message's content: a string, null, or a list of parts; of the result
+    of a tool it may be any value, kept as JSON."""
     content = message.raw.get(key)
     if content is None:
         return ""
     if isinstance(content, str):
         return content
-    if not isinstance(content, list):  # what a tool returned, not put into text yet
+    if result and not isinstance(content, list):
         return _ENCODER.encode(content)
     where = f"{message.where}.{key}"
     parts: list[str] = []
-    for index, part in enumerate(content):
+    for index, part in enumerate(typed(content, list, where, "text, null or a list of parts")):
         if isinstance(part, str):
             parts.append(part)
         elif isinstance(part, dict) and isinstance(part.get("text"), str):
