@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from assay.records.labels import grades, labels
+from assay.records import Grade
+from assay.records.labels import labels
 from tests.cli.conftest import CHAT, Assay
 
 LABELS = "log.jsonl.labels.jsonl"
@@ -25,6 +26,13 @@ def table(tmp_path: Path, text: str, name: str = "outcomes.csv") -> Path:
     path = tmp_path / name
     path.write_text(text)
     return path
+
+
+def grades(path: Path) -> dict[str, tuple[Grade, ...]]:
+    found: dict[str, tuple[Grade, ...]] = {}
+    for label in labels(path).values():
+        found[label.id] = (*found.get(label.id, ()), label.grade)
+    return found
 
 
 def audited(assay: Assay, log: Path, **options: str) -> dict[str, Any]:
@@ -131,10 +139,12 @@ def test_a_template_is_filled_in_and_handed_back(assay: Assay, bare: Path, tmp_p
         f"assay label {bare} --csv fill.csv",
     ]
     rows = Path("fill.csv").read_text().splitlines()
-    assert rows[:3] == ["id,group,task,outcome,reason", "a/0,a,a,,", "a/1,a,a,,"]
+    assert rows[0] == "id,group,task,outcome,reason,content"
+    assert [row.rpartition(",")[0] for row in rows[1:3]] == ["a/0,a,a,,", "a/1,a,a,,"]
+    assert len({row.rpartition(",")[2] for row in rows}) == 7
     assert len(rows) == 7
     assert assay("label", bare, "--template", "-").out == Path("fill.csv").read_bytes()
-    rows[1] = "a/0,a,a,1,looked"
+    rows[1] = rows[1].replace(",,,", ",1,looked,")
     Path("fill.csv").write_text("\n".join(rows))
     again = assay("label", bare, "--template", "fill.csv")  # never over what was filled in
     assert again.code == 2
@@ -161,7 +171,10 @@ def test_only_a_person_overrules_the_log(assay: Assay, log: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name,outcome\na,1\n", "got columns name, outcome; expected outcome, and id or task"),
+        (
+            "name,outcome\na,1\n",
+            "got columns name, outcome; expected outcome, and id, content or task",
+        ),
         ("id,reward\na,1\n", "got columns id, reward"),
         ("", "got columns none"),
         ("id,outcome\na/0,1\na/0,0\n", "line 3: 'a/0' occurs twice"),
@@ -222,7 +235,7 @@ def test_a_judge_that_stops_is_gone_on_with(assay: Assay, bare: Path, tmp_path: 
     ended = assay("label", bare, "--judge", command, "--source", "mine")
     assert ended.text.splitlines()[:2] == [
         f"{path}  2 trajectories judged, E1 by mine",
-        "4 trajectories had been judged before by mine; another --source judges again",
+        "4 trajectories had been judged before, E1 by mine; another --source judges again",
     ]
     seen = (tmp_path / "seen.txt").read_text().split()
     assert seen == ["a/0", "a/1", "b/0", "b/1", "c/0", "c/0", "c/1"]
@@ -239,7 +252,7 @@ def test_another_command_is_another_judge(assay: Assay, bare: Path, tmp_path: Pa
     source = f"judge:{command} 0"
     assert ended.text.splitlines()[:2] == [
         f"{tmp_path / LABELS}  0 trajectories judged, E1 by {source}",
-        f"6 trajectories had been judged before by {source}; another --source judges again",
+        f"6 trajectories had been judged before, E1 by {source}; another --source judges again",
     ]
     values = {(grade.source, grade.value) for grade in grades(tmp_path / LABELS)["a/0"]}
     assert values == {(f"judge:{command} 1", 1.0), (source, 0.0)}

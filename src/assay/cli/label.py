@@ -15,6 +15,7 @@ from assay.cli.prose import say
 from assay.errors import UsageError
 from assay.files.folders import is_audit
 from assay.importers import load
+from assay.importers.base import Groups
 from assay.records import Level, Trajectory
 from assay.records.labels import ENDING
 from assay.runs.audit import records_of
@@ -26,7 +27,7 @@ def label(
     log: opt.Log,
     table: Annotated[
         Path | None,
-        typer.Option("--csv", help="A table with id, or task and trial, and outcome."),
+        typer.Option("--csv", help="A table: outcome; content, id, or task and trial."),
     ] = None,
     judge: Annotated[
         str | None,
@@ -59,11 +60,12 @@ def label(
     name = f"judge:{shlex.join(command)}" if table is None else f"csv:{table.name}"
     of = Giver(_level(level or ("E1" if table is None else "E3")), source or name, to)
     _check(to, log)
-    trajectories = _read(log, format, map)
+    groups = Groups()
+    trajectories = _read(log, format, map, groups)
     if table is None:
         said = by_judge(command, trajectories, of, timeout)
     else:
-        said = by_table(table, trajectories, of)
+        said = by_table(table, trajectories, of, groups)
     for line in said:
         say(line)
     aside = ["-o", f"{log}-labelled"] if is_audit(str(log)) else []
@@ -80,8 +82,11 @@ def _template(log: Path, to: str, format: str | None, map: str | None) -> None:
         _go_on(["label", log, "--csv", to], format, map)
 
 
-def _read(log: Path, format: str | None, map: str | None) -> Iterator[Trajectory]:
-    return load(records_of(log), format=format, choices=opt.chosen(None, None, map))[1]
+def _read(
+    log: Path, format: str | None, map: str | None, groups: Groups | None = None
+) -> Iterator[Trajectory]:
+    choices = opt.chosen(None, None, map)
+    return load(records_of(log), format=format, choices=choices, groups=groups)[1]
 
 
 def _go_on(command: list[str | Path], format: str | None, map: str | None) -> None:

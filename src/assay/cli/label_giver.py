@@ -1,6 +1,7 @@
 """Who gives outcomes to a log, and what is said of how they stand beside those of others."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -9,7 +10,7 @@ from assay.records import Grade, Level, Trajectory
 from assay.records.labels import Label
 
 Labels = Mapping[tuple[str, str], Label]
-"""By id and source."""
+"""By trajectory (`Label.of`) and source."""
 
 
 @final
@@ -21,44 +22,54 @@ class Giver:
     source: str
     to: Path
 
-    def label(self, id: str, value: float | None, reason: str = "") -> Label:
+    def label(self, id: str, content: str, value: float | None, reason: str = "") -> Label:
         """Returns what it says of one trajectory; None: no verdict."""
         grade = Grade(level=self.level, value=value, source=self.source, reason=reason)
-        return Label(id=id, grade=grade)
+        return Label(id=id, grade=grade, content=content)
 
     def is_overruled_by(self, trajectory: Trajectory) -> bool:
         """Does the log's own outcome stand against it?"""
         return self.level != "E4" and trajectory.outcome is not None
 
-    def said(self, kept: int, found: Labels) -> Iterator[str]:
+    def said(self, kept: int, found: Labels, there: Collection[str]) -> Iterator[str]:
         """Yields what keeps its labels from counting.
 
         Args:
             kept: trajectories of which the log's own outcome stands.
             found: all labels of the file.
+            there: contents and ids of the log's trajectories.
         """
+        if gone := sum(of not in there for of, _ in found):
+            yield (
+                f"{count(gone, 'label')} of the file {'is' if gone == 1 else 'are'} of no "
+                "trajectory of the log as it is now"
+            )
         if kept:
             yield (
                 f"{count(kept, 'trajectory has', 'trajectories have')} an outcome in the log, "
                 "which stands: only --level E4, a person, overrules it"
             )
-        for source, times in self._against(found).items():
-            yield (
-                f"{count(times, 'trajectory has', 'trajectories have')} another outcome by "
-                f"{source}, also {self.level}, so neither counts; with --source {source!r} yours "
-                "replace it"
-            )
+        for (source, level), times in self._against(found).items():
+            if level == self.level:
+                which = f"also {level}, so neither counts; with --source {source!r} yours replace"
+                which += " it"
+            elif level > self.level:
+                which = f"{level}, which counts: yours are {self.level}"
+            else:
+                which = f"{level}; yours count: they are {self.level}"
+            has = count(times, "trajectory has", "trajectories have")
+            yield f"{has} another outcome by {source}, {which}"
 
-    def _against(self, found: Labels) -> dict[str, int]:
-        """Returns, of each other source of its level, how often it says something else."""
-        against: dict[str, int] = {}
-        for (id, source), other in found.items():
-            mine = found.get((id, self.source))
-            if mine is None or source == self.source or other.grade.level != self.level:
+    def _against(self, found: Labels) -> Counter[tuple[str, Level]]:
+        """Returns how often each other source, at a level, says something else."""
+        against: Counter[tuple[str, Level]] = Counter()
+        for (of, source), other in found.items():
+            mine = found.get((of, self.source))
+            if mine is None or source == self.source:
                 continue
-            values = {mine.grade.value, other.grade.value} - {None}
-            against[source] = against.get(source, 0) + (len(values) > 1)
-        return {source: times for source, times in against.items() if times}
+            if len({mine.grade.value, other.grade.value} - {None}) > 1:
+                against[source, other.grade.level] += 1
+        return against
 
 
 def count(n: int, one: str, many: str | None = None) -> str:

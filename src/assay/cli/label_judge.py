@@ -11,7 +11,7 @@ from assay.cli.label_giver import Giver, count
 from assay.errors import DataError, UsageError
 from assay.files.lines import cut
 from assay.records import Trajectory, encode
-from assay.records.labels import label_line, labels
+from assay.records.labels import Contents, label_line, labels
 
 
 def command_of(text: str) -> list[str]:
@@ -38,26 +38,31 @@ def by_judge(
     if of.to.exists():
         cut(of.to)  # a line that a kill cut short
     again = new = abstained = kept = 0
+    contents, known = Contents(), set[str]()
     of.to.parent.mkdir(parents=True, exist_ok=True)
     with of.to.open("ab", buffering=0) as stream:
         for trajectory in trajectories:
             kept += of.is_overruled_by(trajectory)
-            if (trajectory.id, of.source) in there:
+            content = contents.name(trajectory)
+            known |= {content, trajectory.id}
+            before = there.get((content, of.source))
+            if before is not None and before.grade.level == of.level:
                 again += 1
                 continue
-            label = of.label(trajectory.id, _judged(command, trajectory, timeout))
+            label = of.label(trajectory.id, content, _judged(command, trajectory, timeout))
             stream.write(label_line(label))
-            there[trajectory.id, of.source] = label
+            there[content, of.source] = label
             new, abstained = new + 1, abstained + (label.grade.value is None)
     yield f"{of.to}  {count(new, 'trajectory', 'trajectories')} judged, {of.level} by {of.source}"
     if abstained:
         yield f"{abstained:,} of them without a verdict"
     if again:
+        had = count(again, "trajectory", "trajectories")
         yield (
-            f"{count(again, 'trajectory', 'trajectories')} had been judged before by {of.source}; "
+            f"{had} had been judged before, {of.level} by {of.source}; "
             "another --source judges again"
         )
-    yield from of.said(kept, there)
+    yield from of.said(kept, there, known)
 
 
 def _judged(command: list[str], trajectory: Trajectory, timeout: float) -> float | None:
@@ -83,9 +88,9 @@ def _judged(command: list[str], trajectory: Trajectory, timeout: float) -> float
         raise DataError(f"{name}: ended with code {done.returncode}; run again to go on")
     text = done.stdout.decode("utf-8", "replace").strip()
     try:
-        value: Any = json.loads(text)
+        value: Any = json.loads(text, parse_int=float)  # of any number of digits
     except (ValueError, RecursionError):
         value = text
-    if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+    if value is not None and (type(value) is not float or not math.isfinite(value)):
         raise DataError(f"{name}: printed {text[:80]!r}; expected a number or null")
-    return None if value is None else float(value)
+    return None if value is None else value

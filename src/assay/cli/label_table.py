@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from assay.cli import options as opt
 from assay.cli.label_giver import Giver, count
 from assay.errors import DataError, UsageError
 from assay.files.atomic import published
+from assay.importers.base import Groups
 from assay.records import Trajectory
-from assay.records.labels import label_line, labels
+from assay.records.labels import Contents, label_line, labels
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WORDS: Final = {
@@ -28,26 +29,50 @@ _WORDS: Final = {
 }
 
 
+_NAMES: Final = ("content", "id", "task", "trial", "outcome", "reason")
+Row = tuple[float, str]
+"""Outcome and reason."""
+
+
 @final
 @dataclass(slots=True)
 class _Rows:
     """Rows of a table, by what they name; each is taken once."""
 
     path: Path
-    by_id: dict[str, tuple[float, str]] = field(default_factory=dict[str, tuple[float, str]])
-    by_trial: dict[tuple[str, str], tuple[float, str]] = field(
-        default_factory=dict[tuple[str, str], tuple[float, str]]
-    )
+    rows: dict[tuple[str, ...], Row] = field(default_factory=dict[tuple[str, ...], Row])
+    """By content, by id, or by task and trial: the name of the column, then what is in it."""
+    taken: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
+    """Of each name that was taken, by which trajectory."""
     empty: int = 0
     """Rows without an outcome."""
+    spaced: int = 0
+    """Rows whose names had spaces around them."""
 
-    def take(self, trajectory: Trajectory) -> tuple[float, str] | None:
-        """Returns outcome and reason of the row of a trajectory, and takes the row away."""
-        found = self.by_id.pop(trajectory.id, None)
-        if found is None:
-            trial = "" if trajectory.trial is None else str(trajectory.trial)
-            found = self.by_trial.pop((trajectory.task, trial), None)
-        return found
+    def take(self, trajectory: Trajectory, content: str, groups: Groups) -> Row | None:
+        """Returns the row of a trajectory, and takes it away.
+
+        Raises:
+            DataError: it fits another as well, or goes by a number that is only a place.
+        """
+        trial = "" if trajectory.trial is None else str(trajectory.trial)
+        by_trial = ("trial", trajectory.task.strip(), trial)
+        for key in (("content", content), ("id", trajectory.id.strip()), by_trial):
+            if key == by_trial and (other := self.taken.get(key)) is not None:
+                raise DataError(
+                    f"{self.path}: task {trajectory.task!r} trial {trial} fits {other!r} and "
+                    f"{trajectory.id!r}; name them by id"
+                )
+            if (found := self.rows.pop(key, None)) is None:
+                continue
+            self.taken[key] = trajectory.id
+            if key[0] != "content" and _is_place(trajectory, key[0], groups):
+                raise DataError(f"{self.path}: {' trial '.join(key[1:])!r} {_MOVES}")
+            return found
+        first = trajectory.id.rpartition("~")[0].strip()
+        if ("id", first) in self.taken:  # told apart by the order in which they came
+            raise DataError(f"{self.path}: {first!r} {_MOVES}")
+        return None
 
     def add(self, names: list[str], cells: list[str], where: str) -> None:
         """Takes in one row of the file."""
@@ -62,18 +87,42 @@ class _Rows:
             self.empty += 1
             return
         value = _outcome(text, f"{where}: outcome")
-        name = row.get("id", "")
+        said = [row.get(name, "") for name in ("content", "id", "task")]
+        content, id, task = (each.strip() for each in said)
+        self.spaced += said != [content, id, task]
         number = row.get("trial", "").strip().removesuffix(".0")  # as tables write integers
-        trial = row.get("task", ""), number
-        rows: dict[Any, tuple[float, str]] = self.by_id if name else self.by_trial
-        key: Any = name or trial
-        if key in rows:
-            raise DataError(f"{where}: {key!r} occurs twice; expected it once")
-        rows[key] = value, row.get("reason", "")
+        by_name = ("id", id) if id else ("trial", task, number)
+        key = ("content", content) if content else by_name
+        if key in self.rows:
+            named = key[1] if len(key) == 2 else key[1:]
+            raise DataError(f"{where}: {named!r} occurs twice; expected it once")
+        self.rows[key] = value, row.get("reason", "")
 
     def left(self) -> list[str]:
         """Returns what the rows that nobody took name."""
-        return [*self.by_id, *(f"{task} trial {trial}" for task, trial in self.by_trial)]
+        return [" trial ".join(key[1:]) for key in self.rows]
+
+
+_MOVES: Final = (
+    "is a place in the log, where another trajectory may stand by now; name it by content, as "
+    "--template does"
+)
+
+
+def _is_place(trajectory: Trajectory, by: str, groups: Groups) -> bool:
+    """Is the id of a trajectory, or its trial, a count of the log's rows and no word of its own?"""
+    origin = trajectory.origin
+    place = None if origin is None else origin.index
+    counted = trajectory.trial is not None and not groups.seen.keys().isdisjoint(
+        {trajectory.task, trajectory.group}
+    )
+    if by == "trial":
+        return counted
+    if origin is not None and place is not None and f"{origin.path}/{place}" in trajectory.id:
+        return True
+    number = trajectory.trial if counted else place
+    ours = {f"{name}/{number}" for name in (trajectory.task, trajectory.group)}
+    return (counted or trajectory.trial is None) and trajectory.id in ours
 
 
 def _rows(path: Path) -> _Rows:
@@ -96,11 +145,14 @@ def _rows(path: Path) -> _Rows:
 
 
 def _columns(path: Path, names: list[str]) -> list[str]:
-    if "outcome" not in names or not ("id" in names or {"task", "trial"} <= {*names}):
+    named = {"content", "id"} & {*names} or {"task", "trial"} <= {*names}
+    if "outcome" not in names or not named:
         raise DataError(
-            f"{path}: got columns {', '.join(names) or 'none'}; expected outcome, and id or task "
-            "and trial"
+            f"{path}: got columns {', '.join(names) or 'none'}; expected outcome, and id, content "
+            "or task and trial"
         )
+    if twice := [name for name in _NAMES if names.count(name) > 1]:
+        raise DataError(f"{path}: column {twice[0]} occurs twice; expected it once")
     return names
 
 
@@ -113,28 +165,42 @@ def _outcome(text: str, where: str) -> float:
     return value
 
 
-def by_table(table: Path, trajectories: Iterator[Trajectory], of: Giver) -> Iterator[str]:
-    """Writes the labels that a table gives; yields what it did."""
+def by_table(
+    table: Path, trajectories: Iterator[Trajectory], of: Giver, groups: Groups
+) -> Iterator[str]:
+    """Writes the labels that a table gives; yields what it did.
+
+    Args:
+        table: to read.
+        trajectories: of the log.
+        of: whose labels they are.
+        groups: of the log; what it counts there, the log does not number itself.
+    """
     rows, found = _rows(table), labels(of.to) if of.to.exists() else {}
     bare = kept = taken = 0
+    contents, known = Contents(), set[str]()
     for trajectory in trajectories:
-        row = rows.take(trajectory)
+        content = contents.name(trajectory)
+        known |= {content, trajectory.id}
+        row = rows.take(trajectory, content, groups)
         if row is None:
             bare += 1
             continue
         taken, kept = taken + 1, kept + of.is_overruled_by(trajectory)
-        found[trajectory.id, of.source] = of.label(trajectory.id, *row)
+        found[content, of.source] = of.label(trajectory.id, content, *row)
     with published(of.to) as stream:
         stream.writelines(label_line(each) for each in found.values())
     labelled = f"{count(taken, 'trajectory', 'trajectories')} labelled"
     yield f"{of.to}  {labelled}, {of.level} by {of.source}"
     if left := rows.left():
         yield f"{count(len(left), 'row')} of no trajectory in the log, the first of {left[0]!r}"
+    if rows.spaced:
+        yield f"{count(rows.spaced, 'row')} with spaces around a name, which are left off"
     if rows.empty:
         yield f"{count(rows.empty, 'row')} without an outcome"
     if bare:
         yield f"{count(bare, 'trajectory', 'trajectories')} without a row"
-    yield from of.said(kept, found)
+    yield from of.said(kept, found, known)
 
 
 def write_template(trajectories: Iterator[Trajectory], to: str) -> int:
@@ -147,9 +213,11 @@ def write_template(trajectories: Iterator[Trajectory], to: str) -> int:
         raise UsageError(f"{to}: exists and may be filled in; choose another name, or remove it")
     text, n = io.StringIO(newline=""), 0
     writer = csv.writer(text, delimiter="\t" if to.endswith(".tsv") else ",", lineterminator="\n")
-    writer.writerow(("id", "group", "task", "outcome", "reason"))
+    writer.writerow(("id", "group", "task", "outcome", "reason", "content"))
+    contents = Contents()
     for trajectory in trajectories:
         n += 1
-        writer.writerow((trajectory.id, trajectory.group, trajectory.task, "", ""))
+        named = (trajectory.id, trajectory.group, trajectory.task)
+        writer.writerow((*named, "", "", contents.name(trajectory)))
     opt.emit([text.getvalue().encode("utf-8", "backslashreplace")], to)
     return n

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -47,7 +48,7 @@ from assay.importers.verifiers_results import VerifiersResults
 from assay.importers.verl import Verl
 from assay.importers.who_and_when import WhoAndWhen
 from assay.records import Trajectory
-from assay.records.labels import grades
+from assay.records.labels import Given
 from assay.registry import Registry
 
 _TABLE: tuple[type[Importer], ...] = (
@@ -71,6 +72,7 @@ def load(
     losses: Losses | None = None,
     choices: Choices = NONE,
     kept: Kept | None = None,
+    groups: Groups | None = None,
 ) -> tuple[str, Iterator[Trajectory]]:
     """Returns the name of the format of `path` and its trajectories, read as they are asked for.
 
@@ -81,6 +83,7 @@ def load(
         choices: what is the outcome, what is a group, which columns of a table are what, and
             whether to pass over torn records.
         kept: what an earlier reading left, of which what has not changed is taken over.
+        groups: those whose members the log does not number are counted here.
 
     Raises:
         DataError: nothing recognises it; or, while iterating, a record is malformed.
@@ -101,7 +104,8 @@ def load(
         importer = sight.importers[name]
     else:
         name, sight, importer = format, None, IMPORTERS.get(format)()
-    return name, _guarded(importer, path, sight, losses, choices, kept or Kept())
+    log = Log(path, (), losses, groups or Groups(), choices)
+    return name, _guarded(importer, log, sight, kept or Kept())
 
 
 def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
@@ -125,27 +129,20 @@ def _all() -> dict[str, Importer]:
     return {name: IMPORTERS.get(name)() for name in IMPORTERS.names()}
 
 
-def _guarded(
-    importer: Importer,
-    path: Path,
-    sight: Sight | None,
-    losses: Losses,
-    choices: Choices,
-    kept: Kept,
-) -> Iterator[Trajectory]:
+def _guarded(importer: Importer, log: Log, sight: Sight | None, kept: Kept) -> Iterator[Trajectory]:
     """Yields what the importer reads, with ids that are unique and errors that are one line."""
-    where = str(path)
+    path, losses, choices, where = log.path, log.losses, log.choices, str(log.path)
     seen: Counter[str] = Counter()
     parts: set[str] = set()
     try:
-        given = {} if choices.labels is None else grades(Path(choices.labels))
+        given = None if choices.labels is None else Given(Path(choices.labels))
         if sight is None and path.is_dir():
             sight = look(path, {**_all(), importer.name: importer}, importer.name)
         found = (path,) if sight is None else sight.files(importer.name, losses)
         files = tuple(sorted(found, key=importer.late))
         if kept.live and losses.counts.pop("torn_record", 0):
             kept.vouched, _ = False, losses.first.pop("torn_record")
-        log = Log(path, files, losses, Groups(), choices)
+        log = replace(log, files=files)
         for trajectory in kept.read(importer, log) if files else importer.read(log):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
@@ -156,12 +153,12 @@ def _guarded(
             if choices.outcome is not None and len(parts) < _MOST_PARTS:
                 parts.update(trajectory.rewards)
             trajectory = choices.applied(trajectory)
-            if more := given.pop(trajectory.id, ()):
+            if given is not None and (more := given.take(trajectory)):
                 said = (*trajectory.grades, *more)
                 trajectory = msgspec.structs.replace(trajectory, grades=said)
             yield trajectory
-        if given:
-            losses.add("label_of_no_trajectory", next(iter(given)), len(given))
+        if given is not None and (left := given.left()):
+            losses.add("label_of_no_trajectory", left[0], len(left))
         if not seen:
             torn = losses.first.get("torn_record")
             raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")
