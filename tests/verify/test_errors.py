@@ -7,7 +7,9 @@ four were read and mended, so that the table below no longer measures what was n
 
 `fresh_1.toml` to `fresh_3.toml` (680 texts) were written by others who had not seen the reader.
 Each was scored once, before it was read, and mended on then: recall and precision .92 and .979,
-.925 and .974, .925 and .974. These say what to expect of texts that nobody has seen.
+.925 and .974, .925 and .974. `fresh_4.toml` (240 texts) was asked to be harder: 95 of its
+120 failures lack the word "error": .783 and .979. These say what to expect of texts that nobody
+has seen.
 
 `programs.jsonl` is what programs printed (shells, git, compilers, SQLite, browsers, Python's
 libraries), cut where the reader stops reading; the label is their exit code, which the text does
@@ -68,7 +70,7 @@ def test_texts_written_by_hand(held: bool):
     assert precision >= 0.98
 
 
-@pytest.mark.parametrize("name", ["fresh_1", "fresh_2", "fresh_3"])
+@pytest.mark.parametrize("name", ["fresh_1", "fresh_2", "fresh_3", "fresh_4"])
 def test_texts_of_somebody_who_had_not_seen_the_code(name: str):
     texts = tomllib.loads((HERE / f"{name}.toml").read_text())["text"]
     recall, precision = rates(name, [(each["text"], each["error"]) for each in texts])

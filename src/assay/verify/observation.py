@@ -7,7 +7,7 @@ Where it says 0 or false no word counts: "fatal: ..." with code 0 was printed by
 import re
 from functools import lru_cache
 
-from assay.verify.wording import BEGINS, BEGINS_CASED, ENDS, FAIL_WORDS, FAILS
+from assay.verify.wording import BEGINS, BEGINS_CASED, ENDS, FAIL_WORDS, FAILS, UNDONE, UNDONE_SIGNS
 
 _FIRST, _LAST = 160, 100
 """How much of an answer is read: its beginning, and of a longer one its end."""
@@ -37,6 +37,7 @@ _DIED = (
     (", line ", _CRASHED),
     ("\n    at ", _THROWN),
     ("help' for more", re.compile(r"help' for more information\.\s*\Z")),
+    ("\nfatal: ", re.compile(r"\nfatal: [^\n]")),
     (": error: ", re.compile(r"(?:\A|\n)[\w./-]+:\d+(?::\d+)?: (?:fatal )?error: ")),
     ("\nerror: ", re.compile(r"\nerror: (?:failed|could not|cannot|unable|no|pathspec)\b")),
     (".go:", re.compile(r"\A# [^\n]+\n[\w./-]+\.go:\d+:\d+: ")),
@@ -48,9 +49,9 @@ _FLAT = r"""(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z) | '[^'\\]*+(?:\\.[^'\\]*+)*+(?
     \[[^\[\]]*+\] | \{[^{}]*+\})"""
 _PAIR = re.compile(rf"""[\s,]*+["'](\w+)["']\s*:\s*({_FLAT}|[\[{{])""", re.VERBOSE)
 _TELLING = re.compile(
-    rf"""\{{\s*+(?:["']\w++["']\s*+:\s*+{_FLAT}\s*+,\s*+){{0,3}}?["'](?=[EMcdeimorst])
+    rf"""\{{\s*+(?:["']\w++["']\s*+:\s*+{_FLAT}\s*+,\s*+){{0,3}}?(?:["']\w++["']\s*+:\s*+false\s*+,\s*+["']reason|["'](?=[EMcdeimorst])
         (?:[eE]rror|is_?[eE]rr|exit|retu|succ|ok|status|cod|[mM]ess|msg|detail|result|output|
-        content|text)""",
+        content|text))""",
     re.VERBOSE,
 )
 """An object with a key that may say how a call ended, among its first."""
@@ -68,7 +69,9 @@ _CLIENT_OR_SERVER = re.compile(r"[45]\d\d\Z")
 _REJECTED = re.compile(r"""["'](?:rejected|denied|refused|blocked|failed)["']""")
 _FAILED_STATUS = re.compile(r"""["'](?:error|fail|failure)["']|[45]\d\d\Z""")
 _DETAILS = re.compile(r"""\[\s*\{\s*["'](?:loc|type|msg)["']""")
-_THEN_SAYS = re.compile(r"""\s*,\s*["'](?:message|msg|error|reason|detail)["']""", re.IGNORECASE)
+_THEN_SAYS = re.compile(
+    r"""\s*,\s*["'](?:message|msg|error|reason|detail|cause)["']""", re.IGNORECASE
+)
 _SAYS = {"message": True, "msg": True, "detail": True} | dict.fromkeys(
     ("result", "output", "content", "text"), False
 )
@@ -127,7 +130,17 @@ def _judged(text: str) -> bool:
     elif opening == '"':
         first = first.strip('" \n')
     said = _of_form(first.lower(), text)
-    return _worded(first, short=short) if said is None else said
+    if said is not None:
+        return said
+    return _worded(first, short=short) or (short and _undone(first))
+
+
+def _undone(text: str) -> bool:
+    """Returns whether a short answer says that what was asked did not happen."""
+    if not any(sign in text for sign in UNDONE_SIGNS) or _LISTED.match(text):
+        return False
+    said = _QUOTED.sub("", text)
+    return _SPOKEN.search(said) is None and UNDONE.search(said) is not None
 
 
 def _of_form(first: str, text: str) -> bool | None:
@@ -157,7 +170,8 @@ def _of_object(first: str, text: str) -> bool | None:
     while pair := _PAIR.match(first, at):
         key, value, at = pair[1].lower().replace("_", ""), pair[2], pair.end()
         said = _of_pair(key, value, first[pair.start(2) :])
-        if key == "status" and _REJECTED.match(value) and _THEN_SAYS.match(first, at):
+        refused = key == "status" and _REJECTED.match(value)
+        if (refused or value == "false") and _THEN_SAYS.match(first, at):
             return True
         if said is not None:
             return said

@@ -14,7 +14,7 @@ _NOT_A_TITLE = r"(?!\s*(?:an?|the|how|why|what|\d+)\s)"
 _OWN_WORD = rf"""
     # a tool's own word; "Errors: 0" and "Error handling: a guide" are no errors
     (?:<\w+>\s*){{0,3}}<(?:tool_(?:use_)?|system_)?(?:error|exception)> |
-    <\w+[^>\n]*\sis_?error=["']?true |
+    <\w+[^>\n]*\s(?:is_?error=["']?true|status=["']?(?:error|failed|refused|rejected|denied)) |
     \[(?:\w+\s)?errors?\](?![^\n]*\s@\shttps?://) |
     (?:authentication|authori[sz]ation|permission|login)\s(?:is\s)?required\s*[:.] |
     \[[\w\s]{{1,30}}\s(?:rejected|refused|failed)\] | \#+\serror\s*\n |
@@ -52,11 +52,11 @@ _OWN_WORD = rf"""
         \sfor\s\w+\s\w+\s*\Z) |
     (?:(?:the\s)?(?:\w+\s)?(?:command|tool|request|operation|execution)\s)?timed\sout\b |
     timeout(?:\serror|\sexpired|\sexceeded|:|\s*\Z) | (?:failure|abort):\s |
-    (?:request|query|assertion|execution|compilation|evaluation|validation|navigation|build|merge|
+    (?:request|query|parse|assertion|execution|compilation|evaluation|validation|navigation|build|merge|
         automatic\smerge|authentication|fetch)\sfailed\b |
     (?:killed|terminated|aborted)\s*(?:\Z|:\s\d) |
     connection\s(?:refused|reset|aborted|timed) |
-    (?:command|process)\s(?:was\s)?(?:killed|terminated)\b |
+    \[?(?:command|process)\s(?:was\s)?(?:killed|terminated)\b |
     \d+\svalidation\serrors?\sfor\s |
     # a harness about the turn itself
     no\s[\w\s]{{1,30}}\s(?:was\s|were\s)?found\sin\syour\s |
@@ -125,7 +125,9 @@ _PROGRAM = rf"""
     incorrect\s(?:syntax|integer|number|padding|format|password|usage) | incomplete\sinput |
     datatype\smismatch | lock\swait |
     # HTTP
-    http\s(?:status|error)\s[45]\d\d\b | (?:client|server)\serror\s['"(]?[45]\d\d |
+    http\s(?:status|error)\s[45]\d\d\b |
+    (?:get|head|post|put|patch|delete)\s\S+\s(?:[-=]+>\s)?[45]\d\d\b |
+    (?:client|server)\serror\s['"(]?[45]\d\d |
     (?:<!doctype\shtml>\s*)?<html>\s*<head>\s*<title>[45]\d\d\s | <h1>[45]\d\d\s |
     (?:api\serror:\s)?[45]\d\d:?\s(?:client\serror|server\serror|bad\srequest|unauthori[sz]ed|
         forbidden|not\sfound|method\snot|conflict|too\smany|internal\sserver|bad\sgateway|
@@ -261,3 +263,43 @@ _FAIL_WORDS = """
 """
 FAIL_WORDS: Final = frozenset(_FAIL_WORDS.split())
 """`FAILS` asks for one of these words: to see that none is there is ten times quicker."""
+
+_DONE = r"""(?:run|sent|made|done|written|built|taken|kept|put|set|paid|moved|saved|created|changed|
+    charged|booked|cancell?ed|deleted|removed|updated|applied|executed|performed|processed|fetched|
+    loaded|started|opened|closed|installed|published|submitted|uploaded|downloaded|added|merged|
+    carried\sout|completed|accepted|modified|replaced)"""
+
+UNDONE: Final = re.compile(
+    rf"""\b(?:(?:nothing|no\s(?:\w+\s){{1,2}})\s?(?:was|were|has\sbeen|have\sbeen)\s{_DONE}\b |
+        (?:was|were|has|have)\s(?:therefore\s)?not\s(?:been\s)?{_DONE}\b |
+        (?:\w{{3,}}\s)not\s(?:moved|processed|performed|executed|carried\sout|fetched|sent)\b |
+        did\snot\s(?:happen|move|run|take\splace|go\sthrough|complete)\b |
+        (?:is|are|stays?|remains?|left)\sunchanged\b |
+        (?:was|were|been)\s(?:discarded|refused|rejected|rolled\sback) |
+        (?:rejected|refused)\sbefore\s | stays\s(?:shut|closed|locked)\b | (?:gave|given)\sup\s |
+        no\s[^;\n]*;\snothing\sto\s\w+\s*[.!]?\s*\Z |
+        did\snot\sfind\b | you\smust\s[^.\n]*\sbefore\s | you\swould\shave\sto\s |
+        found\s\d+\s(?:occurrences|matches)\b[^.\n]*\bexpected\b |
+        (?:^|[.;]\s)no\s(?:open|active|selected)\s\w+\s*(?:[.;]|\Z) |
+        (?:is|are)\sfull\.\s )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Searched for in a whole short answer: what was asked did not happen."""
+
+UNDONE_SIGNS: Final = (
+    "not",
+    "Not",
+    "no ",
+    "No ",
+    "nothing",
+    "Nothing",
+    "unch",
+    "discarded",
+    "refused",
+    "rejected",
+    "rolled",
+    "stays",
+    "given up",
+    "gave up",
+)
+"""`UNDONE` asks for one of these."""
