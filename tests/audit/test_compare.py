@@ -220,3 +220,17 @@ def test_it_passes_at_the_bar_and_a_session_counts_once():
     found = compare(side(*in_one, parts[2]), side(*parts), pass_at=0.5)
     assert found["outcomes"] == {"t1": {"a": [1, 2], "b": [2, 3]}}
     assert found["measures"]["steps"]["a"] == 3 / 2
+
+
+def test_changes_that_are_equal_up_to_the_last_bit_have_no_interval():
+    def rates(passed: int, more: int) -> list[Trajectory]:
+        return [
+            one(f"t{i}", float(j < passed + more * (i % 2)), number=j)
+            for i in range(10)
+            for j in range(10)
+        ]
+
+    # .3 - .2 is not .4 - .3 in binary
+    found = compare(side(*rates(2, 1)), side(*rates(3, 1)))["measures"]["pass_rate"]
+    assert found["change"] == pytest.approx(0.1)
+    assert (found["low"], found["high"]) == (None, None)

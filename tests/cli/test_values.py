@@ -212,18 +212,21 @@ def test_every_verb_prints_to_the_console_that_lets_a_closed_pipe_through():
 
 def test_brackets_in_the_name_of_a_run_are_no_markup(capsys: pytest.CaptureFixture[str]):
     curve = {"pass_at_k": [0.5], "ci": [[0.25, 0.75]]}
+    none = {"pass_at_k": [0.5], "ci": [None]}
     new = {"solved": 1, "once": 0.5, "unreached_by_base": 2}
     gap = {"value": 0.25, "low": 0.125, "high": 0.5}
     eval_._print(
         {
             **{"prompts": 2, "samples": 2, "k": [1]},
             "base": curve,
-            "null": {**curve, "newly_solved": new},
+            "null": {**none, "newly_solved": new},
             "arms": {"[red]run": {**curve, "difference": gap, "newly_solved": new}},
         }
     )
     said = capsys.readouterr().out
     assert said.count("[red]run") == 2  # in the table, and below it
+    assert said.count("0.500 [0.250, 0.750]") == 2
+    assert said.count("0.500 -") == 1  # too few tasks for an interval
 
 
 def test_one_process_where_several_were_asked_for_is_noticed():

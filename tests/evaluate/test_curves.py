@@ -50,9 +50,13 @@ def test_powers(samples: int, small: bool, ks: int) -> None:
 
 
 def test_the_interval_is_over_prompts() -> None:
-    # every prompt the same: nothing varies between prompts, whatever the samples do
-    found = curve(np.full(20, 8), np.full(20, 3), [1, 4], rng=RNG(0))
-    assert found.ci[0] == pytest.approx((3 / 8, 3 / 8))
+    # every prompt the same: nothing varies between prompts, whatever the samples do, and to draw
+    # them again tells nothing
+    assert curve(np.full(20, 8), np.full(20, 3), [1, 4], rng=RNG(0)).ci == (None, None)
+    assert curve(np.full(9, 8), np.arange(9) % 8, [1], rng=RNG(0)).ci == (None,)
+    # half 0, half 1: a mean of 100 draws has sd .05
+    halves = curve(np.full(100, 8), np.repeat([0, 8], 50), [1], rng=RNG(0)).ci[0]
+    assert halves == pytest.approx((0.402, 0.598), abs=0.02)
 
 
 def test_matched_compares_at_the_same_height() -> None:

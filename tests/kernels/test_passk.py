@@ -95,6 +95,12 @@ def test_an_honest_interval_needs_ten_groups_that_differ():
     nine = np.array([0.0, 1.0] * 4 + [0.0])
     assert honest_interval(np.append(nine, NAN), rng=rng) is None
     assert honest_interval(np.ones(50), rng=rng) is None
+    # alike up to the last bit: .3 - .1 and .2 are not the same number
+    assert honest_interval(np.array([0.3 - 0.1, 0.2] * 5), rng=rng) is None
+    # differences of ones that are 0 up to the last bit of a one
+    noise = np.array([0.0, 1e-16] * 5)
+    assert honest_interval(noise, rng=rng) is not None
+    assert honest_interval(noise, rng=rng, value_range=1.0) is None
     # ten draws of ten groups of which five pass: Binomial(10, 1/2) has 1.1 % at 1 or less and 5.5 %
     # at 2 or less
     assert honest_interval(np.append(nine, [1.0, NAN]), rng=rng) == pytest.approx((0.2, 0.8))

@@ -141,7 +141,8 @@ def _change(
     gap_T = (b_T - a_T)[known_T]
     if not gap_T.size:
         return dict.fromkeys(("a", "b", "change", "low", "high")) | {"tasks": 0}
-    low, high = honest_interval(gap_T, rng=rng) or (None, None)
+    size = float(max(abs(a_T[known_T]).max(), abs(b_T[known_T]).max()))
+    low, high = honest_interval(gap_T, rng=rng, value_range=size) or (None, None)
     return {
         "a": float(a_T[known_T].mean()),
         "b": float(b_T[known_T].mean()),

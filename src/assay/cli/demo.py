@@ -9,6 +9,7 @@ from rich.table import Column, Table
 
 from assay.cli.audit import audit
 from assay.cli.options import LOOK, Terminal, out_option, seed_option, set_option, settings
+from assay.cli.tables import interval
 from assay.cli.train import import_from_here
 from assay.demo import RECORDED
 from assay.demo.words import verdict
@@ -54,7 +55,7 @@ def _print(result: dict[str, Any]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for name, arm in policies(result).items():
         gap, budget = arm.get("difference"), arm.get("budget")
-        cells = [name, f"{arm['pass_at_1']:.3f} [{arm['ci'][0]:.3f}, {arm['ci'][1]:.3f}]"]
+        cells = [name, f"{arm['pass_at_1']:.3f} {interval(arm['ci'])}"]
         told = f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]" if gap else ""
         cells += [told, ("yes" if gap["excludes_zero"] else "no") if gap else ""]
         cells += [f"{budget['tokens']:,}", f"{budget['calls']:,}"] if budget else ["", ""]

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from assay.cli.options import LOOK, Json, Terminal, emit_one, out_option, seed_option
+from assay.cli.tables import interval
 from assay.cli.train import import_from_here
 from assay.policy.loading import check_installed
 
@@ -59,10 +60,7 @@ def _print(result: dict[str, Any]) -> None:
     columns = [Column(escape(name), justify="right") for name in ("k", *arms)]
     table = Table(*columns, title=title, **LOOK)
     for row, k in enumerate(result["k"]):
-        cells = (
-            f"{arm['pass_at_k'][row]:.3f} [{arm['ci'][row][0]:.3f}, {arm['ci'][row][1]:.3f}]"
-            for arm in arms.values()
-        )
+        cells = (f"{arm['pass_at_k'][row]:.3f} {interval(arm['ci'][row])}" for arm in arms.values())
         table.add_row(str(k), *cells)
     console = Terminal()
     console.print(table)

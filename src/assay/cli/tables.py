@@ -204,14 +204,14 @@ def _pass_rates(result: Mapping[str, Any]) -> Iterator[Table | Text]:
         cells: list[str] = []
         for name in ("pass_at_k", "pass_hat_k"):
             ends = result[f"{name}_interval"][k]
-            cells += [f"{result[name][k]:.3f}", _interval(ends)]
+            cells += [f"{result[name][k]:.3f}", interval(ends)]
             known &= ends is not None
         table.add_row(k, *cells, f"{result['pass_k_groups'][k]:,}")
     yield table
     yield Text(f"{_RATES}\n" if known else f"{_RATES}\n{_NO_INTERVAL}\n")
 
 
-def _interval(ends: Sequence[float] | None) -> str:
+def interval(ends: Sequence[float] | None) -> str:
     """Returns the ends of an interval, or a dash where there is none."""
     return "-" if ends is None else f"[{ends[0]:.3f}, {ends[1]:.3f}]"
 

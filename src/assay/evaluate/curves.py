@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 
 from assay.errors import DataError, UsageError
 from assay.evaluate.intervals import Estimate, resampled
-from assay.kernels.passk import bootstrap_interval, pass_at_k, pass_hat_k
+from assay.kernels.passk import honest_interval, pass_at_k, pass_hat_k
 
 
 @final
@@ -22,8 +22,8 @@ class Curve:
 
     k: tuple[int, ...]
     pass_at_k: tuple[float, ...]
-    ci: tuple[tuple[float, float], ...]
-    """95 % over prompts."""
+    ci: tuple[tuple[float, float] | None, ...]
+    """95 % over prompts. None: fewer than ten prompts, or all alike."""
     pass_hat_k: tuple[float, ...]
     """Chance that k samples all pass."""
 
@@ -75,7 +75,7 @@ def curve(
     return Curve(
         tuple(ks),
         tuple(float(value.mean()) for value in at),
-        tuple(bootstrap_interval(value, rng=rng) for value in at),
+        tuple(honest_interval(value, rng=rng) for value in at),
         tuple(float(value.mean()) for value in hat),
     )
 

@@ -272,7 +272,7 @@ def _about(
     made = curve(of.total_G, of.passed_G, ks, rng=rng, small=small)
     return {
         "pass_at_k": list(made.pass_at_k),
-        "ci": [list(pair) for pair in made.ci],
+        "ci": [None if pair is None else list(pair) for pair in made.ci],
         "pass_hat_k": list(made.pass_hat_k),
         "passed": of.passed_G.tolist(),
         "all_fail": int((of.passed_G == 0).sum()),
@@ -338,7 +338,8 @@ def drawn(result: dict[str, Any], kind: Literal["svg", "png"] = "svg") -> bytes:
             name,
             [float(k) for k in result["k"]],
             arm["pass_at_k"],
-            [(low, high) for low, high in arm["ci"]],
+            # nothing to see where there is no interval
+            [tuple(ci or (at, at)) for at, ci in zip(arm["pass_at_k"], arm["ci"], strict=True)],
         )
         for name, arm in policies(result).items()
     ]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.errors import MethodError
+from assay.kernels.constancy import constant
 
 FEWEST: Final = 10
 """Groups from which an interval is drawn: one of 95 % holds the true mean in 87 to 93 % of sets of
@@ -81,13 +82,22 @@ def bootstrap_interval(
 
 
 def honest_interval(
-    value_G: Float64[np.ndarray, " G"], *, rng: np.random.Generator
+    value_G: Float64[np.ndarray, " G"], *, rng: np.random.Generator, value_range: float = 0.0
 ) -> tuple[float, float] | None:
     """Returns the interval of `bootstrap_interval`, where drawing groups again tells something.
 
-    None: fewer than `FEWEST` groups, or all alike, of which every draw is the same.
+    None: fewer than `FEWEST` groups, or all alike (`assay.kernels.constancy`), of which every draw
+    is the same.
+
+    Args:
+        value_G: one a group; NaN groups are left out.
+        rng: source of the draws.
+        value_range: spread that values can have, where they are differences of larger numbers.
     """
     value = value_G[~np.isnan(value_G)]
-    if value.size < FEWEST or (value == value[0]).all():
+    if value.size < FEWEST:
+        return None
+    low_P, high_P = value.min(keepdims=True), value.max(keepdims=True)
+    if constant(low_P, high_P, value_range)[0]:
         return None
     return bootstrap_interval(value, rng=rng)
