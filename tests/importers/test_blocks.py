@@ -84,7 +84,7 @@ def test_plain_chat_does_too(tmp_path: Path) -> None:
 
 def test_what_a_prompt_holds_is_copied_though_it_unfolds() -> None:
     """Three messages of the prompt are five steps, and the policy's own comes after them."""
-    found = partly_copied(TALK[:3], TALK[3:], Fields({}, "r", Losses()))
+    found = partly_copied(TALK, range(3), Fields({}, "r", Losses()))
     assert [getattr(step, "untrainable", "") for step in found] == ["", "copied", "", "", "", None]
 
 
@@ -172,3 +172,10 @@ def test_a_result_that_is_no_text_is_kept_as_json():
     call = {"role": "assistant", "tool_calls": [{**tool_call("a", "f"), "id": 7}]}
     answer = {"role": "tool", "tool_call_id": 7, "content": {"rows": [1, None]}}
     assert told(call, answer)[1] == ToolStep(text='{"rows": [1, null]}', name="f", call=(0, 0))
+
+
+def test_arguments_may_be_called_args_as_langchain_does():
+    (step,) = told(
+        {"role": "assistant", "tool_calls": [{"name": "f", "args": {"x": 1}, "id": "a"}]}
+    )
+    assert step == ModelStep(calls=(Call(name="f", arguments='{"x": 1}', id="a"),))

@@ -160,3 +160,33 @@ def test_ids_that_a_local_server_uses_again_are_no_copies(tmp_path: Path):
     found, losses = read(tmp_path)
     assert [t.ledger.calls for t in found.values()] == [1, 1]
     assert "copied_from_other_session" not in losses.counts
+
+
+def test_an_answer_without_an_id_is_a_copy_where_it_follows_what_it_followed(tmp_path: Path):
+    """A fork repeats a call and "Done."; then it says "Done." again, of its own."""
+
+    def item(**payload: Any) -> dict[str, Any]:
+        return {"type": "response_item", "payload": payload}
+
+    def said(role: str, text: str) -> dict[str, Any]:
+        return item(type="message", role=role, content=[{"type": "output_text", "text": text}])
+
+    def count(total: int, last: int) -> dict[str, Any]:
+        usage = {"output_tokens": total}, {"output_tokens": last}
+        info = dict(zip(("total_token_usage", "last_token_usage"), usage, strict=True))
+        return {"type": "event_msg", "payload": {"type": "token_count", "info": info}}
+
+    call = item(type="function_call", name="f", arguments="{}", call_id="c1")
+    talk = [said("user", "go"), call, count(5, 5), said("assistant", "Done."), count(9, 4)]
+    own = [said("user", "again"), said("assistant", "Done."), count(12, 3)]
+    for name, lines in (("a", talk), ("b", talk + own)):
+        meta = {"id": name} | ({"forked_from_id": "a"} if name == "b" else {})
+        lines = [{"type": "session_meta", "payload": meta}, *lines]
+        text = "\n".join(json.dumps({"timestamp": "t", **line}) for line in lines)
+        (tmp_path / f"rollout-{name}.jsonl").write_text(text + "\n")
+    found, losses = read(tmp_path)
+    assert [type(s) for s in found["b"].steps] == [
+        *(UserStep, SystemStep, SystemStep, UserStep, ModelStep)
+    ]
+    assert found["b"].ledger.tokens == 3
+    assert losses.counts["copied_from_other_session"] == 2

@@ -270,3 +270,14 @@ def test_a_tool_of_the_provider_is_a_call_with_its_result(tmp_path: Path) -> Non
     assert [(call.name, call.arguments) for call in model.calls] == [("find", '{"q": "x"}')] * 2
     assert first == ToolStep(text="y", name="find", call=(0, 0), error=False)
     assert second == ToolStep(text="no server", name="find", call=(0, 1), error=True)
+
+
+def test_an_example_that_the_dataset_gave_was_not_sampled(tmp_path: Path):
+    messages = [
+        {"role": "user", "content": "1+1", "source": "input"},
+        {"role": "assistant", "content": "2", "source": "input"},
+        {"role": "user", "content": "2+2", "source": "input"},
+        {"role": "assistant", "content": "4", "source": "generate"},
+    ]
+    (found,) = load(log_of(tmp_path / "log.json", {"messages": messages}))[1]
+    assert [s.untrainable for s in found.steps if type(s) is ModelStep] == ["copied", None]

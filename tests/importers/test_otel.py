@@ -430,6 +430,25 @@ def test_a_span_of_a_tool_is_of_one_call_of_all_conversations(tmp_path: Path):
     assert [text for text, _ in (*seen(one), *seen(two))] == ["first", "third", "second"]
 
 
+@pytest.mark.parametrize("id", ["c", None])
+def test_of_a_tool_that_ran_again_for_one_call_the_last_counts(id: str | None, tmp_path: Path):
+    about = {} if id is None else {"gen_ai.tool.call.id": id}
+    first, last = tool(2, "f", {"x": 1}, "", status={"code": 2}), tool(3, "f", {"x": 1}, "4")
+    for span_ in (first, last):
+        span_["attributes"] += [{"key": k, "value": text(v)} for k, v in about.items()]
+    asked = span(1, [ASKED], [called(("c", "f", {"x": 1}))])
+    (found,), losses = read(written(tmp_path, asked, first, last))
+    assert found.steps[2] == ToolStep(text="4", name="f", call=(1, 0))
+    assert losses == {"tool_run_again": 1}
+    # of two calls alike it is not known for which a third span ran
+    twice = span(1, [ASKED], [called(("c", "f", {"x": 1}), ("d", "f", {"x": 1}))])
+    third = tool(4, "f", {"x": 1}, "third")
+    if id is None:
+        (found,), losses = read(written(tmp_path, twice, first, last, third))
+        assert [text for text, _ in seen(found)] == ["", "4"]
+        assert losses == {"tool_span_of_no_call": 1, "result_not_captured": 1}
+
+
 def test_the_schema_of_a_tool_is_no_arguments(tmp_path: Path):
     made = tool(2, "f", None, "one")
     made["attributes"].append({"key": "tool.parameters", "value": text('{"type": "object"}')})

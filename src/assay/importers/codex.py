@@ -8,8 +8,11 @@ began, starts with a copy of the other one's lines, which are left out or no tur
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
+
+from xxhash import xxh3_64_hexdigest
 
 from assay.files.packed import plain_name
 from assay.files.probe import Probe
@@ -83,6 +86,8 @@ class _Rollout:
             verdict=result_of(file),
         )
         self._begun = False
+        self._before = ""
+        """What the last item is known by."""
         self.derived = False
         """It may begin with a copy of another session."""
         self._own_from = 0
@@ -113,11 +118,19 @@ class _Rollout:
                 self.items.append(Item("compacted", payload, payload.text("message")))
             case "response_item":
                 if (item := item_of(payload)) is not None:
-                    self.items.append(item)
+                    self.items.append(self._identified(item))
             case "state" | "world_state":
                 pass
             case _:
                 payload.lose(f"line:{kind}")
+
+    def _identified(self, item: Item) -> Item:
+        """Gives an answer without an id one that its copy in a fork has too: from its text and
+        from what came before it."""
+        if item.kind == "said" and not item.id:
+            item = replace(item, id=f"{self._before}/{_digest(item.text)}")
+        self._before = item.id or _digest(item.text)
+        return item
 
     def _begin(self, meta: Fields) -> None:
         """Takes the session's own header; a second one is of the session it was copied from."""
@@ -193,6 +206,10 @@ def _parts(line: Fields) -> tuple[str, Fields]:
     if kind in _ITEMS:
         return "response_item", line
     return ("session_meta" if not kind and "id" in line.raw else kind), line
+
+
+def _digest(text: str) -> str:
+    return xxh3_64_hexdigest(text.encode("utf-8", "surrogatepass"))
 
 
 def _caller(source: Any) -> str | None:

@@ -19,7 +19,7 @@ from assay.files.strict import parse
 from assay.importers.base import Importer, Log, Rank, Record, keys
 from assay.importers.fields import Fields
 from assay.importers.inspect_chunks import samples_in, whole
-from assay.importers.messages import MESSAGE, as_text, chat
+from assay.importers.messages import MESSAGE, as_text, partly_copied
 from assay.records import End, Mark, Trajectory
 
 _WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
@@ -138,7 +138,7 @@ def _trajectory(sample: Record, spec: Fields, scorer: str | None) -> Trajectory:
     target = sample.raw.get("target")
     return sample.trajectory(
         task,
-        chat(_messages(sample), f"{sample.where}.messages", sample.losses),
+        partly_copied(list(_messages(sample)), _of_input(sample), sample),
         trial=epoch,
         id=sample.text("uuid") or f"{task}/{epoch}",
         group=sample.groups.name(task, model or ""),
@@ -209,6 +209,12 @@ def _outcome(sample: Record, rewards: dict[str, float | None], scorer: str | Non
     if not isinstance(value, dict):
         return rewards[name]
     return rewards[f"{name}/{next(iter(value))}"] if len(value) == 1 else None
+
+
+def _of_input(sample: Record) -> set[int]:
+    """Returns the places of the messages that the dataset gave, examples among them."""
+    messages = enumerate(sample.each("messages", MESSAGE))
+    return {place for place, message in messages if message.raw.get("source") == "input"}
 
 
 def _messages(sample: Record) -> Iterator[dict[str, Any]]:

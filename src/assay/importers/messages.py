@@ -8,7 +8,7 @@ the agent's is kept as a step and answers nothing.
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -216,13 +216,13 @@ def copied(step: Step) -> Step:
     return msgspec.structs.replace(step, untrainable="copied") if type(step) is ModelStep else step
 
 
-def partly_copied(asked: list[Any], said: list[Any], at: Fields) -> tuple[Step, ...]:
-    """Returns the steps of a prompt and of what followed: what a model says in the prompt was not
-    sampled for this trajectory."""
-    told = list(unfolded([*asked, *said], f"{at.where}.messages", at.losses))
+def partly_copied(messages: list[Any], copies: Container[int], at: Fields) -> tuple[Step, ...]:
+    """Returns the steps of messages, of which those at some places are of a prompt: what a model
+    says there was not sampled for this trajectory."""
+    told = list(unfolded(messages, f"{at.where}.messages", at.losses))
     steps = chat((message for _, message in told), f"{at.where}.messages", at.losses)
     pairs = zip(told, steps, strict=True)
-    return tuple(copied(step) if place < len(asked) else step for (place, _), step in pairs)
+    return tuple(copied(step) if place in copies else step for (place, _), step in pairs)
 
 
 def model_step(message: Fields, text: str) -> ModelStep:
@@ -241,7 +241,8 @@ def call_of(call: Fields) -> Call:
     """Returns one tool call; `arguments` may be JSON text (OpenAI) or an object (others)."""
     function = call.maybe("function", dict)
     inner = call if function is None else Fields(function, call.where, call.losses)
-    name, arguments = inner.need("name", str), arguments_text(inner.raw.get("arguments"))
+    given = inner.raw.get("arguments", inner.raw.get("args"))  # as LangChain names them
+    name, arguments = inner.need("name", str), arguments_text(given)
     return Call(name=name, arguments=arguments, id=call.maybe_name("id"))
 
 

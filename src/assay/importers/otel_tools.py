@@ -1,6 +1,6 @@
 """What the spans of tools say and the messages of a conversation do not."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -71,6 +71,23 @@ class Tools:
         untold = [use for use in bare if use.given is None]
         self._join(asked, lambda use: use.name, untold)
         self._join(asked, lambda use: use.name, bare, alike=_alike)
+        self._again(asked, ran)
+
+    def _again(self, asked: list[_Use], ran: list[_Use]) -> None:
+        """Where the one call of its kind ran again while the model waited, what ran last is it."""
+        kind = {use.of.id: use.id or use.form or use.name for use in ran}
+        waiting: dict[Hashable, list[_Use]] = {}
+        for use in asked:
+            if (span := self._of.get(id(use.of))) is not None:
+                waiting.setdefault(kind[span.id], []).append(use)
+        for use in ran:
+            alike = waiting.get(kind[use.of.id], ())
+            at = bisect_right(alike, use.since, key=_since) - 1
+            alone = at == 0 or (at > 0 and alike[at - 1].since < alike[at].since)
+            if use.of.id not in self._used and alone and use.since < alike[at].until:
+                use.of.attributes.lose("tool_run_again")
+                self._used.add(use.of.id)
+                self._of[id(alike[at].of)] = use.of
 
     def _join(
         self,

@@ -242,7 +242,7 @@ def _steps(record: Record) -> tuple[Step, ...]:
         return (UserStep(text=prompt), *turns(text, record, 1))
     told = _plain(typed(prompt, list, f"{record.where}.prompt", either))
     messages = typed(completion, list, where, either)
-    found = partly_copied(told, _plain(messages), record)
+    found = partly_copied([*told, *_plain(messages)], range(len(told)), record)
     if blank := sum(_has_null(call) for call in _calls(messages)):
         record.lose("null_argument", blank)
     return found

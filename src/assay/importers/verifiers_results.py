@@ -116,7 +116,7 @@ def _steps(record: Record) -> tuple[tuple[Step, ...], tuple[Mark, ...]]:
     """Returns the steps, with tokens where the state's trajectory was saved, and its breaks."""
     asked = list(_messages(record, "prompt", "user"))
     said = list(_messages(record, "completion", "assistant"))
-    steps = partly_copied(asked, said, record)
+    steps = partly_copied([*asked, *said], range(len(asked)), record)
     turns = list(record.each("trajectory", "a step object"))
     places = [i for i, step in enumerate(steps) if _is_own(step)]
     if len(turns) != len(places):
