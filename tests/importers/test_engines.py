@@ -204,9 +204,10 @@ def test_skyrl_text_is_cut_at_the_templates_markers():
 def test_areal_segments_give_the_turns():
     found, losses = read(FIXTURES / "areal", "areal")
     assert [(t.group, t.trial, t.outcome, t.rewards) for t in found] == [
-        ("2-3/4", 0, 1.0, {}),
-        ("2-3/4", 1, -1.0, {"original_reward": 0.0}),
+        ("3/4", 0, 1.0, {}),
+        ("3/4", 1, -1.0, {"original_reward": 0.0}),
     ]
+    assert [t.policy_version for t in found] == ["2-3", "2-3"]
     assert found[0].steps == (
         SystemStep(text="You add."),
         UserStep(text="1+2?"),
@@ -217,6 +218,41 @@ def test_areal_segments_give_the_turns():
     assert found[0].ledger.tokens == 7  # 5 and 2
     assert found[1].steps[2] == ModelStep(text="4")
     assert losses == {"call_from_text": 1, "no_tokens": 2}
+
+
+def _asked(text: str, *turns: str) -> str:
+    said = [f"<|im_start|>user\n{one}<|im_end|>\n<|im_start|>assistant\n" for one in (text, *turns)]
+    return "no.<|im_end|>\n".join(said)
+
+
+def test_areal_samples_of_a_task_are_a_group_whichever_version_began_them(tmp_path: Path):
+    """Task 4 in folder 3: samples that began at 3 and at 2, one of several turns in either dump."""
+    row = {"task_id": 4, "seqlen": 9, "prompt_len": 5, "tail_version": 3, "completion": "3"}
+    for dump, more in (("new", {"version_rle": [[3, 1]]}), ("old", {})):
+        prompts = (_asked("1+2?"), _asked("1+2?") if more else _asked("1+2?", "again"))
+        rows = [
+            {**row, **more, "sample_idx": i, "head_version": 3 - i, "prompt": asked, "reward": i}
+            for i, asked in enumerate(prompts)
+        ]
+        # another rank counts its tasks for itself, and appends to the same file
+        other = {**rows[0], "prompt": _asked("2+2?")}
+        written(tmp_path / dump, "3/4.jsonl", *rows, other)
+        found, losses = read(tmp_path / dump, "areal")
+        assert [(t.group, t.outcome) for t in found[:2]] == [("3/4", 0.0), ("3/4", 1.0)]
+        assert found[2].group == f"3/4@{found[2].task}"
+        assert [t.task == found[0].task for t in found] == [True, True, False]
+        assert [t.policy_version for t in found] == ["3", "2-3", "3"]
+        assert losses == {"no_tokens": 3}
+
+
+def test_areal_tells_evaluations_from_training(tmp_path: Path):
+    row = {"task_id": 0, "seqlen": 9, "prompt_len": 5, "head_version": 3, "tail_version": 3}
+    row |= {"sample_idx": 0, "prompt": _asked("1+2?"), "completion": "3", "reward": 1}
+    for name in ("rollout", "eval-rollout"):
+        written(tmp_path, f"{name}/3/0.jsonl", row)
+    found, losses = read(tmp_path, "areal")
+    assert [t.group for t in found] == ["3/0", "3/0@rollout"]
+    assert losses == {"no_tokens": 2, "of_evaluation:eval": 1}
 
 
 def test_tinker_has_fates_and_rewards_without_text():

@@ -1,15 +1,17 @@
 """AReaL rollout dumps (`dump_to_file`): `<dump>/<version>/<task_id>.jsonl`, a line a sample.
 
-Newer dumps have `segments`, which give the turns; older ones have prompt and completion as text,
-divided where the last of the trained tokens begin to count, so that of several turns the first ones
-stand in the prompt: these are told by the template's markers alone. The ids of tokens are not kept.
+All samples of a task are in one file, in the folder of the newest version that wrote any of them; a
+sample of it may have begun at an older one. Newer dumps have `segments`, which give the turns;
+older ones have prompt and completion as text, divided where the last of the trained tokens begin to
+count, so that of several turns the first ones stand in the prompt: these are told by the template's
+markers alone. The ids of tokens are not kept.
 """
 
 from collections.abc import Iterator
 from typing import final
 
 from assay.importers.base import Importer, Record, keys, prompt_name
-from assay.importers.chatml import observed, parts_of, told, wrote
+from assay.importers.chatml import asked, observed, parts_of, told, wrote
 from assay.importers.messages import Steps
 from assay.importers.text_calls import calls_in
 from assay.records import Ledger, ModelStep, Trajectory
@@ -18,6 +20,7 @@ _KEYS = keys(
     "task_id sample_idx seqlen prompt_len head_version tail_version version_rle reward"
     " original_reward prompt completion segments"
 )
+_EVALUATION = "eval-rollout"
 
 
 @final
@@ -31,10 +34,14 @@ class Areal(Importer):
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         record.lose_unknown(_KEYS)
-        task, prompt = record.name("task_id"), record.need("prompt", str)
-        sample, version = record.whole("sample_idx"), _version(record)
+        number, prompt = record.name("task_id"), record.need("prompt", str)
+        sample, folder = record.whole("sample_idx"), record.file.absolute().parent
+        if folder.parent.name == _EVALUATION:
+            record.lose("of_evaluation:eval")
+        # only newer dumps divide where the first turn begins
+        task = prompt_name(prompt if "version_rle" in record.raw else asked(prompt))
         # ranks count their tasks each for themselves, so two prompts may have one id
-        group = record.groups.name(f"{version}/{task}{record.run(2)}", prompt_name(prompt))
+        group = record.groups.name(f"{folder.name}/{number}{record.run(2)}", task)
         steps = Steps()
         generated = _segments(record, steps)
         if generated is None:
@@ -43,14 +50,14 @@ class Areal(Importer):
         record.lose("no_tokens")
         original = record.score("original_reward")
         yield record.trajectory(
-            prompt_name(prompt),
+            task,
             steps,
             trial=sample,
             id=f"{group}/{sample}",
             group=group,
             outcome=record.scored(record.score("reward")),
             rewards={} if original is None else {"original_reward": original},
-            policy_version=version,
+            policy_version=_version(record),
             ledger=Ledger(tokens=generated),
         )
 

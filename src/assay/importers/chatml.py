@@ -48,6 +48,13 @@ def _bare(text: str) -> str:
     return _START.sub("", text[:-_TAIL] + _END.sub("", text[-_TAIL:]))
 
 
+def asked(text: str) -> str:
+    """Returns what stands in a text before the first turn of a policy."""
+    turns = (mark for mark in _TURN.finditer(text) if next(filter(None, mark.groups())) in _POLICY)
+    first = next(turns, None)
+    return text if first is None else text[: first.start()]
+
+
 def told(steps: Steps, text: str) -> None:
     """Adds what a prompt says; what a model says there was not sampled for this trajectory."""
     for role, said in parts_of(text):
