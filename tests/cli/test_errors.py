@@ -286,11 +286,12 @@ main()
 """
 
 
-def test_an_interrupt_of_the_imports_is_quiet(log: Path):
+def test_an_interrupt_of_the_imports_is_one_line(log: Path):
     done = subprocess.run(
         [sys.executable, "-c", EARLY, "audit", str(log)], capture_output=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+    said = b"assay: interrupted; nothing was half-written\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", said)
 
 
 DEAF = """

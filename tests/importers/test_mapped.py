@@ -265,7 +265,7 @@ def test_a_folder_is_read_by_the_columns_that_are_named(tmp_path: Path):
     found, losses = read(tmp_path, MAP)
     assert len(found) == 9
     assert losses.counts["not_a_log"] == 1
-    with pytest.raises(DataError, match="no table in it has the columns that --map names"):
+    with pytest.raises(DataError, match=r"a\.csv: no column nowhere, r; its columns: q, won"):
         read(tmp_path, "task=nowhere,reward=r")
 
 

@@ -6,11 +6,14 @@ import sys
 def main() -> None:
     """Runs the command line: 0 ok, 1 a finding above `--fail-on`, 2 usage, 3 bad input.
 
-    All else is imported here, where an interrupt of the imports is none of a traceback's business.
+    All else is imported here, where an interrupt of the imports is one line and no traceback.
     """
     try:
         from assay.cli.ending import ended
         from assay.cli.verbs import app
+
+        code = ended(app)
     except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(ended(app))
+        print("assay: interrupted; nothing was half-written", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -20,6 +20,7 @@ from assay.runs.audit import AuditRun, audit_log, records_of
 from assay.runs.directory import audited, is_training_run, place_of
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*(\S+)\s*")
+_WIDTH = 80
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
@@ -122,15 +123,22 @@ def _rule(text: str) -> tuple[str, Any]:
     return text, lambda result: _OPERATORS[sign](shares(result)[name], bound)
 
 
+def _first(source: str, said: str) -> str:
+    """Returns the first line; of a path that is too long for it, the end."""
+    room = max(_WIDTH - len(f": {said}"), 10)
+    return f"{source if len(source) <= room else f'…{source[1 - room :]}'}: {said}"
+
+
 def _print(run: AuditRun) -> None:
     console = opt.Terminal()
-    console.say(f"{run.source}: {run.title}, format {run.format} · {run.reading}")
+    console.say(_first(str(run.source), f"{run.title}, format {run.format}"))
+    console.say(run.reading)
     if run.again is not None:
         read, files = run.again
         console.say(
             f"read again: {read:,} of {files:,} files"
-            if files
-            else "nothing has changed since the last audit"
+            if read
+            else "read again: nothing, the log has not changed since the last audit"
         )
     for table in audit_tables(run.audit):
         console.print(table)

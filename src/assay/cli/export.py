@@ -47,6 +47,13 @@ def export_log(
     alone = made["tokens"] == 0 and TRACE_ONLY in made["lost"]
     held = "one advantage each" if alone else f"{made['tokens']:,} tokens with an advantage"
     say(f"{out}  {made['rows']:,} rows, {held}")
+    if made["all_zero"]:
+        say(
+            f"every advantage is 0: {method} finds no difference to teach by in these groups; "
+            f"assay audit {log} counts the dead ones and names the methods that find a signal "
+            "there",
+            err=True,
+        )
     for name, lost in made["lost"].items():
         kind, _, of = name.partition(":")
         said = told(SENTENCES[kind], lost["count"], of) if kind in SENTENCES else name

@@ -126,6 +126,16 @@ class Terminal(Console):
     def __init__(self) -> None:
         super().__init__(highlight=False)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Prints; where no terminal needs them, without the spaces at the ends of lines."""
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        self.file.flush()
+
     def on_broken_pipe(self) -> None:
         """Lets the error through."""
         raise BrokenPipeError

@@ -23,6 +23,8 @@ _FATE_WORDS = {
 }
 
 
+_FEW = 10
+"""Below it a percentage says more than is known."""
 _NAMED = 20
 """Keys of a log that are named, at most."""
 _RATES = "pass@k: at least one of k passes; pass^k: all of k pass"
@@ -135,7 +137,9 @@ def _losses(losses: Mapping[str, int]) -> Iterator[Table | Text]:
 
 
 def share(part: int | float, whole: int | float) -> str:
-    """Returns a percentage, or a dash where there is nothing to take a share of."""
+    """Returns a percentage, of few the count, or a dash where there is nothing to take it of."""
+    if 0 < whole < _FEW:
+        return f"{part:,} of {whole:,}"
     return f"{part / whole:.0%}" if whole else "-"
 
 
@@ -151,7 +155,7 @@ def _groups(result: Mapping[str, Any]) -> Table:
         "unscored": "unscored",
     }
     for key, word in words.items():
-        if groups[key] or key in ("mixed", "all_fail", "all_pass"):
+        if groups[key]:
             table.add_row(word, f"{groups[key]:,}", share(groups[key], groups["total"]))
     table.add_section()
     dead = groups["dead"]
@@ -177,8 +181,9 @@ def _calls(result: Mapping[str, Any]) -> Table:
     base, wrong = calls["punished"], calls["punished_correct"]
     table = _table("Tool calls", "", "calls", "share")
     table.add_row("all", f"{calls['total']:,}", "")
-    table.add_row("errors", f"{calls['error']:,}", share(calls["error"], calls["total"]))
-    table.add_row("punished by GRPO", f"{base:,}", share(base, calls["total"]))
+    for word, part in (("errors", calls["error"]), ("punished by GRPO", base)):
+        if part:
+            table.add_row(word, f"{part:,}", share(part, calls["total"]))
     for key, word, whole in (
         ("punished_expert", "  of these an expert action", base),
         ("punished_sibling", "  of these made by a successful sibling", base),
@@ -187,7 +192,7 @@ def _calls(result: Mapping[str, Any]) -> Table:
         ("punished_variance", "    rewarded as much in the same place: averages out", wrong),
         ("punished_systematic", "    not shown to average out (docs/punished.md)", wrong),
     ):
-        if whole:
+        if whole and calls[key]:
             style = "bold" if key == "punished_correct" else ""
             table.add_row(word, f"{calls[key]:,}", share(calls[key], whole), style=style)
     if expert := calls["expert_in_all_fail"]:
@@ -225,7 +230,8 @@ def _recovered(result: Mapping[str, Any]) -> Iterator[Table | Text]:
         return
     table = _table("Signal in dead groups, by method", "method", "groups", "steps", "share")
     for name, row in some:
-        cells = f"{row['groups']:,}", f"{row['steps']:,}", f"{row['share_of_dead']:.0%}"
+        whole = round(row["steps"] / row["share_of_dead"])
+        cells = f"{row['groups']:,}", f"{row['steps']:,}", share(row["steps"], whole)
         table.add_row(name, *cells)
     yield table
     if len(some) < len(rows):
@@ -245,5 +251,7 @@ def _claims(result: Mapping[str, Any]) -> Table:
     claims = result["claims"]
     table = _table("Claims against outcomes", "", "passed", "failed")
     for word, key in (("says it is done", "claimed"), ("does not say so", "silent")):
-        table.add_row(word, f"{claims[f'{key}_verified']:,}", f"{claims[f'{key}_failed']:,}")
+        passed, failed = claims[f"{key}_verified"], claims[f"{key}_failed"]
+        if passed or failed:
+            table.add_row(word, f"{passed:,}", f"{failed:,}")
     return table

@@ -3,15 +3,16 @@
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 import msgspec
+import numpy as np
 
 from assay import __version__
 from assay.errors import DataError, UsageError
-from assay.exporters import EXPORTERS, Exporter, Rows, Tally
+from assay.exporters import EXPORTERS, Exporter, Row, Rows, Tally
 from assay.files.atomic import publish
 from assay.files.folders import MANIFEST, whole
 from assay.importers import NONE, Choices, Losses, load
@@ -74,14 +75,32 @@ def export(
         "pass_at": pass_at,
         "trajectories": len(batch.ids),
     }
+    noted = _Noted(rows)
     with whole(out) as folder:
-        exporter.write(rows, folder, tally)
+        exporter.write(noted.rows(), folder, tally)
         if not tally.rows:
             raise DataError(f"{log}: no row of it can be exported to {to}: {_why(tally, to)}")
         made |= {"rows": tally.rows, "tokens": tally.tokens, "lost": _counted(tally.lost)}
+        made["all_zero"] = noted.all_zero
         made["log_losses"] = _counted(losses)
         publish(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
     return made
+
+
+@final
+class _Noted:
+    """Rows that pass by, and whether one of them has an advantage."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = rows
+        self.all_zero = True
+
+    def rows(self) -> Iterator[Row]:
+        """Yields the rows."""
+        for row in self._rows:
+            values = np.append(row.advantage[row.carried], row.scalar or 0.0)
+            self.all_zero &= not np.nan_to_num(values).any()
+            yield row
 
 
 def _check(out: Path, log: Path) -> None:

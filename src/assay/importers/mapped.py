@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, final
@@ -41,12 +42,24 @@ class Mapped(Importer):
     record = "a row"
     chosen: Map | None = None
     """What `--map` says. None: the table must be of a known set."""
+    _near: tuple[Path, tuple[str, ...]] | None = None
+    """Of the tables of a folder that lack a column that `--map` names, one that lacks the fewest,
+    and its columns."""
 
     def rank(self, seen: Probe) -> Rank:
         columns = columns_of(seen)
         if self.chosen is not None:
-            return Rank.NO if self.chosen.missing(columns) else Rank.SHAPE
+            missing = self.chosen.missing(columns)
+            if missing and columns:
+                self._note(seen.path, columns, self.chosen)
+            return Rank.NO if missing else Rank.SHAPE
         return Rank.NO if preset_of(columns, seen.first) is None else Rank.SHAPE
+
+    def _note(self, file: Path, columns: tuple[str, ...], chosen: Map) -> None:
+        """Keeps the table that is nearest to what `--map` says."""
+        before = None if self._near is None else len(chosen.missing(self._near[1]))
+        if before is None or len(chosen.missing(columns)) < before:
+            self._near = file, columns
 
     def proposal(self, seen: Probe) -> str:
         return proposed(columns_of(seen), seen.first)
@@ -56,6 +69,9 @@ class Mapped(Importer):
 
     def read(self, log: Log) -> Iterator[Trajectory]:
         if not log.files:
+            if self.chosen is not None and self._near is not None:
+                file, columns = self._near
+                raise _missing(file, self.chosen, self.chosen.missing(columns), columns)
             turned = "" if self.chosen is None else self.chosen.turned(KEYS)
             raise DataError(f"{log.path}: no table in it has the columns that --map names{turned}")
         for place, file in enumerate(log.files):
@@ -125,7 +141,9 @@ def _rows(log: Log, file: Path, chosen: Map, preset: Preset | None) -> _Rows:
 
 
 def _missing(file: Path, chosen: Map, missing: list[str], known: Iterable[str]) -> DataError:
-    shown = ", ".join(str(name)[:40] for name in list(known)[:30]) or "none"
+    all_ = [str(name) for name in known]
+    ordered = dict.fromkeys([*get_close_matches(missing[0], all_), *all_])  # the nearest first
+    shown = ", ".join(name[:40] for name in list(ordered)[:30]) or "none"
     lacks = f"{file}: no column {', '.join(missing)}"
     return DataError(f"{lacks}{chosen.turned(missing)}; its columns: {shown}")
 
