@@ -5,11 +5,14 @@ the files before it are the numbers and owners of groups (`Groups`); they are no
 taken over only where they are again what they were.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, final
+from weakref import finalize
 
 import msgspec
 
@@ -19,6 +22,7 @@ from assay.importers.base import Groups, Importer, Log
 from assay.importers.fields import Losses
 from assay.records import Trajectory, decode
 
+_IN_MEMORY = 1 << 18
 V = TypeVar("V")
 Noted = dict[str, tuple[Any, Any]]
 """Of each group that was asked for: what was known of it before, and after."""
@@ -35,6 +39,33 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     losses: dict[str, tuple[int, str]]
     seen: Noted
     owner: Noted
+
+
+@final
+class Units:
+    """Units in a file, once they are many: what they note grows with the log."""
+
+    def __init__(self) -> None:
+        """Begins without any."""
+        self._stream = tempfile.SpooledTemporaryFile(_IN_MEMORY, prefix="assay-")  # noqa: SIM115
+        finalize(self, self._stream.close)
+        self._count = 0
+
+    def append(self, unit: Unit) -> None:
+        """Adds one; of files that JSON cannot name none is kept."""
+        with suppress(UnicodeEncodeError):
+            self._stream.write(msgspec.json.encode(unit) + b"\n")
+            self._count += 1
+
+    def __iter__(self) -> Iterator[Unit]:
+        """Yields all, before another is added."""
+        self._stream.seek(0)
+        for line in self._stream:
+            yield msgspec.json.decode(line, type=Unit)
+
+    def __len__(self) -> int:
+        """Returns how many there are."""
+        return self._count
 
 
 @final
@@ -63,7 +94,7 @@ class Kept:
 
     def begin(self) -> None:
         """Begins again with the first unit."""
-        self.units: list[Unit] = []
+        self.units = Units()
         self.taken = self.fresh = 0
         """Files that were taken over, and that were read."""
         self._number = self._at = 0
