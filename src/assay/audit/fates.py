@@ -43,8 +43,7 @@ def group_fates(
     fate_G, dead_G = fates(batch.voted_K, group_K, n_groups=n, pass_at=pass_at)
     outcome_K = np.where(batch.once_K, batch.outcome_K, np.nan)
     said_G, same_G = fates(outcome_K, group_K, n_groups=n, pass_at=pass_at)
-    written_R = group_K[batch.traj_R[batch.step_R >= 0]]
-    silent_G = np.bincount(written_R, minlength=n) == 0
+    silent_G = np.bincount(group_K, batch.spans_K, n) == 0
     return np.where(fate_G == UNSCORED, said_G, fate_G), np.where(silent_G, same_G, dead_G)
 
 

@@ -1,121 +1,166 @@
-"""Columns that are complete to the arrays of a `Batch`, one axis after the other.
+"""Columns that are complete to the arrays of a `Batch`, some rows of them at a time.
 
-Each takes its columns with it, so that few lie in memory twice; what no row has is one number.
+Large arrays are in files, and what is worked out on the way as well; what no row has is one number.
 """
 
-import numpy as np
+from typing import Any
 
-from assay.batch.columns import (
-    C_WIDTH,
-    NODE_WIDTH,
-    R_WIDTH,
-    S_WIDTH,
-    Codes,
-    Columns,
-    constant,
-    filled,
-    integers,
-    rows,
-    small_integers,
-    spread,
-)
-from assay.kernels.codes import numbered
+import numpy as np
+from jaxtyping import Int64
+
+from assay.batch.columns import Columns, by_name
+from assay.batch.mapped import let_go, room, stretches
+from assay.batch.numbering import numbered_apart, taken
+from assay.batch.parts import place, starts, together
+from assay.batch.table import Table
 from assay.kernels.constancy import bar
 from assay.kernels.evidence import sibling_evidence
 from assay.kernels.groups import voters
 
+Arrays = dict[str, np.ndarray]
 
-def step_arrays(columns: Columns, task_K: np.ndarray, tree_K: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the arrays of steps; takes their columns, which those of calls need before."""
-    traj, index, opening, shown = rows(columns.S, S_WIDTH).T
-    states = Codes()
-    state = {s: states[int(task_K[traj[s]]), name] for s, name in columns.state.items()}
-    node_S, parent_S = _nodes(columns, traj, tree_K)
-    columns.S, columns.node = integers(), integers()
+
+def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
+    """Returns the fields of a `Batch`; evidence that needs other trajectories is added here."""
+    of_K = {**columns.K.arrays(), **columns.outcome.arrays()}
+    of_K["content_K"] = numbered_apart(of_K["content_K"])
+    spans, steps = columns.R.arrays(), _steps(columns, of_K)
+    tokens = {
+        name: table.arrays()[name] if there else None
+        for name, table, there in (
+            ("logprob_N", columns.logprob, columns.has_logprob),
+            ("entropy_N", columns.entropy, columns.has_entropy),
+        )
+    }
+    names, reward_KJ = by_name(columns.rewards, columns.reward_names, len(columns.ids))
+    score_names, score_SJ = by_name(columns.scores, columns.score_names, len(columns.S))
+    made = {
+        "ids": tuple(columns.ids),
+        "groups": tuple(columns.group),
+        **of_K,
+        **_written(spans, len(columns.ids)),
+        "reward_names": names,
+        "reward_KJ": reward_KJ,
+        "score_names": score_names,
+        "score_SJ": score_SJ,
+        "weight_K": np.ones(len(columns.ids)),
+        **spans,
+        **_calls(columns, steps, of_K, pass_at),
+        **steps,
+        **tokens,
+        "statistics": {},
+    }
+    let_go()
+    return made
+
+
+def _written(spans: Arrays, n: int) -> Arrays:
+    """Returns how many spans each trajectory's policy wrote, and how much in them."""
+    spans_K, wrote_K = room(n, np.int64), room(n, np.int64)
+    for at in stretches(spans["traj_R"].size):
+        own = spans["step_R"][at] >= 0
+        traj, length = spans["traj_R"][at][own], spans["length_R"][at][own]
+        spans_K += np.bincount(traj, minlength=n)
+        wrote_K += np.bincount(traj, length, n).astype(np.int64)
+    return {"spans_K": spans_K, "wrote_K": wrote_K}
+
+
+def _steps(columns: Columns, of_K: Arrays) -> Arrays:
+    """Returns the arrays of steps."""
+    made = columns.S.arrays()
+    shown, n = made.pop("shown_S"), len(columns.S)
+    task_S = taken(of_K["task_K"], made["traj_S"])
+    node_S, parent_S = _nodes(columns.node, made["traj_S"], of_K["tree_K"])
     return {
+        **made,
+        "seen_S": numbered_apart(task_S, shown),
+        "state_S": _states(columns.state, task_S),
         "node_S": node_S,
         "parent_S": parent_S,
-        "confidence_S": spread(columns.confidence, traj.size, np.nan),
-        "traj_S": traj.copy(),
-        "index_S": index.copy(),
-        "reward_S": spread(columns.reward, traj.size, np.nan),
-        "belief_S": spread(columns.belief, traj.size, np.nan),
-        "state_S": spread(state, traj.size, np.int64(-1)),
-        "seen_S": numbered(task_K[traj], shown),
-        "opening_S": opening.astype(bool),
-        "untrainable_S": spread(columns.untrainable, traj.size, np.int8(-1)),
+        "confidence_S": columns.confidence.spread(n, np.nan),
+        "reward_S": columns.reward.spread(n, np.nan),
+        "belief_S": columns.belief.spread(n, np.nan),
+        "untrainable_S": columns.untrainable.spread(n, np.int8(-1)),
     }
 
 
-def _nodes(columns: Columns, traj: np.ndarray, tree_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _states(states: Table, task_S: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
+    """Returns the recorded state before each step, as a number that is its own within a task."""
+    state_S = states.spread(task_S.size, np.int64(-1))
+    if len(states):
+        of = states.arrays()
+        code = numbered_apart(taken(task_S, of["step"]), of["hash"])
+        for at in stretches(code.size):
+            state_S[of["step"][at]] = code[at]
+    return state_S
+
+
+def _nodes(
+    nodes: Table, traj_S: Int64[np.ndarray, " S"], tree_K: Int64[np.ndarray, " K"]
+) -> tuple[Int64[np.ndarray, " S"], Int64[np.ndarray, " S"]]:
     """Returns the node of each step, and its parent: numbers in order of appearance.
 
     A name means one node inside a tree, or inside a trajectory without one.
     """
-    step, *_ = names = rows(columns.node, NODE_WIDTH).T
-    if not step.size:
-        none_S = constant(traj.size, np.int64(-1))
+    if not len(nodes):
+        none_S = np.broadcast_to(np.int64(-1), traj_S.size)
         return none_S, none_S
+    of, n = nodes.arrays(), len(nodes)
     owner_K = np.where(tree_K >= 0, tree_K, tree_K.size + np.arange(tree_K.size))
-    name, owner = names[1:].T.reshape(-1), np.repeat(owner_K[traj[step]], 2)
-    code, known = np.full(name.size, -1), name >= 0
-    code[known] = numbered(owner[known], name[known])
-    node_S, parent_S = np.full((2, traj.size), -1)
-    node_S[step], parent_S[step] = code[::2], code[1::2]
+    name, owner, end = room(2 * n, np.int64), room(2 * n, np.int64), 0
+    for at in stretches(n):
+        both = np.stack([of["name"][at], of["parent"][at]], 1)
+        named = both >= 0
+        begin, end = end, end + int(named.sum())
+        name[begin:end] = both[named]
+        owner[begin:end] = np.repeat(owner_K[traj_S[of["step"][at]]], 2)[named.reshape(-1)]
+    code, end = numbered_apart(owner[:end], name[:end]), 0
+    node_S, parent_S = (room(traj_S.size, np.int64) for _ in range(2))
+    for at in stretches(traj_S.size):
+        node_S[at] = parent_S[at] = -1
+    for at in stretches(n):
+        both = np.stack([of["name"][at], of["parent"][at]], 1)
+        named = both >= 0
+        begin, end = end, end + int(named.sum())
+        both[named] = code[begin:end]
+        node_S[of["step"][at]], parent_S[of["step"][at]] = both.T
     return node_S, parent_S
 
 
-def call_arrays(
-    columns: Columns,
-    task_K: np.ndarray,
-    session_K: np.ndarray,
-    outcome_K: np.ndarray,
-    pass_at: float,
-) -> dict[str, np.ndarray]:
-    """Returns the arrays of calls, with what siblings and experts say; takes their columns."""
-    step, form, parsed, ran, expert, answer = rows(columns.C, C_WIDTH).T
-    traj_C, key_C = rows(columns.S, S_WIDTH)[step, 0], numbered(form)
-    vote_K = voters(session_K, ~np.isnan(outcome_K))  # outputs of one rollout are no siblings
+def _calls(columns: Columns, steps: Arrays, of_K: Arrays, pass_at: float) -> Arrays:
+    """Returns the arrays of calls, with what siblings and experts say."""
+    made = columns.C.arrays()
+    form, answer, n = made.pop("form_C"), made["answer_C"], len(columns.C)
+    made["key_C"] = numbered_apart(form)
+    made["answer_C"] = numbered_apart(answer, known=answer)
+    made["on_path_C"] = columns.on_path.spread(n, np.int8(-1))
+    made["sibling_C"] = sibling_C = room(n, np.int8)
+    expert_C, made["expert_C"] = made["expert_C"], room(n, np.int8)
+    outcome_K, task_K = of_K["outcome_K"], of_K["task_K"]
+    # outputs of one rollout are no siblings
+    vote_K = voters(of_K["session_K"], ~np.isnan(outcome_K))
     passed_K = (outcome_K >= bar(pass_at)) & (vote_K == np.arange(vote_K.size))
-    sibling = sibling_evidence(key_C, vote_K[traj_C], task_K, passed_K)
-    columns.C = integers()
-    return {
-        "step_C": step.copy(),
-        "key_C": key_C,
-        "answer_C": np.where(answer < 0, -1, numbered(answer)),
-        "parsed_C": parsed.astype(np.int8),
-        "ran_C": ran.astype(np.int8),
-        "sibling_C": filled(columns.sibling, sibling),
-        "expert_C": _expert(columns, traj_C, task_K, form, expert),
-        "on_path_C": spread(columns.on_path, step.size, np.int8(-1)),
-    }
+    start_K = starts(steps["traj_S"], made["step_C"], vote_K.size)["C"]
+    for ks in together(task_K, np.diff(start_K)):
+        at = place(start_K, ks)
+        traj_C = steps["traj_S"][made["step_C"][at]]
+        sibling_C[at] = sibling_evidence(made["key_C"][at], vote_K[traj_C], task_K, passed_K)
+        made["expert_C"][at] = _expert(columns, task_K[traj_C], form[at], expert_C[at])
+        let_go()
+    columns.sibling.over(sibling_C)
+    return made
 
 
 def _expert(
     columns: Columns,
-    traj_C: np.ndarray,
-    task_K: np.ndarray,
-    form_C: np.ndarray,
+    task_C: Int64[np.ndarray, " C"],
+    form_C: Int64[np.ndarray, " C"],
     recorded_C: np.ndarray,
 ) -> np.ndarray:
     """Returns what is recorded, else whether the task has such an expert action; -1: has it any?"""
-    expert_C = recorded_C.astype(np.int8)
+    expert_C = recorded_C.copy()
     code = {task: number for task, number in columns.task.items() if task in columns.experts}
     known = {number: columns.experts[task] for task, number in code.items()}
-    task_C = task_K[traj_C]
     for c in np.flatnonzero((expert_C < 0) & np.isin(task_C, list(known))).tolist():
         expert_C[c] = int(form_C[c]) in known[int(task_C[c])]
     return expert_C
-
-
-def span_arrays(columns: Columns) -> dict[str, np.ndarray]:
-    """Returns the arrays of spans; takes their columns."""
-    traj, step, call, role, length = rows(columns.R, R_WIDTH).T
-    columns.R = small_integers()
-    return {
-        "traj_R": traj.astype(np.int64),
-        "step_R": step.astype(np.int64),
-        "call_R": call.astype(np.int64),
-        "role_R": role.astype(np.int8),
-        "length_R": length.astype(np.int64),
-    }

@@ -9,6 +9,7 @@ Codes: -1 is "unknown" or "none" in every integer array; 0 and 1 are False and T
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import eq
 from typing import final
 
 import numpy as np
@@ -45,6 +46,10 @@ class Batch:
     reward_names: tuple[str, ...]
     reward_KJ: Float64[np.ndarray, "K J"]
     """Named parts of the outcome, J of them; NaN: this trajectory has no such part."""
+    spans_K: Int64[np.ndarray, " K"]
+    """Spans of each trajectory that the policy wrote; 0: the log has no text of it."""
+    wrote_K: Int64[np.ndarray, " K"]
+    """How much that is, in `measure`."""
     weight_K: Float64[np.ndarray, " K"]
     """What the gates left of each trajectory: 0 is dropped."""
 
@@ -93,6 +98,8 @@ class Batch:
     """Nats at sampling time; NaN where the log has none. None: no trajectory has any."""
     entropy_N: Float64[np.ndarray, " N"] | None = None
 
+    facts: frozenset[str] | None = None
+    """What the set holds of which these are some steps (`credit.facts`); None: they are all."""
     statistics: Mapping[str, float] = field(default_factory=dict[str, float])
     """Running statistics of a run, by name (`credit.statistics`); empty: this batch is all."""
 
@@ -198,9 +205,10 @@ class Batch:
         Raises:
             AlignmentError: the decisions are not about this batch, in its order.
         """
-        if tuple(d.trajectory for d in decisions) != self.ids:
+        theirs = (d.trajectory for d in decisions)
+        if len(decisions) != len(self.ids) or not all(map(eq, theirs, self.ids)):
             raise AlignmentError(
                 f"got {len(decisions)} decisions; expected one for each of the batch's "
                 f"{len(self.ids)} trajectories, in its order"
             )
-        return self.weighted(np.array([d.weight for d in decisions], float))
+        return self.weighted(np.fromiter((d.weight for d in decisions), float, len(decisions)))

@@ -2,37 +2,31 @@
 
 This is the one loop over everything in a log, so it is written for speed: rows are flat, what is
 rare (a recorded state, a step reward, a mask) is kept apart and filled in at the end, and texts are
-compared by a hash that is the same in every process and on every machine.
+compared by a hash that is the same in every process and on every machine. Rows of the trajectory
+that is read are in memory; those before it may be in files (`Table`).
 """
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 from xxhash import xxh3_64
 
-from assay.batch.arrays import call_arrays, span_arrays, step_arrays
+from assay.batch.arrays import arrays
 from assay.batch.columns import (
-    C_WIDTH,
     CATEGORIES,
     CLAIMS,
     ENDS,
-    K_WIDTH,
     ROLES,
-    S_WIDTH,
     UNTRAINABLE,
     Columns,
     Measure,
-    by_name,
     hash_of,
-    rows,
 )
 from assay.batch.completions import Completions
-from assay.batch.mapped import mapped
 from assay.errors import AlignmentError, MixedTokensError
-from assay.kernels.codes import numbered
 from assay.records import CallEvidence, ModelStep, ToolStep, Trajectory
 from assay.records.evidence import NOBODY_LOOKED
 from assay.verify.canonical import call_form
@@ -46,6 +40,7 @@ _ROLE = {name: code for code, name in enumerate(ROLES)}
 _CATEGORY = {name: code for code, name in enumerate(CATEGORIES)}
 _UNTRAINABLE = {name: code for code, name in enumerate(UNTRAINABLE)}
 _CALL, _TEXT = _ROLE["call"], _ROLE["text"]
+_C_WIDTH = Columns().C.width
 _NAN = float("nan")
 _MIXED = (
     "some model steps have token ids and others have none; "
@@ -84,22 +79,27 @@ class Builder:
             session = columns.session[trajectory.group, trajectory.session]
         claim = trajectory.claim or claim_of(trajectory.steps)
         resolved = resolve(trajectory, claim, pass_at=self._pass_at)
-        columns.content.append(self._add_steps(trajectory, len(columns.ids)))
-        if trajectory.rewards:
-            columns.rewards[len(columns.ids)] = trajectory.rewards
+        k = len(columns.ids)
+        content = self._add_steps(trajectory, k)
+        columns.rewarded(k, trajectory.rewards)
         columns.ids.append(trajectory.id)
-        outcome = _NAN if resolved.value is None else resolved.value
-        columns.K.extend(
+        columns.outcome.tail.append(_NAN if resolved.value is None else resolved.value)
+        columns.K.tail.extend(
             (
-                *(columns.group[trajectory.group], task, tree, session, outcome),
+                *(columns.group[trajectory.group], task, tree, session, content),
                 *(_CATEGORY[resolved.category], _CLAIM[claim], _END[trajectory.end]),
             )
         )
+        columns.settle()
 
     def complete(self, completions: Completions) -> None:
         """Adds bare completions; they are measured in tokens."""
         self._measure = self._measure or "tokens"
         completions.into(self._columns, pass_at=self._pass_at)
+
+    def into(self, folder: Path) -> None:
+        """Lets what it reads go to files of a folder, for another process of this machine."""
+        self._columns.into(folder)
 
     def absorb(self, other: "Builder") -> None:
         """Appends what another builder, of whatever process or machine, has read.
@@ -115,7 +115,8 @@ class Builder:
     def _add_steps(self, trajectory: Trajectory, k: int) -> int:
         """Adds the steps of trajectory `k`; returns a hash of what the policy wrote."""
         columns = self._columns
-        S, C = columns.S, columns.C
+        S, C = columns.S.tail, columns.C.tail
+        first_call = columns.C.done
         if trajectory.expert is not None:
             forms = {_call_key(each.name, each.arguments)[0] for each in trajectory.expert}
             columns.experts.setdefault(trajectory.task, set()).update(forms)
@@ -130,7 +131,7 @@ class Builder:
                 if step.token_ids:
                     self._unsampled(k, len(step.token_ids))
                 continue
-            s, row = len(S) // S_WIDTH, len(C)
+            s, row = len(columns.S), len(C)
             S.extend((k, index, opening, shown))
             wrote.update(hash_of(step.text).to_bytes(8))
             row_of[index] = row
@@ -139,8 +140,8 @@ class Builder:
                 wrote.update(key.to_bytes(8))
                 C.extend((s, key, is_json, -1, -1, -1))
                 if call.evidence is not NOBODY_LOOKED:
-                    self._recorded(call.evidence, len(C) - C_WIDTH)
-            self._add_spans(step, k, s, row // C_WIDTH)
+                    self._recorded(call.evidence, len(C) - _C_WIDTH)
+            self._add_spans(step, k, s, first_call + row // _C_WIDTH)
             self._rare(step, s)
         return wrote.intdigest() >> 1
 
@@ -149,8 +150,8 @@ class Builder:
         record says so itself."""
         if step.call is None or (first := row_of.get(step.call[0])) is None:
             return
-        row = first + C_WIDTH * step.call[1]
-        C = self._columns.C
+        row = first + _C_WIDTH * step.call[1]
+        C = self._columns.C.tail
         if not first <= row < len(C):
             return
         C[row + 5] = shown
@@ -159,33 +160,35 @@ class Builder:
 
     def _recorded(self, evidence: CallEvidence, row: int) -> None:
         """Lets what a record says of a call stand."""
-        C, call = self._columns.C, row // C_WIDTH
+        columns = self._columns
+        C, call = columns.C.tail, columns.C.done + row // _C_WIDTH
         for offset, value in ((2, evidence.parsed), (3, evidence.ran), (4, evidence.expert)):
             if value is not None:
                 C[row + offset] = value
         if evidence.sibling is not None:
-            self._columns.sibling[call] = int(evidence.sibling)
+            columns.sibling.tail.extend((call, evidence.sibling))
         if evidence.state is not None:
-            self._columns.on_path[call] = int(evidence.state)
+            columns.on_path.tail.extend((call, evidence.state))
 
     def _rare(self, step: ModelStep, s: int) -> None:
         """Keeps what few steps have."""
         columns = self._columns
         if step.state_key is not None:
-            columns.state[s] = step.state_key
+            columns.state.tail.extend((s, hash_of(step.state_key)))
         if step.reward is not None:
-            columns.reward[s] = step.reward
+            columns.reward.tail.extend((s, step.reward))
         if step.belief is not None:
-            columns.belief[s] = step.belief
+            columns.belief.tail.extend((s, step.belief))
         if step.untrainable is not None:
-            columns.untrainable[s] = _UNTRAINABLE[step.untrainable]
+            columns.untrainable.tail.extend((s, _UNTRAINABLE[step.untrainable]))
         if step.confidence is not None:
-            columns.confidence[s] = step.confidence
+            columns.confidence.tail.extend((s, step.confidence))
         if step.node is not None:
             parent = -1 if step.parent is None else hash_of(step.parent)
-            columns.node.extend((s, hash_of(step.node), parent))
-        if step.scores:
-            columns.scores[s] = step.scores
+            columns.node.tail.extend((s, hash_of(step.node), parent))
+        for name, value in step.scores.items():
+            score = _NAN if value is None else value
+            columns.scores.tail.extend((s, columns.score_names[name], score))
 
     def _add_spans(self, step: ModelStep, k: int, s: int, call: int) -> None:
         """Adds the spans of one model step: of tokens, or of characters where it has no ids."""
@@ -199,7 +202,7 @@ class Builder:
                 raise MixedTokensError(_MIXED)
             self._token_spans(step, k, s, call)
             return
-        R = self._columns.R
+        R = self._columns.R.tail
         if step.spans and not has_ids:
             spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
             self._cut(k, s, ((0, len(step.text)),), spans, len(step.text))
@@ -231,25 +234,26 @@ class Builder:
         n: int,
     ) -> None:
         """Cuts [0, n) wherever sampled ranges or spans begin or end; later spans win."""
+        R = self._columns.R.tail
         edges = {0, n, *(e for r in sampled for e in r), *(e for p in spans for e in p[:2])}
         for start, end in pairwise(sorted(edge for edge in edges if 0 <= edge <= n)):
             if not any(a <= start < b for a, b in sampled):
-                self._columns.R.extend((k, -1, -1, _TEXT, end - start))
+                R.extend((k, -1, -1, _TEXT, end - start))
                 continue
             role, call = _TEXT, -1
             for a, b, span_role, span_call in spans:
                 if a <= start < b:
                     role, call = span_role, span_call
-            self._columns.R.extend((k, s, call, role, end - start))
+            R.extend((k, s, call, role, end - start))
 
     def _unsampled(self, k: int, n: int) -> None:
         if self._measure == "characters":
             return
         self._measure = "tokens"
         columns = self._columns
-        columns.R.extend((k, -1, -1, _TEXT, n))
-        columns.logprob.extend([_NAN] * n)
-        columns.entropy.extend([_NAN] * n)
+        columns.R.tail.extend((k, -1, -1, _TEXT, n))
+        columns.logprob.tail.extend([_NAN] * n)
+        columns.entropy.tail.extend([_NAN] * n)
 
     def _token_values(self, step: ModelStep, sampled: Sequence[tuple[int, int]], n: int) -> None:
         """Spreads values given per sampled token over all tokens of the step."""
@@ -268,45 +272,14 @@ class Builder:
                     f"trajectory number {len(columns.ids)}: got {len(values)} log-probabilities or "
                     f"entropies in a step; expected one per sampled token, {at}"
                 )
-            column.extend(spread)
+            column.tail.extend(spread)
         columns.has_logprob |= step.logprobs is not None
         columns.has_entropy |= step.entropies is not None
 
     def arrays(self) -> dict[str, Any]:
-        """Returns the fields of a `Batch`; evidence that needs other trajectories is added here.
-
-        Columns are given up one after the other, so that few lie in memory twice.
-        """
+        """Returns the fields of a `Batch`; the builder is empty then."""
         columns, self._columns = self._columns, Columns()
-        group, task, tree, session, outcome_K, category, claim, end = rows(columns.K, K_WIDTH).T
-        task_K, tree_K, session_K = (each.astype(np.int64) for each in (task, tree, session))
-        names, reward_KJ = by_name(columns.rewards, len(columns.ids))
-        score_names, score_SJ = by_name(columns.scores, len(columns.S) // S_WIDTH)
-        return {
-            "measure": self._measure or "characters",
-            "ids": tuple(columns.ids),
-            "groups": tuple(columns.group),
-            "group_K": group.astype(np.int64),
-            "task_K": task_K,
-            "tree_K": tree_K,
-            "session_K": session_K,
-            "outcome_K": outcome_K.copy(),
-            "category_K": category.astype(np.int8),
-            "claim_K": claim.astype(np.int8),
-            "end_K": end.astype(np.int8),
-            "content_K": numbered(np.array(columns.content, np.int64)),
-            "reward_names": names,
-            "reward_KJ": reward_KJ,
-            "score_names": score_names,
-            "score_SJ": score_SJ,
-            "weight_K": np.ones(len(columns.ids)),
-            **mapped(span_arrays(columns)),
-            **mapped(call_arrays(columns, task_K, session_K, outcome_K, self._pass_at)),
-            **mapped(step_arrays(columns, task_K, tree_K)),
-            "logprob_N": np.array(columns.logprob) if columns.has_logprob else None,
-            "entropy_N": np.array(columns.entropy) if columns.has_entropy else None,
-            "statistics": {},
-        }
+        return {"measure": self._measure or "characters", **arrays(columns, self._pass_at)}
 
 
 @lru_cache(maxsize=1 << 14)

@@ -36,7 +36,7 @@ class Completions:
 
     def into(self, columns: Columns, *, pass_at: float) -> None:
         """Adds them to a batch under construction; a reward is evidence of level E3."""
-        k, s = len(columns.ids), len(columns.S) // 4
+        k, s = len(columns.ids), len(columns.S)
         count, n_K = len(self.ids), self.length_K
         group = np.array([columns.group[each] for each in self.groups])
         task = np.array([columns.task[each] for each in self.groups])
@@ -49,14 +49,15 @@ class Completions:
         end = np.where(self.answered_K, ENDS.index("answered"), ENDS.index("budget"))
         none = np.full(count, CLAIMS.index("none"))
         alone = np.full(count, -1)
-        table = [group, task, alone, alone, self.outcome_K, category, none, end]
-        columns.K.frombytes(_bytes(table, np.float64))
-        zero, own = np.zeros(count, np.int64), np.arange(count)
-        columns.S.frombytes(_bytes([own + k, zero, zero + 1, zero], np.int64))
-        columns.content.extend(
-            xxh3_64_intdigest(hash_of(text).to_bytes(8)) >> 1 for text in self.texts
+        content = np.array(
+            [xxh3_64_intdigest(hash_of(text).to_bytes(8)) >> 1 for text in self.texts], np.int64
         )
-        columns.rewards.update({k + i: dict(each) for i, each in enumerate(self.rewards) if each})
+        columns.K.add(group, task, alone, alone, content, category, none, end)
+        columns.outcome.add(self.outcome_K)
+        zero, own = np.zeros(count, np.int64), np.arange(count)
+        columns.S.add(own + k, zero, zero + 1, zero)
+        for i, parts in enumerate(self.rewards, k):
+            columns.rewarded(i, parts)
         columns.ids += self.ids
         row_N = np.repeat(own, n_K)
         sampled_N = np.ones(row_N.size, bool) if self.sampled_N is None else self.sampled_N
@@ -65,20 +66,15 @@ class Completions:
         length_R = np.diff(start_R, append=row_N.size)
         step_R = np.where(sampled_R, row_R + s, -1)
         nothing, text = np.full(start_R.size, -1), np.full(start_R.size, ROLES.index("text"))
-        columns.R.frombytes(_bytes([row_R + k, step_R, nothing, text, length_R], np.int32))
+        columns.R.add(row_R + k, step_R, nothing, text, length_R)
         for given, column in (
             (self.logprob_N, columns.logprob),
             (self.entropy_N, columns.entropy),
         ):
             value_N = np.nan if given is None else given
-            column.frombytes(np.where(sampled_N, value_N, np.nan).astype(np.float64).tobytes())
+            column.add(np.where(sampled_N, value_N, np.nan))
         columns.has_logprob |= self.logprob_N is not None
         columns.has_entropy |= self.entropy_N is not None
-
-
-def _bytes(table: Sequence[Shaped[np.ndarray, " _"]], kind: type[np.generic]) -> bytes:
-    """Returns columns as the bytes of a table, row by row."""
-    return np.stack(table, 1).astype(kind).tobytes()
 
 
 def _starts(value_N: Shaped[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:

@@ -1,42 +1,80 @@
-"""Large arrays in a file that nobody else sees: the system may drop its pages, forks share them."""
+"""Large arrays in files that nobody else sees: the system may drop their pages, forks share them.
+
+Where the temporary folder has no room they stay in memory.
+"""
 
 import ctypes
 import mmap
+import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import IO, Any
+from weakref import WeakSet
 
 import numpy as np
 
-LARGE = 1 << 19
+LARGE = 1 << 17
 """Bytes that an array must have to lie in a file; what is smaller stays in memory."""
-_ALIGNED = 64
+AT_ONCE = 1 << 16
+"""Entries of a large array that are worked on together."""
+_maps: "WeakSet[mmap.mmap]" = WeakSet()
 
 
-def mapped(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the arrays, read-only where they are large; a file of theirs goes with the last.
+def mapped(stream: IO[bytes], dtype: Any, size: int) -> np.ndarray:
+    """Returns the first entries of a file as an array that is not written to; the file may be
+    closed."""
+    return np.frombuffer(_map(stream, mmap.ACCESS_READ), dtype, size)
 
-    Where the temporary folder has no room, all stay in memory.
-    """
-    large = {k: v for k, v in arrays.items() if v.nbytes >= LARGE and v.flags.c_contiguous}
-    if not large:
-        return arrays
+
+def room(size: int, dtype: Any) -> np.ndarray:
+    """Returns an array of zeros that can be written to: in a file of its own where it is large."""
+    count = size * np.dtype(dtype).itemsize
+    if count < LARGE:
+        return np.zeros(size, dtype)
     try:
         with tempfile.TemporaryFile(prefix="assay-") as stream:
-            at: dict[str, int] = {}
-            for name, values in large.items():
-                at[name] = stream.seek(-stream.tell() % _ALIGNED, 1)
-                stream.write(values.data)
-            stream.flush()
-            whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            _reserve(stream, count)
+            return np.frombuffer(_map(stream, mmap.ACCESS_WRITE), dtype)
     except OSError:
-        return arrays
-    return arrays | {
-        name: np.frombuffer(whole, values.dtype, values.size, at[name]).reshape(values.shape)
-        for name, values in large.items()
-    }
+        return np.zeros(size, dtype)
+
+
+def _map(stream: IO[bytes], access: int) -> mmap.mmap:
+    whole = mmap.mmap(stream.fileno(), 0, access=access)
+    _maps.add(whole)
+    return whole
+
+
+def _reserve(stream: IO[bytes], count: int) -> None:
+    """Gives a file its length, and the room for it: a page that finds none would end the process.
+
+    Raises:
+        OSError: there is none.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, count)
+    else:
+        stream.truncate(count)
+
+
+def stretches(size: int) -> Iterator[slice]:
+    """Yields what of an array to work on together, from its start to its end."""
+    for low in range(0, size, AT_ONCE):
+        yield slice(low, min(low + AT_ONCE, size))
+        let_go()
+
+
+def let_go() -> None:
+    """Drops the pages of all arrays in files from this process; they are read again when asked."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for each in tuple(_maps):
+            each.madvise(mmap.MADV_DONTNEED)
 
 
 def give_back() -> None:
-    """Has the C library give freed memory back to the system, where it is one that keeps it."""
+    """Lets pages go, and has the C library give freed memory back to the system, where it is one
+    that keeps it."""
+    let_go()
     with suppress(OSError, AttributeError, TypeError):  # no such function, or no such library
         ctypes.CDLL(None).malloc_trim(0)

@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -151,16 +152,23 @@ def batch_of_file(path: Path, *, pass_at: float = 1.0, processes: int) -> Batch:
         DataError: a line is not a record; names file and line, as `read` does.
         MixedTokensError: some model steps have token ids and others have none.
     """
-    whole, *parts = in_forks(
-        [partial(_part, path, *each, pass_at) for each in _stretches(path, processes)]
-    )
-    for part in parts:
-        whole.absorb(part)
-    return Batch(**whole.arrays())
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        whole, *parts = in_forks(
+            [
+                partial(_part, path, *each, pass_at, Path(folder))
+                for each in _stretches(path, processes)
+            ]
+        )
+        for part in parts:
+            whole.absorb(part)
+        return Batch(**whole.arrays())
 
 
-def _part(path: Path, start: int, end: int, line: int, pass_at: float) -> Builder:
+def _part(path: Path, start: int, end: int, line: int, pass_at: float, folder: Path) -> Builder:
     builder = Builder(pass_at=pass_at)
+    part = folder / f"{start}"
+    part.mkdir()
+    builder.into(part)
     builder.extend(_records(path, start, end, line))
     return builder
 

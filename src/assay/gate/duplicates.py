@@ -16,8 +16,8 @@ def first_copy(batch: Batch) -> Int64[np.ndarray, " K"]:
     A trajectory of which no text is there, as in summaries, repeats nobody.
     """
     own_K = np.arange(len(batch.ids))
-    wrote_K = np.bincount(batch.traj_R[batch.step_R >= 0], minlength=own_K.size) > 0
-    return _first_of(np.stack([batch.group_K, batch.content_K, np.where(wrote_K, -1, own_K)], 1))
+    wrote_K = np.where(batch.spans_K > 0, -1, own_K)
+    return _first_of(np.stack([batch.group_K, batch.content_K, wrote_K], 1))
 
 
 def _first_of(rows: Int64[np.ndarray, "K _"]) -> Int64[np.ndarray, " K"]:

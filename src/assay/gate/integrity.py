@@ -8,6 +8,8 @@ import numpy as np
 from assay.batch import CATEGORIES, UNTRAINABLE, Batch
 from assay.gate.base import Gate, Verdicts
 
+_BROKEN = (CATEGORIES.index("infra"), CATEGORIES.index("tampered"))
+_REASONS = (*CATEGORIES, "unscored", "empty", "masked", "ok")
 _MASKED, _COPIED = UNTRAINABLE.index("masked"), UNTRAINABLE.index("copied")
 
 
@@ -27,16 +29,17 @@ class Integrity(Gate):
     name: ClassVar[str] = "integrity"
 
     def __call__(self, batch: Batch) -> Verdicts:
-        category_K = np.array(CATEGORIES)[batch.category_K]
-        broken_K = np.isin(category_K, ("infra", "tampered"))
+        broken_K = np.isin(batch.category_K, _BROKEN)
         own_S, masked_S = batch.untrainable_S != _COPIED, batch.untrainable_S == _MASKED
         own_K, masked_K = (
             np.bincount(batch.traj_S[each], minlength=len(batch.ids)) for each in (own_S, masked_S)
         )
-        wrote_K = np.bincount(batch.traj_R[batch.step_R >= 0], minlength=len(batch.ids)) > 0
+        wrote_K = batch.spans_K > 0
         if batch.measure == "characters":
             wrote_K |= own_K > 0
         masked_K = (own_K > 0) & (masked_K == own_K)
+        n = len(CATEGORIES)
         conditions = [broken_K, np.isnan(batch.outcome_K), ~wrote_K, masked_K]
-        reason_K = np.select(conditions, [category_K, "unscored", "empty", "masked"], "ok")
-        return Verdicts((reason_K == "ok").astype(float), reason_K.tolist())
+        code_K = np.select(conditions, [batch.category_K, n, n + 1, n + 2], n + 3)
+        reasons = [_REASONS[code] for code in code_K.tolist()]
+        return Verdicts((code_K == n + 3).astype(float), reasons)
