@@ -6,15 +6,18 @@ saved and recomputed. What needs a model or a tool to find out is written into t
 beforehand.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from assay.batch import Batch, Measure
+from assay.batch.blocks import Block, Blocks
 from assay.credit import Advantages, credit
+from assay.credit.blocks import in_blocks
+from assay.credit.facts import held
 from assay.errors import AssayError, MethodError
 from assay.gate import gate
-from assay.recipes import Recipe
+from assay.recipes import Part, Recipe
 from assay.records import Decision, Trajectory
 
 
@@ -24,14 +27,14 @@ class Result:
     """What each stage returned: a trainer takes the last, the report draws them all."""
 
     batch: Batch
-    decisions: tuple[Decision, ...]
+    decisions: Sequence[Decision]
     advantages: Mapping[str, Advantages]
     """Per method, with every part: `advantages["grpo"].advantage_N` goes to the trainer."""
 
 
 def gated(
     trajectories: Iterable[Trajectory] | Batch, recipe: Recipe, *, measure: Measure | None = None
-) -> tuple[Batch, tuple[Decision, ...]]:
+) -> tuple[Batch, Sequence[Decision]]:
     """Returns the batch behind the recipe's gates, and what they decided.
 
     Args:
@@ -64,17 +67,44 @@ def credits(
     for part in recipe.parts:
         try:
             advantages = credit(batch, part.method)
-        except MethodError as error:
+        except _FAILS as error:
             if refused is None:
                 raise
-            refused[part.name] = str(error)
-        except (AssayError, ArithmeticError, ValueError, LookupError, TypeError) as error:
-            if refused is None:
-                raise
-            refused[part.name] = f"{part.name} failed, {type(error).__name__}: {error}"
+            refused[part.name] = _reason(part.name, error)
         else:
             yield part.name, advantages
             del advantages  # or two methods' lie in memory at once
+
+
+def credits_in_blocks(
+    blocks: Blocks, recipe: Recipe
+) -> Iterator[tuple[str, Iterator[tuple[Block, Advantages]]]]:
+    """Yields each method with its advantages block by block, for which little memory is needed.
+
+    Raises:
+        MethodError: while the blocks of a method are asked for: it cannot run on the batch, and
+            what it gave of blocks before does not count.
+    """
+    blocks.facts = held(blocks.batch)
+    for part in recipe.parts:
+        yield part.name, _blocks(part, blocks)
+
+
+def _blocks(part: Part, blocks: Blocks) -> Iterator[tuple[Block, Advantages]]:
+    try:
+        yield from in_blocks(part.method, blocks)
+    except _FAILS as error:
+        raise MethodError(_reason(part.name, error)) from error
+
+
+_FAILS = (AssayError, ArithmeticError, ValueError, LookupError, TypeError)
+
+
+def _reason(name: str, error: Exception) -> str:
+    """Returns why a method does not run: what it says itself, or how it failed."""
+    if isinstance(error, MethodError):
+        return str(error)
+    return f"{name} failed, {type(error).__name__}: {error}"
 
 
 def run(trajectories: Iterable[Trajectory] | Batch, recipe: Recipe | None = None) -> Result:

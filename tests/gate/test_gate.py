@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from assay.batch import Batch
 from assay.credit import credit, method
 from assay.errors import AlignmentError
-from assay.gate import GATES, Degenerate, Duplicates, Gate, Integrity, Verdicts, first_copy, gate
-from assay.records import Grade, Mark, ModelStep, ToolStep, Trajectory
+from assay.gate import (
+    GATES,
+    Decisions,
+    Degenerate,
+    Duplicates,
+    Gate,
+    Integrity,
+    Verdicts,
+    first_copy,
+    gate,
+)
+from assay.records import Decision, Grade, Mark, ModelStep, ToolStep, Trajectory
 from tests.credit.worlds import batch_of, group, groups, one, per_trajectory
 
 
@@ -356,3 +366,19 @@ def test_leaving_the_dropped_out_of_the_log_changes_nothing(trajectories, name):
     of_kept_R = gated.kept_K[gated.traj_R]
     np.testing.assert_array_equal(with_them.total[of_kept_R], without.total)
     assert not with_them.carried[~of_kept_R].any()
+
+
+def test_decisions_are_a_sequence_that_is_made_when_asked():
+    found = Decisions(("a", "b", "c"), np.array([1.0, 0.0, 0.5]), {1: ("g", "bad", "why")})
+    kept, dropped, half = found
+    assert kept == Decision(trajectory="a", verdict="keep", gate="none", reason="ok")
+    assert (dropped.verdict, dropped.gate, dropped.reason) == ("drop", "g", "bad")
+    assert (half.verdict, half.weight, half.detail) == ("weight", 0.5, "")
+    assert len(found) == 3
+    assert found[-1] == half
+    assert found[1:] == (dropped, half)
+    assert found == (kept, dropped, half)
+    assert found != (kept, dropped)
+    assert found != (kept, half, dropped)
+    with pytest.raises(IndexError):
+        found[3]

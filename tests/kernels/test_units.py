@@ -206,6 +206,9 @@ def test_constant_means_by_range_not_by_magnitude():
     np.testing.assert_array_equal(small, [0.0, 0.0])
     wide = units(value_U=[0.0, 1e-4], peer_U=[0, 0], baseline="mean", value_range=1.0)
     np.testing.assert_allclose(wide, [-5e-5, 5e-5])
+    # and so does what the rest of the batch reaches
+    part = units(value_U=[0.0, 1e-4], peer_U=[0, 0], baseline="mean", reach=(-500.0, 500.0))
+    np.testing.assert_array_equal(part, [0.0, 0.0])
 
 
 def test_large_equal_values_are_constant_for_all_their_round_off():

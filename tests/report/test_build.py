@@ -191,12 +191,16 @@ def test_what_lies_between_two_trajectories_is_not_read_with_them(tmp_path: Path
     batch = Batch.of(records)
     shapes = Report(tmp_path / "report.html", batch, gate(batch))
     monkeypatch.setattr(shape, "_MOST", 10)
-    assert list(shapes._at_once([0, 2, 3, 4, 5])) == [[0], [2, 3, 4], [5]]
-    assert list(shapes._at_once([])) == []
+    assert stretches(shapes, [0, 2, 3, 4, 5]) == [[0], [2, 3, 4], [5]]
+    assert stretches(shapes, []) == []
     monkeypatch.setattr(shape, "_MOST", 10_000)
     monkeypatch.setattr(shape, "_AT_ONCE", 2)
-    assert list(shapes._at_once([0, 2, 3])) == [[0, 2], [3]]
+    assert stretches(shapes, [0, 2, 3]) == [[0, 2], [3]]
     shapes.close()
+
+
+def stretches(shapes: Report, ks: list[int]) -> list[list[int]]:
+    return [each.tolist() for each in shapes._at_once(np.array(ks, np.int64))]
 
 
 def test_secrets_are_hidden_by_default_and_shown_when_asked(tmp_path: Path):

@@ -1,6 +1,6 @@
 """Where the learning signal of a set of trajectories is, and where it is lost."""
 
-from assay.audit.annotations import StepCredit, annotations, step_credit
+from assay.audit.annotations import KeptSteps, StepCredit, annotations, step_credit
 from assay.audit.counts import SCHEMA, Audit, audit, dead_share, shares
 from assay.audit.fates import FATE_KINDS, group_fates, span_fates
 from assay.audit.punished import contexts, punished_calls
@@ -9,6 +9,7 @@ __all__ = [
     "FATE_KINDS",
     "SCHEMA",
     "Audit",
+    "KeptSteps",
     "StepCredit",
     "annotations",
     "audit",

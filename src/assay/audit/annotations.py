@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
+from assay.batch.blocks import Block
+from assay.batch.mapped import let_go, room
 from assay.kernels.advantages import Advantages
 from assay.records import Decision
 
@@ -66,6 +68,32 @@ class StepCredit:
         """Parts of `advantage_S` by term; where scored, they add up to it."""
         return {name: self._mean(part) for name, part in self._advantages.parts.items()}
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """Returns what annotations hold, by name."""
+        terms = {f"terms.{name}": values for name, values in self.terms.items()}
+        return {"step_advantage": self.advantage_S, "carried": self.carried_S, **terms}
+
+
+@final
+class KeptSteps:
+    """The columns of a method's `StepCredit` of every block, together and in files."""
+
+    def __init__(self, batch: Batch) -> None:
+        """Begins without any."""
+        self._n = batch.traj_S.size
+        self._columns: dict[str, np.ndarray] = {}
+
+    def add(self, block: Block, steps: StepCredit) -> None:
+        """Takes the steps of a block."""
+        for name, values in steps.columns().items():
+            if name not in self._columns:
+                self._columns[name] = room(self._n, values.dtype)
+            self._columns[name][block.S] = values
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Returns what annotations hold, by name."""
+        return self._columns
+
 
 def step_credit(batch: Batch, advantages: Advantages) -> StepCredit:
     """Returns the advantage of each model step, averaged over what it carries."""
@@ -73,15 +101,11 @@ def step_credit(batch: Batch, advantages: Advantages) -> StepCredit:
 
 
 def annotations(
-    batch: Batch, decisions: Sequence[Decision], method: str, credited: StepCredit
+    batch: Batch, decisions: Sequence[Decision], method: str, credited: StepCredit | KeptSteps
 ) -> Iterator[dict[str, Any]]:
     """Yields the credit annotation of each trajectory, schema "assay.credit/1"."""
     start_K = np.searchsorted(batch.traj_S, np.arange(len(batch.ids) + 1))
-    columns = {
-        "step_advantage": credited.advantage_S,
-        "carried": credited.carried_S,
-        **{f"terms.{name}": values for name, values in credited.terms.items()},
-    }
+    columns = credited.columns()
     for low in range(0, len(decisions), _AT_ONCE):  # a list takes four times what its array does
         start = start_K[low : low + _AT_ONCE + 1]
         at = (start - start[0]).tolist()
@@ -100,6 +124,7 @@ def annotations(
                 "carried": mine.pop("carried"),
                 "terms": {name.removeprefix("terms."): part for name, part in mine.items()},
             }
+        let_go()
 
 
 def _listed(values: np.ndarray) -> list[Any]:

@@ -3,12 +3,14 @@
 Axes: K trajectories, S steps, C calls.
 """
 
+from functools import reduce
 from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from assay.batch import CLAIMS, Batch
+from assay.batch.blocks import Block, Blocks
 from assay.kernels.codes import numbered
 
 STALL: Final = 3
@@ -21,6 +23,26 @@ def behaviour(batch: Batch) -> dict[str, Any]:
 
     A call is a repeat if its trajectory made the same call before and was answered the same.
     """
+    blocks = Blocks(batch)
+    found: dict[str, Any] = reduce(summed, map(_of_block, blocks), {})
+    longest = found["stalls"]["longest"]
+    longest.sort(key=lambda row: (-row["length"], row["trajectory"]))
+    del longest[_LISTED:]
+    return {**found, "cost": _cost(blocks)}
+
+
+def summed(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Returns counts of two parts of a set as those of both: numbers added up, lists joined."""
+    if not one:
+        return other
+    return {
+        key: summed(value, other[key]) if isinstance(value, dict) else value + other[key]
+        for key, value in one.items()
+    }
+
+
+def _of_block(block: Block) -> dict[str, Any]:
+    batch = block.batch
     error_C, repeat_C = _errors(batch), repeats(batch)
     traj_C = batch.traj_S[batch.step_C]
     return {
@@ -28,8 +50,7 @@ def behaviour(batch: Batch) -> dict[str, Any]:
         "errors": _in_trajectories(error_C, traj_C),
         "repeats": _in_trajectories(repeat_C, traj_C),
         "stalls": _stalls(batch, error_C, repeat_C),
-        "claims": _claims(batch, error_C, repeat_C),
-        "cost": _cost(batch),
+        "claims": _claims(block, error_C, repeat_C),
     }
 
 
@@ -99,17 +120,18 @@ def _stalls(
 
 
 def _claims(
-    batch: Batch, error_C: Bool[np.ndarray, " C"], repeat_C: Bool[np.ndarray, " C"]
+    block: Block, error_C: Bool[np.ndarray, " C"], repeat_C: Bool[np.ndarray, " C"]
 ) -> dict[str, int]:
     """Returns what was claimed, and what the last call before a claim of success came to."""
+    batch, claim = block.batch, block.batch.claim_K[block.ks]
     traj_C = batch.traj_S[batch.step_C]
     last_K = np.full(len(batch.ids), -1)
     last_K[traj_C] = np.arange(traj_C.size)  # of equal places the last that is written stays
-    claimed_K = batch.claim_K == CLAIMS.index("claimed")
-    last = last_K[claimed_K & (last_K >= 0)]
+    before = last_K[block.ks][claim == CLAIMS.index("claimed")]
+    last = before[before >= 0]
     return {
-        **{name: int((batch.claim_K == code).sum()) for code, name in enumerate(CLAIMS)},
-        "claimed_without_call": int((claimed_K & (last_K < 0)).sum()),
+        **{name: int((claim == code).sum()) for code, name in enumerate(CLAIMS)},
+        "claimed_without_call": int((before < 0).sum()),
         "claimed_after_error": int(error_C[last].sum()),
         "claimed_after_repeat": int((repeat_C & ~error_C)[last].sum()),
         "claimed_off_path": int((batch.on_path_C[last] == 0).sum()),
@@ -117,18 +139,18 @@ def _claims(
     }
 
 
-def _cost(batch: Batch) -> dict[str, dict[str, float | int]]:
+def _cost(blocks: Blocks) -> dict[str, dict[str, float | int]]:
     """Returns what trajectories took, in steps, calls, and tokens or characters of the policy."""
-    n, wrote_R = len(batch.ids), batch.step_R >= 0
+    batch = blocks.batch
     of = {
-        "steps": np.bincount(batch.traj_S, minlength=n),
-        "calls": np.bincount(batch.traj_S[batch.step_C], minlength=n),
-        batch.measure: np.bincount(batch.traj_R[wrote_R], batch.length_R[wrote_R], n),
+        "steps": blocks.counted("S"),
+        "calls": blocks.counted("C"),
+        batch.measure: batch.wrote_K,
     }
     return {
         name: {
             "total": int(each.sum()),
-            "median": float(np.median(each)) if n else 0.0,
+            "median": float(np.median(each)) if each.size else 0.0,
             "most": int(each.max(initial=0)),
         }
         for name, each in of.items()

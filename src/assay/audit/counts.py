@@ -5,17 +5,19 @@ that other programs read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, Final, final
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from assay.audit.annotations import StepCredit, step_credit
-from assay.audit.behaviour import behaviour
+from assay.audit.behaviour import behaviour, summed
 from assay.audit.fates import fate_table, group_fates
 from assay.audit.punished import punished_calls, split
 from assay.audit.warnings import trust
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
+from assay.batch.blocks import Blocks
 from assay.credit import METHODS
 from assay.gate import components_cancel
 from assay.kernels.advantages import Advantages
@@ -51,33 +53,54 @@ class Audit:
         """
         self._batch, self._decisions, self._pass_at = batch, decisions, pass_at
         self._fate_G, self._dead_G = group_fates(batch, pass_at=pass_at)
-        self._dead_S = (self._dead_G & (self._fate_G != UNSCORED))[batch.group_K][batch.traj_S]
-        self._recovered: dict[str, dict[str, int | float]] = {}
+        self._dead_K = (self._dead_G & (self._fate_G != UNSCORED))[batch.group_K]
+        self._recovered: dict[str, dict[str, int]] = {}
         self._of_grpo: dict[str, Any] = {}
 
-    def add(self, name: str, advantages: Advantages, steps: StepCredit | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        advantages: Advantages,
+        steps: StepCredit | None = None,
+        block: Batch | None = None,
+    ) -> None:
         """Takes what is counted of a method's advantages, and keeps none of them.
 
         Args:
             name: of the method; from "grpo" the fates are read.
-            advantages: on the batch.
+            advantages: on the batch, or on a block of it.
             steps: the same per step, where somebody has them already.
+            block: which one, no group in two of them; None: the batch is given as a whole.
         """
-        batch = self._batch
+        batch = self._batch if block is None else block
         steps = step_credit(batch, advantages) if steps is None else steps
-        live_S = self._dead_S & (np.nan_to_num(steps.magnitude_S) > 0)
-        self._recovered[name] = {
+        live_S = self._dead_K[batch.traj_S] & (np.nan_to_num(steps.magnitude_S) > 0)
+        live = {
             "groups": int(np.unique(batch.group_K[batch.traj_S[live_S]]).size),
             "steps": int(live_S.sum()),
-            "share_of_dead": float(live_S.sum() / max(int(self._dead_S.sum()), 1)),
         }
+        self._recovered[name] = summed(self._recovered.get(name, {}), live)
         if name == "grpo":
             punished_C = punished_calls(batch, steps.advantage_S)
-            self._of_grpo = {
+            of_block = {
                 "punished": _punished(batch, punished_C)
                 | split(batch, steps.advantage_S, punished_C & (batch.correct_C == 1)),
                 "fate": fate_table(batch, self._dead_G, advantages),
             }
+            self._of_grpo = summed(self._of_grpo, of_block)
+
+    def drop(self, name: str) -> None:
+        """Forgets a method that was added in part."""
+        self._recovered.pop(name, None)
+
+    def _shares(self) -> dict[str, Any]:
+        """Returns how much of dead groups each method reaches."""
+        steps_K = Blocks(self._batch).counted("S")
+        dead = max(int(steps_K[self._dead_K].sum()), 1)
+        return {
+            name: {**live, "share_of_dead": float(live["steps"] / dead)}
+            for name, live in self._recovered.items()
+        }
 
     def result(
         self,
@@ -107,10 +130,10 @@ class Audit:
             "groups": _groups(batch, self._fate_G, self._dead_G),
             "trajectories": _trajectories(batch, passed_K),
             **_pass_rates(batch, passed_K, np.random.default_rng(seed)),
-            "calls": _calls(batch, self._fate_G, passed_K) | self._of_grpo["punished"],
+            "calls": self._calls(passed_K) | self._of_grpo["punished"],
             "steps": {"total": int(batch.traj_S.size)},
             "fate": self._of_grpo["fate"],
-            "recovered": self._recovered,
+            "recovered": self._shares(),
             "not_applicable": {
                 name: (refused or {}).get(name, "not asked for") for name in missing
             },
@@ -127,6 +150,10 @@ class Audit:
                 chosen=chosen,
             ),
         }
+
+    def _calls(self, passed_K: Bool[np.ndarray, " K"]) -> dict[str, int]:
+        counts = (_calls_of(b.batch, self._fate_G, passed_K) for b in Blocks(self._batch))
+        return reduce(summed, counts, {})
 
 
 def audit(
@@ -203,7 +230,7 @@ def _listed(ends: tuple[float, float] | None) -> list[float] | None:
     return None if ends is None else list(ends)
 
 
-def _calls(
+def _calls_of(
     batch: Batch, fate_G: Int64[np.ndarray, " G"], passed_K: Bool[np.ndarray, " K"]
 ) -> dict[str, int]:
     traj_C = batch.traj_S[batch.step_C]

@@ -1,7 +1,7 @@
 """What a method is: a name, a source, a few options, and a short list of terms."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -13,6 +13,8 @@ from assay.errors import MethodError
 from assay.kernels.advantages import Advantages, Carried, Parts, advantages, summed
 from assay.kernels.constancy import ROUND_OFF, extremes
 from assay.kernels.term import Term
+
+Reads = Literal["set", "groups", "outcomes"]
 
 
 class Method(ABC):
@@ -34,6 +36,10 @@ class Method(ABC):
     carried: ClassVar[str] = "all sampled"
     scaling: ClassVar[str] = "mean, std"
     """Baseline and scale, in words."""
+    reads: ClassVar[Reads] = "set"
+    """Of which parts of a large set it can be computed (`credit.blocks`): of none ("set"); of whole
+    groups, in two passes, for how far values reach all groups tell ("groups"); of whole groups, in
+    one pass, for of the others it reads outcomes and nothing else ("outcomes")."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Facts that a batch must hold for it, of `credit.facts`."""
 

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from assay.batch import Batch
-from assay.credit.base import Method, at_least_0, check_scaling, outcome_term, require
+from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
 from assay.credit.groups import counts, means
 from assay.credit.statistics import estimates
 from assay.kernels.term import Term
@@ -24,6 +24,7 @@ class Quantile(Method):
 
     name: ClassVar[str] = "quantile"
     source: ClassVar[str] = "QAE 2025, arXiv:2509.22611"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "quantile, std"
 
     level: float = 0.4
@@ -59,6 +60,7 @@ class Ebpo(Method):
 
     name: ClassVar[str] = "ebpo"
     source: ClassVar[str] = "EBPO 2026, arXiv:2602.05165"
+    reads: ClassVar[Reads] = "outcomes"
     peers: ClassVar[str] = "task group + batch"
     scaling: ClassVar[str] = "shrunk mean"
 
@@ -103,6 +105,7 @@ class AsymRe(Method):
 
     name: ClassVar[str] = "asym_re"
     source: ClassVar[str] = "AsymRE 2025, arXiv:2506.20520"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "mean + shift"
 
     shift: float = -0.1

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import Batch
-from assay.credit.base import Method, check_scaling, outcome_term, require
+from assay.credit.base import Method, Reads, check_scaling, outcome_term, require
 from assay.credit.facts import need
 from assay.credit.groups import carried_N, counts, passes, sums
 from assay.kernels.term import Term
@@ -28,6 +28,7 @@ class RlZvp(Method):
 
     name: ClassVar[str] = "rl_zvp"
     source: ClassVar[str] = "RL-ZVP 2025, arXiv:2509.21880"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "pass; entropy"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "task group; nobody"

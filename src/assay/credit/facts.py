@@ -37,6 +37,14 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         lambda batch: not np.isnan(batch.reward_S).all(),
         "the importers intercode and rllm read them, an environment that pays its steps has them",
     ),
+    "rewards of opening steps": (
+        lambda batch: bool((batch.opening_S & ~np.isnan(batch.reward_S)).any()),
+        "the importers intercode and rllm read them, an environment that pays its steps has them",
+    ),
+    "known calls of opening steps": (
+        lambda batch: bool((batch.opening_S[batch.step_C] & (batch.ran_C >= 0)).any()),
+        "any importer of chats with tools reads whether their calls ran",
+    ),
     "scores": (
         lambda batch: not np.isnan(batch.score_SJ).all(),
         "judges and reward models write them as `scores` of a step",
@@ -54,6 +62,16 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
 _OF_STEPS = ("nodes", "states", "rewards per step", "scores", "stated confidence", "beliefs")
 
 
+def holds(batch: Batch, fact: str) -> bool:
+    """Returns whether the set that the batch is, or is a part of, has the fact."""
+    return fact in batch.facts if batch.facts is not None else FACTS[fact][0](batch)
+
+
+def held(batch: Batch) -> frozenset[str]:
+    """Returns all facts that a batch has."""
+    return frozenset(fact for fact in FACTS if holds(batch, fact))
+
+
 def need(batch: Batch, fact: str, method: str) -> None:
     """Raises unless the batch holds the fact.
 
@@ -65,7 +83,7 @@ def need(batch: Batch, fact: str, method: str) -> None:
             f"{method} needs {fact!r}, which no importer and no environment provides."
             f"{hint(fact, list(FACTS))} Known: {', '.join(FACTS)}"
         )
-    holds, provided = FACTS[fact]
-    if not holds(batch):
+    if not holds(batch, fact):
+        provided = FACTS[fact][1]
         nobody = "no step has one" if fact in _OF_STEPS else "no trajectory of the set has any"
         raise MethodError(f"{method} needs {fact}, and {nobody}: {provided}")

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.batch import UNTRAINABLE, Batch
-from assay.credit.base import Method, at_least_0, outcome_term, require
+from assay.credit.base import Method, Reads, at_least_0, outcome_term, require
+from assay.credit.facts import holds
 from assay.credit.groups import following_S, paid_S, same, totals
 from assay.errors import MethodError
 from assay.kernels.returns import returns
@@ -36,6 +37,7 @@ class GiGpo(Method):
 
     name: ClassVar[str] = "gigpo"
     source: ClassVar[str] = "Feng et al. 2025, arXiv:2505.10978"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "outcome; return from here"
     unit: ClassVar[str] = "trajectory; step"
     peers: ClassVar[str] = "task group; same state"
@@ -94,7 +96,7 @@ class GiGpo(Method):
 
 def states(batch: Batch, anchor: Anchor, method: str) -> Int64[np.ndarray, " S"]:
     """Returns the state that each step is in, as `anchor` has it; -1: unknown."""
-    recorded = bool((batch.state_S >= 0).any())
+    recorded = holds(batch, "states")
     if anchor == "state" and not recorded:
         raise MethodError(
             f"{method} needs recorded states for anchor 'state', and no step of the set has one; "

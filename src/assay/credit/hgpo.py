@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import Batch
-from assay.credit.base import Method, at_least_0, check_scaling, outcome_term, require
+from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
 from assay.credit.gigpo import Anchor, Returns, states, step_returns
 from assay.credit.groups import following_S, same
 from assay.kernels.advantages import Carried, Parts
@@ -30,6 +30,7 @@ class Hgpo(Method):
 
     name: ClassVar[str] = "hgpo"
     source: ClassVar[str] = "HGPO 2026, arXiv:2602.22817"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "return from here"
     unit: ClassVar[str] = "step"
     peers: ClassVar[str] = "same state; same last k states"

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
-from assay.credit.base import Method, at_least_0, check_scaling, outcome_term, require
+from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
 from assay.credit.facts import need
 from assay.credit.groups import confidence_K, counts, passes, stated_K, sums
 from assay.kernels.term import Term
@@ -32,6 +32,7 @@ class Lens(Method):
 
     name: ClassVar[str] = "lens"
     source: ClassVar[str] = "LENS 2025, arXiv:2510.08696"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "pass - confidence in a fail"
     scaling: ClassVar[str] = "mean, std; all-fail: mean"
     needs: ClassVar[tuple[str, ...]] = ("logprobs",)
@@ -105,6 +106,7 @@ class Unlikeliness(Method):
 
     name: ClassVar[str] = "unlikeliness"
     source: ClassVar[str] = "He et al. 2025, arXiv:2506.02355"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "outcome * (1 - beta * likelihood rank)"
     needs: ClassVar[tuple[str, ...]] = ("logprobs",)
 

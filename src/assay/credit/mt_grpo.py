@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import UNTRAINABLE, Batch
-from assay.credit.base import Method, at_least_0, check_scaling, outcome_term, require
+from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
+from assay.credit.facts import holds
 from assay.credit.groups import following_S, paid_S, totals
 from assay.kernels.term import Term
 
@@ -33,6 +34,7 @@ class MtGrpo(Method):
 
     name: ClassVar[str] = "mt_grpo"
     source: ClassVar[str] = "Zeng et al. 2025, arXiv:2505.11821"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "outcome; turn reward"
     unit: ClassVar[str] = "trajectory; trajectory or step"
     peers: ClassVar[str] = "task group; task group"
@@ -116,8 +118,11 @@ class MtGrpo(Method):
         n = len(batch.ids)
         value_S = batch.reward_S if self.score is None else paid_S(batch, self.score, self.name)
         paid = np.flatnonzero(batch.opening_S & ~np.isnan(value_S))
-        if self.turn == "rewards" or (self.turn == "auto" and paid.size) or self.score is not None:
-            require(paid.size > 0, f"{self.name} needs rewards of opening steps, and none has one")
+        any_paid = paid.size > 0
+        if self.score is None:
+            any_paid = holds(batch, "rewards of opening steps")
+        if self.turn == "rewards" or (self.turn == "auto" and any_paid) or self.score is not None:
+            require(any_paid, f"{self.name} needs rewards of opening steps, and none has one")
             value_K = totals(value_S[paid], batch.traj_S[paid], n)
             known_K = np.bincount(batch.traj_S[paid], minlength=n) > 0
             return np.where(known_K & batch.kept_K, value_K, np.nan)
@@ -125,7 +130,7 @@ class MtGrpo(Method):
         traj, ran = batch.traj_S[batch.step_C[calls]], batch.ran_C[calls]
         known = ran >= 0
         require(
-            bool(known.any()),
+            holds(batch, "known calls of opening steps"),
             f"{self.name} needs a turn reward, and no opening step of the set has a reward or a "
             "call of which it is known whether it ran",
         )

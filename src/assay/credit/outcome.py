@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 from assay.batch import Batch
-from assay.credit.base import Method, outcome_term
+from assay.credit.base import Method, Reads, outcome_term
 from assay.kernels.term import Scale, Sign, Term
 
 Singleton = Literal["zero", "raw"]
@@ -31,6 +31,7 @@ class Grpo(Method):
 
     name: ClassVar[str] = "grpo"
     source: ClassVar[str] = "Shao et al. 2024, arXiv:2402.03300"
+    reads: ClassVar[Reads] = "outcomes"
 
     scale: Scale = "std"
     """Divide by the deviation ("std"), by the mean ("mean"), or not at all ("none")."""
@@ -60,6 +61,7 @@ class GrpoPositive(Method):
 
     name: ClassVar[str] = "grpo_positive"
     source: ClassVar[str] = "half of Shao et al. 2024, arXiv:2402.03300"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "mean, std; positive half"
 
     scale: Scale = "std"
@@ -88,6 +90,7 @@ class GrpoNegative(Method):
 
     name: ClassVar[str] = "grpo_negative"
     source: ClassVar[str] = "half of Shao et al. 2024, arXiv:2402.03300"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "mean, std; negative half"
 
     scale: Scale = "std"
@@ -116,6 +119,7 @@ class DrGrpo(Method):
 
     name: ClassVar[str] = "dr_grpo"
     source: ClassVar[str] = "Liu et al. 2025, arXiv:2503.20783"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "mean"
 
     singleton: Singleton = "zero"
@@ -136,6 +140,7 @@ class Rloo(Method):
 
     name: ClassVar[str] = "rloo"
     source: ClassVar[str] = "Ahmadian et al. 2024, arXiv:2402.14740"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "leave-one-out"
 
     singleton: Singleton = "zero"
@@ -157,6 +162,7 @@ class MaxRl(Method):
 
     name: ClassVar[str] = "max_rl"
     source: ClassVar[str] = "Tajwar et al. 2026, arXiv:2602.02710"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "mean, mean"
 
     eps: float = 1e-6

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from assay.batch import Batch
-from assay.credit.base import Method, outcome_term, require
+from assay.credit.base import Method, Reads, outcome_term, require
 from assay.credit.groups import counts, passes, sums
 from assay.errors import MethodError
 from assay.kernels.passk import pass_at_k
@@ -28,6 +28,7 @@ class PassAtK(Method):
 
     name: ClassVar[str] = "pass_at_k"
     source: ClassVar[str] = "Pass@k training 2025, arXiv:2508.10751"
+    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "chance that k pass, with it"
     scaling: ClassVar[str] = "mean, std; of groups of k"
 

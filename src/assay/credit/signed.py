@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from assay.batch import Batch
-from assay.credit.base import Method, at_least_0, outcome_term, require
+from assay.credit.base import Method, Reads, at_least_0, outcome_term, require
 from assay.credit.groups import passes
 from assay.kernels.term import Term
 
@@ -25,6 +25,7 @@ class Reinforce(Method):
 
     name: ClassVar[str] = "reinforce"
     source: ClassVar[str] = "Williams 1992, doi:10.1007/BF00992696"
+    reads: ClassVar[Reads] = "outcomes"
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "constant"
 
@@ -53,6 +54,7 @@ class Psr(Method):
 
     name: ClassVar[str] = "psr"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
+    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "pass"
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "none"
@@ -76,6 +78,7 @@ class Nsr(Method):
 
     name: ClassVar[str] = "nsr"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
+    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "pass - 1"
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "none"
@@ -99,6 +102,7 @@ class WReinforce(Method):
 
     name: ClassVar[str] = "w_reinforce"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
+    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "pass; pass - 1"
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "none"

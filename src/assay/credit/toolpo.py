@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import Batch
-from assay.credit.base import Method, at_least_0, outcome_term
+from assay.credit.base import Method, Reads, at_least_0, outcome_term
 from assay.credit.groups import totals
 from assay.kernels.term import Term
 
@@ -29,6 +29,7 @@ class ToolPo(Method):
 
     name: ClassVar[str] = "toolpo"
     source: ClassVar[str] = "DeepAgent 2025, arXiv:2510.21618"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "outcome; correct calls"
     peers: ClassVar[str] = "task group; task group"
     carried: ClassVar[str] = "all sampled; call tokens"

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from assay.batch import Batch
-from assay.credit.base import Method, check_scaling, outcome_term, require
+from assay.credit.base import Method, Reads, check_scaling, outcome_term, require
 from assay.credit.facts import need
 from assay.credit.groups import paid_S, totals
 from assay.kernels.term import Term
@@ -28,6 +28,7 @@ class TreeGrpo(Method):
 
     name: ClassVar[str] = "tree_grpo"
     source: ClassVar[str] = "Tree-GRPO 2025, arXiv:2509.21240"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "leaf outcome"
     unit: ClassVar[str] = "leaf or node"
     peers: ClassVar[str] = "tree; task group"
@@ -95,8 +96,9 @@ def _node_of(batch: Batch) -> Int64[np.ndarray, " S"]:
     Raises:
         MethodError: two copies of one node have different parents.
     """
-    s, known = np.arange(batch.node_S.size), batch.node_S >= 0
-    _, node_S = np.unique(np.where(known, batch.node_S, batch.node_S.size + s), return_inverse=True)
+    known, end = batch.node_S >= 0, int(batch.node_S.max(initial=-1)) + 1
+    alone_S = end + np.arange(batch.node_S.size)
+    _, node_S = np.unique(np.where(known, batch.node_S, alone_S), return_inverse=True)
     pairs = np.unique(np.stack([batch.node_S[known], batch.parent_S[known]]), axis=1)
     twice = np.flatnonzero(np.diff(pairs[0]) == 0)
     if twice.size:
@@ -121,6 +123,7 @@ class MsGrpo(Method):
 
     name: ClassVar[str] = "ms_grpo"
     source: ClassVar[str] = "Dilkes et al. 2025, arXiv:2508.10839"
+    reads: ClassVar[Reads] = "groups"
     value: ClassVar[str] = "episode return"
     carried: ClassVar[str] = "every step"
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
-from assay.credit.base import Method, check_scaling, outcome_term, require
+from assay.credit.base import Method, Reads, check_scaling, outcome_term, require
 from assay.credit.groups import counts, passes, sums
 from assay.errors import MethodError
 from assay.kernels.constancy import CONSTANT
@@ -28,6 +28,7 @@ class Ngrpo(Method):
 
     name: ClassVar[str] = "ngrpo"
     source: ClassVar[str] = "NGRPO 2025, arXiv:2509.18851"
+    reads: ClassVar[Reads] = "outcomes"
     peers: ClassVar[str] = "task group + a success"
     scaling: ClassVar[str] = "virtual mean, std"
 
@@ -82,6 +83,7 @@ class Avspo(Method):
 
     name: ClassVar[str] = "avspo"
     source: ClassVar[str] = "AVSPO 2026, arXiv:2605.21125"
+    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "pass"
     peers: ClassVar[str] = "task group + K virtual"
     scaling: ClassVar[str] = "virtual mean, std"

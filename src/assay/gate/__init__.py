@@ -7,10 +7,10 @@ import numpy as np
 from assay.batch import Batch
 from assay.errors import AlignmentError
 from assay.gate.base import Gate, Verdicts
+from assay.gate.decisions import Decisions
 from assay.gate.degenerate import Degenerate, components_cancel
 from assay.gate.duplicates import Duplicates, first_copy
 from assay.gate.integrity import Integrity
-from assay.records import Decision
 from assay.registry import Registry
 
 GATES: Registry[Gate] = Registry(
@@ -24,7 +24,7 @@ GATES: Registry[Gate] = Registry(
 )
 
 
-def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> tuple[Decision, ...]:
+def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> Decisions:
     """Returns one decision per trajectory, in the batch's order.
 
     Gates are asked in turn, each on what the ones before it left. The first that drops a trajectory
@@ -43,20 +43,7 @@ def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> tuple[Decision
             decided[k] = (each.name, verdicts.reasons[k], detail)
         weight_K = weight_K * verdicts.weight_K
         batch = batch.weighted(weight_K)
-    decisions: list[Decision] = []
-    for k, weight in enumerate(weight_K.tolist()):
-        name, reason, detail = decided.get(k, ("none", "ok", ""))
-        decisions.append(
-            Decision(
-                trajectory=batch.ids[k],
-                verdict="keep" if weight == 1.0 else "drop" if weight == 0.0 else "weight",
-                gate=name,
-                reason=reason,
-                detail=detail,
-                weight=weight,
-            )
-        )
-    return tuple(decisions)
+    return Decisions(batch.ids, weight_K, decided)
 
 
 def _check(name: str, verdicts: Verdicts, n: int) -> None:
@@ -72,6 +59,7 @@ def _check(name: str, verdicts: Verdicts, n: int) -> None:
 
 __all__ = [
     "GATES",
+    "Decisions",
     "Degenerate",
     "Duplicates",
     "Gate",

@@ -48,6 +48,6 @@ def constant(
     """
     if value_range is None:
         value_range = float(high_P.max(initial=-np.inf) - low_P.min(initial=np.inf))
-        value_range = value_range if np.isfinite(value_range) else 0.0
+    value_range = value_range if np.isfinite(value_range) else 0.0
     size_P = np.maximum(abs(high_P), abs(low_P))
     return high_P - low_P <= np.maximum(CONSTANT * value_range, ROUND_OFF * size_P)

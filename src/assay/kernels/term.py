@@ -68,6 +68,8 @@ class Term:
     virtual_peer_V: Int64[np.ndarray, " V"] | None = None
     value_range: float | None = None
     """Spread that values can have, for "is this group constant?". None: as seen in the batch."""
+    reach: tuple[float, float] | None = None
+    """Least and greatest value of the batch that these units are a part of. None: they are all."""
 
     # How much of it counts?
     weight: float = 1.0

@@ -12,6 +12,7 @@ from assay.errors import AlignmentError, MethodError
 from assay.kernels.constancy import ROUND_OFF, constant, extremes
 from assay.kernels.returns import returns
 from assay.kernels.term import Credited, Term
+from assay.kernels.votes import ends, votes
 
 
 def credited(term: Term) -> Credited:
@@ -81,20 +82,18 @@ def _compared(term: Term) -> Credited:
         peer_U = np.zeros(n, np.int64)
     compared_U = ~np.isnan(value_U) & (peer_U >= 0)
     u, own = peer_U[compared_U], value_U[compared_U]
-    votes = slice(None) if term.vote_U is None else (term.vote_U == np.arange(n))[compared_U]
-    peer, value = u[votes], own[votes]
-    if term.virtual_value_V is not None and term.virtual_peer_V is not None:
-        peer = np.concatenate([peer, term.virtual_peer_V])
-        value = np.concatenate([value, term.virtual_value_V])
+    peer, value = votes(term)
+    low, high = term.reach or ends(value) or (0.0, 0.0)
     n_peers = int(max(peer.max(initial=-1), peer_U.max(initial=-1))) + 1
 
     count_P = np.bincount(peer, minlength=n_peers)
     sum_P = np.bincount(peer, value, n_peers).astype(float)  # of nothing it is integer
-    constant_P = constant(*extremes(value, peer, n_peers), term.value_range)
+    spread = high - low if term.value_range is None else term.value_range
+    constant_P = constant(*extremes(value, peer, n_peers), spread)
     divisor = _divisor(term, value, peer, count_P, sum_P, constant_P)[u]
     base = _baseline(term, compared_U, u, peer, value, sum_P, count_P)
     if term.baseline in ("mean", "loo", "quantile", "virtual"):
-        even = abs(own - base) <= ROUND_OFF * abs(value).max(initial=0.0)  # but for round-off
+        even = abs(own - base) <= ROUND_OFF * max(abs(low), abs(high))  # but for round-off
         base = np.where(constant_P[u] | even, own, base)
         if term.singleton == "raw":
             alone = count_P[u] == 1

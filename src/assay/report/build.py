@@ -4,16 +4,18 @@ The records are read once, one at a time; what the pages need of them waits on d
 is complete. The same input gives the same bytes, on however many processes.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from itertools import chain, pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
 import msgspec
 import numpy as np
+from jaxtyping import Int, Int64
 
 from assay.audit import FATE_KINDS
 from assay.batch import CATEGORIES, CLAIMS, ENDS
@@ -30,11 +32,10 @@ from assay.report.reasons import CODES
 from assay.report.redact import Redactor
 from assay.report.shape import Shapes
 from assay.report.store import BODY, Spool, body, compressed, shards
+from assay.report.stream import Listed, pieces
 from assay.report.words import headline
 
 SCHEMA: Final = "assay.report/1"
-_Chunk = tuple[Spool, int]
-"""Where a chunk waits, and its number there."""
 _BASE64 = 4 / 3
 _WORTH_IT = 400
 """Trajectories that a process must have to write, at least."""
@@ -76,31 +77,28 @@ class Report(Shapes):
         Raises:
             DataError: the records are not the ones that the batch was built from.
         """
-        groups: list[list[int]] = [[] for _ in self.batch.groups]
-        for k, g in enumerate(self.batch.group_K.tolist()):
-            groups[g].append(k)
         with ExitStack() as stack:
             stack.enter_context(closing(self))
             count = processes(len(self.ids), _WORTH_IT)
-            cuts = [len(groups) * n // count for n in range(count + 1)]
+            cuts = [self.batch.n_groups * n // count for n in range(count + 1)]
             parts = [
                 _Part(
-                    groups[low:high],
+                    low,
+                    high,
                     *(stack.enter_context(closing(Spool(self.folder))) for _ in range(2)),
                 )
                 for low, high in pairwise(cuts)
             ]
             jobs = [partial(_made, part, self, trajectories) for part in parts]
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
-            chunks, places = _numbered(parts, made, len(self.ids))
-            index = _index(title, audit, self, made, places, groups)
+            index = _index(title, audit, self, parts, made)
             index["reading"] = self.hide(reading)
             if live:
                 index["live"] = True
-            _write_twin(self.out.with_suffix(".json"), index, parts)
+            _write_twin(self.out.with_suffix(".json"), index, self.batch.group_K, parts)
             large = len(self.ids) > limit_trajectories
             large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes
-            return (_write_folder if large else _write_file)(self.out, index, chunks)
+            return (_write_folder if large else _write_file)(self.out, index, _chunks(parts))
 
 
 class _Made(NamedTuple):
@@ -108,16 +106,21 @@ class _Made(NamedTuple):
 
     members_at: Any
     chunks_at: Any
-    cuts: list[list[int]]
-    about: dict[int, tuple[str, int | None]]
-    """Of each trajectory: its task, and which trial of it."""
+    cuts: "array[int]"
+    """Where, among the members of the part's groups, a chunk of records begins."""
+    trials: list[int | None]
+    """Of each trajectory, ascending."""
+    tasks: list[str]
+    """Of each group."""
     secrets: Counter[str]
 
 
 class _Part(NamedTuple):
     """Some groups, and where one process writes what the pages show of them."""
 
-    groups: list[list[int]]
+    low: int
+    high: int
+    """Groups [low, high)."""
     members: Spool
     """Of each trajectory, ascending: its shape."""
     chunks: Spool
@@ -129,6 +132,10 @@ class _Part(NamedTuple):
         self.chunks.filled(made.chunks_at)
         return made
 
+    def ks(self, group_K: Int64[np.ndarray, " K"]) -> Int64[np.ndarray, " _"]:
+        """Returns the trajectories of the part, ascending."""
+        return np.flatnonzero((group_K >= self.low) & (group_K < self.high))
+
 
 def _made(
     part: _Part,
@@ -137,38 +144,54 @@ def _made(
 ) -> _Made:
     """Fills the spools of a part."""
     redactor = Redactor() if shapes.redact else None
-    ks = sorted(chain.from_iterable(part.groups))
-    about = dict[int, tuple[str, int | None]]()
+    group_K, ks = shapes.batch.group_K, part.ks(shapes.batch.group_K)
+    trials: list[int | None] = []
+    tasks: dict[int, str] = {}
     with closing(Spool(shapes.folder)) as records:
 
         def read() -> Iterator[Trajectory]:
-            wanted = set(ks)
+            wanted = _Marked(ks, len(shapes.ids))
             for k, trajectory in _checked(trajectories(wanted), shapes.batch.ids, wanted):
                 records.add(msgspec.json.encode(trajectory))
-                about[k] = shapes.hide(trajectory.task), trajectory.trial
+                trials.append(trajectory.trial)
+                tasks.setdefault(int(group_K[k]), shapes.hide(trajectory.task))
                 yield trajectory
 
         for member in shapes.members(ks, read()):
             part.members.add(member)
-        number = {k: n for n, k in enumerate(ks)}
-        numbers = [[number[k] for k in each] for each in part.groups]
-        cuts = [cut for each in numbers for cut in _cuts(each, records)]
-        for each in numbers:
-            shown = b",".join([part.members[n] for n in each])
+        order = np.argsort(group_K[ks], kind="stable")
+        for _, ns in groupby(order.tolist(), lambda n: group_K[ks[n]]):
+            shown = b",".join([part.members[n] for n in ns])
             part.chunks.add(compressed(b"[" + shown + b"]"))
-        for cut in cuts:
-            part.chunks.add(compressed(body((records[n] for n in cut), redactor)))
+        cuts = array("q", _cuts(order, group_K[ks], records))
+        for low, high in pairwise((*cuts, order.size)):
+            some = order[low:high].tolist()
+            part.chunks.add(compressed(body((records[n] for n in some), redactor)))
     return _Made(
         part.members.flush(),
         part.chunks.flush(),
-        [[ks[n] for n in cut] for cut in cuts],
-        about,
+        cuts,
+        trials,
+        [tasks[g] for g in range(part.low, part.high)],
         Counter() if redactor is None else redactor.counts,
     )
 
 
+@final
+class _Marked(Container[int]):
+    """Some numbers of many: a byte each."""
+
+    def __init__(self, numbers: Int64[np.ndarray, " _"], most: int) -> None:
+        marks = np.zeros(most, np.uint8)
+        marks[numbers] = 1
+        self._marks = marks.tobytes()
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and number < len(self._marks) and self._marks[number] == 1
+
+
 def _checked(
-    trajectories: Iterable[Trajectory | None], ids: Sequence[str], wanted: set[int]
+    trajectories: Iterable[Trajectory | None], ids: Sequence[str], wanted: Container[int]
 ) -> Iterator[tuple[int, Trajectory]]:
     """Yields the wanted trajectories by number, once each is known to be the batch's."""
     k = -1
@@ -187,50 +210,55 @@ def _checked(
         raise DataError(f"report: got {k + 1} records; expected {len(ids)}, as in the batch")
 
 
-def _numbered(
-    parts: Sequence[_Part], made: Sequence[_Made], count: int
-) -> tuple[list[_Chunk], list[tuple[int, int]]]:
-    """Returns all chunks, numbered as the pages number them: of shapes, then of records; and of
-    each trajectory the chunk of its record and its place in it."""
-    chunks = [(part.chunks, n) for part in parts for n in range(len(part.groups))]
-    places = [(0, 0)] * count
+def _cuts(
+    order: Int64[np.ndarray, " _"], group: Int64[np.ndarray, " _"], records: Spool
+) -> Iterator[int]:
+    """Yields where in `order` a stretch of `BODY` bytes of one group's records begins."""
+    size, last = 0, -1
+    for at, n in enumerate(order.tolist()):
+        if group[n] != last or size + records.size(n) > BODY:
+            yield at
+            size, last = 0, group[n]
+        size += records.size(n)
+
+
+def _chunks(parts: Sequence[_Part]) -> Iterator[bytes]:
+    """Yields all chunks, as the pages number them: of shapes, then of records."""
+    for part in parts:
+        yield from (part.chunks[n] for n in range(part.high - part.low))
+    for part in parts:
+        yield from (part.chunks[n] for n in range(part.high - part.low, len(part.chunks)))
+
+
+def _places(
+    group_K: Int64[np.ndarray, " K"], parts: Sequence[_Part], made: Sequence[_Made]
+) -> Int64[np.ndarray, "2 K"]:
+    """Returns of each trajectory the number of the chunk with its record, and its place in it."""
+    places, first = np.zeros((2, group_K.size), np.int64), int(parts[-1].high)
     for part, each in zip(parts, made, strict=True):
-        for n, cut in enumerate(each.cuts, len(part.groups)):
-            for slot, k in enumerate(cut):
-                places[k] = (len(chunks), slot)
-            chunks.append((part.chunks, n))
-    return chunks, places
-
-
-def _cuts(ks: list[int], records: Spool) -> Iterator[list[int]]:
-    """Yields the members of a group in stretches of `BODY` bytes."""
-    cut: list[int] = []
-    size = 0
-    for k in ks:
-        if cut and size + records.size(k) > BODY:
-            yield cut
-            cut, size = [], 0
-        cut.append(k)
-        size += records.size(k)
-    if cut:
-        yield cut
+        ks = part.ks(group_K)
+        ks = ks[np.argsort(group_K[ks], kind="stable")]
+        size = np.diff(np.append(np.array(each.cuts, np.int64), ks.size))
+        places[0, ks] = np.repeat(np.arange(size.size), size) + first
+        places[1, ks] = np.arange(ks.size) - np.repeat(np.array(each.cuts, np.int64), size)
+        first += size.size
+    return places
 
 
 def _index(
     title: str,
     audit: dict[str, Any],
     shapes: Shapes,
+    parts: Sequence[_Part],
     made: Sequence[_Made],
-    places: list[tuple[int, int]],
-    groups: list[list[int]],
 ) -> dict[str, Any]:
     """Returns what the page knows before it opens a chunk."""
-    batch, about = shapes.batch, {k: each for one in made for k, each in one.about.items()}
-    secrets = sum((each.secrets for each in made), Counter[str]())
+    batch, secrets = shapes.batch, sum((each.secrets for each in made), Counter[str]())
     audited = msgspec.json.encode(audit, order="sorted")  # why a method is refused names a group
-    wrote_K = np.bincount(
-        batch.traj_R[batch.step_R >= 0], batch.length_R[batch.step_R >= 0], len(batch.ids)
-    )
+    trial_K = np.zeros(len(batch.ids), object)
+    for part, each in zip(parts, made, strict=True):
+        trial_K[part.ks(batch.group_K)] = each.trials
+    chunk_K, slot_K = _places(batch.group_K, parts, made)
     return {
         "schema": SCHEMA,
         "title": shapes.hide(title),
@@ -246,79 +274,110 @@ def _index(
         "methods": shapes.methods,
         "fates": list(FATE_KINDS),
         "reasons": list(CODES),
-        "groups": _group_columns(shapes, [about[ks[0]][0] for ks in groups], groups),
+        "groups": _group_columns(shapes, [task for each in made for task in each.tasks]),
         "trajectories": {
-            "id": shapes.ids,
-            "trial": [about[k][1] for k in range(len(batch.ids))],
-            "group": batch.group_K.tolist(),
-            "outcome": listed(significant(batch.outcome_K)),
-            "passed": shapes.passed_K.astype(int).tolist(),
-            "category": [CATEGORIES[code] for code in batch.category_K.tolist()],
-            "claim": [CLAIMS[code] for code in batch.claim_K.tolist()],
-            "end": [ENDS[code] for code in batch.end_K.tolist()],
-            "kept": batch.kept_K.astype(int).tolist(),
-            "steps": np.bincount(batch.traj_S, minlength=len(batch.ids)).tolist(),
-            "length": wrote_K.astype(int).tolist(),
-            "chunk": [number for number, _ in places],
-            "slot": [slot for _, slot in places],
+            "id": Listed(len(batch.ids), shapes.ids.__getitem__),
+            "trial": _column(trial_K),
+            "group": _column(batch.group_K),
+            "outcome": _column(batch.outcome_K),
+            "passed": _column(shapes.passed_K.view(np.int8)),
+            "category": _named(CATEGORIES, batch.category_K),
+            "claim": _named(CLAIMS, batch.claim_K),
+            "end": _named(ENDS, batch.end_K),
+            "kept": _column(batch.kept_K.view(np.int8)),
+            "steps": _column(shapes.steps_K),
+            "length": _column(batch.wrote_K),
+            "chunk": _column(chunk_K),
+            "slot": _column(slot_K),
         },
         "redacted": dict(sorted(secrets.items())) if shapes.redact else None,
     }
 
 
-def _group_columns(shapes: Shapes, tasks: list[str], groups: list[list[int]]) -> dict[str, Any]:
+def _column(values: np.ndarray) -> Listed:
+    """Returns an array as the pages have it."""
+    if values.dtype.kind != "f":
+        return Listed(len(values), lambda at: values[at].tolist())
+    return Listed(len(values), lambda at: listed(significant(values[at])))
+
+
+def _named(names: Sequence[str], codes: Int[np.ndarray, " _"]) -> Listed:
+    """Returns codes by their names."""
+    return Listed(codes.size, lambda at: [names[code] for code in codes[at].tolist()])
+
+
+def _group_columns(shapes: Shapes, tasks: list[str]) -> dict[str, Any]:
+    group_K, ids = shapes.batch.group_K, shapes.batch.groups
+    order = np.argsort(group_K, kind="stable")
+    start = np.searchsorted(group_K[order], np.arange(len(ids) + 1))
+
+    def members(at: slice) -> list[list[int]]:
+        return [order[start[g] : start[g + 1]].tolist() for g in range(at.start, at.stop)]
+
     return {
-        "id": [shapes.hide(each) for each in shapes.batch.groups],
+        "id": Listed(len(ids), lambda at: [shapes.hide(each) for each in ids[at]]),
         "task": tasks,
-        "fate": [FATES[code] for code in shapes.fate_G.tolist()],
-        "dead": shapes.dead_G.astype(int).tolist(),
-        "members": groups,
-        "passed": shapes.passes_G.tolist(),
-        "sessions": shapes.sessions_G.tolist(),
-        "scored": shapes.scored_G.tolist(),
-        "punished": shapes.punished_G().tolist(),
-        "written": shapes.written_G(),
-        "signal": shapes.signal,
+        "fate": _named(FATES, shapes.fate_G),
+        "dead": _column(shapes.dead_G.view(np.int8)),
+        "members": Listed(len(ids), members),
+        "passed": _column(shapes.passes_G),
+        "sessions": _column(shapes.sessions_G),
+        "scored": _column(shapes.scored_G),
+        "punished": _column(shapes.reference.punished_G),
+        "written": _column(shapes.reference.written),
+        "signal": {name: _column(signal_G) for name, signal_G in shapes.signal.items()},
     }
 
 
-def _write_file(out: Path, index: dict[str, Any], chunks: list[_Chunk]) -> Path:
+def _write_file(out: Path, index: dict[str, Any], chunks: Iterable[bytes]) -> Path:
     with published(out) as stream:
-        stream.write(opening(index, folder=False))
-        for number, (spool, at) in enumerate(chunks):
-            stream.write(chunk(number, spool[at]))
+        stream.writelines(opening(index, folder=False))
+        stream.writelines(chunk(number, packed) for number, packed in enumerate(chunks))
         stream.write(CLOSING)
     return out
 
 
-def _write_folder(out: Path, index: dict[str, Any], chunks: list[_Chunk]) -> Path:
+def _write_folder(out: Path, index: dict[str, Any], chunks: Iterable[bytes]) -> Path:
     """Writes chunk files named by their content, then the page that refers to them."""
     folder = out.with_suffix("")
     names: list[str] = []
-    places: list[list[int]] = []
-    for number, (name, data, within) in enumerate(shards(spool[at] for spool, at in chunks)):
+    places = array("q")
+    for number, (name, data, within) in enumerate(shards(chunks)):
         with published(folder / "chunks" / name) as stream:
             stream.write(data)
         names.append(name)
-        places += [[number, at, length] for at, length in within]
+        for at, length in within:
+            places.extend((number, at, length))
+    where = {"files": names, "places": _column(np.array(places, np.int64).reshape(-1, 3))}
     with published(folder / "index.html") as stream:
-        stream.write(opening({**index, "files": names, "places": places}, folder=True) + CLOSING)
+        stream.writelines(opening({**index, **where}, folder=True))
+        stream.write(CLOSING)
     for stale in set((folder / "chunks").iterdir()) - {folder / "chunks" / name for name in names}:
         stale.unlink()
     return folder / "index.html"
 
 
-def _write_twin(path: Path, index: dict[str, Any], parts: Sequence[_Part]) -> None:
+def _write_twin(
+    path: Path,
+    index: dict[str, Any],
+    group_K: Int64[np.ndarray, " K"],
+    parts: Sequence[_Part],
+) -> None:
     """Writes the index with one more key, `members`: the shape of every trajectory, in order."""
-    opened = msgspec.json.encode(index, order="sorted")
-    owner = {
-        k: (part.members, n)
-        for part in parts
-        for n, k in enumerate(sorted(chain.from_iterable(part.groups)))
-    }
+    part_K = np.searchsorted([part.high for part in parts], group_K, "right")
+    of = [iter(range(len(part.members))) for part in parts]
     with published(path) as stream:
-        stream.write(opened[:-1] + b',"members":[')
-        for k in range(len(owner)):
-            members, n = owner[k]
-            stream.write((b"," if k else b"") + members[n])
+        stream.writelines(_open(pieces(index)))
+        stream.write(b',"members":[')
+        for k, part in enumerate(part_K.tolist()):
+            stream.write((b"," if k else b"") + parts[part].members[next(of[part])])
         stream.write(b"]}\n")
+
+
+def _open(written: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields JSON of an object without its last brace."""
+    last = b""
+    for piece in written:
+        yield last
+        last = piece
+    yield last[:-1]

@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-import msgspec
+from assay.report.stream import pieces
 
 _HERE: Final = Path(__file__).parent
 SCRIPTS: Final = (
@@ -41,12 +42,13 @@ _ESCAPES: Final = {
 }
 
 
-def embedded(value: Any) -> bytes:
-    """Returns JSON that is safe inside a script element, keys sorted."""
-    text = msgspec.json.encode(value, order="sorted").decode()
-    for character, escape in _ESCAPES.items():
-        text = text.replace(character, escape)
-    return text.encode()
+def embedded(value: Any) -> Iterator[bytes]:
+    """Yields JSON that is safe inside a script element, keys sorted."""
+    for piece in pieces(value):
+        text = piece.decode()
+        for character, escape in _ESCAPES.items():
+            text = text.replace(character, escape)
+        yield text.encode("utf-8", "replace")
 
 
 @cache
@@ -79,17 +81,19 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def opening(index: dict[str, Any], *, folder: bool) -> bytes:
-    """Returns the page up to the chunks. The viewer runs before they are read."""
-    page = Template((_HERE / "page.html").read_text("utf-8"))
+def opening(index: dict[str, Any], *, folder: bool) -> Iterator[bytes]:
+    """Yields the page up to the chunks. The viewer runs before they are read."""
+    before, after = (_HERE / "page.html").read_text("utf-8").split("$index")
     title = "".join(_ESCAPED_HTML.get(c, c) for c in str(index["title"]))
-    return page.substitute(
-        policy=policy(folder=folder or bool(index.get("live"))),
-        title=title,
-        style=style(),
-        index=embedded(index).decode(),
-        script=script(),
-    ).encode("utf-8", "replace")
+    shown = {
+        "policy": policy(folder=folder or bool(index.get("live"))),
+        "title": title,
+        "style": style(),
+        "script": script(),
+    }
+    yield Template(before).substitute(shown).encode("utf-8", "replace")
+    yield from embedded(index)
+    yield Template(after).substitute(shown).encode("utf-8", "replace")
 
 
 _ESCAPED_HTML: Final = {

@@ -200,14 +200,19 @@ class Evidence:
     """What is known of the calls of each step, with a link to where it can be seen."""
 
     def __init__(
-        self, batch: Batch, passed_K: Bool[np.ndarray, " K"], ids: Sequence[str] | None = None
+        self,
+        batch: Batch,
+        passed_K: Bool[np.ndarray, " K"],
+        ids: Sequence[str] | None = None,
+        among: Batch | None = None,
     ) -> None:
+        """Looks at a batch, or at some of its steps; `among` has the calls of all siblings."""
         self._ids = batch.ids if ids is None else ids
         self._first_call = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1)).data
         self._state, self._expert = batch.on_path_C.data, batch.expert_C.data
         self._sibling, self._ran = batch.sibling_C.data, batch.ran_C.data
         self._parsed = batch.parsed_C.data
-        self._owners = _owners(batch, passed_K)
+        self._owners = _owners(batch if among is None else among, passed_K)
         self._rollout = voters(batch.session_K, ~np.isnan(batch.outcome_K)).data
         self._key, self._task = batch.key_C.data, batch.task_K.data
         self._reward = batch.reward_S.data

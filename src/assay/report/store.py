@@ -33,8 +33,15 @@ class Spool:
 
     def add(self, data: bytes | memoryview) -> int:
         """Appends a piece and returns its number, from 0."""
-        self._stream.write(data)
-        self._at.append(self._at[-1] + len(data))
+        return self.add_all((data,))
+
+    def add_all(self, parts: Iterable[bytes | memoryview]) -> int:
+        """Appends what is given in parts as one piece; returns its number."""
+        size = 0
+        for part in parts:
+            self._stream.write(part)
+            size += len(part)
+        self._at.append(self._at[-1] + size)
         self._unwritten = True
         return len(self._at) - 2
 

@@ -15,30 +15,32 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
-import numpy as np
 import zstandard
 
 from assay import __version__
-from assay.audit import Audit, annotations, step_credit
+from assay.audit import Audit, KeptSteps, annotations, step_credit
 from assay.audit.kinds import told
 from assay.batch import Batch, Measure
+from assay.batch.blocks import Blocks
 from assay.batch.mapped import give_back
 from assay.batch.parallel import batch_of_file, beside, processes, processes_for
-from assay.credit import Advantages
-from assay.errors import DataError, MixedTokensError, TornError, UsageError
+from assay.errors import DataError, MethodError, MixedTokensError, TornError, UsageError
 from assay.files.folders import refuse_current, whole
 from assay.files.lines import write_rows
 from assay.files.stamps import digest
 from assay.importers import IMPORTERS, NONE, Choices, Kept, Losses, load
-from assay.pipeline import credits, gated
+from assay.pipeline import credits_in_blocks, gated
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
 from assay.records.codec import read_some
 from assay.runs.directory import is_training_run, page_of, place_of, written
 from assay.runs.sources import COPY, Sources
+
+if TYPE_CHECKING:
+    from assay.report import Report
 
 SCHEMA = "assay.run/1"
 _WORTH_IT = 4_000
@@ -77,7 +79,7 @@ def gated_batch(
     losses: Losses | None = None,
     copy_to: Path | None = None,
     kept: Kept | None = None,
-) -> tuple[Batch, tuple[Decision, ...], str]:
+) -> tuple[Batch, Sequence[Decision], str]:
     """Returns the gated batch of a log, the gates' decisions and the format's name.
 
     Args:
@@ -271,8 +273,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
 
         html = folder / "report.html"
         page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact)
-    add = None if page is None else page.add
-    refused = _credited(found, batch, decisions, folder, add, pass_at=pass_at)
+    refused = _credited(found, page, batch, decisions, folder, pass_at=pass_at)
     result = found.result(
         refused=refused,
         losses=losses.counts,
@@ -295,26 +296,38 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
 
 def _credited(
     found: Audit,
+    page: "Report | None",
     batch: Batch,
     decisions: Sequence[Decision],
     folder: Path | None,
-    add: Callable[[str, Advantages, np.ndarray], None] | None,
     *,
     pass_at: float,
 ) -> dict[str, str]:
     """Hands each method's advantages to audit, annotation file and report; returns refusals."""
     refused: dict[str, str] = {}
     with beside(processes(len(batch.ids), _WORTH_IT) - 1) as do:
-        for method, advantages in credits(batch, Recipe.compared(pass_at=pass_at), refused):
-            steps = step_credit(batch, advantages)
-            found.add(method, advantages, steps)
+        of_batch = Blocks(batch) if page is None else page.blocks
+        for name, blocks in credits_in_blocks(of_batch, Recipe.compared(pass_at=pass_at)):
+            shape, kept = None if page is None else page.method(name), KeptSteps(batch)
+            try:
+                for block, advantages in blocks:
+                    steps = step_credit(block.batch, advantages)
+                    found.add(name, advantages, steps, block.batch)
+                    if folder is not None:
+                        kept.add(block, steps)
+                    if shape is not None:
+                        shape.add(block, advantages, steps.advantage_S)
+                    del block, advantages, steps  # or two blocks' lie in memory at once
+            except MethodError as error:
+                refused[name] = str(error)
+                found.drop(name)
+                continue
+            if page is not None and shape is not None:
+                page.keep(shape)
+            give_back()  # or a fork has what this process no longer needs
             if folder is not None:
-                path = folder / "credit" / f"{method}.jsonl"
-                do(partial(write_rows, path, annotations(batch, decisions, method, steps)))
-            if add is not None:
-                add(method, advantages, steps.advantage_S)
-            del advantages, steps
-            give_back()  # or the largest method's is held while all others follow, and in forks
+                path = folder / "credit" / f"{name}.jsonl"
+                do(partial(write_rows, path, annotations(batch, decisions, name, kept)))
     return refused
 
 

@@ -27,7 +27,7 @@ class Signal:
     """The credit of one batch, per token, and what it was made of."""
 
     batch: Batch
-    decisions: tuple[Decision, ...]
+    decisions: Sequence[Decision]
     parts: Mapping[str, Float64[np.ndarray, " N"]]
     """Per term, weighted, before caps and controllers."""
     advantage_N: Float64[np.ndarray, " N"]

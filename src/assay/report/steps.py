@@ -1,0 +1,53 @@
+"""What the pages show of steps whatever the method: calls, and what is known of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from assay.batch.blocks import Blocks
+from assay.records import ModelStep, Trajectory
+from assay.report.reasons import Evidence
+
+
+@final
+class Steps:
+    """The steps of some trajectories."""
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        ks: Int64[np.ndarray, " _"],
+        passed_K: Bool[np.ndarray, " K"],
+        ids: Sequence[str],
+        hide: Callable[[str], str],
+    ) -> None:
+        """Looks at the trajectories `ks`, ascending, and at all of their tasks that passed."""
+        batch, task_K = blocks.of(ks).batch, blocks.batch.task_K
+        siblings = np.flatnonzero(passed_K & np.isin(task_K, task_K[ks]))
+        self._evidence = Evidence(batch, passed_K, ids, blocks.of(siblings).batch)
+        self._index = batch.index_S.tolist()
+        start = np.append(0, np.cumsum(blocks.counted("S")[ks])).tolist()
+        self._steps = {k: (start[n], start[n + 1]) for n, k in enumerate(ks.tolist())}
+        self._first_call = np.searchsorted(batch.step_C, np.arange(len(self._index) + 1)).tolist()
+        self._correct, self._key = (batch.correct_C == 1).tolist(), batch.key_C.tolist()
+        self._hide = hide
+
+    def of(self, k: int, trajectory: Trajectory) -> list[dict[str, Any]]:
+        """Returns the steps of one of them."""
+        steps: list[dict[str, Any]] = []
+        for s in range(*self._steps[k]):
+            index, first = self._index[s], self._first_call[s]
+            step = trajectory.steps[index]
+            calls = step.calls if isinstance(step, ModelStep) else ()
+            steps.append(
+                {
+                    "index": index,
+                    "calls": [self._hide(call.name) for call in calls],
+                    "key": ",".join([str(key) for key in self._key[first : first + len(calls)]]),
+                    "correct": [n for n in range(len(calls)) if self._correct[first + n]],
+                    "evidence": self._evidence.of(s, k),
+                }
+            )
+        return steps
