@@ -54,9 +54,25 @@ def test_messages_with_tools_reasoning_and_attachment(file: str) -> None:
     assert steps[4] == ToolStep(text="a is no number", name="add", call=(2, 1), error=True)
 
 
-def test_a_folder_reads_its_eval_logs_and_counts_the_rest() -> None:
+def test_a_folder_reads_a_log_that_is_there_in_both_forms_once() -> None:
     found, losses = read(FOLDER)
-    assert (len(found), losses.counts["not_a_log"]) == (6, 1)
+    assert (len(found), losses.counts["repeated_log"]) == (6, 1)
+    assert "not_a_log" not in losses.counts
+
+
+def test_a_folder_reads_logs_of_either_form(tmp_path: Path) -> None:
+    """One log as `.json` alone; then a second one, of an evaluation of its own, as `.eval`."""
+    shutil.copy(FOLDER / "sums.json", tmp_path / "2026-01-01T00-00-00+00-00_sums_k1.json")
+    assert sorted(read(tmp_path)[0]) == sorted(read(FOLDER / "sums.json")[0])
+    archive(tmp_path / "2026-01-02T00-00-00+00-00_t_k2.eval", {"samples/1_epoch_1.json": SAMPLE})
+    found, losses = read(tmp_path)
+    assert len(found) == 7
+    assert "not_a_log" not in losses.counts
+    # headers of logs in a list are none
+    headers = [json.loads((FOLDER / "sums.json").read_text()) | {"samples": None}]
+    (tmp_path / "logs.json").write_text(json.dumps(headers))
+    found, losses = read(tmp_path)
+    assert (len(found), losses.counts["other_name:inspect"]) == (7, 1)
 
 
 def archive(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:

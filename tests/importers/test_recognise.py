@@ -1,6 +1,7 @@
 """Which format a folder is: every file is ranked, the surest wins, the rest is counted or named."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -107,6 +108,30 @@ def test_a_text_that_was_never_json_is_no_log(tmp_path: Path):
     path.write_text("Permission is granted\n")
     with pytest.raises(DataError, match=r"LICENSE: no known log format \(it holds no JSON\);"):
         load(path)
+
+
+@pytest.mark.parametrize("format", ["verl", "trl", "nemo", "tinker", "verifiers", "rllm"])
+def test_a_log_by_another_name_is_read_of_its_folder_too(format: str, tmp_path: Path):
+    """As a file alone is; beside files of the names that the format gives, it may be a copy."""
+    one = IMPORTERS.get(format)()
+    file = next(each for each in fixture_files(FIXTURES / format) if one.rank(probe(each)) >= 2)
+    other = tmp_path / f"part{file.suffix}"
+    shutil.copy(file, other)
+    assert not one.is_named(other)
+    name, alone = load(other)
+    assert name == format
+    expected, losses = list(alone), Losses()
+    name, found = load(tmp_path, losses=losses)
+    assert (name, list(found)) == (format, expected)
+    assert "not_a_log" not in losses.counts
+
+    named = {"verl": "1.jsonl", "trl": "completions_1.parquet", "nemo": "train_data_step1.jsonl"}
+    named |= {"tinker": "train_rollout_summaries.jsonl", "verifiers": "traces.jsonl"}
+    shutil.copy(file, tmp_path / named.get(format, "episode_hash1.json"))
+    losses = Losses()
+    assert len(list(load(tmp_path, losses=losses)[1])) == len(expected)
+    assert losses.counts[f"other_name:{format}"] == 1
+    assert any("audit it alone" in told for told in sentences(losses.counts))
 
 
 class Rows(Importer):

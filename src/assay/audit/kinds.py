@@ -18,6 +18,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "not_a_log": "{n} [file was|files were] not read: of no format that is known",
     "other_format": "{n} [file was|files were] not read: of another format, {of}; --format {of} "
     "reads [it|them]",
+    "other_name": "{n} [file was|files were] not read: of the format {of}, beside those that have "
+    "the name it gives its files; audit [it alone|them apart]",
     "repeated_id": "{n} trajectory [id occurs|ids occur] more than once and [was|were] told apart: "
     "one trajectory that is logged twice counts twice",
     "no_group_key": "{n} [trajectory has|trajectories have] no key that --group names and [is|are] "
@@ -104,6 +106,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "how [it|they] ended is not seen",
     "repeated_episode": "{n} [episode stands|episodes stand] in more than one file of the run and "
     "[is|are] read once",
+    "repeated_log": "{n} [file holds|files hold] a log that another file holds too: it is read "
+    "once",
     "annotations_not_read": "what a trainer wrote about the traces ({n} [file|files] beside them) "
     "is not read",
     "rejected_turn": "{n} [turn|turns] of the model [was|were] rejected by the harness before "

@@ -41,7 +41,7 @@ _UNREAD = ("events", "store", "timelines", "error_retries")
 
 @final
 class Inspect(Importer):
-    """One log, or a folder of `.eval` logs."""
+    """One log, or a folder of logs in either form."""
 
     name = "inspect"
     title = "Inspect logs"
@@ -54,9 +54,10 @@ class Inspect(Importer):
         if seen.head.startswith(_ZIP):
             return Rank.CERTAIN if _has_header(seen.path) else Rank.NO
         if seen.first is None:  # NaN is no strict JSON, but Inspect writes it
-            return Rank.SHAPE if _START.match(seen.head) else Rank.NO
+            return Rank.CERTAIN if _START.match(seen.head) else Rank.NO
         own = not self.missing(seen) and {"task", "model"} <= seen.first["eval"].keys()
-        return Rank.SHAPE if own else Rank.NO
+        whole_log = not seen.is_list and seen.has("status", "samples")
+        return Rank.NO if not own else Rank.CERTAIN if whole_log else Rank.SHAPE
 
     def parts(self, file: Path) -> tuple[Path, ...]:
         return (file,)
@@ -65,6 +66,9 @@ class Inspect(Importer):
         for place, file in enumerate(log.files):
             header, samples = _open(file, log)
             spec = header.within("eval", needed=True)
+            if log.groups.elsewhere(f"log {_identity(spec, file)}", file):
+                log.losses.add("repeated_log", str(file))  # in the other of Inspect's two forms
+                continue
             scorer = _scorer(header, spec)
             for index, (where, sample) in enumerate(samples):
                 record = Record(sample, where, log, self, place, index)
@@ -76,6 +80,12 @@ def _has_header(path: Path) -> bool:
         return any(name in _HEADERS for name, _ in members(path, lambda _: False))
     except DataError:
         return False
+
+
+def _identity(spec: Fields, file: Path) -> str:
+    """Returns what names a log, wherever a copy of it lies."""
+    names = [spec.raw.get(key) for key in ("eval_id", "run_id", "task_id")]
+    return " ".join(map(str, names)) if names[0] or names[1] else str(file)
 
 
 def _open(path: Path, log: Log) -> tuple[Fields, Iterator[tuple[str, Any]]]:

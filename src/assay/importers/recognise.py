@@ -59,7 +59,7 @@ class Sight:
         """Returns what one importer reads of it. What it does not read is counted.
 
         Raises:
-            DataError: the folder has no file of the name that the format gives its files.
+            DataError: the folder has no file of the format.
         """
         importer = self.importers[name]
         if name in self.owned:
@@ -67,18 +67,28 @@ class Sight:
             return self.owned[name]
         if not self.path.is_dir():
             return (self.path,)
-        if importer.names:
-            mine = [file for file in self.found if importer.is_named(file)]
-            if not mine:
-                what = f"no {importer.called} in it; name the folder that has them"
-                raise DataError(f"{self.path}: {what}")
-            mine.sort(key=lambda file: (str(file.parent), len(file.name), file.name))
-        else:
-            mine = [
-                file for file, ranks in self.found.items() if ranks.get(name, 0) > Rank.POSSIBLE
-            ]
+        mine = self._named(importer) if importer.names else self._like(name, Rank.SHAPE)
         self._count(name, mine, losses)
         return tuple(mine)
+
+    def _named(self, importer: Importer) -> list[Path]:
+        """Returns what a format that gives its files names reads: files of such a name, else those
+        that look like it; and what says itself that it is of the format, whatever its name.
+
+        Raises:
+            DataError: there is none.
+        """
+        named = [file for file in self.found if importer.is_named(file)]
+        sure = self._like(importer.name, Rank.CERTAIN if named else Rank.SHAPE)
+        mine = list(dict.fromkeys([*named, *sure]))
+        if not mine:
+            what = f"no {importer.called} in it; name the folder that has them"
+            raise DataError(f"{self.path}: {what}")
+        return sorted(mine, key=lambda file: (str(file.parent), len(file.name), file.name))
+
+    def _like(self, name: str, least: Rank) -> list[Path]:
+        """Returns the files of which a format is as sure as `least`, or more."""
+        return [file for file, ranks in self.found.items() if ranks.get(name, 0) >= least]
 
     def _count(self, name: str, mine: Collection[Path], losses: Losses) -> None:
         """Counts what a format does not read. In the folders above those that it takes as a whole
@@ -89,7 +99,9 @@ class Sight:
             sure = [n for n, rank in ranks.items() if n != name and rank > Rank.POSSIBLE]
             if file in read:
                 continue
-            if sure:
+            if ranks.get(name, 0) > Rank.POSSIBLE:
+                losses.add(f"other_name:{name}", str(file))
+            elif sure:
                 losses.add(f"other_format:{sure[0]}", str(file))
             elif file in self.faults:
                 losses.add("torn_record", str(self.faults[file]))
