@@ -11,6 +11,7 @@ import zstandard
 from assay.errors import DataError
 from assay.importers import Choices, Losses, load
 from assay.records import Trajectory
+from assay.runs.audit import audit_log
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -72,10 +73,34 @@ def test_an_outcome_that_is_nowhere_is_refused_with_what_there_is(tmp_path: Path
         read(path, outcome="solved")
 
 
+def test_an_outcome_is_chosen_of_a_reward_in_parts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(rows({"reward": {"a": 1, "b": 0.5}}, {"reward": {"a": False, "b": None}}))
+    found, losses = read(path)
+    assert [(t.outcome, t.rewards) for t in found] == [
+        (None, {"a": 1.0, "b": 0.5}),
+        (None, {"a": 0.0, "b": None}),
+    ]
+    assert losses == {}
+    for name in ("a", "reward.a"):
+        assert [t.outcome for t in read(path, outcome=name)[0]] == [1.0, 0.0]
+    with pytest.raises(DataError, match="no number 'c' for the outcome; the parts are: a, b"):
+        read(path, outcome="c")
+    assert sum("parts of a reward (a, b)" in each for each in _warned(path)) == 1
+
+
+def _warned(path: Path) -> list[str]:
+    return audit_log(path, report=False).audit["trust"]["warnings"]
+
+
 def test_the_group_is_a_key_of_the_record(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(rows({"n": {"p": 3}}, {"n": {"p": "b"}}, {}))
     assert [t.group for t in read(path, group="n.p")[0]] == ["3", "b", "t@no-n.p"]
+    path.write_text(rows({"n": 3.0}, {"n": "3"}, {"n": ""}, {"n": '{"p": ["b"]}'}))
+    assert [t.group for t in read(path, group="n")[0][:3]] == ["3", "3", "t@no-n"]
+    assert [t.group for t in read(path, group="n.p.0")[0]] == [*["t@no-n.p.0"] * 3, "b"]
+    path.write_text(rows({"n": {"p": 3}}, {"n": 0.5}))
     with pytest.raises(DataError, match=r"line 1\.n: got an object of 1 keys; expected a name"):
         read(path, group="n")
 

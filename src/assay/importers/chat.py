@@ -30,13 +30,15 @@ class Chat(Importer):
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         record.lose_unknown(_KEYS)
         task, trial, claimed = record.name("task"), record.maybe("trial", int), _claim(record)
+        named = isinstance(record.raw.get("reward"), dict)  # parts, of which none is the outcome
         yield record.trajectory(
             task,
             steps_of(record.each("messages", MESSAGE, needed=True)),
             trial=trial,
             id=record.maybe_name("id"),
             tree=record.maybe("tree", str),
-            outcome=record.score("reward"),
+            outcome=None if named else record.score("reward"),
+            rewards=record.scores("reward") if named else {},
             claim=claimed,
             expert=experts_in(record, "expert"),
             end=_end(record),
