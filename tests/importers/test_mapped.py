@@ -2,6 +2,7 @@
 
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,35 @@ def test_a_reward_that_is_nothing_of_this_is_refused(value: Any, tmp_path: Path)
     path.write_text(json.dumps({"t": "x", "r": value}))
     with pytest.raises(DataError, match=r"line 1\.r: got .*; expected a finite number, true or"):
         read(path, "task=t,reward=r")
+
+
+@pytest.mark.parametrize("by", ["q", "info.q"])
+def test_map_and_group_take_the_same_names(by: str, tmp_path: Path):
+    """Whole numbers beside a gap are doubles in a table, and the gap is NaN."""
+    table = {"q": [7.0, 7.0, float("nan")], "r": [1.0, 0.0, 1.0], "t": ["a", "b", "c"]}
+    table["info"] = ['{"q": "7"}', '{"q": 7}', '{"q": null}']
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(table), path)
+    found, _ = read(path, f"task=t,reward=r,group={by}")
+    assert [t.group for t in found] == ["7", "7", "c"]
+    found, losses = read(path, "task=t,reward=r", group=by)
+    assert [t.group for t in found] == ["7", "7", f"c@no-{by}"]
+    assert losses.counts["no_group_key"] == 1
+
+
+def test_decimals_of_parquet_are_rewards_and_names(tmp_path: Path):
+    numbers = [Decimal("1.00"), Decimal("0.25"), None]
+    table = {"q": [Decimal(7), Decimal(7), Decimal(8)], "r": numbers, "s": numbers}
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(table), path)
+    found, _ = read(path, "task=q,reward=r,part=s")
+    assert [(t.task, t.outcome, t.rewards) for t in found] == [
+        ("7", 1.0, {"part": 1.0}),
+        ("7", 0.25, {"part": 0.25}),
+        ("8", None, {"part": None}),
+    ]
+    with pytest.raises(DataError, match=r"row 1\.r: got Decimal; expected a name"):
+        read(path, "task=r,reward=r")
 
 
 def test_a_nan_of_parquet_is_unscored_and_counted(tmp_path: Path):

@@ -24,7 +24,7 @@ from assay.files.packed import plain_name
 from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, Tolerance, contents, documents
 from assay.files.strict import parse
-from assay.importers.fields import Fields, Losses, fits, shown
+from assay.importers.fields import Fields, Losses, as_name, fits, found_at
 from assay.records import End, Grade, ModelStep, Origin, Step, Trajectory
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,17})?")
@@ -153,32 +153,24 @@ class Record(Fields):
         rest["origin"] = rest.get("origin") or self.origin()
         rest.setdefault("group", task)
         if (key := self.choices.group) is not None:
-            if (group := self.at(key)) is None:
+            at = f"{self.where}.{key}"
+            if (group := as_name(found_at(self.raw, key, self.where), at)) is None:
                 named = ", ".join(str(name)[:20] for name in list(self.raw)[:12])
                 self.losses.add("no_group_key", f"{self.where}, whose keys are {named}")
                 rest["group"] = f"{rest['group']}@no-{key}"  # apart from what bears this name
             else:
-                rest["group"] = as_name(group, f"{self.where}.{key}")
+                rest["group"] = group
         key = self.choices.outcome
         if key is not None and not measured:
             rest["rewards"] = {}
         elif key is not None and key not in rest.get("rewards", {}):
-            value = self.at(key)
+            value = found_at(self.raw, key, self.where)
             if isinstance(value, (bool, int, float)):
                 number = self.as_score(value, key)
                 rest["rewards"] = {**rest.get("rewards", {}), key: number}
             else:
                 self.losses.add("no_outcome_key", f"{self.where}{_numbers(self.raw, key)}")
         return Trajectory(task=task, steps=tuple(steps), trial=trial, **rest)
-
-    def at(self, key: str) -> Any:
-        """Returns the value under a key, dots between levels; None where there is none."""
-        if key in self.raw:
-            return self.raw[key]
-        value: Any = self.raw
-        for name in key.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,13 +325,6 @@ def _numbers(raw: dict[str, Any], key: str) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
-
-
-def as_name(value: Any, where: str) -> str:
-    """Returns a name, which may be written as a number, as text."""
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        return str(value)
-    raise DataError(f"{where}: got {shown(value)}; expected a name, text or whole number")
 
 
 def ends(answered: str, budget: str = "", infra: str = "", unknown: str = "") -> dict[str, End]:

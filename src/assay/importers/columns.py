@@ -4,10 +4,10 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from assay.errors import DataError, UsageError
-from assay.files.strict import parse
 from assay.importers import chat, swe_agent
 from assay.importers.base import ends, keys
 from assay.importers.fields import Fields, fits, shown
@@ -46,7 +46,6 @@ _NOTHING = keys("null none nan n/a na")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _OWN = re.compile(r"max\w* iteration|stuck ?in ?a? ?loop|context ?window")
 """What OpenHands says in a sentence, where the agent ran into a limit of its own."""
-_PLACES = frozenset(map(str, range(100)))
 _WITHIN = re.compile(r"submitted \((.+)\)")
 
 
@@ -119,27 +118,6 @@ def _tops(path: str) -> tuple[str, ...]:
     return (path, path.partition(".")[0])
 
 
-def cell(row: Mapping[str, Any], path: str, where: str) -> Any:
-    """Returns the value at a path of a row; None where there is none.
-
-    A key that has the dots in it comes first; texts that hold JSON are opened on the way, and a
-    number stands for a place in a list.
-    """
-    if path in row:
-        return row[path]
-    value: Any = row
-    for name in path.split("."):
-        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            value = parse(value.encode("utf-8", "surrogatepass"), f"{where}.{path}")
-        if isinstance(value, dict):
-            value = value.get(name)
-        elif isinstance(value, list) and name in _PLACES and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return None
-    return value
-
-
 def reward_of(value: Any, at: Fields, column: str) -> float | None:
     """Returns a reward that is a number, a truth, or a word for one; None where there is none.
 
@@ -153,12 +131,14 @@ def reward_of(value: Any, at: Fields, column: str) -> float | None:
         if word in _PASSED or word in _FAILED:
             return float(word in _PASSED)
         value = float(word) if _NUMBER.fullmatch(word) else value
+    if isinstance(value, Decimal):  # a type of columns that JSON has not
+        value = float(value)
     if fits(value, (bool, int, float, type(None))):
         number = at.as_score(value, column)
         if number is None or math.isfinite(number):
             return number
     words = "a finite number, true or false, resolved or unresolved, passed or failed"
-    raise DataError(f"{at.where}.{column}: got {_shown(value)}; expected {words}")
+    raise DataError(f"{at.where}.{column}: got {shown(value)}; expected {words}")
 
 
 def end_of(value: Any, at: Fields, column: str) -> End:
@@ -166,7 +146,7 @@ def end_of(value: Any, at: Fields, column: str) -> End:
     if value is None:
         return "unknown"
     if not isinstance(value, str):
-        raise DataError(f"{at.where}.{column}: got {_shown(value)}; expected a word for an end")
+        raise DataError(f"{at.where}.{column}: got {shown(value)}; expected a word for an end")
     word = value.strip().lower()
     if (within := _WITHIN.fullmatch(word)) is not None:
         word = within[1]
@@ -175,20 +155,3 @@ def end_of(value: Any, at: Fields, column: str) -> End:
     if word and word not in ENDS:
         at.lose(f"exit_status:{value}")
     return ENDS.get(word, "unknown")
-
-
-def name_of(value: Any, at: Fields, column: str) -> str | None:
-    """Returns a name, which may be a number; None where there is none."""
-    if value is None or value == "":
-        return None
-    if fits(value, (str, int)):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():  # a column of ints that has a gap
-        return str(int(value))
-    raise DataError(f"{at.where}.{column}: got {_shown(value)}; expected a name")
-
-
-def _shown(value: Any) -> str:
-    """Returns one short line for a value, also for one that JSON does not have."""
-    plain = isinstance(value, (dict, list, str, int, float, bool)) or value is None
-    return shown(value) if plain else type(value).__name__

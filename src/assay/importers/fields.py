@@ -5,14 +5,17 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from assay.errors import DataError
+from assay.files.strict import parse
 
 T = TypeVar("T")
 _WORDS: dict[Any, str] = {dict: "object", list: "array"}
 _MOST, _WHOLE, _MOST_ID = 2**63, 2**53, 2**31 - 1
 _EMPTY = (None, "", [], {})
+_PLACES = frozenset(map(str, range(100)))
 
 
 _KIND = re.compile(r"[^A-Za-z0-9_.:/-]")
@@ -211,6 +214,45 @@ def fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and (type(value) is not int or -_MOST <= value < _MOST)
 
 
+def found_at(raw: dict[str, Any], path: str, where: str) -> Any:
+    """Returns the value at a path of a record, dots between levels; None where there is none.
+
+    A key that has the dots in it comes first; texts that hold JSON are opened on the way, and a
+    number stands for a place in a list.
+    """
+    if path in raw:
+        return raw[path]
+    value: Any = raw
+    for name in path.split("."):
+        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+            value = parse(value.encode("utf-8", "surrogatepass"), f"{where}.{path}")
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name in _PLACES and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def as_name(value: Any, where: str) -> str | None:
+    """Returns a name, which may be written as a number; None where there is none.
+
+    Raises:
+        DataError: it is anything else.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, (float, Decimal)):
+        if math.isnan(value):  # a table's column of numbers that has a gap
+            return None
+        if math.isfinite(value) and value == int(value):
+            return str(int(value))
+    raise DataError(f"{where}: got {shown(value)}; expected a name, text or whole number")
+
+
 def to_float(value: int | float, where: str) -> float:
     """Returns a double; a whole number beyond its range is an error."""
     try:
@@ -230,8 +272,10 @@ def shown(value: Any) -> str:
             return f"str {json.dumps(value if len(value) <= 40 else value[:37] + '...')}"
         case int() if not -_MOST < value < _MOST:
             return "an integer beyond 64 bits"
-        case _:
+        case int() | float() | None:
             return f"{type(value).__name__} {json.dumps(value)}"
+        case _:  # JSON has none, tables have
+            return type(value).__name__
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:

@@ -17,8 +17,9 @@ from assay.files.parquet import names
 from assay.files.probe import Probe, probe
 from assay.files.tables import rows
 from assay.importers.base import Importer, Log, Rank, Record, ends, prompt_name
-from assay.importers.columns import KEYS, Map, cell, end_of, name_of, reward_of
+from assay.importers.columns import KEYS, Map, end_of, reward_of
 from assay.importers.conversations import asked, said, steps_in
+from assay.importers.fields import as_name, found_at
 from assay.importers.presets import Preset, preset_of, proposed
 from assay.records import End, Step, ToolStep, Trajectory, UserStep
 
@@ -223,11 +224,11 @@ class _Row:
     def _value(self, key: str) -> tuple[Any, str]:
         """Returns what the column that is `key` holds, and the column's name."""
         column = self.chosen.columns.get(key, "")
-        return (cell(self.record.raw, column, self.record.where) if column else None), column
+        return (found_at(self.record.raw, column, self.record.where) if column else None), column
 
     def _name(self, key: str) -> str | None:
         value, column = self._value(key)
-        return name_of(value, self.record, column)
+        return as_name(value, f"{self.record.where}.{column}")
 
     def _model(self) -> str | None:
         model = self._name("model")
@@ -268,7 +269,7 @@ class _Row:
         end = end_of(*self._told("end")) if "end" in self.chosen.columns else "unknown"
         outcome = reward_of(value, record, column)
         name = "" if preset is None else preset.void
-        void = bool(name) and cell(record.raw, name, record.where) is True
+        void = bool(name) and found_at(record.raw, name, record.where) is True
         if void:
             record.lose("evaluation_failed")
             outcome = None
@@ -277,9 +278,9 @@ class _Row:
     def _parts(self) -> dict[str, float | None]:
         """Returns the named parts of the reward, with the one that the reader names besides."""
         at, outcome = self.record, self.record.choices.outcome
-        found = {name: (cell(at.raw, c, at.where), c) for name, c in self.chosen.parts.items()}
+        found = {name: (found_at(at.raw, c, at.where), c) for name, c in self.chosen.parts.items()}
         if outcome is not None and outcome not in found:
-            value = cell(at.raw, outcome, at.where)
+            value = found_at(at.raw, outcome, at.where)
             found |= {} if value is None else {outcome: (value, outcome)}
         return {name: reward_of(value, at, column) for name, (value, column) in found.items()}
 
