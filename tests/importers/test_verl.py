@@ -38,6 +38,32 @@ def test_three_part_keys_name_group_and_trial(part: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("training", "validation"),
+    [
+        ("rollout", "val"),
+        ("rollout_data", "validation_data"),
+        ("eval/rollouts", "eval/Val"),
+        ("rollouts/a1", "val_generations/a1"),
+    ],
+)
+def test_validations_beside_training_are_told(
+    training: str, validation: str, tmp_path: Path
+) -> None:
+    """Of four rows three pass, of training alone one of two."""
+    for folder, scores in ((training, (1.0, 0.0)), (validation, (1.0, 1.0))):
+        rows = [{"input": "p", "output": "x", "step": 1, "score": score} for score in scores]
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    found, losses = read(tmp_path)
+    assert (len(found), len({t.group for t in found})) == (4, 2)
+    assert losses.counts["of_evaluation:validation"] == 2
+    assert "of_evaluation" in " ".join(read(tmp_path / validation)[1].counts)
+    found, losses = read(tmp_path / training)
+    assert [t.outcome for t in found] == [1.0, 0.0]
+    assert "of_evaluation" not in " ".join(losses.counts)
+
+
 def test_tool_turns_are_cut_out_where_the_template_marks_them() -> None:
     _, model, first, second, last = read(FOLDER / "v1")[0][0].steps
     assert model.calls == (

@@ -3,10 +3,13 @@
 The dump has decoded text only, without ids or mask, and special tokens are dropped, so turns are
 gone too: they are cut out again where marks show them (`assay.importers.marks`). Rows whose uid
 differs in its last part alone are outputs of one session, and count once. A dump has columns of the
-reward function (`acc` of verl's own) only where that returned more than a number.
+reward function (`acc` of verl's own) only where that returned more than a number. Validations are
+dumped in the same form to a folder of their own (`trainer.validation_data_dir`): its name tells.
 """
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import final
 
 from assay.importers.base import Importer, Record, keys, prompt_name
@@ -15,11 +18,17 @@ from assay.importers.messages import as_text
 from assay.records import Trajectory, UserStep
 
 _KEYS = keys("input output gts score step uid request_id reward_extra_info")
+_VALIDATION = re.compile(
+    r"((rollouts?|generations?|dumps?|log)[_-])?(val|valid|validation|eval|evaluation)"
+    r"([_-](data|dir|dumps?|generations?|outputs?|results?|rollouts?|samples?|logs?))*",
+    re.IGNORECASE,
+)
+"""What people call the folder of validations, or one above that has a folder for each run."""
 
 
 @final
 class Verl(Importer):
-    """One dump or the folder of `trainer.rollout_data_dir`."""
+    """One dump, the folder of `trainer.rollout_data_dir`, or one that holds such folders."""
 
     name = "verl"
     title = "verl rollout dump"
@@ -35,6 +44,8 @@ class Verl(Importer):
         if not rewards:
             record.lose("no_reward_extras")
         record.lose("no_tokens")
+        if _is_validation(record.file.absolute().parent):
+            record.lose("of_evaluation:validation")
         yield record.trajectory(
             prompt_name(prompt),
             (UserStep(text=prompt), *turns(record.need("output", str), record, 1)),
@@ -47,6 +58,12 @@ class Verl(Importer):
             reference=as_text(record.raw.get("gts")),
             policy_version=None if step is None else str(step),
         )
+
+
+def _is_validation(folder: Path) -> bool:
+    """Does the name of a dump's folder say that it holds validations?"""
+    named = folder if re.search("train|rollout", folder.name, re.IGNORECASE) else folder.parent
+    return any(_VALIDATION.fullmatch(each.name) for each in (folder, named))
 
 
 def _identity(record: Record, step: int | None, prompt: str) -> tuple[str, str, int | None]:
