@@ -61,7 +61,7 @@ def test_fates_of_what_is_closed_or_cut_off_or_dropped():
     # two tokens each; nobody said where the calls are, so all of a6 is its first call's: right
     assert tokens == {
         "trained_up": 2,
-        "masked": 4,  # masked and copied
+        "masked": 2,  # what was copied into a4 the policy did not write
         "drifted": 4,  # drifted and logprobs
         "punished_correct": 2,  # a right call stays one where the budget ended
         "unscored": 2,  # a7, a copy that was dropped

@@ -475,8 +475,8 @@ def oracle(trajectory: Trajectory) -> Iterator[tuple[int | None, int | None, str
                 if (c.start is not None and c.end is not None and c.start <= n < c.end)
                 or (not any(placed) and i == 0)
             ]
-            if here:
-                yield number, here[-1], "call"
+            if here:  # a copied call was made elsewhere
+                yield number, None if step.untrainable == "copied" else here[-1], "call"
             else:
                 yield number, None, inside[-1] if inside else "text"
 

@@ -98,7 +98,7 @@ def test_without_tokens_an_empty_text_is_a_completion():
         (("copied", "masked"), "masked"),  # what it repeats was sampled for another one
         (("masked", None), "ok"),
         (("masked", "drifted"), "ok"),
-        (("copied",), "ok"),
+        (("copied",), "empty"),
         (("logprobs",), "ok"),
     ],
 )

@@ -143,7 +143,7 @@ def _cost(blocks: Blocks) -> dict[str, dict[str, float | int]]:
     """Returns what trajectories took, in steps, calls, and tokens or characters of the policy."""
     batch = blocks.batch
     of = {
-        "steps": blocks.counted("S"),
+        "steps": np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids)),
         "calls": blocks.counted("C"),
         batch.measure: batch.wrote_K,
     }

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from assay.audit.fates import group_fates
-from assay.batch import CLAIMS, UNTRAINABLE, Batch
+from assay.batch import CLAIMS, Batch
 from assay.errors import DataError
 from assay.kernels.constancy import bar
 from assay.kernels.groups import UNSCORED
@@ -112,7 +112,7 @@ def _by_task(side: Side, pass_at: float) -> _Tasks:
         return np.bincount(task, weight, len(names)).astype(float)
 
     scored_T, once_T = total(task_K, scored_K), total(task_K, once_K)
-    own_S = batch.untrainable_S != UNTRAINABLE.index("copied")
+    own_S = batch.own_S
     call_K = batch.traj_S[batch.step_C]
     written_R = np.where(np.append(own_S, False)[batch.step_R], batch.length_R, 0)
     task_G = np.zeros(batch.n_groups, np.int64)

@@ -95,8 +95,8 @@ class Audit:
 
     def _shares(self) -> dict[str, Any]:
         """Returns how much of dead groups each method reaches."""
-        steps_K = Blocks(self._batch).counted("S")
-        dead = max(int(steps_K[self._dead_K].sum()), 1)
+        batch = self._batch
+        dead = max(int((batch.own_S & self._dead_K[batch.traj_S]).sum()), 1)
         return {
             name: {**live, "share_of_dead": float(live["steps"] / dead)}
             for name, live in self._recovered.items()
@@ -131,7 +131,7 @@ class Audit:
             "trajectories": _trajectories(batch, passed_K),
             **_pass_rates(batch, passed_K, np.random.default_rng(seed)),
             "calls": self._calls(passed_K) | self._of_grpo["punished"],
-            "steps": {"total": int(batch.traj_S.size)},
+            "steps": {"total": int(batch.own_S.sum())},
             "fate": self._of_grpo["fate"],
             "recovered": self._shares(),
             "not_applicable": {

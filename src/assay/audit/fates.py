@@ -63,7 +63,7 @@ def span_fates(
     drifted_R = (mask_R == UNTRAINABLE.index("drifted")) | (mask_R == UNTRAINABLE.index("logprobs"))
     cut_R = (batch.end_K == ENDS.index("budget"))[traj]
     cases = [
-        (step < 0, -1),
+        (~np.append(batch.own_S, False)[step], -1),
         (drifted_R, FATE_KINDS.index("drifted")),
         (mask_R >= 0, FATE_KINDS.index("masked")),
         (infra_R, FATE_KINDS.index("infrastructure")),

@@ -6,9 +6,9 @@ Large arrays are in files, and what is worked out on the way as well; what no ro
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
-from assay.batch.columns import Columns, by_name
+from assay.batch.columns import COPIED, Columns, by_name
 from assay.batch.mapped import let_go, room, stretches
 from assay.batch.numbering import numbered_apart, taken
 from assay.batch.parts import place, starts, together
@@ -38,7 +38,7 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
         "ids": tuple(columns.ids),
         "groups": tuple(columns.group),
         **of_K,
-        **_written(spans, len(columns.ids)),
+        **_written(spans, steps["untrainable_S"] != COPIED, len(columns.ids)),
         "reward_names": names,
         "reward_KJ": reward_KJ,
         "score_names": score_names,
@@ -54,11 +54,12 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
     return made
 
 
-def _written(spans: Arrays, n: int) -> Arrays:
+def _written(spans: Arrays, own_S: Bool[np.ndarray, " S"], n: int) -> Arrays:
     """Returns how many spans each trajectory's policy wrote, and how much in them."""
     spans_K, wrote_K = room(n, np.int64), room(n, np.int64)
     for at in stretches(spans["traj_R"].size):
-        own = spans["step_R"][at] >= 0
+        step = spans["step_R"][at]
+        own = (step >= 0) & np.append(own_S, False)[step]
         traj, length = spans["traj_R"][at][own], spans["length_R"][at][own]
         spans_K += np.bincount(traj, minlength=n)
         wrote_K += np.bincount(traj, length, n).astype(np.int64)

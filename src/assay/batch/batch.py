@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int8, Int64
 
 from assay.batch.build import Builder
-from assay.batch.columns import Measure
+from assay.batch.columns import COPIED, Measure
 from assay.errors import AlignmentError
 from assay.kernels.groups import voters
 from assay.records import Decision, Trajectory
@@ -161,6 +161,12 @@ class Batch:
     def voted_K(self) -> Float64[np.ndarray, " K"]:
         """`value_K` of those that vote, NaN elsewhere: each session once."""
         return np.where(self.vote_K == np.arange(len(self.ids)), self.value_K, np.nan)
+
+    @property
+    def own_S(self) -> Bool[np.ndarray, " S"]:
+        """Steps that were sampled for their trajectory: not copied into it, as the examples in a
+        prompt or what another trajectory said. Calls of the others are on no axis."""
+        return self.untrainable_S != COPIED
 
     @property
     def steps_R(self) -> Int64[np.ndarray, " R"]:

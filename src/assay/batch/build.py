@@ -121,27 +121,32 @@ class Builder:
             forms = {_call_key(each.name, each.arguments)[0] for each in trajectory.expert}
             columns.experts.setdefault(trajectory.task, set()).update(forms)
         row_of: dict[int, int] = {}  # step index -> row of its first call
-        opening, shown, wrote = 1, 0, xxh3_64()
+        own, opening, shown, wrote = False, True, 0, xxh3_64()
         for index, step in enumerate(trajectory.steps):
             if type(step) is not ModelStep:
                 shown = hash_of(step.text)
                 if type(step) is ToolStep:
-                    opening = 0
+                    opening = opening and not own
                     self._answer(step, row_of, shown)
                 if step.token_ids:
                     self._unsampled(k, len(step.token_ids))
                 continue
             s, row = len(columns.S), len(C)
-            S.extend((k, index, opening, shown))
+            copied = step.untrainable == "copied"
+            own = own or not copied
+            S.extend((k, index, opening and not copied, shown))
             wrote.update(hash_of(step.text).to_bytes(8))
-            row_of[index] = row
+            if not copied:
+                row_of[index] = row
             for call in step.calls:
                 key, is_json = _call_key(call.name, call.arguments)
                 wrote.update(key.to_bytes(8))
+                if copied:  # somebody else's call: it counts where it was made, if anywhere
+                    continue
                 C.extend((s, key, is_json, -1, -1, -1))
                 if call.evidence is not NOBODY_LOOKED:
                     self._recorded(call.evidence, len(C) - _C_WIDTH)
-            self._add_spans(step, k, s, first_call + row // _C_WIDTH)
+            self._add_spans(step, k, s, None if copied else first_call + row // _C_WIDTH)
             self._rare(step, s)
         return wrote.intdigest() >> 1
 
@@ -190,8 +195,9 @@ class Builder:
             score = _NAN if value is None else value
             columns.scores.tail.extend((s, columns.score_names[name], score))
 
-    def _add_spans(self, step: ModelStep, k: int, s: int, call: int) -> None:
-        """Adds the spans of one model step: of tokens, or of characters where it has no ids."""
+    def _add_spans(self, step: ModelStep, k: int, s: int, call: int | None) -> None:
+        """Adds the spans of one model step: of tokens, or of characters where it has no ids. Its
+        calls are numbered from `call`; None: they are of nobody here."""
         has_ids = step.token_ids is not None
         if self._measure is None:
             self._measure = "tokens" if has_ids else "characters"
@@ -208,20 +214,21 @@ class Builder:
             self._cut(k, s, ((0, len(step.text)),), spans, len(step.text))
         elif step.text:
             R.extend((k, s, -1, _TEXT, len(step.text)))
-        for number, each in enumerate(step.calls, call):
-            R.extend((k, s, number, _CALL, len(each.name) + len(each.arguments)))
+        for number, each in enumerate(step.calls):
+            of = -1 if call is None else call + number
+            R.extend((k, s, of, _CALL, len(each.name) + len(each.arguments)))
 
-    def _token_spans(self, step: ModelStep, k: int, s: int, call: int) -> None:
+    def _token_spans(self, step: ModelStep, k: int, s: int, call: int | None) -> None:
         n = len(step.token_ids or ())
         sampled = ((0, n),) if step.sampled is None else step.sampled
         spans = [(p.start, p.end, _ROLE[p.role], -1) for p in step.spans]
         placed = [
-            (each.start, each.end, _CALL, call + number)
+            (each.start, each.end, _CALL, -1 if call is None else call + number)
             for number, each in enumerate(step.calls)
             if each.start is not None and each.end is not None
         ]
         if step.calls and not placed:  # nobody said where: the whole step carries its first call
-            placed = [(0, n, _CALL, call)]
+            placed = [(0, n, _CALL, -1 if call is None else call)]
         self._cut(k, s, sampled, spans + placed, n)
         self._token_values(step, sampled, n)
 

@@ -20,6 +20,7 @@ ENDS: Final = ("answered", "budget", "infra", "unknown")
 CLAIMS: Final = ("none", "claimed", "admitted")
 ROLES: Final = ("text", "think", "call", "answer", "confidence")
 UNTRAINABLE: Final = ("masked", "drifted", "copied", "logprobs")
+COPIED: Final = UNTRAINABLE.index("copied")
 CATEGORIES: Final = (
     "true_success",
     "under_claim",

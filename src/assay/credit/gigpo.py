@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
-from assay.batch import UNTRAINABLE, Batch
+from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, outcome_term, require
 from assay.credit.facts import holds
 from assay.credit.groups import following_S, paid_S, same, totals
@@ -16,7 +16,6 @@ from assay.kernels.term import Term
 
 Anchor = Literal["auto", "state", "seen"]
 Returns = Literal["outcome", "rewards", "evidence"]
-_COPIED = UNTRAINABLE.index("copied")
 
 
 @final
@@ -85,7 +84,7 @@ class GiGpo(Method):
         if self.variant == "paper":
             episode = outcome_term(batch, scale=scale)
         else:
-            own_S = np.where(is_own(batch), batch.value_K[batch.traj_S], np.nan)
+            own_S = np.where(batch.own_S, batch.value_K[batch.traj_S], np.nan)
             episode = outcome_term(batch, value_U=own_S, **fields)
         fields["peer_U"] = same(group_S, states(batch, self.anchor, self.name))
         return [
@@ -105,16 +104,11 @@ def states(batch: Batch, anchor: Anchor, method: str) -> Int64[np.ndarray, " S"]
     return batch.seen_S if anchor == "seen" or not recorded else batch.state_S
 
 
-def is_own(batch: Batch) -> Bool[np.ndarray, " S"]:
-    """Returns which steps are units: those that do not repeat earlier context."""
-    return batch.untrainable_S != _COPIED
-
-
 def step_returns(
     batch: Batch, kind: Returns, gamma: float, method: str, score: str | None = None
 ) -> Float64[np.ndarray, " S"]:
     """Returns the discounted return from each step on; NaN where unscored, dropped or no unit."""
-    own_S, n = is_own(batch), len(batch.ids)
+    own_S, n = batch.own_S, len(batch.ids)
     if kind == "rewards":
         paid = paid_S(batch, score, method)
         reward_S = np.where(own_S, np.nan_to_num(paid), 0.0)

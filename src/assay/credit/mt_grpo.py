@@ -6,13 +6,11 @@ from typing import ClassVar, Literal, final
 import numpy as np
 from jaxtyping import Float64
 
-from assay.batch import UNTRAINABLE, Batch
+from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
 from assay.credit.facts import holds
 from assay.credit.groups import following_S, paid_S, totals
 from assay.kernels.term import Term
-
-_COPIED = UNTRAINABLE.index("copied")
 
 
 @final
@@ -98,7 +96,7 @@ class MtGrpo(Method):
 
     def _every(self, batch: Batch) -> Term:
         """Returns the term of steps that carry their own reward and what comes after."""
-        own_S = (batch.untrainable_S != _COPIED) & batch.kept_K[batch.traj_S]
+        own_S = batch.own_S & batch.kept_K[batch.traj_S]
         return outcome_term(
             batch,
             self,

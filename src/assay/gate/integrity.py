@@ -10,7 +10,7 @@ from assay.gate.base import Gate, Verdicts
 
 _BROKEN = (CATEGORIES.index("infra"), CATEGORIES.index("tampered"))
 _REASONS = (*CATEGORIES, "unscored", "empty", "masked", "ok")
-_MASKED, _COPIED = UNTRAINABLE.index("masked"), UNTRAINABLE.index("copied")
+_MASKED = UNTRAINABLE.index("masked")
 
 
 @final
@@ -30,7 +30,7 @@ class Integrity(Gate):
 
     def __call__(self, batch: Batch) -> Verdicts:
         broken_K = np.isin(batch.category_K, _BROKEN)
-        own_S, masked_S = batch.untrainable_S != _COPIED, batch.untrainable_S == _MASKED
+        own_S, masked_S = batch.own_S, batch.untrainable_S == _MASKED
         own_K, masked_K = (
             np.bincount(batch.traj_S[each], minlength=len(batch.ids)) for each in (own_S, masked_S)
         )

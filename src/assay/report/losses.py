@@ -72,6 +72,9 @@ _REST: Final[Mapping[str, str]] = {
     "subagent_trajectory": "{n} [trajectory is|trajectories are] of agents that the agent called: "
     "not read",
     "termination": "{n} [episode ended|episodes ended] in {of}, whose meaning is not known",
+    "tool_run_again": "{n} [tool|tools] ran again for one call: the last run counts",
+    "tool_span_of_no_call": "{n} [tool ran|tools ran] and no call of the model's asks for it: "
+    "left out",
     "termination_reason": "{n} [run ended|runs ended] in {of}, whose meaning is not known",
     "text_not_aligned": "{n} [row has|rows have] texts that do not line up with the tokens",
     "tokens_of_several_calls": "{n} [step has|steps have] the tokens of several model calls: left "

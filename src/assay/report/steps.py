@@ -40,7 +40,9 @@ class Steps:
         for s in range(*self._steps[k]):
             index, first = self._index[s], self._first_call[s]
             step = trajectory.steps[index]
-            calls = step.calls if isinstance(step, ModelStep) else ()
+            # those of a copied step are of nobody here
+            count = self._first_call[s + 1] - first
+            calls = step.calls[:count] if isinstance(step, ModelStep) else ()
             steps.append(
                 {
                     "index": index,

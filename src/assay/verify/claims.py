@@ -106,10 +106,12 @@ def claim_of(steps: Iterable[Step]) -> Claim:
     The latest text that says either decides; inside it, "I could not" outweighs "I have", and "I
     have" outweighs "bags cannot be removed". Questions, offers, plans and conditions say nothing. A
     regular expression reads words: whether they are true is for the outcome to say, and the audit
-    prints the two side by side. Measured in tests/verify/test_claims.py: it finds every claim and
-    four of five admissions of real support dialogues, and about three of four in free wording.
+    prints the two side by side. What was copied into the trajectory, as the examples in a prompt,
+    is not its agent's word. Measured in tests/verify/test_claims.py: it finds every claim and four
+    of five admissions of real support dialogues, and about three of four in free wording.
     """
-    texts = [step.text for step in steps if type(step) is ModelStep and step.text]
+    own = (step for step in steps if type(step) is ModelStep and step.untrainable != "copied")
+    texts = [step.text for step in own if step.text]
     for text in reversed(texts[-_LAST:]):
         if (said := _said(text)) != "none":
             return said
