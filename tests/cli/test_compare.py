@@ -123,6 +123,20 @@ def test_a_format_can_be_named_for_each(assay: Assay, logs: tuple[Path, Path]):
     assert assay("compare", *logs, "--format-a", "chat", "--json", "-").code == 0
 
 
+def test_a_map_is_of_the_side_whose_format_is_not_named(
+    assay: Assay, logs: tuple[Path, Path], tmp_path: Path
+):
+    rows = [{"t": r["task"], "r": r["reward"], "m": r["messages"]} for r in CHAT]
+    table = written(tmp_path / "table.jsonl", rows)
+    map = ("--map", "task=t,reward=r,messages=m")
+    found = assay("compare", logs[0], table, *map, "--format-a", "chat", "--json", "-").json
+    assert (found["a"]["format"], found["b"]["format"]) == ("chat", "mapped")
+    assert found["measures"]["pass_rate"]["change"] == 0
+    named = ("--format-a", "chat", "--format-b", "chat")
+    done = assay("compare", logs[0], table, *map, *named)
+    assert (done.code, "--map is for tables" in done.err) == (2, True)
+
+
 def test_outcome_and_group_are_of_both(assay: Assay, tmp_path: Path):
     first = [record | {"other": 1.0 - (record["reward"] or 0)} for record in CHAT]
     logs = [written(tmp_path / f"{name}.jsonl", first) for name in "ab"]

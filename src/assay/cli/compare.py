@@ -43,15 +43,19 @@ def compare(
 ) -> None:
     """Aligns two logs by task and shows what changed.
 
-    Intervals are paired by task.
+    Intervals are paired by task. --map is for both, or for the one whose format is not named.
     """
     for to in (out, json):
         opt.spare(to, a, b)
     if out is not None:
         refuse_folder(out)
+    # a side whose format is named is no table, unless both are: then --map is an error
+    tables = [each in (None, "mapped") for each in (format_a, format_b)]
     first, second = (
-        opt.chosen(outcome, group, map, strict=strict, labels=labels)
-        for labels in (labels_a, labels_b)
+        opt.chosen(
+            outcome, group, map if own or not any(tables) else None, strict=strict, labels=of
+        )
+        for own, of in zip(tables, (labels_a, labels_b), strict=True)
     )
     result = compare_logs(
         a,
