@@ -1,4 +1,4 @@
-"""What was copied into a trajectory is nobody's there: neither its calls nor its words count."""
+"""What was copied into a trajectory is nobody's there, and what branches share counts once."""
 
 from typing import Any
 
@@ -65,3 +65,36 @@ def test_the_opening_step_is_the_policys_own(before: tuple[Step, ...]):
         int(np.flatnonzero(batch.own_S[batch.step_R] & (batch.traj_R == k))[0]) for k in range(4)
     ]
     assert given.parts["turn"][first] == pytest.approx([0.5, -1.5, 0.5, 0.5], abs=1e-3)
+
+
+def test_what_the_branches_of_a_session_share_counts_once():
+    """A: a failing call of 2 characters, then leaves of 3, 1 and 16: one session, whose last leaf
+    says that it is done. B: a call of 3 that ran, then a leaf of 1."""
+
+    def branch(tree: str, leaf: str, result: str, outcome: float, name: str) -> Trajectory:
+        call = Call(name="f", arguments="{}" if tree == "B" else "0")
+        return Trajectory(
+            id=name,
+            task="a",
+            group="g",
+            outcome=outcome,
+            tree=tree,
+            session=tree,
+            steps=(
+                UserStep(text="go"),
+                ModelStep(text="", calls=(call,), node=f"{tree}0"),
+                ToolStep(text=result, call=(1, 0)),
+                ModelStep(text=leaf, node=f"{tree}/{name}", parent=f"{tree}0"),
+            ),
+        )
+
+    leaves = [branch("A", leaf, "Error: no", 0.0, f"{n}") for n, leaf in enumerate(("abc", "d"))]
+    last = branch("A", "I have fixed it.", "Error: no", 0.0, "2")
+    found = audited([*leaves, last, branch("B", "e", "ok", 1.0, "3")])
+    calls, cost = found["calls"], found["behaviour"]["cost"]
+    assert (calls["total"], calls["error"], calls["in_failed_of_mixed"]) == (2, 1, 1)
+    assert found["behaviour"]["calls"]["error"] == 1
+    assert found["claims"]["claimed_failed"] == found["claims"]["silent_verified"] == 1
+    assert found["claims"]["silent_failed"] == 0
+    assert (cost["steps"]["total"], cost["calls"]["total"]) == (6, 2)
+    assert cost["characters"]["total"] == 2 + 3 + 1 + 16 + 3 + 1

@@ -44,11 +44,11 @@ def summed(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def _of_block(block: Block) -> dict[str, Any]:
     batch = block.batch
     error_C, repeat_C = _errors(batch), repeats(batch)
-    traj_C = batch.traj_S[batch.step_C]
+    traj_C, once_C = batch.traj_S[batch.step_C], batch.once_S[batch.step_C]
     return {
-        "calls": _by_evidence(batch, error_C),
-        "errors": _in_trajectories(error_C, traj_C),
-        "repeats": _in_trajectories(repeat_C, traj_C),
+        "calls": _by_evidence(batch, error_C, once_C),
+        "errors": _in_trajectories(error_C & once_C, traj_C),
+        "repeats": _in_trajectories(repeat_C & once_C, traj_C),
         "stalls": _stalls(batch, error_C, repeat_C),
         "claims": _claims(block, error_C, repeat_C),
     }
@@ -69,7 +69,9 @@ def _errors(batch: Batch) -> Bool[np.ndarray, " C"]:
     return (batch.ran_C == 0) | (batch.parsed_C == 0)
 
 
-def _by_evidence(batch: Batch, error_C: Bool[np.ndarray, " C"]) -> dict[str, int]:
+def _by_evidence(
+    batch: Batch, error_C: Bool[np.ndarray, " C"], once_C: Bool[np.ndarray, " C"]
+) -> dict[str, int]:
     """Returns how many calls there are of each kind: by the strongest level that says yes."""
     cases = {
         "error": error_C,
@@ -79,7 +81,8 @@ def _by_evidence(batch: Batch, error_C: Bool[np.ndarray, " C"]) -> dict[str, int
         "ran": batch.ran_C == 1,
     }
     kind_C = np.select(list(cases.values()), list(range(len(cases))), len(cases))
-    return {name: int((kind_C == code).sum()) for code, name in enumerate((*cases, "unknown"))}
+    names = (*cases, "unknown")
+    return {name: int((once_C & (kind_C == code)).sum()) for code, name in enumerate(names)}
 
 
 def _in_trajectories(found_C: Bool[np.ndarray, " C"], traj_C: Int64[np.ndarray, " C"]) -> Any:
@@ -123,7 +126,9 @@ def _claims(
     block: Block, error_C: Bool[np.ndarray, " C"], repeat_C: Bool[np.ndarray, " C"]
 ) -> dict[str, int]:
     """Returns what was claimed, and what the last call before a claim of success came to."""
-    batch, claim = block.batch, block.batch.claim_K[block.ks]
+    batch = block.batch
+    once_K = batch.once_K[block.ks]
+    claim = np.where(once_K, batch.claim_K[block.ks], -1)
     traj_C = batch.traj_S[batch.step_C]
     last_K = np.full(len(batch.ids), -1)
     last_K[traj_C] = np.arange(traj_C.size)  # of equal places the last that is written stays
@@ -140,18 +145,25 @@ def _claims(
 
 
 def _cost(blocks: Blocks) -> dict[str, dict[str, float | int]]:
-    """Returns what trajectories took, in steps, calls, and tokens or characters of the policy."""
+    """Returns what trajectories took, in steps, calls, and tokens or characters of the policy; in
+    all what branches share counts once."""
     batch = blocks.batch
+    once_S = batch.once_S
+    written = sum(
+        int(b.batch.length_R[np.append(b.batch.once_S, False)[b.batch.step_R]].sum())
+        for b in blocks
+    )
+    own_K = np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids))
     of = {
-        "steps": np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids)),
-        "calls": blocks.counted("C"),
-        batch.measure: batch.wrote_K,
+        "steps": (own_K, int(once_S.sum())),
+        "calls": (blocks.counted("C"), int(once_S[batch.step_C].sum())),
+        batch.measure: (batch.wrote_K, written),
     }
     return {
         name: {
-            "total": int(each.sum()),
+            "total": total,
             "median": float(np.median(each)) if each.size else 0.0,
             "most": int(each.max(initial=0)),
         }
-        for name, each in of.items()
+        for name, (each, total) in of.items()
     }

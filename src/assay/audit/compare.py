@@ -112,8 +112,8 @@ def _by_task(side: Side, pass_at: float) -> _Tasks:
         return np.bincount(task, weight, len(names)).astype(float)
 
     scored_T, once_T = total(task_K, scored_K), total(task_K, once_K)
-    own_S = batch.own_S
-    call_K = batch.traj_S[batch.step_C]
+    own_S, once_C = batch.own_S, batch.once_S[batch.step_C]
+    call_K = batch.traj_S[batch.step_C[once_C]]
     written_R = np.where(np.append(own_S, False)[batch.step_R], batch.length_R, 0)
     task_G = np.zeros(batch.n_groups, np.int64)
     task_G[batch.group_K] = task_K
@@ -122,7 +122,7 @@ def _by_task(side: Side, pass_at: float) -> _Tasks:
     parts = {
         "pass_rate": (total(task_K, passed_K), scored_T),
         "dead_groups": (total(task_G, dead_G & known_G), total(task_G, known_G)),
-        "errors": (total(task_K[call_K], batch.ran_C == 0), total(task_K[call_K])),
+        "errors": (total(task_K[call_K], batch.ran_C[once_C] == 0), total(task_K[call_K])),
         "steps": (total(task_K[batch.traj_S], own_S), once_T),
         "written": (total(task_K[batch.traj_R], written_R), once_T),
         "false_success": (total(task_K, scored_K & ~passed_K & claimed_K), scored_T),

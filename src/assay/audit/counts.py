@@ -131,7 +131,7 @@ class Audit:
             "trajectories": _trajectories(batch, passed_K),
             **_pass_rates(batch, passed_K, np.random.default_rng(seed)),
             "calls": self._calls(passed_K) | self._of_grpo["punished"],
-            "steps": {"total": int(batch.own_S.sum())},
+            "steps": {"total": int(batch.once_S.sum())},
             "fate": self._of_grpo["fate"],
             "recovered": self._shares(),
             "not_applicable": {
@@ -233,18 +233,19 @@ def _listed(ends: tuple[float, float] | None) -> list[float] | None:
 def _calls_of(
     batch: Batch, fate_G: Int64[np.ndarray, " G"], passed_K: Bool[np.ndarray, " K"]
 ) -> dict[str, int]:
-    traj_C = batch.traj_S[batch.step_C]
+    traj_C, once_C = batch.traj_S[batch.step_C], batch.once_S[batch.step_C]
     failed_C = (~passed_K & ~np.isnan(batch.outcome_K))[traj_C]
     fate_C = fate_G[batch.group_K][traj_C]
     expert_C = (batch.correct_C == 1) & (batch.expert_C == 1)
-    return {
-        "total": int(batch.step_C.size),
-        "error": int((batch.ran_C == 0).sum()),
-        "unanswered": int((batch.ran_C < 0).sum()),
-        "unparsed": int((batch.parsed_C == 0).sum()),
-        "in_failed_of_mixed": int((failed_C & (fate_C == MIXED)).sum()),
-        "expert_in_all_fail": int((expert_C & (fate_C == ALL_FAIL)).sum()),
+    found = {
+        "total": np.ones(once_C.size, bool),
+        "error": batch.ran_C == 0,
+        "unanswered": batch.ran_C < 0,
+        "unparsed": batch.parsed_C == 0,
+        "in_failed_of_mixed": failed_C & (fate_C == MIXED),
+        "expert_in_all_fail": expert_C & (fate_C == ALL_FAIL),
     }
+    return {name: int((once_C & each_C).sum()) for name, each_C in found.items()}
 
 
 def _punished(batch: Batch, punished_C: Bool[np.ndarray, " C"]) -> dict[str, int]:
@@ -260,16 +261,16 @@ def _punished(batch: Batch, punished_C: Bool[np.ndarray, " C"]) -> dict[str, int
 
 
 def _claims(batch: Batch, passed_K: Bool[np.ndarray, " K"]) -> dict[str, int]:
-    scored_K = ~np.isnan(batch.outcome_K)
+    scored_K = batch.once_K & ~np.isnan(batch.outcome_K)
     claimed_K = batch.claim_K == CLAIMS.index("claimed")
     admitted_K = batch.claim_K == CLAIMS.index("admitted")
-    failed_K = scored_K & ~passed_K
+    passed_K, failed_K = scored_K & passed_K, scored_K & ~passed_K
     return {
         "claimed_verified": int((claimed_K & passed_K).sum()),
         "claimed_failed": int((claimed_K & failed_K).sum()),
         "silent_verified": int((~claimed_K & passed_K).sum()),
         "silent_failed": int((~claimed_K & failed_K).sum()),
-        "unscored": int((~scored_K).sum()),
+        "unscored": int((batch.once_K & ~scored_K).sum()),
         "admitted_verified": int((admitted_K & passed_K).sum()),
         "admitted_failed": int((admitted_K & failed_K).sum()),
     }

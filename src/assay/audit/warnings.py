@@ -46,7 +46,7 @@ def trust(
     """
     n = max(len(batch.ids), 1)
     scored_K = ~np.isnan(batch.outcome_K)
-    claimed_K = (batch.claim_K == CLAIMS.index("claimed")) & scored_K
+    claimed_K = (batch.claim_K == CLAIMS.index("claimed")) & scored_K & batch.once_K
     claims, false_claims = int(claimed_K.sum()), int((claimed_K & ~passed_K).sum())
     copies = int((first_copy(batch) != np.arange(len(batch.ids))).sum())
     infra = int((batch.category_K == CATEGORIES.index("infra")).sum())

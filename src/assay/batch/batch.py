@@ -169,6 +169,15 @@ class Batch:
         return self.untrainable_S != COPIED
 
     @property
+    def once_S(self) -> Bool[np.ndarray, " S"]:
+        """Own steps, each node of a tree once though several branches share it: in the first.
+        Whoever counts what was done counts these."""
+        once_S = self.own_S & (self.node_S < 0)
+        at = np.flatnonzero(self.own_S & (self.node_S >= 0))
+        once_S[at[np.unique(self.node_S[at], return_index=True)[1]]] = True
+        return once_S
+
+    @property
     def steps_R(self) -> Int64[np.ndarray, " R"]:
         """Step that each span is credited to; -1: not sampled, untrainable or dropped."""
         step = self.step_R
