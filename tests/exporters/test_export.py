@@ -298,6 +298,28 @@ def test_what_is_there_is_not_replaced_unless_it_is_an_export(tmp_path: Path):
         export(path, tmp_path, to="slime", method="grpo")
 
 
+def test_what_the_user_put_beside_an_export_stays(tmp_path: Path):
+    path, out = log(tmp_path), tmp_path / "out"
+    export(path, out, to="trl", method="grpo")
+    assert json.loads((out / "manifest.json").read_bytes())["files"] == ["rows.parquet"]
+    (out / "notes.md").write_text("mine")
+    (out / "traces.jsonl").write_text("mine too")  # a name that another form has
+    export(path, out, to="slime", method="grpo")
+    kept = {"notes.md", "traces.jsonl"}
+    assert {each.name for each in out.iterdir()} == {"manifest.json", "advantages.jsonl", *kept}
+    assert (out / "notes.md").read_text() == "mine"
+    with pytest.raises(UsageError, match=r"out/traces\.jsonl: would be replaced; move it"):
+        export(path, out, to="verifiers", method="grpo")
+    assert (out / "traces.jsonl").read_text() == "mine too"
+    # an export that does not say what it wrote
+    (out / "traces.jsonl").unlink()
+    about = json.loads((out / "manifest.json").read_bytes())
+    del about["files"]
+    (out / "manifest.json").write_text(json.dumps(about))
+    export(path, out, to="trl", method="grpo")
+    assert {each.name for each in out.iterdir()} == {"manifest.json", "rows.parquet", "notes.md"}
+
+
 def test_every_loss_has_a_sentence():
     code = "".join(path.read_text() for path in sorted(EXPORTED.glob("*.py")))
     kinds = set(re.findall(r'(?:lost\.add\(\s*|why = |lost = .* else )f?"([a-z_0-9]+)', code))

@@ -22,6 +22,29 @@ def test_a_folder_replaces_another_as_a_whole(tmp_path, synced):
     assert [each.name for each in path.parent.iterdir()] == ["run"]
 
 
+def test_what_was_not_made_stays(tmp_path):
+    path, away = tmp_path / "run", tmp_path / "away"
+    away.mkdir()
+    (away / "z").touch()
+    for name in ("made", "mine", "parts/made", "parts/mine", "tree/a/b", "own/c/d"):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(name)
+    (path / "link").symlink_to(away)
+    with whole(path, made={"made", "parts/made", "tree"}) as fresh:
+        (fresh / "parts").mkdir()
+        (fresh / "parts" / "new").touch()
+    files = {str(each.relative_to(path)) for each in path.rglob("*") if each.is_file()}
+    assert files == {"mine", "parts/mine", "parts/new", "own/c/d"}
+    assert (path / "mine").read_text() == "mine"
+    assert (path / "link").is_symlink()
+    with (
+        pytest.raises(UsageError, match=r"run/mine: would be replaced"),
+        whole(path, made=set()) as fresh,
+    ):
+        (fresh / "mine").touch()
+    assert (path / "mine").read_text() == "mine"
+
+
 def test_folders_made_for_it_go_where_it_fails(tmp_path):
     with pytest.raises(RuntimeError), whole(tmp_path / "a" / "b" / "run"):
         raise RuntimeError

@@ -114,6 +114,16 @@ def test_a_run_replaces_a_run_at_once(log: Path, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "run"]
 
 
+def test_what_the_user_put_beside_a_run_stays(log: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    audit_log(log, out=out)
+    (out / "notes.md").write_text("mine")
+    (out / "credit" / "old.jsonl").touch()  # of a method that is not computed any more
+    audit_log(log, out=out)
+    assert (out / "notes.md").read_text() == "mine"
+    assert not (out / "credit" / "old.jsonl").exists()
+
+
 def test_a_failed_run_leaves_the_old_one(log: Path, tmp_path: Path):
     out = tmp_path / "run"
     audit_log(log, out=out, report=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def export(
 
     Args:
         log: a file, a folder, or a run directory.
-        out: a folder that is not there yet, is empty, or holds an export, which is replaced.
+        out: a folder that is not there yet, is empty, or holds an export, whose files are replaced.
         to: a name of `EXPORTERS`.
         method: a name of `assay.credit.METHODS`.
         options: of the method, and `like`, an engine whose numbers it reproduces.
@@ -57,6 +58,7 @@ def export(
     exporter = EXPORTERS.get(to)()
     recipe = Recipe.compared([method], pass_at=pass_at, options=dict(options or {}))
     _check(out, log)
+    before = _made(out)
     tally, losses = Tally(), Losses()
     batch, decisions, name = gated_batch(
         log, format=format, pass_at=pass_at, choices=choices, losses=losses
@@ -76,12 +78,15 @@ def export(
         "trajectories": len(batch.ids),
     }
     noted = _Noted(rows)
-    with whole(out) as folder:
+    with whole(out, made=before) as folder:
         exporter.write(noted.rows(), folder, tally)
         if not tally.rows:
             raise DataError(f"{log}: no row of it can be exported to {to}: {_why(tally, to)}")
         made |= {"rows": tally.rows, "tokens": tally.tokens, "lost": _counted(tally.lost)}
         made["all_zero"] = noted.all_zero
+        made["files"] = sorted(
+            each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()
+        )
         made["log_losses"] = _counted(losses)
         publish(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
     return made
@@ -111,11 +116,24 @@ def _check(out: Path, log: Path) -> None:
 
 
 def _is_export(folder: Path) -> bool:
+    return _written(folder).get("schema") == SCHEMA
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """Returns the manifest of a folder; nothing where it has none."""
     try:
         about = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError):
-        return False
-    return isinstance(about, dict) and about.get("schema") == SCHEMA
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _made(folder: Path) -> frozenset[str]:
+    """Returns the files that an earlier export left in a folder. Of one that does not say, those
+    that exports have."""
+    forms = " ".join(EXPORTERS.get(name).writes for name in EXPORTERS.names())
+    files = _written(folder).get("files") or re.findall(r"`([^`]+\.[a-z]+)`", forms)
+    return frozenset([MANIFEST, *map(str, files)])
 
 
 def _about(exporter: Exporter) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import fcntl
 import glob
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,9 @@ _KINDS: Final = ("tmp", "old")
 
 
 @contextmanager
-def whole(path: Path, *, synced: bool = False) -> Generator[Path]:
+def whole(
+    path: Path, *, synced: bool = False, made: Collection[str] | None = None
+) -> Generator[Path]:
     """A folder that takes the place of `path` only if the block succeeds; a link there stays.
 
     What killed processes left is taken away first, and folders above that were made for it go
@@ -28,9 +30,12 @@ def whole(path: Path, *, synced: bool = False) -> Generator[Path]:
     Args:
         path: where it is to be.
         synced: it survives a power cut, with every file in it.
+        made: paths in it of files and folders that are replaced; other files stay. None: all is
+            replaced.
 
     Raises:
-        UsageError: the current folder is in what would be replaced.
+        UsageError: the current folder is in what would be replaced, or what would stay has a name
+            that is needed.
         DataError: it cannot be written.
     """
     target = refuse_current(path)
@@ -39,6 +44,8 @@ def whole(path: Path, *, synced: bool = False) -> Generator[Path]:
     _begin(target, fresh, path)
     try:
         yield fresh
+        if made is not None and target.is_dir():
+            _carry(target, fresh, made, path)
         if synced:
             for each in [*fresh.rglob("*"), fresh]:
                 sync(each)
@@ -76,6 +83,29 @@ def _begin(target: Path, fresh: Path, asked: Path) -> None:
         _sweep(target)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
+
+
+def _carry(target: Path, fresh: Path, made: Collection[str], asked: Path) -> None:
+    """Links into `fresh` what lies in `target` and is none of what was made."""
+    for root, folders, files in os.walk(target):
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        for name in sorted([*links, *files]):
+            inner = Path(root, name).relative_to(target)
+            if any(each.as_posix() in made for each in (inner, *inner.parents)):
+                continue
+            if os.path.lexists(fresh / inner):
+                raise UsageError(f"{asked / inner}: would be replaced; move it, or choose --out")
+            with about(f"{asked / inner}: cannot be kept"):
+                (fresh / inner).parent.mkdir(parents=True, exist_ok=True)
+                _link(target / inner, fresh / inner)
+
+
+def _link(old: Path, new: Path) -> None:
+    """Gives a file a second name, or copies it where files have one name alone."""
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(old, new, follow_symlinks=False)
 
 
 def _sweep(target: Path) -> None:

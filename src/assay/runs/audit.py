@@ -32,6 +32,7 @@ from assay.files.folders import refuse_current, whole
 from assay.files.lines import write_rows
 from assay.files.stamps import digest
 from assay.importers import IMPORTERS, NONE, Choices, Kept, Losses, load
+from assay.importers.base import keys
 from assay.pipeline import credits_in_blocks, gated
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from assay.report import Report
 
 SCHEMA = "assay.run/1"
+_MADE = keys(
+    "run.json trajectories.jsonl.zst decisions.jsonl credit audit.json report.html report.json"
+    " report sources.json"
+)
 _WORTH_IT = 4_000
 """Trajectories that a process must have, at least, to write annotations of."""
 
@@ -193,7 +198,7 @@ def audit_log(
         sources = Sources(log, out, read=asked.read, options=asked.options, now=now, live=live)
         if found := sources.result():
             return AuditRun(log, *found, out, page_of(out), asked.reading, (0, 0))
-    with nullcontext() if out is None else whole(out) as folder:
+    with nullcontext() if out is None else whole(out, made=_MADE) as folder:
         kept = Kept(live=live) if sources is None else sources.kept
         name, result = _audited(asked, folder, kept)
         if folder is not None and sources is not None:
