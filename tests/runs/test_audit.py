@@ -354,12 +354,12 @@ SLOW = """
 import sys, time
 from pathlib import Path
 import assay.runs.audit as run_dir
-stage = run_dir.credits
+stage = run_dir.credits_in_blocks
 def slow(*args, **options):
     print("ready", flush=True)
     time.sleep(60)
     return stage(*args, **options)
-run_dir.credits = slow
+run_dir.credits_in_blocks = slow
 run_dir.audit_log(Path(sys.argv[1]), out=Path(sys.argv[2]), report=False)
 """
 
