@@ -220,11 +220,7 @@ CLAIMS = str(Path(__file__).parents[2] / "claims")
     [
         ["credit", "LOG", "-m", "grpo", "--json", "-"],
         ["audit", "LOG", "--json", "-"],
-        ["audit", "LOG", "-o", "run", "--no-report"],
         ["methods"],
-        ["doctor"],
-        ["recipes"],
-        ["claims", "list", "--folder", CLAIMS],
         ["claims", "show", "dead_start", "--folder", CLAIMS],
     ],
 )
