@@ -430,9 +430,10 @@ def test_any_set_is_partitioned(records: list[Trajectory]):
     result = audit(gated, decisions, {"grpo": grpo})
     _, dead_G = fates(gated.value_K, gated.group_K, n_groups=gated.n_groups)
     kind_R = span_fates(gated, dead_G, grpo)
-    assert ((kind_R >= 0) == (gated.step_R >= 0)).all()
+    own_R = np.append(gated.own_S, False)[gated.step_R]
+    assert ((kind_R >= 0) == own_R).all()
     assert (kind_R < len(FATE_KINDS)).all()
-    written = int(gated.length_R[gated.step_R >= 0].sum())
+    written = int(gated.length_R[own_R].sum())
     assert sum(row["characters"] for row in result["fate"].values()) == written
     groups, trajectory = result["groups"], result["trajectories"]
     causes = ("all_fail", "all_pass", "mixed", "constant_partial", "single", "unscored")

@@ -129,7 +129,7 @@ class Audit:
             "pass_at": pass_at,
             "groups": _groups(batch, self._fate_G, self._dead_G),
             "trajectories": _trajectories(batch, passed_K),
-            **_pass_rates(batch, passed_K, np.random.default_rng(seed)),
+            **_pass_rates(batch, passed_K, seed),
             "calls": self._calls(passed_K) | self._of_grpo["punished"],
             "steps": {"total": int(batch.once_S.sum())},
             "fate": self._of_grpo["fate"],
@@ -206,10 +206,9 @@ def _trajectories(batch: Batch, passed_K: Bool[np.ndarray, " K"]) -> dict[str, A
     }
 
 
-def _pass_rates(
-    batch: Batch, passed_K: Bool[np.ndarray, " K"], rng: np.random.Generator
-) -> dict[str, Any]:
-    """Returns pass@k and pass^k with 95 % intervals over groups, k up to the largest group."""
+def _pass_rates(batch: Batch, passed_K: Bool[np.ndarray, " K"], seed: int) -> dict[str, Any]:
+    """Returns pass@k and pass^k with 95 % intervals over groups, k up to the largest group. All
+    intervals are of the same draws, so that pass@1 and pass^1 are one number."""
     scored_K = batch.once_K & ~np.isnan(batch.outcome_K)
     total_G = np.bincount(batch.group_K[scored_K], minlength=batch.n_groups)
     passed_G = np.bincount(batch.group_K[scored_K & passed_K], minlength=batch.n_groups)
@@ -220,7 +219,8 @@ def _pass_rates(
         values = {k: estimate(total_G, passed_G, k) for k in ks}
         table[name] = {str(k): float(np.nanmean(value_G)) for k, value_G in values.items()}
         table[f"{name}_interval"] = {
-            str(k): _listed(honest_interval(value_G, rng=rng)) for k, value_G in values.items()
+            str(k): _listed(honest_interval(value_G, rng=np.random.default_rng(seed)))
+            for k, value_G in values.items()
         }
     table["pass_k_groups"] = {str(k): int((total_G >= k).sum()) for k in ks}
     return table
