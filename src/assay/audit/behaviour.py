@@ -144,26 +144,36 @@ def _claims(
     }
 
 
+def steps_of(blocks: Blocks) -> tuple[Int64[np.ndarray, " K"], dict[str, int]]:
+    """Returns how many own steps each trajectory has, and how many steps, calls, and tokens or
+    characters there are in all, where what branches share counts once."""
+    own_K, once = np.zeros(len(blocks.batch.ids), np.int64), dict[str, int]()
+    for block in blocks:
+        batch, once_S = block.batch, block.batch.once_S
+        own_K += np.bincount(batch.traj_S[batch.own_S], minlength=own_K.size)
+        written_R = np.append(once_S, False)[batch.step_R]
+        counts = {
+            "steps": int(once_S.sum()),
+            "calls": int(once_S[batch.step_C].sum()),
+            batch.measure: int(batch.length_R[written_R].sum()),
+        }
+        once = summed(once, counts)
+    return own_K, once
+
+
 def _cost(blocks: Blocks) -> dict[str, dict[str, float | int]]:
-    """Returns what trajectories took, in steps, calls, and tokens or characters of the policy; in
-    all what branches share counts once."""
-    batch = blocks.batch
-    once_S = batch.once_S
-    written = sum(
-        int(b.batch.length_R[np.append(b.batch.once_S, False)[b.batch.step_R]].sum())
-        for b in blocks
-    )
-    own_K = np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids))
+    """Returns what trajectories took, in steps, calls, and tokens or characters of the policy."""
+    own_K, once = steps_of(blocks)
     of = {
-        "steps": (own_K, int(once_S.sum())),
-        "calls": (blocks.counted("C"), int(once_S[batch.step_C].sum())),
-        batch.measure: (batch.wrote_K, written),
+        "steps": own_K,
+        "calls": blocks.counted("C"),
+        blocks.batch.measure: blocks.batch.wrote_K,
     }
     return {
         name: {
-            "total": total,
+            "total": once[name],
             "median": float(np.median(each)) if each.size else 0.0,
             "most": int(each.max(initial=0)),
         }
-        for name, (each, total) in of.items()
+        for name, each in of.items()
     }

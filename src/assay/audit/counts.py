@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from assay.audit.annotations import StepCredit, step_credit
-from assay.audit.behaviour import behaviour, summed
+from assay.audit.behaviour import behaviour, steps_of, summed
 from assay.audit.fates import fate_table, group_fates
 from assay.audit.punished import punished_calls, split
 from assay.audit.warnings import trust
@@ -95,8 +95,7 @@ class Audit:
 
     def _shares(self) -> dict[str, Any]:
         """Returns how much of dead groups each method reaches."""
-        batch = self._batch
-        dead = max(int((batch.own_S & self._dead_K[batch.traj_S]).sum()), 1)
+        dead = max(int(steps_of(Blocks(self._batch))[0][self._dead_K].sum()), 1)
         return {
             name: {**live, "share_of_dead": float(live["steps"] / dead)}
             for name, live in self._recovered.items()
@@ -121,6 +120,7 @@ class Audit:
             chosen: which part of the reward the reader named as the outcome.
         """
         batch, pass_at = self._batch, self._pass_at
+        did = behaviour(batch)
         passed_K = batch.outcome_K >= bar(pass_at)
         missing = [name for name in METHODS.names() if name not in self._recovered]
         return {
@@ -131,14 +131,14 @@ class Audit:
             "trajectories": _trajectories(batch, passed_K),
             **_pass_rates(batch, passed_K, seed),
             "calls": self._calls(passed_K) | self._of_grpo["punished"],
-            "steps": {"total": int(batch.once_S.sum())},
+            "steps": {"total": did["cost"]["steps"]["total"]},
             "fate": self._of_grpo["fate"],
             "recovered": self._shares(),
             "not_applicable": {
                 name: (refused or {}).get(name, "not asked for") for name in missing
             },
             "claims": _claims(batch, passed_K),
-            "behaviour": behaviour(batch),
+            "behaviour": did,
             "losses": dict(sorted((losses or {}).items())),
             "trust": trust(
                 batch,

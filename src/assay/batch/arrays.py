@@ -57,9 +57,9 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
 def _written(spans: Arrays, own_S: Bool[np.ndarray, " S"], n: int) -> Arrays:
     """Returns how many spans each trajectory's policy wrote, and how much in them."""
     spans_K, wrote_K = room(n, np.int64), room(n, np.int64)
+    own_S = np.append(own_S, False)
     for at in stretches(spans["traj_R"].size):
-        step = spans["step_R"][at]
-        own = (step >= 0) & np.append(own_S, False)[step]
+        own = own_S[spans["step_R"][at]]
         traj, length = spans["traj_R"][at][own], spans["length_R"][at][own]
         spans_K += np.bincount(traj, minlength=n)
         wrote_K += np.bincount(traj, length, n).astype(np.int64)
