@@ -5,7 +5,7 @@ const COLUMNS = [
   ["id", "Group", (g) => g, ""],
   ["fate", "Fate", (g) => Object.keys(GROUP_WORDS).indexOf(G.fate[g]), ""],
   ["outcomes", "Outcomes", null, ""],
-  ["passed", "Passed", (g) => -G.passed[g] / G.sessions[g], "n"],
+  ["passed", "Passed", (g) => (G.scored[g] ? -G.passed[g] / G.scored[g] : 1), "n", "Attempts that passed, of those with an outcome"],
   ["steps", "Steps", (g) => -stepsOf(g), "n wide"],
   ["signal", "Signal", (g) => -signalOf(g), "", "Mean absolute advantage of what was written, by the method chosen above"],
   ["punished", "Punished correct", (g) => -G.punished[g], "n", "Calls that evidence says are right, with an advantage below 0 under GRPO"],
@@ -97,6 +97,13 @@ function filters(params, refill) {
   return h("div", { class: "filters" }, text, h("div", { class: "chips", role: "group", "aria-label": "Fate" }, chips));
 }
 
+/** Returns how many passed of those with an outcome, and how many have none. */
+function passes(g) {
+  if (!G.scored[g]) return "–";
+  const unscored = G.sessions[g] - G.scored[g];
+  return [`${G.passed[g]} / ${G.scored[g]}`, unscored > 0 && h("small", {}, `${count(unscored)} unscored`)];
+}
+
 function groupRow(g, i, most) {
   const cell = (name, kind, ...inside) => h("div", { role: "cell", class: `${kind} c-${name}` }, inside);
   const same = G.task[g] === G.id[g];
@@ -104,7 +111,7 @@ function groupRow(g, i, most) {
     cell("id", "", h("a", { href: toGroup(g), title: G.id[g] }, data(G.id[g] || "(no name)")), !same && h("small", { class: "data" }, G.task[g])),
     cell("fate", "", fateBadge(G.fate[g])),
     cell("outcomes", "", squares(g)),
-    cell("passed", "n", G.fate[g] === "unscored" ? "–" : `${G.passed[g]} / ${G.sessions[g]}`),
+    cell("passed", "n", passes(g)),
     cell("steps", "n wide", num(stepsOf(g))),
     cell("signal", "", h("span", { class: "measure" }, bar(signalOf(g) / most), num(signalOf(g)))),
     cell("punished", "n", G.punished[g] ? count(G.punished[g]) : h("span", { class: "faint" }, "0")));

@@ -75,7 +75,8 @@ const square = (k) => h("i", { class: `square ${outcomeClass(k)}`, "aria-hidden"
 function squares(g) {
   const ks = G.members[g];
   const shown = ks.slice(0, 16);
-  const label = `${plural(G.passed[g], "pass", "passes")} in ${G.sessions[g]}`;
+  const unscored = G.sessions[g] - G.scored[g];
+  const label = `${plural(G.passed[g], "pass", "passes")} in ${G.scored[g]}${unscored ? `, ${unscored} unscored` : ""}`;
   return h("span", { class: "squares", role: "img", "aria-label": label }, shown.map(square),
     ks.length > shown.length && h("small", {}, `+${ks.length - shown.length}`));
 }
