@@ -43,7 +43,8 @@ _SAID: Final = {
     for kind, why in {
         "masked": "the log marks this step as not to be trained on",
         "drifted": "its tokens are not the ones that were sampled",
-        "copied": "it was copied from another trajectory and already counts there",
+        "copied": "it was not sampled for this trajectory: it is part of the prompt, or counts "
+        "where it was made",
         "logprobs": "its log-probabilities do not belong to these tokens",
     }.items()
 }

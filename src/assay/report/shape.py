@@ -66,7 +66,8 @@ class Shapes:
         self.methods: list[dict[str, Any]] = []
         self.signal: dict[str, Float64[np.ndarray, " G"]] = {}
         self.blocks = Blocks(batch)
-        self.steps_K = self.blocks.counted("S")
+        self.steps_K = np.zeros(n, np.int64)
+        """Own steps of each."""
         self._columns = Columns(self.blocks, self._spool)
         self._seen_K = np.zeros(n, np.int64)
         self._forms: dict[str, Form] = {}
@@ -98,10 +99,11 @@ class Shapes:
         self._spool.close()
 
     def _run_columns(self) -> dict[str, int]:
-        """Keeps, per span, ordinal of its step in the trajectory, of its call in the step, ..."""
+        """Counts own steps; keeps, per span, ordinal of its step, of its call in the step, ..."""
         arriving = Arriving(self._columns)
         for block in self.blocks:
             batch, traj = block.batch, block.batch.traj_R
+            self.steps_K += np.bincount(batch.traj_S[batch.own_S], minlength=self.steps_K.size)
             first_step = np.searchsorted(batch.traj_S, np.arange(len(batch.ids)))
             first_call = np.searchsorted(batch.step_C, np.arange(batch.traj_S.size + 1))
             for name, values in {

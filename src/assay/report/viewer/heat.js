@@ -23,9 +23,9 @@ function runsBySteps(record, runs) {
   return found;
 }
 
-/** Returns a run's class: its colour, whether it is masked, whether it was punished though correct. */
+/** Returns a run's class: its colour, whether it is masked or not the policy's, whether it was punished though correct. */
 function runClass(run, scale) {
-  if (run.step < 0 || ["masked", "drifted"].includes(report.fates[run.fate])) return "run masked";
+  if (run.fate < 0 || ["masked", "drifted"].includes(report.fates[run.fate])) return "run masked";
   return `run ${shade(run.value, scale)}${run.role === THOUGHT ? " thought" : ""}`;
 }
 

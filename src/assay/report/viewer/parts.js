@@ -9,7 +9,7 @@ const FATE_WORDS = {
   dead: ["Dead group", "no outcome of the group differs, so nothing is compared"],
   unscored: ["Unscored", "nobody knows the outcome"],
   infrastructure: ["Infrastructure", "stopped by a failure that was not the policy's"],
-  masked: ["Masked", "marked as not to be trained on, or copied from another trajectory"],
+  masked: ["Masked", "marked as not to be trained on"],
   drifted: ["Drifted", "the tokens are not the ones that were sampled"],
 };
 const GROUP_WORDS = {
@@ -37,6 +37,10 @@ const CATEGORY_WORDS = { // none where outcome, claim and end say it already
 const SAID_ALREADY = ["unscored", "infra"]; // why a gate left something out, where the line says it anyway
 
 const fateName = (kind) => (FATE_WORDS[kind] || [words(kind)])[0];
+
+/** Says what became of a run, -1 of what was not sampled for this trajectory. */
+const fateOfRun = (run) => (run.fate < 0 ? "Not the policy's." : `${fateName(report.fates[run.fate])} under ${report.reference}.`);
+
 const groupName = (fate) => (GROUP_WORDS[fate] || [words(fate)])[0];
 
 /** Returns the class of an advantage on the colour ramp: n5 ... n1, zero, p1 ... p5, or none. */

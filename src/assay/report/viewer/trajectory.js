@@ -133,7 +133,7 @@ function inspected(shape, record, method, run, token) {
     step && run.value === null && h("p", {}, "No advantage. ", data(why)),
     step && run.call >= 0 && h("p", {}, "Call ", data(step.calls[run.call] || "")),
     rows.length > 0 && table("Terms", ["Term", "Value", "#Part"], rows, "terms"),
-    step && h("p", { class: "note" }, fateName(report.fates[run.fate]), ` under ${report.reference}.`),
+    step && h("p", { class: "note" }, fateOfRun(run)),
     unit === "tokens" && tokenFacts(record, run, token),
   ];
 }
