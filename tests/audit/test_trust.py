@@ -202,3 +202,8 @@ def test_a_method_that_breaks_does_not_take_the_audit_with_it():
     assert refused == {"broken": "broken failed, IndexError: out of reach"}
     with pytest.raises(IndexError):
         list(pipeline.credits(batch, recipe))
+
+
+def test_a_trial_without_a_trajectory_is_not_called_scored():
+    (told_so,) = sentences({"no_trajectory": 1})
+    assert told_so == "1 trial has no trajectory: calls, errors and claims cannot be said of it"

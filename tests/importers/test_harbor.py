@@ -22,7 +22,13 @@ def test_a_job_gives_one_trajectory_for_each_trial() -> None:
     assert [(t.id, t.group, t.trial, t.outcome, t.end) for t in found] == [
         # Two parts and none called "reward": which of them is the outcome is the reader's to say.
         ("parse__0000004", "parse@c0ffeec0ffee", 0, None, "answered"),
-        ("parse__0000005", "parse@c0ffeec0ffee", 1, None, "answered"),  # nobody verified it
+        (
+            "parse__0000005",
+            "parse@c0ffeec0ffee",
+            1,
+            None,
+            "unknown",
+        ),  # nobody verified it; no steps
         ("sort__0000001", "sort@c0ffeec0ffee", 0, 1.0, "answered"),
         ("sort__0000002", "sort@c0ffeec0ffee", 1, 0.0, "budget"),  # the agent's own time ran out
         ("sort__0000003", "sort@c0ffeec0ffee", 2, None, "infra"),  # 1.0 of a broken sandbox

@@ -278,7 +278,33 @@ def test_a_mixed_log_is_measured_in_characters_and_copied_whole(tmp_path: Path):
     # counted once, although the log was read twice and the first time not to its end
     losses = Losses()
     gated_batch(tmp_path / "records.jsonl", losses=losses)
-    assert losses.counts == {"repeated_id": 1}
+    assert losses.counts == {"repeated_id": 1, "tokens_of_some": 1}
+
+
+@pytest.mark.parametrize(
+    ("has", "says"),
+    [
+        ((1, 0, 1, 0), "2 of 4 trajectories have no token ids: they can be audited and credited, "),
+        ((1, 1, 0), "1 of 3 trajectories has no token ids: it can be audited and credited, "),
+        ((0, 0, 0), "no token ids: this set can be audited and credited, not trained on"),
+        ((1, 1), ""),
+        ((2, 1), "some turns have no token ids: lengths are in characters; an export has the "),
+    ],
+)
+def test_a_log_says_how_many_trajectories_have_no_token_ids(tmp_path: Path, has, says: str):
+    """0: no turn has ids, 1: its turn has, 2: one of two turns has."""
+    bare, known = ModelStep(text="x"), ModelStep(text="x", token_ids=(1,))
+    turns = ((bare,), (known,), (known, bare))
+    records = [
+        Trajectory(id=f"t{n}", task="t", group="t", outcome=1.0, steps=turns[each])
+        for n, each in enumerate(has)
+    ]
+    write(tmp_path / "records.jsonl", records)
+    for _ in range(2):  # again, with what the first audit left
+        run = audit_log(tmp_path / "records.jsonl", out=tmp_path / "run", report=False, reuse=True)
+        said = [text for text in run.audit["trust"]["warnings"] if "token ids" in text]
+        assert [text.startswith(says) for text in said] == [True] * bool(says)
+        assert all("others" in text for text in said if "this set" not in text)
 
 
 def test_a_mixed_log_of_another_format_leaves_records_that_can_be_read(tmp_path: Path):

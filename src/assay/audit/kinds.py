@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+SOME_TOKENS: Final = "tokens_of_some"
+"""Counts the trajectories that have token ids, where others have none; `audit.warnings` says it."""
 SENTENCES: Final[Mapping[str, str]] = {
     # of any format
     "torn_record": "{n} [record is|records are] cut short or damaged and not read: what a killed "
@@ -121,7 +123,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "metadata_missing": "{n} [file has|files have] no metadata beside: tasks of several "
     "environments, or attempts of several models, may share a group",
     # more of engines and evaluations
-    "no_trajectory": "{n} scored [trial has|trials have] no trajectory: calls, errors and claims "
+    "no_trajectory": "{n} [trial has|trials have] no trajectory: calls, errors and claims "
     "cannot be said of [it|them]",
     "harness_message": "{n} [text|texts] of the harness [stands where a result does and "
     "answers|stand where results do and answer] no call",

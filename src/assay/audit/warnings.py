@@ -1,19 +1,20 @@
 """What to know before believing any other number of an audit."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from assay.audit.fates import group_fates
-from assay.audit.kinds import sentences, told
+from assay.audit.kinds import SOME_TOKENS, sentences, told
 from assay.batch import CATEGORIES, CLAIMS, UNTRAINABLE, Batch
 from assay.gate import first_copy
+from assay.importers.fields import Losses
 from assay.kernels.constancy import bar, constant, extremes
 from assay.kernels.groups import MIXED
-from assay.records import Decision
+from assay.records import Decision, Trajectory
 
 _FAR = 2.0
 """An outcome of that many times the bar is out of the range that the bar is meant for."""
@@ -70,8 +71,30 @@ def trust(
         *sentences(losses or {}),
     ]
     if batch.measure == "characters":
-        said.append(NO_TOKENS)
+        said.append(_without_tokens(len(batch.ids), (losses or {}).get(SOME_TOKENS, 0)))
     return {**found, "warnings": said}
+
+
+def with_tokens(trajectories: Iterable[Trajectory], losses: Losses) -> Iterator[Trajectory]:
+    """Yields trajectories; counts those that have token ids, of a log in which others have none."""
+    n, last = 0, ""
+    for trajectory in trajectories:
+        n, last = n + any(step.token_ids for step in trajectory.steps), trajectory.id
+        yield trajectory
+    losses.add(SOME_TOKENS, last, n)
+
+
+def _without_tokens(n: int, known: int) -> str:
+    """Returns what cannot be done without token ids, which `known` of `n` trajectories have."""
+    if not known:
+        return NO_TOKENS
+    if known == n:
+        return "some turns have no token ids: lengths are in characters; an export has the others"
+    return told(
+        f"{{n}} of {n:,} trajectories [has|have] no token ids: [it|they] can be audited and "
+        "credited, not trained on; the others can be exported",
+        n - known,
+    )
 
 
 def _of_outcomes(batch: Batch, pass_at: float, format: str, chosen: str | None) -> Iterator[str]:

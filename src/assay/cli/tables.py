@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Column, Table
 from rich.text import Text
 
-from assay.audit.kinds import SENTENCES
+from assay.audit.kinds import SENTENCES, SOME_TOKENS
 from assay.cli.options import LOOK
 
 _FATE_WORDS = {
@@ -123,7 +123,7 @@ def _losses(losses: Mapping[str, int]) -> Iterator[Table | Text]:
     """Yields what was not carried over and is in no warning; keys of the log by their names."""
     from assay.report.losses import explained
 
-    warned = {*SENTENCES, "no_outcome"}
+    warned = {*SENTENCES, SOME_TOKENS, "no_outcome"}
     rest = {name: n for name, n in losses.items() if name.partition(":")[0] not in warned}
     told = list(explained(rest))
     said = [means for _, _, means in told if means]

@@ -80,6 +80,8 @@ def _trajectory(record: Record, folder: Path, log: Log) -> Trajectory:
     parts |= {"id": record.need("trial_name", str), "policy_version": model}
     rewards = record.within("verifier_result").scores("rewards")
     end, valid = _end(record)
+    if end == "answered" and not parts["steps"]:  # that nothing was raised is all that is known
+        end = "unknown"
     outcome = _outcome(record, rewards) if valid else None
     if outcome is None and (not rewards or not valid):
         record.lose("invalid_reward" if rewards else "no_outcome")

@@ -6,11 +6,13 @@ A kind that is in neither table, a key of the log above all, stands under its na
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from assay.audit.kinds import SENTENCES, told
+from assay.audit.kinds import SENTENCES, SOME_TOKENS, told
 
 _REST: Final[Mapping[str, str]] = {
     "no_outcome": "{n} [trajectory has|trajectories have] no outcome",
     "no_task": "{n} [trajectory names|trajectories name] no task, which its prompt or place names",
+    SOME_TOKENS: "{n} [trajectory has|trajectories have] token ids and others have none: lengths "
+    "are in characters",
     "no_tokens": "{n} [trajectory has|trajectories have] no token ids",
     "group_is_prompt": "{n} [trajectory is|trajectories are] of no group by name: one prompt is "
     "one group",

@@ -23,6 +23,7 @@ import zstandard
 from assay import __version__
 from assay.audit import Audit, KeptSteps, annotations, step_credit
 from assay.audit.kinds import told
+from assay.audit.warnings import with_tokens
 from assay.batch import Batch, Measure
 from assay.batch.blocks import Blocks
 from assay.batch.mapped import give_back
@@ -117,7 +118,9 @@ def gated_batch(
         losses.first.clear()
         kept.begin()
         again = load(log, format=name, losses=losses, choices=choices, kept=kept)[1]
-        batch = _batch(again, copy_to, kept, pass_at=pass_at, measure="characters")
+        batch = _batch(
+            with_tokens(again, losses), copy_to, kept, pass_at=pass_at, measure="characters"
+        )
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
     return *gated(batch, Recipe(pass_at=pass_at)), name
