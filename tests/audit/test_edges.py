@@ -127,7 +127,7 @@ def test_what_infrastructure_stopped_is_not_told_twice():
     assert len(said) == 1
     assert said[0].startswith("1 of 2 trajectories was stopped by infrastructure")
     said = warnings_of(one("a1", 1.0), one("a2", 1.0, end="infra"), one("a3", None))
-    assert said[1] == "1 of 3 trajectories has no outcome at all"
+    assert said[1] == "1 more of 3 trajectories has no outcome at all"
 
 
 def test_ids_that_repeat_and_logprobs_are_seen():

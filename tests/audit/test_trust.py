@@ -143,7 +143,7 @@ def test_one_and_many_are_said_right():
     texts = said(records)
     assert "1 of 8 trajectories was stopped by infrastructure; it is unscored here, " in texts[0]
     assert texts[1:] == [
-        "2 of 8 trajectories have no outcome at all",
+        "2 more of 8 trajectories have no outcome at all",
         "1 trajectory repeats another one of its group",
         "1 trajectory id occurs more than once",
         "1 trajectory is masked by the trainer: it counts in pass rates, and in no baseline",

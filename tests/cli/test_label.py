@@ -11,6 +11,7 @@ from assay.records import Grade
 from assay.records.labels import labels
 from tests.cli.conftest import CHAT, Assay
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 LABELS = "log.jsonl.labels.jsonl"
 
 
@@ -51,7 +52,7 @@ def test_a_table_by_id_or_by_task_and_trial(assay: Assay, bare: Path, tmp_path: 
         f"{tmp_path / LABELS}  2 trajectories labelled, E3 by csv:outcomes.csv",
         "1 row of no trajectory in the log, the first of 'z trial 9'",
         "1 row without an outcome",
-        "4 trajectories without a row",
+        "3 trajectories without a row",
         f"assay audit {bare} --labels {tmp_path / LABELS}",
     ]
     assert bare.read_bytes() == before
@@ -102,7 +103,7 @@ def test_sources_that_disagree_are_said_to(assay: Assay, bare: Path, tmp_path: P
         "them is used, and they are unscored; assay label --level E4 overrules them, its --source "
         "NAME replaces one"
     )
-    assert "3 of 6 trajectories have no outcome at all" in warnings
+    assert "3 more of 6 trajectories have no outcome at all" in warnings
     # the way out that it names
     ended = assay("label", bare, "--csv", tmp_path / "two.csv", "--source", "csv:one.csv")
     assert "another outcome" not in ended.text
@@ -153,7 +154,8 @@ def test_a_template_is_filled_in_and_handed_back(assay: Assay, bare: Path, tmp_p
     )
     said = assay("label", bare, "--csv", "fill.csv").text.splitlines()
     assert said[0].endswith("1 trajectory labelled, E3 by csv:fill.csv")
-    assert said[1] == "5 rows without an outcome"
+    assert said[1] == "5 rows without an outcome"  # and so no trajectory without a row
+    assert said[2].startswith("assay audit")
     assert audited(assay, bare)["trajectories"]["passed"] == 1
 
 
@@ -328,3 +330,15 @@ def test_labels_of_another_log_and_files_that_are_none_are_said(
     assert "expected an assay.label/1" in ended.error
     ended = assay("audit", bare, "--labels", "nowhere", "--json", "-")
     assert (ended.code, "expected a file of labels" in ended.error) == (3, True)
+
+
+def test_what_labels_leave_without_an_outcome_is_one_count(assay: Assay, tmp_path: Path):
+    """Of five trials two are scored, infrastructure stopped one, and two wait for a label."""
+    log, given = FIXTURES / "harbor", tmp_path / "given"
+    for ids, left in ((("parse__0000004",), 2), (("parse__0000004", "parse__0000005"), 1)):
+        rows = table(tmp_path, "".join(["id,outcome\n", *(f"{id},1\n" for id in ids)]))
+        assert assay("label", log, "--csv", rows, "-o", given).code == 0
+        found = assay("audit", log, "--labels", given, "--json", "-").json
+        assert found["trajectories"]["unscored"] == found["losses"]["no_outcome"] == left
+        said = [text for text in found["trust"]["warnings"] if "no outcome at all" in text]
+        assert said == ["1 more of 5 trajectories has no outcome at all"] * (left - 1)

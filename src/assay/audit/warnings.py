@@ -226,7 +226,8 @@ def _of_trajectories(
         )
     bare = unscored - infra - disputed
     if bare > 0 and unscored < n:
-        yield told(f"{{n}} of {n:,} trajectories [has|have] no outcome at all", bare)
+        more = " more" if infra or disputed else ""
+        yield told(f"{{n}}{more} of {n:,} trajectories [has|have] no outcome at all", bare)
     if (trust["false_claim_share"] or 0) > 0.1:
         failed, made = claims
         yield f"{failed:,} of {made:,} trajectories that say they are done failed"

@@ -44,8 +44,10 @@ class _Rows:
     """By content, by id, or by task and trial: the name of the column, then what is in it."""
     taken: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
     """Of each name that was taken, by which trajectory."""
+    blank: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
+    """What rows without an outcome name."""
     empty: int = 0
-    """Rows without an outcome."""
+    """How many rows have none."""
     spaced: int = 0
     """Rows whose names had spaces around them."""
 
@@ -55,9 +57,9 @@ class _Rows:
         Raises:
             DataError: it fits another as well, or goes by a number that is only a place.
         """
-        trial = "" if trajectory.trial is None else str(trajectory.trial)
-        by_trial = ("trial", trajectory.task.strip(), trial)
-        for key in (("content", content), ("id", trajectory.id.strip()), by_trial):
+        keys = _keys(trajectory, content)
+        by_trial, trial = keys[-1], keys[-1][2]
+        for key in keys:
             if key == by_trial and (other := self.taken.get(key)) is not None:
                 raise DataError(
                     f"{self.path}: task {trajectory.task!r} trial {trial} fits {other!r} and "
@@ -74,6 +76,10 @@ class _Rows:
             raise DataError(f"{self.path}: {first!r} {_MOVES}")
         return None
 
+    def leaves_open(self, trajectory: Trajectory, content: str) -> bool:
+        """Is there a row of a trajectory, without an outcome?"""
+        return not self.blank.isdisjoint(_keys(trajectory, content))
+
     def add(self, names: list[str], cells: list[str], where: str) -> None:
         """Takes in one row of the file."""
         if len(cells) > len(names):
@@ -82,17 +88,18 @@ class _Rows:
                 "(quote a cell that holds a comma)"
             )
         row = dict(zip(names, cells, strict=False))
-        text = row.get("outcome", "").strip()
-        if not text:
-            self.empty += 1
-            return
-        value = _outcome(text, f"{where}: outcome")
         said = [row.get(name, "") for name in ("content", "id", "task")]
         content, id, task = (each.strip() for each in said)
-        self.spaced += said != [content, id, task]
         number = row.get("trial", "").strip().removesuffix(".0")  # as tables write integers
         by_name = ("id", id) if id else ("trial", task, number)
         key = ("content", content) if content else by_name
+        text = row.get("outcome", "").strip()
+        if not text:
+            self.blank.add(key)
+            self.empty += 1
+            return
+        value = _outcome(text, f"{where}: outcome")
+        self.spaced += said != [content, id, task]
         if key in self.rows:
             named = key[1] if len(key) == 2 else key[1:]
             raise DataError(f"{where}: {named!r} occurs twice; expected it once")
@@ -101,6 +108,13 @@ class _Rows:
     def left(self) -> list[str]:
         """Returns what the rows that nobody took name."""
         return [" trial ".join(key[1:]) for key in self.rows]
+
+
+def _keys(trajectory: Trajectory, content: str) -> tuple[tuple[str, ...], ...]:
+    """Returns what a row may name a trajectory by, best first, and last by task and trial."""
+    trial = "" if trajectory.trial is None else str(trajectory.trial)
+    by_trial = ("trial", trajectory.task.strip(), trial)
+    return ("content", content), ("id", trajectory.id.strip()), by_trial
 
 
 _MOVES: Final = (
@@ -184,7 +198,7 @@ def by_table(
         known |= {content, trajectory.id}
         row = rows.take(trajectory, content, groups)
         if row is None:
-            bare += 1
+            bare += not rows.leaves_open(trajectory, content)
             continue
         taken, kept = taken + 1, kept + of.is_overruled_by(trajectory)
         found[content, of.source] = of.label(trajectory.id, content, *row)

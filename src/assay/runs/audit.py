@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import msgspec
+import numpy as np
 import zstandard
 
 from assay import __version__
@@ -123,6 +124,9 @@ def gated_batch(
         )
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
+    left = int(np.isnan(batch.outcome_K).sum())
+    if choices.labels is not None and losses.counts.pop("no_outcome", 0) and left:
+        losses.counts["no_outcome"] = left  # after the labels
     return *gated(batch, Recipe(pass_at=pass_at)), name
 
 
