@@ -88,6 +88,29 @@ def test_what_to_know_of_each_log_is_said_first(
     assert "1 of 6 trajectories has no outcome at all" in found["a"]["warnings"]
 
 
+def test_the_line_of_a_log_is_no_wider_than_80(assay: Assay, tmp_path: Path):
+    for name in ("x" * 60 + "-one", "x" * 60 + "-two"):
+        written(tmp_path / f"{name}.jsonl", CHAT)
+    text = assay("compare", *sorted(tmp_path.glob("*.jsonl"))).text
+    # 80 = 3 of the letter, 1 of the dots, 25, 10 of what the name ends with, 41 of what is said
+    for letter, end in (("A", "-one.jsonl"), ("B", "-two.jsonl")):
+        line = f"{letter}  …{'x' * 25}{end}: 6 trajectories in 3 groups, format chat"
+        assert line in text.splitlines()
+        assert len(line) == 80
+
+
+def test_that_no_trajectory_has_peers_is_no_matter_of_two_logs(
+    assay: Assay, many: tuple[Path, Path], tmp_path: Path
+):
+    said = "every group has one scored member"
+    assert said in " ".join(assay("audit", many[0], "-o", tmp_path / "run").text.split())
+    page = tmp_path / "changed.html"
+    assert said not in " ".join(assay("compare", *many, "-o", page).text.split())
+    assert said not in page.read_text()
+    found = assay("compare", *many, "--json", "-").json
+    assert said not in str((found["a"]["warnings"], found["b"]["warnings"]))
+
+
 def test_logs_that_nobody_scored_have_no_dead_groups(assay: Assay, tmp_path: Path):
     bare = [record | {"reward": None} for record in CHAT]
     logs = [written(tmp_path / f"{name}.jsonl", bare) for name in "ab"]

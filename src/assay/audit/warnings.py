@@ -27,6 +27,10 @@ _LABEL = (
     "assay label LOG --judge COMMAND"
 )
 NO_TOKENS = "no token ids: this set can be audited and credited, not trained on"
+NO_PEERS = (
+    "every group has one scored member, so nothing is compared with anything: name with --group "
+    "what attempts at one task share"
+)
 _RAW = ("acc", "correct", "success", "solved", "resolved", "pass")
 """What names of an unshaped outcome hold."""
 
@@ -188,10 +192,7 @@ def _of_groups(batch: Batch, pass_at: float) -> Iterator[str]:
     scored_K = batch.once_K & ~np.isnan(batch.outcome_K)
     size_G = np.bincount(batch.group_K[scored_K], minlength=batch.n_groups)
     if (size_G > 0).sum() > 1 and size_G.max() == 1:
-        yield (
-            "every group has one scored member, so nothing is compared with anything: name with "
-            "--group what attempts at one task share"
-        )
+        yield NO_PEERS
     fate_G, _ = group_fates(batch, pass_at=pass_at)
     if (size_G > 0).sum() >= _MANY and (fate_G[size_G > 0] == MIXED).all():
         yield (

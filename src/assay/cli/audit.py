@@ -12,7 +12,7 @@ import typer
 
 from assay.audit import shares
 from assay.cli import options as opt
-from assay.cli.prose import say
+from assay.cli.prose import headed, say
 from assay.cli.tables import audit_tables
 from assay.cli.watch import Watch
 from assay.errors import UsageError, hint
@@ -20,7 +20,6 @@ from assay.runs.audit import AuditRun, audit_log, records_of
 from assay.runs.directory import audited, is_training_run, place_of
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*(\S+)\s*")
-_WIDTH = 80
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
@@ -123,15 +122,9 @@ def _rule(text: str) -> tuple[str, Any]:
     return text, lambda result: _OPERATORS[sign](shares(result)[name], bound)
 
 
-def _first(source: str, said: str) -> str:
-    """Returns the first line; of a path that is too long for it, the end."""
-    room = max(_WIDTH - len(f": {said}"), 10)
-    return f"{source if len(source) <= room else f'…{source[1 - room :]}'}: {said}"
-
-
 def _print(run: AuditRun) -> None:
     console = opt.Terminal()
-    console.say(_first(str(run.source), f"{run.title}, format {run.format}"))
+    console.say(headed(str(run.source), f"{run.title}, format {run.format}"))
     console.say(run.reading)
     if run.again is not None:
         read, files = run.again

@@ -8,6 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from assay.cli import options as opt
+from assay.cli.prose import headed
 from assay.cli.tables import listed
 from assay.files.atomic import refuse_folder
 from assay.runs.compare import compare_logs
@@ -85,11 +86,14 @@ def _print(result: dict[str, Any]) -> None:
     for name in ("a", "b"):
         log = result[name]
         console.say(
-            f"{name.upper()}  {log['source']}: "
-            f"{told('{n} [trajectory|trajectories]', log['trajectories'])} in "
-            f"{told('{n} [group|groups]', log['groups'])}, format {log['format']}"
+            headed(
+                log["source"],
+                f"{told('{n} [trajectory|trajectories]', log['trajectories'])} in "
+                f"{told('{n} [group|groups]', log['groups'])}, format {log['format']}",
+                mark=f"{name.upper()}  ",
+            )
         )
-        console.print(listed("!", log["warnings"]), Text())
+        console.print(*([listed("!", log["warnings"])] if log["warnings"] else ()), Text())
     right = [Column(name, justify="right", no_wrap=True) for name in _COLUMNS]
     title = "Means over tasks; change is B - A"
     table = Table(Column("", no_wrap=True), *right, title=title, **opt.LOOK)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from assay.audit.compare import Side, compare
-from assay.audit.warnings import NO_TOKENS, trust
+from assay.audit.warnings import NO_PEERS, NO_TOKENS, trust
 from assay.batch import Batch, Measure
 from assay.errors import DataError, MixedTokensError
 from assay.importers import NONE, Choices, Losses, load
@@ -103,7 +103,8 @@ def _read(
         format=name,
         chosen=choices.outcome,
     )
-    warnings = tuple(each for each in found["warnings"] if each != NO_TOKENS)
+    of_training = (NO_TOKENS, NO_PEERS)
+    warnings = tuple(each for each in found["warnings"] if each not in of_training)
     return _Log(path, name, Side(batch, tuple(tasks)), losses, warnings)
 
 
