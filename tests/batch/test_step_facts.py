@@ -76,3 +76,20 @@ def test_equal_answers_are_one_number_and_no_answer_is_none():
     batch = Batch.of([Trajectory(id="a", task="t", group="g", steps=tuple(steps))])
     assert batch.answer_C.tolist() == [0, 1, 0, -1]
     assert batch.ran_C.tolist() == [1, 1, 1, -1]
+
+
+def test_a_copied_step_opens_nothing_and_its_call_is_nobodys():
+    call = (Call(name="f", arguments="{}"),)
+    steps = (
+        ModelStep(text="example", calls=call, untrainable="copied"),
+        ToolStep(text="Error: no", call=(0, 0)),
+        ModelStep(text="own", calls=call),
+        ToolStep(text="ok", call=(2, 0)),
+        ModelStep(text="end"),
+    )
+    batch = Batch.of([Trajectory(id="a", task="t", group="g", steps=steps)], measure="characters")
+    assert batch.opening_S.tolist() == [False, True, False]
+    assert (batch.step_C.tolist(), batch.ran_C.tolist()) == ([1], [1])
+    assert batch.own_S.tolist() == [False, True, True]
+    assert batch.wrote_K.tolist() == [3 + 3 + 3]  # "own", f{} and "end"
+    assert batch.call_R.tolist() == [-1, -1, -1, 0, -1]

@@ -121,7 +121,7 @@ def step_returns(
         ended = np.flatnonzero((last_K >= 0) & scored_K)
         reward_S[last_K[ended]] = batch.value_K[ended]
         if kind == "evidence":
-            reward_S += own_S & (_share_correct(batch) == 1.0)
+            reward_S += _share_correct(batch) == 1.0
     return_S = returns(reward_S, following_S(batch), np.where(own_S, gamma, 1.0))
     return np.where(scored_K[batch.traj_S] & own_S, return_S, np.nan)
 
