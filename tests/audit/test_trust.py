@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from assay import pipeline
 from assay.audit import Audit
 from assay.audit.kinds import SENTENCES, sentences, told
+from assay.audit.warnings import trust
 from assay.batch import Batch
 from assay.credit import METHODS, Method
 from assay.recipes import Part, Recipe
@@ -207,3 +209,42 @@ def test_a_method_that_breaks_does_not_take_the_audit_with_it():
 def test_a_trial_without_a_trajectory_is_not_called_scored():
     (told_so,) = sentences({"no_trajectory": 1})
     assert told_so == "1 trial has no trajectory: calls, errors and claims cannot be said of it"
+
+
+def test_a_bar_that_was_stated_is_not_asked_for():
+    far = group("a", 0.0, 40.0, 100.0)
+    found = [Batch.of(far), [], np.array([False, True, True])]
+    assert [t for t in trust(*found, stated=False)["warnings"] if "--pass-at" in t]
+    assert not [t for t in trust(*found, stated=True)["warnings"] if "--pass-at" in t]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "warns"),
+    [
+        (((1.0, 0.5), (0.5, 0.5), (0.0, 0.5)), True),  # half and half would pass
+        (((0.5, 0.5), (0.5, 0.0)), False),  # all of both or no pass
+        (((1.5, None), (None, 1.0)), False),  # of one part each
+        (((1.25, 0.0), (1.0, 0.0)), False),  # the first part is the outcome
+    ],
+)
+def test_a_sum_of_parts_is_told_where_parts_may_make_up_for_each_other(rewards, warns):
+    records = [
+        one(
+            f"a{n}",
+            sum(filter(None, each)),
+            rewards=dict(zip(("exact", "style"), each, strict=True)),
+        )
+        for n, each in enumerate(rewards)
+    ]
+    told_so = [text for text in said(records) if "--pass-at" in text]
+    highest = max(sum(filter(None, each)) for each in rewards)
+    assert (
+        told_so
+        == [
+            f"the outcome is made of several parts (exact, style), up to {highest:g}, and 1 or "
+            "more passes, whichever parts reach it: say with --pass-at what a success is, or with "
+            "--outcome which part tells"
+        ]
+        * warns
+    )
+    assert not any("several parts" in text for text in said(records, chosen="exact"))

@@ -456,3 +456,16 @@ def test_version_and_help(assay: Assay):
     bare = assay()
     assert bare.code == 2
     assert bare.text.startswith("Usage: assay")
+
+
+def test_whoever_says_what_passes_is_not_asked_to(assay: Assay, tmp_path: Path):
+    log = tmp_path / "log.jsonl"
+    rewards = (0.0, 2.0, 5.0)
+    log.write_text(
+        "".join(
+            json.dumps({**CHAT[0], "trial": n, "reward": r}) + "\n" for n, r in enumerate(rewards)
+        )
+    )
+    for options, asked in (((), True), (("--pass-at", "1"), False), (("--pass-at", "0.5"), False)):
+        ended = assay("audit", log, "--no-report", *options)  # over what the one before left
+        assert ("say with --pass-at" in " ".join(ended.text.split())) == asked

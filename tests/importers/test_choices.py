@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from assay.errors import DataError
+from assay.errors import DataError, TornError
 from assay.importers import Choices, Losses, load
+from assay.importers.base import Groups, Log
 from assay.records import Trajectory
 from assay.runs.audit import audit_log
 
@@ -207,3 +208,15 @@ def test_a_packed_file_that_is_cut_short_is_read_to_there(tmp_path: Path, kind: 
     assert 0 < len(found) < 20_000
     assert [t.trial for t in found] == list(range(len(found)))
     assert losses["torn_record"] >= 1
+
+
+def test_a_torn_record_is_refused_with_one_way_out(tmp_path: Path) -> None:
+    log = Log(tmp_path, (), Losses(), Groups(), Choices(strict=True))
+
+    def torn():
+        log.torn(TornError("line 3: cut short"))
+        yield
+
+    with pytest.raises(TornError) as refused:
+        list(log.whole(torn()))
+    assert str(refused.value) == "line 3: cut short; leave --strict out to read what is whole"

@@ -109,6 +109,7 @@ class Audit:
         seed: int = 0,
         format: str = "",
         chosen: str | None = None,
+        stated: bool = False,
     ) -> dict[str, Any]:
         """Returns the audit.
 
@@ -118,6 +119,7 @@ class Audit:
             seed: of the bootstrap intervals; the same seed gives the same bytes.
             format: of the log, where it has one: it decides how an outcome can be given.
             chosen: which part of the reward the reader named as the outcome.
+            stated: the reader said at which outcome a trajectory passes.
         """
         batch, pass_at = self._batch, self._pass_at
         did = behaviour(batch)
@@ -148,6 +150,7 @@ class Audit:
                 losses=losses,
                 format=format,
                 chosen=chosen,
+                stated=stated,
             ),
         }
 

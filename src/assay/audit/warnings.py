@@ -44,10 +44,12 @@ def trust(
     losses: Mapping[str, int] | None = None,
     format: str = "",
     chosen: str | None = None,
+    stated: bool = False,
 ) -> dict[str, Any]:
     """Returns shares and counts that put the others in doubt, and a sentence for each that does.
 
-    `chosen` is the part of the reward that the reader named as the outcome.
+    `chosen` is the part of the reward that the reader named as the outcome; `stated`: the reader
+    said at which outcome a trajectory passes.
     """
     n = max(len(batch.ids), 1)
     scored_K = ~np.isnan(batch.outcome_K)
@@ -69,7 +71,7 @@ def trust(
         "has_logprobs": batch.logprob_N is not None,
     }
     said = [
-        *_of_outcomes(batch, pass_at, format, chosen),
+        *_of_outcomes(batch, pass_at, format, chosen, stated=stated),
         *_of_groups(batch, pass_at),
         *_of_trajectories(found, batch, (false_claims, claims)),
         *sentences(losses or {}),
@@ -101,7 +103,9 @@ def _without_tokens(n: int, known: int) -> str:
     )
 
 
-def _of_outcomes(batch: Batch, pass_at: float, format: str, chosen: str | None) -> Iterator[str]:
+def _of_outcomes(
+    batch: Batch, pass_at: float, format: str, chosen: str | None, *, stated: bool
+) -> Iterator[str]:
     """Yields what makes it doubtful that outcomes at the bar are what a success is."""
     if chosen is None:
         yield from _parts(batch)
@@ -120,11 +124,18 @@ def _of_outcomes(batch: Batch, pass_at: float, format: str, chosen: str | None) 
         return
     low, high = float(value.min()), float(value.max())
     passing = value[value >= bar(pass_at)]
-    if passing.size and high >= _FAR * abs(pass_at) and not _alike(passing):
-        yield (
-            f"outcomes lie between {low:g} and {high:g}, and {pass_at:g} or more passes: say with "
-            "--pass-at what a success is"
-        )
+    if passing.size and not stated and not _alike(passing):
+        if high >= _FAR * abs(pass_at):
+            yield (
+                f"outcomes lie between {low:g} and {high:g}, and {pass_at:g} or more passes: say "
+                "with --pass-at what a success is"
+            )
+        elif chosen is None and (names := _summed(batch)):
+            yield (
+                f"the outcome is made of several parts ({', '.join(names[:8])}), up to {high:g}, "
+                f"and {pass_at:g} or more passes, whichever parts reach it: say with --pass-at "
+                "what a success is, or with --outcome which part tells"
+            )
     if not passing.size and high > 0 and not _alike(value):
         yield (
             f"nothing passes: the highest outcome is {high:g}, and {pass_at:g} or more passes; say "
@@ -165,6 +176,17 @@ def _parts(batch: Batch) -> Iterator[str]:
         int(bare_K.sum()),
         ", ".join(names[:8]),
     )
+
+
+def _summed(batch: Batch) -> list[str]:
+    """Returns the parts that outcomes are made of; none where one part alone is the outcome."""
+    several_K = (~np.isnan(batch.reward_KJ)).sum(axis=1) > 1
+    several_K &= ~np.isnan(batch.outcome_K)
+    outcome_K, part_KJ = batch.outcome_K[several_K], batch.reward_KJ[several_K]
+    if any((part_K == outcome_K).all() for part_K in part_KJ.T):
+        return []
+    parts = zip(batch.reward_names, part_KJ.T, strict=True)
+    return [name for name, part_K in parts if not np.isnan(part_K).all()]
 
 
 def _shaped(batch: Batch) -> Iterator[str]:

@@ -28,7 +28,7 @@ def audit(
     format: opt.Format = None,
     out: Annotated[Path | None, opt.out_option(help="Run directory [default: runs/NAME].")] = None,
     json: opt.Json = None,
-    pass_at: opt.PassAt = 1.0,
+    pass_at: opt.Bar = None,
     outcome: opt.Outcome = None,
     group: opt.Group = None,
     strict: opt.Strict = False,

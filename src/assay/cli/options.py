@@ -26,8 +26,8 @@ out_option: Final = partial(typer.Option, "--out", "-o")
 set_option: Final = partial(typer.Option, "--set")
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
         raise UsageError(f"--pass-at {value:g}: expected a finite number")
     return value
 
@@ -88,6 +88,15 @@ PassAt = Annotated[
     float,
     typer.Option(
         "--pass-at", callback=_finite, help="A trajectory passes at this outcome or above."
+    ),
+]
+Bar = Annotated[
+    float | None,
+    typer.Option(
+        "--pass-at",
+        callback=_finite,
+        show_default="1.0",
+        help="A trajectory passes at this outcome or above.",
     ),
 ]
 Json = Annotated[

@@ -209,7 +209,8 @@ class Log(Tolerance):
             self.waited.append(str(error))
             return
         if self.choices.strict:
-            raise type(error)(f"{error}; leave --strict out to read what is whole") from None
+            way = "; leave --strict out to read what is whole"  # a record's error may come twice
+            raise type(error)(str(error).removesuffix(way) + way) from None
         self.losses.add("torn_record", str(error))
 
     def whole(self, trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:

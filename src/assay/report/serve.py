@@ -1,6 +1,7 @@
 """Serves a report from 127.0.0.1: its own files, to this machine, and nothing else."""
 
 import re
+import sys
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,7 +62,7 @@ def live(page: Callable[[], Path | None], *, port: int) -> ThreadingHTTPServer:
 
 def _bound(files: Callable[[], dict[str, Path]], port: int) -> ThreadingHTTPServer:
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, files))
+        return _Server(("127.0.0.1", port), partial(_Handler, files))
     except OSError as error:
         raise UsageError(f"127.0.0.1:{port}: {error.strerror}; choose another --port") from None
 
@@ -82,6 +83,16 @@ def known(folder: Path) -> dict[str, Path]:
         if _CHUNK.fullmatch(path.name) and path.is_file():
             files[f"/chunks/{path.name}"] = path
     return files
+
+
+@final
+class _Server(ThreadingHTTPServer):
+    """A server to which a browser that goes away while it loads is no error."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Prints what went wrong here, as the base class does."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @final

@@ -162,7 +162,7 @@ def audit_log(
     *,
     format: str | None = None,
     out: Path | None = None,
-    pass_at: float = 1.0,
+    pass_at: float | None = None,
     choices: Choices = NONE,
     report: bool = True,
     redact: bool = True,
@@ -177,7 +177,7 @@ def audit_log(
         log: a file, a folder, or a run directory.
         format: its format; None: recognised.
         out: the run directory. None: nothing is left.
-        pass_at: a trajectory passes at this outcome or above.
+        pass_at: a trajectory passes at this outcome or above. None: 1, and doubts of it are said.
         choices: see `assay.importers.load`.
         report: build the page.
         redact: blank secrets in it.
@@ -197,7 +197,8 @@ def audit_log(
     log = records_of(log)
     if out is not None and out.resolve() in (log.resolve(), *log.resolve().parents):
         raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
-    asked = _Asked(log, format, pass_at, choices, report and out is not None, redact, seed, live)
+    page = report and out is not None
+    asked = _Asked(log, format, pass_at, choices, page, redact, seed, live)
     if out is not None:
         _refuse_other(out)
     sources = None
@@ -221,12 +222,16 @@ class _Asked:
 
     log: Path
     format: str | None
-    pass_at: float
+    bar: float | None
     choices: Choices
     report: bool
     redact: bool
     seed: int
     live: bool
+
+    @property
+    def pass_at(self) -> float:
+        return 1.0 if self.bar is None else self.bar
 
     @property
     def read(self) -> dict[str, Any]:
@@ -261,7 +266,7 @@ class _Asked:
     @property
     def options(self) -> dict[str, Any]:
         """What else decides what the audit says and leaves."""
-        names = ("pass_at", "report", "redact", "seed", "live")
+        names = ("bar", "report", "redact", "seed", "live")
         return {name: getattr(self, name) for name in names}
 
 
@@ -292,6 +297,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         seed=asked.seed,
         format=name,
         chosen=asked.choices.outcome,
+        stated=asked.bar is not None,
     )
     if folder is not None and copy is not None:
         write_rows(folder / "decisions.jsonl", decisions)
@@ -299,10 +305,8 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         write_rows(folder / "run.json", [_about(log, name, asked.noted, losses)])
         if page is not None:
             title, again = log.resolve().name, _again(log, copy, losses)
-            about = f"{IMPORTERS.get(name).title} · {asked.reading}"
-            page.write(
-                title=title, audit=result, trajectories=again, live=asked.live, reading=about
-            )
+            how = f"{IMPORTERS.get(name).title} · {asked.reading}"
+            page.write(title=title, audit=result, trajectories=again, live=asked.live, reading=how)
     return name, result
 
 
