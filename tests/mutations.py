@@ -31,7 +31,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TABLE: dict[str, Any] = tomllib.loads((ROOT / "tests" / "mutations.toml").read_text("utf-8"))
-COPIED = ("src", "tests", "docs", "pyproject.toml")
+COPIED = ("src", "tests", "docs", "examples", "pyproject.toml")
 
 
 def broken(name: str) -> Iterator[tuple[str, str]]:

@@ -96,5 +96,7 @@ def test_what_the_branches_of_a_session_share_counts_once():
     assert found["behaviour"]["calls"]["error"] == 1
     assert found["claims"]["claimed_failed"] == found["claims"]["silent_verified"] == 1
     assert found["claims"]["silent_failed"] == 0
+    said = found["behaviour"]["claims"]
+    assert (said["claimed"], said["none"]) == (1, 1)
     assert (cost["steps"]["total"], cost["calls"]["total"]) == (6, 2)
     assert cost["characters"]["total"] == 2 + 3 + 1 + 16 + 3 + 1
