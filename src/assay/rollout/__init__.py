@@ -9,6 +9,7 @@ from assay.rollout.chain import Planned, collect, tasks
 from assay.rollout.progress import Progress
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
+from assay.rollout.start import Start, points, seed_of, stand
 
 __all__ = [
     "Backend",
@@ -18,6 +19,10 @@ __all__ = [
     "Progress",
     "Reader",
     "Sampling",
+    "Start",
     "collect",
+    "points",
+    "seed_of",
+    "stand",
     "tasks",
 ]

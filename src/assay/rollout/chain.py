@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from assay.errors import AssayError, DataError
-from assay.records import Trajectory
+from assay.records import ModelStep, Trajectory
 from assay.rollout.backends.base import SILENCE, Backend, Sampling
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.line import Line
 from assay.rollout.recording import Recorder, solve, task_name
+from assay.rollout.start import Start, stand
 from assay.world.environment import Environment
 
 Watch = Callable[[Trajectory], None]
@@ -31,9 +32,11 @@ class Planned:
     notes: tuple[str, ...] = ()
     expert: tuple[str, ...] | None = None
     id: str | None = None
-    """None: task and trial."""
+    """None: task and trial; of a continuation what it goes on from, and the trial."""
     group: str | None = None
-    """None: the task."""
+    """None: the task; of a continuation the record's own group."""
+    start: Start | None = None
+    """Goes on from there: `notes` and `expert` are then the record's. None: from the beginning."""
 
 
 def tasks(
@@ -90,6 +93,9 @@ def collect(
 ) -> Iterator[Trajectory]:
     """Yields the record of every trajectory, in order; ids and log-probs as they were sampled.
 
+    A continuation has the budget that the record had left where it starts: what was written and
+    read before counts. Its record begins with the shared steps; its ledger leaves them out.
+
     Args:
         backend: samples.
         planned: those of one batch must not share an environment.
@@ -102,22 +108,26 @@ def collect(
         protocol: how policy and world talk. None: in lines.
 
     Raises:
-        DataError: an environment raised, or paid what is no number.
+        DataError: an environment raised, or paid what is no number, or did not answer the turns
+            of a start as it is recorded.
     """
     talk = Line(backend.tokenizer) if protocol is None else protocol
     sampling = replace(sampling, stop=talk.stop, ends=talk.ends)
     for first in range(0, len(planned), batch):
         players = [_Player(each, talk, sampling) for each in planned[first : first + batch]]
         began = None if clock is None else clock()
-        backend.run(
-            [player.prompt for player in players],
-            lambda at, ids, logprobs, players=players: players[at].read(ids, logprobs),
-            sampling=sampling,
-            seed=(*seed, first),
-        )
-        spent = None if clock is None or began is None else (clock() - began) / len(players)
+        playing = [player for player in players if player.has_room]
+        spent = tuple(player.spent for player in playing)
+        if playing:
+            backend.run(
+                [player.prompt for player in playing],
+                lambda at, ids, logprobs, playing=playing: playing[at].read(ids, logprobs),
+                sampling=replace(sampling, spent=spent if any(spent) else ()),
+                seed=(*seed, first),
+            )
+        seconds = None if clock is None or began is None else (clock() - began) / len(players)
         for player in players:
-            record = player.finished(policy_version, spent)
+            record = player.finished(policy_version, seconds)
             if watch is not None:
                 watch(record)
             yield record
@@ -129,53 +139,87 @@ class _Player:
 
     def __init__(self, planned: Planned, talk: Protocol, sampling: Sampling) -> None:
         self._planned, self._talk, self._sampling = planned, talk, sampling
+        self.spent = 0
+        """Tokens that the policy has written, in this trajectory or before it."""
+        self._environment = planned.environment
         with attributed(planned.environment, planned.seed, "reset"):
-            self._recorder = Recorder(
-                planned.environment,
-                planned.seed,
-                notes=planned.notes,
-                expert=planned.expert,
-                protocol=talk,
-            )
-        ids = talk.prompt_ids(self._recorder.unread, planned.environment)
-        self._recorder.read_as(*ids)
+            ids = self._gone_on(planned.start) if planned.start else self._begun()
         self.prompt = [token for each in ids for token in each]
         self._fed = list(self.prompt)
         self._open: tuple[Sequence[int], Sequence[float]] = (), ()
         self._played = 0
 
+    def _begun(self) -> list[list[int]]:
+        planned = self._planned
+        self._recorder = Recorder(
+            planned.environment,
+            planned.seed,
+            notes=planned.notes,
+            expert=planned.expert,
+            protocol=self._talk,
+        )
+        ids = self._talk.prompt_ids(self._recorder.unread, planned.environment)
+        self._recorder.read_as(*ids)
+        return ids
+
+    def _gone_on(self, start: Start) -> list[list[int]]:
+        planned, ids = self._planned, start.ids()
+        self._environment = stand(
+            start, planned.environment, planned.seed, self._talk, planned.notes
+        )
+        self._recorder = Recorder(self._environment, planned.seed, protocol=self._talk, start=start)
+        self.spent = sum(
+            len(each)
+            for each, step in zip(ids, start.shared, strict=True)
+            if type(step) is ModelStep
+        )
+        return ids
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is anything to sample; one that starts afresh is the backend's to judge."""
+        left = self.spent < self._sampling.max_tokens
+        return not self._planned.start or (left and len(self.prompt) < self._sampling.max_length)
+
     def read(self, ids: Sequence[int], logprobs: Sequence[float]) -> Sequence[int] | None:
         """Returns what the world answers once the turn is complete; None at the end."""
         # a world that answered nothing gave the backend nothing to read: its row is still open
-        ids, logprobs = ids[self._played :], logprobs[self._played :]
+        left = self._sampling.max_tokens - self.spent
+        fresh = slice(self._played, self._played + left)  # an engine may not know of what was spent
+        ids, logprobs = ids[fresh], logprobs[fresh]
         if len(ids) < self._sampling.turn_tokens and not self._talk.is_over(ids):
             self._open = tuple(ids), tuple(logprobs)
-            return ()
+            return () if len(ids) < left else None
         self._open = (), ()
+        self.spent += len(ids)
         sampled = self._talk.sampled(ids, logprobs)
-        planned = self._planned
-        with attributed(planned.environment, planned.seed, "step"):
+        with attributed(self._environment, self._planned.seed, "step"):
             reply = self._recorder.act("".join(sampled.pieces), sampled)
             self._check(reply.score, reply.parts)
         if reply.done:
             return None
+        heard = self._heard(ids)
+        return heard if self.spent < self._sampling.max_tokens else None
+
+    def _heard(self, turn: Sequence[int]) -> Sequence[int]:
+        """Returns the ids of what the world said to a turn."""
         unread = self._recorder.unread
         if not unread:
-            self._played += len(ids)
-            self._fed += ids
+            self._played += len(turn)
+            self._fed += turn
             return SILENCE
         self._played = 0
-        read = self._talk.read_ids(unread, planned.environment, before=self._fed, turn=ids)
+        read = self._talk.read_ids(unread, self._environment, before=self._fed, turn=turn)
         self._recorder.read_as(*read)
         flat = [token for each in read for token in each]
-        self._fed += [*ids, *flat]
+        self._fed += [*turn, *flat]
         return flat
 
     def _check(self, score: float | None, parts: Mapping[str, float]) -> None:
         paid = {"score": score, **parts}
         wrong = {name: value for name, value in paid.items() if not _is_number(value)}
         for name, value in wrong.items():
-            task = task_name(self._planned.environment, self._planned.seed)
+            task = task_name(self._environment, self._planned.seed)
             raise DataError(
                 f"environment task {task}: {name} is {value!r}; expected a finite number, or None "
                 "where nobody scored it"
@@ -184,7 +228,7 @@ class _Player:
     def finished(self, policy_version: str | None, seconds: float | None) -> Trajectory:
         """Returns the record; a trajectory that ran out of tokens has failed by its budget."""
         planned = self._planned
-        with attributed(planned.environment, planned.seed, "its record"):
+        with attributed(self._environment, planned.seed, "its record"):
             if not self._recorder.last.done:
                 ids, logprobs = self._open
                 sampled = self._talk.sampled(ids, logprobs) if ids else None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import cast, final
 
 from msgspec import structs
@@ -22,6 +23,7 @@ from assay.records import (
 )
 from assay.rollout.protocols.base import Asked, Protocol, Read, Sampled
 from assay.rollout.protocols.line import LINE
+from assay.rollout.start import Start
 from assay.verify.canonical import CallForm, call_form
 from assay.world.environment import Environment, Reply
 
@@ -41,27 +43,37 @@ class Recorder:
         notes: Sequence[str] = (),
         expert: Sequence[str] | None = None,
         protocol: Protocol = LINE,
+        start: Start | None = None,
     ) -> None:
-        """Starts the task.
+        """Starts the task, or goes on with it.
 
         Args:
-            environment: it is reset here and belongs to this trajectory until that is over.
+            environment: it is reset here, unless it stands at a start, and belongs to this
+                trajectory until that is over.
             seed: names the task.
             notes: lines of advice to put under the task.
             expert: turns of a known solution, see `solve`. None: none is known.
             protocol: how turns are taken apart.
+            start: where the environment stands (`start.stand`); the steps before are shared, and
+                advice, solution, reference and group are those of its record. None: it is reset.
         """
         self.environment, self.seed = environment, seed
-        self.protocol = protocol
-        opening = protocol.opening(environment, environment.reset(seed), notes)
-        self.prompt = "\n\n".join(step.text for step in opening)
+        self.protocol, self._start = protocol, start
+        if start is None:
+            opening = protocol.opening(environment, environment.reset(seed), notes)
+            self._reference = environment.answer()
+            self._expert = None if expert is None else _known(protocol, environment, expert)
+        else:
+            opening, record = start.shared, start.record
+            self._reference, self._expert = record.reference, record.expert
+        self._shared = 0 if start is None else len(opening)
+        told = takewhile(lambda step: type(step) is not ModelStep, opening)
+        self.prompt = "\n\n".join(step.text for step in told)
         self.last = Reply()
-        self._reference = environment.answer()
-        self._expert = None if expert is None else _known(protocol, environment, expert)
         self._forms = {call_form(call.name, call.arguments) for call in self._expert or ()}
         self._steps: list[Step] = [*opening]
         self._claim: Claim = "none"
-        self._tokens: int | None = None
+        self._tokens: int | None = None if start is None else 0
 
     @property
     def unread(self) -> tuple[Read, ...]:
@@ -180,16 +192,18 @@ class Recorder:
         wall_seconds: float | None = None,
     ) -> Trajectory:
         """Returns the record of the attempt, also of one that was broken off (end "unknown")."""
-        environment, done = self.environment, self.last.done
-        task = task_name(environment, self.seed)
+        environment, done, start = self.environment, self.last.done, self._start
+        task = task_name(environment, self.seed) if start is None else start.record.task
         score = self.last.score if done else None
         grade = Grade(level="E3", value=score, source=f"world/{environment.title()}")
-        turns = [step for step in self._steps if type(step) is ModelStep]
-        dials = json.dumps(dict(environment.dials()), sort_keys=True)
+        name, shared_group = f"{task}/{trial or 0}", task
+        if start is not None:
+            name = f"{start.record.id}@{self._shared}/{trial or 0}"
+            shared_group = start.record.group
         return Trajectory(
-            id=f"{task}/{trial or 0}" if id is None else id,
+            id=name if id is None else id,
             task=task,
-            group=task if group is None else group,
+            group=shared_group if group is None else group,
             trial=trial,
             steps=tuple(self._steps),
             outcome=score,
@@ -200,18 +214,27 @@ class Recorder:
             reference=self._reference,
             end=self.last.end if done else "unknown",
             policy_version=policy_version,
-            ledger=Ledger(
-                prompts=1,
-                tokens=self._tokens,
-                calls=sum(len(step.calls) for step in turns),
-                env_steps=len(turns),
-                wall_seconds=wall_seconds,
-            ),
-            origin=Origin(
-                format=FORMAT,
-                extra={"family": environment.title(), "seed": str(self.seed), "dials": dials},
-            ),
+            ledger=self._ledger(wall_seconds),
+            origin=self._origin(),
         )
+
+    def _ledger(self, wall_seconds: float | None) -> Ledger:
+        turns = [step for step in self._steps[self._shared :] if type(step) is ModelStep]
+        return Ledger(
+            prompts=0 if self._shared else 1,
+            tokens=self._tokens,
+            calls=sum(len(step.calls) for step in turns),
+            env_steps=len(turns),
+            wall_seconds=wall_seconds,
+        )
+
+    def _origin(self) -> Origin:
+        environment, start = self.environment, self._start
+        dials = json.dumps(dict(environment.dials()), sort_keys=True)
+        extra = {"family": environment.title(), "seed": str(self.seed), "dials": dials}
+        if start is not None:
+            extra |= {"from": start.record.id, "shared": str(self._shared)}
+        return Origin(format=FORMAT, extra=extra)
 
 
 def task_name(environment: Environment, seed: int) -> str:

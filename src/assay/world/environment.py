@@ -132,6 +132,14 @@ class Environment(ABC):
         """Returns the settings that make its tasks easy or hard."""
         return {}
 
+    def fork(self) -> "Environment | None":
+        """Returns an independent copy that stands where this one does: neither notices what is
+        done in the other. None: there is none; who needs one plays the turns again.
+
+        Where all of its state is plain Python: `return copy.deepcopy(self)`.
+        """
+        return None
+
     @classmethod
     def title(cls) -> str:
         """Returns what its tasks are called in records."""

@@ -3,6 +3,7 @@ on demand. A family says what a task is, what a call returns and what an answer 
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from random import Random
 from typing import Any, ClassVar
@@ -105,6 +106,16 @@ class Family(Environment):
     def dials(self) -> Mapping[str, float | int | str]:
         """Returns the settings: the family's own, then those of all."""
         return self._dials
+
+    def fork(self) -> "Family":
+        """Returns an independent copy. What a family changes in place, it copies in `detach`."""
+        made = copy(self)
+        made._rng = copy(self._rng)
+        made.detach()
+        return made
+
+    def detach(self) -> None:
+        """Copies what is changed in place, once this is a copy of another object."""
 
     def _played(self, turn: Turn) -> Reply:
         if not self._left:

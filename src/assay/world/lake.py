@@ -7,6 +7,7 @@ no answer to give. Dials: `size`, `holes` (their share) and `slip` (how often a 
 
 from collections import deque
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import lru_cache
 from random import Random
 from typing import ClassVar, Final, final
@@ -91,6 +92,10 @@ class Lake(Family):
             found=self._at != before,
             on_path=on_path,
         )
+
+    def detach(self) -> None:
+        """Copies the ice, and with it how it will slip."""
+        self._ice = deepcopy(self._ice)
 
     def grade(self, given: str) -> Mapping[str, float]:
         """Returns 0: nothing is to be answered here."""

@@ -74,6 +74,10 @@ class Report(Family):
         self._known[pair] = found
         return Reply(text=f"<{found}", ran=True, found=True, on_path=on_path)
 
+    def detach(self) -> None:
+        """Copies what has been found out."""
+        self._known = dict(self._known)
+
     def grade(self, given: str) -> Mapping[str, float]:
         """Returns one item a fact, and "short"; a text without any right fact is worth nothing."""
         asked = list(dict.fromkeys(name for name, _ in self._wanted))

@@ -39,6 +39,9 @@ class Sampling:
     """Texts at which an engine stops and asks; the protocol sets them."""
     ends: tuple[int, ...] = ()
     """Tokens at which it does, besides the model's own end; the protocol sets them."""
+    spent: tuple[int, ...] = ()
+    """Of `max_tokens`, what each row's trajectory has written before its prompt ends. Empty:
+    nothing. An engine that does not look is held to it by the reader."""
 
     def __post_init__(self) -> None:
         """Refuses what is out of range."""

@@ -17,7 +17,7 @@ class Pending:
     ids: list[int]
     """Everything so far, prompt first."""
     spent: int = 0
-    """Tokens sampled."""
+    """Tokens sampled, in its prompt too."""
     requests: int = 0
     fresh: list[int] = field(default_factory=list[int])
     """Tokens sampled since the row last read."""
@@ -64,7 +64,11 @@ class Pending:
 
 def begun(prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Pending]:
     """Returns the rows of prompts; one that leaves no room to sample is done."""
-    rows = [Pending(at, list(ids)) for at, ids in enumerate(prompts)]
+    spent = sampling.spent or (0,) * len(prompts)
+    rows = [
+        Pending(at, list(ids), spent=n)
+        for at, (ids, n) in enumerate(zip(prompts, spent, strict=True))
+    ]
     for row in rows:
         row.done = row.budget(sampling) < 1
     return rows

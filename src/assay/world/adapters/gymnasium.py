@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy, deepcopy
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, Final, Protocol, final, runtime_checkable
+from typing import Any, Final, Protocol, cast, final, runtime_checkable
 
 from assay.errors import DataError, UnknownNameError, UsageError, imported, told
 from assay.world.environment import Environment, Reply
@@ -57,12 +58,14 @@ class FromGymnasium(Environment):
         self._actions = None if actions is None else {name: i for i, name in enumerate(actions)}
         self._steps, self._left, self._sum = steps, 0, 0.0
         self.named: Mapping[str, float | int | str] = {}
+        self.drawn = False
+        """Whether it is shown as it draws itself, and not by `describe`."""
 
     def reset(self, seed: int) -> str:
         """Starts the task and returns what is seen first."""
         seen, _ = self._environment.reset(seed=seed)
         self._left, self._sum = self._steps, 0.0
-        return "\n".join(filter(None, (self._intro, self._describe(seen))))
+        return "\n".join(filter(None, (self._intro, self._seen(seen))))
 
     def step(self, text: str) -> Reply:
         """Takes an action.
@@ -84,10 +87,10 @@ class FromGymnasium(Environment):
         seen, reward, terminated, truncated, _ = self._environment.step(action)
         self._sum += float(reward)
         if terminated:
-            return self._ended("answered", self._describe(seen))
+            return self._ended("answered", self._seen(seen))
         if truncated or not self._left:
-            return self._ended("budget", self._describe(seen))
-        return Reply(text=self._describe(seen), ran=True)
+            return self._ended("budget", self._seen(seen))
+        return Reply(text=self._seen(seen), ran=True)
 
     def _ended(self, end: Any, text: str) -> Reply:
         self._left = 0
@@ -96,6 +99,22 @@ class FromGymnasium(Environment):
             raise DataError(f"score {score} of rewards {self._sum}; expected one in [0, 1]: "
                             "pass score= to FromGymnasium")  # fmt: skip
         return Reply(text=text, done=True, score=score, end=end, ran=True)
+
+    def _seen(self, seen: Any) -> str:
+        return (
+            _uncoloured(str(cast("Any", self._environment).render()))
+            if self.drawn
+            else self._describe(seen)
+        )
+
+    def fork(self) -> "FromGymnasium | None":
+        """Returns a copy of one that was made by name and is written in Python throughout."""
+        inmost = getattr(self._environment, "unwrapped", None)
+        if not self.named or not type(inmost).__module__.startswith(COPIED):
+            return None
+        made = copy(self)
+        made._environment = deepcopy(self._environment)
+        return made
 
     def dials(self) -> Mapping[str, float | int | str]:
         """Returns its name and settings, if it was made by name."""
@@ -107,6 +126,8 @@ class FromGymnasium(Environment):
         return None if state is None else str(state)
 
 
+COPIED: Final = ("gymnasium.envs.toy_text.", "gymnasium.envs.classic_control.")
+"""Modules of environments whose whole state is Python's and numpy's."""
 TOY: Final[Mapping[str, tuple[str, int, int]]] = {
     "FrozenLake": ("left,down,right,up", 0, 1),
     "CliffWalking": ("up,right,down,left", -100, -13),
@@ -160,12 +181,12 @@ def named(
     adapted = FromGymnasium(
         made,
         actions=listed,
-        describe=(lambda seen: _uncoloured(str(made.render()))) if shown else _text,
+        describe=_text,
         intro=f"{name}. Each turn, write one of: {', '.join(listed)}.",
         score=lambda total: min(1.0, max(0.0, (total - below) / (above - below))),
         steps=steps,
     )
-    adapted.named = {"id": name, **settings}
+    adapted.named, adapted.drawn = {"id": name, **settings}, bool(shown)
     return adapted
 
 

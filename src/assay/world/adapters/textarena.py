@@ -16,6 +16,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from hashlib import md5
+from types import FunctionType
 from typing import Any, Final, final
 
 import numpy as np
@@ -128,6 +129,20 @@ class TextArena(Environment):
     def state_key(self) -> str:
         """Returns a digest of what the game began with and of every move since."""
         return self._key.hexdigest()
+
+    def fork(self) -> "TextArena | None":
+        """Returns a copy. None: of a game that holds what cannot be copied, or functions that
+        would go on in the game that they were made in."""
+        with suppress(Exception), self._alone(keep=False):
+            made = copy.copy(self)
+            made._env = copy.deepcopy(self._env)
+            made._inner = _inmost(made._env)
+            if _holds_functions(self._env) or _facts(made._inner, 0) != _facts(self._inner, 0):
+                return None
+            made._rng, made._key = copy.copy(self._rng), self._key.copy()
+            made._told = dict(self._told)
+            return made
+        return None
 
     @property
     def _state(self) -> Any:
@@ -290,6 +305,16 @@ def _inmost(env: Any) -> Any:
     while "env" in vars(env):
         env = env.env
     return env
+
+
+def _holds_functions(env: Any) -> bool:
+    """Has a game, or one of its wrappers, a function among its attributes? A copy shares it."""
+    while True:
+        if any(isinstance(value, FunctionType) for value in vars(env).values()):
+            return True
+        if "env" not in vars(env):
+            return False
+        env = env.env
 
 
 def _allowed(state: Any, player: int) -> bool:
