@@ -31,6 +31,23 @@ class Letter(Environment):
         return self.wanted
 
 
+class Twice(Letter):
+    """`?b` is asked twice: four turns at most, the first right one ends it."""
+
+    name = "twice"
+
+    def reset(self, seed: int) -> str:
+        self.left = 4
+        return super().reset(seed)
+
+    def step(self, text: str) -> Reply:
+        self.left -= 1
+        right = text.strip() == f"={self.wanted}"
+        if right or not self.left:
+            return Reply(done=True, score=float(right), end="answered" if right else "budget")
+        return Reply(text=f"?{self.wanted}", ran=True)
+
+
 class Solved(Letter):
     """Knows its own solution."""
 

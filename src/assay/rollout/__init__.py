@@ -10,6 +10,7 @@ from assay.rollout.progress import Progress
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
 from assay.rollout.start import Start, points, seed_of, stand
+from assay.rollout.tree import Shape, grow
 
 __all__ = [
     "Backend",
@@ -19,8 +20,10 @@ __all__ = [
     "Progress",
     "Reader",
     "Sampling",
+    "Shape",
     "Start",
     "collect",
+    "grow",
     "points",
     "seed_of",
     "stand",

@@ -37,6 +37,9 @@ class Planned:
     """None: the task; of a continuation the record's own group."""
     start: Start | None = None
     """Goes on from there: `notes` and `expert` are then the record's. None: from the beginning."""
+    before_turn: Callable[[int, Environment], None] | None = None
+    """Sees, before each turn, how many steps the record has and where the environment stands; it
+    may copy it (`Environment.fork`), and must not play it."""
 
 
 def tasks(
@@ -148,6 +151,12 @@ class _Player:
         self._fed = list(self.prompt)
         self._open: tuple[Sequence[int], Sequence[float]] = (), ()
         self._played = 0
+        self._tell()
+
+    def _tell(self) -> None:
+        if (told := self._planned.before_turn) is not None:
+            with attributed(self._environment, self._planned.seed, "its copy"):
+                told(self._recorder.n_steps, self._environment)
 
     def _begun(self) -> list[list[int]]:
         planned = self._planned
@@ -199,7 +208,10 @@ class _Player:
         if reply.done:
             return None
         heard = self._heard(ids)
-        return heard if self.spent < self._sampling.max_tokens else None
+        if self.spent >= self._sampling.max_tokens:
+            return None
+        self._tell()
+        return heard
 
     def _heard(self, turn: Sequence[int]) -> Sequence[int]:
         """Returns the ids of what the world said to a turn."""

@@ -86,6 +86,11 @@ class Recorder:
         return tuple(reversed(last))
 
     @property
+    def n_steps(self) -> int:
+        """How many steps there are so far, shared ones included."""
+        return len(self._steps)
+
+    @property
     def observation(self) -> str:
         """What the policy reads after its last turn; empty at the end."""
         if not any(type(step) is ModelStep for step in self._steps):

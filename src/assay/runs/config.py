@@ -2,7 +2,8 @@
 
     about    what the recipe shows, how long it takes        model   what is trained
     env      the tasks                                        train   how much, how fast
-    recipe   credit, gates, safety: `assay.recipes.recipe`     eval    what `assay eval` measures
+    rollout  chains or trees, how many tokens in all          eval    what `assay eval` measures
+    recipe   credit, gates, safety: `assay.recipes.recipe`
     trl      any other field of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
@@ -31,6 +32,8 @@ from assay.recipes.settings import (
     require,
 )
 from assay.rollout.backends.base import Sampling
+from assay.rollout.choice import Choice
+from assay.rollout.tree import Shape
 
 LOSSES: Final = (*ROW_LOSSES, *TOKEN_LOSSES, "bnpo")
 """TRL's loss types."""
@@ -175,11 +178,6 @@ class Train(Settings, frozen=True):
                 f"train.{name} ({getattr(self, name)}) must be a multiple of train.minibatches "
                 f"({self.minibatches}): a batch is never left half used",
             )
-        require(
-            (self.prompts * self.group) % (self.minibatches * (self.micro or 1)) == 0,
-            f"train: {self.prompts} prompts x {self.group} rows do not divide into "
-            f"{self.minibatches} minibatches of {self.micro or 'equal'} rows a pass",
-        )
 
     @property
     def sampling(self) -> Sampling:
@@ -189,6 +187,49 @@ class Train(Settings, frozen=True):
             max_tokens=self.max_tokens,
             turn_tokens=self.turn_tokens,
             max_length=self.max_length,
+        )
+
+
+@final
+class Rollout(Settings, frozen=True):
+    """Which trajectories a task gets, and when sampling ends."""
+
+    at: ClassVar[str] = "rollout"
+
+    kind: Literal["chain", "tree"] = "chain"
+    """chain: train.group whole trajectories. tree: chains with branches; `assay.rollout.tree`."""
+    chains: Count = 2
+    """Trees of a task."""
+    expansions: Whole = 2
+    """Branches that a tree gets in a round."""
+    rounds: Whole = 1
+    choose: Choice = "uniform"
+    """Where they branch."""
+    oversample: Count = 1
+    """Makes so many times train.group trajectories of a task, for a gate that keeps train.group."""
+    budget_tokens: Whole = 0
+    """Training ends with the batch after which the tokens sampled in all are nearest to it, or with
+    train.steps. 0: with train.steps."""
+
+    def __post_init__(self) -> None:
+        """Refuses trees that are oversampled."""
+        super().__post_init__()
+        require(
+            self.kind == "chain" or self.oversample == 1,
+            f"rollout: got kind=tree with oversample={self.oversample}; expected oversample=1: a "
+            "gate that keeps some leaves would leave torn trees",
+        )
+
+    @property
+    def shape(self) -> Shape | None:
+        """How trees grow. None: there are none."""
+        if self.kind == "chain":
+            return None
+        return Shape(
+            chains=self.chains,
+            expansions=self.expansions,
+            rounds=self.rounds,
+            choose=self.choose,
         )
 
 
@@ -213,6 +254,7 @@ class Config(Settings, frozen=True):
     model: Model = field(default_factory=Model)
     sampling: Engine = field(default_factory=Engine)
     train: Train = field(default_factory=Train)
+    rollout: Rollout = field(default_factory=Rollout)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)
@@ -239,8 +281,27 @@ class Config(Settings, frozen=True):
             "sampling: adapters (model.lora) are not sent to an engine; take "
             "sampling.backend=local, or train the whole model",
         )
+        self._check_rows()
         taken = sorted(set(self.trl) & OURS)
         require(not taken, f"trl.{taken[0] if taken else ''} is set by Assay; see [train]")
+
+    def _check_rows(self) -> None:
+        train, shape = self.train, self.rollout.shape
+        require(
+            shape is None or train.group == shape.leaves,
+            f"train.group: got {train.group}; expected {shape and shape.leaves}, the leaves of "
+            "[rollout]: chains (1 + rounds expansions); leave it out",
+        )
+        require(
+            (train.prompts * self.rows) % (train.minibatches * (train.micro or 1)) == 0,
+            f"train: {train.prompts} prompts x {self.rows} rows do not divide into "
+            f"{train.minibatches} minibatches of {train.micro or 'equal'} rows a pass",
+        )
+
+    @property
+    def rows(self) -> int:
+        """Trajectories that are made of a task."""
+        return self.train.group * self.rollout.oversample
 
     @property
     def sha256(self) -> str:
@@ -302,6 +363,10 @@ def parsed(tables: Mapping[str, Any], where: str = "recipe") -> Config:
         kind = Config.__annotations__[name]
         is_table = not issubclass(kind, Settings)
         made[name] = value if is_table else converted(value, kind, f"{where} [{name}]")
+    shape = made["rollout"].shape if "rollout" in made else None
+    if shape is not None and "group" not in tables.get("train", {}):
+        train = made.get("train", Train())
+        made["train"] = msgspec.structs.replace(train, group=shape.leaves)
     return Config(**made)
 
 

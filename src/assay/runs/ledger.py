@@ -70,6 +70,17 @@ def row(
     }
 
 
+def used_up(last: Mapping[str, Any], budget: int) -> bool:
+    """Returns whether the last batch of a ledger ends a budget of tokens: the total is nearer to it
+    than it would be after one more batch like this.
+
+    Args:
+        last: the batch's row; empty: nothing was sampled yet.
+        budget: tokens. 0: there is none.
+    """
+    return bool(budget and last) and last["total"]["tokens"] + last["tokens"] / 2 >= budget
+
+
 def check(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Returns the totals of a ledger, after checking that no prompt is lost or counted twice.
 

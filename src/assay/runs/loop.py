@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 import torch
 from accelerate import PartialState
+from transformers import TrainerCallback
 
 from assay.audit.annotations import annotations, step_credit
 from assay.errors import DataError, UsageError
@@ -18,12 +19,14 @@ from assay.files.lines import write_rows
 from assay.kernels.advantages import Advantages
 from assay.recipes.settings import known_only
 from assay.records import ModelStep, Trajectory, write
-from assay.rollout.chain import collect, tasks
+from assay.rollout.backends.base import Backend
+from assay.rollout.chain import Planned, collect, tasks
 from assay.rollout.progress import Progress
+from assay.rollout.tree import grow
 from assay.runs import checkpoint as disk
 from assay.runs.config import Config, Train
 from assay.runs.folder import Folder
-from assay.runs.ledger import COUNTED, Order, row
+from assay.runs.ledger import Order, row, used_up
 from assay.runs.sampling import Engines, Prepared
 from assay.signal.origins import row_of
 from assay.signal.signal import Signal
@@ -59,33 +62,32 @@ class Rollouts:
         self._environments: list[Environment] = []
         self._experts: dict[int, tuple[str, ...] | None] = {}
         self.seconds = 0.0
-        self._total = dict.fromkeys(COUNTED, 0)
+        self.last: Mapping[str, Any] = {}
+        """The ledger's last row."""
         for each in folder.rows("ledger.jsonl"):
-            self._total = each["total"]
+            self.last = each
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Returns what TRL takes: one row per prompt, the records beside them."""
         began = time.monotonic()
         step = trainer.state.global_step + 1
-        records = list(
-            collect(
-                self._engines(trainer),
-                self._attempts(prompts),
-                sampling=self._run.config.train.sampling,
-                seed=(self._run.seed, step, trainer.accelerator.process_index),
-                policy_version=f"step_{step - 1 if self._engines.follows else 0}",
-                watch=self._watch,
-                clock=None,
-                protocol=self._run.protocol,
-            )
+        backend = self._engines(trainer)
+        records = self._played(
+            backend,
+            prompts,
+            sampling=self._run.config.train.sampling,
+            seed=(self._run.seed, step, trainer.accelerator.process_index),
+            policy_version=f"step_{step - 1 if self._engines.follows else 0}",
+            watch=self._watch,
+            clock=None,
+            protocol=self._run.protocol,
         )
         self._keep(step, prompts, records, trainer)
         self.seconds = time.monotonic() - began
         return _columns(records)
 
-    def _attempts(self, prompts: Sequence[str]) -> list[Any]:
-        """Returns the attempts that the rows name: a row is "place task trial"."""
-        made: list[Any] = []
+    def _played(self, backend: Backend, prompts: Sequence[str], **options: Any) -> list[Trajectory]:
+        """Returns the trajectories that the rows name, in their order: a row is "place task"."""
         free = iter(range(len(prompts)))
 
         def environment() -> Environment:
@@ -94,18 +96,22 @@ class Rollouts:
                 self._environments.append(self._run.make())
             return self._environments[at]
 
-        group = self._run.config.train.group
+        config, shape = self._run.config, self._run.config.rollout.shape
+        planned: list[Planned] = []
         names = [tuple(map(int, prompt.split())) for prompt in prompts]
         for place, task in dict.fromkeys(names):
             count = names.count((place, task))
-            if count != group:
+            if count != config.rows:
                 raise UsageError(
-                    f"task {task}: {count} of its {group} attempts are on this process; take "
+                    f"task {task}: {count} of its {config.rows} attempts are on this process; take "
                     "train.prompts that the number of processes divides"
                 )
+            trials = shape.chains if shape else count
             prefix = f"{place}/"
-            made += tasks(environment, [task], group, prefix=prefix, experts=self._experts)
-        return made
+            planned += tasks(environment, [task], trials, prefix=prefix, experts=self._experts)
+        if shape:
+            return grow(backend, planned, shape, environment, **options)
+        return list(collect(backend, planned, **options))
 
     def _keep(
         self, step: int, prompts: Sequence[str], records: Sequence[Trajectory], trainer: Any
@@ -115,11 +121,10 @@ class Rollouts:
 
             records = gather_object(list(records))
             prompts = gather_object(list(prompts))
+        self.last = row(step, int(prompts[0].split()[0]), records, self.last.get("total", {}))
         if trainer.accelerator.is_main_process:
             write(self._folder.batch("rollouts", step), records)
-            made = row(step, int(prompts[0].split()[0]), records, self._total)
-            self._folder.append("ledger.jsonl", made)
-            self._total = made["total"]
+            self._folder.append("ledger.jsonl", self.last)
 
 
 def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
@@ -174,6 +179,21 @@ class StepRows:
         self._folder.append("timing.jsonl", {**spent, "rollout_seconds": self._rollouts.seconds})
         self._began = now
         self._progress.advance()
+
+
+@final
+class Budget(TrainerCallback):
+    """Ends training where the budget of tokens does, between batches, with a checkpoint."""
+
+    def __init__(self, config: Config, rollouts: Rollouts) -> None:
+        """Takes where the budget and what was spent are to be read."""
+        self._config, self._rollouts = config, rollouts
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Looks after each step."""
+        whole = state.global_step % self._config.train.minibatches == 0
+        if whole and used_up(self._rollouts.last, self._config.rollout.budget_tokens):
+            control.should_save = control.should_training_stop = True
 
 
 class RunTrainer(AssayTrainer):
@@ -259,6 +279,7 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
             metrics_path=StepRows(folder, rollouts, progress),
         )
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Budget(config, rollouts))
     made: Any = trainer.args
     if made.disable_dropout:
         without_dropout(trainer.model)
@@ -323,7 +344,7 @@ def processes() -> PartialState:
 def _batches(config: Config) -> dict[str, Any]:
     """Returns how many rows are sampled and passed at a time, in TRL's words."""
     train = config.train
-    rows = train.prompts * train.group
+    rows = train.prompts * config.rows
     many = processes().num_processes
     micro = train.micro or max(rows // (train.minibatches * many), 1)
     if rows % (many * micro * train.minibatches):
@@ -333,7 +354,7 @@ def _batches(config: Config) -> dict[str, Any]:
         )
     return {
         "max_steps": train.steps,
-        "num_generations": train.group,
+        "num_generations": config.rows,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": rows // (many * micro * train.minibatches),
         "steps_per_generation": rows // (many * micro),

@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 import warnings
+from collections import deque
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +21,7 @@ from assay.rollout.progress import Progress
 from assay.rollout.protocols.line import Line
 from assay.runs.config import Config
 from assay.runs.folder import Folder, commit_of_code
-from assay.runs.ledger import check
+from assay.runs.ledger import check, used_up
 from assay.runs.sampling import Prepared, of_config, promised
 from assay.trainers.trl.compatibility import fit
 from assay.trainers.trl.metrics import TRACKERS, trackers
@@ -247,11 +248,24 @@ def opened(config: Config, checkpoint: Path | None) -> tuple[Any, Any]:
 
 
 def _trained(run: Prepared, folder: Folder, checkpoint: Path | None) -> None:
-    """Trains in a folder, from a checkpoint or from the beginning."""
+    """Trains in a folder, from a checkpoint or from the beginning, unless its tokens are spent."""
+    processes, step = _processes(), folder.about["step"]
+    last = deque(folder.rows("ledger.jsonl"), maxlen=1)
+    spent = bool(last) and used_up(last[0], run.config.rollout.budget_tokens)
+    if checkpoint is None or not spent:
+        step = _stepped(run, folder, checkpoint)
+    if processes.is_main_process:
+        check(folder.rows("ledger.jsonl"))
+        folder.update(step=step, status="finished")
+    processes.wait_for_everyone()
+
+
+def _stepped(run: Prepared, folder: Folder, checkpoint: Path | None) -> int:
+    """Lets the trainer train; returns the last step."""
     from assay.runs.loop import trainer_of
 
-    processes, config = _processes(), run.config
-    console = None if processes.is_main_process else Console(quiet=True)
+    config = run.config
+    console = None if _processes().is_main_process else Console(quiet=True)
     with Progress(config.train.steps, "steps", console=console) as progress:
         if checkpoint is not None:
             progress.say(f"resumed at {checkpoint.name}")
@@ -268,7 +282,4 @@ def _trained(run: Prepared, folder: Folder, checkpoint: Path | None) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # between TRL and transformers
             trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    if processes.is_main_process:
-        check(folder.rows("ledger.jsonl"))
-        folder.update(step=config.train.steps, status="finished")
-    processes.wait_for_everyone()
+    return int(trainer.state.global_step)

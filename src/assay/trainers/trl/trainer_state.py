@@ -105,7 +105,9 @@ class Session:
         self.batch = Credited(
             facts, float(length_K.mean()) if n else 0.0, int(length_K.max(initial=0)), seconds
         )
-        self.spent.tokens_generated += int(length_K.sum())
+        first_S = batch.once_S | ~batch.own_S  # a step that leaves of a tree share was sampled once
+        fresh_R = np.append(first_S, False)[batch.step_R]
+        self.spent.tokens_generated += int(batch.length_R[fresh_R].sum())
         self.spent.tool_calls += calls
         self.spent.trajectories += n
 
