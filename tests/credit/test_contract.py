@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import replace
+from itertools import count
 
 import msgspec
 import numpy as np
@@ -21,14 +22,19 @@ WORDS = (("gigpo", "anchor"), ("hgpo", "anchor"))
 GROUP_BASED = [
     *("grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "quantile", "grpo_positive"),
     *("grpo_negative", "gigpo", "mt_grpo", "tree_grpo", "ms_grpo", "toolpo"),
+    *("carl", "tree_rl", "tree_po"),
 ]
+
+
+NODES = count()
+"""No two trajectories share a node."""
 
 
 def rich(outcome, *, group="g", length=2, **fields):
     """A trajectory that every method can read: calls, states, rewards, log-probs, entropies."""
     steps = []
     for i in range(length):
-        step = turn(True, expert=[i % 2 == 0], state_key=f"s{i % 2}")
+        step = turn(True, expert=[i % 2 == 0], state_key=f"s{i % 2}", node=f"n{next(NODES)}")
         n = len(step.token_ids)
         steps += [
             msgspec.structs.replace(

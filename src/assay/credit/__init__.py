@@ -8,6 +8,7 @@ import msgspec
 from assay.batch import Batch
 from assay.credit.base import Method
 from assay.credit.baselines import AsymRe, Ebpo, Quantile
+from assay.credit.branches import Carl, TreePo, TreeRl
 from assay.credit.entropy import RlZvp
 from assay.credit.gigpo import GiGpo
 from assay.credit.hgpo import Hgpo
@@ -55,6 +56,9 @@ METHODS: Registry[Method] = Registry(
         "hgpo": Hgpo,  # HGPO 2026, arXiv:2602.22817
         "mt_grpo": MtGrpo,  # Zeng et al. 2025, arXiv:2505.11821
         "tree_grpo": TreeGrpo,  # Tree-GRPO 2025, arXiv:2509.21240
+        "carl": Carl,  # CARL 2025, arXiv:2512.04949
+        "tree_rl": TreeRl,  # Hou et al. 2025, arXiv:2506.11902
+        "tree_po": TreePo,  # Li et al. 2025, arXiv:2508.17445
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
     },
     group="assay.methods",

@@ -80,6 +80,13 @@ def carried_N(batch: Batch) -> Bool[np.ndarray, " N"]:
     return np.repeat(batch.all_sampled_R >= 0, batch.length_R)
 
 
+def trained_K(batch: Batch) -> Float64[np.ndarray, " K"]:
+    """Returns how much of each trajectory may be trained: tokens, or characters (`measure`)."""
+    owner_R = batch.all_sampled_R
+    at = owner_R >= 0
+    return totals(batch.length_R[at].astype(float), owner_R[at], len(batch.ids))
+
+
 def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
     """Returns exp(mean log-probability) of the tokens that each trajectory sampled, in (0, 1].
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, check_scaling, outcome_term, require
 from assay.credit.facts import need
-from assay.credit.groups import paid_S, totals
+from assay.credit.groups import paid_S, totals, trained_K
+from assay.credit.nodes import node_of
 from assay.kernels.term import Term
 
 
@@ -23,7 +24,9 @@ class TreeGrpo(Method):
     several leaves share is credited with the sum over them; or (`prefix_mode`) a step is credited
     once, on the first of its copies that can be trained, and the others carry nothing. A tree of
     one leaf adds 0 (the released code adds its raw outcome, `variant="repo"`). With one tree per
-    task the two terms are equal and A doubles.
+    task the two terms are equal and A doubles. Leaves that all fail, or all pass, give 0; a tree of
+    them beside another keeps the second term. A leaf cut off at its budget counts with its
+    outcome, a step whose tool failed is a step like any other.
     """
 
     name: ClassVar[str] = "tree_grpo"
@@ -36,9 +39,15 @@ class TreeGrpo(Method):
     scaling: ClassVar[str] = "mean, std; mean, std"
     needs: ClassVar[tuple[str, ...]] = ("trees",)
 
+    compare: Literal["both", "intra", "inter"] = "both"
+    """Which terms count: both, the tree's alone, or the task's alone."""
     prefix_mode: Literal["repeat", "dedup_sum", "dedup_mean"] = "repeat"
     """A shared step: trained in each row with that leaf's A, or once with the sum, or the mean, of
     A over the leaves below it."""
+    aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
+    """What a leaf's A counts: 1, or 1 / |H|, H its trained tokens, so that a shared step is given
+    the sum of A / |H|, as eq. 8 has it. For a loss that adds up tokens; one that takes the mean
+    over a row itself divides by |H| on its own, and wants "token_mean"."""
     ddof: int = 1
     """Degrees of freedom taken off the deviation."""
     eps: float = 1e-6
@@ -47,8 +56,13 @@ class TreeGrpo(Method):
     """A tree or task of one leaf: 0, or its raw outcome as in the released code."""
 
     def terms(self, batch: Batch) -> list[Term]:
-        options: dict[str, object] = {"singleton": "zero" if self.variant == "paper" else "raw"}
+        options: dict[str, object] = {
+            "singleton": "zero" if self.variant == "paper" else "raw",
+            "weight_U": self._weight_K(batch),
+        }
         peers = {"tree": batch.tree_K, "task": batch.group_K}
+        if self.compare != "both":
+            del peers["task" if self.compare == "intra" else "tree"]
         if self.prefix_mode != "repeat":
             nodes = self._nodes(batch)
             traj_M, options = nodes.pop("traj_M"), {**options, **nodes}
@@ -58,15 +72,21 @@ class TreeGrpo(Method):
             for name, peer_U in peers.items()
         ]
 
+    def _weight_K(self, batch: Batch) -> Float64[np.ndarray, " K"]:
+        if self.aggregation == "token_mean":
+            return batch.weight_K
+        return batch.weight_K / np.maximum(trained_K(batch), 1.0)
+
     def _nodes(self, batch: Batch) -> dict[str, np.ndarray]:
         """Returns the fields of a term whose units are the K leaves, which vote, and M nodes, each
         worth the mean outcome of the leaves below it, which carry; and a trajectory of each node.
         """
         need(batch, "nodes", self.name)
-        node_S, n, value_K = _node_of(batch), len(batch.ids), batch.value_K
+        node_S, n, value_K = node_of(batch, self.name), len(batch.ids), batch.value_K
         m = int(node_S.max(initial=-1)) + 1
         scored_K = ~np.isnan(value_K)
-        weight_K = np.where(scored_K, batch.weight_K, 0.0)
+        each_K = self._weight_K(batch)
+        weight_K = np.where(scored_K, each_K, 0.0)
         weight_M = totals(weight_K[batch.traj_S], node_S, m)
         worth_M = totals((weight_K * np.nan_to_num(value_K))[batch.traj_S], node_S, m)
         value_M = np.divide(worth_M, weight_M, out=np.full(m, np.nan), where=weight_M > 0)
@@ -84,31 +104,10 @@ class TreeGrpo(Method):
         return {
             "value_U": np.append(value_K, value_M),
             "vote_U": np.append(batch.vote_K, np.full(m, -1)),
-            "weight_U": np.append(batch.weight_K, weight_M),
+            "weight_U": np.append(each_K, weight_M),
             "unit_R": np.append(carrier_S, -1)[batch.steps_R],
             "traj_M": traj_M,
         }
-
-
-def _node_of(batch: Batch) -> Int64[np.ndarray, " S"]:
-    """Returns the node of each step, from 0; a step without a name is a node of its own.
-
-    Raises:
-        MethodError: two copies of one node have different parents.
-    """
-    known, end = batch.node_S >= 0, int(batch.node_S.max(initial=-1)) + 1
-    alone_S = end + np.arange(batch.node_S.size)
-    _, node_S = np.unique(np.where(known, batch.node_S, alone_S), return_inverse=True)
-    pairs = np.unique(np.stack([batch.node_S[known], batch.parent_S[known]]), axis=1)
-    twice = np.flatnonzero(np.diff(pairs[0]) == 0)
-    if twice.size:
-        at = int(np.flatnonzero(batch.node_S == pairs[0, twice[0]])[0])
-        require(
-            holds=False,
-            message=f"tree_grpo: a node of trajectory {batch.ids[batch.traj_S[at]]!r} has two "
-            "parents; a name must mean one node inside a tree",
-        )
-    return node_S.reshape(-1)
 
 
 @final

@@ -147,6 +147,13 @@ class Recipe:
             'recipe: denominator "batch" needs a loss that can be given its divisor; '
             f'{loss_type!r} cannot: take "dapo", or denominator "all"',
         )
+        for part in self.parts:
+            require(
+                loss_type not in MEAN_LOSSES
+                or getattr(part.method, "aggregation", "") != "sequence_mean",
+                f'recipe: {part.name}: aggregation "sequence_mean" divides by the tokens of a row, '
+                f'and so does loss_type {loss_type!r}; take "token_mean", or another loss',
+            )
         require(
             self.safety.delta is None or loss_type in CLIPPED_LOSSES,
             f"recipe: safety.delta clips the ratio, and loss_type {loss_type!r} has no clip; "
