@@ -9,7 +9,7 @@ SHELL := /bin/bash
 
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages audit imports viewer train_step
-STEPS = generate long dead
+STEPS = generate long dead trees
 EACH_CORE = -n auto --dist loadfile
 FAST = -m 'not slow and not verl and not chromium and not shared_data'
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)

@@ -4,10 +4,13 @@
     python benchmarks/train_step.py --generate   # with generation, as a run has it
     python benchmarks/train_step.py --long       # one completion ten times as long, 32 rows a pass
     python benchmarks/train_step.py --dead       # fifteen groups of sixteen fail as a whole
+    python benchmarks/train_step.py --trees      # leaves of trees, against the same rows repeated
 
 Same model (a Llama of 0.8 M parameters with random weights), same rollouts, same batch: 256
-completions of 32 tokens in groups of 8. Both trainers make their steps in turn, and CPU seconds of
-this process are counted, so that a busy machine hurts neither.
+completions of 32 tokens in groups of 8; with --trees 192 leaves in groups of 6, two trees each with
+two expansions of a node drawn uniformly, root included, of a chain of 6 steps of 7 sampled and 5
+read tokens: both trainers are ours then, and one passes whole rows. Both trainers make their steps
+in turn, and CPU seconds of this process are counted, so that a busy machine hurts neither.
 """
 
 import contextlib
@@ -30,15 +33,20 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
+from assay.trainers.trl import shared_prefixes  # noqa: E402
 from assay.trainers.trl.trainer import AssayTrainer  # noqa: E402
 from measure import Ratio, publish  # noqa: E402
 
-ROWS, TOKENS, GROUP, VOCABULARY, PROMPT, REPEAT = 256, 32, 8, 96, 16, 15
-GENERATE, LONG, DEAD = (f"--{way}" in sys.argv for way in ("generate", "long", "dead"))
+WAYS = ("generate", "long", "dead", "trees")
+GENERATE, LONG, DEAD, TREES = (f"--{way}" in sys.argv for way in WAYS)
+CHAIN, SAMPLED, READ = 6, 7, 5
+"""Steps of a chain, tokens that the policy samples in each, and tokens that it reads after it."""
+ROWS, TOKENS, GROUP = (192, CHAIN * (SAMPLED + READ), 6) if TREES else (256, 32, 8)
+VOCABULARY, PROMPT, REPEAT = 96, 12 if TREES else 16, 15
 LONGEST = 10 * TOKENS if LONG else TOKENS
 PASSES = 8 if LONG else 1
 """Micro-batches of a step."""
-BUDGET = 0.3 if DEAD else 1.0 if GENERATE else 0.9
+BUDGET = 0.75 if TREES else 0.3 if DEAD else 1.0 if GENERATE else 0.9
 
 
 def tokenizer() -> Any:
@@ -77,6 +85,21 @@ def rollouts(prompts: list[str], trainer: Any) -> dict[str, Any]:
     return {"prompt_ids": ids, "completion_ids": completions, "logprobs": None}
 
 
+def leaves(prompts: list[str], trainer: Any) -> dict[str, Any]:
+    """Returns the leaves of trees, M = 2, N = 2, L = 1: three of each root chain."""
+    rng = np.random.default_rng(0)
+    step, mask = SAMPLED + READ, ([1] * SAMPLED + [0] * READ) * CHAIN
+    completions: list[list[int]] = []
+    for at in range(len(prompts)):
+        own = rng.integers(3, VOCABULARY, TOKENS).tolist()
+        root = completions[at // 3 * 3] if at % 3 else own
+        shared = step * int(rng.integers(0, CHAIN))
+        completions.append(root[:shared] + own[shared:])
+    ids = trainer.processing_class(text=prompts)["input_ids"]
+    masks = [mask for _ in prompts]
+    return {"prompt_ids": ids, "completion_ids": completions, "logprobs": None, "env_mask": masks}
+
+
 def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
     """Returns 1 for about four in ten, decided by the tokens: both trainers see the same."""
     alive = [not DEAD or at // GROUP % 16 == 0 for at in range(len(completion_ids))]
@@ -110,7 +133,7 @@ def trainer(cls: Any, **given: Any) -> Any:
         config,
         Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
         processing_class=tokenizer(),
-        rollout_func=None if GENERATE else rollouts,
+        rollout_func=None if GENERATE else leaves if TREES else rollouts,
         **given,
     )
     made.create_optimizer_and_scheduler(1000)
@@ -122,8 +145,10 @@ def trainer(cls: Any, **given: Any) -> Any:
 class Steps:
     """Steps of one trainer, one at a time, as the Trainer's loop makes them, log line included."""
 
-    def __init__(self, made: Any) -> None:
+    def __init__(self, made: Any, *, whole: bool = False) -> None:
+        """Takes a trainer, and whether what rows share is passed with each of them."""
         self.made = made
+        self.share = (lambda _: False) if whole else shared_prefixes.shareable
         self.batches = iter(made.get_train_dataloader())
 
     def _next(self) -> Any:
@@ -135,7 +160,7 @@ class Steps:
 
     def __call__(self) -> tuple[float, float]:
         """Makes a step; returns its CPU and its wall seconds."""
-        made = self.made
+        made, shared_prefixes.shareable = self.made, self.share
         batches = [self._next() for _ in range(PASSES)]
         start, wall = time.process_time(), time.perf_counter()
         for inputs in batches:
@@ -157,23 +182,27 @@ class Steps:
 
 def main() -> None:
     torch.set_num_threads(1)
-    stock, ours = Steps(trainer(GRPOTrainer)), Steps(trainer(AssayTrainer, recipe="grpo"))
+    theirs = trainer(AssayTrainer, recipe="grpo") if TREES else trainer(GRPOTrainer)
+    stock, ours = Steps(theirs, whole=TREES), Steps(trainer(AssayTrainer, recipe="grpo"))
     stock(), ours()
-    theirs, mine, share, signal = [], [], [], []
+    others, mine, share, signal = [], [], [], []
     for turn in range(REPEAT):
         for steps in (stock, ours) if turn % 2 else (ours, stock):
             cpu, wall = steps()
-            (mine if steps is ours else theirs).append(cpu)
+            (mine if steps is ours else others).append(cpu)
             if steps is ours:
                 signal.append(ours.made.session.batch.seconds)
                 share.append(signal[-1] / wall)
-    ratio = statistics.median(m / t for m, t in zip(mine, theirs, strict=True))
-    note = f"{min(mine):.3f} s / {min(theirs):.3f} s CPU, best of {REPEAT}"
-    name = "train_step" + "_generate" * GENERATE + "_long" * LONG + "_dead" * DEAD
+    ratio = statistics.median(m / t for m, t in zip(mine, others, strict=True))
+    note = f"{min(mine):.3f} s / {min(others):.3f} s CPU, best of {REPEAT}"
+    name = (
+        "train_step" + "_generate" * GENERATE + "_long" * LONG + "_dead" * DEAD + "_trees" * TREES
+    )
+    what = "shared once / repeated" if TREES else "AssayTrainer / GRPOTrainer"
     publish(
         name,
         [
-            Ratio("AssayTrainer / GRPOTrainer, one step", ratio, BUDGET, "at most", note),
+            Ratio(f"{what}, one step", ratio, BUDGET, "at most", note),
             Ratio(
                 "signal pipeline / step",
                 statistics.median(share),
@@ -183,7 +212,7 @@ def main() -> None:
             ),
         ],
         parameters=sum(p.numel() for p in ours.made.model.parameters()),
-        best_ratio=min(mine) / min(theirs),
+        best_ratio=min(mine) / min(others),
         rows=ROWS,
         tokens=TOKENS,
     )

@@ -5,12 +5,13 @@ change nothing but the time, and neither does the order of rows, as long as a lo
 tokens and not a mean over a micro-batch. Needs torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
 
 Batch = dict[str, Any]
+Better = Callable[[Sequence[Batch], torch.Tensor], torch.Tensor]
 TEXT_ONLY: Final = ("token_type_ids", "mm_token_type_ids", "pixel_values")
 """Keys of inputs whose columns we do not know: those batches stay as they are."""
 
@@ -60,25 +61,28 @@ def _first(seen: torch.Tensor) -> int:
     return int(seen.int().argmax()) if bool(seen.any()) else int(seen.numel())
 
 
-def by_length(batches: Sequence[Batch], window: int) -> list[Batch]:
+def by_length(
+    batches: Sequence[Batch], window: int, better: Better = lambda _, order: order
+) -> list[Batch]:
     """Returns the micro-batches with rows of about equal length together.
 
     Args:
         batches: micro-batches of a generated batch, all of the same number of rows.
         window: how many of them make one optimiser step; rows never leave their step.
+        better: returns the order of a step's rows, given that by length.
     """
     made: list[Batch] = []
     for first in range(0, len(batches), window):
-        made += _sorted(batches[first : first + window])
+        made += _sorted(batches[first : first + window], better)
     return made
 
 
-def _sorted(batches: Sequence[Batch]) -> list[Batch]:
+def _sorted(batches: Sequence[Batch], better: Better) -> list[Batch]:
     """Returns the micro-batches of one optimiser step, longest rows first."""
     if len(batches) == 1:
         return list(batches)
     lengths = torch.cat([b["prompt_mask"].sum(1) + b["completion_mask"].sum(1) for b in batches])
-    order = torch.argsort(lengths, descending=True, stable=True)
+    order = better(batches, torch.argsort(lengths, descending=True, stable=True))
     many = len(order) // len(batches)
     parts = [order[at * many : (at + 1) * many] for at in range(len(batches))]
     made = [dict(batch) for batch in batches]

@@ -48,10 +48,10 @@ from assay.trainers.trl.own_log import OwnLog
 from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
 from assay.trainers.trl.placement import Place, mask_from_records, placed
 from assay.trainers.trl.replay import padded, row_losses
-from assay.trainers.trl.shared_prompts import SharedPrompts, shareable
+from assay.trainers.trl.shared_prefixes import sharing, trees_together, whole_rows_alone
 from assay.trainers.trl.step_stats import Window
 from assay.trainers.trl.trainer_state import Session
-from assay.trainers.trl.zero_rows import WHOLE_MODEL, Scored, idle_rows, scored_apart
+from assay.trainers.trl.zero_rows import Scored, idle_rows, scored_apart
 
 try:
     from trl.trainer.grpo_trainer import GRPOTrainer
@@ -166,7 +166,8 @@ class AssayTrainer(GRPOTrainer):
             return inputs
         if means_of_micro_batches(self) or any(inputs.get(key) is not None for key in TEXT_ONLY):
             return inputs
-        self._buffered_inputs = by_length(made, self.args.gradient_accumulation_steps)
+        better = trees_together(self.accelerator.unwrap_model(self.model))
+        self._buffered_inputs = by_length(made, self.args.gradient_accumulation_steps, better)
         return self._buffered_inputs[self._step % len(made)]
 
     def _place(self, output: dict[str, Any], made: Signal, place: Place) -> None:
@@ -201,13 +202,12 @@ class AssayTrainer(GRPOTrainer):
         self, model: Any, input_ids: Any, attention_mask: Any, *args: Any, **kwargs: Any
     ) -> Any:
         score, inputs = super()._get_per_token_logps_and_entropies, self._open
+        width = args[0] if args else kwargs["logits_to_keep"]
         if inputs is None or self._forward is not None:
+            model = sharing(self, model, width, kwargs)
             return score(model, input_ids, attention_mask, *args, **kwargs)
-        whole: Any = self.accelerator.unwrap_model(model)
-        live, idle = model, whole
-        if self._whole_rows_alone(inputs) and shareable(whole):
-            width = inputs["completion_ids"].shape[1]
-            live, idle = SharedPrompts(model, whole, width), SharedPrompts(whole, whole, width)
+        whole = self.accelerator.unwrap_model(model)
+        live, idle = (sharing(self, each, width, inputs) for each in (model, whole))
         result = self._forward = scored_apart(
             lambda ids, seen: score(live, ids, seen, *args, **kwargs),
             lambda ids, seen: score(idle, ids, seen, *args, **kwargs),
@@ -221,16 +221,10 @@ class AssayTrainer(GRPOTrainer):
             inputs["old_per_token_logps"] = sequence_old(result[0], old, loss_mask(inputs))
         return result
 
-    def _whole_rows_alone(self, inputs: dict[str, Any]) -> bool:
-        """Returns whether rows can be passed in a way of ours: all text, the model in one piece."""
-        return self.accelerator.distributed_type in WHOLE_MODEL and not any(
-            inputs.get(key) is not None for key in TEXT_ONLY
-        )
-
     def _idle(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Returns which rows need no backward pass: without advantage, and in no other loss."""
         advantage = inputs["advantages"]
-        if other_losses(self) or self.recipe.safety.preserve or not self._whole_rows_alone(inputs):
+        if other_losses(self) or self.recipe.safety.preserve or not whole_rows_alone(self, inputs):
             return torch.zeros(len(advantage), dtype=torch.bool, device=advantage.device)
         return idle_rows(advantage)
 
@@ -336,7 +330,7 @@ class AssayTrainer(GRPOTrainer):
     def forward_only(self, ids: torch.Tensor, seen: torch.Tensor, width: int) -> Any:
         """Returns (log-probabilities, entropies, None) of rows, in TRL's batches."""
         return super()._get_per_token_logps_and_entropies(
-            self.model,
+            sharing(self, self.model, width, {}),
             ids,
             seen,
             width,
