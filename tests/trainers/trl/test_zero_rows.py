@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("trl")
 
+from assay.trainers.trl import shared_prefixes
+
 from .quiet import MARKS
 from .test_contract import LOSSES
 from .test_trl import gradients
@@ -15,6 +17,12 @@ from .tiny import batch_of, lora, ours, stock, torch
 pytestmark = MARKS
 ONE_DEAD = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)
 """Rewards of two groups of four: the first teaches nothing."""
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes whole rows, so that they can be counted: what they share is passed as one else."""
+    monkeypatch.setattr(shared_prefixes, "shareable", lambda _: False)
 
 
 def followed(trainer: Any) -> list[tuple[int, bool]]:
@@ -28,6 +36,7 @@ def followed(trainer: Any) -> list[tuple[int, bool]]:
     return seen
 
 
+@pytest.mark.usefixtures("whole")
 def test_gradients_are_stock_trls_and_half_of_the_rows_get_none(tmp_path: Path) -> None:
     theirs = stock(tmp_path, rewards=ONE_DEAD, num_iterations=2)
     mine = ours(tmp_path, rewards=ONE_DEAD, num_iterations=2)
@@ -108,6 +117,7 @@ def test_rows_that_another_loss_needs_are_not_left_out(tmp_path: Path, why: str)
     assert not mine._idle(batch).any()
 
 
+@pytest.mark.usefixtures("whole")
 def test_a_batch_without_any_advantage_still_has_a_gradient(tmp_path: Path) -> None:
     """Processes that share a model wait for each other's: one row goes through, and gives 0."""
     mine = ours(tmp_path, rewards=[0.0] * 8)

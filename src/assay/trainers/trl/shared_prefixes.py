@@ -7,7 +7,7 @@ numbers are those of whole rows up to rounding: a token that rows share is score
 reads its score, and what they send back to it is added. Needs torch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -117,8 +117,9 @@ class _Rows:
             given: what else attention is told.
         """
         self.asked = True
-        of_rows = (self._of_rows(each) for each in of_line)
-        out, _ = sdpa_attention_forward(module, *of_rows, None, **{**given, "is_causal": True})
+        query, key, value = (self._of_rows(each) for each in of_line)
+        given = {**given, "is_causal": True}
+        out, _ = sdpa_attention_forward(module, query, key, value, None, **given)
         return out.reshape(-1, *out.shape[2:]).index_select(0, self._own)[None], None
 
     def _of_rows(self, line: torch.Tensor) -> torch.Tensor:
@@ -147,7 +148,7 @@ AttentionInterface.register(NAME, _attention)
 
 
 @contextmanager
-def _led(config: Any, attention: _Rows) -> Iterator[_Rows]:
+def _led(config: Any, attention: _Rows) -> Generator[_Rows]:
     """Has models of this configuration ask `attention` while it lasts."""
     before, token = config._attn_implementation, _ATTENTION.set(attention)
     config._attn_implementation = NAME
