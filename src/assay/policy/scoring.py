@@ -1,0 +1,139 @@
+"""How likely a policy finds given tokens after given texts; no gradient.
+
+A history is read once, however many texts go on from places in it: keys and values of its tokens
+are kept, and each continuation looks at those before its place. Needs torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+
+from assay.errors import UsageError
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A continuation of a history, and which of it is scored."""
+
+    history: int
+    """Index of the history."""
+    cut: int
+    """Tokens of the history that it goes on from, at least 1."""
+    given: tuple[int, ...]
+    """What stands between; it may be empty."""
+    scored: tuple[int, ...]
+    """At least one token."""
+
+
+@torch.no_grad()
+def score(
+    model: Any,
+    histories: Sequence[Sequence[int]],
+    asked: Sequence[Asked],
+    *,
+    batch: int = 16,
+) -> list[list[float]]:
+    """Returns log p of each scored token given all before it, nats, for each continuation.
+
+    The model is put into evaluation mode while it scores.
+
+    Args:
+        model: any Hugging Face causal language model.
+        histories: token ids.
+        asked: continuations, in any order.
+        batch: histories of one pass.
+
+    Raises:
+        UsageError: a continuation starts outside its history, or scores nothing.
+    """
+    for each in asked:
+        if not (each.scored and 1 <= each.cut <= len(histories[each.history])):
+            raise UsageError(
+                f"score: a continuation at token {each.cut} of a history of "
+                f"{len(histories[each.history])} scores {len(each.scored)}; expected a place from "
+                "1 to its end, and at least one token"
+            )
+    found: dict[int, list[float]] = {}
+    training = model.training
+    model.eval()
+    try:
+        for first in range(0, len(histories), batch):
+            mine = range(first, min(first + batch, len(histories)))
+            places = [at for at, each in enumerate(asked) if each.history in mine]
+            if places:
+                here = [asked[at] for at in places]
+                found |= zip(places, _pass(model, histories, here, mine), strict=True)
+    finally:
+        model.train(training)
+    return [found[at] for at in range(len(asked))]
+
+
+def _pass(
+    model: Any, histories: Sequence[Sequence[int]], asked: Sequence[Asked], mine: range
+) -> list[list[float]]:
+    """Returns the scores of the continuations of some histories."""
+    if not _keeps_all(model.config):
+        starts = [tuple(histories[each.history][: each.cut]) for each in asked]
+        rows = [(*s, *each.given, *each.scored) for s, each in zip(starts, asked, strict=True)]
+        ids, seen = _padded(rows, model.device)
+        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
+    reach = [max([e.cut for e in asked if e.history == at], default=1) - 1 for at in mine]
+    rows = [(histories[each.history][each.cut - 1], *each.given, *each.scored) for each in asked]
+    ids, seen = _padded(rows, model.device)
+    before = torch.tensor([each.cut - 1 for each in asked], device=model.device)
+    position = before[:, None] + torch.arange(ids.shape[1], device=model.device)
+    if max(reach) == 0:
+        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
+    past, read = _padded([histories[at][:n] for at, n in zip(mine, reach, strict=True)], ids.device)
+    cache = model(input_ids=past, attention_mask=read, use_cache=True, logits_to_keep=1)
+    cache = cache.past_key_values
+    of = torch.tensor([each.history - mine.start for each in asked], device=model.device)
+    cache.batch_select_indices(of)
+    kept = (torch.arange(past.shape[1], device=ids.device) < before[:, None]).long()
+    out = model(
+        input_ids=ids,
+        attention_mask=torch.cat([kept, seen], 1),
+        position_ids=position,
+        past_key_values=cache,
+    )
+    return _scores(out.logits, rows, asked)
+
+
+def _keeps_all(config: Any) -> bool:
+    """Returns whether each layer keeps keys and values of all tokens, and looks at all of them."""
+    kinds = getattr(config, "layer_types", None)
+    known = kinds is None or set(kinds) == {"full_attention"}
+    stretched: Any = getattr(config, "rope_parameters", None) or {}
+    return (
+        known
+        and getattr(config, "sliding_window", None) is None
+        and stretched.get("rope_type", "default") not in ("dynamic", "longrope")
+        and hasattr(config, "num_attention_heads")
+    )
+
+
+def _padded(
+    rows: Sequence[Sequence[int]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns ids and mask, padded on the right; a row without tokens has one that is not seen."""
+    width = max(1, *map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
+    seen = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+    return ids, seen
+
+
+def _scores(
+    logits: torch.Tensor, rows: Sequence[Sequence[int]], asked: Sequence[Asked]
+) -> list[list[float]]:
+    """Returns the log-probabilities of the last tokens of each row."""
+    made: list[list[float]] = []
+    for at, (row, each) in enumerate(zip(rows, asked, strict=True)):
+        first = len(row) - len(each.scored)
+        logp = logits[at, first - 1 : len(row) - 1].float().log_softmax(-1)
+        made.append(
+            logp.gather(1, torch.tensor(each.scored, device=logits.device)[:, None])[:, 0].tolist()
+        )
+    return made
