@@ -43,6 +43,7 @@ def test_a_sound_environment_of_thirty_lines_is_sound():
         (bad.Same, "prompts", "seeds 0 to 3 are one task"),
         (bad.NaN, "limits", "score nan"),
         (bad.Lavish, "verifier accepts the expert", "score 5.0; expected one in [0, 1]"),
+        (bad.Twin, "copies", "a copy and then its original say"),
         (bad.Partless, "verifier accepts the expert", "part 'tone' is inf"),
     ],
 )

@@ -190,6 +190,18 @@ def test_a_state_of_another_name_is_refused_by_replay_and_by_fork() -> None:
         played(Guess(), "=5$", start=Start(record, 3, Elsewhere()))
 
 
+def test_a_state_on_the_way_is_looked_at_too() -> None:
+    class Wanders(Here):
+        asked = 0
+
+        def state_key(self) -> str:
+            self.asked += 1
+            return "astray" if self.asked == 2 else "here"
+
+    with pytest.raises(DataError, match=r"steps\[3\], .*stands in state 'astray'; expected state"):
+        gone_on(played(Here(), SAID), 5, "=5$", env=Wanders())
+
+
 def test_steps_without_ids_are_refused() -> None:
     record = played(Guess(), SAID)
     steps = [*record.steps]

@@ -31,6 +31,24 @@ class Good(Environment):
         return str(self.secret)
 
 
+class Twin(Good):
+    """Its copies share a counter with it."""
+
+    def __init__(self, shared=None):
+        super().__init__()
+        self.shared = [0] if shared is None else shared
+
+    def step(self, text):
+        self.shared[0] += 1
+        reply = super().step(text)
+        return Reply(done=True, score=reply.score, parts={"turns": float(self.shared[0])})
+
+    def fork(self):
+        made = Twin(self.shared)
+        made.secret = self.secret
+        return made
+
+
 class Random_(Good):
     def reset(self, seed):
         CALLS[0] += 1

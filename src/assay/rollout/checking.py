@@ -268,6 +268,34 @@ def _tools(make: Make, seeds: Sequence[int]) -> str:
     return f"{len(tools)}, each called without its arguments"
 
 
+def _copies(make: Make, seeds: Sequence[int]) -> str:
+    """A copy goes on as its original does, and neither notices what is done in the other."""
+    for seed in seeds:
+        turns = led(make(), seed)[0] or _PROBES
+        environment = make()
+        environment.reset(seed)
+        half = (len(turns) - 1) // 2
+        for turn in turns[:half]:
+            follow(environment, turn)
+        copy = environment.fork()
+        if copy is None:
+            return "there are none: turns are played again"
+        first, second = (_rest(each, turns[half:]) for each in (copy, environment))
+        if first != second:
+            raise _BreaksError(f"seed {seed}: after turn {half} a copy and then its original say "
+                               f"{first!r:.120} and {second!r:.120}")  # fmt: skip
+    return f"{len(seeds)} tasks, copied halfway"
+
+
+def _rest(environment: Environment, turns: Sequence[str]) -> list[object]:
+    said: list[object] = []
+    for turn in turns:
+        said += [environment.state_key(), follow(environment, turn)]
+        if type(reply := said[-1]) is Reply and reply.done:
+            break
+    return said
+
+
 RULES: dict[str, Callable[[Make, Sequence[int]], str]] = {
     "prompts": _prompts,
     "same seed, same task": _deterministic,
@@ -278,5 +306,6 @@ RULES: dict[str, Callable[[Make, Sequence[int]], str]] = {
     "limits": _ends,
     "records": _records,
     "tools": _tools,
+    "copies": _copies,
 }
 """Name of each rule, and what looks."""
