@@ -9,7 +9,7 @@ transformers = pytest.importorskip("transformers")
 
 from assay.errors import DataError  # noqa: E402
 from assay.records import Ledger, ModelStep, ToolStep, Trajectory, UserStep  # noqa: E402
-from assay.rollout.scoring import elicited, hindsight  # noqa: E402
+from assay.rollout.scoring import believing, elicited, hindsight  # noqa: E402
 
 STEPS = (
     UserStep("", token_ids=(3, 4)),
@@ -57,6 +57,10 @@ def test_belief_is_the_answers_summed_log_probability_after_each_history(policy:
     assert (first.prior, *first.after) == pytest.approx(plain[:3], abs=1e-6)
     assert (second.prior, *second.after) == pytest.approx([*plain[:2], plain[3]], abs=1e-6)
     assert (first.forwards, second.forwards) == (3, 1)  # what leaves share is scored once
+    made = believing(LEAF, first)
+    after = [step.belief for step in made.steps if type(step) is ModelStep]
+    assert (after, made.ledger) == ([*first.after], Ledger(scoring_forwards=3))
+    assert believing(LEAF, None) is LEAF
 
 
 def test_no_answer_is_no_belief_and_an_empty_elicitation_none_at_all(policy: Any) -> None:

@@ -14,9 +14,8 @@ from msgspec import structs
 from assay.errors import DataError
 from assay.policy.scoring import Asked, score
 from assay.records import Ledger, ModelStep, Step, Trajectory
+from assay.rollout.elicitation import ELICIT
 
-ELICIT: Final = "Is it '"
-"""What stands before the answer: the policy is asked nothing, the words are put into its mouth."""
 HINDSIGHT: Final = "hindsight"
 """Name of the score of a step."""
 
@@ -81,6 +80,19 @@ def elicited(
         Beliefs(values[0], tuple(values[1:]), n) if values else None
         for values, n in zip(made, fresh, strict=True)
     ]
+
+
+def believing(record: Trajectory, beliefs: Beliefs | None) -> Trajectory:
+    """Returns the record with the beliefs at its model steps, in place of those it has, and what
+    they cost in its ledger; as it was where there are none."""
+    if beliefs is None:
+        return record
+    after = iter(beliefs.after)
+    steps = tuple(
+        structs.replace(step, belief=next(after)) if type(step) is ModelStep else step
+        for step in record.steps
+    )
+    return structs.replace(record, steps=steps, ledger=spent(record.ledger, beliefs.forwards))
 
 
 def hindsight(

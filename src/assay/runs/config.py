@@ -33,6 +33,7 @@ from assay.recipes.settings import (
 )
 from assay.rollout.backends.base import Sampling
 from assay.rollout.choice import Choice
+from assay.rollout.elicitation import ELICIT
 from assay.rollout.tree import Shape
 
 LOSSES: Final = (*ROW_LOSSES, *TOKEN_LOSSES, "bnpo")
@@ -207,6 +208,11 @@ class Rollout(Settings, frozen=True):
     """Where they branch."""
     oversample: Count = 1
     """Makes so many times train.group trajectories of a task, for a gate that keeps train.group."""
+    belief: Literal["exact", "elicited"] = "exact"
+    """exact: what the environment says of itself, where it does. elicited: how likely the right
+    answer is to the policy after each step, by a scoring forward; see `assay.rollout.scoring`."""
+    elicit: str = ELICIT
+    """Text before the answer that is scored."""
     budget_tokens: Whole = 0
     """Training ends with the batch after which the tokens sampled in all are nearest to it, or with
     train.steps. 0: with train.steps."""

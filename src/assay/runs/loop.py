@@ -82,6 +82,7 @@ class Rollouts:
             clock=None,
             protocol=self._run.protocol,
         )
+        records = self._scored(records, trainer)
         self._keep(step, prompts, records, trainer)
         self.seconds = time.monotonic() - began
         return _columns(records)
@@ -112,6 +113,17 @@ class Rollouts:
         if shape:
             return grow(backend, planned, shape, environment, **options)
         return list(collect(backend, planned, **options))
+
+    def _scored(self, records: list[Trajectory], trainer: Any) -> list[Trajectory]:
+        """Returns the trajectories with the beliefs that the run wants of them."""
+        wanted = self._run.config.rollout
+        if wanted.belief == "exact":
+            return records
+        from assay.rollout.scoring import believing, elicited
+
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        found = elicited(records, model, trainer.processing_class, elicit=wanted.elicit)
+        return [believing(record, each) for record, each in zip(records, found, strict=True)]
 
     def _keep(
         self, step: int, prompts: Sequence[str], records: Sequence[Trajectory], trainer: Any
