@@ -270,7 +270,7 @@ def test_gated_refuses_decisions_about_another_batch():
 
 
 def test_the_registry_names_every_gate():
-    assert GATES.names() == ["integrity", "duplicates", "degenerate"]
+    assert GATES.names() == ["integrity", "duplicates", "degenerate", "roc", "aaw"]
     assert [GATES.get(name).name for name in GATES.names()] == GATES.names()
 
 

@@ -51,7 +51,7 @@ class Batch:
     wrote_K: Int64[np.ndarray, " K"]
     """How much that is, in `measure`."""
     weight_K: Float64[np.ndarray, " K"]
-    """What the gates left of each trajectory: 0 is dropped."""
+    """What the gates left of each trajectory: 0 is dropped, or undrawn."""
 
     traj_S: Int64[np.ndarray, " S"]
     index_S: Int64[np.ndarray, " S"]
@@ -98,6 +98,10 @@ class Batch:
     """Nats at sampling time; NaN where the log has none. None: no trajectory has any."""
     entropy_N: Float64[np.ndarray, " N"] | None = None
 
+    undrawn_K: Bool[np.ndarray, " K"] | None = None
+    """Which of weight 0 a lot passed over: nothing of them is trained on, and their outcomes still
+    count among their peers. None: none."""
+
     facts: frozenset[str] | None = None
     """What the set holds of which these are some steps (`credit.facts`); None: they are all."""
     statistics: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -139,10 +143,14 @@ class Batch:
         return self.weight_K > 0
 
     @property
+    def _counts_K(self) -> Bool[np.ndarray, " K"]:
+        return self.kept_K if self.undrawn_K is None else self.kept_K | self.undrawn_K
+
+    @property
     def vote_K(self) -> Int64[np.ndarray, " K"]:
         """The trajectory that votes for each one, itself unless it shares a session: the last of
         the session that is kept and scored."""
-        return voters(self.session_K, self.kept_K & ~np.isnan(self.outcome_K))
+        return voters(self.session_K, self._counts_K & ~np.isnan(self.outcome_K))
 
     @property
     def once_K(self) -> Bool[np.ndarray, " K"]:
@@ -155,7 +163,7 @@ class Batch:
     def value_K(self) -> Float64[np.ndarray, " K"]:
         """Outcome for comparing, of a session the one that votes: NaN where unscored or dropped, so
         that it moves no baseline."""
-        return np.where(self.kept_K, self.outcome_K[self.vote_K], np.nan)
+        return np.where(self._counts_K, self.outcome_K[self.vote_K], np.nan)
 
     @property
     def voted_K(self) -> Float64[np.ndarray, " K"]:
@@ -210,9 +218,15 @@ class Batch:
         known_C = np.where(unknown_C, np.nan, right_C.astype(float))
         return np.where((self.ran_C == 0) | (self.parsed_C == 0), 0.0, known_C)
 
-    def weighted(self, weight_K: Float64[np.ndarray, " K"]) -> "Batch":
-        """Returns the batch with these weights; weight 0 stays in it, and moves nothing."""
-        return replace(self, weight_K=weight_K)
+    def weighted(
+        self,
+        weight_K: Float64[np.ndarray, " K"],
+        undrawn_K: Bool[np.ndarray, " K"] | None = None,
+    ) -> "Batch":
+        """Returns the batch with these weights; weight 0 stays in it, and moves nothing, unless it
+        is undrawn."""
+        some = undrawn_K is not None and bool(undrawn_K.any())
+        return replace(self, weight_K=weight_K, undrawn_K=undrawn_K if some else None)
 
     def gated(self, decisions: Sequence[Decision]) -> "Batch":
         """Returns the batch with the weights that the gates decided, one decision per trajectory.
@@ -226,4 +240,6 @@ class Batch:
                 f"got {len(decisions)} decisions; expected one for each of the batch's "
                 f"{len(self.ids)} trajectories, in its order"
             )
-        return self.weighted(np.fromiter((d.weight for d in decisions), float, len(decisions)))
+        weight_K = np.fromiter((d.weight for d in decisions), float, len(decisions))
+        undrawn = (d.weight == 0.0 and d.verdict == "weight" for d in decisions)
+        return self.weighted(weight_K, np.fromiter(undrawn, bool, len(decisions)))

@@ -6,11 +6,13 @@ import numpy as np
 
 from assay.batch import Batch
 from assay.errors import AlignmentError
+from assay.gate.aaw import Aaw
 from assay.gate.base import Gate, Verdicts
 from assay.gate.decisions import Decisions
 from assay.gate.degenerate import Degenerate, components_cancel
 from assay.gate.duplicates import Duplicates, first_copy
 from assay.gate.integrity import Integrity
+from assay.gate.roc import Roc
 from assay.registry import Registry
 
 GATES: Registry[Gate] = Registry(
@@ -19,6 +21,8 @@ GATES: Registry[Gate] = Registry(
         "integrity": Integrity,  # unscored, infrastructure, tampered, empty, masked
         "duplicates": Duplicates,  # copies inside a group
         "degenerate": Degenerate,  # groups whose outcomes do not differ (DAPO)
+        "roc": Roc,  # half of twice as many, clean wins first (GRPO-RoC)
+        "aaw": Aaw,  # drawn by |A| (MS-GRPO)
     },
     group="assay.gates",
 )
@@ -33,7 +37,7 @@ def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> Decisions:
     Raises:
         AlignmentError: a gate gave no weight or reason for some trajectory, or a weight below 0.
     """
-    weight_K = np.ones(len(batch.ids))
+    weight_K, undrawn_K = np.ones(len(batch.ids)), np.zeros(len(batch.ids), bool)
     decided: dict[int, tuple[str, str, str]] = {}
     for each in gates:
         verdicts = each(batch)
@@ -41,9 +45,11 @@ def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> Decisions:
         for k in np.flatnonzero((verdicts.weight_K != 1.0) & (weight_K > 0)).tolist():
             detail = verdicts.details[k] if verdicts.details else ""
             decided[k] = (each.name, verdicts.reasons[k], detail)
+        if verdicts.undrawn_K is not None:
+            undrawn_K = undrawn_K | (verdicts.undrawn_K & (weight_K > 0))
         weight_K = weight_K * verdicts.weight_K
-        batch = batch.weighted(weight_K)
-    return Decisions(batch.ids, weight_K, decided)
+        batch = batch.weighted(weight_K, undrawn_K)
+    return Decisions(batch.ids, weight_K, decided, undrawn_K)
 
 
 def _check(name: str, verdicts: Verdicts, n: int) -> None:
@@ -59,11 +65,13 @@ def _check(name: str, verdicts: Verdicts, n: int) -> None:
 
 __all__ = [
     "GATES",
+    "Aaw",
     "Decisions",
     "Degenerate",
     "Duplicates",
     "Gate",
     "Integrity",
+    "Roc",
     "Verdicts",
     "components_cancel",
     "first_copy",

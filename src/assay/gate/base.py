@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from assay.batch import Batch
 
@@ -21,6 +21,9 @@ class Verdicts:
     reasons: Sequence[str]
     """One word each, for counting; "ok" where the gate has nothing to say."""
     details: Sequence[str] | None = None
+    undrawn_K: Bool[np.ndarray, " K"] | None = None
+    """Which of weight 0 a lot passed over: they are not trained on, and still count among their
+    peers. None: none."""
 
 
 class Gate(ABC):

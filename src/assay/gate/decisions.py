@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import final, overload
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from assay.records import Decision
 
@@ -20,6 +20,7 @@ class Decisions(Sequence[Decision]):
         ids: Sequence[str],
         weight_K: Float64[np.ndarray, " K"],
         decided: Mapping[int, tuple[str, str, str]],
+        undrawn_K: Bool[np.ndarray, " K"] | None = None,
     ) -> None:
         """Takes what was decided.
 
@@ -27,8 +28,10 @@ class Decisions(Sequence[Decision]):
             ids: of the trajectories.
             weight_K: of each.
             decided: gate, reason and detail of those that a gate did not let pass as they are.
+            undrawn_K: which of weight 0 a lot passed over; None: none.
         """
         self.ids, self.weight_K, self._decided = ids, weight_K, decided
+        self._undrawn_K = undrawn_K
 
     def __len__(self) -> int:
         """Returns how many there are."""
@@ -59,9 +62,11 @@ class Decisions(Sequence[Decision]):
     def _at(self, k: int) -> Decision:
         name, reason, detail = self._decided.get(k, _KEPT)
         weight = float(self.weight_K[k])
+        undrawn = self._undrawn_K is not None and self._undrawn_K[k]
+        dropped = weight == 0.0 and not undrawn
         return Decision(
             trajectory=self.ids[k],
-            verdict="keep" if weight == 1.0 else "drop" if weight == 0.0 else "weight",
+            verdict="keep" if weight == 1.0 else "drop" if dropped else "weight",
             gate=name,
             reason=reason,
             detail=detail,

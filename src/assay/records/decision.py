@@ -16,4 +16,5 @@ class Decision(Record, frozen=True):
     """One word for counting: "ok", "unscored", "infra", "duplicate", "tampered" ..."""
     detail: str = ""
     weight: float = 1.0
-    """Factor on the trajectory's advantages, >= 0. 1 for "keep", 0 for "drop"."""
+    """Factor on the trajectory's advantages, >= 0. 1 for "keep", 0 for "drop"; 0 for
+    "weight" where a lot passed it over: not trained on, and still counted among its peers."""
