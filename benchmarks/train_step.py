@@ -7,10 +7,11 @@
     python benchmarks/train_step.py --trees      # leaves of trees, against the same rows repeated
 
 Same model (a Llama of 0.8 M parameters with random weights), same rollouts, same batch: 256
-completions of 32 tokens in groups of 8; with --trees 192 leaves in groups of 6, two trees each with
+completions of 32 tokens in groups of 8; with --trees 96 leaves in groups of 6, two trees each with
 two expansions of a node drawn uniformly, root included, of a chain of 6 steps of 7 sampled and 5
-read tokens: both trainers are ours then, and one passes whole rows. Both trainers make their steps
-in turn, and CPU seconds of this process are counted, so that a busy machine hurts neither.
+read tokens, and a model twice as wide: both trainers are ours then, and one passes whole rows. Both
+trainers make their steps in turn, and CPU seconds of this process are counted, so that a busy
+machine hurts neither.
 """
 
 import contextlib
@@ -41,7 +42,8 @@ WAYS = ("generate", "long", "dead", "trees")
 GENERATE, LONG, DEAD, TREES = (f"--{way}" in sys.argv for way in WAYS)
 CHAIN, SAMPLED, READ = 6, 7, 5
 """Steps of a chain, tokens that the policy samples in each, and tokens that it reads after it."""
-ROWS, TOKENS, GROUP = (192, CHAIN * (SAMPLED + READ), 6) if TREES else (256, 32, 8)
+ROWS, TOKENS, GROUP = (96, CHAIN * (SAMPLED + READ), 6) if TREES else (256, 32, 8)
+WIDTH = 256 if TREES else 128
 VOCABULARY, PROMPT, REPEAT = 96, 12 if TREES else 16, 15
 LONGEST = 10 * TOKENS if LONG else TOKENS
 PASSES = 8 if LONG else 1
@@ -63,8 +65,8 @@ def model() -> Any:
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=VOCABULARY,
-            hidden_size=128,
-            intermediate_size=384,
+            hidden_size=WIDTH,
+            intermediate_size=3 * WIDTH,
             num_hidden_layers=4,
             num_attention_heads=4,
             num_key_value_heads=4,

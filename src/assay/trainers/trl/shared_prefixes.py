@@ -96,18 +96,32 @@ class SharedPrefixes:
 
 @final
 class _Rows:
-    """Attention within rows of what stands in a line."""
+    """Attention within rows of what stands in a line: each row asks for the tokens it brought.
+
+    Rows that brought more than half of the longest ask for all of theirs, which needs no mask.
+    """
 
     def __init__(self, line: Line, device: torch.device) -> None:
         """Takes the line."""
-        self._shape = line.path_BL.shape
-        self._path = torch.as_tensor(line.path_BL.reshape(-1), device=device)
-        own = line.row_N * self._shape[1] + line.position_N
-        self._own = torch.as_tensor(own, device=device)
+        rows, first = np.unique(line.row_N, return_index=True)
+        own = np.bincount(line.row_N)[rows]
+        begin, longest = line.position_N[first], line.path_BL.shape[1]
+        much = own > longest / 2
+        whole, parts = line.path_BL[rows[much]], line.path_BL[rows[~much]]
+        width = int(own[~much].max(initial=1))
+        asks = np.minimum(first[~much, None] + np.arange(width), line.row_N.size - 1)
+        until = begin[~much, None] + np.arange(width)
+        start = np.zeros(int(rows.max()) + 1, np.int64)  # where a row's answers begin, less `begin`
+        start[rows[much]] = np.arange(whole.shape[0]) * longest
+        start[rows[~much]] = whole.size + np.arange(parts.shape[0]) * width - begin[~much]
+        self._whole, self._parts, self._asks, self._own, self._until = (
+            torch.as_tensor(each, device=device)
+            for each in (whole, parts, asks, start[line.row_N] + line.position_N, until)
+        )
         self.asked = False
 
     def __call__(
-        self, module: Any, of_line: Sequence[torch.Tensor], given: Mapping[str, Any]
+        self, module: Any, of_line: Sequence[torch.Tensor], given: dict[str, Any]
     ) -> tuple[torch.Tensor, None]:
         """Returns what each token of the line gets, (1, N, heads, width of a head).
 
@@ -117,16 +131,26 @@ class _Rows:
             given: what else attention is told.
         """
         self.asked = True
-        query, key, value = (self._of_rows(each) for each in of_line)
-        given = {**given, "is_causal": True}
-        out, _ = sdpa_attention_forward(module, query, key, value, None, **given)
-        return out.reshape(-1, *out.shape[2:]).index_select(0, self._own)[None], None
+        flat = [each[0].transpose(0, 1).contiguous() for each in of_line]
+        found = list[torch.Tensor]()
+        reach = torch.arange(self._parts.shape[1], device=self._parts.device)
+        mask = (reach <= self._until[..., None])[:, None]
+        ways = ((self._whole, self._whole, None), (self._asks, self._parts, mask))
+        for asks, path, seen in ways:
+            if asks.shape[0]:
+                query, key, value = (
+                    _taken(each, at) for each, at in zip(flat, (asks, path, path), strict=True)
+                )
+                given = {**given, "is_causal": seen is None}
+                out, _ = sdpa_attention_forward(module, query, key, value, seen, **given)
+                found.append(out.reshape(-1, *out.shape[2:]))
+        return torch.cat(found).index_select(0, self._own)[None], None
 
-    def _of_rows(self, line: torch.Tensor) -> torch.Tensor:
-        """Returns (B, heads, L, width) of (1, heads, N, width)."""
-        heads, _, width = line.shape[1:]
-        flat = line[0].transpose(0, 1).reshape(-1, heads * width)
-        return flat.index_select(0, self._path).view(*self._shape, heads, width).transpose(1, 2)
+
+def _taken(flat: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Returns (B, heads, L, width) of tokens (N, heads, width), those `at` (B, L)."""
+    taken = torch.nn.functional.embedding(at, flat.flatten(1))
+    return taken.unflatten(-1, flat.shape[1:]).transpose(1, 2)
 
 
 _ATTENTION: ContextVar[_Rows] = ContextVar("attention of rows in a line")
