@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .PHONY: help demo test test-fast check bench test-verl schema reference lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
-BENCHMARKS = advantages audit imports viewer train_step
+BENCHMARKS = advantages structure audit imports viewer train_step
 STEPS = generate long dead trees
 EACH_CORE = -n auto --dist loadfile
 FAST = -m 'not slow and not verl and not chromium and not shared_data'

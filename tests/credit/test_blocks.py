@@ -27,7 +27,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "hgpo": ({}, {"returns": "rewards", "anchor": "state"}),
     "mt_grpo": ({}, {"variant": "repo"}, {"turns": "every", "gamma": 0.5}, {"turn": "rewards"}),
-    "ms_grpo": ({}, {"returns": "rewards"}),
+    "ms_grpo": ({}, {"returns": "rewards", "per_step": True}),
     "toolpo": ({}, {"action_reduce": "rate", "evidence": "ran"}),
     "tree_grpo": (
         {},
@@ -93,7 +93,7 @@ def world(seed: int, *, mixed: bool) -> Batch:
     batch = batch_of(made)
     weight_K = np.ones(len(batch.ids))
     weight_K[::7], weight_K[3::11] = 0.0, 0.5
-    return batch.weighted(weight_K)
+    return batch.weighted(weight_K, np.arange(weight_K.size) % 14 == 0 if mixed else None)
 
 
 @pytest.fixture(params=["in turn", "mixed"])

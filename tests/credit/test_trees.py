@@ -213,6 +213,20 @@ def test_a_loss_that_divides_by_rows_itself_is_refused():
     Recipe.of("tree_grpo").check_loss("grpo")
 
 
+# ---- MS-GRPO
+
+
+def test_ms_grpo_g1_on_every_step_or_divided_by_them():
+    # returns 3 1 1 -1: mean 1, deviation sqrt 2; episodes of 2, 1, 1 and 4 steps
+    made = [
+        leaf(r, *(f"{i}.{n}" for n in range(size)))
+        for i, (r, size) in enumerate(((3.0, 2), (1.0, 1), (1.0, 1), (-1.0, 4)))
+    ]
+    close(total(batch_of(made), "ms_grpo"), [*[1.414214] * 2, 0, 0, *[-1.414214] * 4])
+    got = total(batch_of(made), "ms_grpo", per_step=True)
+    close(got, [*[0.707107] * 2, 0, 0, *[-0.353553] * 4])
+
+
 # ---- laws, on trees of any shape
 
 shapes = st.lists(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from assay.errors import AlignmentError
-from assay.kernels.returns import returns
+from assay.kernels.returns import along, returns
 
 NAN = float("nan")
 
@@ -44,3 +44,25 @@ def test_a_chain_of_any_length(n):
 def test_where_no_chain_goes(next_U, message):
     with pytest.raises(AlignmentError, match=message):
         returns(np.ones(2), np.array(next_U))
+
+
+def test_along_rows_is_returns_of_the_next_one():
+    # 1 + .5 (2 + .5 4), 2 + .5 4, 4 | 8, alone
+    goes_on_U = np.array([True, True, False, False])
+    value_U, half_U = np.array([1.0, 2.0, 4.0, 8.0]), np.full(4, 0.5)
+    np.testing.assert_array_equal(along(value_U, goes_on_U, half_U), [3.0, 4.0, 4.0, 8.0])
+    none = np.zeros(0)
+    assert along(none, np.zeros(0, bool), none).size == 0
+
+
+def test_along_rows_of_any_length():
+    rng = np.random.default_rng(0)
+    sizes = [1, 3, 1_023, 1_024, 1_025, 2, 3_000]
+    last = np.cumsum(sizes) - 1
+    goes_on_U = ~np.isin(np.arange(sum(sizes)), last)
+    value_U, decay_U = rng.normal(size=sum(sizes)), rng.random(sum(sizes))
+    expected, after = np.zeros(value_U.size), 0.0
+    for u in range(value_U.size - 1, -1, -1):
+        after = value_U[u] + (decay_U[u] * after if goes_on_U[u] else 0.0)
+        expected[u] = after
+    np.testing.assert_allclose(along(value_U, goes_on_U, decay_U), expected, atol=1e-12)

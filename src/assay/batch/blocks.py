@@ -38,7 +38,7 @@ class Block:
         batch, ks = self.batch, self.ks
         groups, group_K = np.unique(batch.group_K[ks], return_inverse=True)
         of_K = {
-            each.name: getattr(batch, each.name)[ks]
+            each.name: _taken(getattr(batch, each.name), ks)
             for each in fields(batch)
             if each.name.endswith(("_K", "_KJ"))
         }

@@ -91,6 +91,13 @@ def at_least_0(method: Method, *options: str) -> None:
         require(value is None or value >= 0, f"{option} must be at least 0; got {value}")
 
 
+_OF_BATCH = {
+    "value_U": "value_K",
+    "peer_U": "group_K",
+    "vote_U": "vote_K",
+    "unit_R": "all_sampled_R",
+    "weight_U": "weight_K",
+}
 _SCALING = ("scale", "ddof", "eps", "singleton", "sign", "cap")
 
 
@@ -104,11 +111,7 @@ def outcome_term(
     `Term`, say otherwise.
     """
     fields: dict[str, object] = {
-        "value_U": batch.value_K,
-        "peer_U": batch.group_K,
-        "vote_U": batch.vote_K,
-        "unit_R": batch.all_sampled_R,
-        "weight_U": batch.weight_K,
+        **{name: getattr(batch, of) for name, of in _OF_BATCH.items() if name not in options},
         "baseline": "mean",
         "scale": "std",
         **{field: getattr(by, field) for field in _SCALING if hasattr(by, field)},

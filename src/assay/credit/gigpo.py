@@ -11,7 +11,7 @@ from assay.credit.base import Method, Reads, at_least_0, outcome_term, require
 from assay.credit.facts import holds
 from assay.credit.groups import following_S, paid_S, same, totals
 from assay.errors import MethodError
-from assay.kernels.returns import returns
+from assay.kernels.returns import along
 from assay.kernels.term import Term
 
 Anchor = Literal["auto", "state", "seen"]
@@ -122,7 +122,7 @@ def step_returns(
         reward_S[last_K[ended]] = batch.value_K[ended]
         if kind == "evidence":
             reward_S += _share_correct(batch) == 1.0
-    return_S = returns(reward_S, following_S(batch), np.where(own_S, gamma, 1.0))
+    return_S = along(reward_S, following_S(batch) >= 0, np.where(own_S, gamma, 1.0))
     return np.where(scored_K[batch.traj_S] & own_S, return_S, np.nan)
 
 

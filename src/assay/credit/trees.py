@@ -1,6 +1,6 @@
 """Leaves and nodes of a search tree, and whole episodes paid step by step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, final
 
 import numpy as np
@@ -67,10 +67,9 @@ class TreeGrpo(Method):
             nodes = self._nodes(batch)
             traj_M, options = nodes.pop("traj_M"), {**options, **nodes}
             peers = {name: np.append(of_K, of_K[traj_M]) for name, of_K in peers.items()}
-        return [
-            outcome_term(batch, self, name, peer_U=peer_U, **options)
-            for name, peer_U in peers.items()
-        ]
+        (name, peer_U), *rest = peers.items()
+        term = outcome_term(batch, self, name, peer_U=peer_U, **options)
+        return [term, *(replace(term, name=name, peer_U=peer_U) for name, peer_U in rest)]
 
     def _weight_K(self, batch: Batch) -> Float64[np.ndarray, " K"]:
         if self.aggregation == "token_mean":
@@ -117,7 +116,8 @@ class MsGrpo(Method):
 
     Dilkes et al. 2025, MS-GRPO, https://arxiv.org/abs/2508.10839. Reconstructed from the abstract
     and a summary; the paper's equations were not at hand. Sampling episodes by |A|, which the paper
-    adds, is a gate, not credit, and is biased.
+    adds, is the gate aaw, not credit, and is biased. An episode cut off counts with the reward it
+    collected; an invalid action is worth what the environment pays.
     """
 
     name: ClassVar[str] = "ms_grpo"
@@ -134,6 +134,8 @@ class MsGrpo(Method):
     """Degrees of freedom taken off the deviation."""
     eps: float = 1e-6
     """Added to the deviation, in units of the return."""
+    per_step: bool = False
+    """Divide an episode's A by its steps, so that long ones weigh no more than short ones."""
 
     def __post_init__(self) -> None:
         check_scaling(self)
@@ -150,4 +152,8 @@ class MsGrpo(Method):
             known_K = (np.bincount(batch.traj_S[paid], minlength=n) > 0) & batch.kept_K
             total_K = totals(reward_S[paid], batch.traj_S[paid], n)
             value_K = np.where(known_K, total_K, np.nan)
-        return [outcome_term(batch, self, value_U=value_K)]
+        weight_K = batch.weight_K
+        if self.per_step:
+            steps_K = np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids))
+            weight_K = weight_K / np.maximum(steps_K, 1)
+        return [outcome_term(batch, self, value_U=value_K, weight_U=weight_K)]

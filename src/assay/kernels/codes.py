@@ -3,8 +3,9 @@
 import numpy as np
 from jaxtyping import Int64
 
-_SPARSE = 8
-"""Codes that lie further apart than this, on average, are sorted; others are looked up."""
+_SPARSE, _FEW_SPARSE, _FEW = 8, 64, 1 << 23
+"""Codes that lie further apart than this, on average, are sorted; others are looked up. The second
+is for tables of at most the third, whose size does not matter."""
 
 
 def numbered(*columns: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
@@ -24,10 +25,13 @@ def numbered(*columns: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
 def _dense(values: Int64[np.ndarray, " _"]) -> tuple[Int64[np.ndarray, " _"], int]:
     """Returns each value's place among the distinct ones, ascending, and how many there are."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, -1)
-    if high - low >= _SPARSE * values.size:
+    reach = high - low + 1
+    if reach > (_FEW_SPARSE if reach <= _FEW else _SPARSE) * values.size:
         distinct, code = np.unique(values, return_inverse=True)
         return code, distinct.size
-    there = np.zeros(high - low + 1, bool)
+    there = np.zeros(reach, bool)
     there[values - low] = True
-    place = np.cumsum(there) - 1
-    return place[values - low], int(place[-1]) + 1 if values.size else 0
+    distinct = np.flatnonzero(there)
+    place = np.empty(reach, np.int64)
+    place[distinct] = np.arange(distinct.size)
+    return place[values - low], distinct.size

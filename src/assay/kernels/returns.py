@@ -3,10 +3,15 @@
 Axes: U units (steps, turns, nodes).
 """
 
+from typing import Final
+
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from assay.errors import AlignmentError
+
+_LONG: Final = 1024
+"""Rows longer than this are looked ahead in by doubling: so many rounds would take longer."""
 
 
 def returns(
@@ -44,3 +49,33 @@ def returns(
         factor_U[looks] *= factor_U[at]
         ahead_U[looks] = ahead_U[at]
     raise AlignmentError("next_U goes in a circle; expected chains that end")
+
+
+def along(
+    value_U: Float64[np.ndarray, " U"],
+    goes_on_U: Bool[np.ndarray, " U"],
+    decay_U: Float64[np.ndarray, " U"],
+) -> Float64[np.ndarray, " U"]:
+    """Returns G_u = value_u + decay_u * G_(u+1), as `returns` does, of units that stand in rows.
+
+    Args:
+        value_U: what each unit earned itself; no NaN.
+        goes_on_U: is the next unit the one after it?
+        decay_U: factor on what comes after a unit.
+    """
+    last = np.flatnonzero(~goes_on_U)
+    size = np.diff(last, prepend=-1)
+    total_U = value_U.copy()
+    for end, count in zip(last[size > _LONG], size[size > _LONG], strict=True):
+        row = slice(end + 1 - count, end + 1)
+        next_U = np.append(np.arange(1, count), -1)
+        total_U[row] = returns(value_U[row], next_U, decay_U[row])
+    short = size <= _LONG
+    order = np.argsort(-size[short], kind="stable")
+    at, size = last[short][order], size[short][order]
+    longest = int(size.max(initial=0))
+    longer = size.size - np.cumsum(np.bincount(size, minlength=longest))  # than each size
+    for back in range(1, longest):
+        at = at[: longer[back]] - 1
+        total_U[at] += decay_U[at] * total_U[at + 1]
+    return total_U

@@ -81,7 +81,8 @@ def _compared(term: Term) -> Credited:
     if peer_U is None:
         peer_U = np.zeros(n, np.int64)
     compared_U = ~np.isnan(value_U) & (peer_U >= 0)
-    u, own = peer_U[compared_U], value_U[compared_U]
+    at = slice(None) if compared_U.all() else compared_U
+    u, own = peer_U[at], value_U[at]
     peer, value = votes(term)
     low, high = term.reach or ends(value) or (0.0, 0.0)
     n_peers = int(max(peer.max(initial=-1), peer_U.max(initial=-1))) + 1
@@ -99,11 +100,11 @@ def _compared(term: Term) -> Credited:
             alone = count_P[u] == 1
             base[alone], divisor[alone] = 0.0, 1.0 + term.eps if term.scale == "std" else 1.0
     base_U, divisor_U = np.full(n, np.nan), np.ones(n)
-    base_U[compared_U], divisor_U[compared_U] = base, divisor
+    base_U[at], divisor_U[at] = base, divisor
     count_U, constant_U = np.zeros(n, np.int64), np.zeros(n, bool)
-    count_U[compared_U], constant_U[compared_U] = count_P[u], constant_P[u]
+    count_U[at], constant_U[at] = count_P[u], constant_P[u]
     scaled_U = np.where(np.isnan(value_U), np.nan, 0.0)  # no peers: 0
-    scaled_U[compared_U] = (own - base) / divisor
+    scaled_U[at] = (own - base) / divisor
     return Credited(term, base_U, divisor_U, count_U, constant_U, scaled_U, scaled_U)
 
 

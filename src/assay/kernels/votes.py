@@ -20,7 +20,8 @@ def votes(term: Term) -> tuple[Int64[np.ndarray, " _"], Float64[np.ndarray, " _"
     counts_U = ~np.isnan(value_U) & (peer_U >= 0)
     if term.vote_U is not None:
         counts_U &= term.vote_U == np.arange(n)
-    peer, value = peer_U[counts_U], value_U[counts_U]
+    at = slice(None) if counts_U.all() else counts_U
+    peer, value = peer_U[at], value_U[at]
     if term.virtual_value_V is None or term.virtual_peer_V is None:
         return peer, value
     return (
