@@ -33,6 +33,7 @@ ORDER = """
     exporters
     api
     evaluate
+    replay
     claims demo
     cli
 """

@@ -4,6 +4,7 @@ from assay.records.base import Record
 from assay.records.codec import decode, encode, read, write
 from assay.records.decision import Decision
 from assay.records.evidence import CallEvidence, Grade, Level, Mark
+from assay.records.replayed import Replayed, Value, replayed, replayed_line
 from assay.records.trajectory import (
     Call,
     Claim,
@@ -35,6 +36,7 @@ __all__ = [
     "ModelStep",
     "Origin",
     "Record",
+    "Replayed",
     "Role",
     "Span",
     "Step",
@@ -42,8 +44,11 @@ __all__ = [
     "ToolStep",
     "Trajectory",
     "UserStep",
+    "Value",
     "decode",
     "encode",
     "read",
+    "replayed",
+    "replayed_line",
     "write",
 ]
