@@ -25,11 +25,13 @@ from assay.records import (
     Mark,
     ModelStep,
     Origin,
+    Replayed,
     Span,
     SystemStep,
     ToolStep,
     Trajectory,
     UserStep,
+    Value,
     read,
 )
 
@@ -73,7 +75,7 @@ def test_every_link_leads_somewhere(path):
     "record",
     [
         *(Trajectory, ModelStep, ToolStep, UserStep, SystemStep, Call, CallEvidence, Span),
-        *(ExpertCall, Grade, Mark, Ledger, Origin, Decision),
+        *(ExpertCall, Grade, Mark, Ledger, Origin, Decision, Replayed, Value),
     ],
     ids=lambda record: record.__name__,
 )

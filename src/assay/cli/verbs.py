@@ -18,6 +18,7 @@ from assay.cli import (
     label,
     methods,
     recipes,
+    replay,
     train,
     view,
     world,
@@ -43,6 +44,7 @@ app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("eval")(eval_.evaluate)
+app.command("replay")(replay.replay)
 app.command("recipes")(recipes.recipes)
 app.add_typer(world.app, name="world")
 app.add_typer(claims.app, name="claims")
