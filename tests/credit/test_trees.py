@@ -136,6 +136,9 @@ def test_a_session_votes_once():
     # a1 -1/2 - 1/2, a2 and b2 -1/2 + 0
     close(total(batch, "tree_rl"), [-1.0, -0.5, -1.0, -0.5, 1.0, 0.5])
     close(total(batch, "tree_po"), [*[-0.5] * 4, *[0.5] * 2])
+    # a is compared with the votes of b and c, 0 and 1, and has none itself
+    flat = [leaf(0.0, "a", session="A"), leaf(0.0, "b", session="A"), leaf(1.0, "c")]
+    close(total(batch_of(flat), "carl"), [-0.5, -0.5, 0.5])
 
 
 def test_a_copied_step_without_a_name_is_in_no_tree():
