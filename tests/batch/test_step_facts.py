@@ -93,3 +93,13 @@ def test_a_copied_step_opens_nothing_and_its_call_is_nobodys():
     assert batch.own_S.tolist() == [False, True, True]
     assert batch.wrote_K.tolist() == [3 + 3 + 3]  # "own", f{} and "end"
     assert batch.call_R.tolist() == [-1, -1, -1, 0, -1]
+
+
+def test_what_is_believed_before_the_first_step_is_of_the_trajectory():
+    known = [
+        Trajectory(id="0", task="t", group="g", prior=-2.0, steps=(ModelStep(belief=-1.0),)),
+        Trajectory(id="1", task="t", group="g"),
+        Trajectory(id="2", task="t", group="h", prior=0.0),
+    ]
+    np.testing.assert_array_equal(Batch.of(known).prior_K, [-2.0, NAN, 0.0])
+    assert Batch.of(known[1:2]).prior_K.strides == (0,), "what nobody has takes no memory"

@@ -141,6 +141,7 @@ def trajectories(draw):
             | st.lists(st.builds(ExpertCall, name=TEXT, arguments=TEXT), max_size=2).map(tuple)
         ),
         reference=draw(MAYBE_TEXT),
+        prior=draw(MAYBE_NUMBER),
         end=draw(st.sampled_from(["answered", "budget", "infra", "unknown"])),
         policy_version=draw(MAYBE_TEXT),
         marks=draw(

@@ -92,7 +92,7 @@ def test_plain_and_compressed_hold_the_same(tmp_path):
         (HEAD + b',"rewards":{"x":1.0,"x":0.0}}', "key 'x' occurs twice"),
         (HEAD + b',"steps":[{"kind":"user","text":"x","text":"y"}]}', "key 'text' occurs twice"),
         (b'{"id":"a","task":"t","group":"g"}', ".schema: missing"),
-        (HEAD.replace(b"/1", b"/4") + b"}", "assay.trajectory/4"),
+        (HEAD.replace(b"/1", b"/5") + b"}", "assay.trajectory/5"),
         (b'{"schema":"assay.trajectory/1","id":"a","task":"t"}', "missing required field `group`"),
         (HEAD + b',"outcome":"1"}', "Expected `float | null`, got `str` - at `$.outcome`"),
         (HEAD + b',"outcome":true}', "`$.outcome`"),
@@ -215,6 +215,7 @@ def test_a_mark_points_at_a_step():
         (lambda x: of(rewards={"style": x}), "rewards['style']"),
         (lambda x: of(grades=(Grade(level="E1", value=x),)), "grades[0].value"),
         (lambda x: of(ledger=Ledger(wall_seconds=x)), "ledger.wall_seconds"),
+        (lambda x: of(prior=x), "prior"),
         (lambda x: of(ModelStep(reward=x)), "steps[0].reward"),
         (lambda x: of(ModelStep(belief=x)), "steps[0].belief"),
         (lambda x: of(ModelStep(confidence=x)), "steps[0].confidence"),
@@ -419,3 +420,19 @@ def test_a_session_is_of_version_3_and_of_no_other():
             decode(older + b"}")
         with pytest.raises(DataError, match=told):
             decode(older + SCORED)
+
+
+def test_a_prior_is_of_version_4_and_of_no_other():
+    fourth = HEAD.replace(b"trajectory/1", b"trajectory/4")
+    record = decode(fourth + b',"prior":-1.5}')
+    assert (record.prior, type(record)) == (-1.5, Trajectory)
+    assert encode(record) == fourth + b',"prior":-1.5}'
+    assert decode(fourth + SCORED[:-1] + b',"prior":-1.5}').steps[0].scores == {"judge": 0.5}
+    session = b',"session":"s"}'
+    assert encode(decode(fourth + b"}")) == HEAD + b"}", "the first version that has all keys"
+    assert encode(decode(fourth + session)) == HEAD.replace(b"/1", b"/3") + session
+    for version in (1, 2, 3):
+        older = HEAD.replace(b"/1", f"/{version}".encode())
+        told = rf"prior: not a key of assay.trajectory/{version}; write it as /4"
+        with pytest.raises(DataError, match=told):
+            decode(older + b',"prior":-1.5}')

@@ -43,6 +43,7 @@ EVERY_RECORD = (
 def test_there_are_golden_files():
     assert [path.name for path in FILES] == [
         "least.v1.jsonl",
+        "prior.v4.jsonl",
         "scores.v2.jsonl",
         "session.v3.jsonl",
         "text.v1.jsonl",
@@ -136,7 +137,7 @@ def test_the_schema_is_the_one_that_was_frozen():
 def test_the_schema_names_the_fields_of_every_record():
     schema = json.loads(PATH.read_bytes())["$defs"]
     for record in EVERY_RECORD:
-        about = schema["Trajectory3" if record is Trajectory else record.__name__]
+        about = schema["Trajectory4" if record is Trajectory else record.__name__]
         names = {field.encode_name for field in msgspec.structs.fields(record)}
         tag = {Trajectory: {"schema"}}.get(record, {"kind"} if record in STEPS else set())
         assert set(about["properties"]) == names | tag

@@ -1,5 +1,7 @@
 """Attempts as records: everything filled in, spans and tokens placed by hand."""
 
+from math import log
+
 import pytest
 from tools.demos import critique
 
@@ -7,7 +9,9 @@ from assay.batch import Batch
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import ModelStep, ToolStep, UserStep, decode, encode
 from assay.rollout.protocols.base import Sampled
+from assay.rollout.protocols.line import LINE
 from assay.rollout.recording import Recorder, solve
+from assay.rollout.start import Start, points, stand
 from assay.world import BUILT_IN, load
 from assay.world.lookup import Lookup
 
@@ -169,9 +173,18 @@ def test_beliefs_are_after_the_world_s_answer():
     recorder = Recorder(environment, 0, expert=turns)
     for turn in turns:
         recorder.act(f"{turn}\n")
-    beliefs = [s.belief for s in recorder.trajectory().steps if isinstance(s, ModelStep)]
-    assert beliefs == sorted(beliefs)
+    record = recorder.trajectory()
+    beliefs = [s.belief for s in record.steps if isinstance(s, ModelStep)]
+    assert record.prior == pytest.approx(-log(16))  # of so many countries, before any question
+    assert [record.prior, *beliefs] == sorted([record.prior, *beliefs])
     assert beliefs[-1] == 0.0
+    later = Start(record, points(record)[1])
+    stand(later, environment, 0, LINE)
+    assert Recorder(environment, 0, start=later).trajectory().prior == record.prior
+
+
+def test_a_world_without_a_belief_has_none_before_the_first_step():
+    assert Recorder(load("lookup"), 0).trajectory().prior is None
 
 
 def test_a_known_solution_is_one_that_solves():

@@ -60,6 +60,7 @@ def test_belief_is_the_answers_summed_log_probability_after_each_history(policy:
     made = believing(LEAF, first)
     after = [step.belief for step in made.steps if type(step) is ModelStep]
     assert (after, made.ledger) == ([*first.after], Ledger(scoring_forwards=3))
+    assert made.prior == first.prior
     assert believing(LEAF, None) is LEAF
 
 

@@ -39,6 +39,7 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
         "groups": tuple(columns.group),
         **of_K,
         **_written(spans, steps["untrainable_S"] != COPIED, len(columns.ids)),
+        "prior_K": columns.prior.spread(len(columns.ids), np.nan),
         "reward_names": names,
         "reward_KJ": reward_KJ,
         "score_names": score_names,

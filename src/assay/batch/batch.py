@@ -43,6 +43,8 @@ class Batch:
     end_K: Int8[np.ndarray, " K"]
     content_K: Int64[np.ndarray, " K"]
     """Key of everything the policy wrote: equal keys are copies of one trajectory."""
+    prior_K: Float64[np.ndarray, " K"]
+    """log p(right answer) before the first step, nats; NaN: unknown."""
     reward_names: tuple[str, ...]
     reward_KJ: Float64[np.ndarray, "K J"]
     """Named parts of the outcome, J of them; NaN: this trajectory has no such part."""
@@ -58,6 +60,7 @@ class Batch:
     """Position of the step in its trajectory's `steps`."""
     reward_S: Float64[np.ndarray, " S"]
     belief_S: Float64[np.ndarray, " S"]
+    """log p(right answer) after each step and what was answered to it, nats; NaN: unknown."""
     state_S: Int64[np.ndarray, " S"]
     """Recorded environment state before the step, unique within the task."""
     seen_S: Int64[np.ndarray, " S"]

@@ -82,6 +82,8 @@ class Builder:
         k = len(columns.ids)
         content = self._add_steps(trajectory, k)
         columns.rewarded(k, trajectory.rewards)
+        if trajectory.prior is not None:
+            columns.prior.tail.extend((k, trajectory.prior))
         columns.ids.append(trajectory.id)
         columns.outcome.tail.append(_NAN if resolved.value is None else resolved.value)
         columns.K.tail.extend(

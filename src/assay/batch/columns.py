@@ -82,6 +82,7 @@ class Columns:
     )
     """`content_K` is a hash of what the policy wrote."""
     outcome: Table = field(default_factory=lambda: Table("d", outcome_K=_REAL))
+    prior: Table = field(default_factory=lambda: _values(_REAL, "trajectory"))
     rewards: Table = field(default_factory=lambda: _values(_REAL, "trajectory", "name"))
     S: Table = field(
         default_factory=lambda: Table(
@@ -169,6 +170,7 @@ class Columns:
 
 _REFERS: Final = {
     "K": ("group", "task", "tree", "session"),
+    "prior": ("K",),
     "rewards": ("K", "reward_names"),
     "S": ("K",),
     **dict.fromkeys(("state", "reward", "belief", "untrainable", "confidence", "node"), ("S",)),

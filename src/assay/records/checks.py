@@ -104,6 +104,7 @@ def check_finite(trajectory: Trajectory, where: str) -> None:
 
 def _numbers(trajectory: Trajectory) -> Iterator[tuple[str, float | None]]:
     yield "outcome", trajectory.outcome
+    yield "prior", trajectory.prior
     yield "ledger.wall_seconds", trajectory.ledger.wall_seconds
     for name, value in trajectory.rewards.items():
         yield f"rewards[{name!r}]", value

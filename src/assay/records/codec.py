@@ -28,11 +28,16 @@ class Trajectory3(Trajectory, frozen=True, tag="assay.trajectory/3"):
     """Version 3 on disk: version 2 and `session`."""
 
 
-_KINDS = {1: Trajectory, 2: Trajectory2, 3: Trajectory3}
+class Trajectory4(Trajectory, frozen=True, tag="assay.trajectory/4"):
+    """Version 4 on disk: version 3 and `prior`."""
+
+
+_KINDS = {1: Trajectory, 2: Trajectory2, 3: Trajectory3, 4: Trajectory4}
+_VERSIONS = {kind: version for version, kind in _KINDS.items()}
 
 _encoder = msgspec.json.Encoder()
 _decoder: "msgspec.json.Decoder[Trajectory]" = msgspec.json.Decoder(
-    Trajectory | Trajectory2 | Trajectory3
+    Trajectory | Trajectory2 | Trajectory3 | Trajectory4
 )
 
 
@@ -57,6 +62,8 @@ def encode(trajectory: Trajectory) -> bytes:
 
 def _needs(trajectory: Trajectory) -> tuple[int, str]:
     """Returns the first version that has all keys of the record, and its newest key."""
+    if trajectory.prior is not None:
+        return 4, "prior"
     if trajectory.session is not None:
         return 3, "session"
     scored = any(type(step) is ModelStep and step.scores for step in trajectory.steps)
@@ -77,7 +84,7 @@ def decode(line: bytes, *, where: str = "record") -> Trajectory:
     """Returns the trajectory that `line` holds.
 
     Args:
-        line: one JSON object, schema "assay.trajectory/1", "/2" or "/3".
+        line: one JSON object, schema "assay.trajectory/1" to "/4".
         where: what to call it in an error, for example "run.jsonl line 3".
 
     Raises:
@@ -101,8 +108,9 @@ def _decode(line: bytes, where: str) -> tuple[Trajectory, Trajectory]:
         # msgspec's own class says that it is no JSON, its subclass that it is no record
         kind = TornError if type(error) is msgspec.DecodeError else DataError
         raise kind(f"{where}: {error}; expected an assay.trajectory record") from None
-    if type(written) is not Trajectory3:
-        version, (needed, key) = 1 + (type(written) is Trajectory2), _needs(written)
+    version = _VERSIONS[type(written)]
+    if version < len(_VERSIONS):
+        needed, key = _needs(written)
         if needed > version:
             raise DataError(
                 f"{where}: {key}: not a key of assay.trajectory/{version}; write it as /{needed}"

@@ -162,6 +162,9 @@ class Trajectory(Record, frozen=True, tag_field="schema", tag="assay.trajectory/
     """Actions of a known solution. None: none is known."""
     reference: str | None = None
     """The right answer, where the source has one. Never shown to the policy."""
+    prior: float | None = None
+    """log p(right answer | everything before the first model step), nats: what `belief` of the
+    first step is a change from. None: unknown. Of version 4 of the format."""
     end: End = "unknown"
     policy_version: str | None = None
     marks: tuple[Mark, ...] = ()

@@ -55,17 +55,18 @@ class Recorder:
             expert: turns of a known solution, see `solve`. None: none is known.
             protocol: how turns are taken apart.
             start: where the environment stands (`start.stand`); the steps before are shared, and
-                advice, solution, reference and group are those of its record. None: it is reset.
+                advice, solution, reference, prior and group are its record's. None: it is reset.
         """
         self.environment, self.seed = environment, seed
         self.protocol, self._start = protocol, start
         if start is None:
             opening = protocol.opening(environment, environment.reset(seed), notes)
-            self._reference = environment.answer()
+            self._reference, self._prior = environment.answer(), environment.belief()
             self._expert = None if expert is None else _known(protocol, environment, expert)
         else:
             opening, record = start.shared, start.record
-            self._reference, self._expert = record.reference, record.expert
+            self._reference, self._prior = record.reference, record.prior
+            self._expert = record.expert
         self._shared = 0 if start is None else len(opening)
         told = takewhile(lambda step: type(step) is not ModelStep, opening)
         self.prompt = "\n\n".join(step.text for step in told)
@@ -217,6 +218,7 @@ class Recorder:
             claim=self._claim,
             expert=self._expert,
             reference=self._reference,
+            prior=self._prior,
             end=self.last.end if done else "unknown",
             policy_version=policy_version,
             ledger=self._ledger(wall_seconds),

@@ -83,8 +83,8 @@ def elicited(
 
 
 def believing(record: Trajectory, beliefs: Beliefs | None) -> Trajectory:
-    """Returns the record with the beliefs at its model steps, in place of those it has, and what
-    they cost in its ledger; as it was where there are none."""
+    """Returns the record with the beliefs at its model steps and before them, in place of those it
+    has, and what they cost in its ledger; as it was where there are none."""
     if beliefs is None:
         return record
     after = iter(beliefs.after)
@@ -92,7 +92,8 @@ def believing(record: Trajectory, beliefs: Beliefs | None) -> Trajectory:
         structs.replace(step, belief=next(after)) if type(step) is ModelStep else step
         for step in record.steps
     )
-    return structs.replace(record, steps=steps, ledger=spent(record.ledger, beliefs.forwards))
+    ledger = spent(record.ledger, beliefs.forwards)
+    return structs.replace(record, steps=steps, prior=beliefs.prior, ledger=ledger)
 
 
 def hindsight(

@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from assay.records.codec import Trajectory3
+from assay.records.codec import Trajectory4
 
-PATH = Path(__file__).parent / "trajectory.v3.json"
-"""Where version 3, the newest, lies."""
+PATH = Path(__file__).parent / "trajectory.v4.json"
+"""Where version 4, the newest, lies."""
 
 
 def trajectory_schema() -> dict[str, Any]:
     """Returns the JSON schema (draft 2020-12) of one trajectory record."""
-    schema = msgspec.json.schema(Trajectory3)
+    schema = msgspec.json.schema(Trajectory4)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
