@@ -25,6 +25,8 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
         {"returns": "rewards"},
         {"returns": "evidence", "mode": "mean_std_norm", "variant": "repo"},
     ),
+    "delta_belief": ({}, {"variant": "repo"}, {"clip": False, "absent": "zero"}),
+    "igpo": ({}, {"gamma": 0.5}, {"variant": "repo"}),
     "hgpo": ({}, {"returns": "rewards", "anchor": "state"}),
     "mt_grpo": ({}, {"variant": "repo"}, {"turns": "every", "gamma": 0.5}, {"turn": "rewards"}),
     "ms_grpo": ({}, {"returns": "rewards", "per_step": True}),
@@ -79,6 +81,7 @@ def steps(rng: np.random.Generator, g: int, count: int) -> list[Step]:
             node=f"n{n}" if g % 2 else None,
             logprobs=tuple((-rng.random(3)).tolist()),
             entropies=tuple(rng.random(3).tolist()),
+            belief=float(-rng.random()) if n % 3 else None,
         )
         made += [step, answer(f"{rng.integers(0, 3)}")]
     return made

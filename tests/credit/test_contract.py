@@ -22,7 +22,7 @@ WORDS = (("gigpo", "anchor"), ("hgpo", "anchor"))
 GROUP_BASED = [
     *("grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "quantile", "grpo_positive"),
     *("grpo_negative", "gigpo", "mt_grpo", "tree_grpo", "ms_grpo", "toolpo"),
-    *("carl", "tree_rl", "tree_po"),
+    *("carl", "tree_rl", "tree_po", "delta_belief"),
 ]
 
 
@@ -34,7 +34,13 @@ def rich(outcome, *, group="g", length=2, **fields):
     """A trajectory that every method can read: calls, states, rewards, log-probs, entropies."""
     steps = []
     for i in range(length):
-        step = turn(True, expert=[i % 2 == 0], state_key=f"s{i % 2}", node=f"n{next(NODES)}")
+        step = turn(
+            True,
+            expert=[i % 2 == 0],
+            state_key=f"s{i % 2}",
+            node=f"n{next(NODES)}",
+            belief=-2.0 / (i + 1),
+        )
         n = len(step.token_ids)
         steps += [
             msgspec.structs.replace(
@@ -319,6 +325,9 @@ def test_a_method_whose_options_are_out_of_range_cannot_be_made(name):
         "l1": -1.0,
         "w": -1.0,
         "gamma": 1.5,
+        "turn_cost": -0.1,
+        "win": -1.0,
+        "floor": 1.0,
     }
     cls = METHODS.get(name)
     for field in dataclasses.fields(cls):

@@ -8,6 +8,7 @@ import msgspec
 from assay.batch import Batch
 from assay.credit.base import Method
 from assay.credit.baselines import AsymRe, Ebpo, Quantile
+from assay.credit.beliefs import DeltaBelief, Igpo
 from assay.credit.branches import Carl, TreePo, TreeRl
 from assay.credit.entropy import RlZvp
 from assay.credit.gigpo import GiGpo
@@ -60,6 +61,8 @@ METHODS: Registry[Method] = Registry(
         "tree_rl": TreeRl,  # Hou et al. 2025, arXiv:2506.11902
         "tree_po": TreePo,  # Li et al. 2025, arXiv:2508.17445
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
+        "delta_belief": DeltaBelief,  # Auzina et al. 2026, arXiv:2602.12342
+        "igpo": Igpo,  # IGPO 2025, arXiv:2510.14967
     },
     group="assay.methods",
 )

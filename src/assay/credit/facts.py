@@ -55,7 +55,8 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     ),
     "beliefs": (
         lambda batch: not np.isnan(batch.belief_S).all(),
-        "an environment with a belief has them; records name them as `belief` of a step",
+        'an environment with a belief has them, `[rollout] belief = "elicited"` asks the policy; '
+        "records name them as `belief` of a step",
     ),
 }
 """By name: does the batch hold it, and who could provide it?"""
