@@ -145,3 +145,33 @@ def report_of(
         **options,
     )
     return page, result
+
+
+def branch(number: int, outcome: float | None, path: str, **more: Any) -> Trajectory:
+    """A leaf of tree "oak" in group "wood": one step a letter, and a letter's node is the path to
+    it. A capital letter is a call that is answered by an error."""
+    steps: list[Step] = [UserStep(text="Book 4A for me.")]
+    for n, letter in enumerate(path):
+        call = WRONG if letter.isupper() else LOOK
+        place = {"node": path[: n + 1], "parent": path[:n] or None}
+        steps.append(ModelStep(text=f"I will {letter}.", calls=(call,), **place))
+        text = "Error: no such seat" if call is WRONG else '{"ok": true}'
+        steps.append(ToolStep(text=text, name=call.name, call=(len(steps) - 1, 0)))
+    kept = {"task": "wood", "group": "wood", "tree": "oak", "end": "answered", **more}
+    return Trajectory(id=f"wood/{number}", steps=tuple(steps), outcome=outcome, **kept)
+
+
+def wood() -> list[Trajectory]:
+    """A tree of 9 steps that parts after "a" and after "ac", and another of one leaf.
+
+    a - b - x            passed
+      - c - d - e - f    failed, cut off
+          - G            failed, its last step an error
+    p - q                unscored, of tree "ash"
+    """
+    return [
+        branch(0, 1.0, "abx"),
+        branch(1, 0.0, "acdef", end="budget"),
+        branch(2, 0.0, "acG"),
+        branch(3, None, "pq", tree="ash"),
+    ]

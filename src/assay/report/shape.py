@@ -202,6 +202,7 @@ class Shapes:
                 "detail": about.decision.detail,
                 "weight": decision.weight,
             },
+            **({"tree": int(batch.tree_K[k])} if batch.tree_K[k] >= 0 else {}),
             "steps": steps,
             **raw,
             "why": self._why(int(self._seen_K[k]), about),

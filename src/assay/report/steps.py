@@ -32,6 +32,7 @@ class Steps:
         self._steps = {k: (start[n], start[n + 1]) for n, k in enumerate(ks.tolist())}
         self._first_call = np.searchsorted(batch.step_C, np.arange(len(self._index) + 1)).tolist()
         self._correct, self._key = (batch.correct_C == 1).tolist(), batch.key_C.tolist()
+        self._node, self._parent = batch.node_S.tolist(), batch.parent_S.tolist()
         self._hide = hide
 
     def of(self, k: int, trajectory: Trajectory) -> list[dict[str, Any]]:
@@ -50,6 +51,12 @@ class Steps:
                     "key": ",".join([str(key) for key in self._key[first : first + len(calls)]]),
                     "correct": [n for n in range(len(calls)) if self._correct[first + n]],
                     "evidence": self._evidence.of(s, k),
+                    **self._place(s),
                 }
             )
         return steps
+
+    def _place(self, s: int) -> dict[str, int]:
+        """Returns the node of a step and the one before it, as far as the log names them."""
+        both = {"node": self._node[s], "parent": self._parent[s]}
+        return {name: number for name, number in both.items() if number >= 0}

@@ -17,6 +17,18 @@ function h(tag, props, ...children) {
   return node;
 }
 
+/** Returns an element of a drawing: attributes and classes only, no style. */
+function svg(tag, props, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(props || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "on") for (const [event, run] of Object.entries(value)) node.addEventListener(event, run);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  add(node, children);
+  return node;
+}
+
 function add(node, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;

@@ -6,18 +6,21 @@ pages.group = async (root, { index: g, params }) => {
   const order = members.map((_, i) => i).sort((a, b) =>
     (members[b].outcome ?? -1) - (members[a].outcome ?? -1) || a - b);
   const aligned = params.get("align") === "calls";
+  const beside = besideMethod();
+  const tree = isTree(members);
   add(root, [
     crumbs([["Groups", to("groups")]]),
     h("h1", {}, "Group ", data(G.id[g] || "(no name)")),
     h("p", { class: "lede" }, fateBadge(G.fate[g]), " ", groupSentence(g)),
     G.task[g] !== G.id[g] && h("p", { class: "note" }, "Task ", data(G.task[g])),
     await promptOf(g),
-    h("div", { class: "bar-of-tools" }, creditsAny && legend(), members.length > 1 && alignSwitch(aligned)),
+    h("div", { class: "bar-of-tools" }, creditsAny && legend(), creditsAny && besideChoice(), (members.length > 1 || tree) && alignSwitch(aligned, tree)),
     lanes(order.map((i) => members[i]), aligned),
+    beside && whatIf(stepEntries(members, [currentMethod(), beside]), [currentMethod(), beside]),
     G.fate[g] !== "unscored" && G.written[g].some((n) => n > 0) && methodTable(g),
   ]);
   const links = () => [...root.querySelectorAll(".lane-name a")];
-  return { move: (by) => moveFocus(links(), by), up: to("groups"), next: groupBy(g, 1), previous: groupBy(g, -1) };
+  return { move: (by) => moveFocus(links(), by), up: to("groups"), next: groupBy(g, 1), previous: groupBy(g, -1), tree: tree ? to(`tree/${g}`) : null };
 };
 
 /** Returns what the first attempt was asked last before the policy wrote, where the log has it. */
@@ -58,10 +61,20 @@ function taught(lost, all) {
   return `${how} of what they wrote taught nothing or the wrong thing.`;
 }
 
-function alignSwitch(aligned) {
-  const link = (name, on, value) => h("a", { href: to(`group/${route.index}`, { align: value }), class: "chip", "aria-current": on ? "true" : null }, name);
+function alignSwitch(aligned, tree) {
+  const link = (name, on, value) => h("a", { href: to(`group/${route.index}`, { align: value, beside: route.params.get("beside") }), class: "chip", "aria-current": on ? "true" : null }, name);
   return h("div", { class: "chips", role: "group", "aria-label": "Steps side by side" },
-    link("By position", !aligned, null), link("By equal calls", aligned, "calls"));
+    link("By position", !aligned, null), link("By equal calls", aligned, "calls"),
+    tree && h("a", { href: to(`tree/${route.index}`), class: "chip", id: "to-tree" }, "As a tree"));
+}
+
+/** Returns the steps of attempts as `whatIf` takes them. */
+function stepEntries(members, pair) {
+  return members.flatMap((member) => {
+    const columns = pair.map((method) => unpack(member.methods[method.name].step, member.steps.length));
+    return member.steps.map((step, s) => ({ name: `step ${step.index}, ${what(step)}: ${shortId(member)}`,
+      href: toTrajectory(member.index, { step: step.index }), values: columns.map((column) => column[s]) }));
+  });
 }
 
 function lanes(members, aligned) {

@@ -6,17 +6,18 @@ const KEYS = [
   ["Enter", "open"],
   ["u", "up: to the group, to all groups"],
   ["[, ]", "previous, next sibling or group"],
+  ["t", "the tree of a group, where its attempts share steps"],
   ["c", "compare with a sibling of the other outcome"],
   ["m, M", "next, previous method: everything recolours"],
   ["w, g, v", "overview, groups, claimed and verified"],
   ["/", "filter groups"],
-  ["arrow keys", "inside a heat-map or the steps of a group"],
+  ["arrow keys", "inside a heat-map, the steps of a group, a tree"],
   ["?", "this list"],
 ];
 
 function drawHeader() {
   const method = currentMethod();
-  const here = { group: "groups", trajectory: "groups" }[route.name] || (pages[route.name] ? route.name : "waste");
+  const here = { group: "groups", trajectory: "groups", tree: "groups" }[route.name] || (pages[route.name] ? route.name : "waste");
   const choice = h("select", { id: "method", "aria-label": "Credit by", on: { change: () => chooseMethod(choice.value) } },
     report.methods.map((each) => h("option", { value: each.name }, each.name)));
   choice.value = method.name;
@@ -55,6 +56,7 @@ const ACTIONS = {
   "[": () => go(pageKeys.previous),
   "]": () => go(pageKeys.next),
   c: () => pageKeys.compare && pageKeys.compare(),
+  t: () => go(pageKeys.tree),
   m: () => stepMethod(1),
   M: () => stepMethod(-1),
   w: () => go(to("waste")),

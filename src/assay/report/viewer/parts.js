@@ -85,6 +85,12 @@ function squares(g) {
     ks.length > shown.length && h("small", {}, `+${ks.length - shown.length}`));
 }
 
+/** Returns what is a trajectory's own in its name: what follows the name of its group. */
+function shortId(member) {
+  const group = G.id[T.group[member.index]];
+  return group && member.id.startsWith(group) && member.id.length > group.length ? member.id.slice(group.length).replace(/^[/:.#-]/, "") : member.id;
+}
+
 /** Returns a stacked bar of [kind, amount] pairs. */
 function stacked(parts, label) {
   const total = parts.reduce((sum, [, n]) => sum + n, 0);

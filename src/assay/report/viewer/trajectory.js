@@ -64,8 +64,18 @@ function trajectoryHead(k, shape, record) {
       h("a", { href: toTrajectory(other), "aria-current": other === k ? "page" : null, "aria-label": `${T.id[other]}, ${outcomeWord(other)}`, title: T.id[other] }, square(other)))),
     h("div", { class: "actions" },
       passed !== undefined && h("a", { class: "button", id: "compare", href: toTrajectory(k, { with: passed }) }, T.passed[k] ? "Compare with a failed sibling" : "Compare with a successful sibling"),
+      inTree(k, shape) && h("a", { class: "button", href: inTree(k, shape) }, "See it in its tree"),
       copyLink, copyJson),
     marksOf(shape, -1, record), aboutRecord(record));
+}
+
+/** Returns the address of a step of ours in the tree of its group: the chosen one, or the last that has a place. */
+function inTree(k, shape) {
+  const placed = shape.steps.filter((step) => step.node !== undefined);
+  if (!placed.length) return null;
+  const asked = Number(route.params.get("step"));
+  const step = placed.find((each) => each.index === asked) || placed[placed.length - 1];
+  return to(`tree/${T.group[k]}`, { of: k, step: step.index });
 }
 
 function aboutRecord(record) {
@@ -181,7 +191,7 @@ function trajectoryKeys(root, k, shape, view, inspector, chosen) {
     if (card && !event.target.closest(".run, .call")) look(card);
   });
   return {
-    move: (by) => moveFocus(cardsHere(), by), up: toGroup(g), next: sibling(1), previous: sibling(-1),
+    move: (by) => moveFocus(cardsHere(), by), up: toGroup(g), next: sibling(1), previous: sibling(-1), tree: inTree(k, shape),
     compare: () => root.querySelector("#compare")?.click(),
     placed() {
       const card = chosen === null ? null : root.querySelector(`#step-${chosen}`);
