@@ -39,13 +39,13 @@ def gated(
 
     Args:
         trajectories: read once and not kept; or their batch.
-        recipe: its gates and `pass_at` are read.
+        recipe: its gates and `pass_at` are read, and records prepared for its methods.
         measure: of a new batch, see `Batch.of`.
     """
     batch = (
         trajectories
         if isinstance(trajectories, Batch)
-        else Batch.of(trajectories, measure=measure, pass_at=recipe.pass_at)
+        else Batch.of(map(recipe.prepared, trajectories), measure=measure, pass_at=recipe.pass_at)
     )
     decisions = gate(batch, recipe.gates)
     return batch.gated(decisions), decisions

@@ -79,12 +79,17 @@ def steps(rng: np.random.Generator, g: int, count: int) -> list[Step]:
             state_key=f"s{n % 2}",
             reward=float(rng.integers(0, 3)) if g % 4 == 2 else None,
             node=f"n{n}" if g % 2 else None,
+            scores=like_an_expert(rng, n) if g % 4 == 1 else {},
             logprobs=tuple((-rng.random(3)).tolist()),
             entropies=tuple(rng.random(3).tolist()),
             belief=float(-rng.random()) if n % 3 else None,
         )
         made += [step, answer(f"{rng.integers(0, 3)}")]
     return made
+
+
+def like_an_expert(rng: np.random.Generator, n: int) -> dict[str, float | None]:
+    return {"srl": float(rng.random()), **({"srl_step": float(n)} if n % 3 else {})}
 
 
 def world(seed: int, *, mixed: bool) -> Batch:

@@ -17,12 +17,13 @@ from tests.credit.worlds import answer, batch_of, group, groups, one, per_trajec
 
 BINARY = ["psr", "nsr", "w_reinforce", "pass_at_k", "avspo", "rl_zvp", "lens"]
 CENTRED = ["grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "lens", "ms_grpo", "toolpo", "gigpo"]
-WORDS = (("gigpo", "anchor"), ("hgpo", "anchor"))
+EVIDENCE = ["toolpo", "mt_grpo", "srl"]
+WORDS = (("gigpo", "anchor"), ("hgpo", "anchor"), ("hgpo", "skip"))
 """Options that are a number elsewhere."""
 GROUP_BASED = [
     *("grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "quantile", "grpo_positive"),
     *("grpo_negative", "gigpo", "mt_grpo", "tree_grpo", "ms_grpo", "toolpo"),
-    *("carl", "tree_rl", "tree_po", "delta_belief"),
+    *("carl", "tree_rl", "tree_po", "delta_belief", "srl"),
 ]
 
 
@@ -40,6 +41,7 @@ def rich(outcome, *, group="g", length=2, **fields):
             state_key=f"s{i % 2}",
             node=f"n{next(NODES)}",
             belief=-2.0 / (i + 1),
+            scores={"srl": 0.5 + (outcome or 0.0) / 2, "srl_step": float(i)},
         )
         n = len(step.token_ids)
         steps += [
@@ -74,7 +76,7 @@ def test_unscored_trajectories_change_nothing(name):
     without = batch_of(rich(o) for o in (1.0, 0.0, 0.0))
     by = made(name)
     ours, theirs = by(with_it).advantage_N, by(without).advantage_N
-    if name in ("toolpo", "mt_grpo"):  # an unscored trajectory's calls are still evidence
+    if name in EVIDENCE:  # an unscored trajectory's calls are still evidence
         return
     np.testing.assert_allclose(ours[: theirs.size], theirs, atol=1e-12)
 
@@ -328,6 +330,8 @@ def test_a_method_whose_options_are_out_of_range_cannot_be_made(name):
         "turn_cost": -0.1,
         "win": -1.0,
         "floor": 1.0,
+        "filter": -1.0,
+        "skip": -1.0,
     }
     cls = METHODS.get(name)
     for field in dataclasses.fields(cls):

@@ -45,7 +45,9 @@ def credit(
         raise UsageError("--set belongs to one method; run the command once for each")
     recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
-    batch, decisions, _ = gated_batch(log, format=format, pass_at=pass_at, choices=choices)
+    batch, decisions, _ = gated_batch(
+        log, format=format, pass_at=pass_at, choices=choices, recipe=recipe
+    )
     if np.isnan(batch.outcome_K).all():
         say(
             f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "

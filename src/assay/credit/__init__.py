@@ -19,6 +19,7 @@ from assay.credit.outcome import DrGrpo, Grpo, GrpoNegative, GrpoPositive, MaxRl
 from assay.credit.passk import PassAtK
 from assay.credit.presets import preset
 from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
+from assay.credit.srl import Srl
 from assay.credit.toolpo import ToolPo
 from assay.credit.trees import MsGrpo, TreeGrpo
 from assay.credit.virtual import Avspo, Ngrpo
@@ -60,6 +61,7 @@ METHODS: Registry[Method] = Registry(
         "carl": Carl,  # CARL 2025, arXiv:2512.04949
         "tree_rl": TreeRl,  # Hou et al. 2025, arXiv:2506.11902
         "tree_po": TreePo,  # Li et al. 2025, arXiv:2508.17445
+        "srl": Srl,  # Deng et al. 2025, arXiv:2510.25992
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
         "delta_belief": DeltaBelief,  # Auzina et al. 2026, arXiv:2602.12342
         "igpo": Igpo,  # IGPO 2025, arXiv:2510.14967

@@ -13,6 +13,7 @@ from assay.errors import MethodError
 from assay.kernels.advantages import Advantages, Carried, Parts, advantages, summed
 from assay.kernels.constancy import ROUND_OFF, extremes
 from assay.kernels.term import Term
+from assay.records import Trajectory
 
 Reads = Literal["set", "groups", "outcomes"]
 
@@ -63,6 +64,11 @@ class Method(ABC):
         """Returns advantages with all their parts."""
         self.check(batch)
         return advantages(self.terms(batch), batch.length_R, self.combine)
+
+    def prepared(self, record: Trajectory) -> Trajectory:
+        """Returns a record with what the method reads off it and nobody has written there: as it
+        is, unless a method says otherwise. Pure, and done twice it is done once."""
+        return record
 
     def check(self, batch: Batch) -> None:
         """Raises MethodError, with who could provide it, unless the batch holds all `needs`."""

@@ -4,9 +4,16 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from jaxtyping import Float64
 
 from assay.batch import Batch
 from assay.errors import MethodError, hint
+from assay.verify.similarity import SCORE
+
+
+def _score_S(batch: Batch, name: str) -> Float64[np.ndarray, " S"]:
+    return batch.score_SJ[:, batch.score_names.index(name)]
+
 
 FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     "logprobs": (
@@ -49,6 +56,11 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         lambda batch: not np.isnan(batch.score_SJ).all(),
         "judges and reward models write them as `scores` of a step",
     ),
+    "similarity to an expert": (
+        lambda batch: SCORE in batch.score_names and not np.isnan(_score_S(batch, SCORE)).all(),
+        "assay credit LOG -m srl and assay train work it out where records know an `expert`, as "
+        "those of the importers chat, tau_bench and tau2_bench and of the embedded worlds do",
+    ),
     "stated confidence": (
         lambda batch: not np.isnan(batch.confidence_S).all(),
         "a protocol that asks for it records it as `confidence` of a step",
@@ -60,7 +72,10 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     ),
 }
 """By name: does the batch hold it, and who could provide it?"""
-_OF_STEPS = ("nodes", "states", "rewards per step", "scores", "stated confidence", "beliefs")
+_OF_STEPS = (
+    *("nodes", "states", "rewards per step", "scores", "stated confidence", "beliefs"),
+    "similarity to an expert",
+)
 
 
 def holds(batch: Batch, fact: str) -> bool:

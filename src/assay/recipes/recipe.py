@@ -24,6 +24,7 @@ from assay.errors import UsageError
 from assay.gate import GATES, Gate, Integrity
 from assay.recipes.settings import Safety, converted, known_only, require
 from assay.recipes.shipped import read, shipped
+from assay.records import Trajectory
 
 Denominator = Literal["all", "kept", "batch"]
 
@@ -87,6 +88,17 @@ class Recipe:
     def needs(self) -> frozenset[str]:
         """What trajectories must hold for the methods: "logprobs", "entropies", ..."""
         return frozenset(need for part in self.parts for need in part.method.needs)
+
+    def prepared(self, record: Trajectory) -> Trajectory:
+        """Returns a record with what the methods read off it and nobody has written there."""
+        for part in self.parts:
+            record = part.method.prepared(record)
+        return record
+
+    @property
+    def prepares(self) -> bool:
+        """Whether a method reads anything off records that their batch does not hold."""
+        return any(type(part.method).prepared is not Method.prepared for part in self.parts)
 
     @staticmethod
     def of(

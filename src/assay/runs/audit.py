@@ -86,6 +86,7 @@ def gated_batch(
     losses: Losses | None = None,
     copy_to: Path | None = None,
     kept: Kept | None = None,
+    recipe: Recipe | None = None,
 ) -> tuple[Batch, Sequence[Decision], str]:
     """Returns the gated batch of a log, the gates' decisions and the format's name.
 
@@ -97,37 +98,39 @@ def gated_batch(
         losses: what could not be carried over is counted here.
         copy_to: write the records to this file on the way, unless the log holds records already.
         kept: see `assay.importers.load`.
+        recipe: its gates decide, and records are prepared for its methods. None: grpo's.
 
     Raises:
         DataError: the log cannot be read, or holds no trajectory.
     """
     log, losses = records_of(log), Losses() if losses is None else losses
     kept = Kept() if kept is None else kept
-    name, trajectories = load(log, format=format, losses=losses, choices=choices, kept=kept)
+    recipe = Recipe(pass_at=pass_at) if recipe is None else recipe
+    prepared = partial(map, recipe.prepared) if recipe.prepares else iter
+    read = partial(load, log, losses=losses, choices=choices, kept=kept)
+    name, found = read(format=format)
     as_it_is = name == "assay" and choices == NONE
-    copy_to = None if as_it_is else copy_to
-    count = processes_for(log) if as_it_is else 1
+    count = processes_for(log) if as_it_is and not recipe.prepares else 1
+    made = partial(_batch, copy_to=None if as_it_is else copy_to, kept=kept, pass_at=pass_at)
     try:
         batch = None
         if count > 1:
             with suppress(TornError):  # `load` passes over what is not whole
                 batch = batch_of_file(log, pass_at=pass_at, processes=count)
         if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
-            batch = _batch(trajectories, copy_to, kept, pass_at=pass_at)
+            batch = made(prepared(found))
     except MixedTokensError:
         losses.counts.clear()  # they are counted again, from the first record to the last
         losses.first.clear()
         kept.begin()
-        again = load(log, format=name, losses=losses, choices=choices, kept=kept)[1]
-        batch = _batch(
-            with_tokens(again, losses), copy_to, kept, pass_at=pass_at, measure="characters"
-        )
+        again = with_tokens(read(format=name)[1], losses)
+        batch = made(prepared(again), measure="characters")
     if not batch.ids:
         raise DataError(f"{log}: no trajectory in it; expected at least one")
     left = int(np.isnan(batch.outcome_K).sum())
     if choices.labels is not None and losses.counts.pop("no_outcome", 0) and left:
         losses.counts["no_outcome"] = left  # after the labels
-    return *gated(batch, Recipe(pass_at=pass_at)), name
+    return *gated(batch, recipe), name
 
 
 def _batch(
@@ -141,8 +144,7 @@ def _batch(
     """Returns the batch of trajectories and, with `copy_to`, leaves a compressed copy of each."""
     if copy_to is None:
         return Batch.of(trajectories, measure=measure, pass_at=pass_at)
-    # closed even where the batch is refused: left open, it would write its end over a later copy
-    with closing(_copied(trajectories, copy_to, kept)) as copied:
+    with closing(_copied(trajectories, copy_to, kept)) as copied:  # or it ends over a later copy
         return Batch.of(copied, measure=measure, pass_at=pass_at)
 
 
@@ -211,8 +213,8 @@ def audit_log(
         name, result = _audited(asked, folder, kept)
         if folder is not None and sources is not None:
             sources.write(folder, name)
-    again = (kept.fresh, kept.fresh + kept.taken) if kept.taken else None
-    return AuditRun(log, name, result, out, page_of(out) if out else None, asked.reading, again)
+    again, left = (kept.fresh, kept.fresh + kept.taken), page_of(out) if out else None
+    return AuditRun(log, name, result, out, left, asked.reading, again if kept.taken else None)
 
 
 @final
@@ -320,7 +322,7 @@ def _credited(
     pass_at: float,
 ) -> dict[str, str]:
     """Hands each method's advantages to audit, annotation file and report; returns refusals."""
-    refused: dict[str, str] = {}
+    refused = dict[str, str]()
     with beside(processes(len(batch.ids), _WORTH_IT) - 1) as do:
         of_batch = Blocks(batch) if page is None else page.blocks
         for name, blocks in credits_in_blocks(of_batch, Recipe.compared(pass_at=pass_at)):
@@ -373,6 +375,7 @@ def _again(
 
 
 def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dict[str, Any]:
+    lost = sorted(losses.counts.items())
     return {
         "schema": SCHEMA,
         "kind": "audit",
@@ -382,10 +385,7 @@ def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dic
         "format": name,
         "options": options,
         "options_sha256": hashlib.sha256(msgspec.json.encode(options, order="sorted")).hexdigest(),
-        "losses": {
-            kind: {"count": count, "first": losses.first[kind]}
-            for kind, count in sorted(losses.counts.items())
-        },
+        "losses": {kind: {"count": n, "first": losses.first[kind]} for kind, n in lost},
     }
 
 

@@ -82,7 +82,7 @@ class Rollouts:
             clock=None,
             protocol=self._run.protocol,
         )
-        records = self._scored(records, trainer)
+        records = [*map(trainer.recipe.prepared, self._scored(records, trainer))]
         self._keep(step, prompts, records, trainer)
         self.seconds = time.monotonic() - began
         return _columns(records)

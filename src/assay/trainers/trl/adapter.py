@@ -123,7 +123,7 @@ class RewardCall:
                 for k, (row, ids) in enumerate(zip(self.inputs, self.ids, strict=True))
             ]
             for record, skip in self._filled(trainer, output, rows):
-                made.builder.add(record)
+                made.builder.add(trainer.recipe.prepared(record))
                 made.skip.append(skip)
                 made.calls += calls_made(record)
             return made
