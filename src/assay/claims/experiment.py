@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, final
 
 from assay.claims.cells import Cell, Scale
 from assay.claims.measures import Measure, Seen
+from assay.claims.results import Row, Rows
 from assay.errors import UnknownNameError, UsageError, hint
 from assay.evaluate.intervals import Estimate
 
@@ -62,6 +63,16 @@ def _inside(seen: Estimate, zone: Zone) -> bool:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a page shows of cells that were not trained, as Markdown."""
+
+    ran: str
+    """What was run, and with what."""
+    tables: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """Cells and what they should show."""
 
@@ -79,6 +90,10 @@ class Experiment:
     """What was set down with the predictions and is not read here."""
     about: Callable[[Cell, Scale], Mapping[str, Any]] | None = None
     """What else the row of an untrained cell says in `about`."""
+    work: Callable[[Cell, Scale, Path], Row] | None = None
+    """Runs a cell, in a folder of the run; importable by name. None: it trains the cell's arm."""
+    shown: Callable[[Rows], Shown] | None = None
+    """What the page shows in place of the arms that were trained."""
 
 
 def load(folder: Path) -> dict[str, Experiment]:

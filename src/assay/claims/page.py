@@ -75,6 +75,7 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
         "claims.md",
         experiment=experiment,
         about=_about(rows),
+        shown=experiment.shown(rows) if experiment.shown and rows.rows else None,
         verdicts=verdicts(experiment, rows),
         told=told,
         figures=figures,

@@ -22,6 +22,9 @@ from assay.files.lines import append, cut
 if TYPE_CHECKING:
     from assay.claims.work import Beside
 
+Work = Callable[[Cell, Scale, Path], Row]
+"""Runs one cell in a folder of the run; it must be importable by name, for a worker."""
+
 
 def run(
     cells: Sequence[Cell],
@@ -31,8 +34,18 @@ def run(
     workers: int,
     say: Callable[[str], None],
     beside: "Beside | None" = None,
+    work: Work | None = None,
 ) -> Rows:
     """Returns the rows of all cells; `out/rows.jsonl` grows by a line as each one ends.
+
+    Args:
+        cells: what is run, unless its row is there.
+        scale: how much of each.
+        out: folder of the run.
+        workers: cells at a time.
+        say: takes a line as each one ends.
+        beside: what else rows of untrained cells say.
+        work: runs a cell. None: it is trained.
 
     Raises:
         UsageError: `out` holds rows of another scale.
@@ -47,7 +60,7 @@ def run(
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "versions": versions()}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
-        futures = {pool.submit(_one, cell, scale, out, beside): cell for cell in left}
+        futures = {pool.submit(_one, cell, scale, out, beside, work): cell for cell in left}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 row = future.result()
@@ -90,7 +103,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _one(cell: Cell, scale: Scale, out: Path, beside: "Beside | None") -> Row:
+def _one(
+    cell: Cell, scale: Scale, out: Path, beside: "Beside | None", own: Work | None
+) -> Row:
     from assay.claims.work import work
 
     with (
@@ -99,7 +114,7 @@ def _one(cell: Cell, scale: Scale, out: Path, beside: "Beside | None") -> Row:
         redirect_stderr(log),
     ):
         log.write(json.dumps(cell.data()) + "\n")
-        return work(cell, scale, out, beside)
+        return work(cell, scale, out, beside) if own is None else own(cell, scale, out)
 
 
 def _told(cell: Cell, row: Row) -> str:

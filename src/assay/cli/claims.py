@@ -93,7 +93,9 @@ def run(
     if committed_:
         _begun(committed(folder, name), at, where / "rows.jsonl")
     many = workers or os.cpu_count() or 1
-    rows = work(cells, at, where, workers=many, say=typer.echo, beside=chosen.about)
+    rows = work(
+        cells, at, where, workers=many, say=typer.echo, beside=chosen.about, work=chosen.work
+    )
     typer.echo(f"results  {_written(chosen, rows, where)}")
 
 
