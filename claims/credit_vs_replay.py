@@ -18,12 +18,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from assay.batch import Batch
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims.cells import Cell, Scale
 from assay.claims.experiment import ENOUGH, Shown
 from assay.claims.measures import Measure, Seen
 from assay.evaluate.intervals import Estimate
-from assay.batch import Batch
 from assay.records import Replayed, Trajectory, encode
 
 SCALES: Final = {
@@ -83,7 +83,7 @@ def work(cell: Cell, scale: Scale, folder: Path) -> Row:
 def played(
     cell: Cell, scale: Scale, where: Path
 ) -> tuple[Sequence[Trajectory], Sequence[Replayed]]:
-    """Returns a log and its replayed decisions; what is in the folder already is not played again."""
+    """Returns a log and its replayed decisions; what is there is not played again."""
     import torch
 
     from assay.replay.run import Asked, Replay
@@ -212,9 +212,7 @@ def _says(
     """Returns the prediction that a method, or a level of evidence, stands above its control."""
     of = "evidence of level " if kind == "evidence" else ""
     where = "" if envs == ENVS else f", {', '.join(envs)}"
-    measure: Measure = partial(
-        over, kind=kind, name=name, metric=metric, envs=envs, arm=arm
-    )
+    measure: Measure = partial(over, kind=kind, name=name, metric=metric, envs=envs, arm=arm)
     return Prediction(
         id=id,
         says=f"{of}{name}, {METRICS[metric]}{where}{', trees' if arm == 'trees' else ''}: AUROC "
@@ -293,8 +291,7 @@ def _headline(rows: Rows) -> str:
     if not above:
         return f"No method stands above its own credit shuffled in time by an interval. {counted}"
     said = "; ".join(
-        f"{name} in {env}{' trees' if arm == 'trees' else ''}, {METRICS[metric]} "
-        f"({_told(seen)})"
+        f"{name} in {env}{' trees' if arm == 'trees' else ''}, {METRICS[metric]} ({_told(seen)})"
         for env, arm, _, name, metric, seen, _ in above
     )
     return f"Above their own credit shuffled in time by an interval: {said}. {counted}"

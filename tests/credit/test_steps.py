@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from assay.credit import method
+from assay.credit.groups import called_S
 from assay.errors import MethodError
 from assay.records import CallEvidence, ModelStep
 from tests.credit.worlds import answer, batch_of, group, one, per_trajectory, turn
@@ -240,6 +241,29 @@ def test_gigpo_anchors():
     half = [walk(1.0, "s0"), one(0.0, steps=[turn()])]
     close(gigpo(half).parts["step"], [0.0, 0.0])
     close(gigpo(half, anchor="seen").parts["step"], [0.5, -0.5])
+
+
+def looked(outcome, *names):
+    """One call a turn, all alike, and what each answers; the last turn calls nothing."""
+    asked = [(turn(None), answer(name, call=(2 * i, 0))) for i, name in enumerate(names)]
+    return one(outcome, steps=[*(step for pair in asked for step in pair), turn()])
+
+
+def test_gigpo_anchor_calls_is_the_set_of_what_was_called_and_answered():
+    batch = batch_of([looked(1.0, "x", "y", "x"), looked(0.0, "y", "x"), looked(0.0, "z", "x")])
+    x, y, z = {"x"}, {"y"}, {"z"}
+    sets = [set(), x, x | y, x | y, set(), y, x | y, set(), z, x | z]
+    found = called_S(batch)
+    for a, first in enumerate(sets):
+        for b, second in enumerate(sets):
+            assert (found[a] == found[b]) == (first == second), (a, b)
+    # gamma 1: both reached {x, y}, the first twice, and so 1 1 0 have the mean 2/3
+    step = method("gigpo", anchor="calls", gamma=1.0)(batch).parts["step"]
+    at = np.flatnonzero(np.isin(found, found[2]))
+    first = [int(np.flatnonzero(batch.step_R == s)[0]) for s in at]
+    close(step[first], [1 / 3, 1 / 3, -2 / 3])
+    with pytest.raises(MethodError, match="needs calls"):
+        gigpo([one(1.0, steps=[turn()])], anchor="calls")
 
 
 def test_gigpo_copied_steps_are_no_units():

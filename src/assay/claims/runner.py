@@ -103,9 +103,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _one(
-    cell: Cell, scale: Scale, out: Path, beside: "Beside | None", own: Work | None
-) -> Row:
+def _one(cell: Cell, scale: Scale, out: Path, beside: "Beside | None", own: Work | None) -> Row:
     from assay.claims.work import work
 
     with (

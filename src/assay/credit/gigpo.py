@@ -8,13 +8,13 @@ from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, outcome_term, require
-from assay.credit.facts import holds
-from assay.credit.groups import following_S, paid_S, same, totals
+from assay.credit.facts import holds, need
+from assay.credit.groups import called_S, following_S, paid_S, same, totals
 from assay.errors import MethodError
 from assay.kernels.returns import along
 from assay.kernels.term import Term
 
-Anchor = Literal["auto", "state", "seen"]
+Anchor = Literal["auto", "state", "seen", "calls"]
 Returns = Literal["outcome", "rewards", "evidence"]
 
 
@@ -50,7 +50,8 @@ class GiGpo(Method):
     mode: Literal["mean_norm", "mean_std_norm"] = "mean_norm"
     """Divide both terms by their peers' deviation (ddof 1, eps 1e-6), or do not."""
     anchor: Anchor = "auto"
-    """What a state is: what the environment recorded, what the policy had last been shown, or the
+    """What a state is: what the environment recorded; what the policy had last been shown; which
+    calls it had made and what they answered, order and repetition aside (`calls`); or ("auto") the
     first where the batch has any and else the second."""
     returns: Returns = "outcome"
     """Returns of the outcome alone; of rewards per step, where in a trajectory that has any a step
@@ -99,8 +100,11 @@ def states(batch: Batch, anchor: Anchor, method: str) -> Int64[np.ndarray, " S"]
     if anchor == "state" and not recorded:
         raise MethodError(
             f"{method} needs recorded states for anchor 'state', and no step of the set has one; "
-            "take anchor 'seen'"
+            "take anchor 'seen' or 'calls'"
         )
+    if anchor == "calls":
+        need(batch, "calls", method)
+        return called_S(batch)
     return batch.seen_S if anchor == "seen" or not recorded else batch.state_S
 
 

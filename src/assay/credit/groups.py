@@ -162,3 +162,26 @@ def following_S(batch: Batch) -> Int64[np.ndarray, " S"]:
     s = np.arange(batch.traj_S.size)
     goes_on = np.append(batch.traj_S[1:] == batch.traj_S[:-1], False)[: s.size]
     return np.where(goes_on, s + 1, -1)
+
+
+def called_S(batch: Batch) -> Int64[np.ndarray, " S"]:
+    """Returns a number of the calls that each trajectory had made before a step, and what they
+    answered: equal for equal sets, whatever their order and however often one was repeated.
+
+    Sets are told apart by the sum of 64-bit hashes of what is in them.
+    """
+    pair_C = numbered(batch.key_C, batch.answer_C)
+    own_C = numbered(batch.traj_S[batch.step_C], pair_C)
+    new_C = np.diff(np.maximum.accumulate(own_C), prepend=-1) > 0
+    sum_C = np.append(np.uint64(0), np.cumsum(np.where(new_C, _mixed(pair_C), np.uint64(0))))
+    before_S = sum_C[np.searchsorted(batch.step_C, np.arange(batch.traj_S.size))]
+    first_S = np.searchsorted(batch.traj_S, batch.traj_S)
+    return numbered((before_S - before_S[first_S]).view(np.int64))
+
+
+def _mixed(code_U: Int64[np.ndarray, " U"]) -> np.ndarray:
+    """Returns 64 bits that look drawn at random for each code: the finaliser of splitmix64."""
+    bits = (code_U.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    return bits ^ (bits >> np.uint64(31))
