@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import rollouts
 
 from assay.records import Mark
-from benchmarks import rollouts
 from tests.credit.worlds import answer, batch_of, one, turn
 
 ROOT = Path(__file__).parents[2]
