@@ -122,7 +122,8 @@ def test_delta_belief_alone_equal_or_without_a_step():
     # a scored trajectory of no step is a 0 among the turns of the others, and moves no mean else
     silent = one(0.0, steps=[])
     close(method("delta_belief")(batch_of([*D3, silent])).total, [*PADDED[:-1], 0.0])
-    got = method("delta_belief", variant="repo")(batch_of([D3[0], silent])).total
+    unscored = one(None, steps=[])
+    got = method("delta_belief", variant="repo")(batch_of([D3[0], silent, unscored])).total
     close(got, [0.707106, 0.707106])  # 1 and 0: +-.5 over .707107; the second turn .9 and 0
 
 

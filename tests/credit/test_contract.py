@@ -41,7 +41,11 @@ def rich(outcome, *, group="g", length=2, **fields):
             state_key=f"s{i % 2}",
             node=f"n{next(NODES)}",
             belief=-2.0 / (i + 1),
-            scores={"srl": 0.5 + (outcome or 0.0) / 2, "srl_step": float(i)},
+            scores={
+                "srl": 0.5 + (outcome or 0.0) / 2,
+                "srl_step": float(i),
+                "hindsight": -1.0 - i,
+            },
         )
         n = len(step.token_ids)
         steps += [
@@ -332,6 +336,9 @@ def test_a_method_whose_options_are_out_of_range_cannot_be_made(name):
         "floor": 1.0,
         "filter": -1.0,
         "skip": -1.0,
+        "temperature": 0.0,
+        "low": 1.5,
+        "high": 0.9,
     }
     cls = METHODS.get(name)
     for field in dataclasses.fields(cls):

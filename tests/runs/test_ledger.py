@@ -22,7 +22,7 @@ def test_the_order_is_a_function_of_the_seed_and_not_of_where_one_asks_first() -
 
 
 def attempt(place: int, tokens: int, calls: int = 1) -> Trajectory:
-    ledger = Ledger(prompts=1, tokens=tokens, calls=calls, env_steps=2)
+    ledger = Ledger(prompts=1, tokens=tokens, calls=calls, env_steps=2, scoring_forwards=1)
     return Trajectory(id=f"{place}/{tokens}", task=f"t{place}", group=f"{place}/t", ledger=ledger)
 
 
@@ -33,6 +33,7 @@ def test_a_batch_is_counted_and_added_up() -> None:
     second = row(2, 2, [attempt(2, 5, 3), attempt(3, 5, 0)], first["total"])
     assert second["total"] == {
         "prompts": 4, "trajectories": 6, "tokens": 25, "calls": 7, "env_steps": 12,
+        "scoring_forwards": 6,
     }  # fmt: skip
     assert check([first, second]) == second["total"]
 

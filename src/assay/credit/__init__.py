@@ -12,6 +12,7 @@ from assay.credit.beliefs import DeltaBelief, Igpo
 from assay.credit.branches import Carl, TreePo, TreeRl
 from assay.credit.entropy import RlZvp
 from assay.credit.gigpo import GiGpo
+from assay.credit.hcapo import Hcapo
 from assay.credit.hgpo import Hgpo
 from assay.credit.likelihood import Lens, Unlikeliness
 from assay.credit.mt_grpo import MtGrpo
@@ -65,6 +66,7 @@ METHODS: Registry[Method] = Registry(
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
         "delta_belief": DeltaBelief,  # Auzina et al. 2026, arXiv:2602.12342
         "igpo": Igpo,  # IGPO 2025, arXiv:2510.14967
+        "hcapo": Hcapo,  # HCAPO 2026, arXiv:2603.08754
     },
     group="assay.methods",
 )

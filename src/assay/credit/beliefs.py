@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
-from assay.credit.groups import following_S, paid_S, same
+from assay.credit.groups import following_S, last_steps, paid_S, same, turns
 from assay.kernels.term import Term
 
 Absent = Literal["auto", "masked", "zero"]
@@ -91,7 +91,7 @@ class DeltaBelief(Method):
         ]
 
     def _rewards(self, batch: Batch) -> Float64[np.ndarray, " S"]:
-        """Returns what each step is paid; NaN where unscored, dropped or copied."""
+        """Returns what each step is paid; NaN where unscored or dropped."""
         gain_S, value_K = np.nan_to_num(gains(batch, self.floor)), batch.value_K
         if self.variant == "repo":
             gain_S[last_steps(batch) & (value_K > 0)[batch.traj_S]] = 0.0
@@ -101,7 +101,7 @@ class DeltaBelief(Method):
         reward_S = (self.win * value_K - self.turn_cost * turns_K)[batch.traj_S] + self.lam * gain_S
         if self.score is not None:
             reward_S += np.nan_to_num(paid_S(batch, self.score, self.name))
-        return np.where(batch.own_S, reward_S, np.nan)
+        return reward_S
 
 
 @final
@@ -191,20 +191,6 @@ def gains(batch: Batch, floor: float, *, chances: bool = False) -> Float64[np.nd
         after_S, prior_K = np.exp(after_S), np.exp(prior_K)
     first_S = np.append(True, traj_S[1:] != traj_S[:-1])[: traj_S.size]
     return after_S - np.where(first_S, prior_K[traj_S], np.roll(after_S, 1))
-
-
-def turns(batch: Batch) -> Int64[np.ndarray, " S"]:
-    """Returns which of its trajectory's own steps each step is, from 0; -1: it was copied."""
-    own_S, n = batch.own_S, len(batch.ids)
-    count_K = np.bincount(batch.traj_S[own_S], minlength=n)
-    before_K = np.cumsum(count_K) - count_K
-    return np.where(own_S, np.cumsum(own_S) - 1 - before_K[batch.traj_S], -1)
-
-
-def last_steps(batch: Batch) -> Bool[np.ndarray, " S"]:
-    """Returns which step is the last own one of its trajectory."""
-    count_K = np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids))
-    return batch.own_S & (turns(batch) == count_K[batch.traj_S] - 1)
 
 
 def _ends(batch: Batch) -> Int64[np.ndarray, " S"]:

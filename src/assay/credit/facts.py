@@ -70,11 +70,19 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         'an environment with a belief has them, `[rollout] belief = "elicited"` asks the policy; '
         "records name them as `belief` of a step",
     ),
+    "hindsight": (
+        lambda batch: (
+            "hindsight" in batch.score_names and not np.isnan(_score_S(batch, "hindsight")).all()
+        ),
+        "`[rollout] hindsight = true` asks the policy; records name it as score `hindsight` of a "
+        "step",
+    ),
 }
 """By name: does the batch hold it, and who could provide it?"""
 _OF_STEPS = (
     *("nodes", "states", "rewards per step", "scores", "stated confidence", "beliefs"),
     "similarity to an expert",
+    "hindsight",
 )
 
 

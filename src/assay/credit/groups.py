@@ -185,3 +185,17 @@ def _mixed(code_U: Int64[np.ndarray, " U"]) -> np.ndarray:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
     return bits ^ (bits >> np.uint64(31))
+
+
+def turns(batch: Batch) -> Int64[np.ndarray, " S"]:
+    """Returns which of its trajectory's own steps each step is, from 0; -1: it was copied."""
+    own_S, n = batch.own_S, len(batch.ids)
+    count_K = np.bincount(batch.traj_S[own_S], minlength=n)
+    before_K = np.cumsum(count_K) - count_K
+    return np.where(own_S, np.cumsum(own_S) - 1 - before_K[batch.traj_S], -1)
+
+
+def last_steps(batch: Batch) -> Bool[np.ndarray, " S"]:
+    """Returns which step is the last own one of its trajectory."""
+    count_K = np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids))
+    return batch.own_S & (turns(batch) == count_K[batch.traj_S] - 1)

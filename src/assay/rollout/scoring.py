@@ -14,7 +14,7 @@ from msgspec import structs
 from assay.errors import DataError
 from assay.policy.scoring import Asked, score
 from assay.records import Ledger, ModelStep, Step, Trajectory
-from assay.rollout.elicitation import ELICIT
+from assay.rollout.elicitation import ELICIT, ending
 
 HINDSIGHT: Final = "hindsight"
 """Name of the score of a step."""
@@ -94,6 +94,28 @@ def believing(record: Trajectory, beliefs: Beliefs | None) -> Trajectory:
     )
     ledger = spent(record.ledger, beliefs.forwards)
     return structs.replace(record, steps=steps, prior=beliefs.prior, ledger=ledger)
+
+
+def unbelieving(record: Trajectory) -> Trajectory:
+    """Returns the record without any belief."""
+    steps = tuple(
+        structs.replace(step, belief=None) if type(step) is ModelStep else step
+        for step in record.steps
+    )
+    return structs.replace(record, steps=steps, prior=None)
+
+
+def told_ending(tokenizer: Any) -> Callable[[Trajectory], list[int]]:
+    """Returns what gives the prompt of a scored trajectory with its ending told: the tokens before
+    its first model step, and the words behind them (`elicitation.ending`), whatever template made
+    them."""
+
+    def told(record: Trajectory) -> list[int]:
+        said = ending(record.outcome or 0.0)
+        ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+        return [*_ids(record)[: _cuts(record)[0]], *ids]
+
+    return told
 
 
 def hindsight(

@@ -208,11 +208,13 @@ class Rollout(Settings, frozen=True):
     """Where they branch."""
     oversample: Count = 1
     """Makes so many times train.group trajectories of a task, for a gate that keeps train.group."""
-    belief: Literal["exact", "elicited"] = "exact"
+    belief: Literal["exact", "elicited", "none"] = "exact"
     """exact: what the environment says of itself, where it does. elicited: how likely the right
     answer is to the policy after each step, by a scoring forward; see `assay.rollout.scoring`."""
     elicit: str = ELICIT
     """Text before the answer that is scored."""
+    hindsight: bool = False
+    """Scores each step by the policy that is told how its trajectory ended, one forward each."""
     budget_tokens: Whole = 0
     """Training ends with the batch after which the tokens sampled in all are nearest to it, or with
     train.steps. 0: with train.steps."""

@@ -13,7 +13,8 @@ import numpy as np
 from assay.errors import DataError
 from assay.records import Trajectory
 
-COUNTED: Final[tuple[str, ...]] = ("prompts", "trajectories", "tokens", "calls", "env_steps")
+_SPENT: Final = ("tokens", "calls", "env_steps", "scoring_forwards")
+COUNTED: Final[tuple[str, ...]] = ("prompts", "trajectories", *_SPENT)
 
 
 @final
@@ -55,7 +56,7 @@ def row(
         places[int(record.group.partition("/")[0])] = record.task
         ledger = record.ledger
         spent["trajectories"] += 1
-        for name in ("tokens", "calls", "env_steps"):
+        for name in _SPENT:
             spent[name] += getattr(ledger, name) or 0
     spent["prompts"] = len(places)
     expected = list(range(first, first + len(places)))

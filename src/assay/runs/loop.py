@@ -115,15 +115,20 @@ class Rollouts:
         return list(collect(backend, planned, **options))
 
     def _scored(self, records: list[Trajectory], trainer: Any) -> list[Trajectory]:
-        """Returns the trajectories with the beliefs that the run wants of them."""
+        """Returns the trajectories with the beliefs and scores that the run wants of them."""
         wanted = self._run.config.rollout
-        if wanted.belief == "exact":
-            return records
-        from assay.rollout.scoring import believing, elicited
+        from assay.rollout import scoring
 
+        tokenizer = trainer.processing_class
         model = trainer.accelerator.unwrap_model(trainer.model)
-        found = elicited(records, model, trainer.processing_class, elicit=wanted.elicit)
-        return [believing(record, each) for record, each in zip(records, found, strict=True)]
+        if wanted.belief == "none":
+            records = [*map(scoring.unbelieving, records)]
+        if wanted.belief == "elicited":
+            found = scoring.elicited(records, model, tokenizer, elicit=wanted.elicit)
+            records = [*map(scoring.believing, records, found)]
+        if wanted.hindsight:
+            records = scoring.hindsight(records, model, scoring.told_ending(tokenizer))
+        return records
 
     def _keep(
         self, step: int, prompts: Sequence[str], records: Sequence[Trajectory], trainer: Any
