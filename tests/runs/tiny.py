@@ -57,6 +57,15 @@ class Solved(Letter):
         return f"={self.wanted}"
 
 
+class Led(Twice):
+    """Its expert says `=a` first, whatever is asked, and then what is right."""
+
+    name = "led"
+
+    def best(self) -> str:
+        return "=a" if self.left == 4 else f"={self.wanted}"
+
+
 class Broken(Letter):
     """Raises at the third step of its life."""
 

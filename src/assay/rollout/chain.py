@@ -37,6 +37,8 @@ class Planned:
     """None: the task; of a continuation the record's own group."""
     start: Start | None = None
     """Goes on from there: `notes` and `expert` are then the record's. None: from the beginning."""
+    turns: int | None = None
+    """Turns that it may take here, whatever else it had left. None: as many as it wants."""
     before_turn: Callable[[int, Environment], None] | None = None
     """Sees, before each turn, how many steps the record has and where the environment stands; it
     may copy it (`Environment.fork`), and must not play it."""
@@ -151,6 +153,7 @@ class _Player:
         self._fed = list(self.prompt)
         self._open: tuple[Sequence[int], Sequence[float]] = (), ()
         self._played = 0
+        self._turns = 0
         self._tell()
 
     def _tell(self) -> None:
@@ -201,6 +204,7 @@ class _Player:
             return () if len(ids) < left else None
         self._open = (), ()
         self.spent += len(ids)
+        self._turns += 1
         sampled = self._talk.sampled(ids, logprobs)
         with attributed(self._environment, self._planned.seed, "step"):
             reply = self._recorder.act("".join(sampled.pieces), sampled)
@@ -208,7 +212,7 @@ class _Player:
         if reply.done:
             return None
         heard = self._heard(ids)
-        if self.spent >= self._sampling.max_tokens:
+        if self.spent >= self._sampling.max_tokens or self._turns == self._planned.turns:
             return None
         self._tell()
         return heard

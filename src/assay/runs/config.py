@@ -3,7 +3,7 @@
     about    what the recipe shows, how long it takes        model   what is trained
     env      the tasks                                        train   how much, how fast
     rollout  chains or trees, how many tokens in all          eval    what `assay eval` measures
-    recipe   credit, gates, safety: `assay.recipes.recipe`
+    recipe   credit, gates, safety: `assay.recipes.recipe`   start   what comes before it
     trl      any other field of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
@@ -35,6 +35,7 @@ from assay.rollout.backends.base import Sampling
 from assay.rollout.choice import Choice
 from assay.rollout.elicitation import ELICIT
 from assay.rollout.tree import Shape
+from assay.runs.imitation import Imitation
 
 LOSSES: Final = (*ROW_LOSSES, *TOKEN_LOSSES, "bnpo")
 """TRL's loss types."""
@@ -263,6 +264,7 @@ class Config(Settings, frozen=True):
     sampling: Engine = field(default_factory=Engine)
     train: Train = field(default_factory=Train)
     rollout: Rollout = field(default_factory=Rollout)
+    start: Imitation = field(default_factory=Imitation)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)
@@ -290,6 +292,7 @@ class Config(Settings, frozen=True):
             "sampling.backend=local, or train the whole model",
         )
         self._check_rows()
+        self.start.check(self.train.steps, self.train.minibatches)
         taken = sorted(set(self.trl) & OURS)
         require(not taken, f"trl.{taken[0] if taken else ''} is set by Assay; see [train]")
 

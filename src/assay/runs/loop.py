@@ -5,7 +5,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -26,6 +26,7 @@ from assay.rollout.tree import grow
 from assay.runs import checkpoint as disk
 from assay.runs.config import Config, Train
 from assay.runs.folder import Folder
+from assay.runs.imitation import imitated, imitating
 from assay.runs.ledger import Order, row, used_up
 from assay.runs.sampling import Engines, Prepared
 from assay.signal.origins import row_of
@@ -75,6 +76,7 @@ class Rollouts:
         records = self._played(
             backend,
             prompts,
+            step,
             sampling=self._run.config.train.sampling,
             seed=(self._run.seed, step, trainer.accelerator.process_index),
             policy_version=f"step_{step - 1 if self._engines.follows else 0}",
@@ -87,7 +89,9 @@ class Rollouts:
         self.seconds = time.monotonic() - began
         return _columns(records)
 
-    def _played(self, backend: Backend, prompts: Sequence[str], **options: Any) -> list[Trajectory]:
+    def _played(
+        self, backend: Backend, prompts: Sequence[str], step: int, **options: Any
+    ) -> list[Trajectory]:
         """Returns the trajectories that the rows name, in their order: a row is "place task"."""
         free = iter(range(len(prompts)))
 
@@ -99,14 +103,11 @@ class Rollouts:
 
         config, shape = self._run.config, self._run.config.rollout.shape
         planned: list[Planned] = []
-        names = [tuple(map(int, prompt.split())) for prompt in prompts]
-        for place, task in dict.fromkeys(names):
-            count = names.count((place, task))
-            if count != config.rows:
-                raise UsageError(
-                    f"task {task}: {count} of its {config.rows} attempts are on this process; take "
-                    "train.prompts that the number of processes divides"
-                )
+        rows = [*_counted(prompts, config.rows)]
+        if step <= config.start.steps:
+            seed = self._run.seed
+            return imitated(backend, rows, environment, config.start, run_seed=seed, **options)
+        for place, task, count in rows:
             trials = shape.chains if shape else count
             prefix = f"{place}/"
             planned += tasks(environment, [task], trials, prefix=prefix, experts=self._experts)
@@ -142,6 +143,19 @@ class Rollouts:
         if trainer.accelerator.is_main_process:
             write(self._folder.batch("rollouts", step), records)
             self._folder.append("ledger.jsonl", self.last)
+
+
+def _counted(prompts: Sequence[str], expected: int) -> Iterator[tuple[int, int, int]]:
+    """Yields place, task and how often each of the rows "place task" occurs."""
+    names = [tuple(map(int, prompt.split())) for prompt in prompts]
+    for place, task in dict.fromkeys(names):
+        count = names.count((place, task))
+        if count != expected:
+            raise UsageError(
+                f"task {task}: {count} of its {expected} attempts are on this process; take "
+                "train.prompts that the number of processes divides"
+            )
+        yield place, task, count
 
 
 def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
@@ -220,6 +234,12 @@ class RunTrainer(AssayTrainer):
         """Takes what `AssayTrainer` takes, and where the run is kept."""
         self._folder, self._config = folder, config
         super().__init__(*args, **kwargs)
+        self._own, self._at_start = self.recipe, imitating(self.recipe)
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        starts = self.state.global_step < self._config.start.steps
+        self.recipe = self._at_start if starts else self._own
+        return super()._generate_and_score_completions(inputs)
 
     def _place(self, output: dict[str, Any], made: Signal, place: Any) -> None:
         super()._place(output, made, place)
