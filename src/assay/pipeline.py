@@ -14,6 +14,7 @@ from assay.batch import Batch, Measure
 from assay.batch.blocks import Block, Blocks
 from assay.credit import Advantages, credit
 from assay.credit.blocks import in_blocks
+from assay.credit.controls import controlled, dosed
 from assay.credit.facts import held
 from assay.errors import AssayError, MethodError
 from assay.gate import gate
@@ -52,13 +53,18 @@ def gated(
 
 
 def credits(
-    batch: Batch, recipe: Recipe, refused: dict[str, str] | None = None
+    batch: Batch,
+    recipe: Recipe,
+    refused: dict[str, str] | None = None,
+    *,
+    seed: Sequence[int] = (0, 0),
 ) -> Iterator[tuple[str, Advantages]]:
     """Yields each method's advantages on a gated batch, unweighted: computed once and not kept.
 
     Args:
         batch: after the gates.
-        recipe: its parts are read.
+        recipe: its parts, control and dose are read: each method is looked at by itself.
+        seed: of the control: the run's, and the number of the batch.
         refused: gets the reason of each method that cannot run on the batch, by name.
 
     Raises:
@@ -72,7 +78,8 @@ def credits(
                 raise
             refused[part.name] = _reason(part.name, error)
         else:
-            yield part.name, advantages
+            advantages = controlled(batch, advantages, recipe.control, seed)
+            yield part.name, dosed(batch, advantages, recipe.dose)
             del advantages  # or two methods' lie in memory at once
 
 
@@ -80,6 +87,8 @@ def credits_in_blocks(
     blocks: Blocks, recipe: Recipe
 ) -> Iterator[tuple[str, Iterator[tuple[Block, Advantages]]]]:
     """Yields each method with its advantages block by block, for which little memory is needed.
+
+    A control and a dose need the whole set: they are not read here.
 
     Raises:
         MethodError: while the blocks of a method are asked for: it cannot run on the batch, and

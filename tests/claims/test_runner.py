@@ -4,18 +4,20 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from claims.noise import FalseNegatives
 from claims.sign_by_difficulty import SCALES
 
-from assay.claims import Row, Rows, committed, experiment
+from assay.claims import Arm, Row, Rows, committed, experiment, with_controls
 from assay.claims import load as experiments
 from assay.claims.cells import ARMS, Cell, Scale
 from assay.claims.page import figures, page, summary
 from assay.claims.results import data, parsed, read
 from assay.errors import DataError, UnknownNameError, UsageError
+from assay.recipes import Recipe
 from assay.recipes import read as load_recipe
 from assay.rollout.recording import solve
 from assay.runs.config import parsed as configured
@@ -240,3 +242,77 @@ def _lives(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+GIGPO = Arm(name="gigpo", recipe={"method": {"name": "gigpo", "gamma": 1.0}})
+TREE = Arm(
+    name="tree",
+    recipe={"method": "tree_grpo"},
+    tables={"rollout": {"kind": "tree", "expansions": 4}, "env": {"dials": {"hops": 3}}},
+)
+
+
+def test_a_methods_controls_stand_beside_it():
+    arms = with_controls(GIGPO, budget=5000, dose=0.5)
+    assert [arm.name for arm in arms] == [
+        "gigpo-d0.5",
+        "gigpo-shuffled-d0.5",
+        "gigpo-random-d0.5",
+        "grpo-d0.5",
+    ]
+    for arm in arms:
+        config = configured(Cell.of(arm, env="lookup", start="dead", seed=1).tables(TINY))
+        recipe = Recipe.of(config.recipe)
+        assert (recipe.dose, config.rollout.budget_tokens) == (0.5, 5000)
+        assert recipe.label == arm.name.removesuffix("-d0.5")
+    plain = with_controls(GIGPO)
+    assert [arm.name for arm in plain] == ["gigpo", "gigpo-shuffled", "gigpo-random", "grpo"]
+    assert plain[0] == GIGPO
+
+
+def test_an_arm_of_an_experiments_own_has_its_rollouts_and_dials():
+    cell = Cell.of(TREE, env="lookup", start="weak", seed=2)
+    assert cell.key == "lookup-weak-tree-2"
+    config = configured(cell.tables(TINY))
+    assert config.rollout.shape is not None
+    assert config.train.group == config.rollout.shape.leaves == 10
+    assert config.train.micro == 10  # the most up to 16 that divides one task's ten leaves
+    assert config.env.dials == {"hops": 3}
+    assert Cell(**json.loads(json.dumps(cell.data()))) == cell
+    shuffled = with_controls(TREE)[1]
+    assert Cell.of(shuffled, env="lookup", start="weak", seed=2).tables(TINY)["recipe"] == {
+        "method": "tree_grpo",
+        "control": "shuffled",
+    }
+
+
+def test_a_foreign_environment_is_named_as_it_is():
+    cell = Cell.of(GIGPO, env="textarena:GuessTheNumber-v0-raw", start="even", seed=0)
+    assert cell.level == "textarena:GuessTheNumber-v0-raw"
+    assert cell.key == "textarena_GuessTheNumber-v0-raw-even-gigpo-0"
+    assert Cell.of(GIGPO, env="twenty", start="strong", seed=0).level == "twenty/even"
+
+
+def test_the_dose_of_each_arm_is_on_the_page_and_in_the_result():
+    rows: list[Row] = []
+    for seed in range(3):
+        base = replace(BASE, env="twenty", seed=0)
+        if not seed:
+            rows.append(Row(base.data(), {"0": [0, 1]}, 2))
+        for arm, dose in zip(with_controls(GIGPO, dose=0.5), (2.0, 2.1, 1.9, 2.0), strict=True):
+            cell = Cell.of(arm, env="twenty", start="strong", seed=seed)
+            rows.append(Row(cell.data(), {"1": [1, 2]}, 2, tokens=900, dose=dose + seed))
+    about = replace_about(rows)
+    experiment_ = EXPERIMENTS["dead_start"]
+    text = page(experiment_, Rows(about), {})
+    line = next(line for line in text.splitlines() if "gigpo-shuffled-d0.5" in line)
+    assert line.startswith("| twenty | strong | gigpo-shuffled-d0.5 | 3 | 75.0% | +50.0%")
+    assert line.endswith("| - | - | 900 | 3.1 |")
+    found = {arm["arm"]: arm for arm in summary(experiment_, Rows(about))["arms"]}
+    assert found["gigpo-random-d0.5"]["dose"] == pytest.approx(2.9)
+    assert found["grpo-d0.5"]["tokens"] == 900
+
+
+def replace_about(rows: list[Row]) -> list[Row]:
+    said = {"scale": "tiny", "steps": 1, "prompts": 1, "cores": 2, "machine": "m", "versions": {}}
+    return [replace(row, about=said) for row in rows]

@@ -267,6 +267,27 @@ def test_credit_writes_one_file_a_method(assay: Assay, log: Path, tmp_path: Path
     assert len(terms) == 2  # outcome and tools, apart
 
 
+def test_credit_and_its_controls(assay: Assay, log: Path, tmp_path: Path):
+    ended = assay("credit", log, "-m", "toolpo", "--control", "random", "--dose", "0.5", "-o", "c")
+    assert ended.code == 0
+    assert written(tmp_path / "c") == ["toolpo-random.jsonl"]
+    lines = [json.loads(line) for line in Path("c/toolpo-random.jsonl").read_bytes().splitlines()]
+    assert {line["method"] for line in lines} == {"toolpo-random"}
+    # the mean of |A| over the characters that may be trained, those without an outcome aside
+    steps = [
+        pair for line in lines for pair in zip(line["step_advantage"], line["carried"], strict=True)
+    ]
+    mass = sum(abs(value or 0.0) * carried for value, carried in steps)
+    assert mass == pytest.approx(0.5 * 5 * 31)
+    again = assay("credit", log, "-m", "toolpo", "--control", "random", "--dose", "0.5", "-o", "d")
+    assert again.code == 0
+    same = Path("d/toolpo-random.jsonl").read_bytes() == Path("c/toolpo-random.jsonl").read_bytes()
+    assert same
+    wrong = assay("credit", log, "-m", "toolpo", "--control", "shufled", "--json", "-")
+    assert wrong.code != 0
+    assert "recipe.control: no control 'shufled'. Did you mean" in " ".join(wrong.err.split())
+
+
 def test_credit_of_several_methods_on_standard_output(assay: Assay, log: Path):
     ended = assay("credit", log, "-m", "grpo", "-m", "nsr", "--json", "-")
     methods = [json.loads(line)["method"] for line in ended.out.splitlines()]

@@ -101,6 +101,8 @@ def test_the_run_directory_is_as_documented(trained: Path) -> None:
     assert [row["step"] for row in metrics] == [1, 2, 3, 4]
     wanted = {"step", "reward", "pass_rate", "dead_share", "entropy", "tokens_generated"}
     assert all(wanted <= set(row) for row in metrics)
+    assert metrics[-1]["dose/total"] == pytest.approx(sum(row["dose"] for row in metrics))
+    assert metrics[-1]["dose/total"] > 0
     assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == ["step_3", "step_4"]
     assert {"model.safetensors", "COMMITTED"} <= {
         path.name for path in (trained / "checkpoints" / "step_4").iterdir()

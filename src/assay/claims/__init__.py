@@ -4,12 +4,14 @@
 what was run of them and committed; here is what runs and reads them.
 """
 
+from assay.claims.cells import Arm, with_controls
 from assay.claims.experiment import NEGATIVE, POSITIVE, Experiment, Prediction, experiment, load
 from assay.claims.results import Row, Rows, committed
 
 __all__ = [
     "NEGATIVE",
     "POSITIVE",
+    "Arm",
     "Experiment",
     "Prediction",
     "Row",
@@ -17,4 +19,5 @@ __all__ = [
     "committed",
     "experiment",
     "load",
+    "with_controls",
 ]

@@ -46,7 +46,7 @@ def together(
     arms: Sequence[tuple[str, dict[str, Any]]],
     start: str,
     k: int = 1,
-    envs: Sequence[str] = ENVIRONMENTS,
+    envs: Sequence[str] | None = None,
 ) -> list[_Scores] | None:
     """Returns pass@k of arms over the same seeds and the tasks of all environments that have them.
 
@@ -74,10 +74,11 @@ def difference(
     k: int = 1,
     *,
     more_second: dict[str, Any] | None = None,
+    envs: Sequence[str] | None = None,
 ) -> Seen | None:
     """Returns pass@k of the second arm less that of the first; k = 0: as large as samples bear."""
     k = k or largest(rows)
-    found = together(rows, [(first, {}), (second, more_second or {})], start, k)
+    found = together(rows, [(first, {}), (second, more_second or {})], start, k, envs)
     return None if found is None else _gap(*found)
 
 
@@ -87,7 +88,7 @@ def over_base(
     start: str,
     k: int = 0,
     *,
-    envs: Sequence[str] = ENVIRONMENTS,
+    envs: Sequence[str] | None = None,
     **more: Any,
 ) -> Seen | None:
     """Returns pass@k of an arm less that of the untrained policy; k = 0 as in `difference`."""
@@ -231,18 +232,29 @@ def pass_at(rows: Rows, arm: str, env: str, start: str, k: int, **more: Any) -> 
     return float(np.mean([rate(row.last, row.samples, k).mean() for row in found]))
 
 
+def dose(rows: Rows, arm: str, env: str, start: str, **more: Any) -> float | None:
+    """Returns the mean dose of an arm over seeds: the sum over its steps of |A| over the trained
+    tokens times the learning rate. None: not counted, or not trained.
+
+    Arms whose doses differ differ in how far they moved the policy, whatever their credit says.
+    """
+    found = [row.dose for row in rows.find(env, start, arm, **more) if row.dose is not None]
+    return float(np.mean(found)) if found else None
+
+
 def _gains(
     rows: Rows,
     arms: Sequence[tuple[str, dict[str, Any]]],
     start: str,
     k: int = 1,
-    envs: Sequence[str] = ENVIRONMENTS,
+    envs: Sequence[str] | None = None,
 ) -> list[_Scores] | None:
     """Returns what arms have more than the untrained policy in pass@k. None: cells are missing,
     or the first arm was run on tasks on which the others were not."""
     found = together(rows, arms, start, k, envs)
     arm, more = arms[0]
-    bases = [rows.base(env, start, k) for env in envs if rows.find(env, start, arm, **more)]
+    named = rows.environments if envs is None else envs
+    bases = [rows.base(env, start, k) for env in named if rows.find(env, start, arm, **more)]
     known = [base_G for base_G in bases if base_G is not None]
     if found is None or len(known) < len(bases):
         return None

@@ -2,14 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any, Final
 
 import numpy as np
 
-from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, MAIN, SHIPPED, STARTS
+from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, MAIN, SHIPPED, STARTS, Cell
 from assay.claims.experiment import Experiment, Prediction, Verdict
-from assay.claims.measures import Seen, by_tokens, difference, largest, over_base, pass_at
+from assay.claims.measures import (
+    Seen,
+    by_tokens,
+    difference,
+    dose,
+    largest,
+    over_base,
+    pass_at,
+)
 from assay.claims.results import Rows, rate
 from assay.report.figure import Interval, Line, Panel, curves, forest
 from assay.report.template import rendered
@@ -29,6 +38,7 @@ PAIRS: Final = (
     ("nsr", "grpo_negative"),
 )
 """Arms that are compared though nothing was predicted: sign alone, weights alone."""
+_KNOWN: Final = (*BASE, *ARMS, *SHIPPED)
 SHOWN: Final = ("base", "grpo", "psr", "nsr", "grpo_positive", "grpo_negative", "assay")
 
 
@@ -45,6 +55,7 @@ def summary(experiment: Experiment, rows: Rows) -> dict[str, Any]:
         "id": experiment.id,
         "title": experiment.title,
         "runs": sum(row.cell["arm"] not in BASE for row in rows.rows),
+        "arms": list(_spent(rows)),
         "predictions": [
             {
                 "id": prediction.id,
@@ -59,6 +70,21 @@ def summary(experiment: Experiment, rows: Rows) -> dict[str, Any]:
             for prediction, seen, verdict in verdicts(experiment, rows)
         ],
     }
+
+
+def _spent(rows: Rows) -> Iterator[dict[str, Any]]:
+    """Yields how much each arm was trained: seeds, mean tokens sampled, mean dose."""
+    for env, start, arm in product(rows.environments, rows.starts, rows.arms):
+        found = [] if arm in BASE else rows.find(env, start, arm)
+        if found:
+            yield {
+                "env": env,
+                "start": start,
+                "arm": arm,
+                "seeds": len(found),
+                "tokens": float(np.mean([row.tokens for row in found])),
+                "dose": dose(rows, arm, env, start),
+            }
 
 
 def _numbers(seen: Seen | None) -> list[float] | None:
@@ -82,6 +108,7 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
         k=k,
         gaps=list(_unpredicted(rows, k)),
         ways={title: list(_arms(rows, k, more)) for title, more in WAYS.items()},
+        dosed=_dosed(rows),
         half=half,
         whole=whole,
     )
@@ -92,7 +119,7 @@ def _about(rows: Rows) -> dict[str, Any]:
     trained = [row for row in rows.rows if row.cell["arm"] not in BASE]
     if not trained:
         return {}
-    runs = Counter(tuple({**row.cell, "seed": None, "curve": None}.values()) for row in trained)
+    runs = Counter(replace(Cell(**row.cell), seed=0).key for row in trained)
     few, most = min(runs.values()), max(runs.values())
     return {
         **trained[0].about,
@@ -130,7 +157,7 @@ def told(of: Seen | None, unit: str) -> str:
 
 def _arms(rows: Rows, k: int, more: Mapping[str, Any]) -> Iterator[list[Any]]:
     """Yields the cells of every arm that was run in one way, in the experiment's order."""
-    for env, start, arm in product(ENVIRONMENTS, STARTS, (*BASE, *ARMS, *SHIPPED)):
+    for env, start, arm in product(rows.environments, rows.starts, rows.arms):
         found = rows.find(env, start, arm, **more)
         if not found:
             continue
@@ -143,7 +170,18 @@ def _arms(rows: Rows, k: int, more: Mapping[str, Any]) -> Iterator[list[Any]]:
         entropy = [row.entropy for row in found if row.entropy is not None]
         dead = [row.dead_share for row in found if row.dead_share is not None]
         cells += [f"{np.mean(entropy):.3f}" if entropy else "-"]
-        yield [*cells, f"{np.mean(dead):.0%}" if dead else "-"]
+        cells += [f"{np.mean(dead):.0%}" if dead else "-"]
+        if _dosed(rows):
+            moved = dose(rows, arm, env, start, **more)
+            tokens = float(np.mean([row.tokens for row in found]))
+            cells += [f"{tokens:,.0f}" if arm not in BASE else "-"]
+            cells += ["-" if moved is None else f"{moved:.3g}"]
+        yield cells
+
+
+def _dosed(rows: Rows) -> bool:
+    """Returns whether any row says its dose: rows from before it was counted do not."""
+    return any(row.dose is not None for row in rows.rows)
 
 
 def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
@@ -152,10 +190,10 @@ def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
     tasks and start.
     """
     made = {**_gains(rows)}
-    for env, start in product(ENVIRONMENTS, STARTS):
+    for env, start in product(rows.environments, rows.starts):
         lines = _by_k(rows, env, start)
         if len(lines) > 1:
-            made[f"{env}-{start}.svg"] = curves(
+            made[f"{_file(env)}-{start}.svg"] = curves(
                 lines,
                 title=f"pass@k on held-out {env} tasks, {start} start",
                 x_label="k",
@@ -204,9 +242,14 @@ def _by_k(rows: Rows, env: str, start: str) -> list[Line]:
     ks = [1 << i for i in range(largest(rows).bit_length())]
     return [
         Line(arm, [float(k) for k in ks], [pass_at(rows, arm, env, start, k) or 0.0 for k in ks])
-        for arm in SHOWN
+        for arm in [*SHOWN, *(each for each in rows.arms if each not in _KNOWN)]
         if rows.find(env, start, arm)
     ]
+
+
+def _file(env: str) -> str:
+    """Returns an environment's name as a file can have it."""
+    return env.translate(str.maketrans("/:", "__"))
 
 
 def _by_tokens(rows: Rows, env: str, start: str) -> list[Line]:

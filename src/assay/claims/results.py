@@ -9,7 +9,7 @@ from typing import Any, Final, final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from assay.claims.cells import ENVIRONMENTS
+from assay.claims.cells import ARMS, BASE, ENVIRONMENTS, SHIPPED, STARTS
 from assay.errors import DataError
 from assay.kernels.passk import pass_at_k
 
@@ -30,6 +30,9 @@ class Row:
     """Mean nats a sampled token over the last quarter of the steps. None: not trained."""
     dead_share: float | None = None
     """Groups without signal, mean over the run."""
+    dose: float | None = None
+    """Sum over steps of |A| over the trained tokens times the learning rate. None: not trained, or
+    trained before it was counted."""
     tokens: int = 0
     """Generated in training."""
     spent: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -56,6 +59,23 @@ class Rows:
     def __init__(self, rows: Iterable[Row]) -> None:
         self.rows = list(rows)
 
+    @property
+    def environments(self) -> list[str]:
+        """Environments of the rows: the two of old first, others as they come."""
+        own = (row.cell["env"] for row in self.rows)
+        return list(dict.fromkeys([*ENVIRONMENTS, *own]))
+
+    @property
+    def starts(self) -> list[str]:
+        """Starts of the rows, those with a level of their own first."""
+        return list(dict.fromkeys([*STARTS, *(row.cell["start"] for row in self.rows)]))
+
+    @property
+    def arms(self) -> list[str]:
+        """Arms of the rows: those that all experiments know first, others as they come."""
+        own = (row.cell["arm"] for row in self.rows)
+        return list(dict.fromkeys([*BASE, *ARMS, *SHIPPED, *own]))
+
     def find(self, env: str, start: str, arm: str, **more: Any) -> list[Row]:
         """Returns the rows of an arm by seed; what is not named must be as it is by default."""
         wanted: dict[str, Any] = {"minibatches": 1, "batch": 1, "length": 1, "false_negatives": 0.0}
@@ -67,12 +87,13 @@ class Rows:
         self,
         arms: Sequence[tuple[str, Mapping[str, Any]]],
         start: str,
-        envs: Sequence[str] = ENVIRONMENTS,
+        envs: Sequence[str] | None = None,
     ) -> list[list[list[Row]]]:
-        """Returns, for each environment in which every arm was run at some seed alike, the rows of
-        each arm at those seeds, by seed. An arm: its name, and what of the cell is not default."""
+        """Returns, for each environment (None: all) in which every arm was run at some seed alike,
+        the rows of each arm at those seeds, by seed. An arm: its name, and what of the cell is not
+        default."""
         found: list[list[list[Row]]] = []
-        for env in envs:
+        for env in self.environments if envs is None else envs:
             every = [self.find(env, start, arm, **more) for arm, more in arms]
             seeds = set[int].intersection(*({row.cell["seed"] for row in rows} for rows in every))
             if seeds:

@@ -65,6 +65,7 @@ def _trained(cell: Cell, scale: Scale, folder: Path) -> Row:
         scale.samples,
         entropy=float(np.mean([each for each in late if each is not None])),
         dead_share=float(np.mean([row["dead_share"] for row in rows])),
+        dose=rows[-1]["dose/total"],
         tokens=tokens[max(tokens)],
         spent={str(step): tokens[step] for step in steps},
     )
@@ -84,7 +85,7 @@ def measured(config: Config, checkpoint: Path | None, cell: Cell, scale: Scale) 
         prompts=scale.held_out,
         samples=scale.samples,
         seed=(cell.seed, chance),
-        env=Env(cell.level),
+        env=Env(cell.level) if cell.false_negatives else config.env,
     )
     scores = [record.outcome == 1.0 for record in played]
     return np.array(scores).reshape(scale.held_out, scale.samples).sum(1).tolist()

@@ -80,7 +80,7 @@ def compare(
 
 def _print(result: dict[str, Any]) -> None:
     from assay.audit.kinds import told
-    from assay.report.compare import rows, sentences
+    from assay.report.compare import rows, sentences, trained
 
     console = opt.Terminal()
     for name in ("a", "b"):
@@ -93,6 +93,8 @@ def _print(result: dict[str, Any]) -> None:
                 mark=f"{name.upper()}  ",
             )
         )
+        if log["training"]:
+            console.say(trained(log["training"]))
         console.print(*([listed("!", log["warnings"])] if log["warnings"] else ()), Text())
     right = [Column(name, justify="right", no_wrap=True) for name in _COLUMNS]
     title = "Means over tasks; change is B - A"

@@ -29,6 +29,13 @@ def credit(
         str | None, typer.Option("--like", help="Reproduce an engine: trl, verl, rllm ...")
     ] = None,
     format: opt.Format = None,
+    control: Annotated[
+        str, typer.Option("--control", help="none, or its shuffled or random control.")
+    ] = "none",
+    dose: Annotated[
+        float | None, typer.Option("--dose", help="Scale to this mean |A| of a trained token.")
+    ] = None,
+    seed: Annotated[int, opt.seed_option(help="Of the control.")] = 0,
     pass_at: opt.PassAt = 1.0,
     outcome: opt.Outcome = None,
     group: opt.Group = None,
@@ -43,7 +50,13 @@ def credit(
     options = opt.settings(set_)
     if options and len(method) > 1:
         raise UsageError("--set belongs to one method; run the command once for each")
-    recipe = Recipe.compared(method, pass_at=pass_at, options={"like": like, **options})
+    recipe = Recipe.compared(
+        method,
+        pass_at=pass_at,
+        options={"like": like, **options},
+        control=control,
+        dose=dose,
+    )
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
     batch, decisions, _ = gated_batch(
         log, format=format, pass_at=pass_at, choices=choices, recipe=recipe
@@ -55,7 +68,8 @@ def credit(
             err=True,
         )
     written: list[bytes] = []
-    for name, advantages in credits(batch, recipe):
+    for plain, advantages in credits(batch, recipe, seed=(seed, 0)):
+        name = plain if control == "none" else f"{plain}-{control}"
         steps = step_credit(batch, advantages)
         lines = [opt.encoded(line) for line in annotations(batch, decisions, name, steps)]
         if out is not None:

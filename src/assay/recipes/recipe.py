@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, final
 import msgspec
 
 from assay.credit import METHODS, Method, method
+from assay.credit.controls import Control, control_named
 from assay.errors import UsageError
 from assay.gate import GATES, Gate, Integrity
 from assay.recipes.settings import Safety, converted, known_only, require
@@ -70,6 +71,11 @@ class Recipe:
     pass_at: float = 1.0
     """A trajectory passes at this outcome or above."""
     safety: Safety = field(default_factory=Safety)
+    control: Control = "none"
+    """What is trained instead of the methods' credit, to see whether its order in time matters:
+    "shuffled" or "random", see `assay.credit.controls`."""
+    dose: float | None = None
+    """Mean |A| of a trained token to which every batch is scaled, last of all. None: as it is."""
 
     def __post_init__(self) -> None:
         """Refuses no method at all, names given twice, and numbers out of their range."""
@@ -83,6 +89,16 @@ class Recipe:
             math.isfinite(self.pass_at),
             f"recipe.pass_at: got {self.pass_at:g}; expected a finite number",
         )
+        require(
+            self.dose is None or 0 < self.dose < math.inf,
+            f"recipe.dose: got {self.dose}; expected a finite number above 0",
+        )
+
+    @property
+    def label(self) -> str:
+        """Names of its methods, and its control if it has one: what its credit is called."""
+        names = "+".join(part.name for part in self.parts)
+        return names if self.control == "none" else f"{names}-{self.control}"
 
     @property
     def needs(self) -> frozenset[str]:
@@ -139,6 +155,8 @@ class Recipe:
         *,
         pass_at: float = 1.0,
         options: Mapping[str, Any] | None = None,
+        control: str = "none",
+        dose: float | None = None,
     ) -> "Recipe":
         """Returns a recipe of methods by name, to be looked at side by side; None: every one.
 
@@ -150,7 +168,8 @@ class Recipe:
             told = hasattr(METHODS.get(name), "pass_at")  # defaults are class attributes
             bar: dict[str, Any] = {"pass_at": pass_at} if told else {}
             parts.append(Part(name, method(name, **{**bar, **(options or {})})))
-        return Recipe(tuple(parts), pass_at=pass_at)
+        known = control_named(control)
+        return Recipe(tuple(parts), pass_at=pass_at, control=known, dose=dose)
 
     def check_loss(self, loss_type: str) -> None:
         """Raises UsageError if TRL's loss of that type cannot do what the recipe asks."""
@@ -192,9 +211,15 @@ def _from_plain(data: Mapping[str, Any]) -> Recipe:
         rest["gates"] = tuple(_gate(each) for each in rest["gates"])
     if "safety" in rest:
         rest["safety"] = converted(rest["safety"], Safety, "recipe.safety")
-    for key, kind in (("denominator", Denominator), ("pass_at", float)):
+    for key, kind in (
+        ("denominator", Denominator),
+        ("pass_at", float),
+        ("dose", float | None),
+    ):
         if key in rest:
             rest[key] = _typed(rest[key], kind, f"recipe.{key}")
+    if "control" in rest:
+        rest["control"] = control_named(rest["control"])
     return Recipe(parts, **rest)
 
 

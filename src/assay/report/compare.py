@@ -32,6 +32,7 @@ def page(result: Mapping[str, Any]) -> str:
         result=result,
         rows=[(*row, WORDS[key][1]) for key, row in rows(result)],
         said=sentences(result),
+        trained=trained,
         shown=shown,
         hidden=len(moved) - len(shown),
     )
@@ -83,6 +84,18 @@ def sentences(result: Mapping[str, Any]) -> list[str]:
         if tasks[f"only_{side}"]:
             said.append(f"only in {side.upper()}, not compared: {_names(tasks[f'only_{side}'])}")
     return said
+
+
+def trained(training: Mapping[str, float]) -> str:
+    """Returns what a training run had cost, and how far its advantages moved it."""
+    said = [
+        f"{training[name]:,.0f} {word}"
+        for name, word in (("steps", "steps"), ("tokens", "tokens generated"))
+        if name in training
+    ]
+    if "dose" in training:
+        said.append(f"dose {training['dose']:.4g} (sum of |A| over tokens times learning rate)")
+    return f"trained: {', '.join(said)}"
 
 
 def _names(names: Sequence[str]) -> str:

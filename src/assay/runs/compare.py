@@ -1,20 +1,23 @@
 """Two logs from disk, side by side: `assay.audit.compare` of what is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from assay.audit.compare import Side, compare
 from assay.audit.warnings import NO_PEERS, NO_TOKENS, trust
 from assay.batch import Batch, Measure
 from assay.errors import DataError, MixedTokensError
+from assay.files.lines import rows
 from assay.importers import NONE, Choices, Losses, load
 from assay.kernels.constancy import bar
 from assay.pipeline import gated
 from assay.recipes import Recipe
 from assay.records import Trajectory
 from assay.runs.audit import records_of
+
+METRICS: Final = "metrics.jsonl"
 
 
 @final
@@ -28,6 +31,8 @@ class _Log:
     losses: Losses
     warnings: tuple[str, ...]
     """What to know before its numbers are believed."""
+    training: Mapping[str, float]
+    """Of a training run: what it had generated and moved at its last step, see `_training`."""
 
     def about(self) -> dict[str, Any]:
         """What the result says of it."""
@@ -38,6 +43,7 @@ class _Log:
             "groups": self.side.batch.n_groups,
             "losses": dict(sorted(self.losses.counts.items())),
             "warnings": list(self.warnings),
+            "training": dict(self.training) or None,
         }
 
 
@@ -105,7 +111,19 @@ def _read(
     )
     of_training = (NO_TOKENS, NO_PEERS)
     warnings = tuple(each for each in found["warnings"] if each not in of_training)
-    return _Log(path, name, Side(batch, tuple(tasks)), losses, warnings)
+    return _Log(path, name, Side(batch, tuple(tasks)), losses, warnings, _training(path))
+
+
+def _training(path: Path) -> dict[str, float]:
+    """Returns steps, tokens generated and dose at the last step of a training run; of a log that
+    is none nothing. The dose is sum |A| over the trained tokens times the learning rate, over all
+    steps: arms that differ in it differ in how far they moved, whatever their credit says."""
+    last: dict[str, Any] = {}
+    if (path / METRICS).is_file():
+        for row in rows(path / METRICS):
+            last = row
+    named = {"steps": "step", "tokens": "tokens_generated", "dose": "dose/total"}
+    return {name: last[key] for name, key in named.items() if last.get(key) is not None}
 
 
 def _noted(trajectories: Iterator[Trajectory], tasks: list[str]) -> Iterator[Trajectory]:

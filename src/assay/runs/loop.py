@@ -247,9 +247,8 @@ class RunTrainer(AssayTrainer):
             total = Advantages(
                 dict(made.parts), made.advantage_N, made.carried_N, made.batch.length_R
             )
-            name = "+".join(part.name for part in self.recipe.parts)
             credited = step_credit(made.batch, total)
-            lines = annotations(made.batch, made.decisions, name, credited)
+            lines = annotations(made.batch, made.decisions, self.recipe.label, credited)
             write_rows(self._folder.batch("credit", self.state.global_step + 1), lines)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

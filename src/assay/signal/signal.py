@@ -4,7 +4,7 @@ Axes: N tokens, R spans, K trajectories, T padded length.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from assay import pipeline
 from assay.batch import Batch
+from assay.credit.controls import controlled, dose_factor
 from assay.kernels.advantages import Advantages, advantages
 from assay.kernels.constancy import bar
 from assay.kernels.groups import FATES, fates
@@ -162,15 +163,17 @@ def signal(
     *,
     scales: Sequence[Scales] = (),
     by_row: bool = False,
+    seed: Sequence[int] = (0, 0),
 ) -> Signal:
-    """Returns one advantage per token: gates, methods, then safety, in this order.
+    """Returns one advantage per token: gates, methods, control, safety, then dose, in this order.
 
-    all-fail groups, as `safety.all_fail` says; cap on |A|; the controllers' scales; the share that
-    all-fail groups may hold, last, so that it holds of what trains. With `by_row` the share is of
-    rows' means, as a loss has it that takes them (TRL's grpo and sapo); else of tokens.
+    `seed` is the control's: the run's seed and the number of the batch. Safety: all-fail groups, as
+    `safety.all_fail` says; cap on |A|; the controllers' scales; the share that all-fail groups may
+    hold, last, so that it holds of what trains. With `by_row` the share is of rows' means, as a
+    loss has it that takes them (TRL's grpo and sapo); else of tokens.
     """
     batch, decisions = pipeline.gated(trajectories, recipe, measure="tokens")
-    parts, total, carried_N = mixed(batch, recipe)
+    parts, total, carried_N = mixed(batch, recipe, seed)
     safety = recipe.safety
     failed_K = all_failed(batch, recipe.pass_at)
     failed_N = failed_K[np.repeat(batch.traj_R, batch.length_R)]
@@ -191,6 +194,7 @@ def signal(
         counted_N = total / _sampled_N(batch) if by_row else total
         factor = share_factor(counted_N, failed_N, safety.all_fail_share)
         total = np.where(failed_N, total * factor, total)
+    total = total * dose_factor(batch, total, recipe.dose)
     return Signal(batch, decisions, parts, total, carried_N, failed_K, recipe.pass_at)
 
 
@@ -202,17 +206,19 @@ def _sampled_N(batch: Batch) -> Float64[np.ndarray, " N"]:
 
 
 def mixed(
-    batch: Batch, recipe: Recipe
+    batch: Batch, recipe: Recipe, seed: Sequence[int] = (0, 0)
 ) -> tuple[dict[str, Float64[np.ndarray, " N"]], Float64[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """Returns (parts, total, carried) per token: the weighted sum of the methods.
+    """Returns (parts, total, carried) per token: the weighted sum of the methods, and what the
+    recipe's control makes of it.
 
     A method that leaves a token unscored adds nothing there, unless no other scores it: then NaN.
     """
     terms: dict[str, Float64[np.ndarray, " N"]] = {}
     weights = {part.name: part.weight for part in recipe.parts}
+    plain = replace(recipe, control="none", dose=None)
     size = int(batch.length_R.sum())
     total, scored, carried = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
-    for method, credited in pipeline.credits(batch, recipe):
+    for method, credited in pipeline.credits(batch, plain):
         prefix, weight = f"{method}/" if len(weights) > 1 else "", weights[method]
         for name, values in credited.parts.items():
             terms[prefix + name] = weight * credited.on_tokens(values)
@@ -222,7 +228,11 @@ def mixed(
         total += weight * np.where(missing_N, 0.0, values_N)
         scored |= carries_N & ~missing_N
         carried |= carries_N
-    return terms, np.where(carried & ~scored, np.nan, total), carried
+    total = np.where(carried & ~scored, np.nan, total)
+    made = controlled(
+        batch, Advantages(terms, total, carried, batch.length_R), recipe.control, seed
+    )
+    return made.parts, made.total, made.carried
 
 
 def carried_by(credited: Advantages) -> Bool[np.ndarray, " N"]:

@@ -304,6 +304,11 @@ def test_the_log_of_a_step(tmp_path: Path) -> None:
     assert first["entropy"] == pytest.approx(2.77, abs=0.02)  # log 16: the model knows nothing
     assert first["probe_logprob"] == pytest.approx(-2.77, abs=0.2)
     assert first["ratio/max"] == pytest.approx(1.0, abs=1e-6)
+    mass = first["mass/positive"] + first["mass/negative"]
+    assert first["dose"] == pytest.approx(trainer.args.learning_rate * mass)
+    # the rate falls in a line to 0 over two steps
+    assert second["dose"] == pytest.approx(first["dose"] / 2)
+    assert second["dose/total"] == pytest.approx(1.5 * first["dose"])
     assert second["ratio/max"] > 1.0  # the same batch again, after a step
     assert second["tokens_generated"] == first["tokens_generated"]
     assert trainer.state.log_history[0]["assay/pass_rate"] == 0.125

@@ -29,6 +29,8 @@ class StepHooks(TrainerCallback):
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Takes the gradients away from a step that has nothing to learn from."""
+        # the schedule moves on before the step ends
+        self._trainer.session.rate = float(self._trainer.optimizer.param_groups[0]["lr"])
         self._skipped = self._trainer.skips()
         if self._skipped:
             kwargs["model"].zero_grad(set_to_none=True)

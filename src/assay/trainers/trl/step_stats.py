@@ -86,4 +86,5 @@ class Window:
             "ratio/max_positive": largest["largest_positive"],
             "ratio/max_negative": largest["largest_negative"],
             "off_policy_dropped": value["dropped"],
+            "mass/trained": value["mass"],
         }

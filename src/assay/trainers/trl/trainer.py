@@ -148,6 +148,7 @@ class AssayTrainer(GRPOTrainer):
             self.recipe,
             scales=self.session.scales,
             by_row=self.loss_type in MEAN_LOSSES,
+            seed=(int(self.args.seed), int(self.state.global_step)),
         )
         first = self.accelerator.process_index * len(inputs)
         place = Place(slice(first, first + len(inputs)), np.array(facts.skip), width)

@@ -34,6 +34,8 @@ class Spent:
     tool_calls: int = 0
     trajectories: int = 0
     steps_skipped: int = 0
+    dose: float = 0.0
+    """Sum over steps of |A| over the trained tokens, each times its learning rate."""
 
 
 @final
@@ -66,6 +68,8 @@ class Session:
         self.back_off = None if safety.back_off is None else BackOff(safety.back_off)
         self.replay = None if safety.replay is None else Replay(safety.replay)
         self._metrics, self._say = metrics, say
+        self.rate = 0.0
+        """Learning rate of the step that is made now."""
         self._warned = False
         self._said: set[str] = set()
         self._events: list[str] = []
@@ -137,6 +141,8 @@ class Session:
     ) -> dict[str, Any]:
         """Returns the row of a finished step; controllers look at it, and it is written."""
         facts, spent = self.batch.facts, self.spent
+        dose = self.rate * seen.get("mass/trained", 0.0)
+        spent.dose += dose
         if skipped:
             spent.steps_skipped += 1
             causes = causes_of(facts).items()
@@ -153,6 +159,8 @@ class Session:
             "length/mean": self.batch.length_mean,
             "length/max": self.batch.length_max,
             "probe_logprob": probe,
+            "dose": dose,
+            "dose/total": spent.dose,
             "tokens_generated": spent.tokens_generated,
             "tool_calls": spent.tool_calls,
             "trajectories": spent.trajectories,
@@ -211,7 +219,8 @@ class Session:
                 raise DataError(f"{path}: {name} is on in one of checkpoint and recipe only")
         try:
             for name in Spent.__slots__:
-                setattr(self.spent, name, int(state["spent"][name]))
+                kind = type(getattr(self.spent, name))
+                setattr(self.spent, name, kind(state["spent"][name]))
             if self.regime is not None:
                 restore(self.regime, state["regime"])
             if self.back_off is not None:
