@@ -1,7 +1,10 @@
 """`assay credit`: one annotation file per method, beside the log and never in it."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Final
 
 import numpy as np
 import typer
@@ -10,9 +13,16 @@ from assay.audit import annotations, step_credit
 from assay.cli import options as opt
 from assay.cli.prose import say
 from assay.errors import UsageError
+from assay.importers import NONE, Choices, load
 from assay.pipeline import credits
 from assay.recipes import Recipe
-from assay.runs.audit import gated_batch
+from assay.records import write
+from assay.rollout.elicitation import ELICIT
+from assay.runs.audit import gated_batch, records_of
+from assay.runs.scored import Scorer
+
+SCORED: Final = "scored.jsonl.zst"
+"""Records with what a model added, beside the annotations."""
 
 
 def credit(
@@ -42,6 +52,16 @@ def credit(
     strict: opt.Strict = False,
     map: opt.Map = None,
     labels: opt.Labels = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Scores beliefs and hindsight that a method needs and the log lacks: start, a "
+            "folder, a name."
+        ),
+    ] = None,
+    elicit: Annotated[
+        str | None, typer.Option(help="Text before the answer whose likelihood is a belief.")
+    ] = None,
 ) -> None:
     """Computes advantages per step, as annotations beside the log."""
     if (out is None) == (json is None):
@@ -58,9 +78,10 @@ def credit(
         dose=dose,
     )
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
-    batch, decisions, _ = gated_batch(
-        log, format=format, pass_at=pass_at, choices=choices, recipe=recipe
-    )
+    with _scored(log, recipe, model, elicit, out, format, choices) as (read, form, chosen):
+        batch, decisions, _ = gated_batch(
+            read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe
+        )
     if np.isnan(batch.outcome_K).all():
         say(
             f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
@@ -78,3 +99,40 @@ def credit(
         written += lines
     if json is not None:
         opt.emit(written, json)
+
+
+@contextmanager
+def _scored(
+    log: Path,
+    recipe: Recipe,
+    model: str | None,
+    elicit: str | None,
+    out: Path | None,
+    format: str | None,
+    choices: Choices,
+) -> Generator[tuple[Path, str | None, Choices]]:
+    """Gives what is to be read, its format and choices: the log, or with a model its records and
+    what the model added, in the folder `out` or for this command alone."""
+    if model is None:
+        if elicit is not None:
+            raise UsageError("--elicit is read where --model scores beliefs; give one, or leave it")
+        yield log, format, choices
+        return
+    scorer = Scorer(model, recipe.needs, elicit=ELICIT if elicit is None else elicit)
+    source = records_of(log)
+    parents = () if out is None else (out.resolve(), *out.resolve().parents)
+    if source.is_dir() and source.resolve() in parents:
+        raise UsageError(f"-o {out}: lies in the log, and gets records; choose a folder outside it")
+    with TemporaryDirectory() as folder:
+        to = (Path(folder) if out is None else out) / SCORED
+        to.parent.mkdir(parents=True, exist_ok=True)
+        records = load(source, format=format, choices=choices)[1]
+        count = write(to, scorer(records))
+        named = SCORED if out is None else to
+        say(
+            f"{named}  {count:,} trajectories, {scorer.forwards:,} scoring forwards of {model}",
+            err=True,
+        )
+        if scorer.unanswered:
+            say(f"assay: {scorer.unanswered:,} know no right answer (`reference`)", err=True)
+        yield to, "assay", NONE

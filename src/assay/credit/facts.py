@@ -67,15 +67,15 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     ),
     "beliefs": (
         lambda batch: not np.isnan(batch.belief_S).all(),
-        'an environment with a belief has them, `[rollout] belief = "elicited"` asks the policy; '
-        "records name them as `belief` of a step",
+        'an environment with a belief has them, `[rollout] belief = "elicited"` asks the policy, '
+        "`assay credit --model` afterwards; records name them as `belief` of a step",
     ),
     "hindsight": (
         lambda batch: (
             "hindsight" in batch.score_names and not np.isnan(_score_S(batch, "hindsight")).all()
         ),
-        "`[rollout] hindsight = true` asks the policy; records name it as score `hindsight` of a "
-        "step",
+        "`[rollout] hindsight = true` asks the policy, `assay credit --model` afterwards; records "
+        "name it as score `hindsight` of a step",
     ),
 }
 """By name: does the batch hold it, and who could provide it?"""

@@ -4,6 +4,8 @@ from typing import Final
 
 ELICIT: Final = "Is it '"
 """The policy is asked nothing, the words are put into its mouth."""
+HINDSIGHT: Final = "hindsight"
+"""Name of the score of a step whose policy was told the ending."""
 ENDING: Final = "(This attempt {how}.)\n"
 """Stands behind the task where a policy is told how its own steps ended."""
 

@@ -7,17 +7,14 @@ hindsight    how likely its own steps are once it is told how they ended
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Final, final
+from typing import Any, final
 
 from msgspec import structs
 
 from assay.errors import DataError
 from assay.policy.scoring import Asked, score
 from assay.records import Ledger, ModelStep, Step, Trajectory
-from assay.rollout.elicitation import ELICIT, ending
-
-HINDSIGHT: Final = "hindsight"
-"""Name of the score of a step."""
+from assay.rollout.elicitation import ELICIT, HINDSIGHT, ending
 
 
 @final
