@@ -135,7 +135,7 @@ def report_of(
     if change is not None:
         change(result)
     redact = options.pop("redact", True)
-    report = Report(out, batch, decisions, redact=redact)
+    report = Report(out, batch, decisions, redact=redact, replay=options.pop("replay", None))
     for name, given in credits.items():
         report.add(name, given)
     page = report.write(

@@ -8,7 +8,7 @@ import typer
 
 from assay.errors import DataError, UsageError
 from assay.runs.audit import audit_log
-from assay.runs.directory import is_training_run, page_of
+from assay.runs.directory import is_training_run, page_of, replayed_files
 
 
 def view(
@@ -27,7 +27,7 @@ def view(
         measured, audited = run / "eval" / "report.html", run / "audit"  # where assay audit puts it
         if measured.is_file():
             _shown(measured, open_)
-        if not _is_fresh(audited, run / "rollouts"):
+        if not _is_fresh(audited, run):
             audit_log(run, out=audited)
         run = audited
     page = run if run.is_file() else page_of(run)
@@ -46,10 +46,12 @@ def view(
     serve(page.parent, port=port, ready=ready)
 
 
-def _is_fresh(audited: Path, rollouts: Path) -> bool:
+def _is_fresh(audited: Path, run: Path) -> bool:
     """Returns whether there is a page that is no older than what it is about."""
     page = page_of(audited)
-    newest = max((file.stat().st_mtime for file in rollouts.glob("*.jsonl")), default=0.0)
+    rollouts = run / "rollouts"
+    shown = [*rollouts.glob("*.jsonl"), *replayed_files(rollouts)]
+    newest = max((file.stat().st_mtime for file in shown), default=0.0)
     return page is not None and page.stat().st_mtime >= newest
 
 

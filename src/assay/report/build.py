@@ -95,6 +95,8 @@ class Report(Shapes):
             index["reading"] = self.hide(reading)
             if live:
                 index["live"] = True
+            if self.replays.index is not None:
+                index["replay"] = self.replays.index
             _write_twin(self.out.with_suffix(".json"), index, self.batch.group_K, parts)
             large = len(self.ids) > limit_trajectories
             large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes

@@ -21,6 +21,7 @@ SCRIPTS: Final = (
     "waste",
     "groups",
     "align",
+    "replay",
     "whatif",
     "forest",
     "tree",

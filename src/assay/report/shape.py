@@ -21,6 +21,7 @@ from assay.report.columns import Arriving, Columns
 from assay.report.methods import Form, MethodShape, Reference, object_of
 from assay.report.reasons import CODES, About, sentence
 from assay.report.redact import Redactor
+from assay.report.replay import Replays
 from assay.report.steps import Steps
 from assay.report.store import Spool
 
@@ -41,6 +42,7 @@ class Shapes:
         *,
         pass_at: float = 1.0,
         redact: bool = True,
+        replay: Path | None = None,
     ) -> None:
         """Begins a report.
 
@@ -51,6 +53,7 @@ class Shapes:
             pass_at: a trajectory passes at this outcome or above.
             redact: hide what looks like a secret (`report.redact`); the page says how many there
                 were.
+            replay: folder of a replay of the log, see `report.replay`.
         """
         n, groups = len(batch.ids), batch.n_groups
         self.out, self.folder, self.redact = out, out.parent, redact
@@ -66,6 +69,7 @@ class Shapes:
         self.methods: list[dict[str, Any]] = []
         self.signal: dict[str, Float64[np.ndarray, " G"]] = {}
         self.blocks = Blocks(batch)
+        self.replays = Replays(replay, batch)
         self.steps_K = np.zeros(n, np.int64)
         """Own steps of each."""
         self._columns = Columns(self.blocks, self._spool)
@@ -157,7 +161,7 @@ class Shapes:
         that the pages know."""
         start_R = self._columns.start_of["R"]
         for some in self._at_once(ks):
-            steps = Steps(self.blocks, some, self.passed_K, self.ids, self.hide)
+            steps = Steps(self.blocks, some, self.passed_K, self.ids, self.hide, self.replays)
             let_go()
             pieces = self._columns.of(some)
             methods = _joined([self._forms[name].filled(pieces) for name in sorted(self._forms)])

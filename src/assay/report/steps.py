@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int64
 from assay.batch.blocks import Blocks
 from assay.records import ModelStep, Trajectory
 from assay.report.reasons import Evidence
+from assay.report.replay import Replays
 
 
 @final
@@ -22,6 +23,7 @@ class Steps:
         passed_K: Bool[np.ndarray, " K"],
         ids: Sequence[str],
         hide: Callable[[str], str],
+        replays: Replays,
     ) -> None:
         """Looks at the trajectories `ks`, ascending, and at all of their tasks that passed."""
         batch, task_K = blocks.of(ks).batch, blocks.batch.task_K
@@ -33,7 +35,7 @@ class Steps:
         self._first_call = np.searchsorted(batch.step_C, np.arange(len(self._index) + 1)).tolist()
         self._correct, self._key = (batch.correct_C == 1).tolist(), batch.key_C.tolist()
         self._node, self._parent = batch.node_S.tolist(), batch.parent_S.tolist()
-        self._hide = hide
+        self._hide, self._replays = hide, replays
 
     def of(self, k: int, trajectory: Trajectory) -> list[dict[str, Any]]:
         """Returns the steps of one of them."""
@@ -52,6 +54,7 @@ class Steps:
                     "correct": [n for n in range(len(calls)) if self._correct[first + n]],
                     "evidence": self._evidence.of(s, k),
                     **self._place(s),
+                    **self._replays.of(k, index),
                 }
             )
         return steps

@@ -30,7 +30,7 @@ from assay.batch.blocks import Blocks
 from assay.batch.mapped import give_back
 from assay.batch.parallel import batch_of_file, beside, processes, processes_for
 from assay.errors import DataError, MethodError, MixedTokensError, TornError, UsageError
-from assay.files.folders import refuse_current, whole
+from assay.files.folders import whole
 from assay.files.lines import write_rows
 from assay.files.stamps import digest
 from assay.importers import IMPORTERS, NONE, Choices, Kept, Losses, load
@@ -39,7 +39,14 @@ from assay.pipeline import credits_in_blocks, gated
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
 from assay.records.codec import read_some
-from assay.runs.directory import is_training_run, page_of, place_of, written
+from assay.runs.directory import (
+    is_training_run,
+    page_of,
+    place_of,
+    refuse_other,
+    replay_of,
+    replayed_files,
+)
 from assay.runs.sources import COPY, Sources
 
 if TYPE_CHECKING:
@@ -202,7 +209,7 @@ def audit_log(
     page = report and out is not None
     asked = _Asked(log, format, pass_at, choices, page, redact, seed, live)
     if out is not None:
-        _refuse_other(out)
+        refuse_other(out, SCHEMA)
     sources = None
     if out is not None and reuse:
         sources = Sources(log, out, read=asked.read, options=asked.options, now=now, live=live)
@@ -269,7 +276,8 @@ class _Asked:
     def options(self) -> dict[str, Any]:
         """What else decides what the audit says and leaves."""
         names = ("bar", "report", "redact", "seed", "live")
-        return {name: getattr(self, name) for name in names}
+        replay = [digest(path) for path in replayed_files(self.log)] if self.report else []
+        return {**{name: getattr(self, name) for name in names}, "replay": replay}
 
 
 def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[str, Any]]:
@@ -291,7 +299,8 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         from assay.report import Report
 
         html = folder / "report.html"
-        page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact)
+        beside = replay_of(log)
+        page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact, replay=beside)
     refused = _credited(found, page, batch, decisions, folder, pass_at=pass_at)
     result = found.result(
         refused=refused,
@@ -387,14 +396,3 @@ def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dic
         "options_sha256": hashlib.sha256(msgspec.json.encode(options, order="sorted")).hexdigest(),
         "losses": {kind: {"count": n, "first": losses.first[kind]} for kind, n in lost},
     }
-
-
-def _refuse_other(out: Path) -> None:
-    """Raises UsageError where something stands that an audit must not replace."""
-    about = written(out)
-    ours = (about.get("schema"), about.get("kind")) == (SCHEMA, "audit")
-    if out.exists() and not (out.is_dir() and (ours or not any(out.iterdir()))):
-        raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
-    if is_training_run(out):
-        raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
-    refuse_current(out)

@@ -5,6 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from assay.errors import UsageError
+from assay.files.folders import refuse_current
+
 
 def is_training_run(path: Path) -> bool:
     """Returns whether `path` is a run directory that `assay train` made."""
@@ -32,7 +35,34 @@ def audited(folder: Path) -> str | None:
     return about.get("path") if about.get("kind") == "audit" else None
 
 
+def replay_of(records: Path) -> Path:
+    """Returns where `assay replay` leaves what it found out about records: beside them."""
+    return Path(os.path.abspath(records)).parent / "replay"
+
+
+def replayed_files(records: Path) -> list[Path]:
+    """Returns what of it the report shows, as far as it is there."""
+    files = (replay_of(records) / name for name in ("decisions.jsonl", "truth.json"))
+    return [path for path in files if path.is_file()]
+
+
 def page_of(out: Path) -> Path | None:
     """Returns the page in an audit's directory, which of a large set is a folder's; None: none."""
     pages = (out / "report.html", out / "report" / "index.html")
     return next((page for page in pages if page.is_file()), None)
+
+
+def refuse_other(out: Path, schema: str) -> None:
+    """Raises UsageError where something stands that an audit must not replace.
+
+    Args:
+        out: where it goes.
+        schema: of run directories.
+    """
+    about = written(out)
+    ours = (about.get("schema"), about.get("kind")) == (schema, "audit")
+    if out.exists() and not (out.is_dir() and (ours or not any(out.iterdir()))):
+        raise UsageError(f"{out}: exists and is no audit's directory; choose another with --out")
+    if is_training_run(out):
+        raise UsageError(f"{out}: a training run, which an audit must not replace; choose another")
+    refuse_current(out)

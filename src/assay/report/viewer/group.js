@@ -73,7 +73,7 @@ function stepEntries(members, pair) {
   return members.flatMap((member) => {
     const columns = pair.map((method) => unpack(member.methods[method.name].step, member.steps.length));
     return member.steps.map((step, s) => ({ name: `step ${step.index}, ${what(step)}: ${shortId(member)}`,
-      href: toTrajectory(member.index, { step: step.index }), values: columns.map((column) => column[s]) }));
+      href: toTrajectory(member.index, { step: step.index }), values: columns.map((column) => column[s]), truth: step.replay && truthCell(step.replay) }));
   });
 }
 
@@ -90,7 +90,7 @@ function lanes(members, aligned) {
     member.steps.forEach((step, s) => {
       const cell = laneCell(member, step, values[s], method.scale, columns[i][s]);
       const show = () => {
-        clear(detail, h("b", {}, `step ${step.index} `), data(step.calls.join(", ") || "text"), ` ${signed(values[s])}. `, reasonText(member, why[s]));
+        clear(detail, h("b", {}, `step ${step.index} `), data(step.calls.join(", ") || "text"), ` ${signed(values[s])}. `, step.replay && `Replayed: ${truthText(step.replay)}. `, reasonText(member, why[s]));
         for (const [other, key] of cells) other.classList.toggle("same", Boolean(step.key) && key === step.key);
       };
       cell.addEventListener("mouseenter", show);
@@ -120,8 +120,8 @@ function laneName(member) {
 function laneCell(member, step, value, scale, column) {
   const error = step.evidence.some((fact) => fact.code === "error" || fact.code === "malformed");
   const wronged = value < 0 && step.correct.length > 0;
-  const label = `step ${step.index}, ${step.calls.join(", ") || "text"}, advantage ${signed(value)}${error ? ", error" : ""}${wronged ? ", punished though correct" : ""}`;
-  return h("a", { class: `cell ${shade(value, scale)}${wronged ? " wronged" : ""}`, href: toTrajectory(member.index, { step: step.index }),
+  const label = `step ${step.index}, ${step.calls.join(", ") || "text"}, advantage ${signed(value)}${error ? ", error" : ""}${wronged ? ", punished though correct" : ""}${step.replay ? `, replayed: ${truthText(step.replay)}` : ""}`;
+  return h("a", { class: `cell ${shade(value, scale)}${wronged ? " wronged" : ""}${step.replay ? ` replayed-${step.replay.verdict}` : ""}`, href: toTrajectory(member.index, { step: step.index }),
     "aria-label": label, style: { "grid-column": String(column + 1) } }, error ? "!" : step.calls.length ? "" : "·");
 }
 

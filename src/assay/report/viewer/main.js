@@ -1,6 +1,6 @@
 // The header, the keyboard, and the start.
 
-const NAV = [["waste", "Overview"], ["groups", "Groups"], ["claims", "Claims"]];
+const NAV = [["waste", "Overview"], ["groups", "Groups"], ["claims", "Claims"], ...(replay ? [["replay", "Replay"]] : [])];
 const KEYS = [
   ["j, k", "next, previous row or step"],
   ["Enter", "open"],
@@ -10,6 +10,7 @@ const KEYS = [
   ["c", "compare with a sibling of the other outcome"],
   ["m, M", "next, previous method: everything recolours"],
   ["w, g, v", "overview, groups, claimed and verified"],
+  ...(replay ? [["r", "credit against replay"]] : []),
   ["/", "filter groups"],
   ["arrow keys", "inside a heat-map, the steps of a group, a tree"],
   ["?", "this list"],
@@ -62,6 +63,7 @@ const ACTIONS = {
   w: () => go(to("waste")),
   g: () => go(to("groups")),
   v: () => go(to("claims")),
+  r: () => replay && go(to("replay")),
   "/": () => (pageKeys.find ? pageKeys.find() : go(to("groups"))),
   "?": help,
 };

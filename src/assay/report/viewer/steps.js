@@ -84,6 +84,7 @@ function modelCard(step, i, view) {
     step.text && longText(step.text, 2400, draw),
     (step.calls || []).map((call, c) => callBox(call, c, runs, scale, about.evidence.filter((fact) => fact.call === c), pick)),
     others.map((fact) => h("p", { class: `fact ${fact.code}` }, factText(fact))),
+    replayedBox(about.replay, shape, shape.steps.indexOf(about)),
     h("p", { class: "reason" }, data(reason)),
     marksOf(shape, i, view.record),
     unit === "tokens" && runs.length > 0 && tokenStrip(runs, scale, pick, `tokens of step ${i}`));

@@ -1,6 +1,6 @@
 // The trees of a group, drawn: a mark for each step, in the colour of its credit, a row for each leaf.
 
-const WIDE = { width: 66, height: 24, gap: 24, row: 46, leaf: 116, top: 9 };
+const WIDE = { width: 66, height: 24, gap: 24, row: 46, leaf: 116, top: 11 };
 const NARROW = { ...WIDE, width: 54, gap: 16, leaf: 92 };
 let STEP = WIDE;
 const CELL = 8;
@@ -94,14 +94,15 @@ function stepMark(mark, view) {
   const credits = view.credits.map((credit) => creditOf(node, credit));
   const half = STEP.height / credits.length;
   const differs = credits.length > 1 && credits[0].value * credits[1].value < 0;
-  const label = `step ${step.index}, ${what(step)}, ${credits.map(({ value }, i) => `${view.methods[i].name} ${value === null ? "no credit" : signed(value)}`).join(", ")}, ${passesBelow(node)}${hasError(step) ? ", answered by an error" : ""}${differs ? ", the signs differ" : ""}`;
+  const label = `step ${step.index}, ${what(step)}, ${credits.map(({ value }, i) => `${view.methods[i].name} ${value === null ? "no credit" : signed(value)}`).join(", ")}, ${passesBelow(node)}${hasError(step) ? ", answered by an error" : ""}${differs ? ", the signs differ" : ""}${step.replay ? `, replayed: ${truthText(step.replay)}` : ""}`;
   return svg("a", { href: addressOf(view, node.rows[0]), class: `mark step${differs ? " differs" : ""}${view.chosen === node ? " chosen" : ""}`, "aria-label": label },
     credits.map(({ value }, i) => [
       svg("rect", { class: `fill ${shade(value, view.methods[i].scale)}`, x: 0, y: i * half, width: mark.width, height: half, rx: credits.length > 1 ? 2 : 5 }),
       svg("text", { class: `credit ${shade(value, view.methods[i].scale)}${credits.length > 1 ? " small" : ""}`, x: mark.width / 2, y: (i + 0.5) * half }, value === null ? "–" : brief(value))]),
     svg("rect", { class: "frame", x: 0, y: 0, width: mark.width, height: STEP.height, rx: 5 }),
     svg("text", { class: "below", x: mark.width / 2, y: STEP.height + 11 }, node.leaves > 1 && node.scored ? `${count(node.passed)} / ${count(node.scored)}` : ""),
-    hasError(step) && svg("text", { class: "wrong", x: mark.width - 2, y: -1 }, "✕"));
+    step.replay && svg("text", { class: `verdict ${step.replay.verdict}`, x: 2, y: -4 }, VERDICT_SIGNS[step.replay.verdict]),
+    hasError(step) && svg("text", { class: "wrong", x: mark.width - 2, y: -4 }, "✕"));
 }
 
 /** Draws a folded chain: a cell a step, of a long one the first and the last, and how many they are. */
@@ -115,7 +116,7 @@ function chainMark(mark, view) {
       svg("rect", { class: `fill ${shade(creditOf(node, credit).value, view.methods[i].scale)}`, x: n * CELL, y: i * half, width: CELL - 1, height: half }))),
     svg("rect", { class: "frame", x: -1, y: 0, width: mark.width - 1, height: STEP.height, rx: 5 }),
     svg("text", { class: "label", x: shown.length * CELL + 4, y: STEP.height / 2 }, `${count(chain.length)} ›`),
-    errors > 0 && svg("text", { class: "wrong", x: mark.width - 4, y: -1 }, errors > 1 ? `✕ ${count(errors)}` : "✕"));
+    errors > 0 && svg("text", { class: "wrong", x: mark.width - 4, y: -4 }, errors > 1 ? `✕ ${count(errors)}` : "✕"));
 }
 
 function leafMark(mark, view) {

@@ -23,7 +23,7 @@ pages.tree = async (root, { index: g, params }) => {
   add(root, [crumb, h("h1", {}, "Tree of ", data(G.id[g] || "(no name)")),
     h("p", { class: "lede" }, fateBadge(G.fate[g]), " ", forestSentence(forest)),
     h("div", { class: "bar-of-tools" }, creditsAny && legend(), h("div", { class: "tree-tools" }, creditsAny && besideChoice(), foldButton(forest, opened, drawn))),
-    h("p", { class: "note tree-note" }, `In a mark: credit${shown.length > 1 ? `, ${shown[0].name} over ${shown[1].name}` : ` by ${shown[0].name}`}, of a step in several attempts the mean of them. Under it: leaves below it that passed, of those scored. ✕: answered by an error. Cut off: by its budget.`),
+    h("p", { class: "note tree-note" }, `In a mark: credit${shown.length > 1 ? `, ${shown[0].name} over ${shown[1].name}` : ` by ${shown[0].name}`}, of a step in several attempts the mean of them. Under it: leaves below it that passed, of those scored. ✕: answered by an error. Cut off: by its budget.${replay ? " ▲, ▼, ○: replayed; a good step, a bad one, not to be told from zero." : ""}`),
     drawing, detail, beside && whatIf(nodeEntries(forest, view), shown)]);
   return { ...keys, move: (by) => moveFocus([...drawing.querySelectorAll("a")], by), placed: () => drawn.placed() };
 };
@@ -153,7 +153,7 @@ function detailOf(mark, view) {
   if (mark.kind !== "step") return [h("b", {}, plural(node.leaves, "leaf", "leaves")), ` below: ${passesBelow(node)}. Enter opens.`];
   const step = stepAt(view, node.rows[0]);
   return [h("b", {}, `step ${step.index} `), data(what(step)), view.credits.map((credit, i) => ` · ${view.methods[i].name} ${creditTold(node, credit)}`),
-    `. Below: ${passesBelow(node)}. `, step.evidence.map((fact) => [data(fact.text[0].toUpperCase() + fact.text.slice(1)), ". "])];
+    `. Below: ${passesBelow(node)}. `, step.replay && `Replayed: ${truthText(step.replay)}. `, step.evidence.map((fact) => [data(fact.text[0].toUpperCase() + fact.text.slice(1)), ". "])];
 }
 
 function creditTold(node, credit) {
@@ -168,6 +168,6 @@ function nodeEntries(forest, view) {
     const [i, s] = node.rows[0];
     const step = view.members[i].steps[s];
     const others = node.rows.length > 1 ? ` and ${count(node.rows.length - 1)} more` : "";
-    return { name: `step ${step.index}, ${what(step)}: ${shortId(view.members[i])}${others}`, href: addressOf(view, node.rows[0]), values: view.credits.map((credit) => creditOf(node, credit).value) };
+    return { name: `step ${step.index}, ${what(step)}: ${shortId(view.members[i])}${others}`, href: addressOf(view, node.rows[0]), values: view.credits.map((credit) => creditOf(node, credit).value), truth: step.replay && truthCell(step.replay) };
   });
 }

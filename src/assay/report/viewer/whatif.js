@@ -16,11 +16,14 @@ function besideChoice() {
     setParams({ beside: choice.value });
     say(choice.value ? `${choice.value} beside ${currentMethod().name}` : "one method");
     show({ keepPlace: true }).then(() => $("beside").focus({ preventScroll: true }));
-  } } }, h("option", { value: "" }, "choose another"),
+  } } }, h("option", { value: "" }, "another"),
     report.methods.filter((each) => each !== currentMethod()).map((each) => h("option", { value: each.name }, each.name)));
   choice.value = chosen ? chosen.name : "";
   return h("label", { class: "beside" }, `What if: ${currentMethod().name} or `, choice);
 }
+
+/** Returns the truth of a step in few words, as a cell. */
+const truthCell = (found) => h("span", {}, verdictSign(found), ` ${found.advantage === null ? VERDICT_WORDS.unscored : signed(found.advantage) + between(found)}`);
 
 /**
  * Returns `{ entry, a, b, gap, opposite }` of steps that both methods credit, opposite signs first,
