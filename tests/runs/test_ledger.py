@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from msgspec import structs
 
 from assay.errors import DataError
 from assay.records import Ledger, Trajectory
@@ -49,3 +50,12 @@ def test_a_lost_or_repeated_prompt_is_noticed() -> None:
         check([rows[0], {**rows[1], "total": rows[0]["total"]}])
     with pytest.raises(DataError, match=r"holds prompts \[0, 2\]; expected \[0, 1\]"):
         row(1, 0, [attempt(0, 5), attempt(2, 5)], {})
+
+
+def test_a_ledger_from_before_scoring_forwards_were_counted_adds_up() -> None:
+    bare = Ledger(prompts=1, tokens=5, calls=1, env_steps=2)
+    first = row(1, 0, [structs.replace(attempt(0, 5), ledger=bare)], {})
+    old = {name: each for name, each in first.items() if name != "scoring_forwards"}
+    old["total"] = {n: v for n, v in first["total"].items() if n != "scoring_forwards"}
+    second = row(2, 1, [attempt(1, 5)], old["total"])
+    assert check([old, second])["scoring_forwards"] == 1

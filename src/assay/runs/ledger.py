@@ -97,7 +97,8 @@ def check(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
                 "a prompt was lost or repeated"
             )
         place += each["prompts"]
-        total = {name: total[name] + int(each[name]) for name in COUNTED}
-        if each["total"] != total:
+        # rows of an earlier version count no scoring forwards: there were none
+        total = {name: total[name] + int(each.get(name, 0)) for name in COUNTED}
+        if {**dict.fromkeys(COUNTED, 0), **each["total"]} != total:
             raise DataError(f"ledger: step {each['step']}: totals do not add up")
     return total
