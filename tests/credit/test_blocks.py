@@ -28,10 +28,13 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "delta_belief": ({}, {"variant": "repo"}, {"clip": False, "absent": "zero"}),
     "hcapo": ({}, {"gamma": 0.5, "pass_at": 0.5}),
     "igpo": ({}, {"gamma": 0.5}, {"variant": "repo"}),
+    "gae": ({}, {"of": "rewards"}),
+    "score_delta": ({}, {"gamma": 0.5, "scale": "none"}),
+    "stratified": ({}, {"by": "steps"}),
     "hgpo": ({}, {"returns": "rewards", "anchor": "state"}),
     "mt_grpo": ({}, {"variant": "repo"}, {"turns": "every", "gamma": 0.5}, {"turn": "rewards"}),
     "ms_grpo": ({}, {"returns": "rewards", "per_step": True}),
-    "toolpo": ({}, {"action_reduce": "rate", "evidence": "ran"}),
+    "toolpo": ({}, {"action_reduce": "rate", "evidence": "ran"}, {"per": "call"}),
     "tree_grpo": (
         {},
         {"prefix_mode": "dedup_sum"},
@@ -83,6 +86,7 @@ def steps(rng: np.random.Generator, g: int, count: int) -> list[Step]:
             scores={
                 **(like_an_expert(rng, n) if g % 4 == 1 else {}),
                 **({"hindsight": float(-rng.random())} if n % 3 else {}),
+                **({"state": float(rng.random())} if n % 2 else {}),
             },
             logprobs=tuple((-rng.random(3)).tolist()),
             entropies=tuple(rng.random(3).tolist()),

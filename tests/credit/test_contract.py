@@ -17,8 +17,8 @@ from tests.credit.worlds import answer, batch_of, group, groups, one, per_trajec
 
 BINARY = ["psr", "nsr", "w_reinforce", "pass_at_k", "avspo", "rl_zvp", "lens"]
 CENTRED = ["grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "lens", "ms_grpo", "toolpo", "gigpo"]
-EVIDENCE = ["toolpo", "mt_grpo", "srl"]
-WORDS = (("gigpo", "anchor"), ("hgpo", "anchor"), ("hgpo", "skip"))
+EVIDENCE = ["toolpo", "mt_grpo", "srl", "score_delta", "gae"]
+WORDS = (("gigpo", "anchor"), ("g2po", "anchor"), ("hgpo", "anchor"), ("hgpo", "skip"))
 """Options that are a number elsewhere."""
 GROUP_BASED = [
     *("grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "quantile", "grpo_positive"),
@@ -45,6 +45,7 @@ def rich(outcome, *, group="g", length=2, **fields):
                 "srl": 0.5 + (outcome or 0.0) / 2,
                 "srl_step": float(i),
                 "hindsight": -1.0 - i,
+                "state": i / 4,
             },
         )
         n = len(step.token_ids)
@@ -336,6 +337,8 @@ def test_a_method_whose_options_are_out_of_range_cannot_be_made(name):
         "floor": 1.0,
         "filter": -1.0,
         "skip": -1.0,
+        "w_gain": -1.0,
+        "invalid": -1.0,
         "temperature": 0.0,
         "low": 1.5,
         "high": 0.9,
@@ -352,7 +355,7 @@ def test_a_method_whose_options_are_out_of_range_cannot_be_made(name):
 @pytest.mark.parametrize("name", METHODS.names())
 def test_an_empty_batch(name):
     batch = batch_of([])
-    if METHODS.get(name).needs or name == "mt_grpo":
+    if METHODS.get(name).needs or name in ("mt_grpo", "gae"):
         with pytest.raises(MethodError, match=f"{name} needs"):
             made(name)(batch)
     else:

@@ -5,7 +5,7 @@ import pytest
 
 from assay.credit import method
 from assay.credit.groups import called_S
-from assay.errors import MethodError
+from assay.errors import MethodError, UsageError
 from assay.records import CallEvidence, ModelStep
 from tests.credit.worlds import answer, batch_of, group, one, per_trajectory, turn
 
@@ -417,3 +417,54 @@ def test_ms_grpo_sums_rewards():
     close(found, [1.414213, 0, 0, -1.414213, NAN])
     with pytest.raises(MethodError, match="ms_grpo needs rewards per step"):
         method("ms_grpo", returns="rewards")(group([1.0]))
+
+
+# ---- ToolPO, call by call
+
+# P1: 2 of 2, 0 of 1, 1 of 3, 3 of 6 calls are right, 6 of 12 in all: right +.5, wrong -.5
+
+
+def test_toolpo_per_call_credits_each_for_itself():
+    expected = [[1.0, 1.0], [0.0], [0.0, -1.0, -1.0], [0.0, 0.0, 0.0, -1.0, -1.0, -1.0]]
+    outcomes = [0.5, 0.5, -0.5, -0.5]
+    for (first, calls, last), values, outcome in zip(
+        toolpo(P1, per="call"), expected, outcomes, strict=True
+    ):
+        close([first, last], [outcome, outcome])
+        close(calls, values)
+    double = toolpo(P1, per="call", l1=2.0)
+    close(double[2][1], [0.5, -1.5, -1.5])
+
+
+def test_toolpo_per_call_where_all_fail_and_where_nobody_calls():
+    # right 0 of 1 and 2 of 3: mean .5; who calls nothing gets nothing
+    silent = one(0.0, steps=[turn(), turn()])
+    batch = batch_of([caller(0.0, 0, 1), caller(0.0, 2, 3), silent])
+    got = method("toolpo", evidence="expert", per="call")(batch)
+    close(got.total, [0, -0.5, 0, 0, 0.5, 0.5, -0.5, 0, 0, 0])
+    # the paper's sum pays all calls of the second alike
+    paper = method("toolpo", evidence="expert")(batch)
+    close(paper.total, [0, -2 / 3, 0, 0, 4 / 3, 4 / 3, 4 / 3, 0, 0, 0])
+    with pytest.raises(MethodError, match="toolpo needs calls"):
+        method("toolpo", per="call")(batch_of([silent]))
+
+
+def test_toolpo_per_call_of_one_trajectory_of_unjudged_calls_and_of_dropped_ones():
+    # its calls are compared among themselves
+    ((first, calls, last),) = toolpo([caller(1.0, 1, 2)], per="call")
+    assert first == last == 0.0
+    close(calls, [0.5, -0.5])
+    mixed = one(0.0, steps=[turn(None, None, None, expert=[True, None, False])])
+    batch = batch_of([mixed, caller(0.0, 3, 3)])
+    action = method("toolpo", evidence="expert", per="call")(batch).parts["action"]
+    close(action[:4], [0.0, 0.2, NAN, -0.8])  # 4 of 5 judged calls are right
+    total = method("toolpo", evidence="expert", per="call")(batch).total
+    close(total[:4], [0.0, 0.2, 0.0, -0.8])
+    gone = batch.weighted(np.array([0.5, 0.0]))
+    action = method("toolpo", evidence="expert", per="call")(gone).parts["action"]
+    close(action, [0.0, 0.25, NAN, -0.25, 0, 0, 0, 0, 0])
+
+
+def test_toolpo_per_call_reads_no_way_to_reduce():
+    with pytest.raises(UsageError, match='action_reduce is read by per="trajectory" alone'):
+        method("toolpo", per="call", action_reduce="rate")

@@ -17,7 +17,7 @@ from assay.runs.ledger import check
 from tests.runs import tiny
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]
-LED = {
+LED: dict[str, Any] = {
     "env__name": "tests.runs.tiny:Led",
     "train__max_tokens": 16,
     "train__max_length": 48,
@@ -65,6 +65,7 @@ def test_a_start_samples_one_turn_of_one_instance_a_group(led: Path) -> None:
         groups.setdefault(record.group, []).append(record)
         (step,) = own(record)
         assert record.outcome == step.scores["srl"] == record.rewards["srl"]
+        assert record.outcome is not None
         assert -1 <= record.outcome <= 1
     assert {len(each) for each in groups.values()} == {4}
     places = {name: {own(r)[0].scores["srl_step"] for r in each} for name, each in groups.items()}
@@ -111,7 +112,7 @@ def test_a_start_is_resumed_to_the_byte(
 @pytest.mark.slow
 def test_the_first_or_the_last_step_can_be_left_out(policy: Path, tmp_path: Path) -> None:
     for unused, place in (("first", 1.0), ("last", 0.0)):
-        more = {**LED, "start__unused": unused, "train__steps": 2, "train__pool": 3}
+        more: dict[str, Any] = {**LED, "start__unused": unused, "train__steps": 2, "train__pool": 3}
         # task 0 asks for "a", of which the expert takes one step
         run = started(tiny.settings(policy, **more, train__first_task=1), tmp_path / unused)
         assert {own(r)[0].scores["srl_step"] for r in records(run, 1)} == {place}
@@ -119,17 +120,17 @@ def test_the_first_or_the_last_step_can_be_left_out(policy: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_start_is_refused_where_there_is_nothing_to_write(policy: Path, tmp_path: Path) -> None:
-    short = {**LED, "env__name": "tests.runs.tiny:Solved", "start__unused": "first"}
+    short: dict[str, Any] = {**LED, "env__name": "tests.runs.tiny:Solved", "start__unused": "first"}
     with pytest.raises(UsageError, match=r"start.unused=first: the expert of task .* takes 1 step"):
         started(tiny.settings(policy, **short), tmp_path / "one")
-    nobody = {**LED, "env__name": "tests.runs.tiny:Letter"}
+    nobody: dict[str, Any] = {**LED, "env__name": "tests.runs.tiny:Letter"}
     with pytest.raises(UsageError, match="environment letter: no expert of task"):
         started(tiny.settings(policy, **nobody), tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
 def test_settings_of_a_start_are_checked(policy: Path) -> None:
-    for more, said in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"start__kind": "srl"}, "got kind=srl with steps=0; expected steps above 0"),
         ({"start__steps": 3}, "got kind=none with steps=3"),
         ({"start__kind": "srl", "start__steps": 9}, "start.steps: got 9; expected a multiple"),
@@ -138,7 +139,8 @@ def test_settings_of_a_start_are_checked(policy: Path) -> None:
              "train__save_every": 2},
             "start.steps: got 1; expected a multiple of train.minibatches",
         ),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for more, said in cases:
         with pytest.raises(UsageError, match=said):
             parsed(tiny.settings(policy, **more))
 

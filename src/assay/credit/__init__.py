@@ -10,7 +10,9 @@ from assay.credit.base import Method
 from assay.credit.baselines import AsymRe, Ebpo, Quantile
 from assay.credit.beliefs import DeltaBelief, Igpo
 from assay.credit.branches import Carl, TreePo, TreeRl
+from assay.credit.deltas import Gae, ScoreDelta
 from assay.credit.entropy import RlZvp
+from assay.credit.g2po import G2po
 from assay.credit.gigpo import GiGpo
 from assay.credit.hcapo import Hcapo
 from assay.credit.hgpo import Hgpo
@@ -21,6 +23,7 @@ from assay.credit.passk import PassAtK
 from assay.credit.presets import preset
 from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
 from assay.credit.srl import Srl
+from assay.credit.stratified import Stratified
 from assay.credit.toolpo import ToolPo
 from assay.credit.trees import MsGrpo, TreeGrpo
 from assay.credit.virtual import Avspo, Ngrpo
@@ -62,6 +65,10 @@ METHODS: Registry[Method] = Registry(
         "carl": Carl,  # CARL 2025, arXiv:2512.04949
         "tree_rl": TreeRl,  # Hou et al. 2025, arXiv:2506.11902
         "tree_po": TreePo,  # Li et al. 2025, arXiv:2508.17445
+        "g2po": G2po,  # G2PO 2026, arXiv:2606.22995
+        "stratified": Stratified,  # Zhu et al. 2025, arXiv:2510.06214
+        "score_delta": ScoreDelta,  # prime-rl#3282; Schulman et al. 2015, arXiv:1506.02438
+        "gae": Gae,  # Schulman et al. 2015, arXiv:1506.02438
         "srl": Srl,  # Deng et al. 2025, arXiv:2510.25992
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
         "delta_belief": DeltaBelief,  # Auzina et al. 2026, arXiv:2602.12342

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import Batch
-from assay.credit.base import Method, Reads, at_least_0, outcome_term
+from assay.credit.base import Method, Reads, at_least_0, outcome_term, require
 from assay.credit.groups import totals
 from assay.kernels.term import Term
 
@@ -24,7 +24,7 @@ class ToolPo(Method):
     judged counts neither for nor against. The paper's memory-folding term (l2) needs paired runs
     and is left out. C is one number per trajectory, so a wrong call is rewarded together with the
     right ones beside it, and with "sum" a failing trajectory earns by calling often; "rate" does
-    not pay for that.
+    not pay for that, and `per="call"` credits each call for itself.
     """
 
     name: ClassVar[str] = "toolpo"
@@ -38,6 +38,9 @@ class ToolPo(Method):
 
     action_reduce: Literal["sum", "rate"] = "sum"
     """C: how many judged calls are correct ("sum", the paper), or which share of them ("rate")."""
+    per: Literal["trajectory", "call"] = "trajectory"
+    """Who carries what: all calls of a trajectory its C (the paper), or (ours) each call its own
+    correctness, 1 or 0, less the mean of the judged calls of the group."""
     l1: float = 1.0
     """Weight of the action term, at least 0."""
     evidence: Evidence = "best"
@@ -46,8 +49,14 @@ class ToolPo(Method):
 
     def __post_init__(self) -> None:
         at_least_0(self, "l1")
+        require(
+            self.per == "trajectory" or self.action_reduce == "sum",
+            'action_reduce is read by per="trajectory" alone',
+        )
 
     def terms(self, batch: Batch) -> list[Term]:
+        if self.per == "call":
+            return [outcome_term(batch, scale="none"), self._each(batch)]
         return [
             outcome_term(batch, scale="none"),
             outcome_term(
@@ -60,6 +69,23 @@ class ToolPo(Method):
                 weight=self.l1,
             ),
         ]
+
+    def _each(self, batch: Batch) -> Term:
+        """Returns the term of calls, each compared with all that its group made."""
+        traj_C = batch.traj_S[batch.step_C]
+        correct_C = correct_calls(batch, self.evidence)
+        return outcome_term(
+            batch,
+            None,
+            "action",
+            value_U=np.where(batch.kept_K[traj_C], correct_C, np.nan),
+            peer_U=batch.group_K[traj_C],
+            vote_U=None,
+            unit_R=np.where(batch.all_sampled_R >= 0, batch.call_R, -1),
+            weight_U=batch.weight_K[traj_C],
+            scale="none",
+            weight=self.l1,
+        )
 
     def _actions(self, batch: Batch) -> Float64[np.ndarray, " K"]:
         """Returns C of each trajectory; NaN where nobody judged its calls, or dropped."""
