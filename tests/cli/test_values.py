@@ -1,6 +1,8 @@
 """Values that a verb cannot work with are refused before it begins, in one line."""
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,22 @@ def test_a_run_without_its_configuration(assay: Assay, run: Path, monkeypatch: p
     ended = assay("eval", run)
     assert ended.code == 3
     assert ended.error.startswith("g-0: the run has no config.toml, ")
+
+
+def test_view_audits_a_run_again_when_its_replay_is_newer(assay: Assay, run: Path, log: Path):
+    (run / "rollouts").mkdir()
+    shutil.copy(log, run / "rollouts" / "0.jsonl")
+    page = run / "audit" / "report.html"
+    assert assay("view", run, "--no-open").code == 0
+    page.write_text("kept")
+    assert assay("view", run, "--no-open").code == 0
+    assert page.read_text() == "kept"
+    (run / "replay").mkdir()
+    (run / "replay" / "decisions.jsonl").touch()
+    os.utime(page, (0, 0))
+    os.utime(run / "rollouts" / "0.jsonl", (0, 0))
+    assert assay("view", run, "--no-open").code == 0
+    assert "the replay is not finished" in page.read_text("utf-8")
 
 
 def test_view_says_how_a_report_is_made(assay: Assay, run: Path, log: Path):

@@ -132,9 +132,13 @@ def _places(batch: Batch, k: int, index: int) -> list[tuple[int, int]]:
     found = low + np.flatnonzero(batch.index_S[low:high] == index)
     if not found.size:
         return []
-    node = batch.node_S[found[0]]
-    same = np.flatnonzero(batch.node_S == node) if node >= 0 else found
-    return list(zip(batch.traj_S[same].tolist(), batch.index_S[same].tolist(), strict=True))
+    node, tree = batch.node_S[found[0]], batch.tree_K[k]
+    if node >= 0 and tree >= 0:  # a node is of one tree
+        ks = np.flatnonzero(batch.tree_K == tree)
+        begin, end = (np.searchsorted(batch.traj_S, ks + after) for after in (0, 1))
+        at = np.concatenate([np.arange(*ends) for ends in zip(begin, end, strict=True)])
+        found = at[batch.node_S[at] == node]
+    return list(zip(batch.traj_S[found].tolist(), batch.index_S[found].tolist(), strict=True))
 
 
 def _about(row: Replayed) -> dict[str, Any]:
