@@ -42,7 +42,7 @@ FIRST: Final = 30_000
 OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gigpo, step term": {"name": "gigpo", "w": 1e6},
     "toolpo, per call": {"name": "toolpo", "per": "call"},
-    "delta_belief, unclipped": {"name": "delta_belief", "clip": False},
+    "delta_belief, unclipped": {"name": "delta_belief", "variant": "paper", "clip": False},
 }
 """Methods with other options than their own, beside all as they are."""
 METRICS: Final = {"auroc_matters": "steps that matter", "auroc_sign": "good against bad"}

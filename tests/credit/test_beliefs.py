@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assay.batch import Batch
 from assay.credit import method
 from assay.credit.beliefs import gains, turns
-from assay.errors import MethodError
+from assay.errors import AssayError, MethodError
 from assay.records import Trajectory
 from tests.credit.worlds import answer, batch_of, group, one, turn
 
@@ -33,7 +33,11 @@ def gaining(outcome: float, *gained: float) -> Trajectory:
 
 
 def rewards(batch: Batch, **options: Any) -> list[float]:
-    return method("delta_belief", **options)(batch).made[0].term.value_U.tolist()
+    return (
+        method("delta_belief", **{"variant": "paper", **options})(batch)
+        .made[0]
+        .term.value_U.tolist()
+    )
 
 
 # ---- what a step adds
@@ -95,16 +99,27 @@ PADDED = [0.616063, 0.577349, 0.53775, 0.577349, -1.153813, -1.154699, -1.154684
 def test_d3_turns_are_compared_with_the_same_turn_of_others():
     batch = batch_of(D3)
     close(rewards(batch), [1.0, 0.9, 0.95, 0.9, -0.13, -0.14, -0.12])
-    close(method("delta_belief")(batch).total, [*PADDED[:-1], 0.0])
+    close(method("delta_belief", variant="paper")(batch).total, [*PADDED[:-1], 0.0])
     for options in ({"variant": "repo"}, {"absent": "zero"}):
-        close(method("delta_belief", **options)(batch).total, PADDED)
+        close(method("delta_belief", **{"variant": "paper", **options})(batch).total, PADDED)
     close(method("delta_belief", variant="repo", absent="masked")(batch).total[-1], 0.0)
+
+
+def test_d3_returns_are_compared_with_the_whole_group():
+    # outcomes less .05 a turn: .9 .9 -.15, mean .55. What is left to gain, times .1:
+    # .1 0 | .05 0 | .06 .04 .03, means .07, .04/3 and, two having ended with nothing left, .01
+    expected = [0.38, 0.336667, 0.33, 0.336667, -0.71, -0.673333, -0.68]
+    got = method("delta_belief")(batch_of(D3))
+    close(got.total, expected)
+    close(got.parts["outcome"], [0.35] * 4 + [-0.7] * 3)
+    with pytest.raises(AssayError, match='absent is not read by variant="unbiased"'):
+        method("delta_belief", absent="zero")
 
 
 def test_d4_all_fail_and_still_something_is_said():
     # three turns each: -.15 + .15, -.15, -.12: mean -.09, deviation .079373
     batch = batch_of([gaining(0.0, first, 0.0, 0.0) for first in (1.5, 0.0, 0.3)])
-    got = method("delta_belief")(batch).total
+    got = method("delta_belief", variant="paper")(batch).total
     close(got[[0, 3, 6]], [1.133879, -0.755919, -0.37796])
     close(got[[1, 2, 4, 5, 7, 8]], np.zeros(6))
 
@@ -116,12 +131,14 @@ def test_d5_the_turn_that_wins_gains_nothing_in_the_released_code():
 
 
 def test_delta_belief_alone_equal_or_without_a_step():
-    close(method("delta_belief")(batch_of(D3[:1])).total, [0.0, 0.0])
+    close(method("delta_belief", variant="paper")(batch_of(D3[:1])).total, [0.0, 0.0])
     close(method("delta_belief", variant="repo")(batch_of(D3[:1])).total, [0.0, 0.0])
-    close(method("delta_belief")(batch_of([D3[0]] * 3)).total, np.zeros(6))
+    close(method("delta_belief", variant="paper")(batch_of([D3[0]] * 3)).total, np.zeros(6))
     # a scored trajectory of no step is a 0 among the turns of the others, and moves no mean else
     silent = one(0.0, steps=[])
-    close(method("delta_belief")(batch_of([*D3, silent])).total, [*PADDED[:-1], 0.0])
+    close(
+        method("delta_belief", variant="paper")(batch_of([*D3, silent])).total, [*PADDED[:-1], 0.0]
+    )
     unscored = one(None, steps=[])
     got = method("delta_belief", variant="repo")(batch_of([D3[0], silent, unscored])).total
     close(got, [0.707106, 0.707106])  # 1 and 0: +-.5 over .707107; the second turn .9 and 0
@@ -133,7 +150,7 @@ def test_what_was_copied_is_no_turn():
     batch = batch_of([one(1.0, prior=-9.0, steps=steps), *D3[1:]])
     assert turns(batch).tolist() == [-1, 0, 1, 0, 1, 0, 1, 2]
     # the first own step goes from -8 to -7, as in D3
-    close(method("delta_belief")(batch).total, [0.0, *PADDED[:-1], 0.0])
+    close(method("delta_belief", variant="paper")(batch).total, [0.0, *PADDED[:-1], 0.0])
 
 
 def test_a_score_is_added_such_as_a_penalty():
@@ -260,6 +277,7 @@ def test_a_loop_over_steps_finds_the_same(name, walks):
     records = [believer(outcome, prior, *after) for outcome, prior, after in walks]
     known = one(1.0, group="other", steps=[turn(belief=-1.0), answer()], prior=-1.0)
     batch = batch_of([*records, known])
-    got = method(name)(batch).total[: sum(len(each.steps) for each in records)]
+    options = {"variant": "paper"}
+    got = method(name, **options)(batch).total[: sum(len(each.steps) for each in records)]
     expected = slow(records, name)
     np.testing.assert_allclose(got, [expected[at] for at in sorted(expected)], atol=1e-8)

@@ -25,7 +25,11 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
         {"returns": "rewards"},
         {"returns": "evidence", "mode": "mean_std_norm", "variant": "repo"},
     ),
-    "delta_belief": ({}, {"variant": "repo"}, {"clip": False, "absent": "zero"}),
+    "delta_belief": (
+        {},
+        {"variant": "repo"},
+        {"clip": False, "variant": "paper", "absent": "zero"},
+    ),
     "hcapo": ({}, {"gamma": 0.5, "pass_at": 0.5}),
     "igpo": ({}, {"gamma": 0.5}, {"variant": "repo"}),
     "gae": ({}, {"of": "rewards"}),

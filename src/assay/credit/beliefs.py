@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int64
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
 from assay.credit.groups import following_S, last_steps, paid_S, same, turns
+from assay.kernels.returns import along
 from assay.kernels.term import Term
 
 Absent = Literal["auto", "masked", "zero"]
@@ -17,30 +18,34 @@ Absent = Literal["auto", "masked", "zero"]
 @final
 @dataclass(frozen=True, slots=True)
 class DeltaBelief(Method):
-    """A = z(r over the steps of the group that are the same turn), ddof 1.
+    """A = X - mean X over the group + g_t - mean g_t over the group, g_t = sum_(u >= t) lam gain_u.
 
-        r_t = win * R - turn_cost * T + lam * max(log b_t - log b_(t-1), 0)
+        X = win * R - turn_cost * T,   gain_t = max(log b_t - log b_(t-1), 0)
 
-    b_t is the belief in the right answer after step t (nats, `belief` of a step), b_0 the one
-    before the first (`prior` of the trajectory), R the outcome, T the steps of the trajectory.
-    Delta-Belief-RL 2026, https://arxiv.org/abs/2602.12342, known to us from its project page and
-    code. Nothing is discounted and no later turn counts: a step is paid for its own gain and for
-    how all of it ended. Where a belief is missing the gain is 0. In the released code a turn that a
-    trajectory never took is a 0 among its peers, and the last turn of a success gains nothing
-    (`variant="repo"`); here the first are left out, and a step without a peer gets 0. Cut at 0, a
-    gain can be earned again and again by losing it in between; not cut, gains add up to
-    log b_T - log b_0 whatever happened (`clip`). Comparing turn by turn is biased where the policy
-    decides how many there are.
+    with g_t = 0 for a trajectory that has no turn t: there is nothing left for it to gain. b_t is
+    the belief in the right answer after step t (nats, `belief` of a step), b_0 the one before the
+    first (`prior` of the trajectory), R the outcome, T the steps of the trajectory. Delta-Belief-RL
+    2026, https://arxiv.org/abs/2602.12342, known to us from its project page and code. The paper
+    takes z of r_t = X + lam gain_t over the steps of the group that are the same turn, ddof 1
+    (`variant="paper"`): a step is paid for its own gain alone, what it lets later turns gain is not
+    its own, and a turn that few reach is scaled by those few. That is no gradient of any return
+    where the policy decides how many turns there are. The default, ours, is (G-1)/G times the
+    gradient of E[X + lam sum gain] (docs/enumeration.md). In the released code (`variant="repo"`) a
+    turn that a trajectory never took is a 0 among its peers, and the last turn of a success gains
+    nothing; under "paper" the first are left out, and a step without a peer gets 0. Where a belief
+    is missing the gain is 0. Cut at 0, a gain can be earned again and again by losing it in
+    between; not cut, gains add up to log b_T - log b_0 whatever happened (`clip`).
     """
 
     name: ClassVar[str] = "delta_belief"
     source: ClassVar[str] = "Auzina et al. 2026, arXiv:2602.12342"
     reads: ClassVar[Reads] = "groups"
     needs: ClassVar[tuple[str, ...]] = ("beliefs",)
-    value: ClassVar[str] = "outcome and gain of belief"
-    unit: ClassVar[str] = "step"
-    peers: ClassVar[str] = "same turn of the task group"
-    carried: ClassVar[str] = "step"
+    value: ClassVar[str] = "outcome; gain of belief from here on"
+    unit: ClassVar[str] = "trajectory; step"
+    peers: ClassVar[str] = "task group; same turn of the task group"
+    carried: ClassVar[str] = "all sampled; step"
+    scaling: ClassVar[str] = "mean; mean"
 
     lam: float = 0.1
     """Weight of a gain, per nat, at least 0."""
@@ -51,8 +56,8 @@ class DeltaBelief(Method):
     turn_cost: float = 0.05
     """Taken off every turn for each turn of its trajectory, at least 0."""
     absent: Absent = "auto"
-    """Turns that a trajectory never took: left out ("masked"), or 0 among the others ("zero").
-    "auto": as the variant has them."""
+    """Turns that a trajectory never took, for variants that compare turn by turn: left out
+    ("masked"), or 0 among the others ("zero"). "auto": as the variant has them."""
     floor: float = -20.0
     """Beliefs below it count as it, nats: or one jump from nothing outweighs all others."""
     score: str | None = None
@@ -62,18 +67,24 @@ class DeltaBelief(Method):
     """Degrees of freedom taken off the deviation."""
     eps: float = 1e-6
     """Added to the deviation, in units of the reward."""
-    variant: Literal["paper", "repo"] = "paper"
-    """repo: absent turns are 0, and the last step of a trajectory with an outcome above 0 gains
-    nothing."""
+    variant: Literal["unbiased", "paper", "repo"] = "unbiased"
+    """unbiased: returns, compared within the group. paper: the reward of a turn, compared with that
+    turn of others. repo: so, absent turns are 0, and the last step of a trajectory with an outcome
+    above 0 gains nothing."""
 
     def __post_init__(self) -> None:
         at_least_0(self, "lam", "win", "turn_cost")
+        by_turn = self.variant != "unbiased"
+        require(by_turn or self.absent == "auto", 'absent is not read by variant="unbiased"')
         require(self.floor <= 0, f"floor must be at most 0; got {self.floor:g}")
         check_scaling(self)
 
     def terms(self, batch: Batch) -> list[Term]:
-        reward_S, group_S = self._rewards(batch), batch.group_K[batch.traj_S]
+        group_S = batch.group_K[batch.traj_S]
         peer_S, more = same(group_S, turns(batch)), {}
+        if self.variant == "unbiased":
+            return self._returns(batch, peer_S)
+        reward_S = self._rewards(batch)
         if self.absent == "zero" or (self.absent == "auto" and self.variant == "repo"):
             more = _zeros(batch, peer_S, reward_S)
         return [
@@ -90,18 +101,44 @@ class DeltaBelief(Method):
             )
         ]
 
+    def _returns(self, batch: Batch, peer_S: Int64[np.ndarray, " S"]) -> list[Term]:
+        """Returns the terms of `variant="unbiased"`; others count among their turn's peers, with 0
+        where they have ended, so that every turn is compared with the whole group."""
+        scored_S = batch.own_S & ~np.isnan(batch.value_K)[batch.traj_S]
+        paid_now_S, ones_S = np.where(scored_S, self._gained(batch), 0.0), np.ones(peer_S.size)
+        left_S = along(paid_now_S, following_S(batch) >= 0, ones_S)
+        left_S = np.where(scored_S, left_S, np.nan)
+        fields: dict[str, object] = {
+            "value_U": left_S,
+            "peer_U": peer_S,
+            "vote_U": None,
+            "unit_R": batch.steps_R,
+            "weight_U": batch.weight_K[batch.traj_S],
+            **_zeros(batch, peer_S, left_S),
+        }
+        return [
+            outcome_term(batch, None, value_U=self._whole(batch), scale="none"),
+            outcome_term(batch, None, "gain", scale="none", **fields),
+        ]
+
     def _rewards(self, batch: Batch) -> Float64[np.ndarray, " S"]:
         """Returns what each step is paid; NaN where unscored or dropped."""
+        return self._whole(batch)[batch.traj_S] + self._gained(batch)
+
+    def _whole(self, batch: Batch) -> Float64[np.ndarray, " K"]:
+        """Returns what all of a trajectory is paid for its outcome and its length."""
+        turns_K = np.bincount(batch.traj_S[batch.own_S], minlength=batch.value_K.size)
+        return self.win * batch.value_K - self.turn_cost * turns_K
+
+    def _gained(self, batch: Batch) -> Float64[np.ndarray, " S"]:
+        """Returns what each step is paid for itself."""
         gain_S, value_K = np.nan_to_num(gains(batch, self.floor)), batch.value_K
         if self.variant == "repo":
             gain_S[last_steps(batch) & (value_K > 0)[batch.traj_S]] = 0.0
         if self.clip:
             gain_S = np.maximum(gain_S, 0.0)
-        turns_K = np.bincount(batch.traj_S[batch.own_S], minlength=value_K.size)
-        reward_S = (self.win * value_K - self.turn_cost * turns_K)[batch.traj_S] + self.lam * gain_S
-        if self.score is not None:
-            reward_S += np.nan_to_num(paid_S(batch, self.score, self.name))
-        return reward_S
+        paid = 0.0 if self.score is None else np.nan_to_num(paid_S(batch, self.score, self.name))
+        return self.lam * gain_S + paid
 
 
 @final
