@@ -56,7 +56,7 @@ def test_a_continuation_is_one_turn_and_the_world_s_answer() -> None:
     assert written.text == gold.text
     assert type(heard) is ToolStep
     assert (judged.outcome, judged.rewards, judged.grades) == (1.0, {"srl": 1.0}, ())
-    assert (written.scores, written.reward) == ({"srl": 1.0, "srl_step": 1.0}, 1.0)
+    assert (written.scores, written.reward) == ({"srl": 1.0, "srl_step": 1.0, "state": 0.5}, 1.0)
     assert record.ledger.tokens == len(gold.text)
     # what is trained on is the turn alone
     row = row_of(judged)

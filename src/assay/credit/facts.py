@@ -54,7 +54,8 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     ),
     "scores": (
         lambda batch: not np.isnan(batch.score_SJ).all(),
-        "judges and reward models write them as `scores` of a step",
+        "judges and reward models write them as `scores` of a step, an environment with `progress` "
+        "as its score 'state'",
     ),
     "similarity to an expert": (
         lambda batch: SCORE in batch.score_names and not np.isnan(_score_S(batch, SCORE)).all(),

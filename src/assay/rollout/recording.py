@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import cast, final
+from typing import Final, cast, final
 
 from msgspec import structs
 
@@ -29,6 +29,8 @@ from assay.world.environment import Environment, Reply
 
 FORMAT = "assay.world"
 MAX_EXPERT_TURNS = 200
+STATE: Final = "state"
+"""Name of the score of a step that says how good the state is after it."""
 
 
 @final
@@ -141,6 +143,7 @@ class Recorder:
                 belief=environment.belief(),
                 confidence=turn.confidence,
                 state_key=state,
+                scores=self._scored(reply),
             )
         )
         for number, each in replies:
@@ -166,10 +169,16 @@ class Recorder:
                     logprobs=sampled.logprobs if sampled else None,
                     reward=0.0,
                     state_key=self.environment.state_key(),
+                    scores=self._scored(Reply(done=True, score=0.0)),
                 )
             )
             self._tokens = (self._tokens or 0) + len(sampled.ids) if sampled else self._tokens
         self.last = Reply(done=True, score=0.0, end="budget")
+
+    def _scored(self, reply: Reply) -> dict[str, float | None]:
+        """Returns how good the state is after a turn, where the environment says it of any."""
+        known = self.environment.progress()
+        return {} if known is None else {STATE: reply.score if reply.done else known}
 
     def broken(self) -> None:
         """Ends the attempt unscored: the environment failed, which is no fault of the policy."""

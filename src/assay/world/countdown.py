@@ -113,6 +113,12 @@ class Countdown(Family):
         """Returns the numbers left, sorted."""
         return " ".join(map(str, self._have))
 
+    def progress(self) -> float:
+        """Returns the share of a shortest way that is done, the answer a step of it; 0 where the
+        target can no longer be made."""
+        left = _distance(self._have, self._target)
+        return 0.0 if left is None else max(0.0, 1 - (left + 1) / self.numbers)
+
     def advice(self, kind: HintKind) -> str:
         """Returns all steps of a shortest way; wrong: steps that lead elsewhere."""
         if kind == "right":

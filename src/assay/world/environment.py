@@ -124,6 +124,12 @@ class Environment(ABC):
         """Returns log p(right answer | what the world has said so far), nats."""
         return None
 
+    def progress(self) -> float | None:
+        """Returns how far the task has come, in [0, 1], on one scale throughout: 0 where it begins,
+        1 only at its end. Written after each turn as its `scores["state"]`; after the last turn the
+        verified score is, so that what steps change of it adds up to the outcome."""
+        return None
+
     def hint(self, kind: HintKind) -> str | None:
         """Returns a line to put under the prompt that is right, neutral or wrong about the task."""
         return None

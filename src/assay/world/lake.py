@@ -113,6 +113,11 @@ class Lake(Family):
         """Returns row and column."""
         return f"{self._at // self.size},{self._at % self.size}"
 
+    def progress(self) -> float:
+        """Returns how much nearer the goal is than at the start, as a share; 0 in a hole."""
+        away = distances(self._rows)
+        return max(0.0, 1 - away.get(self._at, away[0]) / away[0])
+
     def _seen(self) -> str:
         row, column = divmod(self._at, self.size)
         step = dict(zip(WAYS, _STEPS, strict=True))

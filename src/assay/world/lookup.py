@@ -112,6 +112,10 @@ class Lookup(Family):
         """Returns what has been found out, in no order; failed calls change nothing."""
         return " ".join(sorted(self._known))
 
+    def progress(self) -> float:
+        """Returns the share of links that are known, of those and the answer."""
+        return self._progress / (self.hops + 1)
+
     def advice(self, kind: HintKind) -> str:
         """Returns the tools in the order of use; wrong: tools that lead elsewhere."""
         if kind == "right":

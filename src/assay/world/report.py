@@ -109,6 +109,11 @@ class Report(Family):
         """Returns what has been found out, in no order."""
         return " ".join(sorted(f"{tool}({of})" for of, tool in self._known))
 
+    def progress(self) -> float:
+        """Returns the share of facts that are known, of those and the report."""
+        known = sum(pair in self._known for pair in self._wanted)
+        return known / (len(self._wanted) + 1)
+
     def advice(self, kind: HintKind) -> str:
         """Returns the facts themselves; wrong: the same facts of another country."""
         values = list(self._wanted.values())

@@ -99,6 +99,10 @@ class Twenty(Family):
         """Returns the log of the exact posterior of the secret: -ln(countries left)."""
         return -log(len(self._left_over))
 
+    def progress(self) -> float:
+        """Returns the share of halvings that are done, the answer one more."""
+        return 1 - log(2 * len(self._left_over)) / log(2 * self.pool)
+
     def advice(self, kind: HintKind) -> str:
         """Returns the secret's part of the world and first letter; wrong: another country's."""
         name = self._secret
