@@ -218,6 +218,9 @@ def test_a_step_without_a_score_changes_nothing():
     steps = [turn(scores={"state": 0.5}), copied, turn(scores={"state": 0.75})]
     value = method("score_delta")(batch_of([one(0.0, steps=steps)])).made[1].term.value_U
     close(value, [0.5, NAN, 0.25])
+    # nor does it take a share: .5 + .5 * .25
+    back = method("score_delta", gamma=0.5)(batch_of([one(0.0, steps=steps)]))
+    close(back.made[1].term.value_U, [0.625, NAN, 0.25])
     dropped = batch.weighted(np.array([1.0, 1.0, 0.0]))
     close(method("score_delta")(dropped).made[1].term.value_U[-1], NAN)
     half = batch_of(PATHS).weighted(np.array([0.5, 1.0]))
