@@ -33,7 +33,7 @@ DRAWS: Final = 2_000
 SHUFFLES: Final = 30
 WRITES: Final = ("book", "cancel", "update", "send")
 """How the names of the tools begin that change something in tau-bench's airline."""
-ANCHORED: Final = ("gigpo", "hgpo")
+ANCHORED: Final = ("gigpo", "hgpo", "g2po")
 """Methods that compare states: here by the calls made and what they answered."""
 LABELLED: Final = ("toolpo", "srl", "gigpo_evidence", "hgpo_evidence")
 """Methods that read the expert's actions, which one table holds them against."""

@@ -22,7 +22,7 @@ from assay.batch import Batch
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims.cells import Cell, Scale
 from assay.claims.experiment import ENOUGH, Shown
-from assay.claims.measures import Measure, Seen
+from assay.claims.measures import Measure, Seen, student
 from assay.evaluate.intervals import Estimate
 from assay.records import Replayed, Trajectory, encode
 
@@ -42,9 +42,14 @@ FIRST: Final = 30_000
 OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gigpo, step term": {"name": "gigpo", "w": 1e6},
     "toolpo, per call": {"name": "toolpo", "per": "call"},
-    "delta_belief, unclipped": {"name": "delta_belief", "variant": "paper", "clip": False},
-}
-"""Methods with other options than their own, beside all as they are."""
+    "toolpo, action term": {"name": "toolpo", "per": "call", "l1": 1e6},
+    "delta_belief, gain alone": {
+        "name": "delta_belief", "variant": "paper", "clip": False, "lam": 1.0, "win": 0.0,
+        "turn_cost": 0.0,
+    },
+}  # fmt: skip
+"""Methods with other options than their own, beside all as they are. A term alone is the method
+with all weight on it."""
 METRICS: Final = {"auroc_matters": "steps that matter", "auroc_sign": "good against bad"}
 
 
@@ -123,10 +128,13 @@ def rolled(cell: Cell, scale: Scale) -> list[Trajectory]:
     return list(collect(backend, planned, sampling=sampling, seed=(cell.seed,), clock=None))
 
 
-def scored(records: Sequence[Trajectory]) -> Sequence[Trajectory]:
+def scored(records: Sequence[Trajectory]) -> list[Trajectory]:
     """Returns the log with what methods need of the policy: how likely the right answer is to it
     after each step, where the world itself has no belief, and its steps in hindsight."""
-    return records
+    from assay.policy.loading import START
+    from assay.runs.scored import Scorer
+
+    return list(Scorer(START, ("beliefs", "hindsight"))(records))
 
 
 def credit(records: Sequence[Trajectory]) -> tuple[Batch, dict[str, Any], dict[str, str]]:
@@ -187,17 +195,6 @@ def over(
     return Seen(student(np.array(means, float)), len(means))
 
 
-def student(values: np.ndarray) -> Estimate | None:
-    """Returns the mean with Student's 95 % interval; None: fewer than two values."""
-    from scipy.stats import t
-
-    if values.size < 2:
-        return None
-    mean, half = float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))
-    half *= float(t.ppf(0.975, values.size - 1))
-    return Estimate(mean, mean - half, mean + half)
-
-
 def _says(
     id: str,
     name: str,
@@ -235,8 +232,8 @@ PREDICTIONS: Final = (
           refuted_if="further away"),
     _says("R3", "hgpo", _SIGN, "+.05"),
     _says("R4", "g2po", _SIGN, "+.05"),
-    _says("R5", "delta_belief, unclipped", _SIGN, "+.25, its belief is exact", envs=("twenty",)),
-    _says("R6", "delta_belief, unclipped", _SIGN, "+.05, the policy's own belief", envs=_KNOWN),
+    _says("R5", "delta_belief, gain alone", _SIGN, "+.25, its belief is exact", envs=("twenty",)),
+    _says("R6", "delta_belief, gain alone", _SIGN, "+.05, the policy's own belief", envs=_KNOWN),
     _says("R7", "igpo", _SIGN, "+.15, its belief is exact", envs=("twenty",)),
     _says("R8", "toolpo, per call", _SIGN, "+.20"),
     _says("R9", "srl", _SIGN, "+.20"),

@@ -97,14 +97,19 @@ def over_base(
 
 
 def by_tokens(
-    rows: Rows, first: str, second: str, start: str, share: float
+    rows: Rows,
+    first: str,
+    second: str,
+    start: str,
+    share: float,
+    envs: Sequence[str] = ENVIRONMENTS[:1],
 ) -> dict[int, tuple[_Task, _Task]]:
     """Returns, by seed, pass@1 per task with which the first arm ended, and that of the second
     after `share` of the tokens that the first had generated then: at its last checkpoint for which
     they suffice. Tasks are those of the first environment; seeds without such a checkpoint are
     left out."""
     found: dict[int, tuple[_Task, _Task]] = {}
-    for pair in rows.alike([(first, {}), (second, {})], start, ENVIRONMENTS[:1]):
+    for pair in rows.alike([(first, {}), (second, {})], start, envs):
         for ended, other in zip(*pair, strict=True):
             early = other.within(share * ended.tokens)
             if early is not None:
@@ -129,6 +134,17 @@ def share_of_gain(rows: Rows, arm: str, of: str, start: str) -> Seen | None:
     """Returns (arm - base) / (of - base) in pass@1; no value where `of` gained nothing."""
     gains = _gains(rows, [(arm, {}), (of, {})], start)
     return None if gains is None else _of_draws([gains], lambda means: _ratio(*means))
+
+
+def share_of_gain_over(
+    rows: Rows, arm: str, of: str, than: str, start: str, env: str
+) -> Seen | None:
+    """Returns (arm - than) / (of - than) in pass@1; no value where `of` gained nothing."""
+    found = together(rows, [(arm, {}), (of, {}), (than, {})], start, 1, (env,))
+    if found is None:
+        return None
+    one, whole, base = found
+    return _of_draws([[one - base, whole - base]], lambda means: _ratio(*means))
 
 
 def growth_of_share(rows: Rows, arm: str, of: str, starts: tuple[str, str]) -> Seen | None:
@@ -240,6 +256,29 @@ def dose(rows: Rows, arm: str, env: str, start: str, **more: Any) -> float | Non
     """
     found = [row.dose for row in rows.find(env, start, arm, **more) if row.dose is not None]
     return float(np.mean(found)) if found else None
+
+
+def behaves(rows: Rows, first: str, second: str, key: str, env: str, start: str) -> Seen | None:
+    """Returns by what factor the second arm has more of a behaviour (`claims.behaviour`) than the
+    first, less 1: mean over seeds of both, with Student's interval of the paired differences."""
+    pairs = rows.alike([(first, {}), (second, {})], start, (env,))
+    if not pairs:
+        return None
+    one, other = (np.array([r.about["behaviour"][key] for r in arm], float) for arm in pairs[0])
+    if np.isnan(one).any() or np.isnan(other).any() or one.mean() == 0:
+        return Seen(None, one.size)
+    return Seen(student((other - one) / one.mean()), one.size)
+
+
+def student(values: Float64[np.ndarray, " _"]) -> Estimate | None:
+    """Returns the mean with Student's 95 % interval; None: fewer than two values."""
+    from scipy.stats import t
+
+    if values.size < 2:
+        return None
+    mean, half = float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))
+    half *= float(t.ppf(0.975, values.size - 1))
+    return Estimate(mean, mean - half, mean + half)
 
 
 def _gains(

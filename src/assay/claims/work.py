@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.claims.behaviour import behaviour
 from assay.claims.cells import BASE, Cell, Scale
 from assay.claims.results import Row
 from assay.runs.config import Config, Env, parsed
@@ -68,6 +69,7 @@ def _trained(cell: Cell, scale: Scale, folder: Path) -> Row:
         dose=rows[-1]["dose/total"],
         tokens=tokens[max(tokens)],
         spent={str(step): tokens[step] for step in steps},
+        about={"behaviour": behaviour(run.path / "rollouts")},
     )
 
 
