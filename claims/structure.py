@@ -220,8 +220,8 @@ PREDICTIONS: Final = (
 
 UNRUN: Final = (
     "Not run, 10 to 20 runs each: H3 (trees compared inside alone collapse), H4 (lengths drift "
-    "under sequence means), H7 (zero-padded turns), H8 (a belief's weight above .5), H10 (RoC's order "
-    "against its lot), H15 (GiGPO's gain by how often states recur)"
+    "under sequence means), H7 (zero-padded turns), H8 (a belief's weight above .5), H10 (RoC's "
+    "order against its lot), H15 (GiGPO's gain by how often states recur)"
 )
 
 EXPERIMENT: Final = Experiment(

@@ -17,12 +17,14 @@ EVIDENCE: Final = ("ran", "sibling", "expert", "state")
 
 
 def batch_of(records: Sequence[Trajectory], *, pass_at: float = 1.0) -> Batch:
-    """Returns the gated batch of records, in characters where some have no token ids."""
+    """Returns the gated batch of records, with what methods work out of a record, in characters
+    where some have no token ids."""
     recipe = Recipe(pass_at=pass_at)
+    known = [*map(Recipe.compared(pass_at=pass_at).prepared, records)]
     try:
-        return gated(records, recipe)[0]
+        return gated(known, recipe)[0]
     except MixedTokensError:
-        return gated(records, recipe, measure="characters")[0]
+        return gated(known, recipe, measure="characters")[0]
 
 
 def claimed(
