@@ -41,8 +41,8 @@ def _arm(name: str, method: str, *, gates: Any = None, tables: Any = None, **opt
 TREE: Final = {"rollout": {"kind": "tree"}}
 TWICE: Final = {"rollout": {"oversample": 2}}
 CALLS: Final = _arm("calls", "toolpo", per="call", evidence="state")
-BELIEF: Final = _arm("belief", "delta_belief", lam=1.0, clip=False)
-CUT: Final = _arm("belief_cut", "delta_belief", lam=1.0)
+BELIEF: Final = _arm("belief", "delta_belief", lam=1.0, clip=False, turn_cost=0.0)
+CUT: Final = _arm("belief_cut", "delta_belief", lam=1.0, turn_cost=0.0)
 GIGPO: Final = _arm("gigpo", "gigpo")
 SRL: Final = _arm("srl_start", "grpo", tables={"start": {"kind": "srl", "steps": 60}})
 TREES: Final = _arm("tree", "tree_grpo", tables=TREE)
