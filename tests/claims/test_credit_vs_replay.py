@@ -1,11 +1,11 @@
 """Credit against replay: cells in small, what is read of rows, and the page."""
 
 import pytest
-from claims import credit_vs_replay as experiment
 
 from assay.claims import Row, Rows
 from assay.claims.cells import Cell, Scale
 from assay.claims.page import page, summary
+from claims import credit_vs_replay as experiment
 
 TINY = Scale(name="quick", steps=3, prompts=3, held_out=3, samples=4, seeds=1)
 
@@ -13,7 +13,7 @@ TINY = Scale(name="quick", steps=3, prompts=3, held_out=3, samples=4, seeds=1)
 def row(env: str, seed: int, gap: float | None, arm: str = "chains") -> Row:
     """A log in which one method is `gap` over its shuffled control in both metrics."""
     numbers = {"value": 0.5, "shuffled": 0.5, "random": 0.5, "over_shuffled": gap}
-    metrics = {name: numbers for name in ("auroc_matters", "auroc_sign", "rank", "sign")}
+    metrics = dict.fromkeys(("auroc_matters", "auroc_sign", "rank", "sign"), numbers)
     truth = {
         "decisions": 9,
         "tasks": 3,
