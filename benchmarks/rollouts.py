@@ -35,7 +35,7 @@ WRITES: Final = ("book", "cancel", "update", "send")
 """How the names of the tools begin that change something in tau-bench's airline."""
 ANCHORED: Final = ("gigpo", "hgpo", "g2po")
 """Methods that compare states: here by the calls made and what they answered."""
-LABELLED: Final = ("toolpo", "srl", "gigpo_evidence", "hgpo_evidence")
+LABELLED: Final = ("toolpo", "toolpo_call", "srl", "gigpo_evidence", "hgpo_evidence")
 """Methods that read the expert's actions, which one table holds them against."""
 ROOT: Final = Path(__file__).parents[1]
 
@@ -47,7 +47,8 @@ def methods(batch: Batch) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     judged = [{"name": n, "anchor": "calls", "returns": "evidence"} for n in ("gigpo", "hgpo")]
     more = {part.name: part for part in Recipe.of(anchored).parts}
     parts = [more.get(part.name, part) for part in recipe.parts]
-    named = zip(("gigpo_evidence", "hgpo_evidence"), judged, strict=True)
+    judged.append({"name": "toolpo", "per": "call"})
+    named = zip(("gigpo_evidence", "hgpo_evidence", "toolpo_call"), judged, strict=True)
     parts += [replace(Recipe.of([table]).parts[0], name=name) for name, table in named]
     refused: dict[str, str] = {}
     found = {
@@ -230,8 +231,8 @@ def _page(seen: Mapping[str, Any]) -> Iterator[str]:
     for share in shares:
         named = [name for name, each in dead["credited"].items() if each == share]
         yield f"| {share:.0%} | {', '.join(named)} |"
-    yield "\n`_evidence`: with `returns=evidence`. 100 % are methods that punish every failure"
-    yield "alike, whatever its steps were.\n"
+    yield "\n`_evidence`: with `returns=evidence`; `_call`: with `per=call`. 100 % are methods that"
+    yield "punish every failure alike, whatever its steps were.\n"
     yield from _agreement(seen)
     yield from _blame(seen)
 
