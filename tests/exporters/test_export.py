@@ -60,9 +60,9 @@ def held(to: str, out: Path) -> dict[str, dict[int, float | None]]:
                 if row["branches"]
             }
         case "verifiers":
-            rows = {row["id"]: _of_nodes(row["traces"][0]) for row in lines(out / "traces.jsonl")}
+            rows = {row["id"]: of_nodes(row["traces"][0]) for row in lines(out / "traces.jsonl")}
         case "nemo":
-            rows = {_id(row["token_ids"][0]): row["advantages"][0] for row in _nemo(out)}
+            rows = {_id(row["token_ids"][0]): row["advantages"][0] for row in nemo_lines(out)}
         case "skyrl":
             made = lines(out / "generator_output.jsonl")
             rows = {
@@ -75,7 +75,7 @@ def held(to: str, out: Path) -> dict[str, dict[int, float | None]]:
         case _:
             rows = {
                 row["id"]: [*[0.0] * len(row["prompt_ids"]), *row["advantages"]]
-                for row in _table(out)
+                for row in table_rows(out)
             }
     return {id: {at: values[at] for at in SAMPLED[id]} for id, values in rows.items()}
 
@@ -84,17 +84,17 @@ def _id(ids: list[int]) -> str:
     return next(id for id, own in IDS.items() if own == ids)
 
 
-def _nemo(out: Path) -> list[dict[str, Any]]:
+def nemo_lines(out: Path) -> list[dict[str, Any]]:
     return lines(out / "train_data_step0.jsonl")
 
 
-def _table(out: Path) -> list[dict[str, Any]]:
+def table_rows(out: Path) -> list[dict[str, Any]]:
     from pyarrow import parquet
 
     return parquet.read_table(out / "rows.parquet").to_pylist()
 
 
-def _of_nodes(trace: dict[str, Any]) -> list[float | None]:
+def of_nodes(trace: dict[str, Any]) -> list[float | None]:
     values: list[float | None] = []
     for node in trace["nodes"]:
         own = iter(node.get("advantages", []))
@@ -162,7 +162,7 @@ def test_tokens_of_what_the_gates_dropped_do_not_count(tmp_path: Path, to: str):
 
 def test_what_a_trainer_may_not_count_is_masked(tmp_path: Path):
     export(log(tmp_path), tmp_path / "out", to="trl", method="grpo")
-    rows = {row["id"]: row for row in _table(tmp_path / "out")}
+    rows = {row["id"]: row for row in table_rows(tmp_path / "out")}
     assert list(rows) == ["a", "b", "d"]
     assert rows["a"]["prompt_ids"] == [1, 2, 3, 4]  # the scaffold of a turn is not sampled
     assert rows["a"]["completion_ids"] == [5, 6, 7, 8, 9, 10]
@@ -183,7 +183,7 @@ def test_rows_without_ids_are_left_out_and_counted(tmp_path: Path):
     assert manifest["lost"]["dropped:unscored"] == {"count": 2, "first": "c"}
     assert manifest["rows"] == 3
     # four scored members now, 1, 0, 0, 0: mean 1/4, variance (9 + 3) / 16 / 3 = 1/4, a gets 3/2
-    value = _nemo(tmp_path / "out")[0]["advantages"][0][4]
+    value = nemo_lines(tmp_path / "out")[0]["advantages"][0][4]
     assert value == pytest.approx(0.75 / (0.5 + 1e-6), rel=1e-12)
 
 
@@ -277,7 +277,10 @@ def test_the_outcome_of_labels_is_exported(tmp_path: Path):
     labels.write_text(line.format("a", 0.5) + line.format("b", 2.0))
     choices = Choices(labels=str(labels))
     export(path, tmp_path / "out", to="trl", method="grpo", choices=choices)
-    assert {row["id"]: row["reward"] for row in _table(tmp_path / "out")} == {"a": 0.5, "b": 2.0}
+    assert {row["id"]: row["reward"] for row in table_rows(tmp_path / "out")} == {
+        "a": 0.5,
+        "b": 2.0,
+    }
     export(path, tmp_path / "two", to="verifiers", method="grpo", choices=choices)
     scores = {
         row["id"]: row["traces"][0]["rewards"]["outcome"]["score"]

@@ -79,7 +79,7 @@ def to_train(rows: Iterable[Row], tally: Tally) -> Iterator[Row]:
     """Yields the rows that a trainer may see: kept by the gates, with ids, and with a scored token;
     counts the others, and the tokens that are unscored."""
     for row in with_ids(_kept(rows, tally), tally):
-        unscored = int((row.sampled & ~row.trained).sum())
+        unscored = int((row.sampled & ~row.scored).sum())
         if not row.sampled.any():
             tally.lost.add("nothing_sampled", row.trajectory.id)
         elif not row.trained.any():

@@ -146,6 +146,6 @@ def _stream(
             continue
         if any(each[1] != carrying[-1][1] for each in carrying):
             tally.lost.add("node_of_several_credits", f"{row.trajectory.id}: {step.node}")
-        for at in (np.flatnonzero(row.trained[start:end]) + start).tolist():
+        for at in (np.flatnonzero(row.scored[start:end]) + start).tolist():
             values[at] = float(row.advantage[at])
     return values

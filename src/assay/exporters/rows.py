@@ -42,9 +42,14 @@ class Row:
         return self.decision.verdict != "drop"
 
     @property
-    def trained(self) -> Bool[np.ndarray, " N"]:
-        """Sampled tokens that are not unscored: what a loss may count."""
+    def scored(self) -> Bool[np.ndarray, " N"]:
+        """Sampled tokens that are not unscored; 0 where nothing carries one."""
         return self.sampled & ~np.isnan(self.advantage)
+
+    @property
+    def trained(self) -> Bool[np.ndarray, " N"]:
+        """Scored tokens that are carried: what a loss may count."""
+        return self.scored & self.carried
 
     @property
     def values(self) -> list[float]:

@@ -40,7 +40,7 @@ def _lines(rows: Iterable[Row], tally: Tally) -> Iterator[dict[str, Any]]:
     for row in with_ids(rows, tally):
         if not row.kept:
             tally.lost.add(f"dropped_as_0:{row.decision.reason}", row.trajectory.id)
-        elif unscored := int((row.sampled & ~row.trained).sum()):
+        elif unscored := int((row.sampled & ~row.scored).sum()):
             tally.lost.add("unscored_token_as_0", row.trajectory.id, unscored)
         key, values = key_of(row.token_ids), row.values
         digest = hashlib.sha256(np.asarray(values).tobytes()).hexdigest()

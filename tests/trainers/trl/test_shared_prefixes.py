@@ -161,7 +161,9 @@ def leaf(k: int) -> Trajectory:
     return Trajectory(f"{k}", group, group, tree=group, steps=tuple(steps), end="answered")
 
 
-def trained(folder: Path, recipe: dict[str, Any], found: list[tuple[int, ...]]) -> Any:
+def trained(
+    folder: Path, recipe: dict[str, Any], found: list[tuple[int, ...]], loss_type: str = "dapo"
+) -> Any:
     leaves = [leaf(k) for k in range(8)]
     rows = [[token for step in each.steps for token in step.token_ids or ()] for each in leaves]
     trainer = ours(
@@ -174,6 +176,7 @@ def trained(folder: Path, recipe: dict[str, Any], found: list[tuple[int, ...]]) 
         max_steps=2,
         optim="sgd",
         learning_rate=0.5,
+        loss_type=loss_type,
     )
     inner = trainer.accelerator.unwrap_model(trainer.model).base_model
     inner.register_forward_pre_hook(
@@ -201,6 +204,25 @@ def test_training_on_trees_is_training_on_whole_rows(
     assert max(each.abs().max().item() for each in moved) > 1e-3
     for a, b in zip(*(each.parameters() for each in models), strict=True):
         assert (a - b).abs().max().item() <= 1e-6
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "grpo"])
+def test_a_shared_step_repeated_or_once_with_the_sum(tmp_path: Path, loss_type: str) -> None:
+    """The same training where the loss adds up tokens; not where it takes the mean of each row."""
+    models = [
+        trained(
+            tmp_path / mode,
+            {"method": {"name": "tree_grpo", "prefix_mode": mode}},
+            [],
+            loss_type,
+        )
+        for mode in ("repeat", "dedup_sum")
+    ]
+    apart = max(
+        (a - b).abs().max().item()
+        for a, b in zip(*(each.parameters() for each in models), strict=True)
+    )
+    assert apart <= 1e-6 if loss_type == "dapo" else apart > 1e-4
 
 
 def test_rows_of_a_tree_come_into_one_micro_batch() -> None:
