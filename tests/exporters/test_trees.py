@@ -13,7 +13,7 @@ from assay.exporters import EXPORTERS
 from assay.exporters.export import export
 from assay.records import ModelStep, Origin, ToolStep, Trajectory, UserStep, write
 
-from .test_export import nemo_lines, of_nodes, table_rows, lines
+from .test_export import lines, nemo_lines, of_nodes, table_rows
 
 UP, DOWN = 1.154699, -0.577349
 PATHS = (("a1", "a2", 1.0), ("a1", "b2", 0.0), ("c1", "c2", 0.0))
