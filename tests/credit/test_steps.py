@@ -450,10 +450,12 @@ def test_toolpo_per_call_where_all_fail_and_where_nobody_calls():
 
 
 def test_toolpo_per_call_of_one_trajectory_of_unjudged_calls_and_of_dropped_ones():
-    # its calls are compared among themselves
-    ((first, calls, last),) = toolpo([caller(1.0, 1, 2)], per="call")
-    assert first == last == 0.0
-    close(calls, [0.5, -0.5])
+    # alone, or the only one of its group that has judged calls: 0
+    silent, other = one(0.0, steps=[turn(), turn(None)]), caller(0.0, 0, 1, group="other")
+    for members in ([], [silent], [silent, other]):
+        (first, calls, last), *_ = toolpo([caller(0.0, 1, 2), *members], per="call")
+        assert first == last == 0.0
+        assert calls == [0.0, 0.0]
     mixed = one(0.0, steps=[turn(None, None, None, expert=[True, None, False])])
     batch = batch_of([mixed, caller(0.0, 3, 3)])
     action = method("toolpo", evidence="expert", per="call")(batch).parts["action"]
@@ -462,7 +464,12 @@ def test_toolpo_per_call_of_one_trajectory_of_unjudged_calls_and_of_dropped_ones
     close(total[:4], [0.0, 0.2, 0.0, -0.8])
     gone = batch.weighted(np.array([0.5, 0.0]))
     action = method("toolpo", evidence="expert", per="call")(gone).parts["action"]
-    close(action, [0.0, 0.25, NAN, -0.25, 0, 0, 0, 0, 0])
+    close(action, [0.0, 0.0, NAN, 0.0, 0, 0, 0, 0, 0])
+    # a third keeps it in company: 1 of 2 and 0 of 1, mean 1/3, and half a weight
+    three = batch_of([mixed, caller(0.0, 3, 3), caller(0.0, 0, 1)])
+    three = three.weighted(np.array([0.5, 0.0, 1.0]))
+    action = method("toolpo", evidence="expert", per="call")(three).parts["action"]
+    close(action, [0.0, 1 / 3, NAN, -1 / 6, *[0.0] * 6, -1 / 3, 0.0])
 
 
 def test_toolpo_per_call_reads_no_way_to_reduce():

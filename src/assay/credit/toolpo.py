@@ -40,7 +40,8 @@ class ToolPo(Method):
     """C: how many judged calls are correct ("sum", the paper), or which share of them ("rate")."""
     per: Literal["trajectory", "call"] = "trajectory"
     """Who carries what: all calls of a trajectory its C (the paper), or (ours) each call its own
-    correctness, 1 or 0, less the mean of the judged calls of the group."""
+    correctness, 1 or 0, less the mean of the judged calls of the group; 0 where no other trajectory
+    of the group has any."""
     l1: float = 1.0
     """Weight of the action term, at least 0."""
     evidence: Evidence = "best"
@@ -73,13 +74,17 @@ class ToolPo(Method):
     def _each(self, batch: Batch) -> Term:
         """Returns the term of calls, each compared with all that its group made."""
         traj_C = batch.traj_S[batch.step_C]
+        group_C = batch.group_K[traj_C]
         correct_C = correct_calls(batch, self.evidence)
+        correct_C = np.where(batch.kept_K[traj_C], correct_C, np.nan)
+        judged_K = np.bincount(traj_C[~np.isnan(correct_C)], minlength=len(batch.ids)) > 0
+        several_G = np.bincount(batch.group_K[judged_K], minlength=batch.n_groups) > 1
         return outcome_term(
             batch,
             None,
             "action",
-            value_U=np.where(batch.kept_K[traj_C], correct_C, np.nan),
-            peer_U=batch.group_K[traj_C],
+            value_U=correct_C,
+            peer_U=np.where(several_G[group_C], group_C, -1),
             vote_U=None,
             unit_R=np.where(batch.all_sampled_R >= 0, batch.call_R, -1),
             weight_U=batch.weight_K[traj_C],
