@@ -88,7 +88,8 @@ def credits_in_blocks(
 ) -> Iterator[tuple[str, Iterator[tuple[Block, Advantages]]]]:
     """Yields each method with its advantages block by block, for which little memory is needed.
 
-    A control and a dose need the whole set: they are not read here.
+    `credits` does not go through here: its methods return one array each, and to join blocks to one
+    takes the memory that blocks save. A control and a dose need the whole set: they are not read.
 
     Raises:
         MethodError: while the blocks of a method are asked for: it cannot run on the batch, and
