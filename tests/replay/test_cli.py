@@ -85,6 +85,7 @@ def test_a_log_is_replayed_with_the_environment_that_is_named(
         ),
         (("-o", "out", "--task", "nothing"), "no decision to replay; expected scored"),
         (("-o", "out", "-m", "gpro"), "gpro"),
+        (("-o", "out", "-m", "tree_grpo"), "-m tree_grpo: tree_grpo needs trees"),
     ],
 )
 def test_what_is_refused_is_refused_before_anything_is_spent(
@@ -94,7 +95,7 @@ def test_what_is_refused_is_refused_before_anything_is_spent(
     said = assay("replay", run / "rollouts" / "step_000001.jsonl", *env, *arguments)
     assert said.code in (2, 3)
     assert error in said.error
-    assert not (tmp_path / "out" / "decisions.jsonl").exists()
+    assert not (tmp_path / "out").exists()  # a plan that stayed would refuse what is asked next
 
 
 def test_options_of_logs_are_refused_for_runs_and_checkpoints_are_named(assay: Assay, run: Path):

@@ -188,6 +188,14 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path):
         Replay(log(2), tmp_path, ASKED)
 
 
+def test_of_two_plans_made_at_once_the_second_is_refused(tmp_path: Path):
+    one, other = (Replay(log(12), tmp_path, Asked(24, 4, seed)) for seed in (5, 6))
+    assert not list(tmp_path.iterdir())
+    one.play(player(4, seed=5))
+    with pytest.raises(UsageError, match="was begun with seed=5; got seed=6"):
+        other.play(player(4, seed=6))
+
+
 def test_rows_without_a_plan_are_left_alone(tmp_path: Path):
     (tmp_path / "decisions.jsonl").write_text("mine\n")
     with pytest.raises(UsageError, match="no plan"):

@@ -4,7 +4,8 @@
     decisions.jsonl   one line a decision, schema "assay.replay/1", in the plan's order
     truth.json        schema "assay.truth/1": what credit is worth, once all are played
 
-The plan is written first; every value has chance of its own; lines are only ever added, in order.
+The plan is written before the first line; every value has chance of its own; lines are only ever
+added, in order.
 So what was killed and begun again ends with the bytes of what was not.
 """
 
@@ -60,7 +61,7 @@ class Replay:
     """A replay of some decisions of a log."""
 
     def __init__(self, records: Sequence[Trajectory], out: Path, asked: Asked) -> None:
-        """Plans it, or takes up the plan that is in the folder already.
+        """Plans it, or takes up the plan that is in the folder already; nothing is written yet.
 
         Raises:
             UsageError: the folder was begun with something else, or holds something else.
@@ -76,38 +77,58 @@ class Replay:
         """The file of rows."""
         return self.out / "decisions.jsonl"
 
+    def _stored(self) -> list[Chosen] | None:
+        """Returns the plan that is in the folder; None: there is none.
+
+        Raises:
+            UsageError: it is of something else.
+        """
+        at, asked = self.out / "plan.json", json.loads(json.dumps(asdict(self.asked)))
+        if not at.exists():
+            return None
+        plan = json.loads(at.read_bytes())
+        if plan["asked"] != asked:
+            changed = [key for key in asked if plan["asked"].get(key) != asked[key]]
+            raise UsageError(
+                f"{self.out}: was begun with {_told(plan['asked'], changed)}; got "
+                f"{_told(asked, changed)}; give the same, or another folder with -o"
+            )
+        return [Chosen(**each) for each in plan["chosen"]]
+
     def _planned(self) -> list[Chosen]:
-        asked = json.loads(json.dumps(asdict(self.asked)))
-        at = self.out / "plan.json"
-        if at.exists():
-            plan = json.loads(at.read_bytes())
-            if plan["asked"] != asked:
-                changed = [key for key in asked if plan["asked"].get(key) != asked[key]]
-                raise UsageError(
-                    f"{self.out}: was begun with {_told(plan['asked'], changed)}; got "
-                    f"{_told(asked, changed)}; give the same, or another folder with -o"
-                )
-            self._batch = batch_of(self.records, pass_at=self.asked.pass_at)
-            return [Chosen(**each) for each in plan["chosen"]]
-        if self.path.exists():
+        chosen = self._stored()
+        if chosen is None and self.path.exists():
             raise UsageError(f"{self.out}: holds {self.path.name} and no plan; choose another -o")
         self._batch = batch_of(self.records, pass_at=self.asked.pass_at)
-        chosen = choose(
-            self.records,
-            self.asked.decisions,
-            seed=self.asked.seed,
-            pass_at=self.asked.pass_at,
-            tasks=self.asked.tasks,
-        )
+        if chosen is None:
+            chosen = choose(
+                self.records,
+                self.asked.decisions,
+                seed=self.asked.seed,
+                pass_at=self.asked.pass_at,
+                tasks=self.asked.tasks,
+            )
         if not chosen:
             raise DataError(
                 "no decision to replay; expected scored trajectories with model steps"
                 + (f" of {', '.join(self.asked.tasks)}" if self.asked.tasks else "")
             )
-        plan = {"schema": PLAN, "asked": asked, "level": LEVEL, "chosen": [*map(asdict, chosen)]}
-        self.out.mkdir(parents=True, exist_ok=True)
-        publish(at, json.dumps(plan, indent=1).encode() + b"\n")
         return chosen
+
+    def _begin(self) -> None:
+        """Writes the plan, unless it is there.
+
+        Raises:
+            UsageError: another one was written since this was made.
+        """
+        stored = self._stored()
+        if stored is not None:
+            if stored != self.chosen:
+                raise UsageError(f"{self.out}: another replay was begun here; choose another -o")
+            return
+        asked, chosen = json.loads(json.dumps(asdict(self.asked))), [*map(asdict, self.chosen)]
+        plan = {"schema": PLAN, "asked": asked, "level": LEVEL, "chosen": chosen}
+        publish(self.out / "plan.json", json.dumps(plan, indent=1).encode() + b"\n")
 
     def done(self) -> list[Replayed]:
         """Returns the rows that are there.
@@ -176,7 +197,9 @@ class Replay:
     @contextmanager
     def _opened(self) -> Generator[tuple[list[Replayed], Callable[[Replayed], None]]]:
         """Gives the whole rows that are there, and what adds one."""
+        self.out.mkdir(parents=True, exist_ok=True)
         with locked(self.out / "LOCK", f"{self.out}: another process is replaying here"):
+            self._begin()
             rows = self.done()
             size = sum(len(replayed_line(row)) for row in rows)
             with self.path.open("ab", buffering=0) as stream:
