@@ -53,6 +53,14 @@ def test_g2po():
     close(got.total, 2 * np.array(GAIN) + ENDS)
 
 
+def test_g2po_knows_a_state_of_another_task_by_its_name_alone():
+    # failures from s0 to s1 in a group of their own move no value of the others
+    apart = [walk(0.0, "s0", "s1", group="other"), walk(0.0, "s0", "s2", group="other")]
+    got = method("g2po", gamma=0.5)(batch_of([*WALKS, *apart]))
+    for name, expected in (("next", NEXT), ("gain", GAIN), ("outcome", ENDS)):
+        close(got.parts[name], [*expected, *[0.0] * 4])
+
+
 def test_g2po_takes_off_what_is_invalid_and_teaches_nothing_else_where_all_fail():
     records = [one(0.0, steps=[turn(ran, True, state_key="s")]) for ran in (True, False, None)]
     batch = batch_of(records)
@@ -73,9 +81,12 @@ def test_g2po_of_states_that_nobody_names_copies_and_unscored():
     close(got.parts["gain"], [1.224742, 0.0, -1.224742, 0.0])
     copied = turn(state_key="x", untrainable="copied")
     mixed = [one(1.0, steps=[turn(state_key="x"), copied, turn()]), bare[1]]
-    close(method("g2po", gamma=1.0)(batch_of(mixed)).parts["next"], [0.707106, 0, 0, -0.707106, 0])
+    got = method("g2po", gamma=1.0)(batch_of(mixed))
+    close(got.parts["next"], [0.707106, 0, 0, -0.707106, 0])
+    close(got.parts["gain"], [1.224742, 0, 0, -1.224742, 0])  # what was copied is not what follows
     unscored = method("g2po", gamma=1.0)(batch_of([*bare, one(None, steps=bare[0].steps)]))
     close(unscored.parts["next"], [0.707106, 0.0, -0.707106, 0.0, NAN, NAN])
+    close(unscored.parts["gain"], [1.224742, 0.0, -1.224742, 0.0, NAN, NAN])
     assert np.isnan(unscored.total[-2:]).all()
 
 
