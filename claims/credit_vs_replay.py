@@ -41,6 +41,7 @@ FIRST: Final = 30_000
 """First task seed; each cell has tasks of its own."""
 OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gigpo, step term": {"name": "gigpo", "w": 1e6},
+    "tree_grpo, summed": {"name": "tree_grpo", "prefix_mode": "dedup_sum"},
     "toolpo, per call": {"name": "toolpo", "per": "call"},
     "toolpo, action term": {"name": "toolpo", "per": "call", "l1": 1e6},
     "delta_belief, gain alone": {
@@ -241,7 +242,7 @@ PREDICTIONS: Final = (
           refuted_if="further away"),
     _says("R11", "mt_grpo", _SIGN, "within .05 of 0", holds=SMALL, refutes=NOT_SMALL,
           refuted_if="further away"),
-    _says("R12", "tree_grpo", _SIGN, "+.05", envs=TREES, arm="trees"),
+    _says("R12", "tree_grpo, summed", _SIGN, "+.05", envs=TREES, arm="trees"),
     _says("R13", "carl", _SIGN, "+.05", envs=TREES, arm="trees"),
     _says("R14", "state", _SIGN, "+.25", kind="evidence"),
     _says("R15", "state", _MATTERS, "+.08", kind="evidence"),
