@@ -162,8 +162,10 @@ def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
 
     def values(row: Mapping[str, Any]) -> dict[str, Any]:
         parts = ("value", "shuffled", "random", "over_shuffled")
-        kept = {m: {p: row[m][p]["value"] for p in parts} for m in (*METRICS, "rank", "sign")}
-        return {"decisions": row["decisions"], **kept, "bias": row["bias"]["value"]["value"]}
+        metrics = (*METRICS, "rank", "sign")
+        kept = {m: {p: _short(row[m][p]["value"]) for p in parts} for m in metrics}
+        bias = _short(row["bias"]["value"]["value"])
+        return {"decisions": row["decisions"], **kept, "bias": bias}
 
     credits = {
         key: {name: values(row) for name, row in found[key].items()}
@@ -171,6 +173,10 @@ def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
     }
     counted = {key: found[key] for key in ("decisions", "tasks", "verdicts", "half_width", "cost")}
     return {**counted, "matters": found["matters"]["value"], **credits}
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
 
 
 def seeds_of(rows: Rows, env: str, arm: str) -> dict[int, Mapping[str, Any]]:
@@ -251,14 +257,13 @@ PREDICTIONS: Final = (
 
 def shown(rows: Rows) -> Shown:
     """Returns the page: what stands above its control where, then every number."""
-    seconds = sum(row.seconds for row in rows.rows)
     first = rows.rows[0]
     truths = [row.about["truth"] for row in rows.rows]
     ran = (
         f"{_headline(rows)}\n\n"
         f"{len(rows.rows)} logs of the shipped policy, {len(first.passed['0'])} tasks of "
         f"{first.samples} trajectories each; {sum(t['decisions'] for t in truths):,} decisions "
-        f"were replayed; {seconds / 60:.0f} minutes of one core."
+        f"were replayed, for which {sum(row.tokens for row in rows.rows):,} tokens were sampled."
     )
     return Shown(ran=ran, tables="\n".join(_tables(rows)))
 
@@ -284,20 +289,27 @@ def _headline(rows: Rows) -> str:
     """Returns the first line: does any method stand above its shuffled control?"""
     found = [each for each in _all(rows) if each[-1] >= ENOUGH]
     above = [each for each in found if each[2] == "methods" and each[-2].low > 0]
-    counted = f"{len(found)} intervals were looked at, of which {len(found) / 40:.1f} would stand "
-    counted += "above 0 by chance if nothing knew anything."
+    counted = (
+        f"{len(found)} intervals were looked at, evidence among them, of which "
+        f"{len(found) / 40:.1f} would stand above 0 by chance if nothing knew anything."
+    )
     if not above:
         return f"No method stands above its own credit shuffled in time by an interval. {counted}"
-    said = "; ".join(
-        f"{name} in {env}{' trees' if arm == 'trees' else ''}, {METRICS[metric]} ({_told(seen)})"
-        for env, arm, _, name, metric, seen, _ in above
+    where: dict[str, list[str]] = {}
+    for env, arm, _, name, metric, seen, _ in above:
+        at = f"{env}{' trees' if arm == 'trees' else ''}, {METRICS[metric]} {seen.value:+.2f}"
+        where.setdefault(name, []).append(at)
+    most = sorted(where, key=lambda name: -len(where[name]))
+    said = "".join(f"\n- {name}: {'; '.join(where[name])}" for name in most)
+    return (
+        f"Above their own credit shuffled in time by an interval, the most often first:\n{said}"
+        f"\n\n{counted}"
     )
-    return f"Above their own credit shuffled in time by an interval: {said}. {counted}"
 
 
 def _tables(rows: Rows) -> Iterator[str]:
-    yield "Over the same credit shuffled in time, Student's 95 % interval over logs. What is\n"
-    yield "constant in time equals its control and is left out.\n"
+    yield "AUROC, and how far it is over that of the same credit shuffled in time, with Student's"
+    yield "95 % interval over logs. What is constant in time equals its control and is left out."
     settings = [pair for pair in _settings() if seeds_of(rows, *pair)]
     for env, arm in settings:
         truths = [*seeds_of(rows, env, arm).values()]
