@@ -53,9 +53,9 @@ def test_g2po():
     close(got.total, 2 * np.array(GAIN) + ENDS)
 
 
-def test_g2po_knows_a_state_of_another_task_by_its_name_alone():
-    # failures from s0 to s1 in a group of their own move no value of the others
-    apart = [walk(0.0, "s0", "s1", group="other"), walk(0.0, "s0", "s2", group="other")]
+def test_g2po_takes_no_state_of_another_group_for_one_of_its_own():
+    # failures of the same task, from the same states, in a group of their own: no value moves
+    apart = [walk(0.0, "s0", s, group="other", task="g") for s in ("s1", "s2")]
     got = method("g2po", gamma=0.5)(batch_of([*WALKS, *apart]))
     for name, expected in (("next", NEXT), ("gain", GAIN), ("outcome", ENDS)):
         close(got.parts[name], [*expected, *[0.0] * 4])
