@@ -6,7 +6,7 @@ that runs end and what they cost.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from math import inf
@@ -89,6 +89,15 @@ SETTINGS: Final = (
 """The most telling ones first: a budget of hours ends the list from behind."""
 
 
+def _begun(arm: Arm, scale: Scale) -> Arm:
+    """Returns the arm, with a start that takes half of the scale's steps at most."""
+    start = arm.tables.get("start")
+    if start is None:
+        return arm
+    start = {**start, "steps": min(start["steps"], scale.steps // 2)}
+    return replace(arm, tables={**arm.tables, "start": start})
+
+
 def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
     """Yields bases, then setting by setting, seed by seed."""
     for env, start in dict.fromkeys((each.env, each.start) for each in SETTINGS):
@@ -97,7 +106,7 @@ def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
     seen: set[str] = set()
     for setting, seed in product(SETTINGS, range(1, seeds + 1)):
         for arm in setting.arms:
-            told = arm.within(TOKENS[scale.name])
+            told = _begun(arm, scale).within(TOKENS[scale.name])
             place = {"env": setting.env, "start": setting.start, "seed": seed}
             cell = Cell.of(told, **place, curve=setting.curve)
             if cell.key not in seen:

@@ -41,6 +41,18 @@ def test_an_empty_expert_s_action_is_refused():
         similarity("x", "")
 
 
+def test_an_expert_with_an_empty_call_is_named():
+    known = Trajectory(
+        id="t7",
+        task="t",
+        group="t",
+        steps=(ModelStep(calls=(Call(name="f", arguments="{}"),)),),
+        expert=(ExpertCall(name="f", arguments="{}"), ExpertCall(name="", arguments="")),
+    )
+    with pytest.raises(DataError, match=r"trajectory 't7': expert\[1\] has no name"):
+        with_similarity(known)
+
+
 def test_an_action_is_its_canonical_text():
     assert action_text(("f", '{ "b": 2.0, "a" : "x" }')) == 'f{"a":"x","b":2}'
     assert action_text(("f", "{}"), ("g", "plain ")) == "f{}\ngplain"

@@ -30,11 +30,12 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     ),
     "trees": (
         lambda batch: bool((batch.tree_K >= 0).any()),
-        "the importers verifiers and chat read them",
+        "the importers verifiers and chat read them, tree rollouts (`assay train tree`) have them",
     ),
     "nodes": (
         lambda batch: bool((batch.node_S >= 0).any()),
-        "the importer verifiers reads them; records name them as `node` of a step",
+        "the importer verifiers reads them, tree rollouts (`assay train tree`) have them; records "
+        "name them as `node` of a step",
     ),
     "states": (
         lambda batch: bool((batch.state_S >= 0).any()),

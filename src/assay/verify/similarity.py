@@ -92,12 +92,20 @@ def with_similarity(record: Trajectory, *, skip: float = 0.1) -> Trajectory:
     expert's are, is placed by its text and scores -1. Steps that only speak, and those that repeat
     somebody else's, have no score. A record that knows no expert, or has such scores, is returned
     as it is.
+
+    Raises:
+        DataError: one of the expert's calls is empty.
     """
     expert = [(call.name, call.arguments) for call in record.expert or ()]
     gold = [action_text(call) for call in expert]
     at = [k for k, step in enumerate(record.steps) if _acts(step)]
     if not gold or not at or any(SCORE in _own(record, k).scores for k in at):
         return record
+    if "" in gold:
+        raise DataError(
+            f"trajectory {record.id!r}: expert[{gold.index('')}] has no name and no arguments; "
+            "expected a call"
+        )
     json = all(call_form(*call).is_json for call in expert)
     texts = [action_text(*((c.name, c.arguments) for c in _own(record, k).calls)) for k in at]
     ratio = [[similarity(text, each) for each in gold] for text in texts]
