@@ -125,3 +125,21 @@ def test_records_that_do_not_say_how_to_start_again(
     said = assay("replay", "log.jsonl", "-o", "out")
     assert said.code in (2, 3)
     assert error in said.error
+
+
+def test_a_log_of_two_environments_is_refused_before_anything_is_played(
+    assay: Assay, run: Path, tmp_path: Path
+):
+    records = list(read(run / "rollouts" / "step_000001.jsonl"))
+    other = structs.replace(records[-1], task="letter[hard=1]/3")
+    unscored = structs.replace(records[0], id="u", task="other[]/0", outcome=None)
+    options = ("--env", "tests.runs.tiny:Letter", "--model", run.parent / "policy", "-o", "out")
+    many = ("--decisions", "2", "--samples", "2", "--processes", "1")
+    write(tmp_path / "log.jsonl", [*records[:-1], other])
+    said = assay("replay", "log.jsonl", *options, *many)
+    assert said.code == 2
+    assert f"trajectory {other.id!r} is of task letter[hard=1]/3; the environment" in said.error
+    assert "a log of it alone" in said.error
+    assert not (tmp_path / "out").exists()
+    write(tmp_path / "log.jsonl", [unscored, *records])
+    assert assay("replay", "log.jsonl", *options, *many).code == 0

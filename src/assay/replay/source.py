@@ -194,13 +194,16 @@ def _recorded(record: Trajectory, dials: Mapping[str, Any]) -> tuple[str, dict[s
 
 
 def _check(source: Source) -> None:
-    """Refuses records of another environment than the one that is made."""
-    record = source.records[0]
-    seed, environment = seed_of(record), source.make()
-    with attributed(environment, seed, "its title or dials"):
-        made = task_name(environment, seed)
-    if made != record.task:
-        raise UsageError(
-            f"trajectory {record.id!r} is of task {record.task}; the environment makes {made}: "
-            "give its name and dials with --env and --set"
-        )
+    """Refuses records of another environment than the one that is made; those that nobody scored
+    are never replayed, and may be of any."""
+    environment = source.make()
+    scored = [record for record in source.records if record.outcome is not None]
+    for record in scored or source.records[:1]:
+        seed = seed_of(record)
+        with attributed(environment, seed, "its title or dials"):
+            made = task_name(environment, seed)
+        if made != record.task:
+            raise UsageError(
+                f"trajectory {record.id!r} is of task {record.task}; the environment makes {made}: "
+                "give its name and dials with --env and --set, and a log of it alone"
+            )
