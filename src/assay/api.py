@@ -1,6 +1,7 @@
 """The functions behind `from assay import load, audit, credit`: a path in, an answer out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
@@ -91,7 +92,7 @@ def audit(
         folder = None if out is None else Path(out)
         return audit_log(Path(source), format=format, out=folder, pass_at=pass_at, seed=seed).audit
     recipe, refused = Recipe.compared(pass_at=pass_at), dict[str, str]()
-    batch, decisions = pipeline.gated(source, recipe)
+    batch, decisions = pipeline.gated(source, Recipe(pass_at=pass_at))
     credits = pipeline.credits(batch, recipe, refused)
     losses = source.losses.counts if isinstance(source, Log) else None
     return audit_stage(
@@ -128,8 +129,8 @@ def credit(
         else Recipe.of(by)
     )
     if isinstance(source, str | Path):
-        source = gated_batch(Path(source), format=format, pass_at=pass_at)[0]
+        source = gated_batch(Path(source), format=format, pass_at=pass_at, recipe=recipe)[0]
     elif not isinstance(source, Batch):
-        source = pipeline.gated(source, Recipe(pass_at=pass_at))[0]
+        source = pipeline.gated(source, replace(recipe, pass_at=pass_at))[0]
     ((_, advantages),) = pipeline.credits(source, recipe)
     return advantages

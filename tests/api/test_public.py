@@ -101,6 +101,8 @@ def test_a_path_trajectories_and_a_batch_get_one_answer(tmp_path: Path):
     assert json.loads((tmp_path / "run" / "audit.json").read_bytes()) == of_path
     by_path = assay.credit(RECORDED, "toolpo").advantage_N
     np.testing.assert_array_equal(by_path, assay.credit(log, assay.method("toolpo")).advantage_N)
+    of_path = assay.credit(RECORDED, "srl").advantage_N  # reads similarity off records
+    np.testing.assert_array_equal(of_path, assay.credit(log, "srl").advantage_N)
     gated = assay.run(log).batch
     np.testing.assert_array_equal(by_path, assay.credit(gated, "toolpo").advantage_N)
 

@@ -65,7 +65,7 @@ def replay(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Replays decisions: what was each step worth, and which credit says so?
+    """Replays decisions: what was each step really worth?
 
     A kill at any moment leaves a folder that the same command finishes.
     """
