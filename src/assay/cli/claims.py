@@ -119,7 +119,7 @@ def _written(experiment: "Experiment", rows: "Rows", where: Path) -> Path:
     from assay.claims.page import figures, page
     from assay.files.atomic import publish
 
-    made = {} if experiment.shown else figures(experiment, rows)
+    made = figures(experiment, rows)
     for file, svg in made.items():
         publish(where / file, svg)
     to = where / f"{experiment.id}.md"
