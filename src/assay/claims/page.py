@@ -187,8 +187,10 @@ def _dosed(rows: Rows) -> bool:
 def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
     """Returns SVGs by file name, which begins with the experiment's id: what arms gained; pass@k
     of the main arms and, where rows say what each checkpoint took, pass@1 by tokens, one for each
-    tasks and start.
+    tasks and start. None of cells that were not trained (`Experiment.shown`).
     """
+    if experiment.shown:
+        return {}
     made = {**_gains(rows)}
     for env, start in product(rows.environments, rows.starts):
         lines = _by_k(rows, env, start)
