@@ -16,17 +16,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from assay.audit.annotations import step_credit
 from assay.batch import Batch
 from assay.credit.gigpo import states
 from assay.credit.groups import same
 from assay.files.atomic import publish
 from assay.importers import load
 from assay.kernels.groups import ALL_FAIL, fates
-from assay.pipeline import credits
 from assay.recipes import Recipe
 from assay.records import ModelStep, Trajectory
-from assay.replay.claimed import batch_of, evidence, shuffled
+from assay.replay.claimed import batch_of, credited, evidence, shuffled
 from assay.replay.truth import Number, Truth, auroc, drawn_weights
 
 DRAWS: Final = 2_000
@@ -50,12 +48,7 @@ def methods(batch: Batch) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     judged.append({"name": "toolpo", "per": "call"})
     named = zip(("gigpo_evidence", "hgpo_evidence", "toolpo_call"), judged, strict=True)
     parts += [replace(Recipe.of([table]).parts[0], name=name) for name, table in named]
-    refused: dict[str, str] = {}
-    found = {
-        name: step_credit(batch, advantages).advantage_S
-        for name, advantages in credits(batch, replace(recipe, parts=tuple(parts)), refused)
-    }
-    return found, refused
+    return credited(batch, replace(recipe, parts=tuple(parts)))
 
 
 def plain(batch: Batch) -> dict[str, np.ndarray]:

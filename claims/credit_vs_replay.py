@@ -140,21 +140,12 @@ def scored(records: Sequence[Trajectory]) -> list[Trajectory]:
 
 def credit(records: Sequence[Trajectory]) -> tuple[Batch, dict[str, Any], dict[str, str]]:
     """Returns what every method pays for each step of a log, and why others say nothing."""
-    from assay.audit.annotations import step_credit
-    from assay.pipeline import credits
     from assay.recipes import Recipe
-    from assay.replay.claimed import batch_of
+    from assay.replay.claimed import batch_of, credited
 
     batch, recipe = batch_of(records), Recipe.compared()
     extra = [replace(Recipe.of([dict(each)]).parts[0], name=name) for name, each in OPTIONS.items()]
-    refused: dict[str, str] = {}
-    found = {
-        name: step_credit(batch, advantages).advantage_S
-        for name, advantages in credits(
-            batch, replace(recipe, parts=(*recipe.parts, *extra)), refused
-        )
-    }
-    return batch, found, refused
+    return batch, *credited(batch, replace(recipe, parts=(*recipe.parts, *extra)))
 
 
 def _brief(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,11 @@ EVIDENCE: Final = ("ran", "sibling", "expert", "state")
 def batch_of(records: Sequence[Trajectory], *, pass_at: float = 1.0) -> Batch:
     """Returns the gated batch of records, with what methods work out of a record, in characters
     where some have no token ids."""
-    recipe = Recipe(pass_at=pass_at)
-    known = [*map(Recipe.compared(pass_at=pass_at).prepared, records)]
+    recipe = Recipe.compared(pass_at=pass_at)
     try:
-        return gated(known, recipe)[0]
+        return gated(records, recipe)[0]
     except MixedTokensError:
-        return gated(known, recipe, measure="characters")[0]
+        return gated(records, recipe, measure="characters")[0]
 
 
 def claimed(
@@ -43,14 +42,22 @@ def claimed(
     """
     if named:
         Recipe.compared(named)  # refuses unknown names
-    refused: dict[str, str] = {}
-    found = {
-        name: step_credit(batch, advantages).advantage_S
-        for name, advantages in credits(batch, Recipe.compared(pass_at=pass_at), refused)
-    }
+    found, refused = credited(batch, Recipe.compared(pass_at=pass_at))
     for name in named:
         if name in refused:
             raise MethodError(f"-m {name}: {refused[name]}")
+    return found, refused
+
+
+def credited(
+    batch: Batch, recipe: Recipe
+) -> tuple[dict[str, Float64[np.ndarray, " S"]], dict[str, str]]:
+    """Returns the credit of each step by each method of a recipe, and why others have none."""
+    refused: dict[str, str] = {}
+    found = {
+        name: step_credit(batch, advantages).advantage_S
+        for name, advantages in credits(batch, recipe, refused)
+    }
     return found, refused
 
 
