@@ -83,6 +83,21 @@ def test_a_wrong_format_or_a_turn_cut_short_earns_minus_1(text: str) -> None:
     assert gone_on(0, text)[2].outcome == -1.0
 
 
+def test_in_a_control_another_of_the_expert_s_steps_judges() -> None:
+    gold = [step for step in expert().steps if type(step) is ModelStep]
+    env, instance = load("lookup/even"), Instance.of(expert(), 1, 2)
+    attempt = Planned(environment=env, seed=3, start=instance.start, turns=1)
+    backend = Scripted([gold[2].text])
+    made = collect(backend, [attempt], sampling=SAMPLING, seed=(0,), clock=None, protocol=LINE)
+    judged = instance.judged(next(made), LINE, env)
+    assert judged.outcome == 1.0
+    # it was written where the second step belongs, and stands there
+    assert judged.steps[:3] == expert().steps[:3]
+    written = judged.steps[3]
+    assert type(written) is ModelStep
+    assert written.scores["srl_step"] == 1.0
+
+
 def test_where_there_was_no_room_nobody_scores() -> None:
     env, instance = load("lookup/even"), Instance.of(expert(), 2)
     attempt = Planned(environment=env, seed=3, start=instance.start, turns=1)

@@ -87,6 +87,19 @@ def test_srl_credits_the_start_and_the_recipe_what_follows(led: Path) -> None:
 
 
 @pytest.mark.slow
+def test_shuffled_in_time_the_same_turns_are_judged_by_any_of_the_expert_s_steps(
+    led: Path, policy: Path, tmp_path: Path
+) -> None:
+    run = started(tiny.settings(policy, **LED, recipe__control="shuffled"), tmp_path / "run")
+    told = [own(record)[0] for record in records(run, 1)]
+    plain = [own(record)[0] for record in records(led, 1)]
+    assert [step.text for step in told] == [step.text for step in plain]
+    assert [step.scores["srl_step"] for step in told] == [s.scores["srl_step"] for s in plain]
+    assert [step.reward for step in told] != [step.reward for step in plain]
+    assert rows(run / "credit" / "step_000001.jsonl")[0]["method"] == "srl-shuffled"
+
+
+@pytest.mark.slow
 def test_a_start_is_resumed_to_the_byte(
     led: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,11 +71,14 @@ class Instance:
     start: Start
     place: int
     """Number of the step to be written among the expert's, from 0."""
+    judge: int
+    """Number of the step that it is compared with: the same one, but in a control."""
 
     @staticmethod
-    def of(record: Trajectory, place: int) -> "Instance":
+    def of(record: Trajectory, place: int, judge: int | None = None) -> "Instance":
         """Returns the instance of a step of an expert's record."""
-        return Instance(Start(record, points(record)[place]), place)
+        start = Start(record, points(record)[place])
+        return Instance(start, place, place if judge is None else judge)
 
     def judged(
         self, record: Trajectory, protocol: Protocol, environment: Environment
@@ -86,7 +89,8 @@ class Instance:
         wrong format; nobody scores one for which there was no room. What the world paid is left
         out.
         """
-        at, gold = self.start.steps, self.start.record.steps[self.start.steps]
+        expert, at = self.start.record, self.start.steps
+        gold = expert.steps[points(expert)[self.judge]]
         score, steps = None, list(record.steps)
         if at < len(steps) and type(step := steps[at]) is ModelStep and type(gold) is ModelStep:
             whole = bool(step.token_ids) and protocol.is_over(step.token_ids or ())

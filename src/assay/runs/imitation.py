@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import structs
 
 from assay.credit import method
+from assay.credit.controls import Control
 from assay.errors import UsageError
 from assay.gate import Integrity
 from assay.recipes.recipe import Part, Recipe
@@ -73,6 +74,7 @@ def imitated(
     *,
     run_seed: int,
     protocol: Protocol,
+    control: Control = "none",
     **options: Any,
 ) -> list[Trajectory]:
     """Returns continuations of experts by one turn, judged by the expert's next step.
@@ -87,6 +89,8 @@ def imitated(
         settings: of the start.
         run_seed: names the source of chance.
         protocol: how policy and world talk.
+        control: "shuffled" judges by the expert's steps in a random order in time, each equally
+            likely: what is compared is as much like an expert's, and says nothing of when.
         options: of `collect`.
 
     Raises:
@@ -99,7 +103,7 @@ def imitated(
         with attributed(places[0], task, "its expert"):
             record = followed(places[0], task, protocol)
             name = f"{place}/{task_name(places[0], task)}"
-        instance = Instance.of(record, _drawn(record, settings, [run_seed, place]))
+        instance = _drawn(record, settings, control, [run_seed, place])
         for trial, each in enumerate(places):
             planned.append(
                 Planned(
@@ -120,8 +124,7 @@ def imitated(
     ]
 
 
-def _drawn(record: Trajectory, settings: Imitation, seed: list[int]) -> int:
-    """Returns the number of the step to be written."""
+def _drawn(record: Trajectory, settings: Imitation, control: Control, seed: list[int]) -> Instance:
     count = len(points(record))
     low, high = int(settings.unused == "first"), count - (settings.unused == "last")
     if low >= high:
@@ -129,4 +132,6 @@ def _drawn(record: Trajectory, settings: Imitation, seed: list[int]) -> int:
             f"start.unused={settings.unused}: the expert of task {record.task} takes {count} step; "
             "expected another to be written; leave start.unused out"
         )
-    return int(np.random.default_rng(seed).integers(low, high))
+    rng = np.random.default_rng(seed)
+    place = int(rng.integers(low, high))
+    return Instance.of(record, place, int(rng.integers(count)) if control == "shuffled" else None)

@@ -17,6 +17,7 @@ from assay.audit.annotations import annotations, step_credit
 from assay.errors import DataError, UsageError
 from assay.files.lines import write_rows
 from assay.kernels.advantages import Advantages
+from assay.recipes.recipe import Recipe
 from assay.recipes.settings import known_only
 from assay.records import ModelStep, Trajectory, write
 from assay.rollout.backends.base import Backend
@@ -105,8 +106,8 @@ class Rollouts:
         planned: list[Planned] = []
         rows = [*_counted(prompts, config.rows)]
         if step <= config.start.steps:
-            seed = self._run.seed
-            return imitated(backend, rows, environment, config.start, run_seed=seed, **options)
+            options |= {"run_seed": self._run.seed, "control": Recipe.of(config.recipe).control}
+            return imitated(backend, rows, environment, config.start, **options)
         for place, task, count in rows:
             trials = shape.chains if shape else count
             prefix = f"{place}/"
