@@ -110,8 +110,7 @@ class Rollouts:
             return imitated(backend, rows, environment, config.start, **options)
         for place, task, count in rows:
             trials = shape.chains if shape else count
-            prefix = f"{place}/"
-            planned += tasks(environment, [task], trials, prefix=prefix, experts=self._experts)
+            planned += tasks(environment, [task], trials, prefix=f"{place}/", experts=self._experts)
         if shape:
             return grow(backend, planned, shape, environment, **options)
         return list(collect(backend, planned, **options))
