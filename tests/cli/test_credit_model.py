@@ -132,3 +132,20 @@ def test_a_model_that_nothing_reads_and_a_log_without_tokens_leave_nothing(
     ended = assay("credit", folder, "-m", "igpo", "--model", policy, "-o", inside)
     assert "lies in the log" in ended.err
     assert not inside.exists()
+
+
+def test_a_method_that_is_refused_leaves_nothing(assay: Assay, policy: str, tmp_path: Path):
+    log = tmp_path / "log.jsonl"
+    write(log, RECORDS)
+    beside = ("credit", log, "-m", "igpo", "-o", "credit")
+    # what no model can add is missed before the model is opened; the rest, before a file is there
+    for name, model, said in (
+        ("tree_rl", "no/such", "tree_rl needs nodes, and no step has one"),
+        ("gae", policy, "gae needs scores, and no step has one"),
+    ):
+        ended = assay(*beside, "-m", name, "--model", model)
+        assert (ended.code, Path("credit").exists()) == (3, False)
+        assert said in ended.error
+    assert assay(*beside, "--model", "no/such").code != 0
+    assert assay("credit", log, "-m", "grpo", "-m", "gae", "-o", "credit").code == 3
+    assert not Path("credit").exists()

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
@@ -10,16 +11,19 @@ import numpy as np
 import typer
 
 from assay.audit import annotations, step_credit
+from assay.batch import Batch
 from assay.cli import options as opt
 from assay.cli.prose import say
+from assay.credit.facts import need
 from assay.errors import UsageError
+from assay.files.atomic import published
 from assay.importers import NONE, Choices, load
 from assay.pipeline import credits
 from assay.recipes import Recipe
 from assay.records import write
 from assay.rollout.elicitation import ELICIT
 from assay.runs.audit import gated_batch, records_of
-from assay.runs.scored import Scorer
+from assay.runs.scored import GIVEN, Scorer
 
 SCORED: Final = "scored.jsonl.zst"
 """Records with what a model added, beside the annotations."""
@@ -82,23 +86,23 @@ def credit(
         batch, decisions, _ = gated_batch(
             read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe
         )
-    if np.isnan(batch.outcome_K).all():
-        say(
-            f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
-            "outcomes with --outcome, or with assay label",
-            err=True,
-        )
-    written: list[bytes] = []
-    for plain, advantages in credits(batch, recipe, seed=(seed, 0)):
-        name = plain if control == "none" else f"{plain}-{control}"
-        steps = step_credit(batch, advantages)
-        lines = [opt.encoded(line) for line in annotations(batch, decisions, name, steps)]
-        if out is not None:
+        if np.isnan(batch.outcome_K).all():
+            say(
+                f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
+                "outcomes with --outcome, or with assay label",
+                err=True,
+            )
+        made: dict[str, list[bytes]] = {}
+        for plain, advantages in credits(batch, recipe, seed=(seed, 0)):
+            name = plain if control == "none" else f"{plain}-{control}"
+            steps = step_credit(batch, advantages)
+            made[name] = [opt.encoded(each) for each in annotations(batch, decisions, name, steps)]
+    if out is not None:
+        for name, lines in made.items():
             opt.emit(lines, str(out / f"{name}.jsonl"))
             say(f"{out / f'{name}.jsonl'}  {len(lines):,} trajectories")
-        written += lines
     if json is not None:
-        opt.emit(written, json)
+        opt.emit([line for lines in made.values() for line in lines], json)
 
 
 @contextmanager
@@ -112,7 +116,7 @@ def _scored(
     choices: Choices,
 ) -> Generator[tuple[Path, str | None, Choices]]:
     """Gives what is to be read, its format and choices: the log, or with a model its records and
-    what the model added, in the folder `out` or for this command alone."""
+    what the model added, which are in the folder `out` once the block succeeds."""
     if model is None:
         if elicit is not None:
             raise UsageError("--elicit is read where --model scores beliefs; give one, or leave it")
@@ -123,16 +127,24 @@ def _scored(
     parents = () if out is None else (out.resolve(), *out.resolve().parents)
     if source.is_dir() and source.resolve() in parents:
         raise UsageError(f"-o {out}: lies in the log, and gets records; choose a folder outside it")
+    _possible(recipe, gated_batch(log, format=format, choices=choices, recipe=recipe)[0])
     with TemporaryDirectory() as folder:
-        to = (Path(folder) if out is None else out) / SCORED
-        to.parent.mkdir(parents=True, exist_ok=True)
-        records = load(source, format=format, choices=choices)[1]
-        count = write(to, scorer(records))
-        named = SCORED if out is None else to
-        say(
-            f"{named}  {count:,} trajectories, {scorer.forwards:,} scoring forwards of {model}",
-            err=True,
-        )
+        made = Path(folder) / SCORED
+        count = write(made, scorer(load(source, format=format, choices=choices)[1]))
+        yield made, "assay", NONE
+        to = Path(SCORED) if out is None else out / SCORED
+        if out is not None:
+            with made.open("rb") as scored, published(to) as stream:
+                copyfileobj(scored, stream)
+        said = f"{to}  {count:,} trajectories, {scorer.forwards:,} scoring forwards of {model}"
+        say(said, err=True)
         if scorer.unanswered:
             say(f"assay: {scorer.unanswered:,} know no right answer (`reference`)", err=True)
-        yield to, "assay", NONE
+
+
+def _possible(recipe: Recipe, batch: Batch) -> None:
+    """Raises MethodError for what a method needs that no model can add, before one is asked."""
+    for part in recipe.parts:
+        for fact in part.method.needs:
+            if fact not in GIVEN:
+                need(batch, fact, part.name)
