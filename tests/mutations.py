@@ -11,7 +11,8 @@ is no longer there.
 
 import sys
 
-sys.path.pop(0)  # the folder of this script: its package `signal` is not Python's
+if __name__ == "__main__":
+    sys.path.pop(0)  # the folder of this script: its package `signal` is not Python's
 
 import os
 import re

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import mutations
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "assay"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -152,6 +154,10 @@ def test_bodies_are_counted_without_signature_and_docstring():
 def test_function_bodies_stay_short(path):
     long = {f.name: body_lines(f) for f in functions_of(path) if body_lines(f) > 40}
     assert not long
+
+
+def test_every_mutation_breaks_a_line_that_is_still_there():
+    assert all(list(mutations.broken(name)) for name in mutations.TABLE)
 
 
 # --- names and words
