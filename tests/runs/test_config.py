@@ -98,7 +98,16 @@ def test_unknown_keys_are_refused_with_a_suggestion(tables, said: str) -> None:
         ({"env": {"dials": {"d": [{"e": None}]}}}, "recipe: env.dials.d.e is None; expected"),
         ({"train": {"group": 1}}, "at least 2 to compare"),
         ({"train": {"steps": 5, "minibatches": 2, "save_every": 2}}, "multiple of train.minib"),
-        ({"train": {"prompts": 3, "group": 3, "micro": 2}}, "do not divide"),
+        (
+            {"train": {"prompts": 2, "group": 6, "micro": 16}},
+            "train.micro: got 16; expected a divisor of 12, the rows of a minibatch per process "
+            "(2 prompts x 6 rows): 12, or 0 for all at once; or change train.prompts",
+        ),
+        ({"train": {"prompts": 3, "group": 3, "micro": 2}}, "expected a divisor of 9, the rows"),
+        (
+            {"train": {"prompts": 3, "group": 3, "minibatches": 2, "save_every": 2, "steps": 4}},
+            "3 prompts x 3 rows do not divide into minibatches x processes, 2 x 1; change train.p",
+        ),
         ({"train": {"temperature": 0.0}}, "explores nothing"),
         ({"eval": {"first_task": 4000}}, "overlap with training tasks"),
         ({"trl": {"learning_rate": 0.1}}, "trl.learning_rate is set by Assay"),
@@ -114,6 +123,16 @@ def test_values_that_cannot_be_are_refused(tables, said: str) -> None:
 def test_what_switches_a_bound_off_is_accepted() -> None:
     off = {"epsilon_high": INF, "max_grad_norm": 0.0, "beta": 0.0, "micro": 0}
     assert parsed({"train": off}).train.epsilon_high == INF
+
+
+def test_rows_of_a_pass_are_per_process() -> None:
+    config = parsed({"train": {"prompts": 4, "group": 6, "micro": 6}})
+    assert (config.micro(), config.micro(2), config.micro(4)) == (6, 6, 6)
+    assert parsed({"train": {"prompts": 4, "group": 6}}).micro(2) == 12
+    with pytest.raises(UsageError, match=r"got 6; expected a divisor of 3, .*: 3, or 0 for all"):
+        config.micro(8)
+    with pytest.raises(UsageError, match="minibatches x processes, 1 x 5; change"):
+        config.micro(5)
 
 
 def test_changes_leave_the_tables_as_they_were() -> None:

@@ -303,11 +303,30 @@ class Config(Settings, frozen=True):
             f"train.group: got {train.group}; expected {shape and shape.leaves}, the leaves of "
             "[rollout]: chains (1 + rounds expansions); leave it out",
         )
+        self.micro()
+
+    def micro(self, processes: int = 1) -> int:
+        """Returns the rows of one forward and backward pass, per process.
+
+        Raises:
+            UsageError: the rows of a batch do not divide so; says what would.
+        """
+        train, rows = self.train, self.train.prompts * self.rows
+        made = f"{train.prompts} prompts x {self.rows} rows"
+        each, left = divmod(rows, train.minibatches * processes)
         require(
-            (train.prompts * self.rows) % (train.minibatches * (train.micro or 1)) == 0,
-            f"train: {train.prompts} prompts x {self.rows} rows do not divide into "
-            f"{train.minibatches} minibatches of {train.micro or 'equal'} rows a pass",
+            left == 0,
+            f"train: {made} do not divide into minibatches x processes, {train.minibatches} x "
+            f"{processes}; change train.prompts, or train.minibatches",
         )
+        micro = train.micro or each
+        most = max(n for n in range(1, min(micro, each) + 1) if each % n == 0)
+        require(
+            micro == most,
+            f"train.micro: got {micro}; expected a divisor of {each}, the rows of a minibatch per "
+            f"process ({made}): {most}, or 0 for all at once; or change train.prompts",
+        )
+        return micro
 
     @property
     def rows(self) -> int:

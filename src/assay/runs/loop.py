@@ -382,12 +382,7 @@ def _batches(config: Config) -> dict[str, Any]:
     train = config.train
     rows = train.prompts * config.rows
     many = processes().num_processes
-    micro = train.micro or max(rows // (train.minibatches * many), 1)
-    if rows % (many * micro * train.minibatches):
-        raise UsageError(
-            f"{rows} rows do not divide into {train.minibatches} minibatches of {micro} rows on "
-            f"{many} processes"
-        )
+    micro = config.micro(many)
     return {
         "max_steps": train.steps,
         "num_generations": config.rows,
