@@ -32,7 +32,7 @@ from assay.files.strict import parse, shape
         (b"9" * 5000, "here: Exceeds the limit (4300 digits)"),
         (
             b"[" + b"{}," * 700_000 + b"{}]",
-            "here: would unfold to over 8 times",
+            "here: its 2,100,004 bytes would take over 64 MiB in memory, so many values are in",
         ),
     ],
 )
@@ -60,6 +60,16 @@ def test_a_fault_long_before_the_end_is_not_called_a_cut():
 )
 def test_what_is_json_is_read(text: bytes):
     assert parse(text, "here") == json.loads(text.decode("utf-8-sig"))
+
+
+def test_a_long_trajectory_of_short_steps_is_a_log():
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turn = [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "a"},
+    ]
+    value = {"task": "a", "reward": 1.0, "messages": turn * 10_000}
+    assert parse(json.dumps(value).encode(), "here") == value
 
 
 def test_a_large_wide_text_is_held_to_the_same():

@@ -19,8 +19,8 @@ MOST_UNFOLDED = 8
 """A record may take this many times its bytes when it is parsed and turned into records. With the
 bytes themselves and what is passing, that stays below ten."""
 
-_FREE = 16 << 20
-"""What any record may take, however small it is."""
+_FREE = 64 << 20
+"""What any record may take, however small it is: as ten thousand short steps with a call each."""
 _DENSEST = 165
 """Bytes of memory per byte of the densest text there is, `[{},{},...]`."""
 _SMALL = 1 << 18
@@ -182,7 +182,8 @@ def _keys_of(value: Any) -> int:
 
 
 def check_size(text: bytes, where: str, *, width: int | None = None) -> None:
-    """Raises DataError if `text` would take over `MOST_UNFOLDED` times its bytes as records.
+    """Raises DataError if `text` would take over `MOST_UNFOLDED` times its bytes, and over `_FREE`,
+    as records.
 
     An empty list is two bytes on disk and 56 in memory: what is all punctuation is no log.
     """
@@ -195,8 +196,10 @@ def check_size(text: bytes, where: str, *, width: int | None = None) -> None:
     bound = text.count(b"{") * 440 + text.count(b"[") * 100 + text.count(b",") * 56
     bound += text.count(b":") * 156 + len(text) * width
     if bound > allowed and shape(text).memory > allowed:
-        size = f"{MOST_UNFOLDED} times its {len(text):,} bytes"
-        raise DataError(f"{where}: would unfold to over {size}; not a log")
+        raise DataError(
+            f"{where}: its {len(text):,} bytes would take over {allowed >> 20:,} MiB in memory, so "
+            "many values are in them; expected one trajectory of a log: split it"
+        )
 
 
 def shape(text: bytes) -> Shape:
