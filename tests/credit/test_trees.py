@@ -170,6 +170,15 @@ def test_what_is_refused():
             method(name)(batch)
 
 
+def test_a_node_that_a_trajectory_comes_to_twice_is_refused():
+    # no step says its parent, so that nothing else about the name is wrong
+    bare = [ModelStep(text=n, token_ids=(0,), node=n) for n in "aba"]
+    batch = batch_of([one(1.0, tree="t", steps=bare[:2]), one(0.0, tree="t", steps=bare)])
+    for name, options in (("tree_grpo", {"prefix_mode": "dedup_sum"}), ("carl", {})):
+        with pytest.raises(MethodError, match=f"{name}: two steps of trajectory 'k1' name one nod"):
+            method(name, **options)(batch)
+
+
 # ---- Tree-GRPO: terms apart, and what a loss divides by
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.batch import Batch
-from assay.credit.base import require
 from assay.credit.groups import totals
+from assay.errors import MethodError
 
 
 @final
@@ -112,16 +112,26 @@ def node_of(batch: Batch, method: str) -> Int64[np.ndarray, " S"]:
     """Returns the node of each step, from 0; a step without a name is a node of its own.
 
     Raises:
-        MethodError: two copies of one node name different parents.
+        MethodError: two copies of one node name different parents, or are in one trajectory.
     """
     known, end = batch.node_S >= 0, int(batch.node_S.max(initial=-1)) + 1
-    alone_S = end + np.arange(batch.node_S.size)
-    _, node_S = np.unique(np.where(known, batch.node_S, alone_S), return_inverse=True)
+    code_S = np.where(known, batch.node_S, end + np.arange(known.size))
+    order = np.argsort(code_S, kind="stable")  # copies side by side, in the order of trajectories
+    new = np.diff(code_S[order], prepend=-1) != 0
+    again = ~new & (np.diff(batch.traj_S[order], prepend=-1) == 0)
+    if again.any():
+        k = batch.traj_S[order[np.flatnonzero(again)[0]]]
+        raise MethodError(
+            f"{method}: two steps of trajectory {batch.ids[k]!r} name one node; expected a name of "
+            "its own for each"
+        )
+    node_S = np.empty(known.size, np.int64)
+    node_S[order] = np.cumsum(new) - 1
     named_M = np.full(end, -1)
     named_M[batch.node_S[known]] = batch.parent_S[known]
     same = named_M[batch.node_S[known]] == batch.parent_S[known]
     _same_parents(batch, method, np.flatnonzero(known), same)
-    return node_S.reshape(-1)
+    return node_S
 
 
 def _same_parents(
@@ -130,10 +140,9 @@ def _same_parents(
     """Raises MethodError, with the trajectory, for a step at which a node has another parent."""
     if not same.all():
         k = batch.traj_S[at[np.flatnonzero(~same)[0]]]
-        require(
-            holds=False,
-            message=f"{method}: a node of trajectory {batch.ids[k]!r} has two parents; "
-            "a name must mean one node inside a tree",
+        raise MethodError(
+            f"{method}: a node of trajectory {batch.ids[k]!r} has two parents; a name must mean "
+            "one node inside a tree"
         )
 
 
