@@ -85,12 +85,14 @@ def test_a_log_is_replayed_with_the_environment_that_is_named(
         ),
         (("-o", "out", "--task", "nothing"), "no decision to replay; expected scored"),
         (("-o", "out", "-m", "gpro"), "gpro"),
+        (("-o", "policy.toml/out", "--model", "no/such"), "policy.toml/out: cannot be written"),
         (("-o", "out", "-m", "tree_grpo"), "-m tree_grpo: tree_grpo needs trees"),
     ],
 )
 def test_what_is_refused_is_refused_before_anything_is_spent(
     assay: Assay, run: Path, tmp_path: Path, arguments: tuple[str, ...], error: str
 ):
+    (tmp_path / "policy.toml").write_text("")
     env = () if "--env" in arguments else ("--env", "tests.runs.tiny:Letter")
     said = assay("replay", run / "rollouts" / "step_000001.jsonl", *env, *arguments)
     assert said.code in (2, 3)

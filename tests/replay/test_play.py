@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from assay.errors import DataError, MethodError, UsageError
 from assay.records import ModelStep, Replayed, Trajectory, replayed
@@ -102,8 +103,6 @@ def test_an_environment_that_answers_otherwise_is_refused():
 
 
 def _lying(record: Trajectory) -> Trajectory:
-    from msgspec import structs
-
     steps = list(record.steps)
     steps[2] = structs.replace(steps[2], text="<z")
     return structs.replace(record, steps=tuple(steps))
@@ -184,8 +183,27 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path):
     finished(tmp_path)
     with pytest.raises(UsageError, match=r"samples=4; got samples=8"):
         Replay(log(12), tmp_path, Asked(decisions=24, samples=8, seed=5))
-    with pytest.raises(DataError, match="not in the log any more"):
+    with pytest.raises(DataError, match="was begun with other records; give the log as it was"):
         Replay(log(2), tmp_path, ASKED)
+
+
+def test_a_log_that_changed_under_the_same_ids_is_refused(tmp_path: Path):
+    with pytest.raises(Stopped):
+        finished(tmp_path, play=stopping(3))
+    records = log(12)
+    records[-1] = structs.replace(records[-1], outcome=1.0 - (records[-1].outcome or 0.0))
+    with pytest.raises(DataError, match="was begun with other records"):
+        Replay(records, tmp_path, ASKED)
+
+
+def test_a_folder_that_cannot_be_written_is_seen_before_anything_is_spent(tmp_path: Path):
+    (tmp_path / "file").write_text("mine")
+    for folder in ("file", "file/out"):
+        work = Replay(log(2), tmp_path / folder, ASKED)
+        with pytest.raises(DataError, match=f"{folder}: cannot be written"):
+            work.check()
+    Replay(log(2), tmp_path / "a" / "b", ASKED).check()
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_of_two_plans_made_at_once_the_second_is_refused(tmp_path: Path):

@@ -83,7 +83,8 @@ def replay(
     asked = Asked(decisions, samples, seed, tuple(task or ()), source.pass_at, about=source.about)
     work = Replay(source.records, folder, asked)
     named = method or ()
-    work.claims(named)  # what cannot be compared is refused before anything is spent
+    work.claims(named)  # what cannot be compared, or written, is refused before anything is spent
+    work.check()
     _played(work, source, processes)
     result = work.truth(named)
     if json is not None:

@@ -1,6 +1,7 @@
 """A replay from its plan to its result, in a folder that a kill leaves resumable.
 
-    plan.json         schema "assay.replay-plan/1": what was asked, and the decisions
+    plan.json         schema "assay.replay-plan/1": what was asked of which records (their
+                      SHA-256), and the decisions
     decisions.jsonl   one line a decision, schema "assay.replay/1", in the plan's order
     truth.json        schema "assay.truth/1": what credit is worth, once all are played
 
@@ -9,17 +10,19 @@ added, in order.
 So what was killed and begun again ends with the bytes of what was not.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final, final
 
 from assay.errors import DataError, UsageError
-from assay.files.atomic import publish
+from assay.files.atomic import about, publish
 from assay.files.folders import locked
-from assay.records import ModelStep, Replayed, Trajectory, replayed, replayed_line
+from assay.records import ModelStep, Replayed, Trajectory, encode, replayed, replayed_line
 from assay.replay.advantage import LEVEL
 from assay.replay.claimed import batch_of, claimed, places
 from assay.replay.judge import judged
@@ -65,10 +68,12 @@ class Replay:
 
         Raises:
             UsageError: the folder was begun with something else, or holds something else.
-            DataError: nothing of the log can be replayed.
+            DataError: nothing of the log can be replayed, or it is not what it was when the plan
+                was made.
         """
         self.out, self.asked, self.records = out, asked, records
         self._by_id = {record.id: record for record in records}
+        self._digest = _digest(records)
         self.chosen = self._planned()
         places(self._batch, [(each.trajectory, each.step) for each in self.chosen])
 
@@ -82,6 +87,7 @@ class Replay:
 
         Raises:
             UsageError: it is of something else.
+            DataError: it is of other records.
         """
         at, asked = self.out / "plan.json", json.loads(json.dumps(asdict(self.asked)))
         if not at.exists():
@@ -92,6 +98,11 @@ class Replay:
             raise UsageError(
                 f"{self.out}: was begun with {_told(plan['asked'], changed)}; got "
                 f"{_told(asked, changed)}; give the same, or another folder with -o"
+            )
+        if plan.get("records") != self._digest:
+            raise DataError(
+                f"{self.out}: was begun with other records; give the log as it was, or another "
+                "folder with -o"
             )
         return [Chosen(**each) for each in plan["chosen"]]
 
@@ -126,9 +137,24 @@ class Replay:
             if stored != self.chosen:
                 raise UsageError(f"{self.out}: another replay was begun here; choose another -o")
             return
-        asked, chosen = json.loads(json.dumps(asdict(self.asked))), [*map(asdict, self.chosen)]
-        plan = {"schema": PLAN, "asked": asked, "level": LEVEL, "chosen": chosen}
+        asked = json.loads(json.dumps(asdict(self.asked)))
+        plan = {"schema": PLAN, "asked": asked, "records": self._digest, "level": LEVEL}
+        plan["chosen"] = [*map(asdict, self.chosen)]
         publish(self.out / "plan.json", json.dumps(plan, indent=1).encode() + b"\n")
+
+    def check(self) -> None:
+        """Raises DataError, before anything is spent, where the folder cannot be written; makes
+        nothing."""
+        made = [folder for folder in (self.out, *self.out.parents) if not folder.exists()]
+        try:
+            with about(f"{self.out}: cannot be written"):
+                self.out.mkdir(parents=True, exist_ok=True)
+                with TemporaryFile(dir=self.out):
+                    pass
+        finally:
+            for folder in made:
+                if folder.is_dir():
+                    folder.rmdir()
 
     def done(self) -> list[Replayed]:
         """Returns the rows that are there.
@@ -249,6 +275,14 @@ def _wrote(record: Trajectory, point: int) -> int:
     """Returns how many tokens the policy wrote from a point on; characters where it has no ids."""
     steps = [step for step in record.steps[point:] if type(step) is ModelStep]
     return sum(len(step.text if step.token_ids is None else step.token_ids) for step in steps)
+
+
+def _digest(records: Sequence[Trajectory]) -> str:
+    """Returns the SHA-256 of records, as they are written."""
+    found = hashlib.sha256()
+    for record in records:
+        found.update(encode(record) + b"\n")
+    return found.hexdigest()
 
 
 def _told(asked: Mapping[str, Any], keys: Sequence[str]) -> str:
