@@ -17,6 +17,7 @@ from assay.records import ModelStep, Replayed, Trajectory, replayed
 from assay.replay.plan import Chosen
 from assay.replay.play import Play, rows
 from assay.replay.run import Asked, Replay
+from assay.replay.words import sentences
 from assay.rollout import points
 from tests.replay.worlds import CHANCE, log, player, value
 
@@ -225,6 +226,23 @@ def test_a_log_without_decisions_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no decision"):
         Replay([Trajectory(id="x", task="t", group="t")], tmp_path / "out", ASKED)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_too_little_says_how_much_is_needed(tmp_path: Path):
+    work = Replay(log(3, 2), tmp_path, Asked(decisions=4, samples=2, seed=0))
+    work.play(player(2))
+    result = work.truth()
+    assert {result["verdicts"][verdict] for verdict in ("good", "bad")} == {0}
+    few, *rest = sentences(result)
+    assert few == (
+        "4 scored decisions of 3 tasks are too few: intervals take 10 tasks; what is left out "
+        "(auroc_matters, auroc_sign, rank, sign) takes good, bad and open steps of unlike credit. "
+        "Ask for more with --decisions, or for more --samples."
+    )
+    enough = next(sentences({**result, "tasks": 10}))
+    assert enough.endswith(few.partition("; ")[2])
+    assert "intervals" not in enough
+    assert not any("too few" in each for each in rest)
 
 
 def test_the_budget_is_what_is_left(tmp_path: Path):

@@ -114,13 +114,15 @@ def _played(work: "Replay", source: "Source", processes: int | None) -> None:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from assay.replay.words import COLUMNS, HEADS, headline, sentences, table
+    from assay.replay.words import COLUMNS, HEADS, headline, sentences, table, told
 
     console = Terminal()
     console.say(headline(result))
     for sentence in sentences(result):
         console.say(sentence)
     for metric, title in HEADS.items():
+        if not told(result, metric):
+            continue
         columns = [Column(head, no_wrap=True) for head in COLUMNS]
         made = Table(*columns, title=title, **LOOK)
         for cells in table(result, metric):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from assay.replay.truth import FEWEST
+
 HEADS: Final = {
     "auroc_matters": "Finding the steps that matter: AUROC of |credit|",
     "auroc_sign": "Good steps against bad ones, of those that matter: AUROC of credit",
@@ -66,12 +68,20 @@ def compared(result: Mapping[str, Any]) -> int:
 
 def sentences(result: Mapping[str, Any]) -> Iterator[str]:
     """Yields what is said under the first line."""
+    matters, verdicts = result["matters"], result["verdicts"]
+    needs = [f"intervals take {FEWEST} tasks"] if result["tasks"] < FEWEST else []
+    if out := ", ".join(metric for metric in HEADS if not told(result, metric)):
+        needs.append(f"what is left out ({out}) takes good, bad and open steps of unlike credit")
+    if needs:
+        yield (
+            f"{result['scored']} scored decisions of {result['tasks']} tasks are too few: "
+            f"{'; '.join(needs)}. Ask for more with --decisions, or for more --samples."
+        )
     many = compared(result)
     yield (
         f"{many} comparisons with a shuffled control were made; if none knew anything, about "
         f"{many * 0.025:.1f} of them would stand above it by chance."
     )
-    matters, verdicts = result["matters"], result["verdicts"]
     yield (
         f"The choice matters in {_percent(matters)} of decisions: {verdicts['good']} good and "
         f"{verdicts['bad']} bad steps of {result['scored']}. Of the other {verdicts['open']} "
@@ -80,6 +90,12 @@ def sentences(result: Mapping[str, Any]) -> Iterator[str]:
     )
     if result["verdicts"]["unscored"]:
         yield f"{verdicts['unscored']} decisions have no value: nobody scored their continuations."
+
+
+def told(result: Mapping[str, Any], metric: str) -> bool:
+    """Says the metric anything, of any method or level of evidence?"""
+    rows = [*result["methods"].values(), *result["evidence"].values()]
+    return any(row[metric]["value"]["value"] is not None for row in rows)
 
 
 def table(result: Mapping[str, Any], metric: str) -> Iterator[tuple[str, ...]]:
