@@ -44,8 +44,12 @@ def test_a_run_is_replayed_and_says_what_it_spends_first(assay: Assay, run: Path
     assert [row.before.count for row in rows] == [3] * 6
     assert all(row.after.exact for row in rows)
     before = (tmp_path / "run" / "replay" / "decisions.jsonl").read_bytes()
-    again = assay("replay", "run", "--decisions", "6", "--samples", "3", "--json", "-")
+    asked = ("replay", "run", "--decisions", "6", "--samples", "3", "--json", "-")
+    other = assay(*asked, "-m", "grpo:ddof=0").json["methods"]
+    again = assay(*asked)
     assert again.code == 0
+    assert other.pop("grpo:ddof=0")["decisions"] == 6
+    assert other == again.json["methods"]
     assert again.json["schema"] == "assay.truth/1"
     assert again.json == json.loads((tmp_path / "run" / "replay" / "truth.json").read_bytes())
     assert "budget" not in again.err  # nothing is left to spend
@@ -89,6 +93,11 @@ def test_a_log_is_replayed_with_the_environment_that_is_named(
         (("-o", "out", "-m", "gpro"), "gpro"),
         (("-o", "policy.toml/out", "--model", "no/such"), "policy.toml/out: cannot be written"),
         (("-o", "out", "-m", "tree_grpo"), "-m tree_grpo: tree_grpo needs trees"),
+        (("-o", "out", "-m", "carl", "-m", "gigpo:w=x"), "gigpo: "),
+        (
+            ("-o", "out", "-m", "tree_grpo:compare=intra"),
+            "-m tree_grpo:compare=intra: tree_g",
+        ),
     ],
 )
 def test_what_is_refused_is_refused_before_anything_is_spent(

@@ -69,6 +69,22 @@ def test_methods_compared_are_told_the_bar_unless_they_have_their_own() -> None:
     assert [p.name for p in Recipe.compared().parts] == METHODS.names()
 
 
+def test_a_method_is_compared_with_itself_under_other_options() -> None:
+    dedup = "tree_grpo:prefix_mode=dedup_sum,ddof=0"
+    recipe = Recipe.compared(["delta_belief:clip=false", "tree_grpo", dedup, "nsr:pass_at=0.7"])
+    assert {part.name: part.method for part in recipe.parts} == {
+        "delta_belief:clip=false": method("delta_belief", clip=False),
+        "tree_grpo": method("tree_grpo"),
+        dedup: method("tree_grpo", prefix_mode="dedup_sum", ddof=0),
+        "nsr:pass_at=0.7": method("nsr", pass_at=0.7),
+    }
+    for wrong in ("grpo:", "grpo:ddof", "grpo:ddof=", "grpo:ddof=0,"):
+        with pytest.raises(UsageError, match=f"{wrong}: expected NAME, or NAME:OPTION=VALUE"):
+            Recipe.compared([wrong])
+    with pytest.raises(UnknownNameError, match=r"grpo has no option .dof.\. Did you mean .ddof."):
+        Recipe.compared(["grpo:dof=0"])
+
+
 @pytest.mark.parametrize(
     ("data", "error", "says"),
     [

@@ -32,7 +32,13 @@ SCORED: Final = "scored.jsonl.zst"
 def credit(
     log: opt.Log,
     method: Annotated[
-        list[str], typer.Option("--method", "-m", help="A method's name. Repeatable.")
+        list[str],
+        typer.Option(
+            "--method",
+            "-m",
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="A method's name. Repeatable.",
+        ),
     ],
     out: Annotated[Path | None, opt.out_option(help="Folder for one METHOD.jsonl each.")] = None,
     json: opt.Json = None,

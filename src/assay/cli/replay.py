@@ -38,7 +38,12 @@ def replay(
     ] = 32,
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", "-m", help="A method that must be among those compared."),
+        typer.Option(
+            "--method",
+            "-m",
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="A method that must be among those compared. Repeatable.",
+        ),
     ] = None,
     checkpoint: Annotated[
         int | None,

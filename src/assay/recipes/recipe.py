@@ -160,14 +160,20 @@ class Recipe:
     ) -> "Recipe":
         """Returns a recipe of methods by name, to be looked at side by side; None: every one.
 
-        Methods that know only passes and failures are told the recipe's `pass_at`, unless
-        `options`, which each of them gets, has another.
+        A name may have options behind it, as "tree_grpo:prefix_mode=dedup_sum,ddof=0", and is that
+        method's name then. Methods that know only passes and failures are told the recipe's
+        `pass_at`, unless those, or `options`, which each of them gets, have another.
+
+        Raises:
+            UnknownNameError: no such method or option; names the nearest.
+            UsageError: an option without a value, or out of its range.
         """
         parts: list[Part] = []
-        for name in METHODS.names() if names is None else dict.fromkeys(names):
+        for named in METHODS.names() if names is None else dict.fromkeys(names):
+            name, own = _with_options(named)
             told = hasattr(METHODS.get(name), "pass_at")  # defaults are class attributes
             bar: dict[str, Any] = {"pass_at": pass_at} if told else {}
-            parts.append(Part(name, method(name, **{**bar, **(options or {})})))
+            parts.append(Part(named, method(name, **{**bar, **(options or {}), **own})))
         known = control_named(control)
         return Recipe(tuple(parts), pass_at=pass_at, control=known, dose=dose)
 
@@ -193,6 +199,15 @@ class Recipe:
 
 
 _KEYS = ("method", "methods", *(each.name for each in fields_of(Recipe) if each.name != "parts"))
+
+
+def _with_options(named: str) -> tuple[str, dict[str, str]]:
+    """Returns the name and the options of NAME:OPTION=VALUE,OPTION=VALUE."""
+    name, colon, rest = named.partition(":")
+    pairs = [pair.partition("=") for pair in rest.split(",")] if colon else []
+    if not all(option and equals and value for option, equals, value in pairs):
+        raise UsageError(f"{named}: expected NAME, or NAME:OPTION=VALUE,...")
+    return name, {option: value for option, _, value in pairs}
 
 
 def _from_plain(data: Mapping[str, Any]) -> Recipe:

@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int8, Int64
 
 from assay.audit.annotations import step_credit
 from assay.batch import Batch
+from assay.credit import METHODS
 from assay.errors import DataError, MethodError, MixedTokensError
 from assay.pipeline import credits, gated
 from assay.recipes import Recipe
@@ -33,16 +34,16 @@ def claimed(
 
     Args:
         batch: gated.
-        named: methods that must be among them; every other one is, where the records allow it.
+        named: methods that must be among them, with options as `Recipe.compared` takes them; every
+            other one is, where the records allow it.
         pass_at: a trajectory passes at this outcome or above.
 
     Raises:
         MethodError: a named method cannot run on these records.
-        UnknownNameError: there is no such method.
+        UsageError: there is no such method or option.
     """
-    if named:
-        Recipe.compared(named)  # refuses unknown names
-    found, refused = credited(batch, Recipe.compared(pass_at=pass_at))
+    recipe = Recipe.compared([*METHODS.names(), *named], pass_at=pass_at)
+    found, refused = credited(batch, recipe)
     for name in named:
         if name in refused:
             raise MethodError(f"-m {name}: {refused[name]}")
