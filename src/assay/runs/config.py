@@ -36,6 +36,7 @@ from assay.rollout.choice import Choice
 from assay.rollout.elicitation import ELICIT
 from assay.rollout.tree import Shape
 from assay.runs.imitation import Imitation
+from assay.runs.micro import micro_rows
 
 LOSSES: Final = (*ROW_LOSSES, *TOKEN_LOSSES, "bnpo")
 """TRL's loss types."""
@@ -306,27 +307,10 @@ class Config(Settings, frozen=True):
         self.micro()
 
     def micro(self, processes: int = 1) -> int:
-        """Returns the rows of one forward and backward pass, per process.
-
-        Raises:
-            UsageError: the rows of a batch do not divide so; says what would.
-        """
-        train, rows = self.train, self.train.prompts * self.rows
-        made = f"{train.prompts} prompts x {self.rows} rows"
-        each, left = divmod(rows, train.minibatches * processes)
-        require(
-            left == 0,
-            f"train: {made} do not divide into minibatches x processes, {train.minibatches} x "
-            f"{processes}; change train.prompts, or train.minibatches",
-        )
-        micro = train.micro or each
-        most = max(n for n in range(1, min(micro, each) + 1) if each % n == 0)
-        require(
-            micro == most,
-            f"train.micro: got {micro}; expected a divisor of {each}, the rows of a minibatch per "
-            f"process ({made}): {most}, or 0 for all at once; or change train.prompts",
-        )
-        return micro
+        """Returns the rows of one pass, per process; see `micro_rows`."""
+        train = self.train
+        shape = (train.prompts, self.rows, train.minibatches, train.micro)
+        return micro_rows(*shape, processes=processes)
 
     @property
     def rows(self) -> int:
