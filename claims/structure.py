@@ -93,9 +93,11 @@ def _asked(arm: Arm) -> Arm:
     return Arm(name=arm.name, recipe=arm.recipe, tables=ASKED)
 
 
+BATCH: Final = 2
+"""Times the scale's tasks a batch, where the first three predictions are decided."""
 DOSED: Final = with_controls(EVIDENCE, outcome=SAFE, dose=DOSE)
 SETTINGS: Final = (
-    Setting("lookup", "dead", (*DOSED[:2], DOSED[3]), curve=True, tokens=250_000, batch=2),
+    Setting("lookup", "dead", (*DOSED[:2], DOSED[3]), curve=True, tokens=250_000, batch=BATCH),
     Setting("twenty", "dead", (OUTCOME, *with_controls(BELIEF)[:2])),
     Setting("lookup", "dead", (OUTCOME, SRL)),
     Setting("lookup", "weak", (OUTCOME, TREES, INTER), curve=True),
@@ -105,7 +107,7 @@ SETTINGS: Final = (
     Setting("lookup", "weak", (EVEN, LOTS, FAIR)),
     Setting("lookup", "strong", (SUM, RATE)),
     Setting("lookup", "strong", tuple(map(_asked, (BELIEF, CUT)))),
-    Setting("lookup", "dead", DOSED[2:3], curve=True, tokens=250_000, batch=2),
+    Setting("lookup", "dead", DOSED[2:3], curve=True, tokens=250_000, batch=BATCH),
     Setting("lookup", "dead", (GIGPO, TREES, EVEN, CALLS)),
 )
 """The most telling ones first: a budget of hours ends the list from behind."""
@@ -137,14 +139,24 @@ def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
 
 
 def _more(id: str, says: str, size: str, first: str, second: str, env: str, start: str,
-          **zones: Any) -> Prediction:  # fmt: skip
+          batch: int = 1, **zones: Any) -> Prediction:  # fmt: skip
     """Returns the prediction that the second arm passes more often than the first."""
+    of = {"batch": batch}
     return Prediction(
         id=id,
         says=f"{says} ({env}, {start})",
         expected=size,
         refuted_if=zones.pop("refuted_if", "lower"),
-        measure=partial(m.difference, first=first, second=second, start=start, k=1, envs=(env,)),
+        measure=partial(
+            m.difference,
+            first=first,
+            second=second,
+            start=start,
+            k=1,
+            envs=(env,),
+            more_first=of,
+            more_second=of,
+        ),
         **zones,
     )
 
@@ -192,11 +204,11 @@ BEYOND: Final = ((-1.0, -0.03), (0.03, 1.0))
 _DOSED: Final = f"-d{DOSE:g}"
 PREDICTIONS: Final = (
     _more("S1", "credit of calls by evidence beats outcomes at equal dose and tokens", "+4 points",
-          f"grpo_safe{_DOSED}", f"evidence{_DOSED}", "lookup", "dead"),
+          f"grpo_safe{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH),
     _more("S2", "and its own credit shuffled in time", "+3 points",
-          f"evidence-shuffled{_DOSED}", f"evidence{_DOSED}", "lookup", "dead"),
+          f"evidence-shuffled{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH),
     _more("S3", "and random credit of its variance", "+4 points",
-          f"evidence-random{_DOSED}", f"evidence{_DOSED}", "lookup", "dead"),
+          f"evidence-random{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH),
     _stays("H5 grpo", "grpo", "lookup"),
     _stays("H5 gigpo", "gigpo", "lookup"),
     _stays("H5 tree", "tree", "lookup"),

@@ -73,12 +73,15 @@ def difference(
     start: str,
     k: int = 1,
     *,
+    more_first: dict[str, Any] | None = None,
     more_second: dict[str, Any] | None = None,
     envs: Sequence[str] | None = None,
 ) -> Seen | None:
-    """Returns pass@k of the second arm less that of the first; k = 0: as large as samples bear."""
+    """Returns pass@k of the second arm less that of the first; k = 0: as large as samples bear.
+
+    What is not default of a cell of the first arm, and of the second, is in `more_...`."""
     k = k or largest(rows)
-    found = together(rows, [(first, {}), (second, more_second or {})], start, k, envs)
+    found = together(rows, [(first, more_first or {}), (second, more_second or {})], start, k, envs)
     return None if found is None else _gap(*found)
 
 
