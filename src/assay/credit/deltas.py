@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
-from assay.credit.groups import following_S, paid_S
+from assay.credit.groups import following_S, last_steps, paid_S
 from assay.kernels.returns import along
 from assay.kernels.term import Term
 
@@ -119,7 +119,7 @@ class Gae(Method):
     def terms(self, batch: Batch) -> list[Term]:
         paid = paid_S(batch, None if self.of == "rewards" else self.score, self.name)
         if self.of == "delta":
-            end_S = np.where(last_own(batch), batch.value_K[batch.traj_S], self.gamma * paid)
+            end_S = np.where(last_steps(batch), batch.value_K[batch.traj_S], self.gamma * paid)
             paid = end_S - before(batch, paid, self.first)
         return [_steps(batch, self, "gae", _summed(batch, paid, self.gamma * self.lam))]
 
@@ -133,14 +133,6 @@ def before(
     last = np.append(-1, np.maximum.accumulate(known))[:-1]
     same_traj = (last >= 0) & (batch.traj_S[last] == batch.traj_S)
     return np.where(same_traj, np.append(score_S, np.nan)[last], first)
-
-
-def last_own(batch: Batch) -> Bool[np.ndarray, " S"]:
-    """Returns which steps are the last own ones of their trajectories."""
-    own = np.flatnonzero(batch.own_S)
-    last_S = np.zeros(batch.traj_S.size, bool)
-    last_S[own] = np.append(batch.traj_S[own[1:]] != batch.traj_S[own[:-1]], True)[: own.size]
-    return last_S
 
 
 def _summed(

@@ -19,6 +19,7 @@ class Hcapo(Method):
     """A = z(R) + w * z(Q_t over all steps of the group), no negative z(Q) in a success, ddof 0.
 
         Q_t = rho_t gamma^(T-t) R,   rho_t = clip(p_t / mean p, low, high),   p_t = exp(h_t / 5)
+        z(x) = (x - mean) / (std + eps)
 
     h_t is the score "hindsight" of a step: the mean log-probability of its tokens to the policy
     that is told how its trajectory ended, nats; the mean is over the steps of the trajectory. HCAPO

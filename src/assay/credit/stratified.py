@@ -1,4 +1,4 @@
-"""Outcomes compared with those of attempts that called as often, and with all."""
+"""Outcomes compared with those of trajectories that called as often, and with all."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
@@ -18,11 +18,11 @@ class Stratified(Method):
 
         z(x) = (x - mean) / (std + eps); a stratum: members of a group with equally many calls
 
-    Zhu et al. 2025, Stratified GRPO, https://arxiv.org/abs/2510.06214. Attempts that search twice
-    are compared with others that do, so that the number of searches is no part of the comparison;
-    the mean over all keeps what the strata would hide. A stratum of one gives 0 in the first part,
-    which is why the blend is no option: alpha stays below 1. A session's outputs are in the stratum
-    of the one that votes.
+    Zhu et al. 2025, Stratified GRPO, https://arxiv.org/abs/2510.06214. Trajectories that search
+    twice are compared with others that do, so that the number of searches is no part of the
+    comparison; the mean over all keeps what the strata would hide. A stratum of one gives 0 in the
+    first part, so the second cannot be left out: alpha stays below 1. A session's outputs are in
+    the stratum of the one that votes.
     """
 
     name: ClassVar[str] = "stratified"
@@ -32,7 +32,7 @@ class Stratified(Method):
     scaling: ClassVar[str] = "mean, std; mean, std"
 
     by: Literal["calls", "steps"] = "calls"
-    """What makes a stratum: how many calls an attempt made, or how many steps it took."""
+    """What makes a stratum: how many calls a trajectory made, or how many steps it took."""
     alpha: float = 0.5
     """Share of the strata, in [0, 1); 0 is GRPO."""
     ddof: int = 1

@@ -19,6 +19,8 @@ from assay.kernels.term import Term
 class TreeGrpo(Method):
     """A = z(R over the leaves of the tree) + z(R over all leaves of the task), on the leaf's path.
 
+        z(x) = (x - mean) / (std + eps)
+
     Tree-GRPO 2025, https://arxiv.org/abs/2509.21240, eq. 6 and 7. A leaf is a trajectory. Either
     every row is trained on all its sampled tokens, as in the released code, so that a step which
     several leaves share is credited with the sum over them; or (`prefix_mode`) a step is credited
