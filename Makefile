@@ -5,12 +5,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Processes that tests start would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test test-fast check bench test-verl schema reference lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages structure audit imports viewer train_step
 STEPS = generate long dead trees
-EACH_CORE = -n auto --dist loadfile
+EACH_CORE = -n auto --dist loadfile --no-loadscope-reorder
 FAST = -m 'not slow and not verl and not chromium and not shared_data'
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 

@@ -3,8 +3,15 @@
 import os
 
 import jaxtyping
+import pytest
 
 from tests import checked
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a tokenizer writes down whether it was offline
 jaxtyping.jaxtyped = checked.jaxtyped
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests first: at the end no core waits for a long file of another."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
