@@ -6,56 +6,21 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay.cli import main
 from assay.errors import UsageError
 from assay.recipes import read as read_config
 from assay.records import ModelStep, read
 from assay.runs.config import changed, parsed
 from assay.runs.ledger import check
 from tests.runs import tiny
+from tests.runs.conftest import Assay
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FREE = ("timing.jsonl", "LOCK", "code.diff")
-
-
-Assay = Callable[..., "Said"]
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.policy(tmp_path_factory.mktemp("policy"))
-
-
-@pytest.fixture
-def assay(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Said]:
-    def run(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["assay", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
-        said = capfd.readouterr()
-        return Said(code, said.out, said.err)
-
-    return run
 
 
 def recipe(folder: Path, policy: Path, **more: Any) -> Path:
@@ -387,7 +352,7 @@ def test_a_method_that_reads_entropies_gets_them(
 
 
 def test_a_full_disk_is_one_line_and_leaves_a_run_that_goes_on(
-    trained: Path, policy: Path, tmp_path: Path
+    trained: Path, policy: Path, tmp_path: Path, assay: Assay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # no file may grow above 15,000 bytes: the optimizer's is the first that needs more
     path, out = recipe(tmp_path, policy), tmp_path / "run"
@@ -402,7 +367,8 @@ def test_a_full_disk_is_one_line_and_leaves_a_run_that_goes_on(
     assert len(lines) == 1
     assert "step_1: cannot be written" in lines[0]
     assert list((out / "checkpoints").iterdir()) == []
-    assert tiny.assay("train", "--resume", str(out), cwd=tmp_path).returncode == 0
+    monkeypatch.chdir(tmp_path)  # in no git repository, as the run began
+    assert assay("train", "--resume", out).code == 0
     # Python's own generator is drawn from by the type checks of this process, not by a run
     after, whole = of_the_run(out), of_the_run(trained)
     drawn = {name for name in whole if name.endswith(("random.json", "COMMITTED"))}
