@@ -16,6 +16,7 @@ from typing import Any, Final
 from assay.claims import Arm, Experiment, Prediction, with_controls
 from assay.claims import measures as m
 from assay.claims.cells import OUTCOME, Cell, Scale
+from assay.claims.results import Rows
 
 SCALES: Final = {
     "quick": Scale(name="quick", steps=4, prompts=4, checkpoints=1, held_out=8, samples=8, seeds=1),
@@ -28,6 +29,8 @@ TOKENS: Final = 150_000
 """What a run may sample at the scale full: four to five minutes of one core."""
 FIRST: Final = 11
 """The first seed that counts."""
+LONGER: Final = 16
+"""The first seed of longer runs, which count alone: five seeds of shorter ones left S2 open."""
 DOSE: Final = 0.1
 """Mean |A| of a trained token, where arms have the same: about what theirs is by itself."""
 
@@ -87,6 +90,8 @@ class Setting:
     """What a run may sample at the scale full."""
     batch: int = 1
     """Times the scale's tasks a batch."""
+    first: int = FIRST
+    """The first of its seeds."""
 
 
 def _asked(arm: Arm) -> Arm:
@@ -98,6 +103,7 @@ BATCH: Final = 2
 DOSED: Final = with_controls(EVIDENCE, outcome=SAFE, dose=DOSE)
 SETTINGS: Final = (
     Setting("lookup", "dead", (*DOSED[:2], DOSED[3]), curve=True, tokens=250_000, batch=BATCH),
+    Setting("lookup", "dead", DOSED[:2], curve=True, tokens=400_000, batch=BATCH, first=LONGER),
     Setting("twenty", "dead", (OUTCOME, *with_controls(BELIEF)[:2])),
     Setting("lookup", "dead", (OUTCOME, SRL)),
     Setting("lookup", "weak", (OUTCOME, TREES, INTER), curve=True),
@@ -128,7 +134,8 @@ def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
         for arm in ("base", "null"):
             yield Cell(env=env, start=start, arm=arm, seed=0)
     seen: set[str] = set()
-    for setting, seed in product(SETTINGS, range(FIRST, FIRST + seeds)):
+    for setting, number in product(SETTINGS, range(seeds)):
+        seed = setting.first + number
         for arm in setting.arms:
             told = _begun(arm, scale).within(setting.tokens if scale.name == "full" else 0)
             place = {"env": setting.env, "start": setting.start, "batch": setting.batch}
@@ -138,9 +145,16 @@ def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
                 yield cell
 
 
+def _difference(seeds: range | None, rows: Rows, **asked: Any) -> m.Seen | None:
+    """Returns the difference of two arms (`measures.difference`) at all seeds or at these."""
+    mine = [row for row in rows.rows if seeds is None or row.cell["seed"] in (0, *seeds)]
+    return m.difference(Rows(mine), **asked)
+
+
 def _more(id: str, says: str, size: str, first: str, second: str, env: str, start: str,
-          batch: int = 1, **zones: Any) -> Prediction:  # fmt: skip
-    """Returns the prediction that the second arm passes more often than the first."""
+          batch: int = 1, seeds: range | None = None, **zones: Any) -> Prediction:  # fmt: skip
+    """Returns the prediction that the second arm passes more often than the first, at all seeds or
+    at these."""
     of = {"batch": batch}
     return Prediction(
         id=id,
@@ -148,7 +162,8 @@ def _more(id: str, says: str, size: str, first: str, second: str, env: str, star
         expected=size,
         refuted_if=zones.pop("refuted_if", "lower"),
         measure=partial(
-            m.difference,
+            _difference,
+            seeds,
             first=first,
             second=second,
             start=start,
@@ -206,7 +221,11 @@ PREDICTIONS: Final = (
     _more("S1", "credit of calls by evidence beats outcomes at equal dose and tokens", "+4 points",
           f"grpo_safe{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH),
     _more("S2", "and its own credit shuffled in time", "+3 points",
-          f"evidence-shuffled{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH),
+          f"evidence-shuffled{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH,
+          range(FIRST, LONGER)),
+    _more("S2 longer", "the same for 400,000 tokens in place of 250,000", "+5 points",
+          f"evidence-shuffled{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH,
+          range(LONGER, LONGER + 5)),
     _more("S3", "and random credit of its variance", "+4 points",
           f"evidence-random{_DOSED}", f"evidence{_DOSED}", "lookup", "dead", BATCH),
     _stays("H5 grpo", "grpo", "lookup"),
