@@ -17,6 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from assay.records import ModelStep, Trajectory, write
 from assay.runs.audit import audit_log
 from generate import write_set
 from measure import Ratio, publish
@@ -72,6 +73,17 @@ def heap(page: Page) -> float:
     return next(m["value"] for m in metrics if m["name"] == "JSHeapUsedSize") / 2**20
 
 
+def bush(leaves: int, depth: int) -> list[Trajectory]:
+    """Returns leaves that part after one step, each of `depth` steps of its own."""
+    first = ModelStep(text="so", node="a")
+    own = [[ModelStep(text="so", node=f"{n}.{i}") for i in range(depth)] for n in range(leaves)]
+    name = {"task": "b", "group": "b", "tree": "b"}
+    return [
+        Trajectory(id=f"b/{n}", **name, outcome=float(n % 2), steps=(first, *steps))
+        for n, steps in enumerate(own)
+    ]
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
@@ -102,6 +114,12 @@ def main() -> None:
             spent = go(page, f"#/trajectory/0?method={name}&step=2", "assay:heat")
             heat[name] = min(spent, heat.get(name, spent))
             elements[name] = page.locator(".strip.long .run").count()
+        trees = {}
+        for leaves, depth in ((1000, 10), (2, 5000)):
+            write(folder / f"{leaves}.jsonl", bush(leaves, depth))
+            audit_log(folder / f"{leaves}.jsonl", out=folder / f"{leaves}")
+            opened(page, folder / f"{leaves}" / "report.html")
+            trees[leaves] = go(page, "#/tree/0?beside=rloo")
         browser.close()
     share = page_bytes / raw
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -117,6 +135,8 @@ def main() -> None:
                   f"{max(groups):.0f} ms"),
             Ratio("heat-map of 32k tokens / 300 ms", max(heat.values()) / 300, 1, "at most",
                   ", ".join(f"{name} {spent:.0f} ms" for name, spent in heat.items())),
+            Ratio("tree of 10,000 nodes / 2 s", max(trees.values()) / 2000, 1, "at most",
+                  ", ".join(f"{leaves} leaves {spent:.0f} ms" for leaves, spent in trees.items())),
             Ratio("JavaScript heap / 100 MB", used / 100, 1, "at most", f"{used:.1f} MB"),
         ],
         trajectories=COUNT,
@@ -129,6 +149,7 @@ def main() -> None:
         elements_of_heat_map=elements,
         milliseconds_to_open=sorted(opens),
         milliseconds_of_heat_map=heat,
+        milliseconds_of_trees=trees,
     )  # fmt: skip
 
 

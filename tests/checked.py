@@ -15,8 +15,11 @@ from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 import jaxtyping
+from beartype import BeartypeConf, beartype
 
 full = jaxtyping.jaxtyped
+_check = beartype(conf=BeartypeConf(violation_type=TypeError))
+"""As Python says it of a call that cannot be made."""
 
 
 def jaxtyped(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -42,7 +45,7 @@ def _of_function(typechecker: Callable[[Any], Any], it: types.FunctionType) -> A
     )
     inner.__kwdefaults__, inner.__qualname__ = it.__kwdefaults__, it.__qualname__
     inner.__module__, inner.__annotations__ = it.__module__, hints
-    inner = typechecker(inner)
+    inner = _check(inner)
     outer: Any = functools.wraps(it)(_with_axes(it, inner) if arrays else inner)
     outer.checked = True
     return outer
