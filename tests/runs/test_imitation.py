@@ -103,17 +103,17 @@ def test_shuffled_in_time_the_same_turns_are_judged_by_any_of_the_expert_s_steps
 def test_a_start_is_resumed_to_the_byte(
     led: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.runs import loop
+    from assay.runs import rollouts
     from assay.runs.start import resume
 
-    play = loop.Rollouts.__call__
+    play = rollouts.Rollouts.__call__
 
     def killed(self: Any, prompts: Any, trainer: Any) -> Any:
         if trainer.state.global_step == 1:
             raise KeyboardInterrupt
         return play(self, prompts, trainer)
 
-    monkeypatch.setattr(loop.Rollouts, "__call__", killed)
+    monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
         started(tiny.settings(policy, **LED), tmp_path / "run")
     monkeypatch.undo()

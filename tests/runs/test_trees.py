@@ -86,17 +86,17 @@ def test_a_batch_is_whole_trees_and_counts_what_was_sampled(grown: Path) -> None
 def test_a_run_on_trees_is_repeated_and_resumed_to_the_byte(
     grown: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.runs import loop
+    from assay.runs import rollouts
     from assay.runs.start import resume
 
-    play = loop.Rollouts.__call__
+    play = rollouts.Rollouts.__call__
 
     def killed(self: Any, prompts: Any, trainer: Any) -> Any:
         if trainer.state.global_step == 2:
             raise KeyboardInterrupt
         return play(self, prompts, trainer)
 
-    monkeypatch.setattr(loop.Rollouts, "__call__", killed)
+    monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
         started(tables(policy), tmp_path / "run")
     monkeypatch.undo()

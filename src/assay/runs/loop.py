@@ -5,7 +5,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -17,26 +17,20 @@ from assay.audit.annotations import annotations, step_credit
 from assay.errors import DataError, UsageError
 from assay.files.lines import write_rows
 from assay.kernels.advantages import Advantages
-from assay.recipes.recipe import Recipe
 from assay.recipes.settings import known_only
-from assay.records import ModelStep, Trajectory, write
-from assay.rollout.backends.base import Backend
-from assay.rollout.chain import Planned, collect, tasks
 from assay.rollout.progress import Progress
-from assay.rollout.tree import grow
 from assay.runs import checkpoint as disk
 from assay.runs.config import Config, Train
 from assay.runs.folder import Folder
-from assay.runs.imitation import imitated, imitating
-from assay.runs.ledger import Order, row, used_up
-from assay.runs.sampling import Engines, Prepared
-from assay.signal.origins import row_of
+from assay.runs.imitation import imitating
+from assay.runs.ledger import Order, used_up
+from assay.runs.rollouts import Rollouts, verified
+from assay.runs.sampling import Prepared
 from assay.signal.signal import Signal
 from assay.trainers.trl.dropout import without_dropout
 from assay.trainers.trl.metrics import finite
 from assay.trainers.trl.one_gpu import adapters
 from assay.trainers.trl.trainer import AssayTrainer
-from assay.world.environment import Environment
 
 CLOCKS: Final = ("signal_seconds",)
 """Entries of a step's row that differ from run to run: they go to timing.jsonl."""
@@ -52,135 +46,6 @@ STATE: Final = (
     "num_input_tokens_seen",
 )
 """What a checkpoint holds of transformers' TrainerState."""
-
-
-@final
-class Rollouts:
-    """TRL's `rollout_func`: plays the tasks of a batch and keeps the records."""
-
-    def __init__(self, run: Prepared, folder: Folder, watch: Callable[[Trajectory], None]) -> None:
-        self._run, self._folder, self._watch = run, folder, watch
-        self._engines = Engines(run.config, folder.path)
-        self._environments: list[Environment] = []
-        self._experts: dict[int, tuple[str, ...] | None] = {}
-        self.seconds = 0.0
-        self.last: Mapping[str, Any] = {}
-        """The ledger's last row."""
-        for each in folder.rows("ledger.jsonl"):
-            self.last = each
-
-    def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
-        """Returns what TRL takes: one row per prompt, the records beside them."""
-        began = time.monotonic()
-        step = trainer.state.global_step + 1
-        backend = self._engines(trainer)
-        records = self._played(
-            backend,
-            prompts,
-            step,
-            sampling=self._run.config.train.sampling,
-            seed=(self._run.seed, step, trainer.accelerator.process_index),
-            policy_version=f"step_{step - 1 if self._engines.follows else 0}",
-            watch=self._watch,
-            clock=None,
-            protocol=self._run.protocol,
-        )
-        records = [*map(trainer.recipe.prepared, self._scored(records, trainer))]
-        self._keep(step, prompts, records, trainer)
-        self.seconds = time.monotonic() - began
-        return _columns(records)
-
-    def _played(
-        self, backend: Backend, prompts: Sequence[str], step: int, **options: Any
-    ) -> list[Trajectory]:
-        """Returns the trajectories that the rows name, in their order: a row is "place task"."""
-        free = iter(range(len(prompts)))
-
-        def environment() -> Environment:
-            at = next(free)
-            while len(self._environments) <= at:
-                self._environments.append(self._run.make())
-            return self._environments[at]
-
-        config, shape = self._run.config, self._run.config.rollout.shape
-        planned: list[Planned] = []
-        rows = [*_counted(prompts, config.rows)]
-        if step <= config.start.steps:
-            options |= {"run_seed": self._run.seed, "control": Recipe.of(config.recipe).control}
-            return imitated(backend, rows, environment, config.start, **options)
-        for place, task, count in rows:
-            trials = shape.chains if shape else count
-            planned += tasks(environment, [task], trials, prefix=f"{place}/", experts=self._experts)
-        if shape:
-            return grow(backend, planned, shape, environment, **options)
-        return list(collect(backend, planned, **options))
-
-    def _scored(self, records: list[Trajectory], trainer: Any) -> list[Trajectory]:
-        """Returns the trajectories with the beliefs and scores that the run wants of them."""
-        wanted = self._run.config.rollout
-        from assay.rollout import scoring
-
-        tokenizer = trainer.processing_class
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if wanted.belief == "none":
-            records = [*map(scoring.unbelieving, records)]
-        if wanted.belief == "elicited":
-            found = scoring.elicited(records, model, tokenizer, elicit=wanted.elicit)
-            records = [*map(scoring.believing, records, found)]
-        if wanted.hindsight:
-            records = scoring.hindsight(records, model, scoring.told_ending(tokenizer))
-        return records
-
-    def _keep(
-        self, step: int, prompts: Sequence[str], records: Sequence[Trajectory], trainer: Any
-    ) -> None:
-        if trainer.accelerator.num_processes > 1:
-            from accelerate.utils import gather_object
-
-            records = gather_object(list(records))
-            prompts = gather_object(list(prompts))
-        self.last = row(step, int(prompts[0].split()[0]), records, self.last.get("total", {}))
-        if trainer.accelerator.is_main_process:
-            write(self._folder.batch("rollouts", step), records)
-            self._folder.append("ledger.jsonl", self.last)
-
-
-def _counted(prompts: Sequence[str], expected: int) -> Iterator[tuple[int, int, int]]:
-    """Yields place, task and how often each of the rows "place task" occurs."""
-    names = [tuple(map(int, prompt.split())) for prompt in prompts]
-    for place, task in dict.fromkeys(names):
-        count = names.count((place, task))
-        if count != expected:
-            raise UsageError(
-                f"task {task}: {count} of its {expected} attempts are on this process; take "
-                "train.prompts that the number of processes divides"
-            )
-        yield place, task, count
-
-
-def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
-    rows = [row_of(record) for record in records]
-    logprobs: list[list[float]] = []
-    for record, made in zip(records, rows, strict=True):
-        known = iter(
-            value
-            for step in record.steps
-            if type(step) is ModelStep
-            for value in step.logprobs or ()
-        )
-        logprobs.append([float(next(known) or 0.0) if one else 0.0 for one in made.sampled])
-    return {
-        "prompt_ids": [list(row.prompt_ids) for row in rows],
-        "completion_ids": [list(row.completion_ids) for row in rows],
-        "env_mask": [list(row.sampled) for row in rows],
-        "logprobs": logprobs,
-        "trajectory": list(records),
-    }
-
-
-def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
-    """Returns what the environments paid: TRL's reward function. None: unscored."""
-    return [record.outcome for record in trajectory]
 
 
 @final
