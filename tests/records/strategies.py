@@ -7,10 +7,12 @@ from assay.records import (
     CallEvidence,
     ExpertCall,
     Grade,
+    Hint,
     Ledger,
     Mark,
     ModelStep,
     Origin,
+    Rescue,
     Span,
     SystemStep,
     ToolStep,
@@ -28,6 +30,9 @@ ROLES = st.sampled_from(["think", "call", "answer", "confidence", "text"])
 EVIDENCE = st.builds(
     CallEvidence, parsed=MAYBE, ran=MAYBE, sibling=MAYBE, expert=MAYBE, state=MAYBE
 )
+
+HINTS = st.builds(Hint, text=TEXT, source=TEXT, quote=MAYBE_TEXT)
+RESCUES = st.builds(Rescue, rung=TEXT, of=MAYBE_TEXT, given=TEXT, goal=MAYBE_TEXT)
 
 
 @st.composite
@@ -77,6 +82,9 @@ def model_steps(draw):
         agent=draw(MAYBE_TEXT),
         untrainable=draw(st.sampled_from([None, "masked", "drifted", "copied", "logprobs"])),
         scores=draw(st.dictionaries(TEXT, MAYBE_NUMBER, max_size=2)),
+        hints=draw(st.lists(HINTS, max_size=2).map(tuple)),
+        told=None if ids is None else draw(per_token),
+        neutral=None if ids is None else draw(per_token),
     )
 
 
@@ -149,6 +157,7 @@ def trajectories(draw):
                 st.builds(Mark, kind=TEXT, step=index, text=TEXT, source=TEXT), max_size=2
             ).map(tuple)
         ),
+        rescue=draw(st.none() | RESCUES),
         ledger=draw(
             st.builds(
                 Ledger,

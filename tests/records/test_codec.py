@@ -18,6 +18,7 @@ from assay.records import (
     Ledger,
     Mark,
     ModelStep,
+    Rescue,
     Span,
     ToolStep,
     Trajectory,
@@ -92,7 +93,7 @@ def test_plain_and_compressed_hold_the_same(tmp_path):
         (HEAD + b',"rewards":{"x":1.0,"x":0.0}}', "key 'x' occurs twice"),
         (HEAD + b',"steps":[{"kind":"user","text":"x","text":"y"}]}', "key 'text' occurs twice"),
         (b'{"id":"a","task":"t","group":"g"}', ".schema: missing"),
-        (HEAD.replace(b"/1", b"/5") + b"}", "assay.trajectory/5"),
+        (HEAD.replace(b"/1", b"/6") + b"}", "assay.trajectory/6"),
         (b'{"schema":"assay.trajectory/1","id":"a","task":"t"}', "missing required field `group`"),
         (HEAD + b',"outcome":"1"}', "Expected `float | null`, got `str` - at `$.outcome`"),
         (HEAD + b',"outcome":true}', "`$.outcome`"),
@@ -222,7 +223,7 @@ def test_a_mark_points_at_a_step():
         (lambda x: of(ModelStep(token_ids=(1,), logprobs=(x,))), "steps[0], logprobs"),
         (
             lambda x: of(ModelStep(token_ids=(1,), entropies=(x,))),
-            "steps[0], logprobs or entropies",
+            "steps[0], logprobs, entropies, told, neutral",
         ),
     ],
 )
@@ -436,3 +437,31 @@ def test_a_prior_is_of_version_4_and_of_no_other():
         told = rf"prior: not a key of assay.trajectory/{version}; write it as /4"
         with pytest.raises(DataError, match=told):
             decode(older + b',"prior":-1.5}')
+
+
+def test_hints_and_rescue_are_of_version_5_and_of_no_other():
+    fifth = HEAD.replace(b"trajectory/1", b"trajectory/5")
+    rescued = b',"rescue":{"rung":"oracle","of":"a","given":"try 7"}}'
+    hinted = b',"steps":[{"kind":"model","text":"x","hints":[{"text":"no","source":"env"}]}]}'
+    told = (
+        b',"steps":[{"kind":"model","token_ids":[1,2],"told":[-1.5,null],"neutral":[-1.0,-2.0]}]}'
+    )
+    for tail, key in ((rescued, "rescue"), (hinted, "hints"), (told, "told")):
+        record = decode(fifth + tail)
+        assert type(record) is Trajectory
+        assert encode(record) == fifth + tail
+        for version in (1, 2, 3, 4):
+            older = HEAD.replace(b"/1", f"/{version}".encode())
+            says = rf"{key}: not a key of assay.trajectory/{version}; write it as /5"
+            with pytest.raises(DataError, match=says):
+                decode(older + tail)
+    assert decode(fifth + rescued).rescue == Rescue(rung="oracle", of="a", given="try 7")
+    assert encode(decode(fifth + b"}")) == HEAD + b"}", "the first version that has all keys"
+
+
+@pytest.mark.parametrize("name", ["told", "neutral"])
+def test_what_a_teacher_says_lines_up_with_sampled_tokens(name):
+    with pytest.raises(AlignmentError, match=f"{name}: got 1 values; expected one per sampled"):
+        encode(of(ModelStep(token_ids=(1, 2), **{name: (-1.0,)})))
+    with pytest.raises(AlignmentError, match="token_ids: null; expected the ids"):
+        encode(of(ModelStep(text="ab", **{name: (-1.0, -2.0)})))

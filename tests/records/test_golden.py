@@ -14,10 +14,12 @@ from assay.records import (
     CallEvidence,
     ExpertCall,
     Grade,
+    Hint,
     Ledger,
     Mark,
     ModelStep,
     Origin,
+    Rescue,
     Span,
     SystemStep,
     ToolStep,
@@ -36,12 +38,13 @@ LINES = [(path.name, line) for path in FILES for line in path.read_bytes().split
 STEPS = (ModelStep, ToolStep, UserStep, SystemStep)
 EVERY_RECORD = (
     *(Trajectory, *STEPS, Call, CallEvidence, Span),
-    *(Grade, Mark, ExpertCall, Ledger, Origin),
+    *(Grade, Mark, ExpertCall, Ledger, Origin, Hint, Rescue),
 )
 
 
 def test_there_are_golden_files():
     assert [path.name for path in FILES] == [
+        "hints.v5.jsonl",
         "least.v1.jsonl",
         "prior.v4.jsonl",
         "scores.v2.jsonl",
@@ -137,7 +140,7 @@ def test_the_schema_is_the_one_that_was_frozen():
 def test_the_schema_names_the_fields_of_every_record():
     schema = json.loads(PATH.read_bytes())["$defs"]
     for record in EVERY_RECORD:
-        about = schema["Trajectory4" if record is Trajectory else record.__name__]
+        about = schema["Trajectory5" if record is Trajectory else record.__name__]
         names = {field.encode_name for field in msgspec.structs.fields(record)}
         tag = {Trajectory: {"schema"}}.get(record, {"kind"} if record in STEPS else set())
         assert set(about["properties"]) == names | tag

@@ -13,7 +13,8 @@ import numpy as np
 from assay.claims.behaviour import behaviour
 from assay.claims.cells import BASE, Cell, Scale
 from assay.claims.results import Row
-from assay.runs.config import Config, Env, parsed
+from assay.runs.config import Config, parsed
+from assay.runs.sections import Env
 
 Beside = Callable[[Cell, Scale], Mapping[str, Any]]
 """What else the row of an untrained cell says; it must be importable by name, for a worker."""

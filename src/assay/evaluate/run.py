@@ -30,8 +30,9 @@ from assay.rollout.backends.base import Backend
 from assay.rollout.chain import collect, tasks
 from assay.rollout.progress import Progress
 from assay.rollout.protocols.base import Protocol
-from assay.runs.config import Config, Env
+from assay.runs.config import Config
 from assay.runs.folder import Folder
+from assay.runs.sections import Env
 from assay.world.catalogue import load as load_environment
 from assay.world.line import parse
 

@@ -5,6 +5,7 @@ from assay.records.codec import decode, encode, read, write
 from assay.records.decision import Decision
 from assay.records.evidence import CallEvidence, Grade, Level, Mark
 from assay.records.replayed import Replayed, Value, replayed, replayed_line
+from assay.records.rescue import Hint, Rescue
 from assay.records.trajectory import (
     Call,
     Claim,
@@ -30,6 +31,7 @@ __all__ = [
     "End",
     "ExpertCall",
     "Grade",
+    "Hint",
     "Ledger",
     "Level",
     "Mark",
@@ -37,6 +39,7 @@ __all__ = [
     "Origin",
     "Record",
     "Replayed",
+    "Rescue",
     "Role",
     "Span",
     "Step",

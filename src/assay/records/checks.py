@@ -9,6 +9,8 @@ from assay.records.trajectory import ModelStep, Step, ToolStep, Trajectory
 
 MAX_TOKEN = 2**31
 """Token ids lie below it."""
+PER_TOKEN = ("logprobs", "entropies", "told", "neutral")
+"""Fields of a model step that hold one value per sampled token."""
 
 
 def check(trajectory: Trajectory, where: str) -> None:
@@ -42,9 +44,10 @@ def _check_model(step: ModelStep) -> None:
     if step.confidence is not None and not 0 <= step.confidence <= 1:
         raise DataError(f"confidence: got {step.confidence}; expected a probability in [0, 1]")
     if step.token_ids is None:
-        if not step.sampled is step.logprobs is step.entropies is None:
+        if any(getattr(step, name) is not None for name in ("sampled", *PER_TOKEN)):
             raise AlignmentError(
-                "token_ids: null; expected the ids that sampled, logprobs, entropies line up with"
+                f"token_ids: null; expected the ids that sampled, {', '.join(PER_TOKEN)} line up "
+                "with"
             )
         n, unit = len(step.text), "characters of text"
     else:
@@ -73,7 +76,8 @@ def _check_sampled(step: ModelStep, n: int) -> None:
                 f"sampled: got [{start}, {end}); expected ascending disjoint ranges in [0, {n}]"
             )
         n_sampled, last = n_sampled + end - start, end
-    for name, values in (("logprobs", step.logprobs), ("entropies", step.entropies)):
+    for name in PER_TOKEN:
+        values = getattr(step, name)
         if values is not None and len(values) != n_sampled:
             raise AlignmentError(
                 f"{name}: got {len(values)} values; expected one per sampled token, {n_sampled}"
@@ -118,6 +122,6 @@ def _numbers(trajectory: Trajectory) -> Iterator[tuple[str, float | None]]:
         yield f"steps[{index}].confidence", step.confidence
         for name, value in step.scores.items():
             yield f"steps[{index}].scores[{name!r}]", value
-        for value in chain(step.logprobs or (), step.entropies or ()):
+        for value in chain.from_iterable(getattr(step, name) or () for name in PER_TOKEN):
             if value is not None and not isfinite(value):
-                yield f"steps[{index}], logprobs or entropies", value
+                yield f"steps[{index}], {', '.join(PER_TOKEN)}", value

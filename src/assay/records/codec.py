@@ -32,12 +32,16 @@ class Trajectory4(Trajectory, frozen=True, tag="assay.trajectory/4"):
     """Version 4 on disk: version 3 and `prior`."""
 
 
-_KINDS = {1: Trajectory, 2: Trajectory2, 3: Trajectory3, 4: Trajectory4}
+class Trajectory5(Trajectory, frozen=True, tag="assay.trajectory/5"):
+    """Version 5 on disk: version 4, `rescue`, and `hints`, `told`, `neutral` in its model steps."""
+
+
+_KINDS = {1: Trajectory, 2: Trajectory2, 3: Trajectory3, 4: Trajectory4, 5: Trajectory5}
 _VERSIONS = {kind: version for version, kind in _KINDS.items()}
 
 _encoder = msgspec.json.Encoder()
 _decoder: "msgspec.json.Decoder[Trajectory]" = msgspec.json.Decoder(
-    Trajectory | Trajectory2 | Trajectory3 | Trajectory4
+    Trajectory | Trajectory2 | Trajectory3 | Trajectory4 | Trajectory5
 )
 
 
@@ -62,12 +66,17 @@ def encode(trajectory: Trajectory) -> bytes:
 
 def _needs(trajectory: Trajectory) -> tuple[int, str]:
     """Returns the first version that has all keys of the record, and its newest key."""
+    steps = [step for step in trajectory.steps if type(step) is ModelStep]
+    if trajectory.rescue is not None:
+        return 5, "rescue"
+    for key in ("hints", "told", "neutral"):
+        if any(getattr(step, key) not in ((), None) for step in steps):
+            return 5, key
     if trajectory.prior is not None:
         return 4, "prior"
     if trajectory.session is not None:
         return 3, "session"
-    scored = any(type(step) is ModelStep and step.scores for step in trajectory.steps)
-    return (2, "scores") if scored else (1, "")
+    return (2, "scores") if any(step.scores for step in steps) else (1, "")
 
 
 def _line(trajectory: Trajectory) -> bytes:
@@ -84,7 +93,7 @@ def decode(line: bytes, *, where: str = "record") -> Trajectory:
     """Returns the trajectory that `line` holds.
 
     Args:
-        line: one JSON object, schema "assay.trajectory/1" to "/4".
+        line: one JSON object, schema "assay.trajectory/1" to "/5".
         where: what to call it in an error, for example "run.jsonl line 3".
 
     Raises:

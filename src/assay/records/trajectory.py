@@ -11,6 +11,7 @@ from msgspec import field
 
 from assay.records.base import Record
 from assay.records.evidence import NOBODY_LOOKED, CallEvidence, Grade, Mark
+from assay.records.rescue import Hint, Rescue
 
 End = Literal["answered", "budget", "infra", "unknown"]
 """Why a trajectory ended: by itself, by its own step or token budget (a scored failure), by
@@ -75,6 +76,13 @@ class ModelStep(Record, frozen=True, tag_field="kind", tag="model"):
     """Why no gradient may flow here. None: it may."""
     scores: dict[str, float | None] = field(default_factory=dict)
     """What judges, reward models or rules gave this step, by name. Of version 2 of the format."""
+    hints: tuple[Hint, ...] = ()
+    """What the policy should have known here, by source. Of version 5 of the format."""
+    told: tuple[float | None, ...] | None = None
+    """Nats, one per sampled token, as a teacher that is told the hints has them: the same policy,
+    or its average. None: not scored. Of version 5 of the format."""
+    neutral: tuple[float | None, ...] | None = None
+    """As `told`, the teacher told a hint that says nothing. Of version 5 of the format."""
 
 
 class ToolStep(Record, frozen=True, tag_field="kind", tag="tool"):
@@ -168,5 +176,7 @@ class Trajectory(Record, frozen=True, tag_field="schema", tag="assay.trajectory/
     end: End = "unknown"
     policy_version: str | None = None
     marks: tuple[Mark, ...] = ()
+    rescue: Rescue | None = None
+    """None: sampled from the task alone. Of version 5 of the format."""
     ledger: Ledger = Ledger()
     origin: Origin | None = None

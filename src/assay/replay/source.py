@@ -17,9 +17,9 @@ from assay.rollout.chain import attributed
 from assay.rollout.recording import task_name
 from assay.runs.audit import records_of
 from assay.runs.config import Config
-from assay.runs.config import Model as ModelSettings
 from assay.runs.directory import is_training_run
 from assay.runs.folder import Folder
+from assay.runs.sections import Model as ModelSettings
 from assay.world.catalogue import BUILT_IN
 from assay.world.catalogue import load as load_environment
 from assay.world.environment import Environment

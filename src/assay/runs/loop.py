@@ -20,12 +20,13 @@ from assay.kernels.advantages import Advantages
 from assay.recipes.settings import known_only
 from assay.rollout.progress import Progress
 from assay.runs import checkpoint as disk
-from assay.runs.config import Config, Train
+from assay.runs.config import Config
 from assay.runs.folder import Folder
 from assay.runs.imitation import imitating
 from assay.runs.ledger import Order, used_up
 from assay.runs.rollouts import Rollouts, verified
 from assay.runs.sampling import Prepared
+from assay.runs.sections import Train
 from assay.signal.signal import Signal
 from assay.trainers.trl.dropout import without_dropout
 from assay.trainers.trl.metrics import finite

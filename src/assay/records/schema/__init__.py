@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from assay.records.codec import Trajectory4
+from assay.records.codec import Trajectory5
 
-PATH = Path(__file__).parent / "trajectory.v4.json"
-"""Where version 4, the newest, lies."""
+PATH = Path(__file__).parent / "trajectory.v5.json"
+"""Where version 5, the newest, lies."""
 
 
 def trajectory_schema() -> dict[str, Any]:
     """Returns the JSON schema (draft 2020-12) of one trajectory record."""
-    schema = msgspec.json.schema(Trajectory4)
+    schema = msgspec.json.schema(Trajectory5)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
