@@ -27,8 +27,8 @@ from assay.evaluate.intervals import Estimate
 from assay.records import Replayed, Trajectory, encode
 
 SCALES: Final = {
-    "quick": Scale(name="quick", steps=12, prompts=10, held_out=8, samples=4, seeds=1),
-    "full": Scale(name="full", steps=100, prompts=32, held_out=32, samples=8),
+    "quick": Scale(name="quick", steps=12, prompts=10, held_out=8, samples=4, seeds=1, seconds=9.0),
+    "full": Scale(name="full", steps=100, prompts=32, held_out=32, samples=8, seconds=200.0),
 }
 """`prompts` tasks, `samples` trajectories of each, `steps` decisions that are replayed."""
 CONTINUATIONS: Final = {"quick": 4, "full": 32}

@@ -12,7 +12,14 @@ from assay.claims.cells import Cell, Scale
 
 SCALES: Final = {
     "quick": Scale(
-        name="quick", steps=4, prompts=8, checkpoints=2, held_out=12, samples=16, seeds=1
+        name="quick",
+        steps=4,
+        prompts=8,
+        checkpoints=2,
+        held_out=12,
+        samples=16,
+        seeds=1,
+        seconds=8.0,
     ),
     "full": Scale(name="full", steps=80, prompts=32, checkpoints=8, samples=16, learning_rate=3e-4),
 }

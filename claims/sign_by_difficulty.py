@@ -19,7 +19,14 @@ from claims.squeezing import squeezed
 
 SCALES: Final = {
     "quick": Scale(
-        name="quick", steps=4, prompts=4, checkpoints=1, held_out=12, samples=16, seeds=1
+        name="quick",
+        steps=4,
+        prompts=4,
+        checkpoints=1,
+        held_out=12,
+        samples=16,
+        seeds=1,
+        seconds=4.5,
     ),
     "small": Scale(name="small", steps=16, held_out=48),
     "full": Scale(name="full", steps=120, checkpoints=4, samples=512),

@@ -14,6 +14,7 @@ from claims.sign_by_difficulty import SCALES
 from assay.claims import Arm, Row, Rows, committed, experiment, with_controls
 from assay.claims import load as experiments
 from assay.claims.cells import ARMS, Cell, Scale
+from assay.claims.forecast import Forecast
 from assay.claims.page import figures, page, summary
 from assay.claims.results import data, parsed, read
 from assay.errors import DataError, UnknownNameError, UsageError
@@ -68,6 +69,12 @@ def test_quick_is_a_few_cells_of_every_experiment():
         keys = {cell.key.rpartition("-")[0] for cell in each.cells(each.scales["quick"], 1)}
         assert set(each.quick) <= keys
         assert len(each.quick) <= 9
+        few = [c for c in each.cells(each.scales["quick"], 1) if c.key.rpartition("-")[0] in (
+            each.quick)]  # fmt: skip
+        # what it will take is said before it begins: two cores are done in a few minutes
+        forecast = Forecast(few, each.scales["quick"], [], workers=2)
+        assert forecast.left is not None
+        assert forecast.left < 60
 
 
 def test_the_shipped_recipe_is_trained_as_it_is_shipped():
@@ -194,7 +201,8 @@ def test_a_run_goes_on_where_it_was_and_refuses_rows_of_another_scale(tmp_path: 
         stream.write('{"cut off by a ki')
     rows = run([BASE, nsr], TINY, tmp_path, workers=1, say=said.append)
     assert [row.cell["arm"] for row in rows.rows] == ["base", "nsr"]
-    assert said[2].startswith("2 cells, 1 of them done")
+    assert said[2].startswith("2 cells, 1 of them done; 1 at a time; about ")
+    assert said[3].endswith("  0:00 left")
     trained = rows.rows[1]
     assert set(trained.passed) == {"1"}
     assert len(trained.last) == 2
@@ -234,6 +242,38 @@ if __name__ == "__main__":
     while _lives(worker) and time.monotonic() < late:
         time.sleep(0.05)
     assert not _lives(worker)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_leaves_no_worker_and_no_message_of_pythons_own(tmp_path: Path):
+    pytest.importorskip("trl")
+    quick = (
+        "claims",
+        "run",
+        "structure",
+        "--quick",
+        "--workers",
+        "1",
+        "--only",
+        "lookup-dead-base",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "assay", *quick, "--folder", str(CLAIMS), "-o", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        assert run.stdout.readline().startswith("1 cells, 0 of them done; 1 at a time; about ")
+        late = time.monotonic() + 60
+        while not (tmp_path / "log.txt").exists() and time.monotonic() < late:
+            time.sleep(0.05)
+        worker = int(Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()[-1])
+        run.terminate()
+        assert run.wait(timeout=60) == 130
+        assert run.stderr.read() == "assay: interrupted; nothing was half-written\n"
+        assert not _lives(worker)
 
 
 def _lives(process: int) -> bool:

@@ -5,25 +5,29 @@ import multiprocessing
 import os
 import platform
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay.claims.cells import Cell, Scale
+from assay.claims.forecast import Forecast
 from assay.claims.results import Row, Rows, data, read
 from assay.errors import UsageError
 from assay.files.atomic import sync
 from assay.files.lines import append, cut
+from assay.rollout.progress import about, duration
 
 if TYPE_CHECKING:
     from assay.claims.work import Beside
 
 Work = Callable[[Cell, Scale, Path], Row]
 """Runs one cell in a folder of the run; it must be importable by name, for a worker."""
+_EVERY: Final = 30.0
+"""Seconds without a line, at most."""
 
 
 def run(
@@ -35,6 +39,7 @@ def run(
     say: Callable[[str], None],
     beside: "Beside | None" = None,
     work: Work | None = None,
+    known: Sequence[Row] = (),
 ) -> Rows:
     """Returns the rows of all cells; `out/rows.jsonl` grows by a line as each one ends.
 
@@ -43,9 +48,10 @@ def run(
         scale: how much of each.
         out: folder of the run.
         workers: cells at a time.
-        say: takes a line as each one ends.
+        say: takes what will be done and how long it takes, and a line as each one ends.
         beside: what else rows of untrained cells say.
         work: runs a cell. None: it is trained.
+        known: rows that say how long cells took, elsewhere or before.
 
     Raises:
         UsageError: `out` holds rows of another scale.
@@ -54,30 +60,58 @@ def run(
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / "rows.jsonl"
-    done = _done(path, scale)
+    rows = _done(path, scale)
+    done = {Cell(**row.cell).key for row in rows}
     left = [cell for cell in cells if cell.key not in done]
-    say(f"{len(cells)} cells, {len(cells) - len(left)} of them done; {workers} at a time")
+    forecast = Forecast(left, scale, [*rows, *known], workers=workers, slower=_slower(workers))
+    begun = f"{len(cells)} cells, {len(cells) - len(left)} of them done; {workers} at a time"
+    say(begun if forecast.left is None else f"{begun}; {about(forecast.left)}")
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "versions": versions()}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_begin) as pool:
         futures = {pool.submit(_one, cell, scale, out, beside, work): cell for cell in left}
         try:
-            for number, future in enumerate(as_completed(futures), 1):
-                row = future.result()
-                row = replace(row, about={**row.about, **machine})
+            for number, (cell, found) in enumerate(_ending(futures, forecast, say), 1):
+                row = replace(found, about={**found.about, **machine})
                 append(path, data(row))
                 sync(path)
-                say(f"{number}/{len(left)}  {_told(futures[future], row)}")
+                say(f"{number}/{len(left)}  {_told(cell, row)}{_left(forecast)}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for each in multiprocessing.active_children():
+                each.terminate()
             raise
     return read(path) if path.exists() else Rows([])
 
 
-def _done(path: Path, scale: Scale) -> set[str]:
-    """Returns the keys of the rows in a file; a line that was cut off by a kill is taken away."""
+def _ending(
+    futures: "Mapping[Future[Row], Cell]", forecast: Forecast, say: Callable[[str], None]
+) -> Iterator[tuple[Cell, Row]]:
+    """Yields cells and their rows as they end; says now and then how long the others will take."""
+    left = set(futures)
+    while left:
+        ended, left = wait(left, timeout=_EVERY, return_when=FIRST_COMPLETED)
+        if not ended:
+            say(f"at work{_left(forecast)}")
+        for future in ended:
+            row = future.result()
+            forecast.ended(futures[future], row.seconds)
+            yield futures[future], row
+
+
+def _left(forecast: Forecast) -> str:
+    return "" if forecast.left is None else f"  {duration(forecast.left)} left"
+
+
+def _slower(workers: int) -> float:
+    """Returns how many times as long a cell takes beside what the cores do already."""
+    return max((os.getloadavg()[0] + workers) / (os.cpu_count() or 1), 1.0)
+
+
+def _done(path: Path, scale: Scale) -> list[Row]:
+    """Returns the rows of a file; a line that was cut off by a kill is taken away."""
     if not path.exists():
-        return set()
+        return []
     cut(path)
     rows = read(path).rows
     other = {row.about["scale"] for row in rows} - {scale.name}
@@ -86,7 +120,7 @@ def _done(path: Path, scale: Scale) -> set[str]:
             f"{path}: holds rows of scale {', '.join(sorted(other))}, asked is {scale.name}; "
             "name another folder (--out)"
         )
-    return {Cell(**row.cell).key for row in rows}
+    return rows
 
 
 def _begin() -> None:

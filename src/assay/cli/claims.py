@@ -1,7 +1,9 @@
 """`assay claims`: list, run and show experiments with their predictions and verdicts."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGTERM, default_int_handler, signal
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -13,7 +15,7 @@ from assay.policy.loading import check_installed
 
 if TYPE_CHECKING:
     from assay.claims import Experiment, Rows
-    from assay.claims.cells import Scale
+    from assay.claims.cells import Cell, Scale
 
 app = typer.Typer(
     help="Experiments: what was predicted, and what was seen.",
@@ -50,7 +52,7 @@ def list_(folder: Folder = CLAIMS, json: Json = None) -> None:
 def run(
     name: Name,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A minute, one seed, wide intervals: does it run?")
+        bool, typer.Option("--quick", help="A few cells, one seed, wide intervals: does it run?")
     ] = False,
     scale: Annotated[str, typer.Option(help="quick, full, and what else it has.")] = "full",
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds [default: the scale's].")] = None,
@@ -81,22 +83,38 @@ def run(
     if scale not in chosen.scales:
         raise UsageError(f"--scale {scale}: {name} has {', '.join(chosen.scales)}")
     at = chosen.scales["quick" if quick else scale]
-    cells = list(chosen.cells(at, seeds or at.seeds))
-    if quick:
-        cells = [each for each in cells if each.key.rpartition("-")[0] in chosen.quick]
-    if only:
-        cells = [each for each in cells if each.key.startswith(tuple(only))]
-    if not cells:
-        raise UsageError(f"--only {' '.join(only or ())}: no cell's key begins so")
+    cells = _cells(chosen, at, seeds, only or (), few=quick)
     check_installed("assay claims run")
     where = out or Path("runs/claims") / f"{name}-{at.name}"
     if committed_:
         _begun(committed(folder, name), at, where / "rows.jsonl")
     many = workers or os.cpu_count() or 1
+    signal(SIGTERM, default_int_handler)  # as Ctrl-C: else workers' semaphores stay behind
     rows = work(
-        cells, at, where, workers=many, say=typer.echo, beside=chosen.about, work=chosen.work
+        cells,
+        at,
+        where,
+        workers=many,
+        say=typer.echo,
+        beside=chosen.about,
+        work=chosen.work,
+        known=committed(folder, name).rows,
     )
     typer.echo(f"results  {_written(chosen, rows, where)}")
+
+
+def _cells(
+    chosen: "Experiment", at: "Scale", seeds: int | None, only: Sequence[str], *, few: bool
+) -> "list[Cell]":
+    """Returns the cells of a scale whose keys begin so; few: those that are for a quick look."""
+    cells = list(chosen.cells(at, seeds or at.seeds))
+    if few:
+        cells = [each for each in cells if each.key.rpartition("-")[0] in chosen.quick]
+    if only:
+        cells = [each for each in cells if each.key.startswith(tuple(only))]
+    if not cells:
+        raise UsageError(f"--only {' '.join(only)}: no cell's key begins so")
+    return cells
 
 
 def _begun(rows: "Rows", scale: "Scale", path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from assay.replay.truth import FEWEST
+from assay.rollout.progress import about
 
 HEADS: Final = {
     "auroc_matters": "Finding the steps that matter: AUROC of |credit|",
@@ -21,10 +22,9 @@ _WORDS: Final = {"auroc_matters": "finding steps that matter", "auroc_sign": "go
 
 def budget(decisions: int, continuations: int, tokens: int, seconds: float) -> str:
     """Returns what is about to be spent; `seconds` is what it is expected to take."""
-    took = f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
     return (
         f"budget: {decisions:,} decisions, {continuations:,} continuations, about {tokens:,} "
-        f"tokens, about {took}"
+        f"tokens, {about(seconds)}"
     )
 
 

@@ -112,7 +112,7 @@ class Progress:
         if whole:
             dead = sum(max(values) - min(values) <= 1e-6 for values in whole)
             parts.append(f"dead {dead / len(whole):.0%}")
-        parts.append(f"{_duration(left)} left")
+        parts.append(f"{duration(left)} left")
         return "  ".join(parts)
 
     def _draw(self) -> None:
@@ -123,7 +123,16 @@ class Progress:
             self.say(self.line())
 
 
-def _duration(seconds: float) -> str:
+def about(seconds: float) -> str:
+    """Returns an estimate in words: "about 40 seconds", "about 3.5 minutes"."""
+    if seconds < 60:
+        return f"about {seconds:.0f} seconds"
+    minutes = seconds / 60
+    return f"about {minutes:.1f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"
+
+
+def duration(seconds: float) -> str:
+    """Returns what a clock shows, "1:02:03"; "?" where it is not known."""
     if not math.isfinite(seconds):
         return "?"
     whole = round(seconds)
