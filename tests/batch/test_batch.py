@@ -209,7 +209,7 @@ def test_no_logprobs_is_none_and_one_makes_an_array():
 @pytest.mark.parametrize("values", [(-1.0,), (-1.0, -1.0, -1.0), ()])
 def test_logprobs_that_do_not_fit_are_refused(values: tuple[float, ...]):
     fits = made(ModelStep(token_ids=ids(2), logprobs=(-1.0, -1.0)))
-    for name in ("logprobs", "entropies"):
+    for name in ("logprobs", "entropies", "told", "neutral"):
         wrong = made(ModelStep(token_ids=ids(2), **{name: values}))
         with pytest.raises(AlignmentError, match=f"trajectory number 1: got {len(values)} log"):
             Batch.of([fits, wrong])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from assay.batch import UNTRAINABLE, Batch
+from assay.batch.build import Builder
 from assay.records import Call, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
 from tests.batch.test_batch import made
 
@@ -103,3 +104,31 @@ def test_what_is_believed_before_the_first_step_is_of_the_trajectory():
     ]
     np.testing.assert_array_equal(Batch.of(known).prior_K, [-2.0, NAN, 0.0])
     assert Batch.of(known[1:2]).prior_K.strides == (0,), "what nobody has takes no memory"
+
+
+def test_what_a_teacher_says_stands_at_its_tokens():
+    # three sampled of five; a step without; the second record one token further on
+    step = ModelStep(
+        token_ids=tuple(range(5)),
+        sampled=((1, 3), (4, 5)),
+        told=(-1.0, None, -3.0),
+        neutral=(-0.5, -0.6, -0.7),
+    )
+    bare = ModelStep(token_ids=(0, 1), told=(None, None))
+    batch = Batch.of([made(bare, step), made(ModelStep(token_ids=(0,), told=(-9.0,)))])
+    gap = [NAN] * 2
+    np.testing.assert_array_equal(batch.told_N, [*gap, NAN, -1, NAN, NAN, -3, -9])  # pyright: ignore
+    np.testing.assert_array_equal(batch.neutral_N, [*gap, NAN, -0.5, -0.6, NAN, -0.7, NAN])  # pyright: ignore
+    none = Batch.of([made(bare)])
+    assert none.told_N is None, "nothing that it was asked has an answer"
+    assert none.neutral_N is None
+
+
+def test_what_a_teacher_says_moves_with_the_tokens_when_parts_are_joined():
+    hinted = made(ModelStep(token_ids=(0, 1), told=(-1.0, -2.0)))
+    first, second = Builder(), Builder()
+    first.add(made(ModelStep(token_ids=(0, 1, 2))))
+    second.extend([hinted, hinted])
+    first.absorb(second)
+    told_N = Batch(**first.arrays()).told_N
+    np.testing.assert_array_equal(told_N, [NAN, NAN, NAN, -1, -2, -1, -2])  # pyright: ignore

@@ -75,9 +75,18 @@ def _step(rng: np.random.Generator, node: str, tokens: int | None, gaps: bool) -
         untrainable="masked" if gaps and rng.random() < 0.1 else None,
         logprobs=tuple((-rng.exponential(size=size)).tolist()),
         entropies=tuple(rng.exponential(size=size).tolist()),
+        **hinted(rng, size, gaps=gaps),
         scores={
             **{name: float(rng.random()) for name in SCORES},
             "srl_step": float(rng.integers(3)),
             "hindsight": -float(rng.exponential()),
         },
     )
+
+
+def hinted(rng: np.random.Generator, size: int, *, gaps: bool) -> dict[str, Any]:
+    """What a teacher says of a step: of some steps nothing, of some tokens nothing."""
+    if gaps and rng.random() < 0.3:
+        return {}
+    told, neutral = (-rng.exponential(size=(2, size))).tolist()
+    return {"told": (None, *told[1:]) if gaps else tuple(told), "neutral": tuple(neutral)}

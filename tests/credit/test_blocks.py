@@ -17,6 +17,7 @@ from assay.errors import MethodError
 from assay.kernels.advantages import Advantages
 from assay.kernels.term import Term
 from assay.records import Step, Trajectory
+from tests.credit.lawful import hinted
 from tests.credit.worlds import answer, batch_of, one, turn
 
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -51,6 +52,11 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "avspo": ({"trigger": 0.1, "pass_at": 1.0},),
     "rl_zvp": ({"pass_at": 1.0}, {"pass_at": 1.0, "h_max": "step"}),
     "pass_at_k": ({"pass_at": 1.0, "k": 1},),
+    "opd": ({}, {"against": "neutral", "spare": "none"}),
+    "additive": ({}, {"compare": "group"}),
+    "agreement": ({}, {"spare": "stop", "against": "policy"}),
+    "routing": ({}, {"down": True}),
+    "low_logprob": ({}, {"where": "fails", "share": 0.5}),
     **{name: ({"pass_at": 1.0},) for name in ("psr", "nsr", "w_reinforce")},
 }
 """Such as have a branch of their own; of all others the defaults are tried."""
@@ -95,6 +101,7 @@ def steps(rng: np.random.Generator, g: int, count: int) -> list[Step]:
             logprobs=tuple((-rng.random(3)).tolist()),
             entropies=tuple(rng.random(3).tolist()),
             belief=float(-rng.random()) if n % 3 else None,
+            **(hinted(rng, 3, gaps=True) if g % 3 else {}),
         )
         made += [step, answer(f"{rng.integers(0, 3)}")]
     return made

@@ -51,7 +51,11 @@ def rich(outcome, *, group="g", length=2, **fields):
         n = len(step.token_ids)
         steps += [
             msgspec.structs.replace(
-                step, logprobs=(-0.5 - i,) * n, entropies=tuple(0.1 * j for j in range(n))
+                step,
+                logprobs=(-0.5 - i,) * n,
+                entropies=tuple(0.1 * j for j in range(n)),
+                told=(-0.2,) * n,
+                neutral=(-0.3 - i,) * n,
             ),
             answer(f"{i}"),
         ]
@@ -123,6 +127,8 @@ def test_garbage_on_unsampled_tokens_changes_nothing(name):
     noisy = replace(
         WORLD,
         logprob_N=np.where(open_N, WORLD.logprob_N, noise_N),
+        told_N=np.where(open_N, WORLD.told_N, -noise_N),
+        neutral_N=np.where(open_N, WORLD.neutral_N, noise_N),
         entropy_N=np.where(open_N, WORLD.entropy_N, -noise_N),
     )
     by = made(name)
@@ -342,6 +348,11 @@ def test_a_method_whose_options_are_out_of_range_cannot_be_made(name):
         "temperature": 0.0,
         "low": 1.5,
         "high": 0.9,
+        "bound": 0.0,
+        "fail": -0.1,
+        "least": -0.1,
+        "share": 1.5,
+        "eps_w": 1.5,
     }
     cls = METHODS.get(name)
     for field in dataclasses.fields(cls):

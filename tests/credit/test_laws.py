@@ -21,6 +21,7 @@ OPTIONS = {"pass_at_k": {"k": 1}}
 NO_BASELINE = "no baseline, or one that is given"
 SHIFT = {
     **dict.fromkeys(("reinforce", "psr", "nsr", "w_reinforce", "ngrpo", "ebpo"), NO_BASELINE),
+    "additive": NO_BASELINE,
     "max_rl": "divides by the mean",
     "unlikeliness": "multiplies the outcome by a rank",
     "gigpo": "discounts it",

@@ -100,6 +100,11 @@ class Batch:
     logprob_N: Float64[np.ndarray, " N"] | None = None
     """Nats at sampling time; NaN where the log has none. None: no trajectory has any."""
     entropy_N: Float64[np.ndarray, " N"] | None = None
+    told_N: Float64[np.ndarray, " N"] | None = None
+    """Nats as a teacher that was told hints about the step has them; NaN where it was not asked.
+    None: it was nowhere."""
+    neutral_N: Float64[np.ndarray, " N"] | None = None
+    """The same, the teacher told a hint that says nothing."""
 
     undrawn_K: Bool[np.ndarray, " K"] | None = None
     """Which of weight 0 a lot passed over: nothing of them is trained on, and their outcomes still

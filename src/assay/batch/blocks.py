@@ -74,7 +74,8 @@ class Blocks:
 
     @property
     def _has_tokens(self) -> bool:
-        return self.batch.logprob_N is not None or self.batch.entropy_N is not None
+        of_tokens = (each for each in fields(self.batch) if each.name.endswith("_N"))
+        return any(getattr(self.batch, each.name) is not None for each in of_tokens)
 
     @cached_property
     def start_N(self) -> Int64[np.ndarray, " _"]:

@@ -9,6 +9,7 @@ that is read are in memory; those before it may be in files (`Table`).
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from math import isnan
 from pathlib import Path
 from typing import Any, final
 
@@ -267,23 +268,33 @@ class Builder:
     def _token_values(self, step: ModelStep, sampled: Sequence[tuple[int, int]], n: int) -> None:
         """Spreads values given per sampled token over all tokens of the step."""
         columns = self._columns
+        for values, table in ((step.told, columns.told), (step.neutral, columns.neutral)):
+            if values is not None:
+                spread = enumerate(self._spread(values, sampled, n), len(columns.logprob))
+                for place, value in spread:
+                    table.tail.extend(() if isnan(value) else (place, value))
         for values, column in (
             (step.logprobs, columns.logprob),
             (step.entropies, columns.entropy),
         ):
-            spread, at = [_NAN] * n, 0
-            for start, end in sampled if values is not None else ():
-                given = (values or ())[at : at + end - start]
-                spread[start:end] = [_NAN if v is None else v for v in given]
-                at += end - start
-            if values is not None and at != len(values):
-                raise AlignmentError(
-                    f"trajectory number {len(columns.ids)}: got {len(values)} log-probabilities or "
-                    f"entropies in a step; expected one per sampled token, {at}"
-                )
-            column.tail.extend(spread)
+            column.tail.extend([_NAN] * n if values is None else self._spread(values, sampled, n))
         columns.has_logprob |= step.logprobs is not None
         columns.has_entropy |= step.entropies is not None
+
+    def _spread(
+        self, values: Sequence[float | None], sampled: Sequence[tuple[int, int]], n: int
+    ) -> list[float]:
+        """Returns one value for each of n tokens, NaN where nobody knows any."""
+        spread, at = [_NAN] * n, 0
+        for start, end in sampled:
+            spread[start:end] = [_NAN if v is None else v for v in values[at : at + end - start]]
+            at += end - start
+        if at != len(values):
+            raise AlignmentError(
+                f"trajectory number {len(self._columns.ids)}: got {len(values)} log-probabilities "
+                f"or entropies in a step; expected one per sampled token, {at}"
+            )
+        return spread
 
     def arrays(self) -> dict[str, Any]:
         """Returns the fields of a `Batch`; the builder is empty then."""

@@ -120,6 +120,8 @@ class Columns:
     )
     logprob: Table = field(default_factory=lambda: Table("d", logprob_N=_REAL))
     entropy: Table = field(default_factory=lambda: Table("d", entropy_N=_REAL))
+    told: Table = field(default_factory=lambda: _values(_REAL, "token"))
+    neutral: Table = field(default_factory=lambda: _values(_REAL, "token"))
 
     def tables(self) -> dict[str, Table]:
         """Returns every table, by name."""
@@ -145,7 +147,7 @@ class Columns:
 
     def absorb(self, other: "Columns") -> None:
         """Takes over the rows of another part of the log, renumbered to follow these."""
-        first = {"K": len(self.ids), "S": len(self.S), "C": len(self.C)}
+        first = {"K": len(self.ids), "S": len(self.S), "C": len(self.C), "N": len(self.logprob)}
         codes = {
             name: _as_mine(getattr(self, name), getattr(other, name))
             for name in ("group", "task", "tree", "session", "reward_names", "score_names")
@@ -178,6 +180,7 @@ _REFERS: Final = {
     "C": ("S",),
     **dict.fromkeys(("sibling", "on_path"), ("C",)),
     "R": ("K", "S", "C"),
+    **dict.fromkeys(("told", "neutral"), ("N",)),
 }
 """What the first columns of each table are numbers of."""
 _GROWING: Final = tuple(Columns().tables())

@@ -151,6 +151,6 @@ def _scored(
 def _possible(recipe: Recipe, batch: Batch) -> None:
     """Raises MethodError for what a method needs that no model can add, before one is asked."""
     for part in recipe.parts:
-        for fact in part.method.needs:
+        for fact in part.method.wanted:
             if fact not in GIVEN:
                 need(batch, fact, part.name)

@@ -13,10 +13,12 @@ from assay.credit.branches import Carl, TreePo, TreeRl
 from assay.credit.deltas import Gae, ScoreDelta
 from assay.credit.entropy import RlZvp
 from assay.credit.g2po import G2po
+from assay.credit.gated import Agreement, Rlsd, Routing
 from assay.credit.gigpo import GiGpo
 from assay.credit.hcapo import Hcapo
 from assay.credit.hgpo import Hgpo
 from assay.credit.likelihood import Lens, Unlikeliness
+from assay.credit.low_logprob import LowLogprob
 from assay.credit.mt_grpo import MtGrpo
 from assay.credit.outcome import DrGrpo, Grpo, GrpoNegative, GrpoPositive, MaxRl, Rloo
 from assay.credit.passk import PassAtK
@@ -24,6 +26,7 @@ from assay.credit.presets import preset
 from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
 from assay.credit.srl import Srl
 from assay.credit.stratified import Stratified
+from assay.credit.teaching import Additive, Opd
 from assay.credit.toolpo import ToolPo
 from assay.credit.trees import MsGrpo, TreeGrpo
 from assay.credit.virtual import Avspo, Ngrpo
@@ -74,6 +77,13 @@ METHODS: Registry[Method] = Registry(
         "delta_belief": DeltaBelief,  # Auzina et al. 2026, arXiv:2602.12342
         "igpo": Igpo,  # IGPO 2025, arXiv:2510.14967
         "hcapo": Hcapo,  # HCAPO 2026, arXiv:2603.08754
+        # a teacher that was told a hint
+        "opd": Opd,  # OpenClaw-RL 2026, arXiv:2603.10165
+        "additive": Additive,  # OpenClaw-RL 2026, arXiv:2603.10165
+        "rlsd": Rlsd,  # RLSD 2026, arXiv:2604.03128
+        "agreement": Agreement,  # after SERL 2026, arXiv:2605.19447
+        "routing": Routing,  # I-SDPO 2026, arXiv:2608.12957
+        "low_logprob": LowLogprob,  # control of 2026, arXiv:2608.31046
     },
     group="assay.methods",
 )

@@ -70,9 +70,14 @@ class Method(ABC):
         is, unless a method says otherwise. Pure, and done twice it is done once."""
         return record
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Facts that it needs with these options: `needs`, unless a method says otherwise."""
+        return self.needs
+
     def check(self, batch: Batch) -> None:
-        """Raises MethodError, with who could provide it, unless the batch holds all `needs`."""
-        for fact in self.needs:
+        """Raises MethodError, with who could provide it, unless the batch holds all it wants."""
+        for fact in self.wanted:
             need(batch, fact, self.name)
 
 

@@ -79,12 +79,21 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         "`[rollout] hindsight = true` asks the policy, `assay credit --model` afterwards; records "
         "name it as score `hindsight` of a step",
     ),
+    "told": (
+        lambda batch: batch.told_N is not None,
+        "`[feedback]` of a run asks a teacher that is told the hints, `assay credit --model` "
+        "afterwards; steps without hints (`assay hints write`) have none",
+    ),
+    "neutral": (
+        lambda batch: batch.neutral_N is not None,
+        "`[feedback]` of a run asks a teacher that is told a hint without content, `assay credit "
+        "--model` afterwards; steps without hints (`assay hints write`) have none",
+    ),
 }
 """By name: does the batch hold it, and who could provide it?"""
 _OF_STEPS = (
     *("nodes", "states", "rewards per step", "scores", "stated confidence", "beliefs"),
-    "similarity to an expert",
-    "hindsight",
+    *("similarity to an expert", "hindsight", "told", "neutral"),
 )
 
 

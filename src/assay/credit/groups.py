@@ -11,6 +11,7 @@ from assay.credit.facts import need
 from assay.errors import MethodError, hint
 from assay.kernels.codes import numbered
 from assay.kernels.constancy import CONSTANT, bar
+from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL, SINGLE, fates
 
 _UNTRUSTED = [UNTRAINABLE.index(reason) for reason in ("logprobs", "copied")]
 
@@ -40,6 +41,15 @@ def passes(batch: Batch, method: str, pass_at: float | None) -> Float64[np.ndarr
             "say which outcomes pass with pass_at"
         )
     return rounded_K
+
+
+def all_failed(batch: Batch, pass_at: float) -> Bool[np.ndarray, " K"]:
+    """Returns the scored trajectories of groups in which none passes and no outcome differs, also
+    where there is but one of them."""
+    fate_G, dead_G = fates(batch.voted_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
+    failed_G = np.isin(fate_G, (ALL_FAIL, CONSTANT_PARTIAL, SINGLE)) & dead_G
+    failed_K = batch.value_K < bar(pass_at)
+    return failed_G[batch.group_K] & failed_K
 
 
 def counts(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Int64[np.ndarray, " G"]:

@@ -12,7 +12,6 @@ from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
-from assay.credit.facts import need
 from assay.credit.groups import confidence_K, counts, passes, stated_K, sums
 from assay.kernels.term import Term
 
@@ -52,8 +51,9 @@ class Lens(Method):
         at_least_0(self, "alpha")
         check_scaling(self)
 
-    def check(self, batch: Batch) -> None:
-        need(batch, "stated confidence" if self.sure == "stated" else "logprobs", self.name)
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        return ("stated confidence",) if self.sure == "stated" else self.needs
 
     def terms(self, batch: Batch) -> list[Term]:
         passed_K = passes(batch, self.name, self.pass_at)

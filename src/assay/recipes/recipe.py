@@ -103,7 +103,7 @@ class Recipe:
     @property
     def needs(self) -> frozenset[str]:
         """What trajectories must hold for the methods: "logprobs", "entropies", ..."""
-        return frozenset(need for part in self.parts for need in part.method.needs)
+        return frozenset(need for part in self.parts for need in part.method.wanted)
 
     def prepared(self, record: Trajectory) -> Trajectory:
         """Returns a record with what the methods read off it and nobody has written there."""

@@ -12,21 +12,10 @@ from jaxtyping import Bool, Float64
 from assay.batch import Batch
 from assay.credit.groups import counts
 from assay.gate import first_copy
-from assay.kernels.constancy import bar
-from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL, SINGLE, fates
 from assay.kernels.term import Term
 from assay.recipes.settings import BackOffSettings, RegimeSettings
 
 Regime = Literal["normal", "collapse", "explosion"]
-
-
-def all_failed(batch: Batch, pass_at: float) -> Bool[np.ndarray, " K"]:
-    """Returns the scored trajectories of groups in which none passes and no outcome differs, also
-    where there is but one of them."""
-    fate_G, dead_G = fates(batch.voted_K, batch.group_K, n_groups=batch.n_groups, pass_at=pass_at)
-    failed_G = np.isin(fate_G, (ALL_FAIL, CONSTANT_PARTIAL, SINGLE)) & dead_G
-    failed_K = batch.value_K < bar(pass_at)
-    return failed_G[batch.group_K] & failed_K
 
 
 def bounded_term(batch: Batch, failed_K: Bool[np.ndarray, " K"]) -> Term:

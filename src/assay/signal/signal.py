@@ -13,12 +13,13 @@ from jaxtyping import Bool, Float64, Int64
 from assay import pipeline
 from assay.batch import Batch
 from assay.credit.controls import controlled, dose_factor
+from assay.credit.groups import all_failed
 from assay.kernels.advantages import Advantages, advantages
 from assay.kernels.constancy import bar
 from assay.kernels.groups import FATES, fates
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
-from assay.signal.controllers import Scales, all_failed, bounded_term, flat_term, share_factor
+from assay.signal.controllers import Scales, bounded_term, flat_term, share_factor
 from assay.signal.rows import Side, cells, padded_rows
 
 
