@@ -132,3 +132,13 @@ def test_what_a_teacher_says_moves_with_the_tokens_when_parts_are_joined():
     first.absorb(second)
     told_N = Batch(**first.arrays()).told_N
     np.testing.assert_array_equal(told_N, [NAN, NAN, NAN, -1, -2, -1, -2])  # pyright: ignore
+
+
+def test_scores_of_one_name_are_one_column_when_parts_are_joined():
+    first, second = Builder(), Builder()
+    first.add(made(ModelStep(scores={"a": 1.0, "b": 2.0})))
+    second.add(made(ModelStep(scores={"b": 3.0})))
+    first.absorb(second)
+    batch = Batch(**first.arrays())
+    assert batch.score_names == ("a", "b")
+    np.testing.assert_array_equal(batch.score_SJ, [[1, 2], [NAN, 3]])
