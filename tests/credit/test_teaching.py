@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from assay.batch import Batch
 from assay.credit import METHODS, method
+from assay.credit.groups import all_failed
 from assay.errors import MethodError
 from assay.records import Call, ModelStep, Span
 from tests.credit.lawful import world
-from tests.credit.worlds import answer, batch_of, one
+from tests.credit.worlds import answer, batch_of, groups, one
 
 TEACHERS = ("opd", "additive", "rlsd", "agreement", "routing")
 TOLD, SELF = (-0.2, -1.5, -0.1), (-0.9, -0.5, -0.1)
@@ -142,6 +143,22 @@ def test_agreement_where_all_fail():
     close(by_row(alone, method("agreement")), [[0, -0.25, 0, 0, 0]])
     passes = batch_of(told_over_neutral(1.0) for _ in range(3))
     close(by_row(passes, method("agreement")), [[0] * 5] * 3)
+
+
+def test_where_all_fail_alike():
+    # apart: outcomes .25 and .5 differ, so they are compared; 0 beside an unscored one is alone
+    batch = groups(
+        dead=[0.0, 0.0],
+        apart=[0.25, 0.5],
+        partial=[0.5, 0.5],
+        easy=[1.0, 1.0],
+        alone=[0.0, None],
+        won=[1.0],
+    )
+    found = all_failed(batch, 1.0)
+    expected = [True, True, False, False, True, True, False, False, True, False, False]
+    assert found.tolist() == expected
+    assert all_failed(batch, 0.5).tolist() == [True] * 2 + [False] * 6 + [True, False, False]
 
 
 def test_agreement_wants_failures_that_were_verified():
