@@ -523,7 +523,7 @@ def assert_equal(one: Batch, other: Batch) -> None:
             assert a == b, field.name
 
 
-CODED = {"group_K", "task_K", "tree_K", "session_K", "content_K"}
+CODED = {"group_K", "task_K", "tree_K", "session_K", "judge_K", "content_K"}
 CODED |= {"state_S", "node_S", "parent_S", "seen_S", "key_C", "answer_C"}
 """Numbers that mean only "the same as" and "other than"; they are given by order of appearance."""
 

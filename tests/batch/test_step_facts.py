@@ -1,10 +1,10 @@
-"""What steps have: nodes of a tree, stated confidence, named scores."""
+"""What steps have: nodes of a tree, stated confidence, named scores; and who judged a whole."""
 
 import numpy as np
 
 from assay.batch import UNTRAINABLE, Batch
 from assay.batch.build import Builder
-from assay.records import Call, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
+from assay.records import Call, Grade, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
 from tests.batch.test_batch import made
 
 NAN = float("nan")
@@ -142,3 +142,22 @@ def test_scores_of_one_name_are_one_column_when_parts_are_joined():
     batch = Batch(**first.arrays())
     assert batch.score_names == ("a", "b")
     np.testing.assert_array_equal(batch.score_SJ, [[1, 2], [NAN, 3]])
+
+
+def test_who_judged_and_what_they_said():
+    def judged(identity, *grades, **fields):
+        given = [Grade(level=level, source=by, value=v) for level, by, v in grades]
+        return made(identity=identity, grades=tuple(given), **fields)
+
+    batch = Batch.of(
+        [
+            judged("a", ("E1", "j", 1.0), ("E3", "state", 0.0)),
+            judged("b"),
+            judged("c", ("E1", "i", 0.0), ("E2", "k", 0.5)),
+            judged("d", ("E1", "j", None)),
+        ]
+    )
+    assert batch.judges == ("j", "k")
+    assert batch.judge_K.tolist() == [0, -1, 1, -1]
+    np.testing.assert_array_equal(batch.verdict_K, [1.0, NAN, 0.5, NAN])
+    assert Batch.of([made()]).verdict_K.strides == (0,), "what nobody said takes no memory"

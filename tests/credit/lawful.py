@@ -7,7 +7,7 @@ import numpy as np
 from assay.records import ModelStep, Trajectory
 from tests.credit.worlds import answer, one, turn
 
-SCORES = ("srl", "srl_step", "hindsight", "state")
+SCORES = ("srl", "srl_step", "hindsight", "state", "next_state")
 """Scores of steps that methods ask for by name: a method that asks for another adds it here."""
 
 
@@ -80,6 +80,7 @@ def _step(rng: np.random.Generator, node: str, tokens: int | None, gaps: bool) -
             **{name: float(rng.random()) for name in SCORES},
             "srl_step": float(rng.integers(3)),
             "hindsight": -float(rng.exponential()),
+            "next_state": float(rng.integers(-1, 2)),
         },
     )
 

@@ -16,7 +16,7 @@ from assay.credit.facts import held
 from assay.errors import MethodError
 from assay.kernels.advantages import Advantages
 from assay.kernels.term import Term
-from assay.records import Step, Trajectory
+from assay.records import Grade, Step, Trajectory
 from tests.credit.lawful import hinted
 from tests.credit.worlds import answer, batch_of, one, turn
 
@@ -48,6 +48,12 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "tree_rl": ({}, {"variant": "repo"}),
     "tree_po": ({}, {"over": "size"}),
     "ebpo": ({}, {"within": 0.1}),
+    "mixed_judges": (
+        {"pass_at": 1.0},
+        {"pass_at": 1.0, "rates": {"j": (0.2, 0.1)}, "scale": "std"},
+        {"pass_at": 1.0, "rates": {"j": (0.2, 0.1)}, "form": "posterior"},
+    ),
+    "next_state": ({}, {"variant": "step", "pass_at": 1.0}),
     "lens": ({"pass_at": 1.0},),
     "avspo": ({"trigger": 0.1, "pass_at": 1.0},),
     "rl_zvp": ({"pass_at": 1.0}, {"pass_at": 1.0, "h_max": "step"}),
@@ -76,6 +82,7 @@ def trajectories(seed: int) -> list[Trajectory]:
                     group=f"g{g}",
                     tree=str(i % 2),
                     session=f"s{i // 4}" if i % 3 == 1 else None,
+                    grades=(Grade(level="E1", value=float(i % 2), source="j"),) if g % 3 else (),
                     steps=steps(rng, g, int(rng.integers(1, 5))),
                 )
             )
@@ -94,6 +101,7 @@ def steps(rng: np.random.Generator, g: int, count: int) -> list[Step]:
             reward=float(rng.integers(0, 3)) if g % 4 == 2 else None,
             node=f"n{n}" if g % 2 else None,
             scores={
+                **({"next_state": float(rng.integers(-1, 2))} if n % 2 else {}),
                 **(like_an_expert(rng, n) if g % 4 == 1 else {}),
                 **({"hindsight": float(-rng.random())} if n % 3 else {}),
                 **({"state": float(rng.random())} if n % 2 else {}),

@@ -46,6 +46,7 @@ def rich(outcome, *, group="g", length=2, **fields):
                 "srl_step": float(i),
                 "hindsight": -1.0 - i,
                 "state": i / 4,
+                "next_state": 1.0 - 2 * (i % 2),
             },
         )
         n = len(step.token_ids)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from assay.records import Claim, End, Grade, Level, Mark, Trajectory
-from assay.verify import resolve
+from assay.verify import resolve, verdict
 
 CLAIMS: tuple[Claim, ...] = ("claimed", "admitted", "none")
 CHECKS: tuple[Level, ...] = ("E3", "E4")
@@ -170,3 +170,32 @@ def test_the_recorded_outcome_is_what_its_source_made_of_its_grades(
 def test_a_pass_is_at_or_above(outcome: float, pass_at: float, category: str):
     resolved = resolve(trajectory(outcome=outcome), "none", pass_at=pass_at)
     assert (resolved.value, resolved.category) == (outcome, category)
+
+
+@pytest.mark.parametrize(
+    ("grades", "outcome", "expected"),
+    [
+        ([], 1.0, None),
+        ([("E3", 1.0), ("E4", 0.0), ("E0", 1.0)], None, None),
+        ([("E1", 0.0), ("E3", 1.0)], None, ("test", 0.0)),
+        ([("E1", 0.0), ("E2", 1.0)], None, ("test", 1.0)),
+        ([("E1", 0.0), ("E2", None)], None, ("test", 0.0)),
+        ([("E1", 0.0), ("E1", 1.0)], None, None),
+        # a recorded outcome is what its source made of its judges, unless a check made it
+        ([("E1", 0.0), ("E1", 1.0)], 0.5, ("test", 0.5)),
+        ([("E1", 0.0), ("E4", 1.0)], 0.25, ("test", 0.25)),
+        ([("E1", 0.0), ("E3", 1.0)], 1.0, ("test", 0.0)),
+    ],
+)
+def test_what_judges_said_stays_beside_the_check(grades, outcome, expected):
+    one = trajectory(*(grade(level, value) for level, value in grades), outcome=outcome)
+    assert verdict(one) == expected
+
+
+def test_judges_who_agree_are_one_by_all_their_names():
+    one = trajectory(*(Grade(level="E1", value=1.0, source=each) for each in ("b", "", "a", "b")))
+    assert verdict(one) == ("E1 + a + b", 1.0)
+    assert verdict(trajectory(Grade(level="E1", value=1.0), Grade(level="E1", source="x"))) == (
+        "E1",
+        1.0,
+    )

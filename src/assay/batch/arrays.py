@@ -39,9 +39,11 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
     made = {
         "ids": tuple(columns.ids),
         "groups": tuple(columns.group),
+        "judges": tuple(columns.judge),
         **of_K,
         **_written(spans, steps["untrainable_S"] != COPIED, len(columns.ids)),
         "prior_K": columns.prior.spread(len(columns.ids), np.nan),
+        "verdict_K": columns.verdict.spread(len(columns.ids), np.nan),
         "reward_names": names,
         "reward_KJ": reward_KJ,
         "score_names": score_names,

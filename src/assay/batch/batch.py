@@ -30,6 +30,8 @@ class Batch:
     measure: Measure
     ids: tuple[str, ...]
     groups: tuple[str, ...]
+    judges: tuple[str, ...]
+    """Who judged outcomes without checking them, by code (`verify.outcome.verdict`)."""
 
     group_K: Int64[np.ndarray, " K"]
     task_K: Int64[np.ndarray, " K"]
@@ -38,6 +40,10 @@ class Batch:
     """Rollout of which each trajectory is an output, of several; -1: it is a rollout of its own."""
     outcome_K: Float64[np.ndarray, " K"]
     """Resolved outcome (`verify.outcome`); NaN: unscored."""
+    judge_K: Int64[np.ndarray, " K"]
+    """Of `judges`, who judged each outcome, whether or not a check overruled them; -1: nobody."""
+    verdict_K: Float64[np.ndarray, " K"]
+    """What they said of it, in units of the outcome; NaN: nothing."""
     category_K: Int8[np.ndarray, " K"]
     claim_K: Int8[np.ndarray, " K"]
     end_K: Int8[np.ndarray, " K"]

@@ -33,7 +33,7 @@ from assay.records.evidence import NOBODY_LOOKED
 from assay.verify.canonical import call_form
 from assay.verify.claims import claim_of
 from assay.verify.observation import is_error
-from assay.verify.outcome import resolve
+from assay.verify.outcome import resolve, verdict
 
 _END = {name: code for code, name in enumerate(ENDS)}
 _CLAIM = {name: code for code, name in enumerate(CLAIMS)}
@@ -80,7 +80,10 @@ class Builder:
             session = columns.session[trajectory.group, trajectory.session]
         claim = trajectory.claim or claim_of(trajectory.steps)
         resolved = resolve(trajectory, claim, pass_at=self._pass_at)
-        k = len(columns.ids)
+        k, judge = len(columns.ids), -1
+        if trajectory.grades and (judged := verdict(trajectory)):
+            judge = columns.judge[judged[0]]
+            columns.verdict.tail.extend((k, judged[1]))
         content = self._add_steps(trajectory, k)
         columns.rewarded(k, trajectory.rewards)
         if trajectory.prior is not None:
@@ -89,7 +92,7 @@ class Builder:
         columns.outcome.tail.append(_NAN if resolved.value is None else resolved.value)
         columns.K.tail.extend(
             (
-                *(columns.group[trajectory.group], task, tree, session, content),
+                *(columns.group[trajectory.group], task, tree, session, judge, content),
                 *(_CATEGORY[resolved.category], _CLAIM[claim], _END[trajectory.end]),
             )
         )

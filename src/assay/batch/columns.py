@@ -67,6 +67,7 @@ class Columns:
     task: Codes = field(default_factory=Codes)
     tree: Codes = field(default_factory=Codes)
     session: Codes = field(default_factory=Codes)
+    judge: Codes = field(default_factory=Codes)
     reward_names: Codes = field(default_factory=Codes)
     score_names: Codes = field(default_factory=Codes)
     experts: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
@@ -76,13 +77,15 @@ class Columns:
     K: Table = field(
         default_factory=lambda: Table(
             "q",
-            **dict.fromkeys(("group_K", "task_K", "tree_K", "session_K", "content_K"), _WHOLE),
+            **dict.fromkeys(("group_K", "task_K", "tree_K", "session_K"), _WHOLE),
+            **dict.fromkeys(("judge_K", "content_K"), _WHOLE),
             **dict.fromkeys(("category_K", "claim_K", "end_K"), _SMALL),
         )
     )
     """`content_K` is a hash of what the policy wrote."""
     outcome: Table = field(default_factory=lambda: Table("d", outcome_K=_REAL))
     prior: Table = field(default_factory=lambda: _values(_REAL, "trajectory"))
+    verdict: Table = field(default_factory=lambda: _values(_REAL, "trajectory"))
     rewards: Table = field(default_factory=lambda: _values(_REAL, "trajectory", "name"))
     S: Table = field(
         default_factory=lambda: Table(
@@ -150,7 +153,7 @@ class Columns:
         first = {"K": len(self.ids), "S": len(self.S), "C": len(self.C), "N": len(self.logprob)}
         codes = {
             name: _as_mine(getattr(self, name), getattr(other, name))
-            for name in ("group", "task", "tree", "session", "reward_names", "score_names")
+            for name in (*("group", "task", "tree", "session", "judge"), *_NAMES)
         }
         theirs = other.tables()
         for name, mine in self.tables().items():
@@ -170,9 +173,10 @@ class Columns:
             self.experts.setdefault(task, set()).update(forms)
 
 
+_NAMES: Final = ("reward_names", "score_names")
 _REFERS: Final = {
-    "K": ("group", "task", "tree", "session"),
-    "prior": ("K",),
+    "K": ("group", "task", "tree", "session", "judge"),
+    **dict.fromkeys(("prior", "verdict"), ("K",)),
     "rewards": ("K", "reward_names"),
     "S": ("K",),
     **dict.fromkeys(("state", "reward", "belief", "untrainable", "confidence", "node"), ("S",)),

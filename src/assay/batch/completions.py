@@ -52,7 +52,7 @@ class Completions:
         content = np.array(
             [xxh3_64_intdigest(hash_of(text).to_bytes(8)) >> 1 for text in self.texts], np.int64
         )
-        columns.K.add(group, task, alone, alone, content, category, none, end)
+        columns.K.add(group, task, alone, alone, alone, content, category, none, end)
         columns.outcome.add(self.outcome_K)
         zero, own = np.zeros(count, np.int64), np.arange(count)
         columns.S.add(own + k, zero, zero + 1, zero)

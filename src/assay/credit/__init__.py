@@ -19,7 +19,9 @@ from assay.credit.hcapo import Hcapo
 from assay.credit.hgpo import Hgpo
 from assay.credit.likelihood import Lens, Unlikeliness
 from assay.credit.low_logprob import LowLogprob
+from assay.credit.mixed_judges import MixedJudges
 from assay.credit.mt_grpo import MtGrpo
+from assay.credit.next_state import NextState
 from assay.credit.outcome import DrGrpo, Grpo, GrpoNegative, GrpoPositive, MaxRl, Rloo
 from assay.credit.passk import PassAtK
 from assay.credit.presets import preset
@@ -46,6 +48,7 @@ METHODS: Registry[Method] = Registry(
         "quantile": Quantile,  # QAE 2025, arXiv:2509.22611
         "unlikeliness": Unlikeliness,  # He et al. 2025, arXiv:2506.02355
         "asym_re": AsymRe,  # AsymRE 2025, arXiv:2506.20520
+        "mixed_judges": MixedJudges,  # Cai et al. 2025, arXiv:2510.00915
         # passes and fails apart
         "reinforce": Reinforce,  # Williams 1992
         "psr": Psr,  # Zhu et al. 2025, arXiv:2506.01347
@@ -72,6 +75,7 @@ METHODS: Registry[Method] = Registry(
         "stratified": Stratified,  # Zhu et al. 2025, arXiv:2510.06214
         "score_delta": ScoreDelta,  # prime-rl#3282; Schulman et al. 2015, arXiv:1506.02438
         "gae": Gae,  # Schulman et al. 2015, arXiv:1506.02438
+        "next_state": NextState,  # OpenClaw-RL 2026, arXiv:2603.10165
         "srl": Srl,  # Deng et al. 2025, arXiv:2510.25992
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
         "delta_belief": DeltaBelief,  # Auzina et al. 2026, arXiv:2602.12342

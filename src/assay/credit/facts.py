@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.batch import Batch
+from assay.credit.labels import votes_of
 from assay.errors import MethodError, hint
 from assay.verify.similarity import SCORE
 
@@ -57,6 +58,11 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         lambda batch: not np.isnan(batch.score_SJ).all(),
         "judges and reward models write them as `scores` of a step, an environment with `progress` "
         "as its score 'state'",
+    ),
+    "labels by the next state": (
+        lambda batch: bool(votes_of(batch.score_names)) or bool((batch.on_path_C >= 0).any()),
+        "judges write them as score `next_state`, or `next_state:JUDGE`, of a step; an environment "
+        "that knows its paths to success has them as evidence `state` of calls",
     ),
     "similarity to an expert": (
         lambda batch: SCORE in batch.score_names and not np.isnan(_score_S(batch, SCORE)).all(),

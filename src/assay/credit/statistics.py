@@ -12,6 +12,8 @@ import numpy as np
 from assay.batch import Batch
 from assay.credit.base import require
 from assay.credit.groups import counts, means
+from assay.credit.judges import counted
+from assay.credit.labels import baselines
 
 OUTCOME: Final = ("outcome mean", "outcome within", "outcome between")
 """Mean of the group means; pooled sample variance inside groups; variance of the group means less
@@ -45,10 +47,12 @@ def measured(batch: Batch, within: float | None = None) -> dict[str, float]:
     return found
 
 
-def updated(batch: Batch, keep: float = 0.9) -> Mapping[str, float]:
+def updated(batch: Batch, keep: float = 0.9, pass_at: float = 1.0) -> Mapping[str, float]:
     """Returns the batch's statistics moved towards what it measures: keep * old + (1 - keep) * new.
 
-    A number that had no old value is taken as measured; one that nothing measures stays.
+    A number that had no old value is taken as measured; one that nothing measures stays. Counts of
+    audits (`credit.judges`) fade and are added up, keep * old + new; baselines of labels
+    (`credit.labels`) move by every label.
 
     Raises:
         MethodError: keep is not in [0, 1].
@@ -59,7 +63,14 @@ def updated(batch: Batch, keep: float = 0.9) -> Mapping[str, float]:
         name: keep * old.get(name, value) + (1.0 - keep) * value
         for name, value in measured(batch).items()
     }
-    return {**old, **new}
+    audited = counted(batch, pass_at)
+    faded = {
+        name: keep * value
+        for name, value in old.items()
+        if name.startswith("judge ") and name not in audited
+    }
+    added = {name: keep * old.get(name, 0.0) + value for name, value in audited.items()}
+    return {**old, **new, **faded, **added, **baselines(batch, keep)}
 
 
 def estimates(batch: Batch, within: float | None = None) -> dict[str, float]:

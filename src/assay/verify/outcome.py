@@ -75,9 +75,32 @@ def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Re
     )
 
 
-def _strongest(trajectory: Trajectory) -> tuple[ResolvedLevel, set[float]]:
-    """Returns the strongest level above E0 at which anybody gave a value, and the values there."""
-    for level in ("E4", "E3", "E2", "E1"):
+def verdict(trajectory: Trajectory) -> tuple[str, float] | None:
+    """Returns who judged the outcome, at E1 or E2, and what they said, also where a check overrules
+    it: a pair of both is an audit of the judge, and costs nothing.
+
+    Sources of one level that agree are one judge, by all their names; without a name it is the
+    level's. A recorded outcome is what they said, unless a check (E3) made it. None: nobody judged,
+    or the judges of the stronger level disagree.
+    """
+    level, values = _strongest(trajectory, ("E2", "E1"))
+    if level == "none":
+        return None
+    if trajectory.outcome is not None and _strongest(trajectory, ("E3",))[0] == "none":
+        values = {trajectory.outcome}
+    if len(values) != 1:
+        return None
+    judges = {
+        g.source or level for g in trajectory.grades if g.level == level and g.value is not None
+    }
+    return " + ".join(sorted(judges)), values.pop()
+
+
+def _strongest(
+    trajectory: Trajectory, levels: tuple[ResolvedLevel, ...] = ("E4", "E3", "E2", "E1")
+) -> tuple[ResolvedLevel, set[float]]:
+    """Returns the first of some levels at which anybody gave a value, and the values there."""
+    for level in levels:
         values = {g.value for g in trajectory.grades if g.level == level and g.value is not None}
         if values:
             return level, values
