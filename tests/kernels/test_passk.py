@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import MethodError
-from assay.kernels.passk import bootstrap_interval, honest_interval, pass_at_k, pass_hat_k
+from assay.kernels.passk import (
+    alike_at_k,
+    bootstrap_interval,
+    honest_interval,
+    pass_at_k,
+    pass_hat_k,
+)
 
 NAN = float("nan")
 
@@ -128,3 +134,41 @@ def test_the_same_seed_gives_the_same_interval():
     first = bootstrap_interval(value_G, rng=np.random.default_rng(7), draws=100)
     assert first == bootstrap_interval(value_G, rng=np.random.default_rng(7), draws=100)
     assert first != bootstrap_interval(value_G, rng=np.random.default_rng(8), draws=100)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "k", "expected"),
+    [
+        # C(6,4)/C(8,4) + C(2,4)/C(8,4) = 15/70 + 0
+        ([0, 0, 0, 0, 0, 0, 1, 1], 4, 15 / 70),
+        # three outcomes: C(3,2) + C(2,2) + C(1,2) = 3 + 1 + 0 of C(6,2) = 15
+        ([0, 0, 0, 0.5, 0.5, 1], 2, 4 / 15),
+        ([0, 0, 0, 0], 4, 1.0),
+        ([0, 0, 0, 1], 4, 0.0),
+        ([0, 0, NAN, 1], 2, 1 / 3),  # of three scored pairs one is alike
+        ([0, NAN, NAN, NAN], 2, NAN),
+        ([1.0, 1.0 - 1e-9, 0.0], 2, 1 / 3),  # a rounding error is no difference
+        ([0.25, 0.5, 1.0], 1, 1.0),
+    ],
+)
+def test_alike_at_k(outcomes, k, expected):
+    found = alike_at_k(np.array([outcomes], float), k)
+    np.testing.assert_allclose(found, [expected], atol=1e-12)
+
+
+@settings(max_examples=60)
+@given(
+    outcomes=st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=2, max_size=7),
+    k=st.integers(1, 7),
+)
+def test_alike_at_k_is_the_share_of_all_subsets(outcomes, k):
+    subsets = [*combinations(outcomes, k)]
+    alike = np.mean([len({*each}) == 1 for each in subsets]) if subsets else NAN
+    np.testing.assert_allclose(alike_at_k(np.array([outcomes]), k), [alike], atol=1e-12)
+
+
+def test_alike_at_k_knows_groups_apart_and_refuses_a_k_of_nothing():
+    groups = np.array([[0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
+    np.testing.assert_allclose(alike_at_k(groups, 2), [2 / 6, 1.0], atol=1e-12)
+    with pytest.raises(MethodError, match="k must be at least 1"):
+        alike_at_k(groups, 0)

@@ -7,7 +7,7 @@ from assay.cli.options import LOOK, Json, Terminal, emit_one
 
 
 def recipes(json: Json = None) -> None:
-    """Lists the shipped recipes: what each shows and how long it takes."""
+    """Lists the shipped recipes: what each shows, how long it takes."""
     from assay.recipes import read, shipped
     from assay.runs.config import parsed
 

@@ -63,7 +63,7 @@ def train(
     changes: dict[str, Any] = settings(set_)
     changes |= {"model.name": model} if model else {}
     changes |= {"env.name": env} if env else {}
-    config = _config(recipe, changes)
+    config = config_of(recipe, changes)
     if print_config:
         typer.echo(config.toml(), nl=False)
         return
@@ -79,7 +79,7 @@ def asked_for_more(environment: Mapping[str, str]) -> bool:
     return given and not set(environment) & {"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}
 
 
-def _config(recipe: str, changes: dict[str, Any]) -> "Config":
+def config_of(recipe: str, changes: dict[str, Any]) -> "Config":
     """Returns the configuration of a run; its environment has been made once."""
     from assay.recipes import read
     from assay.runs.config import changed, parsed

@@ -14,6 +14,7 @@ from assay.cli import (
     doctor,
     eval_,
     export,
+    headroom,
     import_,
     label,
     methods,
@@ -42,6 +43,7 @@ app.command("label")(label.label)
 app.command("view")(view.view)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.command("headroom")(headroom.headroom)
 app.command("train")(train.train)
 app.command("eval")(eval_.evaluate)
 app.command("replay")(replay.replay)

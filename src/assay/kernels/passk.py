@@ -45,6 +45,36 @@ def pass_hat_k(
     return _all_of(total_G, passed_G, k)
 
 
+def alike_at_k(outcome_GN: Float64[np.ndarray, "G N"], k: int) -> Float64[np.ndarray, " G"]:
+    """Returns the probability that k samples of a group have one outcome: that a group of k dies.
+
+        sum over outcomes v of C(n_v, k) / C(n, k)
+
+    Unbiased, as `pass_at_k`. Where outcomes are passes and failures it is pass^k + 1 - pass@k.
+    Outcomes no further apart than `assay.kernels.constancy` says are one.
+
+    Args:
+        outcome_GN: of each sample; NaN: nobody scored it.
+        k: how many are drawn, 1 <= k.
+
+    Returns:
+        In [0, 1]; NaN where fewer than k samples are scored.
+
+    Raises:
+        MethodError: k < 1.
+    """
+    total_G = (~np.isnan(outcome_GN)).sum(1).astype(np.int64)
+    spread = float(np.ptp(outcome_GN[~np.isnan(outcome_GN)])) if total_G.any() else 0.0
+    alike_G = np.where(total_G >= k, 0.0, np.nan)
+    for g, outcome_N in enumerate(outcome_GN):
+        value = np.sort(outcome_N[~np.isnan(outcome_N)])
+        apart = ~constant(value[:-1], value[1:], spread)
+        ends = np.concatenate([[0], np.flatnonzero(apart) + 1, [value.size]]).astype(np.int64)
+        for size in np.diff(ends):
+            alike_G[g] += _all_of(total_G[g : g + 1], np.array([size]), k)[0]
+    return alike_G
+
+
 def _all_of(
     total_G: Int64[np.ndarray, " G"], wanted_G: Int64[np.ndarray, " G"], k: int
 ) -> Float64[np.ndarray, " G"]:

@@ -4,7 +4,7 @@
     env      the tasks                                        train   how much, how fast
     rollout  chains or trees, how many tokens in all          eval    what `assay eval` measures
     recipe   credit, gates, safety: `assay.recipes.recipe`   start   what comes before it
-    trl      any other field of TRL's GRPOConfig
+    trl      any other field of TRL's GRPOConfig             probe   what is measured of the start
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
 """
@@ -22,6 +22,7 @@ from msgspec import field
 from assay.errors import UsageError
 from assay.recipes.recipe import Recipe
 from assay.recipes.settings import Settings, converted, known_only, require
+from assay.rollout.headroom import Probe
 from assay.runs.imitation import Imitation
 from assay.runs.micro import micro_rows
 from assay.runs.sections import About, Engine, Env, Eval, Model, Rollout, Train
@@ -38,6 +39,7 @@ class Config(Settings, frozen=True):
     train: Train = field(default_factory=Train)
     rollout: Rollout = field(default_factory=Rollout)
     start: Imitation = field(default_factory=Imitation)
+    probe: Probe = field(default_factory=Probe)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)

@@ -7,6 +7,7 @@
     metrics.jsonl      one object per optimiser step          ledger.jsonl   one per generated batch
     rollouts/          step_000001.jsonl ...: records, schema "assay.trajectory/1"
     credit/            step_000001.jsonl ...: annotations, schema "assay.credit/1"
+    headroom.json      schema "assay.headroom/1", of the start, where [probe] asks for it
     checkpoints/       step_N/: see `assay.runs.checkpoint`
     timing.jsonl       seconds, by step and start             LOCK   held while a process trains
 

@@ -4,7 +4,7 @@ The order is a function of the seed, so a run that was killed needs no cursor: b
 prompts b P to (b + 1) P - 1 of one endless order, epoch after epoch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
@@ -40,7 +40,11 @@ class Order:
 
 
 def row(
-    step: int, first: int, records: Iterable[Trajectory], before: Mapping[str, int]
+    step: int,
+    first: int,
+    records: Iterable[Trajectory],
+    before: Mapping[str, int],
+    thrown: Sequence[Trajectory] = (),
 ) -> dict[str, Any]:
     """Returns the ledger's row of a generated batch: its prompts, what it cost, what all cost.
 
@@ -49,16 +53,14 @@ def row(
         first: place of its first prompt in the order.
         records: its trajectories; their groups are numbered by place.
         before: totals so far, from the row before.
+        thrown: trajectories that were sampled for it and are not trained on. They cost what the
+            others cost; what is theirs is said again under "thrown".
     """
     places: dict[int, str] = {}
-    spent = dict.fromkeys(COUNTED, 0)
-    for record in records:
+    kept = [*records]
+    for record in kept:
         places[int(record.group.partition("/")[0])] = record.task
-        ledger = record.ledger
-        spent["trajectories"] += 1
-        for name in _SPENT:
-            spent[name] += getattr(ledger, name) or 0
-    spent["prompts"] = len(places)
+    spent = {"prompts": len(places), **_spent([*kept, *thrown])}
     expected = list(range(first, first + len(places)))
     if sorted(places) != expected:
         raise DataError(f"ledger: step {step} holds prompts {sorted(places)}; expected {expected}")
@@ -67,8 +69,15 @@ def row(
         "first": first,
         "tasks": [places[place] for place in expected],
         **spent,
+        **({"thrown": _spent(thrown)} if thrown else {}),
         "total": {name: before.get(name, 0) + spent[name] for name in COUNTED},
     }
+
+
+def _spent(records: Sequence[Trajectory]) -> dict[str, int]:
+    """Returns what trajectories cost, and how many there are."""
+    spent = {name: sum(getattr(each.ledger, name) or 0 for each in records) for name in _SPENT}
+    return {"trajectories": len(records), **spent}
 
 
 def used_up(last: Mapping[str, Any], budget: int) -> bool:

@@ -2,15 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from typing import Any, final
+
+import numpy as np
 
 from assay.errors import UsageError
 from assay.recipes.recipe import Recipe
 from assay.records import ModelStep, Trajectory, write
 from assay.rollout.backends.base import Backend
 from assay.rollout.chain import Planned, collect, tasks
+from assay.rollout.resampling import Resampled, resampled
 from assay.rollout.tree import grow
 from assay.runs.folder import Folder
+from assay.runs.headroom import probed
 from assay.runs.imitation import imitated
 from assay.runs.ledger import row
 from assay.runs.sampling import Engines, Prepared
@@ -38,7 +43,9 @@ class Rollouts:
         began = time.monotonic()
         step = trainer.state.global_step + 1
         backend = self._engines(trainer)
-        records = self._played(
+        if step == 1 and trainer.accelerator.is_main_process:
+            probed(self._run, self._folder, backend, trainer.session.event)
+        made = self._played(
             backend,
             prompts,
             step,
@@ -49,35 +56,63 @@ class Rollouts:
             clock=None,
             protocol=self._run.protocol,
         )
+        records = [each for group in made.groups for each in group]
         records = [*map(trainer.recipe.prepared, self._scored(records, trainer))]
-        self._keep(step, prompts, records, trainer)
+        self._keep(step, prompts, records, made.thrown, trainer)
         self.seconds = time.monotonic() - began
         return _columns(records)
 
     def _played(
         self, backend: Backend, prompts: Sequence[str], step: int, **options: Any
-    ) -> list[Trajectory]:
+    ) -> Resampled:
         """Returns the trajectories that the rows name, in their order: a row is "place task"."""
-        free = iter(range(len(prompts)))
-
-        def environment() -> Environment:
-            at = next(free)
-            while len(self._environments) <= at:
-                self._environments.append(self._run.make())
-            return self._environments[at]
-
-        config, shape = self._run.config, self._run.config.rollout.shape
-        planned: list[Planned] = []
+        config = self._run.config
         rows = [*_counted(prompts, config.rows)]
         if step <= config.start.steps:
             options |= {"run_seed": self._run.seed, "control": Recipe.of(config.recipe).control}
-            return imitated(backend, rows, environment, config.start, **options)
-        for place, task, count in rows:
-            trials = shape.chains if shape else count
-            planned += tasks(environment, [task], trials, prefix=f"{place}/", experts=self._experts)
+            free = self._free()
+            made = imitated(backend, rows, lambda: next(free), config.start, **options)
+            return Resampled((made,), ())
+        train, seed = config.train, tuple(options["seed"])
+
+        def again(places: Sequence[int], number: int) -> list[list[Trajectory]]:
+            chance = np.random.default_rng([*seed, number])
+            tasks = chance.integers(train.first_task, train.first_task + train.pool, len(places))
+            others = [
+                (rows[at][0], int(task), rows[at][2])
+                for at, task in zip(places, tasks, strict=True)
+            ]
+            return self._groups(backend, others, **{**options, "seed": (*seed, number)})
+
+        first = self._groups(backend, rows, **options)
+        return resampled(first, config.rollout.resample, again)
+
+    def _groups(
+        self, backend: Backend, rows: Sequence[tuple[int, int, int]], **options: Any
+    ) -> list[list[Trajectory]]:
+        """Returns the trajectories of each row (place, task, how many)."""
+        free, shape = self._free(), self._run.config.rollout.shape
+        planned: list[Planned] = []
+        for place, task, trials in rows:
+            planned += tasks(
+                lambda: next(free),
+                [task],
+                shape.chains if shape else trials,
+                prefix=f"{place}/",
+                experts=self._experts,
+            )
         if shape:
-            return grow(backend, planned, shape, environment, **options)
-        return list(collect(backend, planned, **options))
+            made = iter(grow(backend, planned, shape, lambda: next(free), **options))
+        else:
+            made = iter(collect(backend, planned, **options))
+        return [[*islice(made, trials)] for _, _, trials in rows]
+
+    def _free(self) -> Iterator[Environment]:
+        """Yields environments, each once; what was played before is over."""
+        for at in count():
+            while len(self._environments) <= at:
+                self._environments.append(self._run.make())
+            yield self._environments[at]
 
     def _scored(self, records: list[Trajectory], trainer: Any) -> list[Trajectory]:
         """Returns the trajectories with the beliefs and scores that the run wants of them."""
@@ -96,14 +131,22 @@ class Rollouts:
         return records
 
     def _keep(
-        self, step: int, prompts: Sequence[str], records: Sequence[Trajectory], trainer: Any
+        self,
+        step: int,
+        prompts: Sequence[str],
+        records: Sequence[Trajectory],
+        thrown: Sequence[Trajectory],
+        trainer: Any,
     ) -> None:
         if trainer.accelerator.num_processes > 1:
             from accelerate.utils import gather_object
 
-            records = gather_object(list(records))
+            records, thrown = gather_object(list(records)), gather_object(list(thrown))
             prompts = gather_object(list(prompts))
-        self.last = row(step, int(prompts[0].split()[0]), records, self.last.get("total", {}))
+        first, before = int(prompts[0].split()[0]), self.last.get("total", {})
+        self.last = row(step, first, records, before, thrown)
+        if spent := self.last.get("thrown"):
+            trainer.session.spend(**spent)
         if trainer.accelerator.is_main_process:
             write(self._folder.batch("rollouts", step), records)
             self._folder.append("ledger.jsonl", self.last)

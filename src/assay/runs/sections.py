@@ -182,6 +182,8 @@ class Rollout(Settings, frozen=True):
     rounds: Whole = 1
     choose: Choice = "uniform"
     """Where they branch."""
+    resample: Whole = 0
+    """Rounds in which other tasks take the place of dead groups; see `assay.rollout.resampling`."""
     oversample: Count = 1
     """Makes so many times train.group trajectories of a task, for a gate that keeps train.group."""
     belief: Literal["exact", "elicited", "none"] = "exact"

@@ -115,6 +115,12 @@ class Session:
         self.spent.tool_calls += calls
         self.spent.trajectories += n
 
+    def spend(self, *, tokens: int, calls: int, trajectories: int, **_: int) -> None:
+        """Takes what was sampled for a batch and is not trained on, as a ledger counts it."""
+        self.spent.tokens_generated += tokens
+        self.spent.tool_calls += calls
+        self.spent.trajectories += trajectories
+
     def on_policy(self, *, sampled: bool) -> None:
         """Warns, once, that settings which compare new with old log-probabilities do nothing.
 
