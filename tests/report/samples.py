@@ -13,8 +13,11 @@ from assay.recipes import Recipe
 from assay.records import (
     Call,
     ExpertCall,
+    Hint,
+    Ledger,
     Mark,
     ModelStep,
+    Rescue,
     Step,
     SystemStep,
     ToolStep,
@@ -174,4 +177,67 @@ def wood() -> list[Trajectory]:
         branch(1, 0.0, "acdef", end="budget"),
         branch(2, 0.0, "acG"),
         branch(3, None, "pq", tree="ash"),
+    ]
+
+
+SEEN = "Error: no   such\nseat: 9Z\nof this train"
+HINTS = (
+    Hint(text="Seat 9Z is of another train.", source="env", quote="no such seat"),
+    Hint(text="Ask first.", source="env", quote="seat: 9Z"),
+    Hint(text="Look before you book.", source="judge", quote="nobody said this"),
+)
+"""Of the step that SEEN answers: the first two quotes overlap in it, the third is not there."""
+
+
+def told(number: int, **more: Any) -> Trajectory:
+    """An attempt of group "dead" whose first step is 8 tokens, 5 of them sampled, with hints.
+
+    Told less neutral: +0.5, -0.25, 0, not scored, +0.25; in sum +0.5 over 4 tokens.
+    """
+    step = ModelStep(
+        text="I will book.",
+        calls=(WRONG,),
+        token_ids=tuple(range(100, 108)),
+        sampled=((2, 5), (6, 8)),
+        logprobs=(-1.0,) * 5,
+        hints=HINTS,
+        told=(-0.5, -1.25, -1.0, None, -0.75),
+        neutral=(-1.0,) * 5,
+    )
+    steps = (
+        UserStep(text="Book 9Z.", token_ids=(1, 2, 3)),
+        more.pop("step", step),
+        ToolStep(text=SEEN, call=(1, 0), token_ids=(4, 5)),
+        ModelStep(text="Goodbye.", token_ids=(6, 7), logprobs=(-0.5, -0.5)),
+    )
+    kept: dict[str, Any] = {"task": "dead", "group": "dead", "outcome": 0.0, "end": "answered"}
+    return Trajectory(id=f"dead/{number}", steps=steps, **(kept | more))
+
+
+def helped_set() -> list[Trajectory]:
+    """Group "dead": two that failed alone; one of the first, behind its error, that passed; one of
+    a failure that is not there, which failed. Group "alone": two that failed, and nobody helped."""
+    copied = ModelStep(
+        text="I will book.",
+        calls=(WRONG,),
+        token_ids=tuple(range(100, 108)),
+        sampled=(),
+        untrainable="copied",
+    )
+    return [
+        told(0),
+        told(1),
+        told(
+            2,
+            step=copied,
+            outcome=1.0,
+            rescue=Rescue(rung="feedback", of="dead/0", given=SEEN),
+            ledger=Ledger(tokens=1204, calls=1, scoring_forwards=2),
+        ),
+        told(
+            3,
+            rescue=Rescue(rung="self_hint", of="gone/9", given="!be wise " * 60),
+            ledger=Ledger(tokens=96, calls=0),
+        ),
+        *(told(n, task="alone", group="alone") for n in (4, 5)),
     ]

@@ -30,6 +30,7 @@ from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
 from assay.report.reasons import CODES
 from assay.report.redact import Redactor
+from assay.report.rescued import Notes, rescues
 from assay.report.shape import Shapes
 from assay.report.store import BODY, Spool, body, compressed, shards
 from assay.report.stream import Listed, pieces
@@ -97,6 +98,8 @@ class Report(Shapes):
                 index["live"] = True
             if self.replays.index is not None:
                 index["replay"] = self.replays.index
+            if helped := {k: one for each in made for k, one in each.notes.helped.items()}:
+                index["rescues"] = rescues(helped, self.batch.ids, self.hide)
             _write_twin(self.out.with_suffix(".json"), index, self.batch.group_K, parts)
             large = len(self.ids) > limit_trajectories
             large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes
@@ -110,8 +113,7 @@ class _Made(NamedTuple):
     chunks_at: Any
     cuts: "array[int]"
     """Where, among the members of the part's groups, a chunk of records begins."""
-    trials: list[int | None]
-    """Of each trajectory, ascending."""
+    notes: Notes
     tasks: list[str]
     """Of each group."""
     secrets: Counter[str]
@@ -147,15 +149,14 @@ def _made(
     """Fills the spools of a part."""
     redactor = Redactor() if shapes.redact else None
     group_K, ks = shapes.batch.group_K, part.ks(shapes.batch.group_K)
-    trials: list[int | None] = []
-    tasks: dict[int, str] = {}
+    notes, tasks = Notes(), dict[int, str]()
     with closing(Spool(shapes.folder)) as records:
 
         def read() -> Iterator[Trajectory]:
             wanted = _Marked(ks, len(shapes.ids))
             for k, trajectory in _checked(trajectories(wanted), shapes.batch.ids, wanted):
                 records.add(msgspec.json.encode(trajectory))
-                trials.append(trajectory.trial)
+                notes.add(k, trajectory)
                 tasks.setdefault(int(group_K[k]), shapes.hide(trajectory.task))
                 yield trajectory
 
@@ -173,7 +174,7 @@ def _made(
         part.members.flush(),
         part.chunks.flush(),
         cuts,
-        trials,
+        notes,
         [tasks[g] for g in range(part.low, part.high)],
         Counter() if redactor is None else redactor.counts,
     )
@@ -259,7 +260,7 @@ def _index(
     audited = msgspec.json.encode(audit, order="sorted")  # why a method is refused names a group
     trial_K = np.zeros(len(batch.ids), object)
     for part, each in zip(parts, made, strict=True):
-        trial_K[part.ks(batch.group_K)] = each.trials
+        trial_K[part.ks(batch.group_K)] = each.notes.trials
     chunk_K, slot_K = _places(batch.group_K, parts, made)
     return {
         "schema": SCHEMA,

@@ -29,6 +29,8 @@ SCRIPTS: Final = (
     "group",
     "values",
     "heat",
+    "rescued",
+    "hints",
     "steps",
     "trajectory",
     "compare",

@@ -98,6 +98,6 @@ function pane(turn, across, side, view, kind) {
   for (const card of box.querySelectorAll(".card")) card.id = `side-${side}-${card.id}`;
   const name = box.querySelector(".card header");
   if (kind) name.appendChild(badge("the same in both", "muted"));
-  else if (differs && across && turn.key && across.key) name.insertBefore(badge("other call", "other"), name.querySelector(".value"));
+  else if (differs && across && turn.key && across.key) name.insertBefore(badge("other call", "other"), name.querySelector(".values"));
   return box;
 }

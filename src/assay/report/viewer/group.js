@@ -111,7 +111,7 @@ function laneName(member) {
   const k = member.index;
   return h("div", { class: "lane-name" }, square(k),
     h("a", { href: toTrajectory(k) }, data(member.id || "(no name)")),
-    h("small", {}, outcomeWord(k), T.outcome[k] === null ? "" : ` ${num(T.outcome[k])}`,
+    h("small", {}, helpedBadge(k), outcomeWord(k), T.outcome[k] === null ? "" : ` ${num(T.outcome[k])}`,
       member.claim === "none" ? "" : ` · ${CLAIM_WORDS[member.claim]}`,
       member.end === "unknown" || member.end === "answered" ? "" : ` · ${END_WORDS[member.end]}`,
       member.decision.verdict === "drop" && !SAID_ALREADY.includes(member.decision.reason) && ` · left out: ${words(member.decision.reason)}`));

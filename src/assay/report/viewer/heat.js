@@ -1,6 +1,7 @@
 // The heat-map: every token (or stretch of text) in the colour of its advantage.
 
 const TOKENS_AT_ONCE = 8000;
+const FEW_TOKENS = 48; // are drawn larger
 const ROLE_NAMES = ["text", "thought", "call", "answer", "confidence"];
 const THOUGHT = ROLE_NAMES.indexOf("thought");
 
@@ -48,7 +49,7 @@ function merged(runs) {
 function tokenStrip(runs, scale, pick, label) {
   const list = merged(runs);
   const total = list.reduce((sum, run) => sum + run.length, 0);
-  const strip = h("div", { class: "strip", role: "group", "aria-label": `${label}: ${plural(total, "token")}, ${plural(list.length, "run")}` });
+  const strip = h("div", { class: total > FEW_TOKENS ? "strip" : "strip few", role: "group", "aria-label": `${label}: ${plural(total, "token")}, ${plural(list.length, "run")}` });
   if (total > TOKENS_AT_ONCE) return longStrip(strip, list, total, scale, pick);
   strip.append(...list.map((run) => runSpan(run, scale, 0, run.length)));
   wireStrip(strip, pick);
@@ -74,7 +75,7 @@ function wireStrip(strip, pick) {
     const span = event.target.closest(".run");
     if (!span || !spanRuns.has(span)) return;
     const { run, from } = spanRuns.get(span);
-    span.setAttribute("aria-label", `${describeRun(run)}, advantage ${signed(run.value)}`);
+    span.setAttribute("aria-label", run.said || `${describeRun(run)}, advantage ${signed(run.value)}`);
     pick(run, run.start + from + tokenUnder(event, span));
   };
   strip.addEventListener("mousemove", told);
@@ -164,10 +165,12 @@ function tintedText(text, runs, scale, pick) {
   const points = /[\ud800-\udfff]/.test(text) ? Array.from(text) : null;
   const slice = (a, b) => (points ? points.slice(a, b).join("") : text.slice(a, b));
   let at = 0;
-  return tinted(inText.map((run) => {
-    const span = h("span", { class: runClass(run, scale), tabindex: "-1" }, slice(at, (at += run.length)));
+  return tinted(inText.flatMap((run) => {
+    const piece = slice(at, (at += run.length));
+    if (!piece) return []; // behind the fold
+    const span = h("span", { class: runClass(run, scale), tabindex: "-1" }, piece);
     spanRuns.set(span, { run, from: 0 });
-    return span;
+    return [span];
   }), pick);
 }
 
@@ -182,11 +185,11 @@ function tinted(spans, pick) {
 }
 
 /** Returns the whole trajectory as one bar; each model step is a link to its card. */
-function overview(shape, runsOfStep, values, scale, chosen) {
+function overview(shape, runsOfStep, values, scale, chosen, what = "advantage") {
   const wrote = shape.steps.map((step) => runsOfStep[step.index].reduce((sum, run) => sum + run.length, 0));
   const total = Math.max(1, wrote.reduce((sum, n) => sum + n, 0));
   return h("nav", { class: "overview", "aria-label": "Steps, as wide as they are long" }, shape.steps.map((step, s) =>
     h("a", { class: `cell ${shade(values[s], scale)}${step.index === chosen ? " chosen" : ""}`, href: toTrajectory(shape.index, { step: step.index }),
       style: { "flex-grow": String(Math.max(0.004, wrote[s] / total)) }, "data-step": step.index,
-      "aria-label": `step ${step.index}, advantage ${signed(values[s])}`, title: `step ${step.index}: ${signed(values[s])}` })));
+      "aria-label": `step ${step.index}, ${what} ${signed(values[s])}`, title: `step ${step.index}: ${signed(values[s])}` })));
 }

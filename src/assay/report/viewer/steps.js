@@ -15,7 +15,7 @@ function longText(text, folded, draw) {
   const put = () => {
     const shown = [folded, MOST_SHOWN, text.length][stage];
     const whole = shown >= text.length;
-    clear(box, draw && whole ? draw(text) : text.slice(0, shown) + (whole ? "" : " …"));
+    clear(box, draw ? draw(text.slice(0, shown)) : text.slice(0, shown), whole ? "" : " …");
     more.textContent = whole ? "Show less" : `Show all ${count(text.length)} characters`;
     more.setAttribute("aria-expanded", String(stage > 0));
   };
@@ -75,19 +75,22 @@ function modelCard(step, i, view) {
   const { shape, about, runs, value, reason, scale, pick } = view;
   const wronged = value < 0 && about.correct.length > 0;
   const others = about.evidence.filter((fact) => fact.call === undefined);
+  const shift = shiftOf(step);
   const draw = unit === "characters" ? (text) => tintedText(text, runs, scale, pick) : null;
-  return h("article", { class: `card model ${shade(value, scale)}`, id: `step-${i}`, tabindex: "-1", "aria-label": `step ${i}, model, advantage ${signed(value)}` },
+  return h("article", { class: `card model ${shade(value, scale)}${NOT_TRAINED.includes(step.untrainable) ? " masked" : ""}`, id: `step-${i}`, tabindex: "-1", "aria-label": `step ${i}, model, advantage ${signed(value)}` },
     h("header", {}, h("span", { class: "number" }, String(i)), h("b", {}, step.agent ? data(step.agent) : "Model"),
       step.untrainable && badge(words(step.untrainable), "muted", "no gradient may flow here"),
       wronged && badge("punished though correct", "wronged", "a call of this step is right by evidence, and its advantage is below 0"),
-      h("span", { class: `value ${shade(value, scale)}` }, signed(value))),
+      h("span", { class: "values" }, shift && shiftSum(shift), h("span", { class: `value ${shade(value, scale)}` }, signed(value)))),
     step.text && longText(step.text, 2400, draw),
     (step.calls || []).map((call, c) => callBox(call, c, runs, scale, about.evidence.filter((fact) => fact.call === c), pick)),
     others.map((fact) => h("p", { class: `fact ${fact.code}` }, factText(fact))),
     replayedBox(about.replay, shape, shape.steps.indexOf(about)),
+    hintsBox(step, i, view.record),
     h("p", { class: "reason" }, data(reason)),
     marksOf(shape, i, view.record),
-    unit === "tokens" && runs.length > 0 && tokenStrip(runs, scale, pick, `tokens of step ${i}`));
+    unit === "tokens" && runs.length > 0 && [shift && h("p", { class: "strip-name" }, "Credit"), tokenStrip(runs, scale, pick, `tokens of step ${i}`)],
+    shift && shiftStrip(step, i, shift, runs, pick));
 }
 
 const MARK_WORDS = {
@@ -107,7 +110,7 @@ function toolCard(step, i, view) {
   return h("article", { class: `card tool${failed ? " failed" : ""}`, id: `step-${i}`, tabindex: "-1", "aria-label": `step ${i}, observation${failed ? ", an error" : ""}` },
     h("header", {}, h("span", { class: "number" }, String(i)), h("b", {}, "Observation"), step.name && data(step.name), failed && badge("error", "error"),
       !step.call && badge("answers no call", "muted")),
-    longText(step.text, FOLDED), marksOf(view.shape, i, view.record));
+    observed(step.text, FOLDED, quotesAt(view.record, i)), marksOf(view.shape, i, view.record));
 }
 
 function saidCard(step, i, view) {
@@ -115,7 +118,7 @@ function saidCard(step, i, view) {
   const folded = system ? 160 : FOLDED;
   return h("article", { class: `card ${step.kind}`, id: `step-${i}`, tabindex: "-1", "aria-label": `step ${i}, ${step.kind}` },
     h("header", {}, h("span", { class: "number" }, String(i)), h("b", {}, system ? "System" : "User"), step.name && data(step.name)),
-    longText(step.text, folded), marksOf(view.shape, i, view.record));
+    observed(step.text, folded, quotesAt(view.record, i)), marksOf(view.shape, i, view.record));
 }
 
 function stepCard(step, i, view) {

@@ -16,7 +16,7 @@ pages.trajectory = async (root, { index: k, params }) => {
   add(root, [
     crumbs([["Groups", to("groups")], [G.id[T.group[k]] || "(no name)", toGroup(T.group[k])]]),
     trajectoryHead(k, shape, record),
-    shape.steps.length > 1 && shape.runs.count > 0 && overview(shape, view.runsOfStep, view.values, method.scale, chosen),
+    shape.steps.length > 1 && shape.runs.count > 0 && [overview(shape, view.runsOfStep, view.values, method.scale, chosen), shiftOverview(record, view, chosen)],
     shape.runs.count > 0 ? h("div", { class: "with-aside" }, cards(record, view, inspector.pick, chosen), inspector.box)
       : cards(record, view, inspector.pick, chosen),
   ]);
@@ -66,7 +66,7 @@ function trajectoryHead(k, shape, record) {
       passed !== undefined && h("a", { class: "button", id: "compare", href: toTrajectory(k, { with: passed }) }, T.passed[k] ? "Compare with a failed sibling" : "Compare with a successful sibling"),
       inTree(k, shape) && h("a", { class: "button", href: inTree(k, shape) }, "See it in its tree"),
       copyLink, copyJson),
-    marksOf(shape, -1, record), aboutRecord(record));
+    rescueBox(k, record), marksOf(shape, -1, record), aboutRecord(record));
 }
 
 /** Returns the address of a step of ours in the tree of its group: the chosen one, or the last that has a place. */
@@ -162,7 +162,8 @@ function tokenFacts(record, run, token) {
     for (const [a, b] of step.sampled || [[0, n]]) {
       if (i >= a && i < b) {
         const value = (list) => (list ? num(list[seen + i - a]) : "–");
-        return h("p", { class: "note" }, `Token ${count(i)} of its step: id ${step.token_ids[i]}, log-probability ${value(step.logprobs)}, entropy ${value(step.entropies)}.`);
+        const taught = step.told || step.neutral ? ` Told the hint ${value(step.told)}, a neutral one ${value(step.neutral)}.` : "";
+        return h("p", { class: "note" }, `Token ${count(i)} of its step: id ${step.token_ids[i]}, log-probability ${value(step.logprobs)}, entropy ${value(step.entropies)}.${taught}`);
       }
       seen += Math.max(0, Math.min(i, b) - a);
     }
