@@ -15,6 +15,8 @@ from msgspec import structs
 from assay.errors import DataError, UsageError
 from assay.records import ModelStep, ToolStep, Trajectory, UserStep, read, write
 from assay.rollout.scoring import believing, elicited, hindsight, told_ending
+from assay.runs.config import parsed
+from assay.runs.folder import Folder
 from assay.runs.scored import Scorer
 from tests.runs import tiny
 
@@ -84,12 +86,29 @@ def test_one_line_says_what_a_model_cannot_read(policy: str):
         Scorer(policy, ["calls"])
 
 
+def a_run(path: Path) -> Path:
+    """A training run that was at its seventh step, of which no checkpoint is there."""
+    folder = Folder.create(path, parsed({}), about={})
+    folder.update(step=7)
+    write(folder.batch("rollouts", 1), RECORDS)
+    return path
+
+
 def test_credit_by_a_model(assay: Assay, policy: str, tmp_path: Path):
     log = tmp_path / "log.jsonl"
     write(log, RECORDS)
-    refused = assay("credit", log, "-m", "igpo", "--json", "-")
-    assert "igpo needs beliefs, and no step has one" in refused.err
-    assert "`assay credit --model` afterwards" in refused.err
+    any_log = "FOLDER (or start, or a name on Hugging Face), the policy that sampled the log"
+    for source, names in ((log, any_log), (a_run(tmp_path / "run"), "start")):
+        refused = assay("credit", source, "-m", "grpo", "-m", "igpo", "-m", "hcapo", "-o", "credit")
+        assert (refused.code, Path("credit").exists()) == (3, False)
+        assert refused.error == (
+            "igpo, hcapo: no step has beliefs and hindsight, which a model can add: give --model "
+            f"{names}, or leave out -m igpo -m hcapo; nothing was written"
+        )
+    (tmp_path / "run/checkpoints/step_7").mkdir()
+    (tmp_path / "run/checkpoints/step_7/config.json").write_text("{}")
+    refused = assay("credit", tmp_path / "run", "-m", "igpo", "--json", "-")
+    assert f"give --model {tmp_path / 'run/checkpoints/step_7'}, or" in refused.error
     made = assay("credit", log, "-m", "igpo", "-m", "hcapo", "--model", policy, "-o", "credit")
     assert made.code == 0
     scored = Path("credit/scored.jsonl.zst")

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -14,8 +15,8 @@ from assay.audit import annotations, step_credit
 from assay.batch import Batch
 from assay.cli import options as opt
 from assay.cli.prose import say
-from assay.credit.facts import need
-from assay.errors import UsageError
+from assay.credit.facts import holds, need
+from assay.errors import MethodError, UsageError
 from assay.files.atomic import published
 from assay.importers import NONE, Choices, load
 from assay.pipeline import credits
@@ -23,6 +24,8 @@ from assay.recipes import Recipe
 from assay.records import write
 from assay.rollout.elicitation import ELICIT
 from assay.runs.audit import gated_batch, records_of
+from assay.runs.directory import is_training_run
+from assay.runs.folder import Folder
 from assay.runs.scored import GIVEN, Scorer
 
 SCORED: Final = "scored.jsonl.zst"
@@ -92,6 +95,7 @@ def credit(
         batch, decisions, _ = gated_batch(
             read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe
         )
+        _possible(recipe, batch, asks=None if model else log)
         if np.isnan(batch.outcome_K).all():
             say(
                 f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
@@ -148,9 +152,30 @@ def _scored(
             say(f"assay: {scorer.unanswered:,} know no right answer (`reference`)", err=True)
 
 
-def _possible(recipe: Recipe, batch: Batch) -> None:
-    """Raises MethodError for what a method needs that no model can add, before one is asked."""
-    for part in recipe.parts:
-        for fact in part.method.wanted:
-            if fact not in GIVEN:
-                need(batch, fact, part.name)
+def _possible(recipe: Recipe, batch: Batch, *, asks: Path | None = None) -> None:
+    """Raises MethodError for what methods need and the batch lacks, before any is computed; what a
+    model can add is no lack, unless a log `asks` for one."""
+    lacking = {
+        part.name: [fact for fact in part.method.wanted if not holds(batch, fact)]
+        for part in recipe.parts
+    }
+    for name, facts in lacking.items():
+        for fact in set(facts) - {*GIVEN}:
+            need(batch, fact, name)
+    names = [name for name, facts in lacking.items() if facts]
+    if asks is not None and names:
+        facts = " and ".join(fact for fact in GIVEN if fact in chain(*lacking.values()))
+        raise MethodError(
+            f"{', '.join(names)}: no step has {facts}, which a model can add: give --model "
+            f"{_policy(asks)}, or leave out {' '.join(f'-m {name}' for name in names)}; nothing "
+            "was written"
+        )
+
+
+def _policy(log: Path) -> str:
+    """Returns what `--model` takes for a log: the last policy of a run, where it is one."""
+    if not is_training_run(log):
+        return "FOLDER (or start, or a name on Hugging Face), the policy that sampled the log"
+    folder = Folder.open(log)
+    last = folder.checkpoints / f"step_{folder.about['step']}"
+    return str(last) if (last / "config.json").is_file() else folder.config.model.name
