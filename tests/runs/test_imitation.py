@@ -78,6 +78,10 @@ def test_a_start_samples_one_turn_of_one_instance_a_group(led: Path) -> None:
 def test_srl_credits_the_start_and_the_recipe_what_follows(led: Path) -> None:
     names = [rows(led / "credit" / f"step_{step:06d}.jsonl")[0]["method"] for step in range(1, 5)]
     assert names == ["srl", "srl", "grpo", "grpo"]
+    said = rows(led / "metrics.jsonl")
+    assert [row["start"] for row in said] == [1, 1, 0, 0]
+    over = ["the start is over: from step 3 on grpo trains" in row["events"] for row in said]
+    assert over == [False, False, True, False]
     later = records(led, 3)
     assert all("srl" not in record.rewards for record in later)
     assert all(step.scores == {} for record in later for step in own(record))
@@ -156,6 +160,30 @@ def test_settings_of_a_start_are_checked(policy: Path) -> None:
     for more, said in cases:
         with pytest.raises(UsageError, match=said):
             parsed(tiny.settings(policy, **more))
+
+
+def test_a_run_that_is_all_start_says_so_before_it_begins(policy: Path) -> None:
+    from assay.policy.loading import load
+    from assay.rollout.protocols.line import Line
+    from assay.runs.sampling import promised
+
+    for steps, said in ((4, 1), (2, 0)):
+        config = parsed(tiny.settings(policy, **{**LED, "start__steps": steps}))
+        lines = promised(config, Line(load(str(policy))[1]))
+        assert len(lines) == said
+        assert all("its recipe never trains; raise train.steps" in line for line in lines)
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_heavy_is_loaded(
+    policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.runs import start
+
+    monkeypatch.setattr(start, "_imported", lambda: pytest.fail("torch is loaded"))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+    with pytest.raises(UsageError, match="there: exists already; go on with it by --resume"):
+        started(tiny.settings(policy), tmp_path / "there")
 
 
 def test_a_start_is_credited_by_srl_alone() -> None:

@@ -73,9 +73,13 @@ class Handler(BaseHTTPRequestHandler):
         del format, args
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 64  # 32 requests at the same time, on a machine that is busy
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         Handler.fails_at, Handler.asked = 0, []

@@ -103,8 +103,13 @@ class RunTrainer(AssayTrainer):
         self._own, self._at_start = self.recipe, imitating(self.recipe)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        starts = self.state.global_step < self._config.start.steps
-        self.recipe = self._at_start if starts else self._own
+        done, steps = self.state.global_step, self._config.start.steps
+        self.session.start = done < steps
+        self.recipe = self._at_start if self.session.start else self._own
+        if 0 < done == steps:
+            self.session.event(
+                f"the start is over: from step {done + 1} on {self._own.label} trains"
+            )
         return super()._generate_and_score_completions(inputs)
 
     def _place(self, output: dict[str, Any], made: Signal, place: Any) -> None:

@@ -70,6 +70,7 @@ class Rollouts:
         rows = [*_counted(prompts, config.rows)]
         if step <= config.start.steps:
             options |= {"run_seed": self._run.seed, "control": Recipe.of(config.recipe).control}
+            options["watch"] = None  # what it shows is of outcomes, and a turn has none
             free = self._free()
             made = imitated(backend, rows, lambda: next(free), config.start, **options)
             return Resampled((made,), ())

@@ -91,6 +91,11 @@ def promised(config: Config, protocol: Protocol) -> list[str]:
         said.append(REPEATS.format(who=engine.url or "vLLM"))
     if engine.backend == "server" and not engine.update:
         said.append(STALE)
+    if config.start.steps == config.train.steps:
+        said.append(
+            f"start.steps={config.start.steps} are all steps of the run: it ends with the start, "
+            "and its recipe never trains; raise train.steps"
+        )
     return said
 
 

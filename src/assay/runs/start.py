@@ -28,6 +28,8 @@ from assay.trainers.trl.metrics import TRACKERS, trackers
 from assay.world.catalogue import load as load_environment
 
 VERSIONED: Final = ("numpy", "torch", "transformers", "trl", "accelerate", "peft", "safetensors")
+RANKS: Final = {"RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"}
+"""Of these accelerate reads which of several processes this one is."""
 
 
 def start(config: Config, out: Path, *, seed: int) -> Folder:
@@ -41,6 +43,8 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
         MissingExtraError: the extra [train] is not installed.
         DataError: an environment or a disk failed on the way; the run can be resumed.
     """
+    if not set(os.environ) & RANKS:  # alone: before anything heavy is loaded
+        Folder.vacant(out)
     _imported()
     main = _processes().is_main_process
     if main:

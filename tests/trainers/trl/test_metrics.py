@@ -37,6 +37,9 @@ def test_a_line_for_a_person() -> None:
         "step 12  reward 0.250  pass@1 0.125  dead 75% (all_fail 50% all_pass 25%)  |A| +10.0 -8.0"
         "  H 1.500  ratio 1.25  length 20.0  81,920 tokens  1,200 calls  probe -0.500  skipped"
     )
+    begun = step_line(row | {"start": 1, "reward": 0.5})
+    assert begun.startswith("step 12  start  similarity 0.500  dead 75%")
+    assert "pass@1" not in begun
 
 
 def test_trackers_are_those_installed() -> None:

@@ -37,10 +37,10 @@ def causes_of(row: Mapping[str, Any]) -> dict[str, float]:
 def step_line(row: Mapping[str, Any]) -> str:
     """Returns a row as one line for a person."""
     causes = " ".join(f"{name} {value:.0%}" for name, value in causes_of(row).items())
+    earned = [f"reward {row['reward']:.3f}", f"pass@1 {row['pass_rate']:.3f}"]
     parts = [
         f"step {row['step']}",
-        f"reward {row['reward']:.3f}",
-        f"pass@1 {row['pass_rate']:.3f}",
+        *(["start", f"similarity {row['reward']:.3f}"] if row.get("start") else earned),
         f"dead {row['dead_share']:.0%}" + (f" ({causes})" if causes else ""),
         f"|A| +{row['mass/positive']:.1f} -{row['mass/negative']:.1f}",
         f"H {row['entropy']:.3f}",

@@ -70,6 +70,8 @@ class Session:
         self._metrics, self._say = metrics, say
         self.rate = 0.0
         """Learning rate of the step that is made now."""
+        self.start = False
+        """What is trained on is an expert's start, not the recipe's own credit."""
         self._warned = False
         self._said: set[str] = set()
         self._events: list[str] = []
@@ -160,6 +162,7 @@ class Session:
         self._observe(seen, probe)
         row: dict[str, Any] = {
             "step": number,
+            "start": int(self.start),
             **facts,
             **seen,
             "length/mean": self.batch.length_mean,
