@@ -77,6 +77,12 @@ def test_what_can_help(seen: Played, helps: list[str], means: list[str], said: s
     assert said in " ".join(sentences(found))
 
 
+def test_least_is_what_somebody_scored() -> None:
+    """Of a third and two halves, all failures, two scored more; the unscored one did not."""
+    found = headroom(played([1 / 3, 1 / 2, 1 / 2, NAN]), group=2, prompts=4)
+    assert found["partly"] == pytest.approx(2 / 3)
+
+
 def test_what_nobody_scored_counts_nowhere() -> None:
     found = headroom(played([0, 1, NAN, NAN], [NAN] * 4, [0, NAN, NAN, NAN]), group=2, prompts=4)
     assert found["pass_at"]["1"]["value"] == pytest.approx((1 / 2 + 0) / 2)
@@ -132,7 +138,7 @@ def test_a_start_is_tried_greedily_by_chance_and_under_a_right_hint() -> None:
 
 
 class Asks(Obeys):
-    """Asks before it answers, but in every other attempt."""
+    """Asks before it answers, but in every other attempt; the eighth is right, of an even seed."""
 
     def run(
         self,
@@ -143,7 +149,8 @@ class Asks(Obeys):
         seed: Sequence[int],
     ) -> None:
         for at, _ in enumerate(prompts):
-            for said in (">ask(5)\n", "=7") if at % 2 else ("=7",):
+            answer = "=2" if at == 7 else "=7"
+            for said in (">ask(5)\n", answer) if at % 2 else (answer,):
                 ids = [*map(ord, said)] + ([END] if said[0] == "=" else [])
                 reader(at, ids, [-1.0] * len(ids))
 
@@ -153,6 +160,6 @@ def test_it_is_seen_whether_the_world_answers_what_fails() -> None:
         Asks(), Guess, range(2), Probe(tasks=2, samples=4, told=2),
         sampling=Sampling(), seed=9, protocol=Line(Characters()),
     )  # fmt: skip
-    assert seen.heard == 0.5
+    assert seen.heard == 3 / 7  # of eight one passed, and it had asked as well
     assert seen.told_M.size == 0  # there is no hint
     assert headroom(seen, group=2, prompts=4)["told"] is None

@@ -27,8 +27,9 @@ def test_a_group_is_dead_where_no_outcome_differs() -> None:
         group("partly", 0.5, 0.25),
         group("one", 0.0, None),  # one scored member has nobody to be compared with
         group("nobody", None, None),
+        group("partly scored", 1.0, 1.0, None),  # who is not scored has not failed
     ]
-    assert dead(groups) == [0, 2, 4, 5]
+    assert dead(groups) == [0, 2, 4, 5, 6]
     assert dead([]) == []
 
 
