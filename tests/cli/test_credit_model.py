@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="needs the extra assay[train]")
 from msgspec import structs
 
 from assay.errors import DataError, UsageError
-from assay.records import ModelStep, ToolStep, Trajectory, UserStep, read, write
+from assay.records import Hint, ModelStep, ToolStep, Trajectory, UserStep, read, write
 from assay.rollout.scoring import believing, elicited, hindsight, told_ending
 from assay.runs.config import parsed
 from assay.runs.folder import Folder
@@ -82,7 +82,7 @@ def test_one_line_says_what_a_model_cannot_read(policy: str):
         list(Scorer(policy, ["hindsight"])([bare]))
     with pytest.raises(DataError, match=r"'y' steps\[1\]: token id 99; the model .* knows 9: give"):
         list(Scorer(policy, ["beliefs"])([attempt("y", 1.0, 99)]))
-    with pytest.raises(UsageError, match="--model: scores beliefs and hindsight, which no method"):
+    with pytest.raises(UsageError, match="--model: scores beliefs, hindsight and hints, which no"):
         Scorer(policy, ["calls"])
 
 
@@ -168,3 +168,49 @@ def test_a_method_that_is_refused_leaves_nothing(assay: Assay, policy: str, tmp_
     assert assay(*beside, "--model", "no/such").code != 0
     assert assay("credit", log, "-m", "grpo", "-m", "gae", "-o", "credit").code == 3
     assert not Path("credit").exists()
+
+
+def hinted(record: Trajectory, **fields: Any) -> Trajectory:
+    """The record with a hint about its first step."""
+    steps = list(record.steps)
+    steps[1] = structs.replace(steps[1], hints=(Hint("a b", source="env"),), **fields)
+    return structs.replace(record, steps=tuple(steps))
+
+
+def said(record: Trajectory) -> list[Any]:
+    return [(s.told, s.neutral) for s in record.steps if type(s) is ModelStep]
+
+
+def test_what_a_teacher_adds_is_what_a_run_would_have_added(policy: str):
+    from assay.policy.loading import load
+    from assay.rollout.teaching import Blocks, taught
+
+    records = [hinted(RECORDS[0]), RECORDS[1], hinted(RECORDS[2])]
+    scorer = Scorer(policy, ["told", "neutral", "calls"])
+    made = list(scorer(records))
+    model, tokenizer = load(policy)
+    expected = taught(records, model, Blocks.of(tokenizer))
+    assert [said(record) for record in made] == [said(record) for record in expected]
+    assert made[1] == records[1], "nobody said anything of it"
+    assert said(made[0])[1] == (None, None)
+    assert scorer.forwards == 4
+    assert scorer.apart == "", "there is nothing that it could differ from"
+    again = Scorer(policy, ["told", "neutral"])
+    assert list(again(made)) == made, "what is there stays"
+    assert (again.forwards, again.apart) == (0, None)
+    alone = Scorer(policy, ["told"])
+    assert [pair[1] for record in alone(records) for pair in said(record)] == [None] * 5
+
+
+def test_credit_with_a_teacher_says_if_the_model_is_not_the_one_that_sampled(
+    assay: Assay, policy: str, tmp_path: Path
+):
+    log = tmp_path / "log.jsonl"
+    write(log, [hinted(each, logprobs=(-9.0,)) for each in RECORDS])
+    made = assay("credit", log, "-m", "routing", "--model", policy, "-o", "credit")
+    assert made.code == 0
+    assert "the model is not the one that sampled the log" in made.err
+    assert "'a' steps[1]: told an empty hint, it gives token 0" in made.err
+    assert "6 scoring forwards" in made.err
+    unheard = assay("credit", log, "-m", "opd", "--json", "-")
+    assert "opd needs told, and no step has one" in unheard.err

@@ -235,6 +235,25 @@ def test_a_stop_is_the_last_sampled_token_also_where_scaffold_follows_or_cuts():
     np.testing.assert_allclose(found, [0, 0.5, 0, 0, 0])
 
 
+def test_a_thought_at_the_end_of_a_turn_commits_nothing_in_the_next():
+    both = {"logprobs": (-1.0, -1.0), "told": (-0.5, -0.5), "token_ids": (1, 2)}
+    thought = ModelStep(text="x", spans=(Span(role="think", start=0, end=2),), **both)
+    batch = batch_of([one(0.0, steps=(thought, ModelStep(text="y", **both)))])
+    close(by_row(batch, method("opd")), [[0, 0, 0.5, 0]])
+
+
+def test_an_answer_that_is_cut_by_scaffold_commits_once():
+    step = ModelStep(
+        text="x",
+        token_ids=(1, 2, 3, 4, 5),
+        sampled=((0, 2), (3, 5)),
+        logprobs=(-1.0,) * 4,
+        told=(-0.5,) * 4,
+        spans=(Span(role="answer", start=0, end=5),),
+    )
+    close(by_row(batch_of([one(0.0, steps=(step,))]), method("opd")), [[0, 0.5, 0.5, 0]])
+
+
 def test_a_step_without_a_hint_keeps_the_outcome_and_hears_no_teacher():
     bare = ModelStep(text="y", token_ids=(8, 9), logprobs=(-1.0, -1.0))
     given = [one(o, steps=(*taught(TOLD, SELF).steps, bare), group="g") for o in (1.0, 0.0)]
@@ -278,6 +297,13 @@ def test_low_logprob_takes_one_token_at_least_and_of_equal_ones_the_first():
     step = ModelStep(text="x", token_ids=(1, 2, 3), logprobs=(-1.0, None, -1.0))
     batch = batch_of([one(0.0, steps=(step,))])
     close(by_row(batch, method("low_logprob", share=0.01)), [[-0.25, 0, 0]])
+
+
+def test_low_logprob_ranks_tokens_that_may_be_trained():
+    first = ModelStep(text="x", token_ids=(1, 2), logprobs=(-9.0, -8.0), untrainable="drifted")
+    second = ModelStep(text="y", token_ids=(1, 2), logprobs=(-1.0, -2.0))
+    batch = batch_of([one(0.0, steps=(first, second))])
+    close(by_row(batch, method("low_logprob")), [[0, 0, 0, -0.25]])
 
 
 @pytest.mark.parametrize("name", TEACHERS)

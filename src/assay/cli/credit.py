@@ -68,8 +68,8 @@ def credit(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Scores beliefs and hindsight that a method needs and the log lacks: start, a "
-            "folder, a name."
+            help="Scores what a method needs and the log lacks, beliefs, hindsight, hints: start, "
+            "a folder, a name."
         ),
     ] = None,
     elicit: Annotated[
@@ -148,6 +148,9 @@ def _scored(
                 copyfileobj(scored, stream)
         said = f"{to}  {count:,} trajectories, {scorer.forwards:,} scoring forwards of {model}"
         say(said, err=True)
+        if scorer.apart:
+            said = "the model is not the one that sampled the log: its gap to `logprobs` says more"
+            say(f"assay: {said} than hints ({scorer.apart})", err=True)
         if scorer.unanswered:
             say(f"assay: {scorer.unanswered:,} know no right answer (`reference`)", err=True)
 

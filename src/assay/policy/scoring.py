@@ -35,6 +35,7 @@ def score(
     asked: Sequence[Asked],
     *,
     batch: int = 16,
+    temperature: float = 1.0,
 ) -> list[list[float]]:
     """Returns log p of each scored token given all before it, nats, for each continuation.
 
@@ -45,6 +46,7 @@ def score(
         histories: token ids.
         asked: continuations, in any order.
         batch: histories of one pass.
+        temperature: logits are divided by it.
 
     Raises:
         UsageError: a continuation starts outside its history, or scores nothing.
@@ -65,28 +67,46 @@ def score(
             places = [at for at, each in enumerate(asked) if each.history in mine]
             if places:
                 here = [asked[at] for at in places]
-                found |= zip(places, _pass(model, histories, here, mine), strict=True)
+                found |= zip(places, _pass(model, histories, here, mine, temperature), strict=True)
     finally:
         model.train(training)
     return [found[at] for at in range(len(asked))]
 
 
+@torch.no_grad()
+def plain(model: Any, ids: Sequence[int], *, temperature: float = 1.0) -> list[float]:
+    """Returns log p of each token but the first given all before it, nats, by one forward over all
+    of them and nothing else: what `score` is checked with."""
+    training = model.training
+    model.eval()
+    try:
+        table = model(input_ids=torch.tensor([[*ids]], device=model.device)).logits[0, :-1]
+    finally:
+        model.train(training)
+    following = torch.tensor([*ids[1:]], device=table.device)[:, None]
+    return (table.float() / temperature).log_softmax(-1).gather(1, following)[:, 0].tolist()
+
+
 def _pass(
-    model: Any, histories: Sequence[Sequence[int]], asked: Sequence[Asked], mine: range
+    model: Any,
+    histories: Sequence[Sequence[int]],
+    asked: Sequence[Asked],
+    mine: range,
+    temperature: float,
 ) -> list[list[float]]:
     """Returns the scores of the continuations of some histories."""
     if not _keeps_all(model.config):
         starts = [tuple(histories[each.history][: each.cut]) for each in asked]
         rows = [(*s, *each.given, *each.scored) for s, each in zip(starts, asked, strict=True)]
         ids, seen = _padded(rows, model.device)
-        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
+        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked, temperature)
     reach = [max([e.cut for e in asked if e.history == at], default=1) - 1 for at in mine]
     rows = [(histories[each.history][each.cut - 1], *each.given, *each.scored) for each in asked]
     ids, seen = _padded(rows, model.device)
     before = torch.tensor([each.cut - 1 for each in asked], device=model.device)
     position = before[:, None] + torch.arange(ids.shape[1], device=model.device)
     if max(reach) == 0:
-        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
+        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked, temperature)
     past, read = _padded([histories[at][:n] for at, n in zip(mine, reach, strict=True)], ids.device)
     cache = model(input_ids=past, attention_mask=read, use_cache=True, logits_to_keep=1)
     cache = cache.past_key_values
@@ -99,7 +119,7 @@ def _pass(
         position_ids=position,
         past_key_values=cache,
     )
-    return _scores(out.logits, rows, asked)
+    return _scores(out.logits, rows, asked, temperature)
 
 
 def _keeps_all(config: Any) -> bool:
@@ -126,13 +146,16 @@ def _padded(
 
 
 def _scores(
-    logits: torch.Tensor, rows: Sequence[Sequence[int]], asked: Sequence[Asked]
+    logits: torch.Tensor,
+    rows: Sequence[Sequence[int]],
+    asked: Sequence[Asked],
+    temperature: float,
 ) -> list[list[float]]:
     """Returns the log-probabilities of the last tokens of each row."""
     made: list[list[float]] = []
     for at, (row, each) in enumerate(zip(rows, asked, strict=True)):
         first = len(row) - len(each.scored)
-        logp = logits[at, first - 1 : len(row) - 1].float().log_softmax(-1)
+        logp = (logits[at, first - 1 : len(row) - 1].float() / temperature).log_softmax(-1)
         made.append(
             logp.gather(1, torch.tensor(each.scored, device=logits.device)[:, None])[:, 0].tolist()
         )

@@ -54,15 +54,15 @@ def elicited(
         DataError: a step has no token ids, or nothing stands before the first model step.
     """
     given = tuple(tokenizer(elicit, add_special_tokens=False)["input_ids"])
-    histories, cuts = list[list[int]](), list[list[int]]()
+    histories, cut_at = list[list[int]](), list[list[int]]()
     asked, places = list[Asked](), dict[tuple[tuple[int, ...], ...], int]()
     of: list[list[int]] = []
     fresh: list[int] = []
     for at, record in enumerate(records):
-        histories.append(_ids(record))
-        cuts.append(_cuts(record) if record.reference else [])
+        histories.append(ids_of(record))
+        cut_at.append(cuts(record) if record.reference else [])
         before, mine = len(asked), list[int]()
-        for cut in cuts[at]:
+        for cut in cut_at[at]:
             answer = tuple(tokenizer(record.reference, add_special_tokens=False)["input_ids"])
             key = tuple(histories[at][:cut]), answer
             if key not in places:
@@ -110,7 +110,7 @@ def told_ending(tokenizer: Any) -> Callable[[Trajectory], list[int]]:
     def told(record: Trajectory) -> list[int]:
         said = ending(record.outcome or 0.0)
         ids = tokenizer(said, add_special_tokens=False)["input_ids"]
-        return [*_ids(record)[: _cuts(record)[0]], *ids]
+        return [*ids_of(record)[: cuts(record)[0]], *ids]
 
     return told
 
@@ -140,7 +140,7 @@ def hindsight(
     known = [record for record in records if record.outcome is not None]
     histories: list[list[int]] = []
     for record in known:
-        ids, first = _ids(record), _cuts(record)[0]
+        ids, first = ids_of(record), cuts(record)[0]
         histories.append([*told(record), *ids[first:]])
     asked = [Asked(at, 1, (), tuple(ids[1:])) for at, ids in enumerate(histories) if len(ids) > 1]
     scores = iter(score(model, histories, asked, batch=batch))
@@ -153,7 +153,7 @@ def hindsight(
 
 def _hindsighted(record: Trajectory, logp: Sequence[float] | None) -> Trajectory:
     """Returns a record with the mean of the last log-probabilities at each of its model steps."""
-    own = 0 if logp is None else len(_ids(record)) - _cuts(record)[0]
+    own = 0 if logp is None else len(ids_of(record)) - cuts(record)[0]
     tail = None if logp is None else logp[len(logp) - own :]
     steps, at, begun = list[Step](), 0, False
     for step in record.steps:
@@ -179,7 +179,7 @@ def spent(ledger: Ledger, forwards: int) -> Ledger:
     return structs.replace(ledger, scoring_forwards=(ledger.scoring_forwards or 0) + forwards)
 
 
-def _ids(record: Trajectory) -> list[int]:
+def ids_of(record: Trajectory) -> list[int]:
     """Returns all tokens of a trajectory."""
     made: list[int] = []
     for at, step in enumerate(record.steps):
@@ -191,7 +191,7 @@ def _ids(record: Trajectory) -> list[int]:
     return made
 
 
-def _cuts(record: Trajectory) -> list[int]:
+def cuts(record: Trajectory) -> list[int]:
     """Returns the tokens before the first model step, and up to the end of each step's answers."""
     ends = [0, *accumulate(len(step.token_ids or ()) for step in record.steps)]
     starts = [end for end, step in zip(ends, record.steps, strict=False) if type(step) is ModelStep]

@@ -1,16 +1,19 @@
-"""Beliefs and hindsight of a log that lacks them, by a local model, opened when it is needed."""
+"""Beliefs, hindsight and what a teacher says, of a log that lacks them, by a local model, opened
+when it is needed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, final
 
-from assay.errors import DataError, UsageError, told
+from assay.errors import AlignmentError, DataError, UsageError, told
 from assay.policy.loading import check_installed, device, load
 from assay.records import ModelStep, Trajectory
 from assay.rollout.elicitation import ELICIT, HINDSIGHT
 
-GIVEN: Final = ("beliefs", "hindsight")
+GIVEN: Final = ("beliefs", "hindsight", "told", "neutral")
 """Facts that a model can add to records."""
+_TESTED: Final = 4
+"""Trajectories on which a teacher is tested."""
 _AT_ONCE: Final = 64
 """Trajectories that are looked at together: what they share at their beginnings is scored once."""
 
@@ -34,11 +37,14 @@ class Scorer:
         self.forwards = self.unanswered = 0
         """Texts that were scored, and trajectories that got no belief because no right answer is
         known."""
+        self.apart: str | None = None
+        """How the model differs from the one that sampled the log; empty: it does not; None: no
+        teacher was asked."""
         self._needs, self._elicit = {*needs} & {*GIVEN}, elicit
         if not self._needs:
             raise UsageError(
-                "--model: scores beliefs and hindsight, which no method asked for needs "
-                "(delta_belief, igpo and hcapo do); leave it out"
+                "--model: scores beliefs, hindsight and hints, which no method asked for needs "
+                "(delta_belief, igpo, hcapo and those with a teacher do); leave it out"
             )
         check_installed("assay credit --model")
         self._name, self._opened = model, None
@@ -66,6 +72,9 @@ class Scorer:
                     record.outcome is not None and not _has(record, _hindsighted) for record in some
                 ]
                 some = self._with(some, asked, self._hindsight)
+            if kinds := self._needs & {"told", "neutral"}:
+                asked = [_unasked(record, kinds) for record in some]
+                some = self._with(some, asked, self._taught)
             yield from some
 
     def _with(
@@ -120,6 +129,22 @@ class Scorer:
         model, tokenizer = self._model(records)
         return hindsight(records, model, told_ending(tokenizer))
 
+    def _taught(self, records: list[Trajectory]) -> Iterable[Trajectory]:
+        from assay.rollout.alignment import NEAR, check_alignment
+        from assay.rollout.teaching import Blocks, taught
+
+        model, tokenizer = self._model(records)
+        blocks = Blocks.of(tokenizer)
+        if self.apart is None:
+            check_alignment(records[:_TESTED], model, blocks, near=None)
+            try:
+                check_alignment(records[:_TESTED], model, blocks, near=NEAR)
+            except AlignmentError as error:
+                self.apart = str(error)
+            else:
+                self.apart = ""
+        return taught(records, model, blocks, neutral="neutral" in self._needs)
+
 
 def _own(record: Trajectory) -> list[ModelStep]:
     return [step for step in record.steps if type(step) is ModelStep]
@@ -139,3 +164,11 @@ def _hindsighted(step: ModelStep) -> bool:
 
 def _forwards(record: Trajectory) -> int:
     return record.ledger.scoring_forwards or 0
+
+
+def _unasked(record: Trajectory, kinds: Collection[str]) -> bool:
+    """Returns whether a teacher has not been asked about some step with a hint."""
+    from assay.rollout.teaching import hinted
+
+    steps = [step for step in _own(record) if hinted(step)]
+    return any(getattr(step, kind) is None for step in steps for kind in kinds)
