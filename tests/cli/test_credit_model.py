@@ -213,4 +213,4 @@ def test_credit_with_a_teacher_says_if_the_model_is_not_the_one_that_sampled(
     assert "'a' steps[1]: told an empty hint, it gives token 0" in made.err
     assert "6 scoring forwards" in made.err
     unheard = assay("credit", log, "-m", "opd", "--json", "-")
-    assert "opd needs told, and no step has one" in unheard.err
+    assert "opd: no step has told, which a model can add: give --model" in unheard.err

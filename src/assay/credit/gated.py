@@ -46,7 +46,7 @@ class Rlsd(Method):
     value: ClassVar[str] = "outcome; outcome * (gate - 1)"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "task group; nobody"
-    carried: ClassVar[str] = "all sampled; hinted steps, spared tokens left out"
+    carried: ClassVar[str] = "all sampled; hinted steps"
     scaling: ClassVar[str] = "mean, std; none"
     needs: ClassVar[tuple[str, ...]] = ("told", "logprobs")
 
@@ -96,10 +96,10 @@ class Agreement(Method):
     name: ClassVar[str] = "agreement"
     source: ClassVar[str] = "after SERL 2026, arXiv:2605.19447"
     reads: ClassVar[Reads] = "outcomes"
-    value: ClassVar[str] = "outcome; told - neutral log p; -1"
+    value: ClassVar[str] = "outcome; told less neutral log p; -1"
     unit: ClassVar[str] = "trajectory; token; token"
     peers: ClassVar[str] = "task group; nobody; nobody"
-    carried: ClassVar[str] = "all sampled; hinted steps, spared tokens left out"
+    carried: ClassVar[str] = "all sampled; hinted steps"
     scaling: ClassVar[str] = "mean, std; none; none"
     needs: ClassVar[tuple[str, ...]] = ("told", "neutral")
 
@@ -159,10 +159,10 @@ class Routing(Method):
     name: ClassVar[str] = "routing"
     source: ClassVar[str] = "I-SDPO 2026, arXiv:2608.12957"
     reads: ClassVar[Reads] = "outcomes"
-    value: ClassVar[str] = "outcome; told - neutral log p"
+    value: ClassVar[str] = "outcome; told less neutral log p"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "task group; nobody"
-    carried: ClassVar[str] = "all sampled; hinted steps of dead groups, spared tokens left out"
+    carried: ClassVar[str] = "all sampled; hinted steps of dead groups"
     scaling: ClassVar[str] = "mean, std; none"
     needs: ClassVar[tuple[str, ...]] = ("told", "neutral")
 

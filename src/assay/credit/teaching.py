@@ -121,10 +121,10 @@ class Opd(Method):
     name: ClassVar[str] = "opd"
     source: ClassVar[str] = "OpenClaw-RL 2026, arXiv:2603.10165"
     reads: ClassVar[Reads] = "outcomes"
-    value: ClassVar[str] = "told - sampled log p"
+    value: ClassVar[str] = "told less own log p"
     unit: ClassVar[str] = "token"
     peers: ClassVar[str] = "nobody"
-    carried: ClassVar[str] = "hinted steps, spared tokens left out"
+    carried: ClassVar[str] = "hinted steps"
     scaling: ClassVar[str] = "none"
     needs: ClassVar[tuple[str, ...]] = ("told", "logprobs")
 
@@ -160,10 +160,10 @@ class Additive(Method):
     name: ClassVar[str] = "additive"
     source: ClassVar[str] = "OpenClaw-RL 2026, arXiv:2603.10165"
     reads: ClassVar[Reads] = "outcomes"
-    value: ClassVar[str] = "outcome; told - sampled log p"
+    value: ClassVar[str] = "outcome; told less own log p"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "nobody or task group; nobody"
-    carried: ClassVar[str] = "all sampled; hinted steps, spared tokens left out"
+    carried: ClassVar[str] = "all sampled; hinted steps"
     scaling: ClassVar[str] = "constant or mean, std; none"
     needs: ClassVar[tuple[str, ...]] = ("told", "logprobs")
 
