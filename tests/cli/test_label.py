@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay.records import Grade
+from assay.records import Grade, Trajectory, write
 from assay.records.labels import labels
 from tests.cli.conftest import CHAT, Assay
 
@@ -130,6 +130,30 @@ def test_labels_of_a_run_directory_outlive_its_next_audit(assay: Assay, bare: Pa
         "another --out"
     )
     assert not (tmp_path / "runs/log/mine.jsonl").exists()
+
+
+def test_verdicts_to_look_at_are_drawn(assay: Assay, bare: Path):
+    none = assay("label", bare, "--template", "look.csv", "--audit", "2")
+    assert (none.code, "no judge (E1, E2) decided an outcome of it" in none.err) == (2, True)
+    alone = assay("label", bare, "--csv", "x.csv", "--audit", "2")
+    assert (alone.code, "--audit draws the rows of a table" in alone.err) == (2, True)
+    assert not Path("look.csv").exists()
+    grades = [(Grade(level="E1", value=float(k < 8), source="j"),) for k in range(12)]
+    write(
+        "judged.jsonl",
+        (Trajectory(id=f"{k}", task="t", group="t", grades=g) for k, g in enumerate(grades)),
+    )
+    ended = assay("label", "judged.jsonl", "--template", "look.csv", "--audit", "4")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.text.splitlines() == [
+        "look.csv  4 trajectories; fill in outcome, as 1 or 0",
+        "assay label judged.jsonl --csv look.csv --level E4",
+    ]
+    rows = Path("look.csv").read_text().splitlines()[1:]
+    accepted = [int(row.split(",")[0]) < 8 for row in rows]
+    assert (len(rows), sum(accepted)) == (4, 2)
+    again = assay("label", "judged.jsonl", "--template", "-", "--audit", "4", "--seed", "1")
+    assert again.text.splitlines()[1:] != rows
 
 
 def test_a_template_is_filled_in_and_handed_back(assay: Assay, bare: Path, tmp_path: Path):

@@ -164,6 +164,13 @@ def test_a_session_has_one_vote():
     assert counted(batch_of(records))["judge judge/none: judged"] == 3
 
 
+def test_a_session_is_judged_by_whoever_judged_its_last():
+    # x 8/7 of the last one's judge for both; the other group member is checked
+    records = [said(1.0, "A", session="s"), said(1.0, "B", session="s"), one(0.0)]
+    rates = {"A": (0.4, 0.4), "B": (0.2, 0.1)}
+    close(given(batch_of(records), rates=rates), [8 / 7, 8 / 7, -8 / 7])
+
+
 def test_alone_there_is_nothing_to_compare():
     found = method("mixed_judges", rates={"judge": (0.2, 0.1)})(batch_of([said(1.0)]))
     assert not found.carried.any()

@@ -37,6 +37,15 @@ def wrote(text: str, **fields) -> ModelStep:
 # --- integrity
 
 
+def test_integrity_can_let_pass_what_nobody_scored():
+    batch = batch_of([one(None), one(1.0), one(None, end="infra"), one(None, steps=())])
+    assert words(gate(batch, [Integrity(unscored=False)])) == [
+        *(("keep", "none", "ok"),) * 2,
+        ("drop", "integrity", "infra"),
+        ("drop", "integrity", "empty"),
+    ]
+
+
 def test_integrity_names_why_it_drops():
     masked = [wrote("ab", untrainable="masked")]
     batch = batch_of(

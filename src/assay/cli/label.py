@@ -19,6 +19,7 @@ from assay.importers.base import Groups
 from assay.records import Level, Trajectory
 from assay.records.labels import ENDING
 from assay.runs.audit import records_of
+from assay.verify.drawing import drawn
 
 _LEVELS: Final[dict[str, Level]] = {"E1": "E1", "E2": "E2", "E3": "E3", "E4": "E4"}
 
@@ -37,6 +38,11 @@ def label(
         str | None,
         typer.Option(metavar="FILE", help="Write a table to fill in for --csv; - is stdout."),
     ] = None,
+    audit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of --template: so many, drawn, of what judges decided."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw of --audit.")] = 0,
     out: Annotated[
         Path | None, opt.out_option(help="Labels file [default: LOG.labels.jsonl].")
     ] = None,
@@ -52,8 +58,11 @@ def label(
     """Takes outcomes from a table or a judge, in a file beside."""
     if [table, judge, template].count(None) != 2:
         raise UsageError("give one of --csv FILE, --judge COMMAND and --template FILE")
+    if audit is not None and template is None:
+        raise UsageError("--audit draws the rows of a table: give --template FILE as well")
     if template is not None:
-        return _template(log, template, format, map)
+        some = None if audit is None else drawn(_read(log, format, map), audit, seed=seed)
+        return _template(log, template, format, map, some)
     named = log if log.name.strip(".") else log.resolve()
     to = out or named.with_name(named.name + ENDING)
     command = [] if judge is None else command_of(judge)
@@ -72,14 +81,20 @@ def label(
     _go_on(["audit", log, "--labels", to, *aside], format, map)
 
 
-def _template(log: Path, to: str, format: str | None, map: str | None) -> None:
-    """Writes a table to fill in, and says how to hand it back."""
+def _template(
+    log: Path, to: str, format: str | None, map: str | None, some: set[int] | None
+) -> None:
+    """Writes a table to fill in, of some trajectories or (None) of all, and says how to hand it
+    back."""
+    if some is not None and not some:
+        raise UsageError(f"{log}: --audit: no judge (E1, E2) decided an outcome of it")
     if to != "-":
         _check(Path(to), log)
-    n = write_template(_read(log, format, map), to)
+    n = write_template(_read(log, format, map), to, some)
     if to != "-":
         say(f"{to}  {count(n, 'trajectory', 'trajectories')}; fill in outcome, as 1 or 0")
-        _go_on(["label", log, "--csv", to], format, map)
+        by_hand = [] if some is None else ["--level", "E4"]
+        _go_on(["label", log, "--csv", to, *by_hand], format, map)
 
 
 def _read(

@@ -5,7 +5,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
@@ -217,8 +217,15 @@ def by_table(
     yield from of.said(kept, found, known)
 
 
-def write_template(trajectories: Iterator[Trajectory], to: str) -> int:
+def write_template(
+    trajectories: Iterator[Trajectory], to: str, some: Container[int] | None = None
+) -> int:
     """Writes a table for `by_table`, its outcomes empty; returns of how many trajectories.
+
+    Args:
+        trajectories: of the log.
+        to: the file; - is stdout.
+        some: places of those to write. None: all.
 
     Raises:
         UsageError: there is such a file: somebody may have filled it in.
@@ -229,9 +236,11 @@ def write_template(trajectories: Iterator[Trajectory], to: str) -> int:
     writer = csv.writer(text, delimiter="\t" if to.endswith(".tsv") else ",", lineterminator="\n")
     writer.writerow(("id", "group", "task", "outcome", "reason", "content"))
     contents = Contents()
-    for trajectory in trajectories:
-        n += 1
-        named = (trajectory.id, trajectory.group, trajectory.task)
-        writer.writerow((*named, "", "", contents.name(trajectory)))
+    for place, trajectory in enumerate(trajectories):
+        content = contents.name(trajectory)
+        if some is None or place in some:
+            n += 1
+            named = (trajectory.id, trajectory.group, trajectory.task)
+            writer.writerow((*named, "", "", content))
     opt.emit([text.getvalue().encode("utf-8", "backslashreplace")], to)
     return n

@@ -17,6 +17,7 @@ from assay.credit.gated import Agreement, Rlsd, Routing
 from assay.credit.gigpo import GiGpo
 from assay.credit.hcapo import Hcapo
 from assay.credit.hgpo import Hgpo
+from assay.credit.honest_claims import HonestClaims
 from assay.credit.likelihood import Lens, Unlikeliness
 from assay.credit.low_logprob import LowLogprob
 from assay.credit.mixed_judges import MixedJudges
@@ -48,6 +49,7 @@ METHODS: Registry[Method] = Registry(
         "quantile": Quantile,  # QAE 2025, arXiv:2509.22611
         "unlikeliness": Unlikeliness,  # He et al. 2025, arXiv:2506.02355
         "asym_re": AsymRe,  # AsymRE 2025, arXiv:2506.20520
+        "honest_claims": HonestClaims,  # after Agents of Chaos 2026, arXiv:2602.20021
         "mixed_judges": MixedJudges,  # Cai et al. 2025, arXiv:2510.00915
         # passes and fails apart
         "reinforce": Reinforce,  # Williams 1992

@@ -20,6 +20,11 @@ OUTCOME: Final = ("outcome mean", "outcome within", "outcome between")
 what sampling noise explains, at least 0. In units of the outcome, and of its square."""
 
 
+UNSCORED: Final = "unscored share"
+LEAST_UNSCORED: Final = "unscored share, least"
+"""Of all trajectories, moving mean; and the least that it was."""
+
+
 def measured(batch: Batch, within: float | None = None) -> dict[str, float]:
     """Returns `OUTCOME` as this batch alone has it; what nothing tells is left out.
 
@@ -70,7 +75,14 @@ def updated(batch: Batch, keep: float = 0.9, pass_at: float = 1.0) -> Mapping[st
         if name.startswith("judge ") and name not in audited
     }
     added = {name: keep * old.get(name, 0.0) + value for name, value in audited.items()}
-    return {**old, **new, **faded, **added, **baselines(batch, keep)}
+    return {**old, **new, **faded, **added, **baselines(batch, keep), **_unscored(batch, keep)}
+
+
+def _unscored(batch: Batch, keep: float) -> dict[str, float]:
+    """Returns how many trajectories nobody scores."""
+    now = float(np.isnan(batch.outcome_K).mean()) if batch.ids else 0.0
+    share = keep * batch.statistics.get(UNSCORED, now) + (1.0 - keep) * now
+    return {UNSCORED: share, LEAST_UNSCORED: min(batch.statistics.get(LEAST_UNSCORED, 1.0), share)}
 
 
 def estimates(batch: Batch, within: float | None = None) -> dict[str, float]:

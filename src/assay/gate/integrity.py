@@ -28,6 +28,10 @@ class Integrity(Gate):
 
     name: ClassVar[str] = "integrity"
 
+    unscored: bool = True
+    """Drop what nobody scored. False: for methods that credit steps and read no outcome, as
+    next_state does on turns with a user; what infrastructure stopped is dropped all the same."""
+
     def __call__(self, batch: Batch) -> Verdicts:
         broken_K = np.isin(batch.category_K, _BROKEN)
         own_S, masked_S = batch.own_S, batch.untrainable_S == _MASKED
@@ -39,7 +43,8 @@ class Integrity(Gate):
             wrote_K |= own_K > 0
         masked_K = (own_K > 0) & (masked_K == own_K)
         n = len(CATEGORIES)
-        conditions = [broken_K, np.isnan(batch.outcome_K), ~wrote_K, masked_K]
+        unscored_K = np.isnan(batch.outcome_K) & self.unscored
+        conditions = [broken_K, unscored_K, ~wrote_K, masked_K]
         code_K = np.select(conditions, [batch.category_K, n, n + 1, n + 2], n + 3)
         reasons = [_REASONS[code] for code in code_K.tolist()]
         return Verdicts((code_K == n + 3).astype(float), reasons)

@@ -41,6 +41,20 @@ def test_one_long_batch_trips_the_back_off_once() -> None:
     assert scales == [1.0] * 4 + [0.5] * 4
 
 
+def test_running_statistics_go_on_where_they_were(tmp_path: Path) -> None:
+    first, second = Session(Safety()), Session(Safety())
+    first.statistics = {"outcome mean": 0.25}
+    first.save(tmp_path)
+    second.load(tmp_path)
+    assert second.statistics == {"outcome mean": 0.25}
+    path = tmp_path / STATE
+    state = json.loads(path.read_text())
+    del state["statistics"]  # as older checkpoints have it
+    path.write_text(json.dumps(state))
+    second.load(tmp_path)
+    assert second.statistics == {}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

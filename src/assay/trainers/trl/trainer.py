@@ -11,6 +11,7 @@ forward pass that TRL makes anyway. Axes: B rows of this process, T padded compl
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ class AssayTrainer(GRPOTrainer):
         if self._log is not None:
             self._log.write(self, intake.rows(self))
         made = signal(
-            Batch(**facts.builder.arrays()),
+            replace(Batch(**facts.builder.arrays()), statistics=self.session.statistics),
             self.recipe,
             scales=self.session.scales,
             by_row=self.loss_type in MEAN_LOSSES,

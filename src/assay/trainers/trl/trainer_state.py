@@ -10,11 +10,13 @@ from typing import Any, Final, final
 import numpy as np
 
 from assay.batch import ENDS
+from assay.credit.statistics import updated
 from assay.errors import DataError, told
 from assay.files.atomic import publish
 from assay.recipes.settings import Safety
 from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
 from assay.signal.signal import Signal
+from assay.signal.trust import trust
 from assay.trainers.trl.metrics import causes_of, step_line
 from assay.trainers.trl.replay import Replay
 
@@ -67,6 +69,8 @@ class Session:
         self.regime = None if safety.entropy is None else EntropyRegime(safety.entropy)
         self.back_off = None if safety.back_off is None else BackOff(safety.back_off)
         self.replay = None if safety.replay is None else Replay(safety.replay)
+        self.statistics: dict[str, float] = {}
+        """Running statistics of all batches so far (`credit.statistics`), for the next one."""
         self._metrics, self._say = metrics, say
         self.rate = 0.0
         """Learning rate of the step that is made now."""
@@ -108,6 +112,11 @@ class Session:
         length_K = np.bincount(batch.traj_R[sampled_R], batch.length_R[sampled_R], n)
         budget_K = batch.end_K == ENDS.index("budget")
         facts = made.facts() | {"length/at_limit": float(budget_K.mean()) if n else 0.0}
+        before, self.statistics = self.statistics, dict(updated(batch, pass_at=made.pass_at))
+        of_judges, said = trust(before, self.statistics)
+        facts |= of_judges
+        for each in said:
+            self.event(each)
         self.batch = Credited(
             facts, float(length_K.mean()) if n else 0.0, int(length_K.max(initial=0)), seconds
         )
@@ -202,6 +211,7 @@ class Session:
         state = {
             "schema": SCHEMA,
             "spent": asdict(self.spent),
+            "statistics": self.statistics,
             "regime": None if self.regime is None else state_of(self.regime),
             "back_off": None if self.back_off is None else state_of(self.back_off),
             "replay": None if self.replay is None else self.replay.state(),
@@ -230,6 +240,8 @@ class Session:
             for name in Spent.__slots__:
                 kind = type(getattr(self.spent, name))
                 setattr(self.spent, name, kind(state["spent"][name]))
+            known = state.get("statistics", {}).items()  # older checkpoints have none
+            self.statistics = {name: float(value) for name, value in known}
             if self.regime is not None:
                 restore(self.regime, state["regime"])
             if self.back_off is not None:
