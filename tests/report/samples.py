@@ -1,5 +1,6 @@
 """Small sets whose every number can be counted by hand."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ def report_of(
     if change is not None:
         change(result)
     redact = options.pop("redact", True)
-    report = Report(out, batch, decisions, redact=redact, replay=options.pop("replay", None))
+    around = {name: options.pop(name, None) for name in ("replay", "run")}
+    report = Report(out, batch, decisions, redact=redact, **around)
     for name, given in credits.items():
         report.add(name, given)
     page = report.write(
@@ -148,6 +150,11 @@ def report_of(
         **options,
     )
     return page, result
+
+
+def index_of(page: Path) -> dict[str, Any]:
+    """Returns the JSON twin of a page."""
+    return json.loads(page.with_suffix(".json").read_bytes())
 
 
 def branch(number: int, outcome: float | None, path: str, **more: Any) -> Trajectory:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from assay.records import ModelStep, Trajectory
 from tests.report.conftest import Visit
-from tests.report.samples import helped_set, mixed_set, report_of
+from tests.report.samples import helped_set, index_of, mixed_set, report_of
 
 Start = Callable[..., Visit]
 METHODS = ("grpo", "reinforce")
@@ -20,18 +20,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return report_of(helped_set(), tmp_path_factory.mktemp("a") / "a.html", methods=METHODS)
 
 
-def index_of(page: Path) -> dict[str, Any]:
-    """Returns the JSON twin."""
-    import json
-
-    return json.loads(page.with_suffix(".json").read_bytes())
-
-
 def test_the_index_says_who_was_helped_and_at_what_cost(made: Any):
     assert index_of(made[0])["rescues"] == {
         "k": [2, 3],
+        "other": [None, None],
+        "group": [0, 0],
         "rung": ["feedback", "self_hint"],
         "of": [0, None],
+        "of_other": [None, None],
         "goal": [0, 0],
         "tokens": [1204, 96],
         "calls": [1, 0],

@@ -19,6 +19,7 @@ from assay.records import (
     ToolStep,
     Trajectory,
     UserStep,
+    write,
 )
 from tests.report.conftest import Visit
 from tests.report.samples import report_of
@@ -102,6 +103,8 @@ ADDRESSES = (
     "#/trajectory/1?step=2",
     "#/trajectory/0?with=1",
     "#/claims",
+    "#/dead",
+    "#/other/0",
 )
 
 
@@ -117,7 +120,15 @@ def test_nothing_executes_and_everything_is_shown(
         audit["not_applicable"] = {text: text}
         audit["trust"]["warnings"] = [text]
 
-    page, _ = report_of(records, tmp_path / "report.html", title=text, change=poison)
+    (tmp_path / "rescues").mkdir()
+    write(tmp_path / "rescues" / f"step_1{kind}.jsonl", [hostile_trajectory(text, 2, 0.0)])
+    page, _ = report_of(
+        [*records, hostile_trajectory(text, 3, 0.0)],
+        tmp_path / "report.html",
+        title=text,
+        change=poison,
+        run=tmp_path,
+    )
     seen = visit().open(page)
     for address in ADDRESSES:
         seen.go(address)

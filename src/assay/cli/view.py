@@ -8,7 +8,7 @@ import typer
 
 from assay.errors import DataError, UsageError
 from assay.runs.audit import audit_log
-from assay.runs.directory import is_training_run, page_of, replayed_files
+from assay.runs.directory import files_around, is_training_run, page_of
 
 
 def view(
@@ -50,7 +50,7 @@ def _is_fresh(audited: Path, run: Path) -> bool:
     """Returns whether there is a page that is no older than what it is about."""
     page = page_of(audited)
     rollouts = run / "rollouts"
-    shown = [*rollouts.glob("*.jsonl"), *replayed_files(rollouts)]
+    shown = [*rollouts.glob("*.jsonl"), *files_around(rollouts)]
     newest = max((file.stat().st_mtime for file in shown), default=0.0)
     return page is not None and page.stat().st_mtime >= newest
 

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple, final
+from typing import Any, Final, final
 
 import msgspec
 import numpy as np
@@ -20,7 +20,6 @@ from jaxtyping import Int, Int64
 from assay.audit import FATE_KINDS
 from assay.batch import CATEGORIES, CLAIMS, ENDS
 from assay.batch.parallel import in_forks, processes
-from assay.errors import DataError
 from assay.files.atomic import published
 from assay.kernels.groups import FATES
 from assay.records import Trajectory
@@ -28,11 +27,12 @@ from assay.report.advice import advice
 from assay.report.losses import explained
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
+from assay.report.parts import Made, Part, chunks, fill, places
 from assay.report.reasons import CODES
 from assay.report.redact import Redactor
-from assay.report.rescued import Notes, rescues
+from assay.report.rescued import Beside, Helped, failed_alone, rescues, shown_beside
 from assay.report.shape import Shapes
-from assay.report.store import BODY, Spool, body, compressed, shards
+from assay.report.store import Spool, shards
 from assay.report.stream import Listed, pieces
 from assay.report.words import headline
 
@@ -83,14 +83,14 @@ class Report(Shapes):
             count = processes(len(self.ids), _WORTH_IT)
             cuts = [self.batch.n_groups * n // count for n in range(count + 1)]
             parts = [
-                _Part(
+                Part(
                     low,
                     high,
                     *(stack.enter_context(closing(Spool(self.folder))) for _ in range(2)),
                 )
                 for low, high in pairwise(cuts)
             ]
-            jobs = [partial(_made, part, self, trajectories) for part in parts]
+            jobs = [partial(fill, part, self, trajectories) for part in parts]
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
             index = _index(title, audit, self, parts, made)
             index["reading"] = self.hide(reading)
@@ -98,162 +98,36 @@ class Report(Shapes):
                 index["live"] = True
             if self.replays.index is not None:
                 index["replay"] = self.replays.index
-            if helped := {k: one for each in made for k, one in each.notes.helped.items()}:
-                index["rescues"] = rescues(helped, self.batch.ids, self.hide)
-            _write_twin(self.out.with_suffix(".json"), index, self.batch.group_K, parts)
+            beside = stack.enter_context(closing(Spool(self.folder)))
+            index |= self._help(made, beside, sum(len(part.chunks) for part in parts))
+            parts.append(Part(self.batch.n_groups, self.batch.n_groups, beside, beside))
+            _write_twin(self.out.with_suffix(".json"), index, self.batch.group_K, parts[:-1])
             large = len(self.ids) > limit_trajectories
             large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes
-            return (_write_folder if large else _write_file)(self.out, index, _chunks(parts))
+            return (_write_folder if large else _write_file)(self.out, index, chunks(parts))
 
-
-class _Made(NamedTuple):
-    """What a process tells of its part: the rest of it is in the spools."""
-
-    members_at: Any
-    chunks_at: Any
-    cuts: "array[int]"
-    """Where, among the members of the part's groups, a chunk of records begins."""
-    notes: Notes
-    tasks: list[str]
-    """Of each group."""
-    secrets: Counter[str]
-
-
-class _Part(NamedTuple):
-    """Some groups, and where one process writes what the pages show of them."""
-
-    low: int
-    high: int
-    """Groups [low, high)."""
-    members: Spool
-    """Of each trajectory, ascending: its shape."""
-    chunks: Spool
-    """One per group with its shapes, then the records, group by group."""
-
-    def filled(self, made: _Made) -> _Made:
-        """Takes note of what the process that made this part has written."""
-        self.members.filled(made.members_at)
-        self.chunks.filled(made.chunks_at)
-        return made
-
-    def ks(self, group_K: Int64[np.ndarray, " K"]) -> Int64[np.ndarray, " _"]:
-        """Returns the trajectories of the part, ascending."""
-        return np.flatnonzero((group_K >= self.low) & (group_K < self.high))
-
-
-def _made(
-    part: _Part,
-    shapes: Shapes,
-    trajectories: Callable[[Container[int]], Iterable[Trajectory | None]],
-) -> _Made:
-    """Fills the spools of a part."""
-    redactor = Redactor() if shapes.redact else None
-    group_K, ks = shapes.batch.group_K, part.ks(shapes.batch.group_K)
-    notes, tasks = Notes(), dict[int, str]()
-    with closing(Spool(shapes.folder)) as records:
-
-        def read() -> Iterator[Trajectory]:
-            wanted = _Marked(ks, len(shapes.ids))
-            for k, trajectory in _checked(trajectories(wanted), shapes.batch.ids, wanted):
-                records.add(msgspec.json.encode(trajectory))
-                notes.add(k, trajectory)
-                tasks.setdefault(int(group_K[k]), shapes.hide(trajectory.task))
-                yield trajectory
-
-        for member in shapes.members(ks, read()):
-            part.members.add(member)
-        order = np.argsort(group_K[ks], kind="stable")
-        for _, ns in groupby(order.tolist(), lambda n: group_K[ks[n]]):
-            shown = b",".join([part.members[n] for n in ns])
-            part.chunks.add(compressed(b"[" + shown + b"]"))
-        cuts = array("q", _cuts(order, group_K[ks], records))
-        for low, high in pairwise((*cuts, order.size)):
-            some = order[low:high].tolist()
-            part.chunks.add(compressed(body((records[n] for n in some), redactor)))
-    return _Made(
-        part.members.flush(),
-        part.chunks.flush(),
-        cuts,
-        notes,
-        [tasks[g] for g in range(part.low, part.high)],
-        Counter() if redactor is None else redactor.counts,
-    )
-
-
-@final
-class _Marked(Container[int]):
-    """Some numbers of many: a byte each."""
-
-    def __init__(self, numbers: Int64[np.ndarray, " _"], most: int) -> None:
-        marks = np.zeros(most, np.uint8)
-        marks[numbers] = 1
-        self._marks = marks.tobytes()
-
-    def __contains__(self, number: object) -> bool:
-        return isinstance(number, int) and number < len(self._marks) and self._marks[number] == 1
-
-
-def _checked(
-    trajectories: Iterable[Trajectory | None], ids: Sequence[str], wanted: Container[int]
-) -> Iterator[tuple[int, Trajectory]]:
-    """Yields the wanted trajectories by number, once each is known to be the batch's."""
-    k = -1
-    for k, trajectory in enumerate(trajectories):
-        if trajectory is None:
-            continue
-        if k >= len(ids) or trajectory.id != ids[k]:
-            expected = repr(ids[k]) if k < len(ids) else "no more"
-            raise DataError(
-                f"report: record {k} is {trajectory.id!r}; expected {expected}, as in the batch; "
-                "read the same log again"
-            )
-        if k in wanted:
-            yield k, trajectory
-    if k + 1 != len(ids):
-        raise DataError(f"report: got {k + 1} records; expected {len(ids)}, as in the batch")
-
-
-def _cuts(
-    order: Int64[np.ndarray, " _"], group: Int64[np.ndarray, " _"], records: Spool
-) -> Iterator[int]:
-    """Yields where in `order` a stretch of `BODY` bytes of one group's records begins."""
-    size, last = 0, -1
-    for at, n in enumerate(order.tolist()):
-        if group[n] != last or size + records.size(n) > BODY:
-            yield at
-            size, last = 0, group[n]
-        size += records.size(n)
-
-
-def _chunks(parts: Sequence[_Part]) -> Iterator[bytes]:
-    """Yields all chunks, as the pages number them: of shapes, then of records."""
-    for part in parts:
-        yield from (part.chunks[n] for n in range(part.high - part.low))
-    for part in parts:
-        yield from (part.chunks[n] for n in range(part.high - part.low, len(part.chunks)))
-
-
-def _places(
-    group_K: Int64[np.ndarray, " K"], parts: Sequence[_Part], made: Sequence[_Made]
-) -> Int64[np.ndarray, "2 K"]:
-    """Returns of each trajectory the number of the chunk with its record, and its place in it."""
-    places, first = np.zeros((2, group_K.size), np.int64), int(parts[-1].high)
-    for part, each in zip(parts, made, strict=True):
-        ks = part.ks(group_K)
-        ks = ks[np.argsort(group_K[ks], kind="stable")]
-        size = np.diff(np.append(np.array(each.cuts, np.int64), ks.size))
-        places[0, ks] = np.repeat(np.arange(size.size), size) + first
-        places[1, ks] = np.arange(ks.size) - np.repeat(np.array(each.cuts, np.int64), size)
-        first += size.size
-    return places
+    def _help(self, made: Sequence[Made], spool: Spool, first: int) -> dict[str, Any]:
+        """Returns what the pages know of help, and fills the chunks behind the `first`."""
+        batch, helped = self.batch, dict[int, Helped]()
+        for each in made:
+            helped |= each.notes.helped
+        kept = None if self.run is None else self.run / "rescues"
+        beside = Beside(kept, batch, spool, pass_at=self.pass_at, redact=self.redact)
+        found: dict[str, Any] = {"dead": failed_alone(batch, self.passed_K, helped, beside.others)}
+        if beside.others or beside.trouble:
+            found["others"] = shown_beside(beside.others, first, self.hide)
+            found["trouble"] = [self.hide(line) for line in beside.trouble]
+        if helped or beside.others:
+            found["rescues"] = rescues(helped, beside.others, batch, self.hide)
+        return found
 
 
 def _index(
     title: str,
     audit: dict[str, Any],
     shapes: Shapes,
-    parts: Sequence[_Part],
-    made: Sequence[_Made],
+    parts: Sequence[Part],
+    made: Sequence[Made],
 ) -> dict[str, Any]:
     """Returns what the page knows before it opens a chunk."""
     batch, secrets = shapes.batch, sum((each.secrets for each in made), Counter[str]())
@@ -261,7 +135,7 @@ def _index(
     trial_K = np.zeros(len(batch.ids), object)
     for part, each in zip(parts, made, strict=True):
         trial_K[part.ks(batch.group_K)] = each.notes.trials
-    chunk_K, slot_K = _places(batch.group_K, parts, made)
+    chunk_K, slot_K = places(batch.group_K, parts, made)
     return {
         "schema": SCHEMA,
         "title": shapes.hide(title),
@@ -364,7 +238,7 @@ def _write_twin(
     path: Path,
     index: dict[str, Any],
     group_K: Int64[np.ndarray, " K"],
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
 ) -> None:
     """Writes the index with one more key, `members`: the shape of every trajectory, in order."""
     part_K = np.searchsorted([part.high for part in parts], group_K, "right")

@@ -35,6 +35,7 @@ SCRIPTS: Final = (
     "trajectory",
     "compare",
     "claims",
+    "dead",
     "main",
     "live",
 )

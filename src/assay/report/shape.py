@@ -43,6 +43,7 @@ class Shapes:
         pass_at: float = 1.0,
         redact: bool = True,
         replay: Path | None = None,
+        run: Path | None = None,
     ) -> None:
         """Begins a report.
 
@@ -54,10 +55,12 @@ class Shapes:
             redact: hide what looks like a secret (`report.redact`); the page says how many there
                 were.
             replay: folder of a replay of the log, see `report.replay`.
+            run: the training run that made the log; what it keeps beside is in `rescues/`.
         """
         n, groups = len(batch.ids), batch.n_groups
         self.out, self.folder, self.redact = out, out.parent, redact
         self.batch, self.decisions = batch, decisions
+        self.pass_at, self.run = pass_at, run
         self.folder.mkdir(parents=True, exist_ok=True)
         self._spool = Spool(self.folder)
         self._redactor, self._hidden = Redactor(), dict[str, str]()

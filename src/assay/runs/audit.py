@@ -40,12 +40,12 @@ from assay.recipes import Recipe
 from assay.records import Decision, Trajectory, encode
 from assay.records.codec import read_some
 from assay.runs.directory import (
+    around,
+    files_around,
     is_training_run,
     page_of,
     place_of,
     refuse_other,
-    replay_of,
-    replayed_files,
 )
 from assay.runs.sources import COPY, Sources
 
@@ -276,8 +276,8 @@ class _Asked:
     def options(self) -> dict[str, Any]:
         """What else decides what the audit says and leaves."""
         names = ("bar", "report", "redact", "seed", "live")
-        replay = [digest(path) for path in replayed_files(self.log)] if self.report else []
-        return {**{name: getattr(self, name) for name in names}, "replay": replay}
+        beside = [digest(path) for path in files_around(self.log)] if self.report else []
+        return {**{name: getattr(self, name) for name in names}, "beside": beside}
 
 
 def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[str, Any]]:
@@ -299,8 +299,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         from assay.report import Report
 
         html = folder / "report.html"
-        beside = replay_of(log)
-        page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact, replay=beside)
+        page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact, **around(log))
     refused = _credited(found, page, batch, decisions, folder, pass_at=pass_at)
     result = found.result(
         refused=refused,

@@ -40,9 +40,19 @@ def replay_of(records: Path) -> Path:
     return Path(os.path.abspath(records)).parent / "replay"
 
 
-def replayed_files(records: Path) -> list[Path]:
-    """Returns what of it the report shows, as far as it is there."""
-    files = (replay_of(records) / name for name in ("decisions.jsonl", "truth.json"))
+def around(records: Path) -> dict[str, Path | None]:
+    """Returns what the report reads beside records: where a replay of them would be, and the
+    training run that made them, if one did."""
+    run = Path(os.path.abspath(records)).parent
+    return {"replay": replay_of(records), "run": run if is_training_run(run) else None}
+
+
+def files_around(records: Path) -> list[Path]:
+    """Returns the files of it, as far as they are there."""
+    where = around(records)
+    files = [replay_of(records) / name for name in ("decisions.jsonl", "truth.json")]
+    if (run := where["run"]) is not None:
+        files += [run / "metrics.jsonl", *sorted((run / "rescues").glob("*.jsonl"))]
     return [path for path in files if path.is_file()]
 
 

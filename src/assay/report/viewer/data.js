@@ -77,9 +77,11 @@ async function shapeOf(k) {
 }
 
 /** Returns a trajectory's record as it is on disk, secrets hidden. */
-async function recordOf(k) {
-  const { texts, records } = await chunk(T.chunk[k]);
-  const record = records[T.slot[k]];
+const recordOf = (k) => recordAt(T.chunk[k], T.slot[k]);
+
+async function recordAt(number, slot) {
+  const { texts, records } = await chunk(number);
+  const record = records[slot];
   const steps = (record.steps || []).map((step) =>
     typeof step.text === "number" ? { ...step, text: texts[step.text] } : step);
   return { ...record, steps };

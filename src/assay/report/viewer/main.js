@@ -1,6 +1,6 @@
 // The header, the keyboard, and the start.
 
-const NAV = [["waste", "Overview"], ["groups", "Groups"], ["claims", "Claims"], ...(replay ? [["replay", "Replay"]] : [])];
+const NAV = [["waste", "Overview"], ["groups", "Groups"], ...(report.dead.length ? [["dead", "Dead groups"]] : []), ["claims", "Claims"], ...(replay ? [["replay", "Replay"]] : [])];
 const KEYS = [
   ["j, k", "next, previous row or step"],
   ["Enter", "open"],
@@ -10,6 +10,7 @@ const KEYS = [
   ["c", "compare with a sibling of the other outcome"],
   ["m, M", "next, previous method: everything recolours"],
   ["w, g, v", "overview, groups, claimed and verified"],
+  ["d", "groups that failed as a whole, and what was tried"],
   ...(replay ? [["r", "credit against replay"]] : []),
   ["/", "filter groups"],
   ["arrow keys", "inside a heat-map, the steps of a group, a tree"],
@@ -18,7 +19,7 @@ const KEYS = [
 
 function drawHeader() {
   const method = currentMethod();
-  const here = { group: "groups", trajectory: "groups", tree: "groups" }[route.name] || (pages[route.name] ? route.name : "waste");
+  const here = { group: "groups", trajectory: "groups", tree: "groups", other: "dead" }[route.name] || (pages[route.name] ? route.name : "waste");
   const choice = h("select", { id: "method", "aria-label": "Credit by", on: { change: () => chooseMethod(choice.value) } },
     report.methods.map((each) => h("option", { value: each.name }, each.name)));
   choice.value = method.name;
@@ -63,6 +64,7 @@ const ACTIONS = {
   w: () => go(to("waste")),
   g: () => go(to("groups")),
   v: () => go(to("claims")),
+  d: () => go(to("dead")),
   r: () => replay && go(to("replay")),
   "/": () => (pageKeys.find ? pageKeys.find() : go(to("groups"))),
   "?": help,

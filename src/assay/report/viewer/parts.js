@@ -65,13 +65,14 @@ function fateBadge(fate) {
   return badge(name, `group-${fate}`, why);
 }
 
-function outcomeClass(k) {
-  if (T.outcome[k] === null) return "unscored";
-  return T.passed[k] ? "passed" : T.outcome[k] > 0 ? "partial" : "failed";
+function gradeOf(outcome, passed) {
+  if (outcome === null) return "unscored";
+  return passed ? "passed" : outcome > 0 ? "partial" : "failed";
 }
 
-const outcomeWord = (k) =>
-  ({ unscored: "unscored", passed: "passed", partial: "partly", failed: "failed" })[outcomeClass(k)];
+const outcomeClass = (k) => gradeOf(T.outcome[k], T.passed[k]);
+const GRADE_WORDS = { unscored: "unscored", passed: "passed", partial: "partly", failed: "failed" };
+const outcomeWord = (k) => GRADE_WORDS[outcomeClass(k)];
 
 /** Returns the outcome as a small square: full passed, half partly, hollow failed, dotted unscored. */
 const square = (k) => h("i", { class: `square ${outcomeClass(k)}`, "aria-hidden": "true" });

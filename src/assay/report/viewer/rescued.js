@@ -1,7 +1,11 @@
-// Which attempts were helped where all others failed: by what, from which failure, at what cost.
+// Who was helped where all others failed: by what, from which failure, at what cost. A number of
+// the log is `k`; of a record that a run keeps beside it, `other`.
 
-const rescues = report.rescues || null;
-const rescueAt = new Map(rescues ? rescues.k.map((k, n) => [k, n]) : []);
+const rescues = report.rescues || { k: [], other: [], group: [] };
+const others = report.others || { id: [], group: [], helped: [] };
+const rescueRows = rescues.k.map((_, n) => Object.fromEntries(Object.entries(rescues).map(([name, column]) => [name, column[n]])));
+const rescueAt = new Map(rescueRows.filter((row) => row.k !== null).map((row) => [row.k, row]));
+const rescueBeside = new Map(rescueRows.filter((row) => row.k === null).map((row) => [row.other, row]));
 const RUNG_WORDS = {
   prefix: "went on from the first turns of an earlier success",
   handicap: "went on from the first turns of an earlier failure",
@@ -15,18 +19,23 @@ const RUNG_WORDS = {
 const rungWords = (rung) => (Object.hasOwn(RUNG_WORDS, rung) ? RUNG_WORDS[rung] : null);
 const COST_WORDS = [["tokens", "token"], ["calls", "call"], ["scoring_forwards", "scoring forward"]];
 
-/** Returns what the index has of a helped attempt: `{ rung, of, goal, tokens, ... }`; null of others. */
-function rescueOf(k) {
-  const n = rescueAt.get(k);
-  return n === undefined ? null : Object.fromEntries(Object.entries(rescues).map(([name, column]) => [name, column[n]]));
+const helpBadge = (rung) => badge(`helped: ${words(rung)}`, "helped", rungWords(rung));
+const helpedBadge = (k) => rescueAt.has(k) && [helpBadge(rescueAt.get(k).rung), " "];
+
+/** Returns where an attempt is and what came of it, whether it is of the log or beside it. */
+function attemptAt(k, other) {
+  if (k !== null && k !== undefined) return { href: toTrajectory(k), name: T.id[k], grade: outcomeClass(k), passed: T.passed[k] };
+  return { href: to(`other/${other}`), name: others.id[other], grade: gradeOf(others.outcome[other], others.passed[other]), passed: others.passed[other] };
 }
 
-const helpedBadge = (k) => {
-  const found = rescueOf(k);
-  return found && [badge(`helped: ${words(found.rung)}`, "helped", rungWords(found.rung)), " "];
-};
+const gradeSquare = (grade) => h("i", { class: `square ${grade}`, "aria-hidden": "true" });
+const attemptLink = ({ href, name, grade }) => [gradeSquare(grade), " ", h("a", { href }, data(name || "(no name)"))];
 
-const attemptLink = (k) => [square(k), " ", h("a", { href: toTrajectory(k) }, data(T.id[k] || "(no name)"))];
+/** Adds up what some rows cost; what nobody counted stays null. */
+const costOf = (rows) => Object.fromEntries(COST_WORDS.map(([name]) => {
+  const known = rows.map((row) => row[name]).filter((x) => x !== null);
+  return [name, known.length ? known.reduce((sum, x) => sum + x, 0) : null];
+}));
 
 /** Says what something cost: "1,204 tokens, 3 calls"; what was not counted is left out. */
 function costText(found) {
@@ -35,18 +44,35 @@ function costText(found) {
   return COST_WORDS.some(([name]) => found[name] === 0) ? "nothing more" : "not counted";
 }
 
-/** Returns what the head of an attempt says of help: what it got, or what was made of it. */
-function rescueBox(k, record) {
-  const made = rescues ? rescues.k.filter((_, n) => rescues.of[n] === k) : [];
-  const found = rescueOf(k);
+/** Returns what the head of an attempt says of help: what it got, and what was made of it. */
+function rescueBox(found, record, made) {
   const then = made.length > 0 && h("div", { class: "rescue" }, h("p", {}, "Made from this one:"),
-    h("ul", {}, made.map((each) => h("li", {}, attemptLink(each), " ", helpedBadge(each), outcomeWord(each)))));
+    h("ul", {}, made.map((row) => attemptAt(row.k, row.other)).map((each, n) => h("li", {}, attemptLink(each), " ", helpBadge(made[n].rung), " ", GRADE_WORDS[each.grade]))));
   if (!found || !record.rescue) return then;
   const { rung, of, given, goal } = record.rescue;
-  const from = found.of !== null && found.of !== undefined ? ["made from ", attemptLink(found.of)]
+  const from = found.of !== null || found.of_other !== null ? ["made from ", attemptLink(attemptAt(found.of, found.of_other))]
     : of ? ["made from ", data(of), ", which this log does not hold"] : ["made from its group as a whole"];
   return h("section", { class: "rescue", "aria-label": "Help" },
-    h("p", {}, badge(`helped: ${words(rung)}`, "helped"), " ", rungWords(rung) && `It ${rungWords(rung)}; `, from, ". ", `Cost: ${costText(found)}.`),
+    h("p", {}, helpBadge(rung), " ", rungWords(rung) && `It ${rungWords(rung)}; `, from, ". ", `Cost: ${costText(found)}.`),
     goal && h("p", {}, "Its goal was changed to: ", data(goal)),
     given && h("div", { class: "given" }, h("p", { class: "note" }, "Given to it, and never trained:"), longText(given, 300)), then);
 }
+
+const madeFrom = (k) => rescueRows.filter((row) => row.of === k);
+
+// An attempt that is not in the log: its steps, without credit.
+pages.other = async (root, { index: x }) => {
+  if (x === null || x >= others.id.length) return notThere(root, "attempt");
+  const record = await recordAt(others.chunk[x], others.slot[x]);
+  const { grade } = attemptAt(null, x);
+  const found = rescueBeside.get(x);
+  const view = { shape: { steps: [] }, record, errors: new Set(), pick: () => {}, scale: 1, about: { evidence: [], correct: [] }, runs: [] };
+  add(root, [
+    crumbs([["Dead groups", to("dead")], [G.id[others.group[x]] || "(no name)", toGroup(others.group[x])]]),
+    h("div", { class: "trajectory-head" }, h("h1", {}, "Attempt ", data(others.id[x] || "(no name)")),
+      h("p", { class: "lede" }, gradeSquare(grade), ` ${GRADE_WORDS[grade]} · `, found ? "a try that is not among those trained" : "its place in the group was taken by a rescued attempt", "; no method credits it"),
+      rescueBox(found, record, rescueRows.filter((row) => row.of_other === x)), aboutRecord(record)),
+    h("div", { class: "cards" }, record.steps.map((step, i) => stepCard(step, i, view))),
+  ]);
+  return { move: (by) => moveFocus([...root.querySelectorAll(".card")], by), up: toGroup(others.group[x]) };
+};

@@ -66,7 +66,7 @@ function trajectoryHead(k, shape, record) {
       passed !== undefined && h("a", { class: "button", id: "compare", href: toTrajectory(k, { with: passed }) }, T.passed[k] ? "Compare with a failed sibling" : "Compare with a successful sibling"),
       inTree(k, shape) && h("a", { class: "button", href: inTree(k, shape) }, "See it in its tree"),
       copyLink, copyJson),
-    rescueBox(k, record), marksOf(shape, -1, record), aboutRecord(record));
+    rescueBox(rescueAt.get(k), record, madeFrom(k)), marksOf(shape, -1, record), aboutRecord(record));
 }
 
 /** Returns the address of a step of ours in the tree of its group: the chosen one, or the last that has a place. */
