@@ -137,10 +137,14 @@ def test_agreement_by_hand():
 def test_agreement_where_all_fail():
     # only D < 0, the second token, and never up
     dead = batch_of(told_over_neutral(0.0) for _ in range(3))
-    close(by_row(dead, method("agreement")), [[0, -0.25, 0, 0, 0]] * 3)
-    close(by_row(dead, method("agreement", fail=0.5)), [[0, -0.5, 0, 0, 0]] * 3)
+    # A = -.25 there, and D = -1 agrees with it
+    close(by_row(dead, method("agreement")), [[0, -1.25, 0, 0, 0]] * 3)
+    close(by_row(dead, method("agreement", fail=0.5, w=0.5)), [[0, -1.0, 0, 0, 0]] * 3)
+    # |A| = .25 is below .3: the teacher is not heard; A = 0 agrees with nobody
+    close(by_row(dead, method("agreement", least=0.3)), [[0, -0.25, 0, 0, 0]] * 3)
+    close(by_row(dead, method("agreement", fail=0.0)), [[0] * 5] * 3)
     alone = batch_of([told_over_neutral(0.0)])
-    close(by_row(alone, method("agreement")), [[0, -0.25, 0, 0, 0]])
+    close(by_row(alone, method("agreement")), [[0, -1.25, 0, 0, 0]])
     passes = batch_of(told_over_neutral(1.0) for _ in range(3))
     close(by_row(passes, method("agreement")), [[0] * 5] * 3)
 
@@ -177,7 +181,7 @@ def test_agreement_wants_failures_that_were_verified():
     ]
     batch = batch_of([*judged, weak])
     found = by_row(batch, method("agreement"))
-    close(found, [[0] * 5, [0] * 5, [0, -0.25, 0, 0, 0]])
+    close(found, [[0] * 5, [0] * 5, [0, -1.25, 0, 0, 0]])
 
 
 def test_routing_by_hand():
@@ -356,7 +360,7 @@ def one_token(name, a, d, alike, outcome):
     if name == "routing":
         return clipped if alike else a
     if alike:
-        return -0.25 if d < 0 else 0.0
+        return -0.25 + clipped if d < 0 else 0.0
     return a + (clipped if a * clipped > 0 and abs(a) >= 0.1 else 0.0)
 
 

@@ -20,12 +20,13 @@ from assay.claims.measures import (
     pass_at,
 )
 from assay.claims.results import Rows, rate
-from assay.report.figure import Interval, Line, Panel, curves, forest
+from assay.report.figure import COLOURS, Interval, Line, Panel, curves, forest
 from assay.report.template import rendered
 
 WAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "": {},
     "With four optimiser steps a batch, the later ones off-policy:": {"minibatches": 4},
+    "With batches twice as large:": {"batch": 2},
     "With batches four times as large:": {"batch": 4},
     "With three times the steps:": {"length": 3},
     "With 20 % of the passes taken for failures in training:": {"false_negatives": 0.2},
@@ -193,9 +194,9 @@ def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
         return {}
     made = {**_gains(rows)}
     for env, start in product(rows.environments, rows.starts):
-        lines = _by_k(rows, env, start)
-        if len(lines) > 1:
-            made[f"{_file(env)}-{start}.svg"] = curves(
+        for number, lines in enumerate(_parts(_by_k(rows, env, start))):
+            part = f"-{number + 1}" if number else ""
+            made[f"{_file(env)}-{start}{part}.svg"] = curves(
                 lines,
                 title=f"pass@k on held-out {env} tasks, {start} start",
                 x_label="k",
@@ -213,6 +214,14 @@ def figures(experiment: Experiment, rows: Rows) -> dict[str, bytes]:
                 y_label="pass@1",
             )
     return {f"{experiment.id}-{file}": svg for file, svg in made.items()}
+
+
+def _parts(lines: list[Line]) -> list[list[Line]]:
+    """Returns the lines in figures of as many as have colours; the first, the base, is in each."""
+    if len(lines) < 2:
+        return []
+    size = len(COLOURS) - 1
+    return [[lines[0], *lines[at : at + size]] for at in range(1, len(lines), size)]
 
 
 def _gains(rows: Rows) -> dict[str, bytes]:
@@ -258,13 +267,17 @@ def _by_tokens(rows: Rows, env: str, start: str) -> list[Line]:
     lines: list[Line] = []
     for arm in ("grpo", "assay"):
         found = [row for row in rows.find(env, start, arm) if row.spent]
-        steps = sorted(found[0].spent, key=int) if found else ()
-        spent = [float(np.mean([row.spent[step] for row in found])) for step in steps]
-        seen = [
-            float(np.mean([rate(row.passed[step], row.samples, 1).mean() for row in found]))
-            for step in steps
+        runs = [
+            [
+                (row.spent[step], rate(row.passed[step], row.samples, 1).mean())
+                for step in sorted(row.spent, key=int)
+            ]
+            for row in found
         ]
-        lines += [Line(arm, spent, seen)] if found else []
+        # where a budget ends a run, seeds end at steps of their own: the first of each, and so on
+        points = [np.mean(each, axis=0).tolist() for each in zip(*runs, strict=False)]
+        if points:
+            lines.append(Line(arm, [x for x, _ in points], [y for _, y in points]))
     base = pass_at(rows, "base", env, start, 1)
     if base is None or not lines:
         return lines

@@ -84,13 +84,13 @@ class Rlsd(Method):
 @final
 @dataclass(frozen=True, slots=True)
 class Agreement(Method):
-    """A_t = A + w D_t [sign D_t = sign A] [|A| >= least]; in dead groups -fail where D_t < 0.
+    """A_t = A + w D_t [sign D_t = sign A] [|A| >= least]; in dead groups A = -fail where D_t < 0.
 
     Ours, methods/agreement.md; the sign rule is SERL's (2026, https://arxiv.org/abs/2605.19447)
     with addition in place of its gate. A is GRPO's. The clause for dead groups asks for a failure
-    that was verified (a check or a person, `verify.outcome`) and pushes hinted steps down alone: a
-    teacher that finds a token of a failure likelier says nothing there. `least` stands for a tenth
-    of the running deviation of A, which is 1 where a group is alive.
+    that was verified (a check or a person, `verify.outcome`) and pushes hinted steps down alone:
+    where the teacher finds a token of a failure likelier, nothing is said. `least` stands for a
+    tenth of the running deviation of A, which is 1 where a group is alive.
     """
 
     name: ClassVar[str] = "agreement"
@@ -106,7 +106,7 @@ class Agreement(Method):
     w: float = 1.0
     """Weight of the teacher where it agrees, at least 0; 0 with `fail` 0 is GRPO."""
     fail: float = 0.25
-    """What a token of a hinted step costs in a dead group where D < 0; at least 0, 0 is off."""
+    """-A of a hinted step's token in a dead group where D < 0; at least 0, 0 is off."""
     least: float = 0.1
     """Least |A| at which the teacher is heard, at least 0."""
     against: Against = "neutral"
@@ -135,13 +135,14 @@ class Agreement(Method):
         outcome = outcome_term(batch, self)
         a_N = advantage_N(batch, outcome)
         d_N = lesson_N(batch, self.against, self.bound, self.spare, self.name)
-        agrees_N = (np.sign(d_N) == np.sign(a_N)) & (abs(a_N) >= self.least) & (a_N != 0)
         verified_K = np.isin(batch.category_K, _VERIFIED)
-        dead_N = on_tokens(batch, all_failed(batch, self.pass_at) & verified_K)
+        dead_N = on_tokens(batch, all_failed(batch, self.pass_at) & verified_K) & (d_N < 0)
+        a_N = np.where(dead_N, -self.fail, a_N)
+        agrees_N = (np.sign(d_N) == np.sign(a_N)) & (abs(a_N) >= self.least) & (a_N != 0)
         return [
             outcome,
             taught_term(batch, np.where(agrees_N, d_N, np.nan), weight=self.w),
-            taught_term(batch, np.where(dead_N & (d_N < 0), -1.0, np.nan), "all_fail", self.fail),
+            taught_term(batch, np.where(dead_N, -1.0, np.nan), "all_fail", self.fail),
         ]
 
 
