@@ -6,11 +6,13 @@ how tasks are solved that are too long for the policy alone, a critique names th
 earlier attempt, and after a lesson the expert slips less.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
+from assay.rescue.critique import critique
+from assay.rollout.protocols.line import LINE
 from assay.rollout.recording import Recorder
 from assay.world.countdown import Countdown
 from assay.world.facts import facts
@@ -94,8 +96,9 @@ def _drawn(rng: Random, *, told: bool) -> Family:
 def _notes(environment: Family, seed: int, kind: str, rng: Random) -> tuple[str, ...]:
     if kind == "critique":
         failed = _played(environment, seed, (), 2 * SLIP, rng)
-        said = critique(environment, seed, [piece.text for piece in failed if piece.written])
-        return (said,) if said else ()
+        written = [piece.text for piece in failed if piece.written]
+        said = critique(environment, seed, written, LINE)
+        return (f"!{said}",) if said else ()
     environment.reset(seed)
     match kind:
         case "right" | "neutral" | "wrong":
@@ -104,25 +107,6 @@ def _notes(environment: Family, seed: int, kind: str, rng: Random) -> tuple[str,
             return (f"!lesson {_LESSONS[environment.name]}",)
         case _:
             return ()
-
-
-def critique(environment: Family, seed: int, turns: Sequence[str]) -> str | None:
-    """Returns a line on the first mistake of an attempt and what the expert would have done.
-
-    `!not >north(Peru) but >home(Lima)`. A mistake is a turn that did not run, found nothing, left
-    the shortest path, or answered wrongly. None: there is none, or the expert knows no better.
-    """
-    environment.reset(seed)
-    for turn in turns:
-        best = environment.best()
-        reply = environment.step(turn)
-        failed = reply.done and (reply.score is None or reply.score < 1)
-        if failed or (not reply.done and False in (reply.ran, reply.found, reply.on_path)):
-            said = turn.strip().splitlines()[-1][:80] if turn.strip() else "silence"
-            return None if best is None else f"!not {said} but {best}"
-        if reply.done:
-            return None
-    return None
 
 
 def _played(

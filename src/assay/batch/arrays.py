@@ -44,6 +44,7 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
         **_written(spans, steps["untrainable_S"] != COPIED, len(columns.ids)),
         "prior_K": columns.prior.spread(len(columns.ids), np.nan),
         "verdict_K": columns.verdict.spread(len(columns.ids), np.nan),
+        "rescued_K": columns.rescued.spread(len(columns.ids), False),
         "reward_names": names,
         "reward_KJ": reward_KJ,
         "score_names": score_names,

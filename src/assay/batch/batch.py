@@ -51,6 +51,8 @@ class Batch:
     """Key of everything the policy wrote: equal keys are copies of one trajectory."""
     prior_K: Float64[np.ndarray, " K"]
     """log p(right answer) before the first step, nats; NaN: unknown."""
+    rescued_K: Bool[np.ndarray, " K"]
+    """Which were not sampled from the task alone (`Trajectory.rescue`)."""
     reward_names: tuple[str, ...]
     reward_KJ: Float64[np.ndarray, "K J"]
     """Named parts of the outcome, J of them; NaN: this trajectory has no such part."""

@@ -88,6 +88,8 @@ class Builder:
         columns.rewarded(k, trajectory.rewards)
         if trajectory.prior is not None:
             columns.prior.tail.extend((k, trajectory.prior))
+        if trajectory.rescue is not None:
+            columns.rescued.tail.extend((k, True))
         columns.ids.append(trajectory.id)
         columns.outcome.tail.append(_NAN if resolved.value is None else resolved.value)
         columns.K.tail.extend(

@@ -86,6 +86,7 @@ class Columns:
     outcome: Table = field(default_factory=lambda: Table("d", outcome_K=_REAL))
     prior: Table = field(default_factory=lambda: _values(_REAL, "trajectory"))
     verdict: Table = field(default_factory=lambda: _values(_REAL, "trajectory"))
+    rescued: Table = field(default_factory=lambda: _values(np.bool_, "trajectory"))
     rewards: Table = field(default_factory=lambda: _values(_REAL, "trajectory", "name"))
     S: Table = field(
         default_factory=lambda: Table(
@@ -176,7 +177,7 @@ class Columns:
 _NAMES: Final = ("reward_names", "score_names")
 _REFERS: Final = {
     "K": ("group", "task", "tree", "session", "judge"),
-    **dict.fromkeys(("prior", "verdict"), ("K",)),
+    **dict.fromkeys(("prior", "verdict", "rescued"), ("K",)),
     "rewards": ("K", "reward_names"),
     "S": ("K",),
     **dict.fromkeys(("state", "reward", "belief", "untrainable", "confidence", "node"), ("S",)),

@@ -135,7 +135,7 @@ class Table:
             made[name][self.done :] = tail[:, column]
         return made
 
-    def spread(self, size: int, other: float | np.integer[Any]) -> np.ndarray:
+    def spread(self, size: int, other: bool | float | np.integer[Any]) -> np.ndarray:
         """Returns an array of `size`: of rows of a place and a value the value there, else `other`.
 
         Without any row it is one number that is read again and again, and takes no memory.

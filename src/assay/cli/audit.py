@@ -12,6 +12,7 @@ import typer
 
 from assay.audit import shares
 from assay.cli import options as opt
+from assay.cli.explain import explain_dead as dead
 from assay.cli.prose import headed, say
 from assay.cli.tables import audit_tables
 from assay.cli.watch import Watch
@@ -44,6 +45,10 @@ def audit(
     cache: Annotated[
         bool, typer.Option(help="Read only what changed since the last audit into --out.")
     ] = True,
+    explain_dead: Annotated[
+        bool,
+        typer.Option("--explain-dead", help="For each all-fail group: what could rescue it."),
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Audit again as the log grows, until Ctrl-C.")
     ] = False,
@@ -58,13 +63,14 @@ def audit(
         report = False
     target = out or (None if json is not None else _default(log))
     replaced = None if target is None else audited(target)
+    choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
     look = partial(
         audit_log,
         log,
         format=format,
         out=target,
         pass_at=pass_at,
-        choices=opt.chosen(outcome, group, map, strict=strict, labels=labels),
+        choices=choices,
         report=report,
         redact=redact,
         seed=seed,
@@ -78,6 +84,8 @@ def audit(
             _print(run)
             if replaced not in (None, place_of(run.source)):
                 opt.Terminal().say(f"replaced       the audit of {replaced}")
+    if explain_dead and json != "-":
+        dead(run, choices, 1.0 if pass_at is None else pass_at)
     if json is not None:
         opt.emit_one(run.audit, json)
     broken = [text for text, holds in rules if holds(run.audit)]

@@ -28,6 +28,7 @@ from assay.recipes.shipped import read, shipped
 from assay.records import Trajectory
 
 Denominator = Literal["all", "kept", "batch"]
+Importance = Literal["truncated", "shaped", "f"]
 
 ROW_LOSSES: Final = ("grpo", "sapo", "dr_grpo", "luspo")
 """TRL loss types that divide by rows; the others divide by tokens."""
@@ -76,6 +77,11 @@ class Recipe:
     "shuffled" or "random", see `assay.credit.controls`."""
     dose: float | None = None
     """Mean |A| of a trained token to which every batch is scaled, last of all. None: as it is."""
+    importance: Importance = "truncated"
+    """How far a trajectory counts that was sampled with help, and is trained without it: see
+    `assay.signal.importance`."""
+    gamma: float = 0.1
+    """Of importance "shaped" and "f"."""
 
     def __post_init__(self) -> None:
         """Refuses no method at all, names given twice, and numbers out of their range."""
@@ -92,6 +98,10 @@ class Recipe:
         require(
             self.dose is None or 0 < self.dose < math.inf,
             f"recipe.dose: got {self.dose}; expected a finite number above 0",
+        )
+        require(
+            0 < self.gamma < math.inf,
+            f"recipe.gamma: got {self.gamma:g}; expected a finite number above 0",
         )
 
     @property
@@ -230,6 +240,8 @@ def _from_plain(data: Mapping[str, Any]) -> Recipe:
         ("denominator", Denominator),
         ("pass_at", float),
         ("dose", float | None),
+        ("importance", Importance),
+        ("gamma", float),
     ):
         if key in rest:
             rest[key] = _typed(rest[key], kind, f"recipe.{key}")

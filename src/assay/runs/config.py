@@ -4,7 +4,8 @@
     env      the tasks                                        train   how much, how fast
     rollout  chains or trees, how many tokens in all          eval    what `assay eval` measures
     recipe   credit, gates, safety: `assay.recipes.recipe`   start   what comes before it
-    trl      any other field of TRL's GRPOConfig             probe   what is measured of the start
+    rescue   what is done for groups that failed as a whole   probe   what is measured of the start
+    trl      any other field of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
 """
@@ -22,6 +23,7 @@ from msgspec import field
 from assay.errors import UsageError
 from assay.recipes.recipe import Recipe
 from assay.recipes.settings import Settings, converted, known_only, require
+from assay.rescue.settings import Rescues
 from assay.rollout.headroom import Probe
 from assay.runs.imitation import Imitation
 from assay.runs.micro import micro_rows
@@ -40,6 +42,7 @@ class Config(Settings, frozen=True):
     rollout: Rollout = field(default_factory=Rollout)
     start: Imitation = field(default_factory=Imitation)
     probe: Probe = field(default_factory=Probe)
+    rescue: Rescues = field(default_factory=Rescues)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +68,12 @@ class Config(Settings, frozen=True):
             not (self.model.lora and (engine.update or engine.backend == "vllm")),
             "sampling: adapters (model.lora) are not sent to an engine; take "
             "sampling.backend=local, or train the whole model",
+        )
+        require(
+            self.rescue.kind == "none"
+            or (self.rollout.kind, self.rollout.oversample) == ("chain", 1),
+            "rescue: it takes the place of a failure in a group of whole trajectories; expected "
+            "rollout.kind=chain and rollout.oversample=1",
         )
         self._check_rows()
         self.start.check(self.train.steps, self.train.minibatches)

@@ -6,6 +6,7 @@
     code.diff          uncommitted changes, where the run began in a git repository
     metrics.jsonl      one object per optimiser step          ledger.jsonl   one per generated batch
     rollouts/          step_000001.jsonl ...: records, schema "assay.trajectory/1"
+    rescues/           likewise: tries that came to nothing, failures whose place was taken
     credit/            step_000001.jsonl ...: annotations, schema "assay.credit/1"
     headroom.json      schema "assay.headroom/1", of the start, where [probe] asks for it
     checkpoints/       step_N/: see `assay.runs.checkpoint`
@@ -36,6 +37,8 @@ LOGS: Final = ("metrics.jsonl", "ledger.jsonl")
 """Files that grow by lines with a step, and are cut back to the last checkpoint on resume."""
 FOLDERS: Final = ("rollouts", "credit")
 """Folders with one file per generated batch, likewise."""
+RESCUES: Final = "rescues"
+"""Another one, which is there once something was rescued."""
 _BATCH: Final = re.compile(r"step_([0-9]+)\.jsonl")
 
 
@@ -157,6 +160,8 @@ class Folder:
 
     def batch(self, folder: str, step: int) -> Path:
         """Returns the file of the batch that begins with a step, in one of `FOLDERS`."""
+        if folder == RESCUES:
+            (self.path / folder).mkdir(exist_ok=True)
         return self.path / folder / f"step_{step:06d}.jsonl"
 
     def synced(self) -> None:
@@ -169,8 +174,8 @@ class Folder:
         that are not called like ours stay."""
         for name in LOGS:
             cut(self.path / name, lambda row: row["step"] <= step)
-        for folder in FOLDERS:
-            for path in (self.path / folder).iterdir():
+        for folder in (*FOLDERS, RESCUES):
+            for path in (self.path / folder).glob("*"):
                 batch = _BATCH.fullmatch(path.name)
                 if is_temporary(path.name) or (batch and int(batch[1]) > step):
                     path.unlink()

@@ -70,6 +70,8 @@ class StepRows:
             )
         clocks = {name: row[name] for name in CLOCKS if name in row}
         plain = {name: finite(value) for name, value in row.items() if name not in clocks}
+        if (rescuing := self._rollouts.rescuing) is not None:
+            plain |= rescuing.facts()
         self._folder.append("metrics.jsonl", plain)
         now = time.monotonic()
         spent = {"step": row["step"], "seconds": now - self._began, **clocks}
@@ -96,9 +98,12 @@ class Budget(TrainerCallback):
 class RunTrainer(AssayTrainer):
     """Checkpoints that are committed, credit that is kept beside the rollouts."""
 
-    def __init__(self, *args: Any, folder: Folder, config: Config, **kwargs: Any) -> None:
-        """Takes what `AssayTrainer` takes, and where the run is kept."""
-        self._folder, self._config = folder, config
+    def __init__(
+        self, *args: Any, folder: Folder, config: Config, rollouts: Rollouts, **kwargs: Any
+    ) -> None:
+        """Takes what `AssayTrainer` takes, where the run is kept, and who plays."""
+        self._folder, self._config, self._rollouts = folder, config, rollouts
+        kwargs["rollout_func"] = rollouts
         super().__init__(*args, **kwargs)
         self._own, self._at_start = self.recipe, imitating(self.recipe)
 
@@ -140,6 +145,8 @@ class RunTrainer(AssayTrainer):
         state = {name: getattr(self.state, name) for name in STATE}
         (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
         self.session.save(folder)
+        if (rescuing := self._rollouts.rescuing) is not None:
+            rescuing.save(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: Any, model: Any = None) -> None:
         """Puts the weights back; the folder was verified before."""
@@ -149,6 +156,8 @@ class RunTrainer(AssayTrainer):
         if checkpoint is not None:
             disk.load_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
             self.session.load(Path(checkpoint))
+            if (rescuing := self._rollouts.rescuing) is not None:
+                rescuing.load(Path(checkpoint))
 
     def _load_scaler(self, checkpoint: Any) -> None:
         del checkpoint
@@ -176,7 +185,7 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
             arguments(config, run.seed, folder.path),
             train_dataset=Dataset.from_dict({"prompt": prompts}),
             processing_class=run.tokenizer,
-            rollout_func=rollouts,
+            rollouts=rollouts,
             recipe=config.recipe,
             probe=run.probe,
             say=progress.say,

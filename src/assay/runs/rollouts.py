@@ -18,6 +18,7 @@ from assay.runs.folder import Folder
 from assay.runs.headroom import probed
 from assay.runs.imitation import imitated
 from assay.runs.ledger import row
+from assay.runs.rescuing import Rescuing
 from assay.runs.sampling import Engines, Prepared
 from assay.signal.origins import row_of
 from assay.world.environment import Environment
@@ -33,6 +34,12 @@ class Rollouts:
         self._environments: list[Environment] = []
         self._experts: dict[int, tuple[str, ...] | None] = {}
         self.seconds = 0.0
+        config = run.config
+        self.rescuing = (
+            Rescuing(config, folder, run.seed, run.make, run.protocol)
+            if config.rescue.kind == "ladder"
+            else None
+        )
         self.last: Mapping[str, Any] = {}
         """The ledger's last row."""
         for each in folder.rows("ledger.jsonl"):
@@ -45,20 +52,25 @@ class Rollouts:
         backend = self._engines(trainer)
         if step == 1 and trainer.accelerator.is_main_process:
             probed(self._run, self._folder, backend, trainer.session.event)
+        version = f"step_{step - 1 if self._engines.follows else 0}"
         made = self._played(
             backend,
             prompts,
             step,
             sampling=self._run.config.train.sampling,
             seed=(self._run.seed, step, trainer.accelerator.process_index),
-            policy_version=f"step_{step - 1 if self._engines.follows else 0}",
+            policy_version=version,
             watch=self._watch,
             clock=None,
             protocol=self._run.protocol,
         )
-        records = [each for group in made.groups for each in group]
+        records, thrown = [each for group in made.groups for each in group], [*made.thrown]
+        if self.rescuing is not None and step > self._run.config.start.steps:
+            climbed = self.rescuing(records, backend, trainer, step, version)
+            records = climbed.rows
+            thrown += climbed.beside
         records = [*map(trainer.recipe.prepared, self._scored(records, trainer))]
-        self._keep(step, prompts, records, made.thrown, trainer)
+        self._keep(step, prompts, records, thrown, trainer)
         self.seconds = time.monotonic() - began
         return _columns(records)
 
@@ -139,6 +151,7 @@ class Rollouts:
         thrown: Sequence[Trajectory],
         trainer: Any,
     ) -> None:
+        """Writes the batch; what it cost beside its rows is in the ledger like the rest."""
         if trainer.accelerator.num_processes > 1:
             from accelerate.utils import gather_object
 
@@ -147,7 +160,11 @@ class Rollouts:
         first, before = int(prompts[0].split()[0]), self.last.get("total", {})
         self.last = row(step, first, records, before, thrown)
         if spent := self.last.get("thrown"):
-            trainer.session.spend(**spent)
+            # what was made from tokens that were sampled before is a row, and cost none
+            twice = sum(
+                _sampled(each) - (each.ledger.tokens or 0) for each in records if each.rescue
+            )
+            trainer.session.spend(**{**spent, "tokens": spent["tokens"] - twice})
         if trainer.accelerator.is_main_process:
             write(self._folder.batch("rollouts", step), records)
             self._folder.append("ledger.jsonl", self.last)
@@ -184,6 +201,10 @@ def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
         "logprobs": logprobs,
         "trajectory": list(records),
     }
+
+
+def _sampled(record: Trajectory) -> int:
+    return sum(row_of(record).sampled)
 
 
 def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:

@@ -20,6 +20,7 @@ from assay.kernels.groups import FATES, fates
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
 from assay.signal.controllers import Scales, bounded_term, flat_term, share_factor
+from assay.signal.importance import rescue_weight
 from assay.signal.rows import Side, cells, padded_rows
 
 
@@ -117,16 +118,17 @@ class Signal:
         return _by_sign(self.advantage_N)
 
     def facts(self) -> dict[str, float]:
-        """Returns what a log line says of the batch; shares lie in [0, 1], masses are sums of A."""
+        """Returns what a log line says of the batch; shares lie in [0, 1], masses are sums of A.
+
+        Reward and passes are those of trajectories without help."""
         batch = self.batch
-        outcome_K = batch.outcome_K
-        scored_K = ~np.isnan(outcome_K)
-        n_scored = max(int(scored_K.sum()), 1)
+        known_K = ~np.isnan(batch.outcome_K)
+        own = batch.outcome_K[known_K & ~batch.rescued_K]
         facts = {
-            "reward": float(outcome_K[scored_K].sum()) / n_scored if scored_K.any() else np.nan,
-            "pass_rate": float((outcome_K >= bar(self.pass_at)).sum()) / n_scored,
-            "unscored_share": 1.0 - float(scored_K.mean()) if scored_K.size else 0.0,
-            "dropped_share": 1.0 - float(batch.kept_K.mean()) if scored_K.size else 0.0,
+            "reward": float(own.mean()) if own.size else np.nan,
+            "pass_rate": float((own >= bar(self.pass_at)).sum()) / max(own.size, 1),
+            "unscored_share": 1.0 - float(known_K.mean()) if known_K.size else 0.0,
+            "dropped_share": 1.0 - float(batch.kept_K.mean()) if known_K.size else 0.0,
         }
         facts |= self._dead()
         total = np.nan_to_num(self.advantage_N)
@@ -166,7 +168,8 @@ def signal(
     by_row: bool = False,
     seed: Sequence[int] = (0, 0),
 ) -> Signal:
-    """Returns one advantage per token: gates, methods, control, safety, then dose, in this order.
+    """Returns one advantage per token: gates, methods, control, importance of what was rescued
+    (`assay.signal.importance`), safety, then dose, in this order.
 
     `seed` is the control's: the run's seed and the number of the batch. Safety: all-fail groups, as
     `safety.all_fail` says; cap on |A|; the controllers' scales; the share that all-fail groups may
@@ -187,6 +190,10 @@ def signal(
         parts["all_fail"] = given.advantage_N
         total = total + given.advantage_N
         carried_N = carried_N | carried_by(given)
+    rescued_N = rescue_weight(batch, recipe.importance, recipe.gamma)
+    if rescued_N is not None:
+        parts = {name: part * rescued_N for name, part in parts.items()}
+        total = total * rescued_N
     if safety.cap != np.inf:
         total = np.clip(total, -safety.cap, safety.cap)
     for each in scales:

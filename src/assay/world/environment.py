@@ -134,6 +134,15 @@ class Environment(ABC):
         """Returns a line to put under the prompt that is right, neutral or wrong about the task."""
         return None
 
+    def achieved(self) -> str | None:
+        """Returns the prompt of a task that what was done since `reset` solves: the goal that was
+        reached in place of the one that was set. Only where the state was changed on the way, and
+        every turn was of use. None: there is none.
+
+        Asked after the end of a task that was failed; `assay.rescue` trains on the answer.
+        """
+        return None
+
     def dials(self) -> Mapping[str, float | int | str]:
         """Returns the settings that make its tasks easy or hard."""
         return {}

@@ -4,7 +4,7 @@ Nine tools, each a real query. The chain is read from right to left, one call a 
 dial: 1 to 8 calls lead to the answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import ClassVar, Final, final
 
@@ -58,6 +58,8 @@ class Lookup(Family):
         self._relations: tuple[str, ...] = ()
         self._chain: tuple[str, ...] = ()
         self._progress, self._known = 0, frozenset[str]()
+        self._trail: tuple[tuple[str, str, str] | None, ...] = ()
+        self._given = ""
 
     def begin(self, rng: Random) -> str:
         """Draws a chain of `hops` calls whose results all differ, and that no shorter one stands
@@ -76,14 +78,21 @@ class Lookup(Family):
                     continue
                 self._relations, self._chain = relations, tuple(chain)
                 self._progress, self._known = 0, frozenset()
-                words = [RENAMED[r] for r in relations] if self.renamed else relations
-                return f"?{' of '.join((*reversed(words), start))}"
+                self._trail, self._given = (), ""
+                return self._question(start, relations)
+
+    def _question(self, start: str, relations: Sequence[str]) -> str:
+        """Returns the text of a chain, first hop first."""
+        words = [RENAMED[r] for r in relations] if self.renamed else relations
+        return f"?{' of '.join((*reversed(words), start))}"
 
     def use(self, tool: str, argument: str) -> Reply:
         """Returns what the tool finds; on the path if that is the next link of the chain."""
         if tool not in TOOLS:
+            self._trail += (None,)
             return unknown(tool)
         found = facts().one(tool, argument)
+        self._trail += (None if found is None else (tool, argument, found),)
         if found is None:
             known = facts().one("home" if tool == "home" else "region", argument)
             wrong = f"<error no {'city' if tool == 'home' else 'country'} {argument}"
@@ -96,6 +105,7 @@ class Lookup(Family):
 
     def grade(self, given: str) -> Mapping[str, float]:
         """Returns 1 for the end of the chain, upper and lower case alike."""
+        self._given = given
         return {"right": float(given.casefold() == self._chain[-1].casefold())}
 
     def best(self) -> str:
@@ -103,6 +113,21 @@ class Lookup(Family):
         if self._progress == self.hops:
             return answer_text(self._chain[-1])
         return call_text(self._relations[self._progress], self._chain[self._progress])
+
+    def achieved(self) -> str | None:
+        """Returns the question that the calls answer, if each goes on from what the one before
+        found, and the last is what was answered."""
+        if not self._given or not self._trail:
+            return None
+        links = [link for link in self._trail if link is not None]
+        ends = [found for _, _, found in links]
+        whole = len(links) == len(self._trail)
+        if not whole or [asked for _, asked, _ in links[1:]] != ends[:-1]:
+            return None
+        start = links[0][1]
+        if ends[-1].casefold() != self._given.casefold() or ends[-1] == start:
+            return None
+        return self._question(start, [tool for tool, _, _ in links])
 
     def answer(self) -> str:
         """Returns the end of the chain."""

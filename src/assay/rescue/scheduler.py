@@ -1,0 +1,183 @@
+"""Which groups are helped, and by which rung: a state machine over visits, saved with a run.
+
+A task is helped once its group failed as a whole on `after` visits in a row. Rungs come in the
+order of the settings. A rung that all but never succeeds rests: its tries of late, of which a tenth
+is forgotten with each batch, must be at least 8 for it, and succeed more rarely than `floor`. So
+what is of no use is not paid for in each batch, and is tried again from time to time.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, final
+
+from assay.kernels.constancy import bar
+from assay.records import Trajectory, decode, encode
+from assay.rescue.base import Case
+from assay.rescue.settings import HANDICAP, Rescues
+
+FORGET: Final = 0.9
+"""What is left of the tries of late after a batch."""
+ENOUGH: Final = 8.0
+"""Tries of late that it takes to let a rung rest."""
+
+
+@final
+@dataclass(slots=True)
+class Visit:
+    """What is known of a task."""
+
+    dead: int = 0
+    """Visits in a row on which all failed."""
+    rung: str = ""
+    """Which rescued it last; empty: none did."""
+
+
+@final
+@dataclass(slots=True)
+class Tally:
+    """What a rung has cost and brought."""
+
+    tried: int = 0
+    """Groups for which it was tried."""
+    rescued: int = 0
+    tokens: int = 0
+    forwards: int = 0
+    later: int = 0
+    """Trajectories without help, at the visit after it had rescued their task."""
+    later_passed: int = 0
+    """Of those: passed."""
+    recent: float = 0.0
+    recent_rescued: float = 0.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What came of a rung for a group."""
+
+    rung: str
+    task: str
+    group: str
+    rescued: bool
+    tried: int = 0
+    """Trajectories that were sampled."""
+    tokens: int = 0
+    forwards: int = 0
+
+
+def all_passed(group: Sequence[Trajectory], pass_at: float) -> bool | None:
+    """Returns whether all members of a group passed, or all failed (False). None: some did, one is
+    unscored, or it has fewer than two."""
+    outcomes = [each.outcome for each in group]
+    known = [outcome >= bar(pass_at) for outcome in outcomes if outcome is not None]
+    if len(known) < max(2, len(outcomes)) or len({*known}) > 1:
+        return None
+    return known[0]
+
+
+@final
+@dataclass(slots=True)
+class Scheduler:
+    """Decides, and remembers. The same visits and events in the same order, the same state."""
+
+    settings: Rescues
+    pass_at: float = 1.0
+    visits: dict[str, Visit] = field(default_factory=dict[str, Visit])
+    tallies: dict[str, Tally] = field(default_factory=dict[str, Tally])
+    successes: dict[str, Trajectory] = field(default_factory=dict[str, Trajectory])
+    failures: dict[str, Trajectory] = field(default_factory=dict[str, Trajectory])
+
+    def __post_init__(self) -> None:
+        """Begins a tally for each rung."""
+        for name in self.settings.rungs:
+            self.tallies.setdefault(name, Tally())
+
+    def visited(self, groups: Iterable[Sequence[Trajectory]]) -> None:
+        """Takes what was sampled of each task, without help, before anything is done for it."""
+        for tally in self.tallies.values():
+            tally.recent *= FORGET
+            tally.recent_rescued *= FORGET
+        for group in groups:
+            task = group[0].task
+            visit = self.visits.setdefault(task, Visit())
+            outcomes = [each.outcome for each in group if each.outcome is not None]
+            passed = sum(outcome >= bar(self.pass_at) for outcome in outcomes)
+            if visit.rung:
+                tally = self.tallies.setdefault(visit.rung, Tally())
+                tally.later += len(outcomes)
+                tally.later_passed += passed
+            visit.rung = ""
+            visit.dead = visit.dead + 1 if outcomes and not passed else 0
+            for each in group:
+                self._remember(each)
+
+    def _remember(self, record: Trajectory) -> None:
+        if record.outcome is None:
+            return
+        passed = record.outcome >= bar(self.pass_at)
+        if ("prefix" if passed else HANDICAP) not in self.settings.rungs:
+            return
+        kept = self.successes if passed else self.failures
+        kept.pop(record.task, None)
+        kept[record.task] = record
+        while len(kept) > self.settings.memory:
+            del kept[next(iter(kept))]
+
+    def open(self, groups: Sequence[Sequence[Trajectory]], *, failed: bool = True) -> list[int]:
+        """Returns which groups may be helped: those that failed often enough; or those that passed,
+        for a handicap. No more than leave the rows that are not rescued their share."""
+        most = int(self.settings.share * sum(map(len, groups)))
+        found = [
+            at
+            for at, group in enumerate(groups)
+            if all_passed(group, self.pass_at) is not failed
+            and all_passed(group, self.pass_at) is not None
+            and (not failed or self._long_dead(group[0].task))
+        ]
+        return found[:most]
+
+    def _long_dead(self, task: str) -> bool:
+        return self.visits.get(task, Visit()).dead >= self.settings.after
+
+    def case(self, group: Sequence[Trajectory]) -> Case:
+        """Returns a group with what is remembered of its task. What is remembered of one in which
+        all failed, or all passed, in the other way is from before."""
+        task = group[0].task
+        return Case(
+            group=tuple(group), success=self.successes.get(task), failure=self.failures.get(task)
+        )
+
+    def rests(self, rung: str) -> bool:
+        """Returns whether a rung is passed over now."""
+        tally = self.tallies[rung]
+        return tally.recent >= ENOUGH and tally.recent_rescued < self.settings.floor * tally.recent
+
+    def came(self, events: Iterable[Event]) -> None:
+        """Takes what came of the rungs."""
+        for event in events:
+            tally = self.tallies.setdefault(event.rung, Tally())
+            tally.tried += 1
+            tally.recent += 1
+            tally.tokens += event.tokens
+            tally.forwards += event.forwards
+            if event.rescued:
+                tally.rescued += 1
+                tally.recent_rescued += 1
+                self.visits.setdefault(event.task, Visit()).rung = event.rung
+
+    def state(self) -> dict[str, Any]:
+        """Returns plain data for a checkpoint."""
+        return {
+            "visits": {task: asdict(each) for task, each in self.visits.items()},
+            "tallies": {name: asdict(each) for name, each in self.tallies.items()},
+            "successes": [encode(each).decode() for each in self.successes.values()],
+            "failures": [encode(each).decode() for each in self.failures.values()],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state` returned."""
+        self.visits = {task: Visit(**each) for task, each in state["visits"].items()}
+        self.tallies |= {name: Tally(**each) for name, each in state["tallies"].items()}
+        for name in ("successes", "failures"):
+            records = [decode(each.encode(), where="rescue state") for each in state[name]]
+            setattr(self, name, {each.task: each for each in records})

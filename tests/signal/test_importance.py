@@ -1,0 +1,121 @@
+"""How far rescued trajectories count: worked values, bounds, and what a batch makes of them."""
+
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from assay.batch import Batch
+from assay.recipes import Recipe
+from assay.recipes.recipe import Importance
+from assay.records import ModelStep, Rescue, Trajectory, UserStep
+from assay.signal import signal
+from assay.signal.importance import importance
+
+KINDS: tuple[Importance, ...] = ("truncated", "shaped", "f")
+P = np.array([0.001, 0.01, 0.1, 0.3, 0.5, 1.0])
+
+
+def weights(kind: Importance, pi: np.ndarray, mu: float = 1.0) -> np.ndarray:
+    return importance(np.log(pi), np.full(pi.size, log(mu)), kind, 0.1)
+
+
+def test_shaping_at_worked_values() -> None:
+    # f = p / (p + 1/10): .001 / .101 = 1/101; .01 / .11 = 1/11; .1 / .2 = 1/2; .3 / .4 = 3/4;
+    # .5 / .6 = 5/6; 1 / 1.1 = 10/11
+    np.testing.assert_allclose(weights("f", P), [1 / 101, 1 / 11, 1 / 2, 3 / 4, 5 / 6, 10 / 11])
+    # 1/10 p / (p + 1/10)^2 = f (1 - f), as 1 - f = 1/10 / (p + 1/10):
+    # 100/10201, 10/121, 1/4, 3/16, 5/36, 10/121
+    expected = [100 / 10201, 10 / 121, 1 / 4, 3 / 16, 5 / 36, 10 / 121]
+    np.testing.assert_allclose(weights("shaped", P), expected)
+
+
+def test_a_truncated_ratio_at_worked_values() -> None:
+    # pi / mu with mu = 1/2: .1 / .5 = 1/5, .3 / .5 = 3/5; .5 / .5 and 1 / .5 are cut to 1
+    np.testing.assert_allclose(weights("truncated", P[2:], 0.5), [1 / 5, 3 / 5, 1, 1])
+
+
+LOGS = st.floats(-50, 0)
+
+
+@given(LOGS, LOGS, st.sampled_from(KINDS), st.floats(0.01, 10))
+def test_no_weight_is_above_one_or_below_zero(
+    new: float, told: float, kind: Importance, gamma: float
+) -> None:
+    (weight,) = importance(np.array([new]), np.array([told]), kind, gamma)
+    assert 0.0 <= weight <= 1.0
+
+
+@given(LOGS, LOGS)
+def test_a_ratio_is_one_only_where_the_policy_is_as_sure_without_help(
+    new: float, told: float
+) -> None:
+    (weight,) = importance(np.array([new]), np.array([told]))
+    assert weight == pytest.approx(min(1.0, np.exp(new - told)))
+
+
+@given(LOGS, st.sampled_from(("shaped", "f")))
+def test_the_shapings_are_the_gradient_of_f_and_f_by_differences(
+    new: float, kind: Importance
+) -> None:
+    f = lambda x: np.exp(x) / (np.exp(x) + 0.1)  # noqa: E731
+    (weight,) = importance(np.array([new]), np.array([new]), kind, 0.1)
+    # the gradient of f(pi) to log pi, which is the weight of grad log pi
+    slope = (f(new + 1e-5) - f(new - 1e-5)) / 2e-5
+    assert weight == pytest.approx(slope if kind == "shaped" else f(new), abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_nobody_knows_counts_nothing(kind: Importance) -> None:
+    weight = importance(np.array([np.nan, -1.0]), np.array([-1.0, np.nan]), kind)
+    np.testing.assert_array_equal(weight, [0.0, 0.0])
+
+
+def row(k: int, outcome: float, **given: object) -> Trajectory:
+    steps = (
+        UserStep(text="?", token_ids=(3,)),
+        ModelStep(text="ab", token_ids=(4, 5), logprobs=(log(0.2), log(0.5))),
+    )
+    made = Trajectory(id=str(k), task="t", group="g", outcome=outcome, steps=steps)
+    return structs.replace(made, **given)
+
+
+def helped(record: Trajectory, *told: float) -> Trajectory:
+    first, last = record.steps
+    assert type(last) is ModelStep
+    last = structs.replace(last, told=tuple(map(log, told)))
+    return structs.replace(record, steps=(first, last), rescue=Rescue(rung="oracle"))
+
+
+def test_a_rescued_trajectory_is_weighted_token_by_token_and_no_other_is() -> None:
+    # dr_grpo: outcomes 1, 0, 0, 0 have the mean 1/4, so 3/4 and -1/4
+    plain = [row(0, 1.0), row(1, 0.0), row(2, 0.0), row(3, 0.0)]
+    batch = [helped(plain[0], 0.8, 0.4), *plain[1:]]
+    # 0.2 / 0.8 = 1/4 of 3/4; 0.5 / 0.4 is cut to 1
+    got = signal(batch, Recipe.of("dr_grpo"))
+    np.testing.assert_allclose(got.advantage_N, [0, 3 / 16, 3 / 4] + [0, -1 / 4, -1 / 4] * 3)
+    np.testing.assert_allclose(sum(got.parts.values()), got.advantage_N)
+    shaped = signal(batch, Recipe.of({"method": "dr_grpo", "importance": "f", "gamma": 0.3}))
+    # 0.2 / 0.5 and 0.5 / 0.8 of 3/4
+    np.testing.assert_allclose(shaped.advantage_N[:3], [0, 3 / 10, 15 / 32])
+
+
+def test_what_was_told_to_a_trajectory_of_its_own_changes_nothing() -> None:
+    taught = structs.replace(helped(row(0, 1.0), 0.8, 0.4), rescue=None)
+    got = signal([taught, row(1, 0.0)], Recipe.of("dr_grpo"))
+    np.testing.assert_allclose(got.advantage_N, [0, 1 / 2, 1 / 2, 0, -1 / 2, -1 / 2])
+
+
+def test_one_that_goes_on_from_an_earlier_one_is_the_policy_s_own() -> None:
+    own = structs.replace(row(0, 1.0), rescue=Rescue(rung="prefix"))
+    got = signal([own, helped(row(1, 0.0), 0.4, 0.5)], Recipe.of("dr_grpo"))
+    # the other one, helped, counts half at its first token
+    np.testing.assert_allclose(got.advantage_N, [0, 1 / 2, 1 / 2, 0, -1 / 4, -1 / 2])
+
+
+def test_a_batch_knows_which_are_rescued() -> None:
+    batch = Batch.of([row(0, 1.0), helped(row(1, 0.0), 0.4, 0.5)])
+    assert batch.rescued_K.tolist() == [False, True]
