@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import UsageError
@@ -121,6 +121,7 @@ VISITS = st.lists(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(VISITS, VISITS, st.booleans())
 def test_a_state_that_was_saved_goes_on_as_if_nothing_had_happened(
     before: list[tuple[str, list[float | None]]],

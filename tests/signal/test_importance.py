@@ -4,7 +4,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -41,6 +41,7 @@ def test_a_truncated_ratio_at_worked_values() -> None:
 LOGS = st.floats(-50, 0)
 
 
+@settings(deadline=None)
 @given(LOGS, LOGS, st.sampled_from(KINDS), st.floats(0.01, 10))
 def test_no_weight_is_above_one_or_below_zero(
     new: float, told: float, kind: Importance, gamma: float
@@ -49,6 +50,7 @@ def test_no_weight_is_above_one_or_below_zero(
     assert 0.0 <= weight <= 1.0
 
 
+@settings(deadline=None)
 @given(LOGS, LOGS)
 def test_a_ratio_is_one_only_where_the_policy_is_as_sure_without_help(
     new: float, told: float
@@ -57,6 +59,7 @@ def test_a_ratio_is_one_only_where_the_policy_is_as_sure_without_help(
     assert weight == pytest.approx(min(1.0, np.exp(new - told)))
 
 
+@settings(deadline=None)
 @given(LOGS, st.sampled_from(("shaped", "f")))
 def test_the_shapings_are_the_gradient_of_f_and_f_by_differences(
     new: float, kind: Importance
@@ -119,3 +122,10 @@ def test_one_that_goes_on_from_an_earlier_one_is_the_policy_s_own() -> None:
 def test_a_batch_knows_which_are_rescued() -> None:
     batch = Batch.of([row(0, 1.0), helped(row(1, 0.0), 0.4, 0.5)])
     assert batch.rescued_K.tolist() == [False, True]
+
+
+def test_passes_are_counted_of_those_without_help() -> None:
+    facts = signal(
+        [helped(row(0, 1.0), 0.8, 0.4), row(1, 0.0), row(2, 0.5)], Recipe.of("grpo")
+    ).facts()
+    assert (facts["pass_rate"], facts["reward"], facts["unscored_share"]) == (0.0, 0.25, 0.0)

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 from assay.files.atomic import publish
 from assay.recipes.recipe import Recipe
-from assay.records import Trajectory
+from assay.records import Trajectory, write
 from assay.rescue.climb import Climbed, World, climb
 from assay.rescue.scheduler import Event, Scheduler
 from assay.rollout.backends.base import Backend
