@@ -13,6 +13,7 @@ from typing import final
 from assay.batch import Batch, Measure
 from assay.batch.blocks import Block, Blocks
 from assay.credit import Advantages, credit
+from assay.credit.blame import blamed
 from assay.credit.blocks import in_blocks
 from assay.credit.controls import controlled, dosed
 from assay.credit.facts import held
@@ -63,7 +64,7 @@ def credits(
 
     Args:
         batch: after the gates.
-        recipe: its parts, control and dose are read: each method is looked at by itself.
+        recipe: its parts, control, blame and dose are read: each method by itself.
         seed: of the control: the run's, and the number of the batch.
         refused: gets the reason of each method that cannot run on the batch, by name.
 
@@ -73,12 +74,13 @@ def credits(
     for part in recipe.parts:
         try:
             advantages = credit(batch, part.method)
+            advantages = controlled(batch, advantages, recipe.control, seed)
+            advantages = blamed(batch, advantages, recipe.blame)
         except _FAILS as error:
             if refused is None:
                 raise
             refused[part.name] = _reason(part.name, error)
         else:
-            advantages = controlled(batch, advantages, recipe.control, seed)
             yield part.name, dosed(batch, advantages, recipe.dose)
             del advantages  # or two methods' lie in memory at once
 
@@ -89,7 +91,8 @@ def credits_in_blocks(
     """Yields each method with its advantages block by block, for which little memory is needed.
 
     `credits` does not go through here: its methods return one array each, and to join blocks to one
-    takes the memory that blocks save. A control and a dose need the whole set: they are not read.
+    takes the memory that blocks save. A control, a blame and a dose need the whole set: they are
+    not read.
 
     Raises:
         MethodError: while the blocks of a method are asked for: it cannot run on the batch, and

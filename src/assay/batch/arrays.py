@@ -88,6 +88,7 @@ def _steps(columns: Columns, of_K: Arrays) -> Arrays:
         "reward_S": columns.reward.spread(n, np.nan),
         "belief_S": columns.belief.spread(n, np.nan),
         "untrainable_S": columns.untrainable.spread(n, np.int8(-1)),
+        "hinted_S": columns.hinted.spread(n, np.int64(0)),
     }
 
 

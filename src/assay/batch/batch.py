@@ -76,6 +76,8 @@ class Batch:
     opening_S: Bool[np.ndarray, " S"]
     """Before the first tool result of its trajectory (all steps, if there is none)."""
     untrainable_S: Int8[np.ndarray, " S"]
+    hinted_S: Int64[np.ndarray, " S"]
+    """Hints about each step."""
     confidence_S: Float64[np.ndarray, " S"]
     """Stated probability of being right, in [0, 1]; NaN: none stated."""
     node_S: Int64[np.ndarray, " S"]

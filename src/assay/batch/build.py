@@ -194,6 +194,8 @@ class Builder:
             columns.belief.tail.extend((s, step.belief))
         if step.untrainable is not None:
             columns.untrainable.tail.extend((s, _UNTRAINABLE[step.untrainable]))
+        if step.hints:
+            columns.hinted.tail.extend((s, len(step.hints)))
         if step.confidence is not None:
             columns.confidence.tail.extend((s, step.confidence))
         if step.node is not None:

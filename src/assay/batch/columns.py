@@ -98,6 +98,7 @@ class Columns:
     reward: Table = field(default_factory=lambda: _values(_REAL, "step"))
     belief: Table = field(default_factory=lambda: _values(_REAL, "step"))
     untrainable: Table = field(default_factory=lambda: _values(_SMALL, "step"))
+    hinted: Table = field(default_factory=lambda: _values(_WHOLE, "step"))
     confidence: Table = field(default_factory=lambda: _values(_REAL, "step"))
     scores: Table = field(default_factory=lambda: _values(_REAL, "step", "name"))
     node: Table = field(default_factory=lambda: Table("q", step=_WHOLE, name=_WHOLE, parent=_WHOLE))
@@ -180,7 +181,8 @@ _REFERS: Final = {
     **dict.fromkeys(("prior", "verdict", "rescued"), ("K",)),
     "rewards": ("K", "reward_names"),
     "S": ("K",),
-    **dict.fromkeys(("state", "reward", "belief", "untrainable", "confidence", "node"), ("S",)),
+    **dict.fromkeys(("state", "reward", "belief", "untrainable", "hinted"), ("S",)),
+    **dict.fromkeys(("confidence", "node"), ("S",)),
     "scores": ("S", "score_names"),
     "C": ("S",),
     **dict.fromkeys(("sibling", "on_path"), ("C",)),

@@ -55,6 +55,9 @@ def credit(
     control: Annotated[
         str, typer.Option("--control", help="none, or its shuffled or random control.")
     ] = "none",
+    blame: Annotated[
+        str | None, typer.Option("--blame", help="Tokens of failures that take the blame.")
+    ] = None,
     dose: Annotated[
         float | None, typer.Option("--dose", help="Scale to this mean |A| of a trained token.")
     ] = None,
@@ -88,6 +91,7 @@ def credit(
         pass_at=pass_at,
         options={"like": like, **options},
         control=control,
+        blame=blame,
         dose=dose,
     )
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
@@ -104,7 +108,8 @@ def credit(
             )
         made: dict[str, list[bytes]] = {}
         for plain, advantages in credits(batch, recipe, seed=(seed, 0)):
-            name = plain if control == "none" else f"{plain}-{control}"
+            also = (blame, None if control == "none" else control)
+            name = "-".join([plain, *filter(None, also)])
             steps = step_credit(batch, advantages)
             made[name] = [opt.encoded(each) for each in annotations(batch, decisions, name, steps)]
     if out is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, check_scaling, outcome_term, require
@@ -56,8 +56,9 @@ class RlZvp(Method):
         one_outcome_G = (n_G > 0) & ((passed_G == 0) | (passed_G == n_G))
         shaped_K = one_outcome_G[batch.group_K] & ~np.isnan(value_K)
         traj_N = np.repeat(batch.traj_R, batch.length_R)
-        entropy_N = _entropies(batch, self.name)
-        gap_N = entropy_N - self._highest(batch, entropy_N)
+        entropy_N = entropies(batch, self.name)
+        owner_R = batch.traj_R if self.h_max == "trajectory" else batch.step_R
+        gap_N = entropy_N - highest(entropy_N, np.repeat(owner_R, batch.length_R))
         shaped_N = shaped_K[traj_N] & ~np.isnan(entropy_N)
         passed_N = (value_K == 1.0)[traj_N]
         value_N = np.where(shaped_N, np.where(passed_N, entropy_N, gap_N), 0.0)
@@ -72,19 +73,18 @@ class RlZvp(Method):
             ),
         ]
 
-    def _highest(
-        self, batch: Batch, entropy_N: Float64[np.ndarray, " N"]
-    ) -> Float64[np.ndarray, " N"]:
-        """Returns H_max of each token's trajectory or step; NaN where it has no entropy."""
-        owner_R = batch.traj_R if self.h_max == "trajectory" else batch.step_R
-        owner_N = np.repeat(owner_R, batch.length_R)
-        known_N = ~np.isnan(entropy_N)
-        high = np.full(int(owner_N.max(initial=-1)) + 1, -np.inf)
-        np.maximum.at(high, owner_N[known_N], entropy_N[known_N])
-        return np.where(known_N, np.append(high, np.nan)[owner_N], np.nan)
+
+def highest(
+    value_N: Float64[np.ndarray, " N"], owner_N: Int64[np.ndarray, " N"]
+) -> Float64[np.ndarray, " N"]:
+    """Returns the largest value of each token's owner; NaN where the token has none."""
+    known_N = ~np.isnan(value_N)
+    high = np.full(int(owner_N.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(high, owner_N[known_N], value_N[known_N])
+    return np.where(known_N, np.append(high, np.nan)[owner_N], np.nan)
 
 
-def _entropies(batch: Batch, method: str) -> Float64[np.ndarray, " N"]:
+def entropies(batch: Batch, method: str) -> Float64[np.ndarray, " N"]:
     """Returns entropies of the tokens that are trained, NaN elsewhere; raises if one is below 0."""
     need(batch, "entropies", method)
     entropy_N = np.where(carried_N(batch), batch.entropy_N, np.nan)  # pyright: ignore[reportArgumentType, reportCallIssue]

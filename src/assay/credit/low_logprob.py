@@ -58,12 +58,12 @@ class LowLogprob(Method):
         failed_K = batch.value_K < bar(self.pass_at)
         if self.where == "dead":
             failed_K = all_failed(batch, self.pass_at)
-        low_N = on_tokens(batch, failed_K) & _least_likely(batch, self.share, self.name)
+        low_N = on_tokens(batch, failed_K) & least_likely(batch, self.share, self.name)
         low = taught_term(batch, np.where(low_N, -1.0, np.nan), "low_logprob", self.w)
         return [outcome_term(batch, self), low]
 
 
-def _least_likely(batch: Batch, share: float, method: str) -> Bool[np.ndarray, " N"]:
+def least_likely(batch: Batch, share: float, method: str) -> Bool[np.ndarray, " N"]:
     """Returns the least likely tokens of each trajectory, ceil(share n) of n."""
     need(batch, "logprobs", method)
     logprob_N = np.where(carried_N(batch), batch.logprob_N, np.nan)  # pyright: ignore[reportArgumentType, reportCallIssue]

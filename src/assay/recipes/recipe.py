@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, final
 import msgspec
 
 from assay.credit import METHODS, Method, method
+from assay.credit.blame import Blame, blame_of
 from assay.credit.controls import Control, control_named
 from assay.errors import UsageError
 from assay.gate import GATES, Gate, Integrity
@@ -75,6 +76,8 @@ class Recipe:
     control: Control = "none"
     """What is trained instead of the methods' credit, to see whether its order in time matters:
     "shuffled" or "random", see `assay.credit.controls`."""
+    blame: Blame | None = None
+    """Which tokens of a failure take the blame (`assay.credit.blame`). None: all alike."""
     dose: float | None = None
     """Mean |A| of a trained token to which every batch is scaled, last of all. None: as it is."""
     importance: Importance = "truncated"
@@ -108,12 +111,14 @@ class Recipe:
     def label(self) -> str:
         """Names of its methods, and its control if it has one: what its credit is called."""
         names = "+".join(part.name for part in self.parts)
+        names += "" if self.blame is None else f"-{self.blame.name}"
         return names if self.control == "none" else f"{names}-{self.control}"
 
     @property
     def needs(self) -> frozenset[str]:
         """What trajectories must hold for the methods: "logprobs", "entropies", ..."""
-        return frozenset(need for part in self.parts for need in part.method.wanted)
+        blame = () if self.blame is None else self.blame.needs
+        return frozenset((*blame, *(need for each in self.parts for need in each.method.wanted)))
 
     def prepared(self, record: Trajectory) -> Trajectory:
         """Returns a record with what the methods read off it and nobody has written there."""
@@ -166,6 +171,7 @@ class Recipe:
         pass_at: float = 1.0,
         options: Mapping[str, Any] | None = None,
         control: str = "none",
+        blame: str | None = None,
         dose: float | None = None,
     ) -> "Recipe":
         """Returns a recipe of methods by name, to be looked at side by side; None: every one.
@@ -185,7 +191,8 @@ class Recipe:
             bar: dict[str, Any] = {"pass_at": pass_at} if told else {}
             parts.append(Part(named, method(name, **{**bar, **(options or {}), **own})))
         known = control_named(control)
-        return Recipe(tuple(parts), pass_at=pass_at, control=known, dose=dose)
+        by = blame_of(blame)
+        return Recipe(tuple(parts), pass_at=pass_at, control=known, blame=by, dose=dose)
 
     def check_loss(self, loss_type: str) -> None:
         """Raises UsageError if TRL's loss of that type cannot do what the recipe asks."""
@@ -245,6 +252,8 @@ def _from_plain(data: Mapping[str, Any]) -> Recipe:
     ):
         if key in rest:
             rest[key] = _typed(rest[key], kind, f"recipe.{key}")
+    if "blame" in rest:
+        rest["blame"] = blame_of(rest["blame"])
     if "control" in rest:
         rest["control"] = control_named(rest["control"])
     return Recipe(parts, **rest)

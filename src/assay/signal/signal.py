@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from assay import pipeline
 from assay.batch import Batch
+from assay.credit.blame import blamed
 from assay.credit.controls import controlled, dose_factor
 from assay.credit.groups import all_failed
 from assay.kernels.advantages import Advantages, advantages
@@ -168,8 +169,8 @@ def signal(
     by_row: bool = False,
     seed: Sequence[int] = (0, 0),
 ) -> Signal:
-    """Returns one advantage per token: gates, methods, control, importance of what was rescued
-    (`assay.signal.importance`), safety, then dose, in this order.
+    """Returns one advantage per token: gates, methods, control, blame, importance of what was
+    rescued (`assay.signal.importance`), safety, then dose, in this order.
 
     `seed` is the control's: the run's seed and the number of the batch. Safety: all-fail groups, as
     `safety.all_fail` says; cap on |A|; the controllers' scales; the share that all-fail groups may
@@ -217,13 +218,13 @@ def mixed(
     batch: Batch, recipe: Recipe, seed: Sequence[int] = (0, 0)
 ) -> tuple[dict[str, Float64[np.ndarray, " N"]], Float64[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
     """Returns (parts, total, carried) per token: the weighted sum of the methods, and what the
-    recipe's control makes of it.
+    recipe's control and blame make of it.
 
     A method that leaves a token unscored adds nothing there, unless no other scores it: then NaN.
     """
     terms: dict[str, Float64[np.ndarray, " N"]] = {}
     weights = {part.name: part.weight for part in recipe.parts}
-    plain = replace(recipe, control="none", dose=None)
+    plain = replace(recipe, control="none", blame=None, dose=None)
     size = int(batch.length_R.sum())
     total, scored, carried = np.zeros(size), np.zeros(size, bool), np.zeros(size, bool)
     for method, credited in pipeline.credits(batch, plain):
@@ -240,6 +241,7 @@ def mixed(
     made = controlled(
         batch, Advantages(terms, total, carried, batch.length_R), recipe.control, seed
     )
+    made = blamed(batch, made, recipe.blame)
     return made.parts, made.total, made.carried
 
 
