@@ -235,9 +235,8 @@ def test_statistics_move_towards_what_is_measured():
     batch = replace(groups(a=[1.0, 1.0], b=[0.0, 0.0]), statistics={"outcome mean": 0.1, "x": 3.0})
     # 0.75 * 0.1 + 0.25 * 0.5 = 0.2; the others are new
     got = updated(batch, keep=0.75)
-    assert got == pytest.approx(
-        {"outcome mean": 0.2, "x": 3.0, "outcome within": 0.0, "outcome between": 0.5}
-    )
+    spread = {"outcome mean": 0.2, "x": 3.0, "outcome within": 0.0, "outcome between": 0.5}
+    assert got == pytest.approx({**spread, "unscored share": 0.0, "unscored share, least": 0.0})
     with pytest.raises(MethodError, match="keep must lie in"):
         updated(batch, keep=1.5)
 
