@@ -24,6 +24,7 @@ from assay.files.atomic import published
 from assay.kernels.groups import FATES
 from assay.records import Trajectory
 from assay.report.advice import advice
+from assay.report.course import course
 from assay.report.losses import explained
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
@@ -99,18 +100,23 @@ class Report(Shapes):
             if self.replays.index is not None:
                 index["replay"] = self.replays.index
             beside = stack.enter_context(closing(Spool(self.folder)))
-            index |= self._help(made, beside, sum(len(part.chunks) for part in parts))
+            index |= self._told(made, parts, beside, sum(len(part.chunks) for part in parts))
             parts.append(Part(self.batch.n_groups, self.batch.n_groups, beside, beside))
             _write_twin(self.out.with_suffix(".json"), index, self.batch.group_K, parts[:-1])
             large = len(self.ids) > limit_trajectories
             large |= sum(part.chunks.total for part in parts) * _BASE64 > limit_bytes
             return (_write_folder if large else _write_file)(self.out, index, chunks(parts))
 
-    def _help(self, made: Sequence[Made], spool: Spool, first: int) -> dict[str, Any]:
-        """Returns what the pages know of help, and fills the chunks behind the `first`."""
+    def _told(
+        self, made: Sequence[Made], parts: Sequence[Part], spool: Spool, first: int
+    ) -> dict[str, Any]:
+        """Returns what the pages know of help and of the run's course, and fills the chunks behind
+        the `first`."""
         batch, helped = self.batch, dict[int, Helped]()
-        for each in made:
+        versions = np.full(len(batch.ids), None, object)
+        for part, each in zip(parts, made, strict=True):
             helped |= each.notes.helped
+            versions[part.ks(batch.group_K)] = each.notes.versions
         kept = None if self.run is None else self.run / "rescues"
         beside = Beside(kept, batch, spool, pass_at=self.pass_at, redact=self.redact)
         found: dict[str, Any] = {"dead": failed_alone(batch, self.passed_K, helped, beside.others)}
@@ -119,6 +125,8 @@ class Report(Shapes):
             found["trouble"] = [self.hide(line) for line in beside.trouble]
         if helped or beside.others:
             found["rescues"] = rescues(helped, beside.others, batch, self.hide)
+        if (told := course(batch, self.passed_K, helped, versions.tolist())) is not None:
+            found["course"] = told
         return found
 
 

@@ -36,6 +36,8 @@ SCRIPTS: Final = (
     "compare",
     "claims",
     "dead",
+    "chart",
+    "course",
     "main",
     "live",
 )

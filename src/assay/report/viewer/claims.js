@@ -33,7 +33,8 @@ pages.claims = (root, { params }) => {
     h("h1", {}, scoredAny ? "Claimed and verified" : "Claimed"),
     h("p", { class: "lede" }, "What the agent said of its own success in its last words",
       !scoredAny ? "; nobody scored any outcome." : ", against the outcome. ",
-      scoredAny && claims.unscored ? `${plural(claims.unscored, "trajectory", "trajectories")} without an outcome are left out.` : ""),
+      scoredAny && claims.unscored ? `${plural(claims.unscored, "trajectory", "trajectories")} without an outcome are left out.` : "",
+      course && [" ", h("a", { href: to("course") }, "See it over the run.")]),
     h("div", { class: "scroll" }, h("table", { class: "claims" }, h("caption", { class: "unseen" }, "Claims against outcomes"),
       scoredAny && h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "Verified"), h("th", { scope: "col" }, "Failed"))),
       !scoredAny ? h("tbody", {}, h("tr", {}, SAID.map(cell)))

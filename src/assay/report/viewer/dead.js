@@ -3,6 +3,7 @@
 const MOST_DEAD = 40;
 const FATES_OF_DEAD = {
   rescued: ["Rescued", "an attempt with help passed"],
+  relabelled: ["Another goal", "a failure was set as a success at the goal that it did reach"],
   vain: ["Tried in vain", "no attempt with help passed"],
   untried: ["Nothing tried", "nobody helped"],
 };
@@ -16,7 +17,8 @@ function deadGroups() {
   return report.dead.map((g) => {
     const rows = rowsOf.get(g);
     const own = G.members[g].filter((k) => !rescueAt.has(k)).map((k) => attemptAt(k));
-    const fate = rows.length === 0 ? "untried" : rows.some((row) => attemptAt(row.k, row.other).passed) ? "rescued" : "vain";
+    const passed = rows.filter((row) => attemptAt(row.k, row.other).passed);
+    const fate = rows.length === 0 ? "untried" : !passed.length ? "vain" : passed.every((row) => row.goal) ? "relabelled" : "rescued";
     return { g, rows, fate, alone: [...own, ...alone.get(g)] };
   });
 }
@@ -24,7 +26,8 @@ function deadGroups() {
 pages.dead = (root, { params }) => {
   const all = deadGroups();
   const total = G.id.length;
-  const of = (fate) => all.filter((each) => each.fate === fate).length;
+  const of = (...fates) => all.filter((each) => fates.includes(each.fate)).length;
+  const tried = all.length - of("untried");
   add(root, [h("h1", {}, "Dead groups")]);
   if (!all.length) {
     add(root, [h("p", { class: "plain" }, "In no group of two or more did every attempt fail.")]);
@@ -34,7 +37,7 @@ pages.dead = (root, { params }) => {
   add(root, [
     (report.trouble || []).map((line) => h("p", { class: "plain trouble", role: "alert" }, data(line))),
     h("p", { class: "lede" }, `In ${count(all.length)} of ${plural(total, "group")} every attempt without help failed: comparing them teaches nothing. `,
-      of("rescued") + of("vain") === 0 ? "Nothing was tried on any." : `Help was tried on ${count(of("rescued") + of("vain"))}, and ${plural(of("rescued"), "group was", "groups were")} rescued. Cost of it: ${costText(spent)}.`),
+      tried === 0 ? "Nothing was tried on any." : `Help was tried on ${count(tried)}, and ${plural(of("rescued"), "group was", "groups were")} rescued${of("relabelled") ? `; ${count(of("relabelled"))} more at another goal` : ""}. Cost of it: ${costText(spent)}.`),
     rescueRows.length > 0 && rungSection(all),
     deadSection(all, params.get("fate")),
   ]);
@@ -42,18 +45,23 @@ pages.dead = (root, { params }) => {
   return { move: (by) => moveFocus(links(), by), up: to("waste") };
 };
 
+/** Returns the kinds of help among some rows, in the order of the ladder, strange ones last. */
+const rungsOf = (rows) => {
+  const seen = new Set(rows.map((row) => row.rung));
+  return [...new Set([...Object.keys(RUNG_WORDS).filter((rung) => seen.has(rung)), ...seen])];
+};
+
 function rungSection(all) {
   const rows = all.flatMap((each) => each.rows);
-  const rungs = [...new Set([...Object.keys(RUNG_WORDS), ...rows.map((row) => row.rung)])];
   return section("What each way of helping brought",
     "Success with help is not yet success: what counts is whether the task is solved without help later.",
-    table("Ways of helping", ["Help", "#Groups", "#Attempts", "#Passed", "#Tokens", "#Tokens a success"], rungs.flatMap((rung) => {
+    table("Ways of helping", ["Help", "#Groups", "#Attempts", "#Passed", "#Tokens", "#Tokens a success"], rungsOf(rows).map((rung) => {
       const mine = rows.filter((row) => row.rung === rung);
-      if (!mine.length) return [];
       const passed = mine.filter((row) => attemptAt(row.k, row.other).passed).length;
       const { tokens } = costOf(mine);
-      return [[h("span", { class: "kind" }, h("span", {}, data(words(rung)), h("small", {}, rungWords(rung) || ""))), count(new Set(mine.map((row) => row.group)).size),
-        count(mine.length), count(passed), tokens === null ? "–" : count(tokens), tokens === null || !passed ? "–" : count(Math.round(tokens / passed))]];
+      const elsewhere = passed > 0 && mine.every((row) => row.goal);
+      return [h("span", { class: "kind" }, h("span", {}, data(words(rung)), h("small", {}, rungWords(rung) || ""))), count(new Set(mine.map((row) => row.group)).size),
+        count(mine.length), [count(passed), elsewhere && h("small", {}, " another goal")], tokens === null ? "–" : count(tokens), tokens === null || !passed ? "–" : count(Math.round(tokens / passed))];
     }), "rungs"));
 }
 
@@ -74,12 +82,11 @@ function deadSection(all, asked) {
 
 function deadRow({ g, rows, fate, alone }) {
   const own = alone.slice(0, 16);
-  const rungs = [...new Set(rows.map((row) => row.rung))];
   return [
     [h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), G.task[g] !== G.id[g] && h("small", { class: "data below" }, G.task[g])],
     h("span", { class: "squares linked" }, own.map((each) => h("a", { href: each.href, "aria-label": `${each.name}, ${GRADE_WORDS[each.grade]}`, title: each.name }, gradeSquare(each.grade))),
       alone.length > own.length && h("small", {}, `+${alone.length - own.length}`)),
-    rows.length ? rungs.map((rung) => triedLine(rung, rows.filter((row) => row.rung === rung))) : "nothing",
+    rows.length ? rungsOf(rows).map((rung) => triedLine(rung, rows.filter((row) => row.rung === rung))) : "nothing",
     badge(FATES_OF_DEAD[fate][0].toLowerCase(), `dead-${fate}`, FATES_OF_DEAD[fate][1]),
     rows.length ? costText({ tokens: costOf(rows).tokens }) : "–",
   ];
