@@ -25,6 +25,7 @@ from assay.claims.experiment import ENOUGH, Shown
 from assay.claims.measures import Measure, Seen, student
 from assay.evaluate.intervals import Estimate
 from assay.records import Replayed, Trajectory, encode
+from assay.replay.words import signed
 
 SCALES: Final = {
     "quick": Scale(name="quick", steps=12, prompts=10, held_out=8, samples=4, seeds=1, seconds=9.0),
@@ -288,7 +289,8 @@ def _headline(rows: Rows) -> str:
         return f"No method stands above its own credit shuffled in time by an interval. {counted}"
     where: dict[str, list[str]] = {}
     for env, arm, _, name, metric, seen, _ in above:
-        at = f"{env}{' trees' if arm == 'trees' else ''}, {METRICS[metric]} {seen.value:+.2f}"
+        size, of = _told(seen).partition(" ")[0], " trees" if arm == "trees" else ""
+        at = f"{env}{of}, {METRICS[metric]} {size}"
         where.setdefault(name, []).append(at)
     most = sorted(where, key=lambda name: -len(where[name]))
     said = "".join(f"\n- {name}: {'; '.join(where[name])}" for name in most)
@@ -333,9 +335,7 @@ def _mean(truths: list[Mapping[str, Any]], kind: str, name: str, metric: str) ->
 
 
 def _told(at: Estimate | None) -> str:
-    if at is None:
-        return "-"
-    return f"{at.value:+.2f} [{at.low:+.2f}, {at.high:+.2f}]"
+    return "-" if at is None else signed(at.value, at.low, at.high)
 
 
 EXPERIMENT: Final = Experiment(

@@ -38,8 +38,13 @@ def test_a_run_is_replayed_and_says_what_it_spends_first(assay: Assay, run: Path
     assert said.text.startswith("No method stands above its own credit")
     assert "comparisons with a shuffled control were made" in said.text
     assert "tasks are too few: intervals take 10 tasks; what is left out (auroc_" in said.text
-    assert "Rank correlation of credit and true advantage" in said.text
     assert "Finding the steps that matter" not in said.text, "a table of nothing"
+    assert len(said.text.splitlines()) < 40, "the rest is in the page"
+    whole = (tmp_path / "run" / "replay" / "truth.md").read_text()
+    assert "## Rank correlation of credit and true advantage" in whole
+    assert "- tree_grpo: needs trees, and no trajectory of the set has any: " in whole
+    count = whole.partition("## Not compared")[2].count("\n- ")
+    assert f"replay/truth.md  ({count} are not compared)" in said.text
     rows = list(replayed(tmp_path / "run" / "replay" / "decisions.jsonl"))
     assert [row.before.count for row in rows] == [3] * 6
     assert all(row.after.exact for row in rows)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.report.pack import packed, significant
+from assay.report.pack import decimals, packed, significant
 
 
 def pieces_of(values: np.ndarray, start: list[int]) -> list[Any]:
@@ -49,3 +49,12 @@ def test_pieces_come_back(pieces: list[list[int]]):
     found = pieces_of(values, np.cumsum([0, *map(len, pieces)]).tolist())
     both = zip(found, pieces, strict=True)
     assert [unpacked(one, len(piece)) for one, piece in both] == pieces
+
+
+def test_an_end_that_is_not_0_is_not_told_as_0():
+    assert decimals(0.25, 0.125, 0.5) == 2
+    assert decimals(0.001, -0.25, 0.25) == 2, "the number is: its interval says that it may be"
+    assert decimals(0.0094, 0.00047, 0.0183) == 4
+    assert decimals(0.25, 0.0, 0.004) == 3
+    assert decimals(0.25, 1e-17, 0.5) == 2, "a rounding error is 0"
+    assert (decimals(0.004), decimals(None)) == (3, 2)

@@ -19,7 +19,7 @@ from assay.claims.results import Row, Rows, data, read
 from assay.errors import UsageError
 from assay.files.atomic import sync
 from assay.files.lines import append, cut
-from assay.rollout.progress import about, duration
+from assay.rollout.progress import about, duration, free_cores
 
 if TYPE_CHECKING:
     from assay.claims.work import Beside
@@ -63,7 +63,8 @@ def run(
     rows = _done(path, scale)
     done = {Cell(**row.cell).key for row in rows}
     left = [cell for cell in cells if cell.key not in done]
-    forecast = Forecast(left, scale, [*rows, *known], workers=workers, slower=_slower(workers))
+    slower = workers / free_cores(workers)
+    forecast = Forecast(left, scale, [*rows, *known], workers=workers, slower=slower)
     begun = f"{len(cells)} cells, {len(cells) - len(left)} of them done; {workers} at a time"
     say(begun if forecast.left is None else f"{begun}; {about(forecast.left)}")
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "versions": versions()}
@@ -101,11 +102,6 @@ def _ending(
 
 def _left(forecast: Forecast) -> str:
     return "" if forecast.left is None else f"  {duration(forecast.left)} left"
-
-
-def _slower(workers: int) -> float:
-    """Returns how many times as long a cell takes beside what the cores do already."""
-    return max((os.getloadavg()[0] + workers) / (os.cpu_count() or 1), 1.0)
 
 
 def _done(path: Path, scale: Scale) -> list[Row]:

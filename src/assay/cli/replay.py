@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Column, Table
@@ -26,6 +26,10 @@ from assay.policy.loading import check_installed, device
 if TYPE_CHECKING:
     from assay.replay.run import Replay
     from assay.replay.source import Source
+
+
+MOST: Final = 8
+"""Rows of a table that is printed."""
 
 
 def replay(
@@ -96,14 +100,19 @@ def replay(
         emit_one(result, json)
     if json != "-":
         _print(result)
-        typer.echo(f"rows    {work.path}")
-        typer.echo(f"result  {folder / 'truth.json'}")
+        typer.echo(f"all of it  {folder / 'truth.md'}{_held(result)}")
+
+
+def _held(result: dict[str, Any]) -> str:
+    from assay.replay.words import left_out
+
+    return f"  ({said})" if (said := left_out(result)) else ""
 
 
 def _played(work: "Replay", source: "Source", processes: int | None) -> None:
     """Says what is going to be spent, and spends it."""
     from assay.replay.words import budget
-    from assay.rollout.progress import Progress
+    from assay.rollout.progress import Progress, free_cores
 
     left = work.budget()
     if not left.decisions:
@@ -111,7 +120,8 @@ def _played(work: "Replay", source: "Source", processes: int | None) -> None:
     play = source.player(samples=work.asked.samples, seed=work.asked.seed)
     many = processes or (cores(left.decisions, 1) if device() == "cpu" else 1)
     say(source.said, err=True)
-    seconds = work.pilot(play, time.monotonic) * left.tokens / many
+    # a short moment gets a core to itself where a longer one does not: seconds of a core, then
+    seconds = work.pilot(play, time.process_time) * left.tokens / free_cores(many)
     say(budget(left.decisions, left.continuations, left.tokens, seconds), err=True)
     with Progress(len(work.chosen), "decisions") as progress:
         progress.begin(len(work.chosen) - left.decisions)
@@ -119,23 +129,19 @@ def _played(work: "Replay", source: "Source", processes: int | None) -> None:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from assay.replay.words import COLUMNS, HEADS, headline, sentences, table, told
+    """Prints what stands highest; all of it is in the page."""
+    from assay.replay.words import COLUMNS, HEADS, JUDGED, LEGEND, differing, headline, sentences
 
     console = Terminal()
     console.say(headline(result))
-    for sentence in sentences(result):
+    for sentence in (*sentences(result), LEGEND):
         console.say(sentence)
-    for metric, title in HEADS.items():
-        if not told(result, metric):
+    for metric in JUDGED:
+        rows = differing(result, metric)
+        if not rows:
             continue
         columns = [Column(head, no_wrap=True) for head in COLUMNS]
-        made = Table(*columns, title=title, **LOOK)
-        for cells in table(result, metric):
+        made = Table(*columns, title=HEADS[metric], **LOOK)
+        for cells in rows[:MOST]:
             made.add_row(*cells)
         console.print(made)
-    console.say(
-        "Intervals: 95 %, tasks drawn anew. n: decisions that are scored. Shuffled: the same "
-        "credit in another order inside each trajectory; constant in time: no order changes it."
-    )
-    for name, reason in result["refused"].items():
-        console.say(f"{name}: not compared: {reason}")

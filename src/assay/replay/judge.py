@@ -40,7 +40,8 @@ class Judge:
         self._random: dict[bytes, dict[str, np.ndarray]] = {}
 
     def numbers(self, credit_S: Float64[np.ndarray, " S"]) -> dict[str, Any]:
-        """Returns how many decisions have credit, and every metric beside its controls."""
+        """Returns how many decisions have credit, how many of those matter, and every metric beside
+        its controls."""
         rng = np.random.default_rng([self._seed, 3])
         mixed_PD = shuffled(credit_S, self._traj_S, self.at_D, SHUFFLES, rng)
         credit_D = credit_S[self.at_D]
@@ -51,7 +52,8 @@ class Judge:
             self._random[key] = metrics(self.truth, nothing_PD, self.weight_DB)
         found = measured(self.truth, credit_D, mixed_PD, self._random[key], self.weight_DB)
         told = {name: asdict(each) for name, each in found.items()}
-        return {"decisions": int((~missing).sum()), **told}
+        matter = int((~missing & self.truth.matters_D).sum())
+        return {"decisions": int((~missing).sum()), "matter": matter, **told}
 
     def matters(self, rows: Sequence[Replayed]) -> dict[str, Any]:
         """Returns the share of decisions that change something, of all and by stratum."""

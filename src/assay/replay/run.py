@@ -4,6 +4,7 @@
                       SHA-256), and the decisions
     decisions.jsonl   one line a decision, schema "assay.replay/1", in the plan's order
     truth.json        schema "assay.truth/1": what credit is worth, once all are played
+    truth.md          the same as a page
 
 The plan is written before the first line; every value has chance of its own; lines are only ever
 added, in order.
@@ -15,6 +16,7 @@ import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final, final
@@ -28,7 +30,7 @@ from assay.replay.claimed import batch_of, claimed, places
 from assay.replay.judge import judged
 from assay.replay.plan import Chosen, chains, choose, follows, next_point
 from assay.replay.play import Play, in_order, jobs
-from assay.replay.words import compared, headline
+from assay.replay.words import compared, headline, page
 
 PLAN: Final = "assay.replay-plan/1"
 SCHEMA: Final = "assay.truth/1"
@@ -208,6 +210,7 @@ class Replay:
             DataError: an environment raised, or did not repeat itself; or the disk is full.
             UsageError: another process plays here.
         """
+        import_module("scipy.stats")  # of which intervals are, here: else every fork imports it
         with self._opened() as (rows, add):
             todo = self.chosen[len(rows) :]
             last = self.chosen[len(rows) - 1] if rows else None
@@ -268,6 +271,7 @@ class Replay:
         result = {"schema": SCHEMA, "asked": asked, **said, **found, "refused": refused}
         text = json.dumps(result, indent=1, allow_nan=False)
         publish(self.out / "truth.json", text.encode() + b"\n")
+        publish(self.out / "truth.md", page(result).encode())
         return result
 
 

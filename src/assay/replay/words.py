@@ -1,9 +1,10 @@
-"""What a replay says of itself: budget, result, and the line that comes first."""
+"""What a replay says of itself: budget, result, the line that comes first, and the page."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from assay.replay.truth import FEWEST
+from assay.report.pack import decimals
 from assay.rollout.progress import about
 
 HEADS: Final = {
@@ -17,6 +18,13 @@ HEADS: Final = {
 COLUMNS: Final = ("", "n", "itself", "shuffled", "random", "over shuffled")
 JUDGED: Final = ("auroc_matters", "auroc_sign")
 """Metrics that the first line is about."""
+OF_THOSE_THAT_MATTER: Final = ("auroc_sign", "sign")
+"""Metrics of good and bad steps alone."""
+LEGEND: Final = (
+    "n: decisions with credit that a metric is of. Shuffled: the same credit in another order "
+    "inside each trajectory. Intervals: 95 %, tasks drawn anew; none where no draw changes it. "
+    "Constant in time: a method pays all steps of a trajectory alike; no order changes it."
+)
 _WORDS: Final = {"auroc_matters": "finding steps that matter", "auroc_sign": "good against bad"}
 
 
@@ -42,7 +50,7 @@ def headline(result: Mapping[str, Any]) -> str:
 
 def _said(result: Mapping[str, Any], key: str) -> str:
     return "; ".join(
-        f"{name} in {_WORDS[metric]} ({_signed(row[metric]['over_shuffled'])})"
+        f"{name} in {_WORDS[metric]} ({signed(**row[metric]['over_shuffled'])})"
         for name, metric, row in above(result, key)
     )
 
@@ -98,42 +106,95 @@ def told(result: Mapping[str, Any], metric: str) -> bool:
     return any(row[metric]["value"]["value"] is not None for row in rows)
 
 
-def table(result: Mapping[str, Any], metric: str) -> Iterator[tuple[str, ...]]:
-    """Yields the cells of each method, then of each level of evidence."""
-    for key in ("methods", "evidence"):
-        for name, row in result[key].items():
-            cells = row[metric]
-            yield (
-                name,
-                str(row["decisions"]),
-                _interval(cells["value"]),
-                _short(cells["shuffled"]["value"]),
-                _short(cells["random"]["value"]),
-                _over(cells["over_shuffled"]),
-            )
+def table(result: Mapping[str, Any], metric: str) -> list[tuple[str, ...]]:
+    """Returns the cells of each method and each level of evidence, what stands highest above its
+    shuffled control first, what is constant in time last."""
+    rows = [(name, row) for name, row in result["methods"].items()]
+    rows += [(f"evidence {name}", row) for name, row in result["evidence"].items()]
+
+    def high(of: Mapping[str, Any]) -> tuple[bool, float]:
+        gap = of[metric]["over_shuffled"]
+        return not _still(gap), -2.0 if gap["value"] is None else gap["value"]
+
+    rows.sort(key=lambda row: high(row[1]), reverse=True)
+    return [_cells(name, row, metric) for name, row in rows]
+
+
+def _cells(name: str, row: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+    cells, of = row[metric], "matter" if metric in OF_THOSE_THAT_MATTER else "decisions"
+    gap = cells["over_shuffled"]
+    return (
+        name,
+        str(row[of]),
+        _interval(cells["value"]),
+        _short(cells["shuffled"]["value"]),
+        _short(cells["random"]["value"]),
+        "constant in time" if _still(gap) else _interval(gap),
+    )
+
+
+def differing(result: Mapping[str, Any], metric: str) -> list[tuple[str, ...]]:
+    """Returns the cells of `table` of what differs in time, and has a value."""
+    return [row for row in table(result, metric) if row[-1] not in ("constant in time", "-")]
+
+
+def left_out(result: Mapping[str, Any]) -> str:
+    """Returns how much the page holds that is not printed; nothing: ""."""
+    still = [
+        name
+        for name, row in result["methods"].items()
+        if all(_still(row[metric]["over_shuffled"]) for metric in JUDGED)
+    ]
+    said = [f"{len(still)} methods are constant in time"] if still else []
+    said += [f"{len(result['refused'])} are not compared"] if result["refused"] else []
+    return " and ".join(said)
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """Returns all that was found, as Markdown."""
+    lines = ["# Credit against replay", "", headline(result)]
+    for sentence in (*sentences(result), LEGEND):
+        lines += ["", sentence]
+    for metric, title in HEADS.items():
+        if told(result, metric):
+            rows = [COLUMNS, ("---",) * len(COLUMNS), *table(result, metric)]
+            lines += ["", f"## {title.replace('|', chr(92) + '|')}", ""]
+            lines += [f"| {' | '.join(row)} |" for row in rows]
+    if result["refused"]:
+        lines += ["", "## Not compared", ""]
+        lines += [f"- {name}: {_without(name, why)}" for name, why in result["refused"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _without(name: str, why: str) -> str:
+    """Returns a reason without the name that it begins with."""
+    return why.removeprefix(f"{name} ")
+
+
+def _still(gap: Mapping[str, Any]) -> bool:
+    return gap["value"] == 0 and gap["low"] == gap["high"]
 
 
 def _interval(of: Mapping[str, Any]) -> str:
-    value, low, high = (_short(of[key]) for key in ("value", "low", "high"))
-    return value if of["low"] is None else f"{value} [{low} {high}]"
+    digits = decimals(**of)
+    value, low, high = (_short(of[key], digits) for key in ("value", "low", "high"))
+    return value if of["low"] in (None, of["high"]) else f"{value} [{low} {high}]"
 
 
-def _over(of: Mapping[str, Any]) -> str:
-    still = of["value"] == 0 and of["low"] == of["high"]
-    return "constant in time" if still else _interval(of)
-
-
-def _short(value: float | None) -> str:
-    """Returns two decimals, without the 0 before them."""
-    return "-" if value is None else f"{value + 0.0:.2f}".replace("0.", ".", 1)
-
-
-def _signed(of: Mapping[str, Any]) -> str:
-    if of["value"] is None:
+def _short(value: float | None, digits: int = 2) -> str:
+    """Returns decimals without the 0 before them."""
+    if value is None:
         return "-"
-    if of["low"] is None:
-        return f"{of['value']:+.2f}"
-    return f"{of['value']:+.2f} [{of['low']:+.2f}, {of['high']:+.2f}]"
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("0.", ".", 1)
+
+
+def signed(value: float, low: float | None, high: float | None) -> str:
+    """Returns a difference and its interval, to as many decimals as tell them from 0."""
+    digits = decimals(value, low, high)
+    told, *ends = (
+        None if x is None else f"{round(x, digits) + 0.0:+.{digits}f}" for x in (value, low, high)
+    )
+    return f"{told}" if low is None else f"{told} [{', '.join(map(str, ends))}]"
 
 
 def _percent(of: Mapping[str, Any]) -> str:

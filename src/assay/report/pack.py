@@ -58,6 +58,14 @@ def significant(values: np.ndarray) -> np.ndarray:
     return np.round(values * factor) / factor + 0.0
 
 
+def decimals(value: float | None, low: float | None = None, high: float | None = None) -> int:
+    """Returns with how many decimals a number and its interval are told: two, or up to four where
+    less would tell an end as 0 that is not; of a number alone, the number."""
+    ends = (value,) if low is None or high is None else (low, high)
+    told = [abs(end) for end in ends if end is not None and abs(end) >= 0.5e-4]
+    return next(d for d in (2, 3, 4) if d == 4 or all(round(end, d) for end in told))
+
+
 def listed(values: np.ndarray) -> list[Any]:
     """Returns a list with None for NaN; whole floats become integers, which are shorter."""
     if values.dtype.kind != "f":

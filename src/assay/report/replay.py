@@ -12,7 +12,7 @@ import numpy as np
 from assay.batch import Batch
 from assay.errors import DataError
 from assay.records import Replayed, replayed
-from assay.report.pack import listed, significant
+from assay.report.pack import decimals, listed, significant
 
 ROWS: Final = "decisions.jsonl"
 TRUTH: Final = "truth.json"
@@ -161,11 +161,15 @@ def _truth(path: Path, trouble: list[str]) -> dict[str, Any] | None:
         said = error.strerror if isinstance(error, OSError) else error
         trouble.append(f"replay/{TRUTH}: {said}; expected an assay.truth/1; replay it again.")
         return None
-    return _rounded(msgspec.to_builtins(truth))
+    return rounded(msgspec.to_builtins(truth))
 
 
-def _rounded(value: Any) -> Any:
-    """Returns plain values with four decimals."""
-    if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
+def rounded(value: Any) -> Any:
+    """Returns plain values as they are told: rounded once, here, so that no reader rounds what was
+    rounded; a number and its interval to the same decimals."""
+    if not isinstance(value, dict):
+        return round(value, 6) if isinstance(value, float) else value
+    if set(value) == {"value", "low", "high"}:
+        digits = decimals(**value)
+        return {key: None if x is None else round(x, digits) + 0.0 for key, x in value.items()}
+    return {key: rounded(each) for key, each in value.items()}

@@ -1,6 +1,7 @@
 """One line on a terminal while trajectories are made: rate, reward, dead groups, time left."""
 
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -121,6 +122,11 @@ class Progress:
         elif self._clock() - self._printed >= _EVERY:
             self._printed = self._clock()
             self.say(self.line())
+
+
+def free_cores(workers: int) -> float:
+    """Returns how many cores so many processes get, beside what else runs."""
+    return workers * min(1.0, (os.cpu_count() or 1) / (os.getloadavg()[0] + workers))
 
 
 def about(seconds: float) -> str:

@@ -70,19 +70,20 @@ function truthSentences(truth) {
   const share = matters.value === null ? "" : `The choice matters in ${percent(matters.value)}${matters.low === null ? "" : ` [${percent(matters.low)}, ${percent(matters.high)}]`} of decisions: `;
   return [
     `${plural(truth.compared, "comparison")} with a shuffled control ${truth.compared === 1 ? "was" : "were"} made; if none knew anything, about ${(truth.compared * 0.025).toFixed(1)} would stand above it by chance.`,
-    `${share}${count(verdicts.good || 0)} good and ${count(verdicts.bad || 0)} bad steps of ${count(truth.scored)}. Of the other ${count(verdicts.open || 0)} replay cannot tell the value from zero; with ${count(truth.asked.samples)} continuations a side the median interval reaches ${two(truth.half_width)} either way.`,
+    `${share}${count(verdicts.good || 0)} good and ${count(verdicts.bad || 0)} bad steps of ${count(truth.scored)}. Of the other ${count(verdicts.open || 0)} replay cannot tell the value from zero; with ${count(truth.asked.samples)} continuations a side the median interval reaches ${truth.half_width === null ? "–" : truth.half_width.toFixed(2)} either way.`,
     (verdicts.unscored || 0) > 0 && `${plural(verdicts.unscored, "decision")} ${verdicts.unscored === 1 ? "has" : "have"} no value: nobody scored the continuations.`,
     "Intervals: 95 %, tasks drawn anew; none below ten tasks. Shuffled: the same credit in another order inside each trajectory. Drawn: a dot with its interval, and a bar across for the shuffled control.",
   ].filter(Boolean);
 }
 
-const two = (x) => (x === null ? "–" : (x <= -0.005 ? "−" : "") + Math.abs(x).toFixed(2));
+/** Says a number that is rounded already, with two decimals or those that it has. */
+const two = (x) => (x === null ? "–" : (x < 0 ? "−" : "") + Math.abs(x).toFixed(Math.max(2, (String(x).split(".")[1] || "").length)));
 const twoBetween = (of) => [two(of.value), of.low !== null && h("small", {}, ` ${two(of.low)} to ${two(of.high)}`)];
 
 function overShuffled(of) {
   if (of.value === 0 && of.low === of.high) return h("small", {}, "constant in time");
   const sure = of.low !== null && (of.low > 0 || of.high < 0);
-  return h("span", { class: sure ? "sure" : null }, of.value >= 0.005 ? "+" : "", twoBetween(of));
+  return h("span", { class: sure ? "sure" : null }, of.value > 0 ? "+" : "", twoBetween(of));
 }
 
 /** Draws a value with its interval between two ends, and its shuffled control as a tick. */
