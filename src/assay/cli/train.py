@@ -30,6 +30,13 @@ def train(
     env: Annotated[
         str | None, typer.Option(help="Same as --set env.name=NAME: lookup/dead, my_package:MyEnv.")
     ] = None,
+    feedback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Of hints: env, human, a judge's address (http://...), or a file of hints.",
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run directory; nothing else is asked.")
     ] = None,
@@ -52,7 +59,7 @@ def train(
     from assay.runs.start import resume as go_on
 
     if resume is not None:
-        given = (recipe, set_, out, model, env, seed)
+        given = (recipe, set_, out, model, env, seed, feedback)
         if print_config or any(each is not None for each in given):
             raise UsageError("--resume takes everything from the run directory; give nothing else")
         _told(go_on(resume).path)
@@ -63,6 +70,7 @@ def train(
     changes: dict[str, Any] = settings(set_)
     changes |= {"model.name": model} if model else {}
     changes |= {"env.name": env} if env else {}
+    changes = {**(_fed(feedback) if feedback else {}), **changes}
     config = config_of(recipe, changes)
     if print_config:
         typer.echo(config.toml(), nl=False)
@@ -77,6 +85,13 @@ def asked_for_more(environment: Mapping[str, str]) -> bool:
     it then names a master, and neither the size of a world nor a rank in it."""
     given = {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"} <= set(environment)
     return given and not set(environment) & {"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}
+
+
+def _fed(feedback: str) -> dict[str, Any]:
+    """Returns the settings of [hints] that a source's short name stands for."""
+    from assay.feedback.settings import named
+
+    return {f"hints.{name}": value for name, value in named(feedback).items()}
 
 
 def config_of(recipe: str, changes: dict[str, Any]) -> "Config":

@@ -15,6 +15,7 @@ from assay.cli import (
     eval_,
     export,
     headroom,
+    hints,
     import_,
     label,
     methods,
@@ -50,6 +51,7 @@ app.command("replay")(replay.replay)
 app.command("recipes")(recipes.recipes)
 app.add_typer(world.app, name="world")
 app.add_typer(claims.app, name="claims")
+app.add_typer(hints.app, name="hints")
 
 
 def _version(asked: bool) -> bool:

@@ -5,7 +5,7 @@
     rollout  chains or trees, how many tokens in all          eval    what `assay eval` measures
     recipe   credit, gates, safety: `assay.recipes.recipe`   start   what comes before it
     rescue   what is done for groups that failed as a whole   probe   what is measured of the start
-    trl      any other field of TRL's GRPOConfig
+    hints    who says what should have been known            trl     any other of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
 """
@@ -21,6 +21,7 @@ import tomli_w
 from msgspec import field
 
 from assay.errors import UsageError
+from assay.feedback.settings import Hints
 from assay.recipes.recipe import Recipe
 from assay.recipes.settings import Settings, converted, known_only, require
 from assay.rescue.settings import Rescues
@@ -43,6 +44,7 @@ class Config(Settings, frozen=True):
     start: Imitation = field(default_factory=Imitation)
     probe: Probe = field(default_factory=Probe)
     rescue: Rescues = field(default_factory=Rescues)
+    hints: Hints = field(default_factory=Hints)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)

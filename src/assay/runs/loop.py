@@ -72,6 +72,8 @@ class StepRows:
         plain = {name: finite(value) for name, value in row.items() if name not in clocks}
         if (rescuing := self._rollouts.rescuing) is not None:
             plain |= rescuing.facts()
+        if (hinting := self._rollouts.hinting) is not None:
+            plain |= hinting.facts()
         self._folder.append("metrics.jsonl", plain)
         now = time.monotonic()
         spent = {"step": row["step"], "seconds": now - self._began, **clocks}

@@ -1,7 +1,7 @@
 """The rollouts of a training run: TRL asks for a batch, our environments and engines play it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 from typing import Any, final
 
@@ -16,6 +16,7 @@ from assay.rollout.resampling import Resampled, resampled
 from assay.rollout.tree import grow
 from assay.runs.folder import Folder
 from assay.runs.headroom import probed
+from assay.runs.hints import Hinting, alone
 from assay.runs.imitation import imitated
 from assay.runs.ledger import row
 from assay.runs.rescuing import Rescuing
@@ -40,10 +41,12 @@ class Rollouts:
             if config.rescue.kind == "ladder"
             else None
         )
-        self.last: Mapping[str, Any] = {}
+        self.last: dict[str, Any] = {}
         """The ledger's last row."""
         for each in folder.rows("ledger.jsonl"):
             self.last = each
+        hinted = run.config.hints.source != "none"
+        self.hinting = Hinting(run, self.last) if hinted else None
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Returns what TRL takes: one row per prompt, the records beside them."""
@@ -69,6 +72,11 @@ class Rollouts:
             climbed = self.rescuing(records, backend, trainer, step, version)
             records = climbed.rows
             thrown += climbed.beside
+        if self.hinting is not None and step > self._run.config.start.steps:
+            alone(trainer.accelerator.num_processes)
+            seed = (self._run.seed, step)
+            records, replays = self.hinting(records, backend, seed, trainer.session.event)
+            thrown += replays
         records = [*map(trainer.recipe.prepared, self._scored(records, trainer))]
         self._keep(step, prompts, records, thrown, trainer)
         self.seconds = time.monotonic() - began
@@ -159,6 +167,8 @@ class Rollouts:
             prompts = gather_object(list(prompts))
         first, before = int(prompts[0].split()[0]), self.last.get("total", {})
         self.last = row(step, first, records, before, thrown)
+        if self.hinting is not None:
+            self.last |= {"hints": self.hinting.trust.row()}
         if spent := self.last.get("thrown"):
             # what was made from tokens that were sampled before is a row, and cost none
             twice = sum(

@@ -1,0 +1,171 @@
+"""Is a source worth listening to? The same tasks, played with its hints and with neutral ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import numpy as np
+
+from assay.feedback.base import turns
+from assay.kernels.constancy import bar
+from assay.kernels.uplift import Uplift
+from assay.records import Trajectory
+from assay.rollout.backends.base import Backend, Sampling
+from assay.rollout.chain import Planned, Watch, collect
+from assay.rollout.protocols.base import Protocol
+from assay.rollout.start import seed_of
+from assay.rollout.teaching import NOTHING
+from assay.world.environment import Environment
+
+LONGEST: Final = 300
+"""Characters of what is put under a task."""
+_CHANCE: Final = 71
+"""Apart from all else that is sampled in a batch."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """Paired replays: what they came to, and what they cost."""
+
+    uplift: Uplift
+    played: tuple[Trajectory, ...]
+    """Told and neutral in turn; an outcome that nobody scored is no pair."""
+
+
+def advice(record: Trajectory) -> str:
+    """Returns the hints about a record as one line of advice; empty: there are none."""
+    texts = dict.fromkeys(
+        " ".join(hint.text.split()) for turn in turns(record) for hint in turn.step.hints
+    )
+    return "; ".join(texts)[:LONGEST]
+
+
+def neutral(text: str) -> str:
+    """Returns a line of the same length that says nothing."""
+    return (NOTHING * (len(text) // len(NOTHING) + 1))[: len(text)]
+
+
+def replayed(
+    records: Sequence[Trajectory],
+    pairs: int,
+    backend: Backend,
+    make: Callable[[], Environment],
+    *,
+    sampling: Sampling,
+    seed: Sequence[int],
+    protocol: Protocol,
+    pass_at: float = 1.0,
+    watch: Watch | None = None,
+) -> Replays:
+    """Returns what tasks come to under the hints about their trajectories, and without.
+
+    Each pair is a trajectory's task from its beginning, once with all hints about it under the
+    task, once with as many characters that say nothing.
+
+    Args:
+        records: with hints; those without are left out.
+        pairs: at most; drawn with equal chance, each record once.
+        backend: samples, with the policy as it is now.
+        make: makes the environment of the records.
+        sampling: as in training.
+        seed: names the source of chance.
+        protocol: how policy and world talk.
+        pass_at: a trajectory passes at this outcome or above.
+        watch: sees each replay.
+
+    Raises:
+        DataError: a record has no seed, or an environment raised.
+    """
+    hinted = [(record, said) for record in records if (said := advice(record))]
+    rng = np.random.default_rng([*seed, _CHANCE])
+    drawn = [hinted[at] for at in rng.permutation(len(hinted))[:pairs].tolist()]
+    planned = [
+        Planned(
+            environment=make(), seed=seed_of(record), trial=trial, notes=(_noted(protocol, note),)
+        )
+        for record, said in drawn
+        for trial, note in enumerate((said, neutral(said)))
+    ]
+    played = tuple(
+        collect(
+            backend,
+            planned,
+            sampling=sampling,
+            seed=(*seed, _CHANCE),
+            watch=watch,
+            clock=None,
+            protocol=protocol,
+        )
+    )
+    passed = [
+        tuple(float((each.outcome or 0.0) >= bar(pass_at)) for each in pair)
+        for pair in zip(played[::2], played[1::2], strict=True)
+        if all(each.outcome is not None for each in pair)
+    ]
+    told, bare = (sum(pair[which] for pair in passed) for which in (0, 1))
+    return Replays(Uplift(told, bare, len(passed)), played)
+
+
+def _noted(protocol: Protocol, text: str) -> str:
+    """Returns a line of advice in the form that the protocol has for it."""
+    return f"!{text.removeprefix('!')}" if protocol.name == "line" else text
+
+
+@final
+@dataclass(slots=True)
+class Trust:
+    """What is known of a source by now, and whether it acts."""
+
+    every: int
+    """Batches between two measurements."""
+    keep: float
+    """Share of what was seen before that still counts."""
+    seen: Uplift = field(default_factory=lambda: Uplift(0.0, 0.0, 0.0))
+    batches: int = 0
+    """Since the last measurement."""
+    measured: int = 0
+    """How many there were."""
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to be measured with this batch: at once, and then every so often."""
+        return self.measured == 0 or self.batches >= self.every
+
+    def take(self, found: Uplift | None) -> bool:
+        """Takes a batch, with a measurement if there was one; returns whether the source acts."""
+        self.batches += 1
+        if found is not None and found.pairs:
+            self.seen, self.batches = self.seen.after(found, self.keep), 1
+            self.measured += 1
+        return self.seen.admits
+
+    def row(self) -> dict[str, Any]:
+        """Returns it as plain values; NaN is None."""
+        known = bool(self.seen.pairs)
+        return {
+            "told": self.seen.told,
+            "neutral": self.seen.neutral,
+            "pairs": self.seen.pairs,
+            "uplift": self.seen.value if known else None,
+            "lower": self.seen.lower if known else None,
+            "admitted": self.seen.admits,
+            "batches": self.batches,
+            "measured": self.measured,
+        }
+
+    def restore(self, row: dict[str, Any]) -> None:
+        """Puts back what `row` returned."""
+        self.seen = Uplift(row["told"], row["neutral"], row["pairs"])
+        self.batches, self.measured = row["batches"], row["measured"]
+
+
+def sentence(name: str, seen: Uplift) -> str:
+    """Returns a measurement and its verdict in words."""
+    if not seen.pairs:
+        return f"{name}: not admitted: there were no hints to replay a task with"
+    verdict = "admitted" if seen.admits else "not admitted"
+    return (
+        f"{name}: {verdict}: told {seen.told:g} of {seen.pairs:g} pass, neutral {seen.neutral:g}: "
+        f"uplift {seen.value:+.1%}, at least {seen.lower:+.1%} by 90 %"
+    )

@@ -1,0 +1,92 @@
+"""Hints from a file, JSON Lines, a hint a line:
+
+    {"task": "lookup:7", "text": "countries have owners here, not homes"}
+    {"task": "lookup:7", "turn": 0, "text": "..."}      of one turn, from 0
+    {"heard": "no tool owner", "text": "..."}           of turns whose next state has these words
+    {"trajectory": "0/lookup:7/3", "turn": 1, "text": "..."}
+
+Keys that a line has must all fit. One without `turn` and `heard` is about the last turn.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, final
+
+import msgspec
+
+from assay.errors import DataError
+from assay.feedback.base import Given, Source, Turn, turns
+from assay.records import Hint, Trajectory
+
+
+@final
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the file."""
+
+    text: str
+    task: str | None = None
+    trajectory: str | None = None
+    turn: int | None = None
+    heard: str | None = None
+
+    def fits(self, record: Trajectory, turn: Turn, *, last: bool) -> bool:
+        """Returns whether the line is about a turn; `last`: it is the record's last one."""
+        return (
+            self.task in (None, record.task)
+            and self.trajectory in (None, record.id)
+            and self.turn in (None, turn.number)
+            and (self.heard is None or self.heard in turn.heard)
+            and (last or self.turn is not None or self.heard is not None)
+        )
+
+
+@final
+class File(Source):
+    """What somebody wrote beforehand."""
+
+    name: ClassVar[str] = "file"
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file.
+
+        Raises:
+            DataError: it cannot be read, or a line is no hint.
+        """
+        self._lines = [*_read(path)]
+
+    def read(self, records: Sequence[Trajectory]) -> list[Given]:
+        """Returns the hints that fit, in the order of the file."""
+        return [Given(self._of(record)) for record in records]
+
+    def _of(self, record: Trajectory) -> dict[int, tuple[Hint, ...]]:
+        known = [*turns(record)]
+        found: dict[int, tuple[Hint, ...]] = {}
+        for turn in known:
+            fitting = tuple(
+                Hint(text=line.text, source=self.name, quote=line.heard)
+                for line in self._lines
+                if line.fits(record, turn, last=turn is known[-1])
+            )
+            found |= {turn.at: fitting} if fitting else {}
+        return found
+
+
+def _read(path: Path) -> list[Line]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; expected a file of hints") from None
+    found: list[Line] = []
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(msgspec.json.decode(line, type=Line))
+        except msgspec.MsgspecError as error:
+            raise DataError(
+                f"{path}, line {number}: {error}; expected an object of text and any of task, "
+                "trajectory, turn, heard"
+            ) from None
+        if not found[-1].text.strip():
+            raise DataError(f"{path}, line {number}: text is empty; expected a hint")
+    return found

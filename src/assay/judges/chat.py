@@ -1,0 +1,93 @@
+"""A client of any server that speaks OpenAI's chat completions. Standard library alone."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any, final
+
+from assay.errors import UsageError
+
+Message = Mapping[str, str]
+"""`role` and `content`."""
+
+
+class NoAnswer(Exception):
+    """The server gave nothing to read; says why in one word and in full."""
+
+    def __init__(self, word: str, said: str) -> None:
+        super().__init__(said)
+        self.word = word
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a model is asked."""
+
+    url: str
+    """Up to and with its version, as in http://127.0.0.1:8000/v1."""
+    model: str
+    key: str | None = None
+    """Sent as a bearer token; never logged."""
+    timeout: float = 60.0
+    """Seconds of one request."""
+    temperature: float = 0.6
+    max_tokens: int = 1024
+
+    def __post_init__(self) -> None:
+        """Refuses what is no http address, and a key that no header can hold."""
+        if not self.url.startswith(("http://", "https://")):
+            raise UsageError(
+                f"judge {self.url!r}: expected an address like http://127.0.0.1:8000/v1"
+            )
+        if self.key is not None and not (self.key.isascii() and self.key.isprintable()):
+            raise UsageError(f"judge {self.url!r}: the key has a line end or another odd character")
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        """Returns the text of the model's answer.
+
+        Raises:
+            NoAnswer: "timeout", "refused" (by its status), "unreachable", or "malformed".
+        """
+        body = {
+            "model": self.model,
+            "messages": list(messages),
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+        }
+        headers = {"Content-Type": "application/json"}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
+        address = f"{self.url.rstrip('/')}/chat/completions"
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                return _text(json.load(answer))
+        except urllib.error.HTTPError as error:
+            raise NoAnswer("refused", f"{error.code} {_body(error)}") from None
+        except TimeoutError:
+            raise NoAnswer("timeout", f"no answer in {self.timeout:g} s") from None
+        except (OSError, HTTPException) as error:
+            late = isinstance(getattr(error, "reason", None), TimeoutError)
+            word = "timeout" if late else "unreachable"
+            raise NoAnswer(word, " ".join(str(error).split())[:200]) from None
+        except (ValueError, LookupError, TypeError) as error:
+            raise NoAnswer("malformed", f"expected choices[0].message.content; {error!r}") from None
+
+
+def _text(answer: Any) -> str:
+    text = answer["choices"][0]["message"]["content"]
+    if not isinstance(text, str):
+        raise TypeError(f"got {text!r}")
+    return text
+
+
+def _body(error: urllib.error.HTTPError) -> str:
+    """Returns how the body of a refusal begins, on one line."""
+    with error, suppress(OSError, HTTPException):
+        return " ".join(error.read(200).decode("utf-8", "replace").split())
+    return ""
