@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from assay.records import Ledger, Rescue, Trajectory, write
+from assay.records import Ledger, Origin, Rescue, Trajectory, write
+from assay.report import explaining
+from assay.rescue.explain import explain
 from assay.runs.audit import audit_log
 from tests.report.conftest import Visit
 from tests.report.samples import (
@@ -109,6 +113,50 @@ def test_the_audit_of_a_run_reads_what_lies_beside_its_batches(tmp_path: Path):
     write(run / "rescues" / "step_000001.jsonl", beside())
     audit_log(run, out=out, reuse=True)  # nothing of the log changed, and yet it is new
     assert index_of(out / "report.html")["others"]["id"] == ["dead/7", "dead/8"]
+
+
+def test_what_could_be_tried_is_what_explain_dead_says(tmp_path: Path):
+    solved = [told(n, task="alone", group=group, outcome=1.0) for n, group in ((6, "a"), (7, "b"))]
+    records = [*helped_set(), *solved]
+    log = tmp_path / "log.jsonl"
+    write(log, records)
+    audit_log(log, out=tmp_path / "audit")
+    expected = {each.group: each.missing for each in explain(records)}
+    assert set(expected) == {"dead", "alone"}  # what was rescued is explained by nobody else
+    assert index_of(tmp_path / "audit" / "report.html")["missing"] == [[1, expected["alone"]]]
+    assert expected["dead"]["prefix"] == "an earlier success at this task"
+    assert expected["alone"]["prefix"] != expected["dead"]["prefix"]  # it was solved elsewhere
+
+
+def test_only_the_first_groups_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(explaining, "MOST", 1)
+    seen = list[str]()
+
+    def said(records: Any) -> list[Any]:
+        seen.extend(record.group for record in records)
+        return []
+
+    records = [*helped_set()[4:], *(told(n, group="next") for n in (6, 7))]
+    page, _ = report_of(records, tmp_path / "a.html", methods=METHODS, explain=said)
+    assert seen == ["alone", "alone"]
+    assert index_of(page)["missing"] == []
+
+
+@pytest.mark.chromium
+def test_a_group_that_nobody_helped_says_what_could_be_tried(tmp_path: Path, visit: Start):
+    played = Origin(format="assay.world", extra={"family": "lookup", "seed": "3"})
+    records = [replace(each, origin=played) for each in helped_set()[4:]]
+    page, _ = report_of(records, tmp_path / "a.html", methods=METHODS, explain=explain)
+    seen = visit().open(page, "#/dead")
+    cell = seen.page.locator(".dead-list tbody td").nth(1)
+    able = [name for name, lacks in explain(records)[0].missing.items() if lacks is None]
+    assert "critique" in able
+    shown = cell.locator("div").first.inner_text()
+    assert shown == f"could be tried: {', '.join(able).replace('_', ' ')}"
+    cell.locator("summary").click()
+    lacks = cell.locator("li").all_inner_texts()
+    assert lacks[0] == "prefix: an earlier success at this task"
+    assert seen.errors == []
 
 
 @pytest.mark.chromium

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.world import Environment, Reply
+from assay.world.environment import HintKind
 
 REPO = Path(__file__).parents[2]
 PATHS = os.pathsep.join((str(REPO / "src"), str(REPO)))
@@ -27,7 +28,7 @@ class Letter(Environment):
         right = text.strip() == f"={self.wanted}"
         return Reply(done=True, score=float(right or self.wanted in text) * (1.0 if right else 0.5))
 
-    def answer(self) -> str:
+    def answer(self) -> str | None:
         return self.wanted
 
 
@@ -64,6 +65,21 @@ class Led(Twice):
 
     def best(self) -> str:
         return "=a" if self.left == 4 else f"={self.wanted}"
+
+
+class Hinted(Letter):
+    """Anything with its letter in it will do, and its hint is the letter."""
+
+    name = "hinted"
+
+    def step(self, text: str) -> Reply:
+        return Reply(done=True, score=float(self.wanted in text))
+
+    def answer(self) -> str | None:
+        return None
+
+    def hint(self, kind: HintKind) -> str | None:
+        return self.wanted if kind == "right" else None
 
 
 class Broken(Letter):

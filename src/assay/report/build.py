@@ -25,6 +25,7 @@ from assay.kernels.groups import FATES
 from assay.records import Trajectory
 from assay.report.advice import advice
 from assay.report.course import course
+from assay.report.explaining import Explain, Explaining
 from assay.report.losses import explained
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
@@ -60,6 +61,7 @@ class Report(Shapes):
         limit_bytes: int = 150_000_000,
         live: bool = False,
         reading: str = "",
+        explain: Explain | None = None,
     ) -> Path:
         """Returns the page to open: `out`, or `index.html` in a folder named like `out` when large.
 
@@ -75,6 +77,7 @@ class Report(Shapes):
             limit_bytes: so does a page of more bytes than this.
             live: somebody writes to the log: where it is served, the page looks for a newer one.
             reading: as what the log was read; shown under the title.
+            explain: says what could be tried where all failed. None: nothing is said of it.
 
         Raises:
             DataError: the records are not the ones that the batch was built from.
@@ -91,7 +94,8 @@ class Report(Shapes):
                 )
                 for low, high in pairwise(cuts)
             ]
-            jobs = [partial(fill, part, self, trajectories) for part in parts]
+            known = explain and Explaining(explain, self.batch, self.passed_K, trajectories)
+            jobs = [partial(fill, part, self, trajectories, known) for part in parts]
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
             index = _index(title, audit, self, parts, made)
             index["reading"] = self.hide(reading)
@@ -120,6 +124,11 @@ class Report(Shapes):
         kept = None if self.run is None else self.run / "rescues"
         beside = Beside(kept, batch, spool, pass_at=self.pass_at, redact=self.redact)
         found: dict[str, Any] = {"dead": failed_alone(batch, self.passed_K, helped, beside.others)}
+        found["missing"] = [
+            [g, {self.hide(name): lacks for name, lacks in said.items()}]
+            for each in made
+            for g, said in sorted(each.missing.items())
+        ]
         if beside.others or beside.trouble:
             found["others"] = shown_beside(beside.others, first, self.hide)
             found["trouble"] = [self.hide(line) for line in beside.trouble]

@@ -13,6 +13,7 @@ from jaxtyping import Int64
 
 from assay.errors import DataError
 from assay.records import Trajectory
+from assay.report.explaining import Explaining
 from assay.report.redact import Redactor
 from assay.report.rescued import Notes
 from assay.report.shape import Shapes
@@ -30,6 +31,8 @@ class Made(NamedTuple):
     tasks: list[str]
     """Of each group."""
     secrets: Counter[str]
+    missing: dict[int, dict[str, str | None]]
+    """By group, as far as it was explained: see `report.explaining`."""
 
 
 class Part(NamedTuple):
@@ -58,11 +61,12 @@ def fill(
     part: Part,
     shapes: Shapes,
     trajectories: Callable[[Container[int]], Iterable[Trajectory | None]],
+    explaining: Explaining | None = None,
 ) -> Made:
     """Fills the spools of a part."""
     redactor = Redactor() if shapes.redact else None
     group_K, ks = shapes.batch.group_K, part.ks(shapes.batch.group_K)
-    notes, tasks = Notes(), dict[int, str]()
+    notes, tasks, missing = Notes(), dict[int, str](), dict[int, dict[str, str | None]]()
     with closing(Spool(shapes.folder)) as records:
 
         def read() -> Iterator[Trajectory]:
@@ -76,9 +80,13 @@ def fill(
         for member in shapes.members(ks, read()):
             part.members.add(member)
         order = np.argsort(group_K[ks], kind="stable")
-        for _, ns in groupby(order.tolist(), lambda n: group_K[ks[n]]):
+        for g, of_group in groupby(order.tolist(), lambda n: int(group_K[ks[n]])):
+            ns = [*of_group]
             shown = b",".join([part.members[n] for n in ns])
             part.chunks.add(compressed(b"[" + shown + b"]"))
+            said = explaining and explaining.of(g, (records[n] for n in ns))
+            if said is not None:
+                missing[g] = said
         cuts = array("q", _cuts(order, group_K[ks], records))
         for low, high in pairwise((*cuts, order.size)):
             some = order[low:high].tolist()
@@ -90,6 +98,7 @@ def fill(
         notes,
         [tasks[g] for g in range(part.low, part.high)],
         Counter() if redactor is None else redactor.counts,
+        missing,
     )
 
 

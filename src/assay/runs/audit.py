@@ -47,6 +47,7 @@ from assay.runs.directory import (
     place_of,
     refuse_other,
 )
+from assay.runs.explain import explained
 from assay.runs.sources import COPY, Sources
 
 if TYPE_CHECKING:
@@ -314,9 +315,10 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         write_rows(folder / "audit.json", [result])
         write_rows(folder / "run.json", [_about(log, name, asked.noted, losses)])
         if page is not None:
-            title, again = log.resolve().name, _again(log, copy, losses)
-            how = f"{IMPORTERS.get(name).title} · {asked.reading}"
-            page.write(title=title, audit=result, trajectories=again, live=asked.live, reading=how)
+            said: dict[str, Any] = {"title": log.resolve().name, "live": asked.live}
+            said["reading"] = f"{IMPORTERS.get(name).title} · {asked.reading}"
+            said["explain"] = partial(explained, pass_at=pass_at)
+            page.write(audit=result, trajectories=_again(log, copy, losses), **said)
     return name, result
 
 

@@ -86,10 +86,24 @@ function deadRow({ g, rows, fate, alone }) {
     [h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), G.task[g] !== G.id[g] && h("small", { class: "data below" }, G.task[g])],
     h("span", { class: "squares linked" }, own.map((each) => h("a", { href: each.href, "aria-label": `${each.name}, ${GRADE_WORDS[each.grade]}`, title: each.name }, gradeSquare(each.grade))),
       alone.length > own.length && h("small", {}, `+${alone.length - own.length}`)),
-    rows.length ? rungsOf(rows).map((rung) => triedLine(rung, rows.filter((row) => row.rung === rung))) : "nothing",
+    rows.length ? rungsOf(rows).map((rung) => triedLine(rung, rows.filter((row) => row.rung === rung))) : couldBeTried(g),
     badge(FATES_OF_DEAD[fate][0].toLowerCase(), `dead-${fate}`, FATES_OF_DEAD[fate][1]),
     rows.length ? costText({ tokens: costOf(rows).tokens }) : "–",
   ];
+}
+
+const missingAt = new Map(report.missing);
+
+/** Says what could be tried on a group that nobody helped, and what the log lacks for the rest. */
+function couldBeTried(g) {
+  const said = missingAt.get(g) || {};
+  const lacks = rungsOf(Object.keys(said).map((rung) => ({ rung }))).map((rung) => [rung, said[rung]]);
+  if (!lacks.length) return "nothing";
+  const able = lacks.filter(([, why]) => why === null).map(([rung]) => words(rung));
+  const rest = lacks.filter(([, why]) => why !== null);
+  return [h("div", {}, able.length ? [h("small", {}, "could be tried: "), data(able.join(", "))] : h("small", {}, "nothing could be tried with what the log holds")),
+    rest.length > 0 && h("details", {}, h("summary", {}, h("small", {}, able.length ? "and for the others it lacks" : "it lacks")),
+      h("ul", { class: "lacks" }, rest.map(([rung, why]) => h("li", {}, data(words(rung)), h("small", {}, ": ", data(why))))))];
 }
 
 const triedLine = (rung, rows) => h("div", { class: "tried" }, h("span", { title: rungWords(rung) }, data(words(rung))), " ",

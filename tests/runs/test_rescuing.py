@@ -1,0 +1,152 @@
+"""Runs in which dead groups are rescued: what is trained, what is paid, and a kill on the way."""
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl", reason="needs the extra assay[train]")
+
+from assay.errors import UsageError
+from assay.records import ModelStep, Trajectory, read
+from assay.runs.config import parsed
+from assay.runs.ledger import check
+from tests.runs import tiny
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+LADDER = {
+    "rescue__kind": "ladder",
+    "rescue__rungs": ["oracle"],
+    "rescue__after": 1,
+    "rescue__tries": 4,
+    "rescue__share": 1.0,
+    "rescue__budget": 9.0,
+    "train__group": 2,
+    "train__prompts": 8,
+}
+
+
+def config(policy: Path, **more: Any) -> Any:
+    made = tiny.settings(policy, env__name="tests.runs.tiny:Hinted", **{**LADDER, **more})
+    return parsed(made)
+
+
+def started(policy: Path, out: Path, **more: Any) -> Path:
+    from assay.runs.start import start
+
+    return start(config(policy, **more), out, seed=5).path
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def records(run: Path, folder: str = "rollouts", step: int = 1) -> list[Trajectory]:
+    return list(read(run / folder / f"step_{step:06d}.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def run(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return started(policy, tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="module")
+def plain(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return started(policy, tmp_path_factory.mktemp("runs") / "plain", rescue__kind="none")
+
+
+def test_one_of_each_dead_group_is_rescued_and_the_others_stay(run: Path, plain: Path) -> None:
+    before = {name: list(group) for name, group in groupby(records(plain), lambda r: r.group)}
+    after = {name: list(group) for name, group in groupby(records(run), lambda r: r.group)}
+    assert before.keys() == after.keys()
+    helped = 0
+    for name, group in after.items():
+        dead = all(each.outcome == 0 for each in before[name])
+        rescued = [each for each in group if each.rescue is not None]
+        assert len(rescued) <= dead
+        own = [each for each in group if each.rescue is None]
+        assert all(each in before[name] for each in own)
+        assert len(group) == len(before[name])
+        helped += len(rescued)
+    assert helped
+
+
+def test_it_is_trained_without_the_hint_that_it_was_sampled_with(run: Path) -> None:
+    rescued = [each for each in records(run) if each.rescue is not None]
+    for record in rescued:
+        assert record.outcome == 1.0
+        prompt, step = record.steps
+        assert prompt.text == f"?{(record.rescue and record.rescue.given)}\n"
+        assert type(step) is ModelStep
+        assert step.told
+        assert step.logprobs
+        assert step.told != step.logprobs
+        assert record.ledger.scoring_forwards == 1
+
+
+def test_all_of_it_is_paid_for_and_kept(run: Path) -> None:
+    rescued = [each for each in records(run) if each.rescue is not None]
+    beside = records(run, "rescues")
+    replaced = [each for each in beside if each.rescue is None]
+    assert len(replaced) == len(rescued)
+    assert all(each.outcome == 0 for each in replaced)
+    first, *_ = ledger = rows(run / "ledger.jsonl")
+    everything = [*records(run), *beside]
+    assert first["tokens"] == sum(each.ledger.tokens or 0 for each in everything)
+    assert first["scoring_forwards"] == len(rescued)
+    assert first["trajectories"] == len(everything)
+    last = rows(run / "metrics.jsonl")[-1]
+    assert check(ledger)["tokens"] == last["tokens_generated"]
+
+
+def test_a_row_of_metrics_says_what_each_rung_cost_and_brought(run: Path, plain: Path) -> None:
+    first, *_, last = rows(run / "metrics.jsonl")
+    rescued = [each for each in records(run) if each.rescue is not None]
+    assert first["rescue/rescued"] == first["rescue/oracle/rescued"] == len(rescued)
+    tried = [each for each in [*rescued, *records(run, "rescues")] if each.rescue is not None]
+    assert first["rescue/tokens"] == sum(each.ledger.tokens or 0 for each in tried)
+    assert last["rescue/oracle/tried"] >= first["rescue/oracle/tried"]
+    assert first["rescue/oracle/later"] is None
+    assert 0.0 <= last["rescue/oracle/later"] <= 1.0  # a pool of ten is met again
+    own = [each.outcome or 0.0 for each in records(run) if each.rescue is None]
+    assert first["pass_rate"] == pytest.approx(sum(own) / len(own))
+    assert not any(name.startswith("rescue/") for name in rows(plain / "metrics.jsonl")[0])
+    assert not (plain / "rescues").exists()
+
+
+def test_a_killed_run_is_resumed_to_the_byte(
+    run: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.runs import rollouts
+    from assay.runs.start import resume
+
+    play = rollouts.Rollouts.__call__
+
+    def killed(self: Any, prompts: Any, trainer: Any) -> Any:
+        made = play(self, prompts, trainer)
+        if trainer.state.global_step == 2:  # the third batch is on disk, and trained on by nobody
+            raise KeyboardInterrupt
+        return made
+
+    monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
+    with pytest.raises(KeyboardInterrupt):
+        started(policy, tmp_path / "run")
+    monkeypatch.undo()
+    again = resume(tmp_path / "run").path
+    names = ["ledger.jsonl", "metrics.jsonl"]
+    names += [f"{folder}/step_{step:06d}.jsonl" for step in (3, 4) for folder in ("rollouts",)]
+    names += [f"rescues/{path.name}" for path in (run / "rescues").iterdir()]
+    for name in names:
+        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("more", [{"rollout__kind": "tree"}, {"rollout__oversample": 2}])
+def test_groups_of_another_kind_are_refused(policy: Path, more: dict[str, Any]) -> None:
+    given = {**LADDER, **more}
+    if "rollout__kind" in more:
+        del given["train__group"]
+    with pytest.raises(UsageError, match="rescue: it takes the place of a failure"):
+        parsed(tiny.settings(policy, env__name="tests.runs.tiny:Hinted", **given))
