@@ -1,5 +1,6 @@
 """Whatever a log says, the report shows it as text: nothing runs, nothing is fetched."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,8 +90,6 @@ def hostile_trajectory(text: str, number: int, outcome: float) -> Trajectory:
 
 
 def _json(text: str) -> str:
-    import json
-
     return json.dumps(text)
 
 
@@ -104,6 +103,7 @@ ADDRESSES = (
     "#/trajectory/0?with=1",
     "#/claims",
     "#/dead",
+    "#/course",
     "#/other/0",
 )
 
@@ -122,6 +122,10 @@ def test_nothing_executes_and_everything_is_shown(
 
     (tmp_path / "rescues").mkdir()
     write(tmp_path / "rescues" / f"step_1{kind}.jsonl", [hostile_trajectory(text, 2, 0.0)])
+    row = {"step": text, f"judge/{text}/j": 0.5, f"hints/{text}/uplift": 0.5}
+    (tmp_path / "metrics.jsonl").write_text(
+        json.dumps({**row, f"hints/{text}/admitted": 1.0}) + "\n"
+    )
     page, _ = report_of(
         [*records, hostile_trajectory(text, 3, 0.0)],
         tmp_path / "report.html",

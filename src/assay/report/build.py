@@ -27,6 +27,7 @@ from assay.report.advice import advice
 from assay.report.course import course
 from assay.report.explaining import Explain, Explaining
 from assay.report.losses import explained
+from assay.report.metrics import metrics
 from assay.report.pack import listed, significant
 from assay.report.page import CLOSING, chunk, opening
 from assay.report.parts import Made, Part, chunks, fill, places
@@ -136,6 +137,8 @@ class Report(Shapes):
             found["rescues"] = rescues(helped, beside.others, batch, self.hide)
         if (told := course(batch, self.passed_K, helped, versions.tolist())) is not None:
             found["course"] = told
+        if (row := metrics(self.run, self.hide)) is not None:
+            found["metrics"] = row
         return found
 
 

@@ -18,14 +18,13 @@ function growing(caption, head, rows, kind) {
 
 pages.course = (root) => {
   add(root, [h("h1", {}, "Over the run")]);
-  if (!course) {
+  if (!course && !hasTrust) {
     add(root, [h("p", { class: "plain" }, "The records name no versions of the policy that could be put in order.")]);
     return { up: to("waste") };
   }
-  const { versions } = course;
   add(root, [
-    h("p", { class: "lede" }, `${plural(versions.length, "version")} of the policy, ${versions[0]} to ${versions[versions.length - 1]}, as the records name them. What was sampled with help is counted apart.`),
-    solvedSection(), helpedLaterSection(), claimsSection(),
+    course && h("p", { class: "lede" }, `${plural(course.versions.length, "version")} of the policy, ${course.versions[0]} to ${course.versions[course.versions.length - 1]}, as the records name them. What was sampled with help is counted apart.`),
+    course && [solvedSection(), helpedLaterSection(), claimsSection()], hintTrust(), judgeTrust(),
   ]);
   return { move: (by) => moveFocus([...root.querySelectorAll("tbody a")], by), up: to("waste") };
 };

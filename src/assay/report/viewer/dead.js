@@ -53,15 +53,16 @@ const rungsOf = (rows) => {
 
 function rungSection(all) {
   const rows = all.flatMap((each) => each.rows);
+  const later = rungsOf(rows).some((rung) => lastOf(`rescue/${rung}/later`) !== null);
   return section("What each way of helping brought",
     "Success with help is not yet success: what counts is whether the task is solved without help later.",
-    table("Ways of helping", ["Help", "#Groups", "#Attempts", "#Passed", "#Tokens", "#Tokens a success"], rungsOf(rows).map((rung) => {
+    table("Ways of helping", ["Help", "#Groups", "#Attempts", "#Passed", "#Tokens", "#Tokens a success", ...(later ? ["#Later, alone"] : [])], rungsOf(rows).map((rung) => {
       const mine = rows.filter((row) => row.rung === rung);
       const passed = mine.filter((row) => attemptAt(row.k, row.other).passed).length;
       const { tokens } = costOf(mine);
       const elsewhere = passed > 0 && mine.every((row) => row.goal);
       return [h("span", { class: "kind" }, h("span", {}, data(words(rung)), h("small", {}, rungWords(rung) || ""))), count(new Set(mine.map((row) => row.group)).size),
-        count(mine.length), [count(passed), elsewhere && h("small", {}, " another goal")], tokens === null ? "–" : count(tokens), tokens === null || !passed ? "–" : count(Math.round(tokens / passed))];
+        count(mine.length), [count(passed), elsewhere && h("small", {}, " another goal")], tokens === null ? "–" : count(tokens), tokens === null || !passed ? "–" : count(Math.round(tokens / passed)), ...(later ? [h("span", { title: "passes without help at the visit after it had rescued a task" }, percent(lastOf(`rescue/${rung}/later`)))] : [])];
     }), "rungs"));
 }
 

@@ -1,6 +1,6 @@
 // The header, the keyboard, and the start.
 
-const NAV = [["waste", "Overview"], ["groups", "Groups"], ...(report.dead.length ? [["dead", "Dead groups"]] : []), ["claims", "Claims"], ...(course ? [["course", "Over the run"]] : []), ...(replay ? [["replay", "Replay"]] : [])];
+const NAV = [["waste", "Overview"], ["groups", "Groups"], ...(report.dead.length ? [["dead", "Dead groups"]] : []), ["claims", "Claims"], ...(course || hasTrust ? [["course", "Over the run"]] : []), ...(replay ? [["replay", "Replay"]] : [])];
 const KEYS = [
   ["j, k", "next, previous row or step"],
   ["Enter", "open"],
@@ -11,7 +11,7 @@ const KEYS = [
   ["m, M", "next, previous method: everything recolours"],
   ["w, g, v", "overview, groups, claimed and verified"],
   ["d", "groups that failed as a whole, and what was tried"],
-  ...(course ? [["o", "over the run"]] : []),
+  ...(course || hasTrust ? [["o", "over the run"]] : []),
   ...(replay ? [["r", "credit against replay"]] : []),
   ["/", "filter groups"],
   ["arrow keys", "inside a heat-map, the steps of a group, a tree"],
@@ -66,7 +66,7 @@ const ACTIONS = {
   g: () => go(to("groups")),
   v: () => go(to("claims")),
   d: () => go(to("dead")),
-  o: () => course && go(to("course")),
+  o: () => (course || hasTrust) && go(to("course")),
   r: () => replay && go(to("replay")),
   "/": () => (pageKeys.find ? pageKeys.find() : go(to("groups"))),
   "?": help,
