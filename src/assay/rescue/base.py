@@ -33,6 +33,8 @@ class Table:
     left: float = 1.0
     """What is left of the oracle, in [0, 1]: at 0 it is withdrawn."""
     oracle: str = "hint"
+    chance: Callable[[int], float] = lambda _: 0.5
+    """(turns left to write) -> how often the rung has succeeded of late with so many."""
 
 
 @final
@@ -71,6 +73,8 @@ class Try:
     sampled. None: it is trained as it was sampled."""
     copied: int = 0
     """Leading steps that are not the try's own."""
+    left: int = 0
+    """Turns behind those in the trajectory that they are from. 0: there is none."""
     spent: Ledger = field(default_factory=Ledger)
     """What planning it has cost."""
 

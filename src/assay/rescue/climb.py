@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import Any, Final, final
 
@@ -109,6 +110,7 @@ class _Ladder:
             rng=np.random.default_rng([*world.seed, _CHANCE, number]),
             left=world.left,
             oracle=settings.oracle,
+            chance=partial(self._scheduler.chance, rung.name),
         )
         tries = rung.planned([*chosen.values()], table, settings.tries)
         flat = [(at, each) for at, mine in zip(chosen, tries, strict=True) for each in mine]
@@ -143,7 +145,9 @@ class _Ladder:
         flat: Sequence[tuple[int, Try]],
         came: Sequence[Trajectory | None],
     ) -> dict[int, Trajectory]:
-        """Returns the first try of each group that helps, as it is trained, and notes the costs."""
+        """Returns the try of each group that helps with the least that was given, the first of
+        equal ones, as it is trained; and notes what all have cost."""
+        came_of: dict[int, list[tuple[int, bool]]] = {at: [] for at in chosen}
         best: dict[int, tuple[Try, Trajectory]] = {}
         tried, spent = dict.fromkeys(chosen, 0), dict.fromkeys(chosen, 0)
         for (at, each), record in zip(flat, came, strict=True):
@@ -153,9 +157,13 @@ class _Ladder:
                 continue
             spent[at] += _tokens(record) if each.planned is not None else 0
             record = _noted(record, rung, each)
-            if at not in best and self._helps(rung, record, each):
+            helps = self._helps(rung, record, each)
+            came_of[at] += [(each.left, helps)] if each.left else []
+            before = best.get(at)
+            if helps and (before is None or each.copied < before[0].copied):
                 best[at] = each, record
-            elif each.planned is not None:
+                record = None if before is None else before[1]
+            if record is not None and each.planned is not None:
                 self.beside.append(record)
         self._left -= sum(spent.values())
         won = dict(zip(best, self._settled([*best.values()]), strict=True))
@@ -168,6 +176,7 @@ class _Ladder:
                 tried=tried[at],
                 tokens=spent[at],
                 forwards=(won[at].ledger.scoring_forwards or 0) if at in won else 0,
+                came=tuple(came_of[at]),
             )
             for at, case in chosen.items()
         ]

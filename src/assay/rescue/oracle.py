@@ -8,9 +8,9 @@ as training goes on (`anneal`), by giving it more rarely, or less of it.
 from typing import ClassVar, final
 
 from assay.rescue.base import NO_WORLD, Case, Rung, Table, Try, advised, is_played, leaks
-from assay.rescue.prefix import going_on
+from assay.rescue.prefix import behind
 from assay.rollout.experts import followed
-from assay.rollout.start import Start, points, seed_of
+from assay.rollout.start import points, seed_of
 
 
 @final
@@ -25,8 +25,8 @@ class Oracle(Rung):
         return None if is_played(case.first) else NO_WORLD
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
-        """Returns tries under the hint, each given with the chance that is left; or behind as many
-        of the expert's turns, drawn evenly, as are left."""
+        """Returns tries under the hint, each given with the chance that is left; or behind some of
+        the expert's turns (`prefix.behind`), of as many as are left."""
         return (_hinted if table.oracle == "hint" else _behind)(case, table, count)
 
 
@@ -46,8 +46,4 @@ def _behind(case: Case, table: Table, count: int) -> list[Try]:
         return []
     record = followed(environment, seed_of(case.first), table.protocol)
     found = points(record)[1:]
-    most = round(table.left * len(found))
-    if not most:
-        return []
-    cuts = table.rng.integers(most, size=count).tolist()
-    return [going_on(case, table, Start(record, found[cut])) for cut in cuts]
+    return behind(record, found[: round(table.left * len(found))], case, table, count)

@@ -3,11 +3,18 @@
 Prefix Sampling 2026, https://arxiv.org/abs/2605.05112: a success's first turns are a head start
 where most fail, a failure's are a handicap where most pass. Failure-prefix conditioning 2026,
 https://arxiv.org/abs/2601.20829. The state is rebuilt by playing the turns again; they are read and
-not trained. How far to go is drawn evenly here, where the first paper steers it to a pass rate of
-one half.
+not trained.
+
+Both papers steer to a pass rate of one half. Here a place with so many turns left is drawn with a
+weight of c (1 - c), c being how often tries with so many turns left succeeded of late: what nearly
+always succeeds teaches as little as what never does. So help gets less as the policy gets better.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, final
+
+import numpy as np
 
 from assay.records import ModelStep, Trajectory
 from assay.rescue.base import (
@@ -36,7 +43,7 @@ class Prefix(Rung):
         return _missing(case.success, "success", is_played(case.first))
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
-        """Returns tries from places of the success that are drawn with equal chance."""
+        """Returns tries from places of the success."""
         return _from(case.success, case, table, count)
 
 
@@ -53,7 +60,7 @@ class Handicap(Rung):
         return _missing(case.failure, "failure", is_played(case.first))
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
-        """Returns tries from places of the failure that are drawn with equal chance."""
+        """Returns tries from places of the failure."""
         return _from(case.failure, case, table, count)
 
 
@@ -68,11 +75,23 @@ def _missing(record: Trajectory | None, what: str, played: bool) -> str | None:
 
 
 def _from(record: Trajectory | None, case: Case, table: Table, count: int) -> list[Try]:
-    found = () if record is None else points(record)[1:]
-    if record is None or not found:
+    return [] if record is None else behind(record, points(record)[1:], case, table, count)
+
+
+def behind(
+    record: Trajectory, places: Sequence[int], case: Case, table: Table, count: int
+) -> list[Try]:
+    """Returns tries that go on from places of a record, drawn as above."""
+    if not places:
         return []
-    cuts = [int(found[int(at)]) for at in table.rng.integers(len(found), size=count)]
-    return [going_on(case, table, Start(record, cut)) for cut in cuts]
+    left = [sum(each >= place for each in points(record)) for place in places]
+    chance = np.array([table.chance(turns) for turns in left])
+    weight = chance * (1 - chance)
+    drawn = table.rng.choice(len(places), size=count, p=weight / weight.sum())
+    return [
+        replace(going_on(case, table, Start(record, places[at])), left=left[at])
+        for at in drawn.tolist()
+    ]
 
 
 def going_on(case: Case, table: Table, start: Start, *, of: str | None = None) -> Try:

@@ -63,6 +63,8 @@ class Event:
     """Trajectories that were sampled."""
     tokens: int = 0
     forwards: int = 0
+    came: tuple[tuple[int, bool], ...] = ()
+    """Of each try that went on from an earlier trajectory: turns left, and whether it succeeded."""
 
 
 def all_passed(group: Sequence[Trajectory], pass_at: float) -> bool | None:
@@ -86,6 +88,8 @@ class Scheduler:
     tallies: dict[str, Tally] = field(default_factory=dict[str, Tally])
     successes: dict[str, Trajectory] = field(default_factory=dict[str, Trajectory])
     failures: dict[str, Trajectory] = field(default_factory=dict[str, Trajectory])
+    places: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    """By "RUNG/turns left": tries of late, and those that succeeded."""
 
     def __post_init__(self) -> None:
         """Begins a tally for each rung."""
@@ -97,6 +101,7 @@ class Scheduler:
         for tally in self.tallies.values():
             tally.recent *= FORGET
             tally.recent_rescued *= FORGET
+        self.places = {name: [FORGET * n for n in each] for name, each in self.places.items()}
         for group in groups:
             task = group[0].task
             visit = self.visits.setdefault(task, Visit())
@@ -152,6 +157,12 @@ class Scheduler:
         tally = self.tallies[rung]
         return tally.recent >= ENOUGH and tally.recent_rescued < self.settings.floor * tally.recent
 
+    def chance(self, rung: str, left: int) -> float:
+        """Returns how likely a try of a rung succeeds with so many turns left, by those of late:
+        (succeeded + 1) / (tried + 2), the mean of what is likely where all chances were alike."""
+        tried, succeeded = self.places.get(f"{rung}/{left}", (0.0, 0.0))
+        return (succeeded + 1) / (tried + 2)
+
     def came(self, events: Iterable[Event]) -> None:
         """Takes what came of the rungs."""
         for event in events:
@@ -160,6 +171,10 @@ class Scheduler:
             tally.recent += 1
             tally.tokens += event.tokens
             tally.forwards += event.forwards
+            for left, succeeded in event.came:
+                place = self.places.setdefault(f"{event.rung}/{left}", [0.0, 0.0])
+                place[0] += 1
+                place[1] += succeeded
             if event.rescued:
                 tally.rescued += 1
                 tally.recent_rescued += 1
@@ -170,6 +185,7 @@ class Scheduler:
         return {
             "visits": {task: asdict(each) for task, each in self.visits.items()},
             "tallies": {name: asdict(each) for name, each in self.tallies.items()},
+            "places": self.places,
             "successes": [encode(each).decode() for each in self.successes.values()],
             "failures": [encode(each).decode() for each in self.failures.values()],
         }
@@ -178,6 +194,7 @@ class Scheduler:
         """Puts back what `state` returned."""
         self.visits = {task: Visit(**each) for task, each in state["visits"].items()}
         self.tallies |= {name: Tally(**each) for name, each in state["tallies"].items()}
+        self.places = {name: [*each] for name, each in state["places"].items()}
         for name in ("successes", "failures"):
             records = [decode(each.encode(), where="rescue state") for each in state[name]]
             setattr(self, name, {each.task: each for each in records})
