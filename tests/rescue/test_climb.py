@@ -210,6 +210,46 @@ def test_an_expert_s_turns_are_read_and_less_of_them_as_the_oracle_is_withdrawn(
     assert text_of(rescued(made)) == "?open a door\n>look(2)\n<saw 2\n=2"
 
 
+class Far(Doors):
+    """Its expert looks at three doors before it opens one."""
+
+    def best(self) -> str | None:
+        seen = len(self.looked)
+        return f">look({seen + 5})" if seen < 3 else f"={self.right}"
+
+
+def test_of_several_that_help_the_one_that_was_given_least_is_trained() -> None:
+    rows, made, policy = climbed(
+        lambda seen: "=2" if "saw 5" in seen else "=7", "oracle", make=Far, oracle="prefix", tries=8
+    )
+    given = [asked.count("look") for asked in policy.asked]
+    assert len({*given}) > 1
+    record = rescued(made)
+    assert text_of(record).count("look") == min(given)
+    others = [each for each in made.beside if each.rescue is not None]
+    assert len(others) == 7  # what helped with more is paid for like the rest
+    assert made.beside.count(rows[2]) == 1
+    assert sorted(made.events[0].came) == sorted((4 - each, True) for each in given)
+
+
+def test_how_far_to_go_back_is_drawn_where_chances_are_even() -> None:
+    policy = Policy(lambda _: "=7")
+    rows = sampled(policy, [1], make=Far)
+    scheduler = Scheduler(
+        Rescues(kind="ladder", rungs=("oracle",), after=1, share=1, budget=99, tries=40,
+                oracle="prefix")
+    )  # fmt: skip
+    scheduler.visited([rows])
+    # with one turn left all succeeded, with three none did: c (1 - c) is 1001/1002^2 and as much,
+    # with two 1/4
+    scheduler.places = {
+        "oracle/1": [1000.0, 1000.0], "oracle/2": [0.0, 0.0], "oracle/3": [1000.0, 0.0],
+    }  # fmt: skip
+    policy.asked.clear()
+    climb(rows, scheduler, world(policy, Far))
+    assert [asked.count("look") for asked in policy.asked].count(2) >= 38
+
+
 @pytest.mark.parametrize("kind", ["hint", "prefix"])
 def test_a_withdrawn_oracle_gives_nothing(kind: Any) -> None:
     policy = Policy(lambda _: "=7")

@@ -153,3 +153,15 @@ def test_a_state_that_was_saved_goes_on_as_if_nothing_had_happened(
 def test_settings_that_make_no_sense_are_refused(given: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         scheduler(**given)
+
+
+def test_a_place_is_as_hard_as_its_tries_of_late() -> None:
+    made = scheduler(rungs=["prefix"])
+    assert made.chance("prefix", 2) == 0.5  # nobody knows
+    came = ((1, True), (1, True), (2, False), (1, True))
+    made.came([Event(rung="prefix", task="t", group="t", rescued=True, came=came)])
+    assert made.chance("prefix", 1) == 4 / 5  # three of three, and one of two before
+    assert made.chance("prefix", 2) == 1 / 3
+    assert made.chance("oracle", 1) == 0.5
+    made.visited([])
+    assert made.chance("prefix", 1) == pytest.approx((0.9 * 3 + 1) / (0.9 * 3 + 2))
