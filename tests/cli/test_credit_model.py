@@ -13,7 +13,17 @@ pytest.importorskip("transformers", reason="needs the extra assay[train]")
 from msgspec import structs
 
 from assay.errors import DataError, UsageError
-from assay.records import Hint, ModelStep, ToolStep, Trajectory, UserStep, read, write
+from assay.records import (
+    Call,
+    ExpertCall,
+    Hint,
+    ModelStep,
+    ToolStep,
+    Trajectory,
+    UserStep,
+    read,
+    write,
+)
 from assay.rollout.scoring import believing, elicited, hindsight, told_ending
 from assay.runs.config import parsed
 from assay.runs.folder import Folder
@@ -113,6 +123,7 @@ def test_credit_by_a_model(assay: Assay, policy: str, tmp_path: Path):
     assert made.code == 0
     scored = Path("credit/scored.jsonl.zst")
     assert f"{scored}  3 trajectories, 7 scoring forwards of {policy}" in made.err
+    assert f"assay audit {scored} shows these methods beside the others" in made.err
     assert sorted(p.name for p in Path("credit").iterdir()) == [
         "hcapo.jsonl",
         "igpo.jsonl",
@@ -214,3 +225,18 @@ def test_credit_with_a_teacher_says_if_the_model_is_not_the_one_that_sampled(
     assert "6 scoring forwards" in made.err
     unheard = assay("credit", log, "-m", "opd", "--json", "-")
     assert "opd: no step has told, which a model can add: give --model" in unheard.err
+
+
+def test_what_is_worked_out_of_an_expert_is_written_with_what_a_model_adds(
+    assay: Assay, policy: str, tmp_path: Path
+):
+    log = tmp_path / "log.jsonl"
+    (first, *rest), expert = RECORDS, (ExpertCall("look", "{}"),)
+    before, step, *after = first.steps
+    called = structs.replace(step, calls=(Call("look", "{}"),))
+    write(log, [structs.replace(first, steps=(before, called, *after), expert=expert), *rest])
+    made = assay("credit", log, "-m", "igpo", "-m", "srl", "--model", policy, "-o", "credit")
+    assert made.code == 0
+    scored = next(read(Path("credit/scored.jsonl.zst"))).steps[1]
+    assert isinstance(scored, ModelStep)
+    assert scored.scores["srl"] == 1.0

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from assay.replay.words import above, differing, headline, left_out, page, signed, table
+from assay.replay.words import (
+    above,
+    differing,
+    headline,
+    left_out,
+    page,
+    sentences,
+    signed,
+    table,
+)
 from assay.report.replay import rounded
 
 NAMES = ("auroc_matters", "auroc_sign", "rank", "sign", "bias")
@@ -56,6 +65,12 @@ def test_what_stands_above_zero_does_not_look_like_it():
     assert table(FOUND, "rank")[1][-1] == ".0094 [.0005 .0183]"
     assert signed(-0.001, -0.25, 0.25) == "+0.00 [-0.25, +0.25]"
     assert signed(0.25, None, None) == "+0.25"
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.1])
+def test_a_tree_method_that_is_constant_in_time_is_said_to_be_so(gap: float):
+    said = " ".join(sentences(result(tree_grpo=judged(gap, gap, gap))))
+    assert ("-m tree_grpo:prefix_mode=dedup_sum" in said) == (gap == 0.0)
 
 
 def test_an_interval_without_width_is_none():

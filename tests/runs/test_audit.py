@@ -249,7 +249,7 @@ def test_a_run_directory_can_be_audited_again(log: Path, tmp_path: Path):
     assert gated_batch(tmp_path / "run")[0].ids == ("a/0", "a/1", "b/0", "b/1")
     assert records_of(log) == log
     (tmp_path / "run" / "trajectories.jsonl.zst").unlink()
-    with pytest.raises(DataError, match="without records"):
+    with pytest.raises(DataError, match=f"holds no records, its log does; give that log, {log}"):
         audit_log(tmp_path / "run")
 
 

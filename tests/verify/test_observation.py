@@ -1,7 +1,5 @@
 """Does an observation read like an error? Labelled by hand: what tools really print."""
 
-import time
-
 import pytest
 
 from assay.verify import is_error
@@ -234,16 +232,8 @@ def test_only_the_beginning_is_read():
     assert is_error("Error: early\n" + "x" * 10_000_000)
 
 
-def test_a_long_first_line_takes_no_time():
-    """Repeated groups over hostile text must not backtrack: a second would be minutes in a log."""
-    begin = time.perf_counter()
-    for text in (
-        '{"a":"b",' * 5000,
-        "a: " * 5000,
-        "Error " * 5000,
-        "<" * 9000,
-        " " * 9000,
-        "[" * 9,
-    ):
-        is_error(text)
-    assert time.perf_counter() - begin < 0.5
+def test_hostile_repetition_is_judged_by_its_first_and_last_characters():
+    """Groups over repeated text could backtrack for hours; what is read is 260 characters."""
+    for text in ('{"a":"b",', "a: ", "Error ", "<", " ", "["):
+        whole = text * (9_000 // len(text))
+        assert is_error(whole) == is_error(f"{whole[:160]}{whole[-100:]}")

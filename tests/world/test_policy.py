@@ -318,6 +318,11 @@ def test_a_model_that_is_not_there_is_one_clear_line(tmp_path):
     with pytest.raises(UsageError, match="cannot be opened") as raised:
         load(str(tmp_path / "nothing"))
     assert "\n" not in str(raised.value)
+    assert "no such folder; give a folder, a name on Hugging Face" in str(raised.value)
+    with pytest.raises(UsageError, match=r"no config\.json in it; give a folder that"):
+        load(str(tmp_path))
+    with pytest.raises(UsageError, match="no such folder, and of the name: "):
+        load("no/such")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ Folder = Annotated[
     Path, typer.Option(help="Of the experiments and their committed rows, as in a checkout.")
 ]
 CLAIMS: Final = Path("claims")
+WIDE: Final = 200
+"""Columns of a table of sentences where no terminal says how wide it is."""
 Name = Annotated[str, typer.Argument(metavar="ID", help="As assay claims list names it.")]
 
 
@@ -174,4 +176,7 @@ def show(
     table = Table(*columns, title=chosen.title, **LOOK)
     for each, seen, verdict in verdicts(chosen, rows):
         table.add_row(each.id, each.says, each.refuted_if, told(seen, each.unit), verdict)
-    Terminal().print(table)
+    console = Terminal()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)

@@ -145,7 +145,8 @@ def _scored(
     _possible(recipe, gated_batch(log, format=format, choices=choices, recipe=recipe)[0])
     with TemporaryDirectory() as folder:
         made = Path(folder) / SCORED
-        count = write(made, scorer(load(source, format=format, choices=choices)[1]))
+        records = load(source, format=format, choices=choices)[1]
+        count = write(made, map(recipe.prepared, scorer(records)))
         yield made, "assay", NONE
         to = Path(SCORED) if out is None else out / SCORED
         if out is not None:
@@ -153,6 +154,8 @@ def _scored(
                 copyfileobj(scored, stream)
         said = f"{to}  {count:,} trajectories, {scorer.forwards:,} scoring forwards of {model}"
         say(said, err=True)
+        if out is not None:
+            say(f"assay audit {to} shows these methods beside the others", err=True)
         if scorer.apart:
             said = "the model is not the one that sampled the log: its gap to `logprobs` says more"
             say(f"assay: {said} than hints ({scorer.apart})", err=True)

@@ -1,5 +1,6 @@
 """Opens a policy by name: the one that ships, a folder, or any Hugging Face causal LM."""
 
+import re
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 START: Final = "start"
 """Name of the policy that ships."""
+_ON_HUB: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _NEEDED: Final = ("torch", "transformers", "trl", "datasets", "safetensors")
 
 
@@ -48,6 +50,8 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
         MissingExtraError: torch or transformers is not installed.
         UsageError: there is no such model, its files are broken, or it has no end token.
     """
+    if why := _not_there(name):
+        raise UsageError(f"model {name!r} cannot be opened: {why}")
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -64,9 +68,25 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
         tokenizer = AutoTokenizer.from_pretrained(where)
         model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)
     except Exception as error:  # whatever a broken file, or a package that it asks for, comes to
-        raise UsageError(f"model {name!r} cannot be opened: {told(error)}") from None
+        asked = "" if name == START or Path(name).is_dir() else "no such folder, and of the name: "
+        raise UsageError(f"model {name!r} cannot be opened: {asked}{told(error)}") from None
     if tokenizer.eos_token_id is None:
         raise UsageError(f"model {name!r}: its tokenizer has no end token; set eos_token")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to(device).eval(), tokenizer
+
+
+def _not_there(name: str) -> str:
+    """Returns why a name is no folder to open, and none that Hugging Face can have; else ""."""
+    place = Path(name)
+    if name == START or (_ON_HUB.fullmatch(name) and not place.exists()):
+        return ""
+    if not place.exists():
+        return "no such folder; give a folder, a name on Hugging Face as owner/name, or start"
+    if not (place / "config.json").is_file():
+        return (
+            "no config.json in it; give a folder that transformers saved, or a checkpoint of a "
+            "run, RUN/checkpoints/step_N"
+        )
+    return ""

@@ -40,8 +40,9 @@ def read(name: str) -> dict[str, Any]:
         text = (files("assay.recipes") / f"{bare}.toml").read_text(encoding="utf-8")
     else:
         known = shipped()
+        file = ": no such file" if path.name != bare else ""
         raise UnknownNameError(
-            f"no recipe {name!r}.{hint(bare, known)} Shipped: {', '.join(known)}"
+            f"no recipe {name!r}{file}.{hint(bare, known)} Shipped: {', '.join(known)}"
         )
     try:
         return tomllib.loads(text)

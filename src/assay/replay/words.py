@@ -96,6 +96,11 @@ def sentences(result: Mapping[str, Any]) -> Iterator[str]:
         f"replay cannot tell the value from zero; with {result['asked']['samples']} continuations "
         f"a side the median interval reaches {_plain(result['half_width'])} either way."
     )
+    if "tree_grpo" in result["methods"] and still(result, "tree_grpo"):
+        yield (
+            "tree_grpo pays each leaf of a shared step alone, so it is constant in time; what it "
+            "pays the step is -m tree_grpo:prefix_mode=dedup_sum."
+        )
     if result["verdicts"]["unscored"]:
         yield f"{verdicts['unscored']} decisions have no value: nobody scored their continuations."
 
@@ -140,14 +145,15 @@ def differing(result: Mapping[str, Any], metric: str) -> list[tuple[str, ...]]:
 
 def left_out(result: Mapping[str, Any]) -> str:
     """Returns how much the page holds that is not printed; nothing: ""."""
-    still = [
-        name
-        for name, row in result["methods"].items()
-        if all(_still(row[metric]["over_shuffled"]) for metric in JUDGED)
-    ]
-    said = [f"{len(still)} methods are constant in time"] if still else []
+    many = sum(still(result, name) for name in result["methods"])
+    said = [f"{many} methods are constant in time"] if many else []
     said += [f"{len(result['refused'])} are not compared"] if result["refused"] else []
     return " and ".join(said)
+
+
+def still(result: Mapping[str, Any], name: str) -> bool:
+    """Is a method's credit constant in time?"""
+    return all(_still(result["methods"][name][metric]["over_shuffled"]) for metric in JUDGED)
 
 
 def page(result: Mapping[str, Any]) -> str:

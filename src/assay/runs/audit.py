@@ -46,6 +46,7 @@ from assay.runs.directory import (
     page_of,
     place_of,
     refuse_other,
+    written,
 )
 from assay.runs.explain import explained
 from assay.runs.sources import COPY, Sources
@@ -371,7 +372,8 @@ def records_of(log: Path) -> Path:
         return log / "rollouts"
     records = log / "trajectories.jsonl.zst"
     if not records.is_file():
-        raise DataError(f"{log}: a run directory without records of its own; name its source")
+        source = written(log).get("path", "that was audited")
+        raise DataError(f"{log}: holds no records, its log does; give that log, {source}")
     return records
 
 
