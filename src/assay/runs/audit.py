@@ -370,8 +370,7 @@ def records_of(log: Path) -> Path:
         return log
     if is_training_run(log):
         return log / "rollouts"
-    records = log / "trajectories.jsonl.zst"
-    if not records.is_file():
+    if not (records := log / "trajectories.jsonl.zst").is_file():
         source = written(log).get("path", "that was audited")
         raise DataError(f"{log}: holds no records, its log does; give that log, {source}")
     return records
