@@ -30,8 +30,8 @@ _WINDOW: Final = 5
 class Arm:
     """One arm's process, and how far it is."""
 
-    def __init__(self, name: str, out: Path, seed: int, steps: int) -> None:
-        self.name, self.path, self.steps = name, out / name, steps
+    def __init__(self, name: str, out: Path, seed: int, tokens: int, steps: int) -> None:
+        self.name, self.path, self.tokens, self.steps = name, out / name, tokens, steps
         self.log = out / f"{name}.log"
         self._asked = [str(self.path), str(out / f"{name}.toml"), str(seed)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,16 +96,25 @@ class Arm:
 
     def told(self) -> str:
         """Returns its part of the line."""
+        if self._done:
+            return f"{self.name} done"
         seen = self.rows()
-        if len(seen) >= self.steps:
-            return f"{self.name} {'done' if self._done else 'auditing'}"
         if not seen:
-            return f"{self.name} 0/{self.steps}"
+            return f"{self.name} 0 %"
         last = seen[-_WINDOW:]
         reward, dead = (
             sum(row[key] for row in last) / len(last) for key in ("reward", "dead_share")
         )
-        return f"{self.name} {len(seen)}/{self.steps} reward {reward:.2f} dead {dead:.0%}"
+        return f"{self.name} {self.share():.0%} reward {reward:.2f} dead {dead:.0%}"
+
+    def share(self) -> float:
+        """Returns how far training is, in [0, 1]: by tokens sampled, where they end it."""
+        seen = [] if self._done else self.rows()
+        if not seen:
+            return float(self._done)
+        steps = len(seen) / self.steps
+        spent = seen[-1]["tokens_generated"] / self.tokens if self.tokens else 0.0
+        return min(max(steps, spent), 1.0)
 
 
 def train(arms: Sequence[Arm]) -> None:
@@ -134,17 +143,17 @@ class Line:
 
     def __init__(self, arms: Sequence[Arm]) -> None:
         self._arms = arms
-        self._ticks: deque[tuple[float, int]] = deque()
+        self._ticks: deque[tuple[float, float]] = deque()
 
     def __call__(self) -> str:
         """Returns the line."""
-        done = sum(len(arm.rows()) for arm in self._arms)
+        done = sum(arm.share() for arm in self._arms)
         now = time.monotonic()
         self._ticks.append((now, done))
         while now - self._ticks[0][0] > 60:
             self._ticks.popleft()
         began, before = self._ticks[0]
-        left = sum(arm.steps for arm in self._arms) - done
+        left = len(self._arms) - done
         parts = [arm.told() for arm in self._arms]
         if left and done > before:
             seconds = round(left * (now - began) / (done - before))

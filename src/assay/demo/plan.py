@@ -1,4 +1,4 @@
-"""What the demo trains: two recipes that differ in credit and safety alone, on one budget."""
+"""What the demo trains: two recipes that differ in credit and rescue alone, on one budget."""
 
 import json
 from collections.abc import Mapping
@@ -11,11 +11,14 @@ from assay.files.atomic import publish
 from assay.recipes import read
 from assay.runs.config import Config, changed, parsed
 
-ARMS: Final = ("grpo", "assay")
-"""Shipped recipes; the first is what the others are compared with."""
+ARMS: Final = ("grpo", "rescue")
+"""Shipped recipes; the first is what the others are compared with, the last says what all have in
+common."""
+OWN: Final = ("about", "recipe", "rescue")
+"""Sections in which arms differ."""
 SMALLER: Final[Mapping[str, Any]] = {
-    "train.steps": 24,
-    "train.prompts": 16,
+    "rollout.budget_tokens": 240_000,
+    "train.steps": 200,
     "train.save_every": 4,
     "eval.prompts": 64,
     "eval.samples": 16,
@@ -33,7 +36,7 @@ class Plan:
 
     @property
     def config(self) -> Config:
-        """The first arm's configuration; in all but `recipe` and `about` it is everybody's."""
+        """The first arm's configuration; in all but `OWN` sections it is everybody's."""
         return next(iter(self.arms.values()))
 
     @property
@@ -49,13 +52,16 @@ def plan(changes: Mapping[str, Any], seed: int) -> Plan:
     Raises:
         UsageError: a change touches credit, in which the arms differ, or is refused by a recipe.
     """
-    taken = sorted(name for name in changes if name.split(".")[0] == "recipe")
+    taken = sorted({*OWN} & {name.split(".")[0] for name in changes})
     if taken:
-        raise UsageError(f"--set {taken[0]}: the demo's arms differ in [recipe]; use assay train")
-    arms = {
-        name: parsed(changed(read(name), {**SMALLER, **changes}), f"recipe {name}") for name in ARMS
-    }
-    return Plan(arms, seed)
+        raise UsageError(f"--set {taken[0]}: the demo's arms differ in it; use assay train")
+    shared = {name: table for name, table in read(ARMS[-1]).items() if name not in OWN}
+
+    def arm(name: str) -> Config:
+        own = {key: table for key, table in read(name).items() if key in OWN}
+        return parsed(changed({**shared, **own}, {**SMALLER, **changes}), f"recipe {name}")
+
+    return Plan({name: arm(name) for name in ARMS}, seed)
 
 
 def opened(plan: Plan, out: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from assay.demo.example import example
 from assay.demo.plan import Plan
 from assay.evaluate.intervals import paired_difference
 from assay.files.lines import rows
@@ -28,6 +29,7 @@ def gathered(plan: Plan, out: Path) -> dict[str, Any]:
         "seed": plan.seed,
         "env": config.env.name,
         "model": config.model.name,
+        "budget_tokens": config.rollout.budget_tokens,
         "steps": config.train.steps,
         "prompts": config.train.prompts,
         "group": config.train.group,
@@ -38,6 +40,7 @@ def gathered(plan: Plan, out: Path) -> dict[str, Any]:
         "null": {**_at_one(measured["null"]), "difference": _gap(measured["null"])},
         "arms": arms,
         "against": {name: _against(measured, first, name, plan.seed) for name in others},
+        "example": next((found for name in others if (found := example(out / name))), None),
         "recorded": _page(out, out / "recorded"),
     }
 
@@ -59,12 +62,31 @@ def _arm(out: Path, name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
         },
         "dead": {key: float(np.mean(values)) for key, values in _named(metrics, "dead/").items()},
         "mass": _masses(metrics),
+        "rescue": _rescue(metrics),
         "skipped": metrics[-1]["steps_skipped"],
         "events": [
             f"step {row['step']}: {event}" for row in metrics for event in row.get("events") or ()
         ],
         "audit": _page(out, out / name / "audit"),
     }
+
+
+def _rescue(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Returns groups that were helped, those that came alive, and what it cost; then by rung, since
+    the beginning: of how many groups, and passes without help afterwards. None: nothing was."""
+    last = metrics[-1]
+    if "rescue/groups" not in last:
+        return None
+    rungs = [key.split("/")[1] for key in last if key.startswith("rescue/") and "/tried" in key]
+    kinds = ("groups", "rescued", "tokens", "forwards")
+    return {
+        **{kind: sum(row[f"rescue/{kind}"] for row in metrics) for kind in kinds},
+        "rungs": {
+            name: {kind: last[f"rescue/{name}/{kind}"] for kind in ("tried", "rescued", "tokens",
+                                                                    "later")}
+            for name in rungs
+        },
+    }  # fmt: skip
 
 
 def _masses(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

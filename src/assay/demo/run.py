@@ -34,11 +34,13 @@ def run(plan: Plan, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
         with as_file(RECORDED) as log:
             audit_log(log, out=out / "recorded")
     train_ = plan.config.train
+    tokens = plan.config.rollout.budget_tokens
+    ends = f"{tokens:,} sampled tokens each" if tokens else f"{train_.steps} steps each"
     say(
-        f"2/4  {' and '.join(plan.arms)} side by side: {train_.steps} steps of "
+        f"2/4  {' and '.join(plan.arms)} side by side: {ends}, in batches of "
         f"{train_.prompts} x {train_.group} trajectories on {plan.config.env.name}"
     )
-    train([Arm(name, out, plan.seed, train_.steps) for name in plan.arms])
+    train([Arm(name, out, plan.seed, tokens, train_.steps) for name in plan.arms])
     _measured(plan, out, say)
     say("4/4  report")
     from assay.demo.page import page
