@@ -22,7 +22,7 @@ def ended(folder: Path, monkeypatch: pytest.MonkeyPatch, crashes: int, signal: s
     python.write_text(SCRIPT.format(folder=folder, crashes=crashes, signal=signal))
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    arm = Arm("grpo", folder, 0, 1)
+    arm = Arm("grpo", folder, 0, 0, 1)
     late = time.monotonic() + 30
     while arm.going() and time.monotonic() < late:
         time.sleep(0.02)
@@ -56,7 +56,7 @@ def test_an_arm_that_ended_is_not_begun_again_while_others_go_on(
     )
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    arms = [Arm(name, tmp_path, 0, 1) for name in ("quick", "slow")]
+    arms = [Arm(name, tmp_path, 0, 0, 1) for name in ("quick", "slow")]
     train(arms)
     assert len((tmp_path / "asked").read_text().splitlines()) == 2
     assert not any(arm.going() for arm in arms)

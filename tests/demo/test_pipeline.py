@@ -16,12 +16,14 @@ import pytest
 from assay.demo.plan import opened, plan
 from assay.demo.words import verdict
 from assay.errors import UsageError
+from assay.runs.config import Config
 from tests.runs.tiny import PATHS, assay, policy
 
 pytestmark = pytest.mark.slow
 
 SETTINGS = {
-    "env.name": "tests.runs.tiny:Letter", "train.steps": 6, "train.prompts": 4, "train.group": 4,
+    "env.name": "tests.runs.tiny:Letter", "rollout.budget_tokens": 0, "train.steps": 6,
+    "train.prompts": 4, "train.group": 4,
     "train.micro": 0, "train.pool": 10, "train.save_every": 1, "train.max_tokens": 6,
     "train.turn_tokens": 6, "train.max_length": 32, "eval.prompts": 4, "eval.samples": 8,
 }  # fmt: skip
@@ -77,7 +79,7 @@ def test_a_demo_that_is_killed_takes_its_arms_with_it(tmp_path: Path):
     endless = ("--set", "train.steps=100000", "--set", "train.save_every=1")
     killed = ended(tmp_path, lambda pid: os.kill(pid, signal.SIGKILL), *endless)
     assert killed == -signal.SIGKILL
-    for arm in ("grpo", "assay"):
+    for arm in ("grpo", "rescue"):
         with (tmp_path / "out" / arm / "LOCK").open() as lock:
             until = time.monotonic() + 30
             while True:  # the arm holds it as long as it lives
@@ -98,8 +100,8 @@ def test_an_interrupted_arm_ends_as_one_that_was_not(folder: Path):
 
 def test_both_arms_spend_the_same_budget(folder: Path, result):
     # 6 steps of 4 tasks x 4 attempts: 24 tasks, 96 trajectories
-    ledgers = {name: rows(folder / "out" / name / "ledger.jsonl") for name in ("grpo", "assay")}
-    assert list(result["arms"]) == ["grpo", "assay"]
+    ledgers = {name: rows(folder / "out" / name / "ledger.jsonl") for name in ("grpo", "rescue")}
+    assert list(result["arms"]) == ["grpo", "rescue"]
     for name, ledger in ledgers.items():
         budget = result["arms"][name]["budget"]
         assert (budget["prompts"], budget["trajectories"]) == (24, 96)
@@ -141,7 +143,7 @@ def test_the_page_loads_nothing_and_its_links_lead_somewhere(folder: Path):
     )
     links = [link for link in re.findall(r'href="([^"]+)"', page) if link != "data:,"]
     assert sorted(links) == [
-        "assay/audit/report.html", "grpo/audit/report.html", "recorded/report.html",
+        "grpo/audit/report.html", "recorded/report.html", "rescue/audit/report.html",
     ]  # fmt: skip
     for link in links:
         assert (folder / "out" / link).is_file()
@@ -165,15 +167,18 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
     assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_arms_differ_in_nothing_but_credit():
+def test_arms_differ_in_nothing_but_credit_and_rescue():
     made = plan({}, 0)
-    grpo, ours = made.arms["grpo"], made.arms["assay"]
-    assert (grpo.env, grpo.model, grpo.train, grpo.eval, grpo.trl) == (
-        ours.env, ours.model, ours.train, ours.eval, ours.trl,
-    )  # fmt: skip
-    assert grpo.recipe != ours.recipe
-    with pytest.raises(UsageError, match="differ in"):
-        plan({"recipe.method": "nsr"}, 0)
+    grpo, ours = made.arms["grpo"], made.arms["rescue"]
+    differ = [
+        name for name in Config.__struct_fields__ if getattr(grpo, name) != getattr(ours, name)
+    ]
+    assert differ == ["about", "rescue", "recipe"]
+    assert (grpo.env.name, grpo.rescue.kind) == ("lookup/dead", "none")
+    assert grpo.rollout.budget_tokens == ours.rollout.budget_tokens > 0
+    for change in ({"recipe.method": "nsr"}, {"rescue.tries": 3}):
+        with pytest.raises(UsageError, match="differ in"):
+            plan(change, 0)
 
 
 def gap(value: float, low: float, high: float):
@@ -183,20 +188,20 @@ def gap(value: float, low: float, high: float):
 @pytest.mark.parametrize(
     ("between", "says"),
     [
-        (gap(0.05, 0.01, 0.09), "assay beat grpo"),
-        (gap(0.05, -0.01, 0.09), "assay did not beat grpo on this run"),
+        (gap(0.05, 0.01, 0.09), "rescue beat grpo"),
+        (gap(0.05, -0.01, 0.09), "rescue did not beat grpo on this run"),
         (gap(-0.05, -0.09, -0.01), "grpo was better"),
     ],
 )
 def test_the_page_says_who_won_only_where_the_interval_does(between, says):
     arms = {
         "grpo": {"difference": gap(0.2, 0.1, 0.3), "budget": {"tokens": 10}},
-        "assay": {"difference": gap(0.01, -0.1, 0.1), "budget": {"tokens": 12}},
+        "rescue": {"difference": gap(0.01, -0.1, 0.1), "budget": {"tokens": 12}},
     }
     null = {"difference": gap(0.0, -0.02, 0.02)}
-    said = verdict({"arms": arms, "against": {"assay": {"arm": "grpo", **between}}, "null": null})
+    said = verdict({"arms": arms, "against": {"rescue": {"arm": "grpo", **between}}, "null": null})
     assert said[0].startswith("grpo learnt: pass@1 +0.200")
-    assert said[1].startswith("assay shows no change")
+    assert said[1].startswith("rescue shows no change")
     assert says in said[2]
     assert ("not beat" in said[2]) == (between["low"] <= 0)
     assert "gives nothing away" in said[3]

@@ -28,7 +28,7 @@ def demo(
 ) -> None:
     """Audits a recorded set, trains two recipes, measures both.
 
-    They are GRPO and Assay's own, on one budget. Run again after an interruption it goes on where
+    They are GRPO and rescue, on one budget. Run again after an interruption it goes on where
     it was.
     """
     if audit_only:

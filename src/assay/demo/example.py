@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from assay.files.lines import rows
 from assay.records import ModelStep, Step, Trajectory, read
 
-SHOWN = 3
+SHOWN: Final = 3
 """Failures that are shown."""
 
 
@@ -35,7 +35,6 @@ def _earned(row: Mapping[str, Any]) -> list[float]:
 def _told(
     record: Trajectory, others: Sequence[Trajectory], credit: Mapping[str, Any]
 ) -> dict[str, Any]:
-    assert record.rescue is not None
     row = credit[record.id]
     earned = iter(zip(row["step_advantage"], row["carried"], strict=True))
     alone = [each for each in others if each.rescue is None]
@@ -47,7 +46,7 @@ def _told(
         "failed": [
             [step.text for step in each.steps if type(step) is ModelStep] for each in alone[:SHOWN]
         ],
-        "rung": record.rescue.rung,
+        "rung": record.rescue.rung if record.rescue else "",
         "tokens": record.ledger.tokens,
         "steps": [_line(step, *next(earned)) if type(step) is ModelStep else _line(step)
                   for step in record.steps],

@@ -17,8 +17,6 @@ common."""
 OWN: Final = ("about", "recipe", "rescue")
 """Sections in which arms differ."""
 SMALLER: Final[Mapping[str, Any]] = {
-    "rollout.budget_tokens": 240_000,
-    "train.steps": 200,
     "train.save_every": 4,
     "eval.prompts": 64,
     "eval.samples": 16,
