@@ -48,6 +48,10 @@ def test_ntf_by_hand():
 def test_zvp_by_hand():
     records = [one(0.0, steps=[step([0.0, 1.0, 2.0, 4.0], "entropies")])]
     assert given(records, "zvp", floor=0.0) == [-1, -0.75, -0.5, 0]
+    found = given(records, "zvp", floor=0.1)
+    np.testing.assert_allclose(found, [-1, -0.775, -0.55, -0.1], atol=1e-12)
+    apart = one(0.0, steps=[step([2.0], "entropies"), step([1.0], "entropies")])
+    assert given([apart], "zvp", floor=0.0) == [0, -0.5]
     # the largest is of the trajectory: 2 of 2 in another one; a sure policy keeps all
     other = one(0.0, steps=[step([2.0, 1.0], "entropies"), step([2.0], "logprobs")])
     assert given([*records, other], "zvp", floor=0.0)[4:] == [0, -0.5, -1]
@@ -128,6 +132,11 @@ def test_training_and_assay_credit_blame_alike():
     found = signal(records, Recipe.of(mix))
     assert sorted(found.parts) == ["nsr/fail", "psr/pass"]
     assert found.advantage_N.tolist() == [0, -1, 0, 0, 1, 1, 1, 1]
+
+
+def test_where_nothing_is_known_all_take_the_blame():
+    for name in ("preserve", "hinted"):
+        assert given([one(0.0)], name) == [-1, -1]
 
 
 def test_what_is_no_blame_is_refused():

@@ -14,9 +14,9 @@ ASKED = Asked({"a.txt": "9", "b.txt": None}, free=("logs/*",), forbidden=("tests
 DONE = {"a.txt": "9", "tests/t.py": "x", "logs/1": "l", "logs/2": "m"}
 
 
-def said(value, level="E1", by="j", **fields):
+def said(value, level="E1", by="j", more=(), **fields):
     fields = {"id": "a", "task": "t", "group": "t", "claim": "claimed", **fields}
-    return Trajectory(grades=(Grade(level=level, value=value, source=by),), **fields)
+    return Trajectory(grades=(Grade(level=level, value=value, source=by), *more), **fields)
 
 
 def test_what_changed():
@@ -73,6 +73,7 @@ LOG = [
     said(None, id="abstained"),
     said(1.0, id="crash", end="infra"),
     said(1.0, id="logged", outcome=0.0),
+    said(1.0, id="both", outcome=1.0, more=(Grade(level="E3", value=1.0, source="s"),)),
 ]
 
 

@@ -138,8 +138,7 @@ class Fork(Blame):
     needs: ClassVar[tuple[str, ...]] = ("entropies",)
 
     quantile: float = 0.8
-    """In [0, 1), over the trained tokens of the batch: the least entropy that so many are below or
-    at."""
+    """In [0, 1), over the trained tokens of the batch."""
     floor: float = 0.1
 
     def __post_init__(self) -> None:
@@ -149,7 +148,7 @@ class Fork(Blame):
     def weights(self, batch: Batch) -> Float64[np.ndarray, " N"]:
         entropy_N = entropies(batch, self.name)
         known = entropy_N[~np.isnan(entropy_N)]
-        bar = np.quantile(known, self.quantile, method="higher") if known.size else 0.0
+        bar = np.quantile(known, self.quantile) if known.size else 0.0
         return np.where(np.isnan(entropy_N) | (entropy_N >= bar), 1.0, 0.0)
 
 
@@ -165,7 +164,6 @@ class Preserve(Blame):
 
     name: ClassVar[str] = "preserve"
     source: ClassVar[str] = "ours, after LLDS 2025, arXiv:2512.04220"
-    needs: ClassVar[tuple[str, ...]] = ("calls",)
 
     floor: float = 0.1
 
@@ -188,7 +186,6 @@ class Hinted(Blame):
 
     name: ClassVar[str] = "hinted"
     source: ClassVar[str] = "ours, after SDPO 2026, arXiv:2601.20802"
-    needs: ClassVar[tuple[str, ...]] = ("hints",)
 
     floor: float = 0.1
 

@@ -85,11 +85,6 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         "`[rollout] hindsight = true` asks the policy, `assay credit --model` afterwards; records "
         "name it as score `hindsight` of a step",
     ),
-    "hints": (
-        lambda batch: bool((batch.hinted_S > 0).any()),
-        "`assay hints write` writes them, and `[hints]` of a run; records name them as `hints` of "
-        "a step",
-    ),
     "told": (
         lambda batch: batch.told_N is not None,
         "`[feedback]` of a run asks a teacher that is told the hints, `assay credit --model` "
@@ -104,7 +99,7 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
 """By name: does the batch hold it, and who could provide it?"""
 _OF_STEPS = (
     *("nodes", "states", "rewards per step", "scores", "stated confidence", "beliefs"),
-    *("similarity to an expert", "hindsight", "hints", "told", "neutral"),
+    *("similarity to an expert", "hindsight", "told", "neutral"),
 )
 
 
