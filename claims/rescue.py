@@ -16,11 +16,11 @@ from assay.recipes import read
 SCALES: Final = {
     "quick": Scale(
         name="quick", steps=3, prompts=8, group=4, checkpoints=1, held_out=8, samples=16, seeds=1,
-        learning_rate=1e-3, seconds=15,
+        learning_rate=1e-3, seconds=15.0,
     ),
     "full": Scale(
         name="full", steps=60, prompts=32, group=4, checkpoints=4, samples=16, seeds=3,
-        learning_rate=1e-3, seconds=170,
+        learning_rate=1e-3, seconds=170.0,
     ),
 }  # fmt: skip
 """full: batches, rate and budget of rescue.toml, for every arm."""
