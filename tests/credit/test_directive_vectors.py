@@ -19,6 +19,7 @@ from assay.credit.labels import baseline_of
 from assay.credit.statistics import updated
 from assay.gate import gate
 from assay.kernels.noise import backward, forward, others, posterior, true_rate, weighed
+from assay.kernels.uplift import Uplift
 from assay.kernels.verdicts import majority, majority_error, worth
 from assay.verify.rates import prevalence, upper
 from tests.credit.test_judged import MIXED, RATES, labelled, said
@@ -51,7 +52,6 @@ OTHERS = {
     "V20": "what retries record; a label is of one attempt (docs/label_noise.md)",
     "V21": "of skills",
     "V24": "of serving: trainer against sampler",
-    "V26": "of hint sources: the uplift of a hint and its bound, by hand beside the kernel",
 }
 """What is computed nowhere here, and why."""
 
@@ -234,6 +234,12 @@ def v25() -> list[Any]:
              "at_b06": by.earned(0.6), "for_08": high.pays_above}]  # fmt: skip
 
 
+def v26() -> list[Any]:
+    seen = Uplift(told=14, neutral=8, pairs=20)
+    return [{"uplift": seen.value, "se": seen.error, "lcb90_one_sided": seen.lower,
+             "admit": seen.admits}]  # fmt: skip
+
+
 def v28() -> list[Any]:
     found = []
     for judge, (rho0, rho1) in RATES.items():
@@ -252,7 +258,7 @@ def v28() -> list[Any]:
 OURS = {
     "V1": v1, "V9": v9, "V10": v10, "V11": v11, "V11b": v11b, "V12": v12, "V12b": v12b, "V13": v13,
     "V14": v14, "V15": v15, "V19": v19, "V22": v22, "V22ema": v22ema, "V23": v23, "V25": v25,
-    "V28": v28,
+    "V26": v26, "V28": v28,
 }  # fmt: skip
 """By vector: what we get of it, row by row of what the script prints."""
 

@@ -306,14 +306,18 @@ def test_turns_compared_by_hand():
     third = one(0.0, steps=[labelled(-1)])
     found, _ = stepwise([first, second, third], variant="step")
     close(found, [1.224744, 1.0, 0.0, -1.0, -1.224744])
-    # mean of votes where several are cast, and facts before votes: 1/3 and 1 beside -1: rewards
-    # 4/3 and -2 of the two that are left
+    # mean of votes where several are cast, and facts before votes: 1 + 1/3, -1 - 1 and -1 + 0;
+    # mean -5/9, deviation sqrt(474/243)
     found, _ = stepwise(
-        [one(1.0, steps=[labelled(1, 1, -1)]), one(0.0, steps=[labelled(1, state=[False])])],
+        [
+            one(1.0, steps=[labelled(1, 1, -1)]),
+            one(0.0, steps=[labelled(1, state=[False])]),
+            one(0.0, steps=[labelled(0)]),
+        ],
         variant="step",
         eps=0.0,
     )
-    close(found, [1.0, -1.0])
+    close(found, [1.352447, -1.034224, -0.318223])
     # alone at its turn: nothing, or raw; 2 + its votes
     longer = [first, one(0.0, steps=[labelled(1)])]
     assert stepwise(longer, variant="step")[0][1] == 0.0

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SAID = {
     "audit_a_log": "groups, ",
+    "check_the_state": "false_success app.toml is not what was asked for",
     "credit_in_ten_lines": "toolpo: ",
     "own_environment": "ok      verifier accepts the expert",
     "own_importer": "1 of 2 groups are dead",

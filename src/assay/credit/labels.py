@@ -39,7 +39,7 @@ def facts_S(batch: Batch) -> Float64[np.ndarray, " S"]:
 def labels(
     batch: Batch, *, facts: bool = True
 ) -> tuple[Float64[np.ndarray, " S"], Int64[np.ndarray, " S"]]:
-    """Returns the label of each own step, +1 or -1, and its place in `SOURCES`; NaN and -1: none.
+    """Returns the label of each step, +1 or -1, and its place in `SOURCES`; NaN and -1: none.
 
     Args:
         batch: the trajectories.
@@ -48,19 +48,19 @@ def labels(
     vote_S = majority(votes_SM(batch))
     fact_S = facts_S(batch) if facts else np.full(vote_S.size, np.nan)
     label_S = np.where(np.isnan(fact_S), vote_S, fact_S)
-    label_S = np.where(batch.own_S & (label_S != 0.0), label_S, np.nan)
+    label_S = np.where(label_S != 0.0, label_S, np.nan)
     silent_S = np.bincount(batch.step_C, minlength=label_S.size) == 0
     source_S = 2 * np.isnan(fact_S) + silent_S
     return label_S, np.where(np.isnan(label_S), -1, source_S)
 
 
 def paid_S(batch: Batch, *, facts: bool = True) -> Float64[np.ndarray, " S"]:
-    """Returns the fact of each own step, else the mean of its votes, in [-1, 1]; NaN: neither."""
+    """Returns the fact of each step, else the mean of its votes, in [-1, 1]; NaN: neither."""
     mean_S = mean_vote(votes_SM(batch))
     if facts:
         fact_S = facts_S(batch)
         mean_S = np.where(np.isnan(fact_S), mean_S, fact_S)
-    return np.where(batch.own_S, mean_S, np.nan)
+    return mean_S
 
 
 def baselines(batch: Batch, keep: float) -> dict[str, float]:

@@ -143,7 +143,7 @@ class MixedJudges(Method):
         group = batch.group_K[votes_K]
         sum_G = np.bincount(group, (w_K * x_K)[votes_K], batch.n_groups)
         weight_G = np.bincount(group, w_K[votes_K], batch.n_groups)
-        p_G = np.clip(sum_G / np.where(weight_G > 0, weight_G, np.nan), 0.0, 1.0)
+        p_G = sum_G / np.where(weight_G > 0, weight_G, np.nan)
         spread_G = np.nan_to_num(p_G * (1.0 - p_G))
         inside_G = spread_G > 0
         return np.where(inside_G, 1.0 / np.sqrt(np.where(inside_G, spread_G, 1.0)), 0.0)[
