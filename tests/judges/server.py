@@ -12,6 +12,12 @@ Answer = Callable[[dict[str, Any]], str | int]
 """The text of an answer to a request's body, or the status that it is refused with."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """Judges ask many things at the same time."""
+
+
 @contextmanager
 def serving(answer: Answer) -> Generator[str]:
     """Gives the address of a server that runs as long as the context."""
@@ -34,8 +40,7 @@ def serving(answer: Answer) -> Generator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             del format, args
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
