@@ -165,6 +165,7 @@ def test_dead_groups_say_what_was_tried_and_what_came_of_it(made: Path, visit: S
     seen = visit()
     seen.page.set_viewport_size({"width": width, "height": 800})
     seen.open(made, "#/waste")
+    assert "See what was tried where all failed, and what came of it." in seen.text
     seen.page.keyboard.press("d")
     seen.settle()
     assert seen.page.locator("h1").inner_text() == "Dead groups"
@@ -200,6 +201,9 @@ def test_dead_groups_say_what_was_tried_and_what_came_of_it(made: Path, visit: S
     seen.settle()
     assert "its place in the group was taken by a rescued attempt" in seen.text
     assert seen.page.locator("div.rescue li a").inner_text() == "dead/8"
+    seen.go("#/group/1")
+    links = seen.page.locator(".linked a")
+    assert [link.get_attribute("href") for link in links.all()] == ["#/other/0", "#/other/1"]
     seen.go("#/other/2")
     assert "There is no such attempt" in seen.text
     assert seen.errors == []

@@ -100,8 +100,13 @@ def test_without_a_neutral_hint_the_policy_itself_is_compared_with(tmp_path: Pat
     records = [without(each) for each in helped_set()]
     seen = visit().open(report_of(records, tmp_path / "a.html", methods=METHODS)[0])
     seen.go("#/trajectory/0")
-    line = seen.page.locator("#step-1 .shift .strip-name").inner_text()
-    assert line.endswith("less the policy by itself: no neutral hint was scored")
+    line = seen.page.locator("#step-1 .shift .strip-name")
+    assert line.inner_text().endswith("less the policy by itself: no neutral hint was scored")
+    seen.go("#/trajectory/3")  # of a rescued one told is what sampled it
+    assert line.inner_text() == (
+        "Sampled with help: +0.50 nats over 4 tokens, \u22120.25 to +0.50 a token, less the policy "
+        "that reads it without"
+    )
 
 
 @pytest.mark.chromium
@@ -129,7 +134,8 @@ def test_a_rescued_attempt_says_how_it_came_about(made: Any, visit: Start):
     given.locator("button").click()
     assert given.locator(".text").inner_text() == "!be wise " * 60
     seen.go("#/group/0")
-    assert seen.page.locator(".lane-name .helped").all_inner_texts() == [
+    assert "1 of 4 attempts passed, with help." in seen.text
+    assert seen.page.locator(".lane-name .badge.helped").all_inner_texts() == [
         "helped: feedback",
         "helped: self hint",
     ]

@@ -85,7 +85,7 @@ function deadRow({ g, rows, fate, alone }) {
   const own = alone.slice(0, 16);
   return [
     [h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), G.task[g] !== G.id[g] && h("small", { class: "data below" }, G.task[g])],
-    h("span", { class: "squares linked" }, own.map((each) => h("a", { href: each.href, "aria-label": `${each.name}, ${GRADE_WORDS[each.grade]}`, title: each.name }, gradeSquare(each.grade))),
+    h("span", { class: "squares linked" }, own.map(linkedSquare),
       alone.length > own.length && h("small", {}, `+${alone.length - own.length}`)),
     rows.length ? rungsOf(rows).map((rung) => triedLine(rung, rows.filter((row) => row.rung === rung))) : couldBeTried(g),
     badge(FATES_OF_DEAD[fate][0].toLowerCase(), `dead-${fate}`, FATES_OF_DEAD[fate][1]),
@@ -108,5 +108,4 @@ function couldBeTried(g) {
 }
 
 const triedLine = (rung, rows) => h("div", { class: "tried" }, h("span", { title: rungWords(rung) }, data(words(rung))), " ",
-  h("span", { class: "squares linked" }, rows.map((row) => attemptAt(row.k, row.other)).map((each) =>
-    h("a", { href: each.href, "aria-label": `${each.name}, ${GRADE_WORDS[each.grade]}`, title: each.name }, gradeSquare(each.grade)))));
+  h("span", { class: "squares linked" }, rows.map((row) => linkedSquare(attemptAt(row.k, row.other)))));

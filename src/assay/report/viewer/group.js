@@ -15,7 +15,7 @@ pages.group = async (root, { index: g, params }) => {
     G.task[g] !== G.id[g] && h("p", { class: "note" }, "Task ", data(G.task[g])),
     await promptOf(g),
     h("div", { class: "bar-of-tools" }, creditsAny && legend(), creditsAny && besideChoice(), (members.length > 1 || tree) && alignSwitch(aligned, tree)),
-    lanes(order.map((i) => members[i]), aligned),
+    lanes(order.map((i) => members[i]), aligned), besideGroup(g),
     beside && whatIf(stepEntries(members, [currentMethod(), beside]), [currentMethod(), beside]),
     G.fate[g] !== "unscored" && G.written[g].some((n) => n > 0) && methodTable(g),
   ]);
@@ -51,7 +51,7 @@ function groupSentence(g) {
   if (G.fate[g] === "unscored") return `Nobody scored ${n === 1 ? "its attempt" : `any of its ${count(n)} attempts`}.`;
   const unknown = n - G.scored[g];
   const unscored = unknown ? `, ${count(unknown)} without an outcome` : "";
-  return `${count(G.passed[g])} of ${plural(n, "attempt")}${branches} passed${unscored}. ${taught(lost, all)}${punished}`;
+  return `${count(G.passed[g])} of ${plural(n, "attempt")}${branches} passed${withHelp(g)}${unscored}. ${taught(lost, all)}${punished}`;
 }
 
 function taught(lost, all) {

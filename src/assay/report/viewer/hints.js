@@ -74,10 +74,11 @@ function hintsBox(step, i, record) {
 /**
  * Returns what telling the hint changes, `{ values, over, sum, known }`, in nats per sampled token:
  * the teacher told the hint less the teacher told a neutral one; where no neutral one was scored,
- * less the policy's own. Null: there is nothing to compare.
+ * less the policy's own. Of a rescued attempt that is as it was sampled, with help, less without.
+ * Null: there is nothing to compare.
  */
-function shiftOf(step) {
-  const over = step.neutral ? "neutral" : "itself";
+function shiftOf(step, record) {
+  const over = step.neutral ? "neutral" : record.rescue ? "help" : "itself";
   const other = step.neutral || step.logprobs;
   if (!step.told || !other) return null;
   const values = step.told.map((value, n) => (value === null || (other[n] ?? null) === null ? null : value - other[n]));
@@ -89,9 +90,11 @@ const nats = (x) => (x > 0 ? "+" : x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
 const OVER_WORDS = {
   neutral: "less a neutral hint",
   itself: "less the policy by itself: no neutral hint was scored",
+  help: "less the policy that reads it without",
 };
+const toldName = (shift) => (shift.over === "help" ? "Sampled with help" : "Told the hint");
 
-const shiftSum = (shift) => h("span", { class: "told", title: `what the hint changes, nats over the step, ${OVER_WORDS[shift.over]}` }, "told ",
+const shiftSum = (shift) => h("span", { class: "told", title: `${toldName(shift)}, nats over the step, ${OVER_WORDS[shift.over]}` }, shift.over === "help" ? "helped " : "told ",
   h("span", { class: `value ${shade(shift.sum, SHIFT_SUM_ENDS)}` }, nats(shift.sum)));
 
 /** Returns the tokens of a step in the colours of the shift, under a line that sums it up. */
@@ -113,7 +116,7 @@ function shiftStrip(step, i, shift, runs, pick) {
     const found = places.find(([run, from]) => t >= from && t < from + run.length);
     if (unit === "tokens" && found) pick(found[0], found[0].start + t - found[1]);
   };
-  return h("div", { class: "shift" }, h("p", { class: "strip-name" }, "Told the hint: ",
+  return h("div", { class: "shift" }, h("p", { class: "strip-name" }, `${toldName(shift)}: `,
     h("b", {}, `${nats(shift.sum)} nats`), ` over ${plural(shift.known, "token")}, ${nats(values.reduce((a, b) => Math.min(a, b)))} to ${nats(values.reduce((a, b) => Math.max(a, b)))} a token, `,
     OVER_WORDS[shift.over]),
   n > 0 && tokenStrip(cells, SHIFT_ENDS, pickToken, `what the hint changes in step ${i}`));
@@ -121,10 +124,8 @@ function shiftStrip(step, i, shift, runs, pick) {
 
 /** Returns the whole attempt as one bar of shifts, where any step has one. */
 function shiftOverview(record, view, chosen) {
-  const sums = view.shape.steps.map((step) => {
-    const shift = shiftOf(record.steps[step.index]);
-    return shift && shift.sum;
-  });
-  return sums.some((sum) => sum !== null) && [h("p", { class: "strip-name" }, "Told the hint, nats of each step"),
-    overview(view.shape, view.runsOfStep, sums, SHIFT_SUM_ENDS, chosen, "told the hint")];
+  const shifts = view.shape.steps.map((step) => shiftOf(record.steps[step.index], record));
+  const name = shifts.filter(Boolean).map(toldName)[0];
+  return name && [h("p", { class: "strip-name" }, `${name}, nats of each step`),
+    overview(view.shape, view.runsOfStep, shifts.map((shift) => shift && shift.sum), SHIFT_SUM_ENDS, chosen, name.toLowerCase())];
 }

@@ -74,14 +74,14 @@ const outcomeClass = (k) => gradeOf(T.outcome[k], T.passed[k]);
 const GRADE_WORDS = { unscored: "unscored", passed: "passed", partial: "partly", failed: "failed" };
 const outcomeWord = (k) => GRADE_WORDS[outcomeClass(k)];
 
-/** Returns the outcome as a small square: full passed, half partly, hollow failed, dotted unscored. */
-const square = (k) => h("i", { class: `square ${outcomeClass(k)}`, "aria-hidden": "true" });
+/** Returns the outcome as a small square: full passed, half partly, hollow failed, dotted unscored; ringed with help. */
+const square = (k) => h("i", { class: `square ${outcomeClass(k)}${rescueAt.has(k) ? " helped" : ""}`, "aria-hidden": "true" });
 
 function squares(g) {
   const ks = G.members[g];
   const shown = ks.slice(0, 16);
   const unscored = G.sessions[g] - G.scored[g];
-  const label = `${plural(G.passed[g], "pass", "passes")} in ${G.scored[g]}${unscored ? `, ${unscored} unscored` : ""}`;
+  const label = `${plural(G.passed[g], "pass", "passes")} in ${G.scored[g]}${unscored ? `, ${unscored} unscored` : ""}${withHelp(g)}`;
   return h("span", { class: "squares", role: "img", "aria-label": label }, shown.map(square),
     ks.length > shown.length && h("small", {}, `+${ks.length - shown.length}`));
 }

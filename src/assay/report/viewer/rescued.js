@@ -22,14 +22,20 @@ const COST_WORDS = [["tokens", "token"], ["calls", "call"], ["scoring_forwards",
 const helpBadge = (rung) => badge(`helped: ${words(rung)}`, "helped", rungWords(rung));
 const helpedBadge = (k) => rescueAt.has(k) && [helpBadge(rescueAt.get(k).rung), " "];
 
-/** Returns where an attempt is and what came of it, whether it is of the log or beside it. */
-function attemptAt(k, other) {
-  if (k !== null && k !== undefined) return { href: toTrajectory(k), name: T.id[k], grade: outcomeClass(k), passed: T.passed[k] };
-  return { href: to(`other/${other}`), name: others.id[other], grade: gradeOf(others.outcome[other], others.passed[other]), passed: others.passed[other] };
+/** Says how many of a group's passes had help: ", 1 of them with help"; "" where none had. */
+function withHelp(g) {
+  const helped = G.members[g].filter((k) => rescueAt.has(k) && T.passed[k]).length;
+  return helped ? `, ${helped === G.passed[g] ? (helped === 1 ? "with help" : "all with help") : `${count(helped)} of them with help`}` : "";
 }
 
-const gradeSquare = (grade) => h("i", { class: `square ${grade}`, "aria-hidden": "true" });
-const attemptLink = ({ href, name, grade }) => [gradeSquare(grade), " ", h("a", { href }, data(name || "(no name)"))];
+/** Returns where an attempt is and what came of it, whether it is of the log or beside it. */
+function attemptAt(k, other) {
+  if (k !== null && k !== undefined) return { href: toTrajectory(k), name: T.id[k], grade: outcomeClass(k), passed: T.passed[k], helped: rescueAt.has(k) };
+  return { href: to(`other/${other}`), name: others.id[other], grade: gradeOf(others.outcome[other], others.passed[other]), passed: others.passed[other], helped: rescueBeside.has(other) };
+}
+
+const gradeSquare = ({ grade, helped }) => h("i", { class: `square ${grade}${helped ? " helped" : ""}`, "aria-hidden": "true" });
+const attemptLink = ({ href, name, ...more }) => [gradeSquare(more), " ", h("a", { href }, data(name || "(no name)"))];
 
 /** Adds up what some rows cost; what nobody counted stays null. */
 const costOf = (rows) => Object.fromEntries(COST_WORDS.map(([name]) => {
@@ -60,17 +66,25 @@ function rescueBox(found, record, made) {
 
 const madeFrom = (k) => rescueRows.filter((row) => row.of === k);
 
+/** Returns links to the attempts at a group that lie beside the log. */
+function besideGroup(g) {
+  const list = others.id.map((_, x) => x).filter((x) => others.group[x] === g).map((x) => attemptAt(null, x));
+  return list.length > 0 && h("p", { class: "note linked" }, "Beside these, and not trained: ", list.map(linkedSquare));
+}
+
+const linkedSquare = (each) => h("a", { href: each.href, "aria-label": `${each.name}, ${GRADE_WORDS[each.grade]}`, title: each.name }, gradeSquare(each));
+
 // An attempt that is not in the log: its steps, without credit.
 pages.other = async (root, { index: x }) => {
   if (x === null || x >= others.id.length) return notThere(root, "attempt");
   const record = await recordAt(others.chunk[x], others.slot[x]);
-  const { grade } = attemptAt(null, x);
+  const here = attemptAt(null, x);
   const found = rescueBeside.get(x);
   const view = { shape: { steps: [] }, record, errors: new Set(), pick: () => {}, scale: 1, about: { evidence: [], correct: [] }, runs: [] };
   add(root, [
     crumbs([["Dead groups", to("dead")], [G.id[others.group[x]] || "(no name)", toGroup(others.group[x])]]),
     h("div", { class: "trajectory-head" }, h("h1", {}, "Attempt ", data(others.id[x] || "(no name)")),
-      h("p", { class: "lede" }, gradeSquare(grade), ` ${GRADE_WORDS[grade]} · `, found ? "a try that is not among those trained" : "its place in the group was taken by a rescued attempt", "; no method credits it"),
+      h("p", { class: "lede" }, gradeSquare(here), ` ${GRADE_WORDS[here.grade]} · `, found ? "a try that is not among those trained" : "its place in the group was taken by a rescued attempt", "; no method credits it"),
       rescueBox(found, record, rescueRows.filter((row) => row.of_other === x)), aboutRecord(record)),
     h("div", { class: "cards" }, record.steps.map((step, i) => stepCard(step, i, view))),
   ]);

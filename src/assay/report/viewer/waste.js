@@ -101,7 +101,8 @@ function groupSection(audit) {
   const { dead, graded } = audit.groups;
   return section("Groups by fate",
     [dead !== undefined && `${count(dead)} of ${count(audit.groups.total)} ${dead === 1 || audit.groups.total === 1 ? "is" : "are"} dead: no outcome differs from another. `,
-      graded > 0 && `In ${count(graded)} none passes, and outcomes differ: not dead.`],
+      graded > 0 && `In ${count(graded)} none passes, and outcomes differ: not dead. `,
+      report.dead.length > 0 && h("a", { href: to("dead") }, rescueRows.length ? "See what was tried where all failed, and what came of it." : "See what could be tried where all failed.")],
     table("Groups by fate", ["Fate", "#Groups", "#Share"], rows));
 }
 
