@@ -5,6 +5,7 @@ oracle that goes token by token; laws on random sets.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from assay.batch import Batch
 from assay.credit import METHODS, method
+from assay.credit.facts import held
 from assay.credit.groups import all_failed
 from assay.errors import MethodError
 from assay.records import Call, ModelStep, Span
@@ -315,6 +317,20 @@ def test_teachers_name_who_could_ask_one(name):
     step = ModelStep(text="x", token_ids=(1,), logprobs=(-1.0,))
     with pytest.raises(MethodError, match=rf"{name} needs told, and no step has one: .*feedback"):
         method(name)(batch_of([one(0.0, steps=(step,))]))
+
+
+def test_a_batch_of_a_run_may_happen_to_have_no_hint():
+    # of a run that asks a teacher: nobody said anything of these, so only outcomes count
+    step = ModelStep(text="x", token_ids=(1, 2), logprobs=(-1.0, -2.0))
+    bare = batch_of(one(o, steps=(step,)) for o in (1.0, 0.0))
+    batch = replace(bare, facts=held(bare) | {"told", "neutral"})
+    plain = method("grpo")(batch).advantage_N
+    for name in ("agreement", "routing", "rlsd"):
+        np.testing.assert_array_equal(method(name)(batch).advantage_N, plain)
+    assert not method("opd")(batch).carried.any()
+    told = batch_of([taught((-0.2,), (-0.9,), field="logprobs")])
+    half = replace(told, facts=held(told) | {"neutral"})
+    assert not method("opd", against="neutral")(half).carried.any()
 
 
 # --- an oracle that goes token by token, and laws

@@ -224,12 +224,12 @@ def test_an_empty_hint_changes_nothing(policy: Any, sampled: Trajectory, place: 
 def test_log_probabilities_that_are_one_off_are_found(
     policy: Any, sampled: Trajectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = teaching.score
+    right = teaching.scanned
 
-    def one_off(*args: Any, **options: Any) -> list[list[float]]:
-        return [[*values[1:], 0.0] for values in right(*args, **options)]
+    def one_off(model: Any, histories: Any, asked: Any, read: Any, **options: Any) -> Any:
+        return right(model, histories, asked, lambda at, t: read(at, t.roll(-1, 0)), **options)
 
-    monkeypatch.setattr(teaching, "score", one_off)
+    monkeypatch.setattr(teaching, "scanned", one_off)
     with pytest.raises(AlignmentError, match=r"'a' steps\[1\]: told an empty hint, it gives token"):
         check_alignment([sampled], policy, blocks("prompt"))
     with pytest.raises(AlignmentError, match="a plain forward gives"):

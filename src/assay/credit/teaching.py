@@ -48,7 +48,9 @@ def lesson_N(
     for fact in facts_of(against):
         need(batch, fact, method)
     other_N = batch.logprob_N if against == "policy" else batch.neutral_N
-    gap_N = np.subtract(batch.told_N, other_N)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    if batch.told_N is None or other_N is None:  # of a run, and no step of this batch has a hint
+        return np.full(int(batch.length_R.sum()), np.nan)
+    gap_N = batch.told_N - other_N
     heard_N = carried_N(batch) & ~spared_N(batch, spare)
     return np.where(heard_N, np.clip(gap_N, -bound, bound), np.nan)
 

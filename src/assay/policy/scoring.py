@@ -4,13 +4,18 @@ A history is read once, however many texts go on from places in it: keys and val
 are kept, and each continuation looks at those before its place. Needs torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import torch
+from jaxtyping import Float
 
 from assay.errors import UsageError
+
+Read = TypeVar("Read")
+Table = Float[torch.Tensor, "N V"]
+"""Of each of N tokens, all V tokens of the vocabulary."""
 
 
 @final
@@ -28,7 +33,6 @@ class Asked:
     """At least one token."""
 
 
-@torch.no_grad()
 def score(
     model: Any,
     histories: Sequence[Sequence[int]],
@@ -37,7 +41,28 @@ def score(
     batch: int = 16,
     temperature: float = 1.0,
 ) -> list[list[float]]:
-    """Returns log p of each scored token given all before it, nats, for each continuation.
+    """Returns log p of each scored token given all before it, nats, for each continuation; see
+    `scanned`."""
+
+    def read(at: int, logp: Table) -> list[float]:
+        tokens = torch.tensor(asked[at].scored, device=logp.device)
+        return logp.gather(1, tokens[:, None])[:, 0].tolist()
+
+    return scanned(model, histories, asked, read, batch=batch, temperature=temperature)
+
+
+@torch.no_grad()
+def scanned(
+    model: Any,
+    histories: Sequence[Sequence[int]],
+    asked: Sequence[Asked],
+    read: Callable[[int, Table], Read],
+    *,
+    batch: int = 16,
+    temperature: float = 1.0,
+) -> list[Read]:
+    """Returns what `read` makes of each continuation: of its number, and of the log-probabilities
+    of all tokens of the vocabulary, nats, at each scored token, given all before it.
 
     The model is put into evaluation mode while it scores.
 
@@ -45,6 +70,7 @@ def score(
         model: any Hugging Face causal language model.
         histories: token ids.
         asked: continuations, in any order.
+        read: called once for each of them.
         batch: histories of one pass.
         temperature: logits are divided by it.
 
@@ -58,7 +84,7 @@ def score(
                 f"{len(histories[each.history])} scores {len(each.scored)}; expected a place from "
                 "1 to its end, and at least one token"
             )
-    found: dict[int, list[float]] = {}
+    found: dict[int, Read] = {}
     training = model.training
     model.eval()
     try:
@@ -66,8 +92,9 @@ def score(
             mine = range(first, min(first + batch, len(histories)))
             places = [at for at, each in enumerate(asked) if each.history in mine]
             if places:
-                here = [asked[at] for at in places]
-                found |= zip(places, _pass(model, histories, here, mine, temperature), strict=True)
+                tables = _pass(model, histories, [asked[at] for at in places], mine)
+                for at, table in zip(places, tables, strict=True):
+                    found[at] = read(at, (table.float() / temperature).log_softmax(-1))
     finally:
         model.train(training)
     return [found[at] for at in range(len(asked))]
@@ -92,21 +119,20 @@ def _pass(
     histories: Sequence[Sequence[int]],
     asked: Sequence[Asked],
     mine: range,
-    temperature: float,
-) -> list[list[float]]:
-    """Returns the scores of the continuations of some histories."""
+) -> Iterator[Table]:
+    """Returns the logits (scored tokens, V) of the continuations of some histories."""
     if not _keeps_all(model.config):
         starts = [tuple(histories[each.history][: each.cut]) for each in asked]
         rows = [(*s, *each.given, *each.scored) for s, each in zip(starts, asked, strict=True)]
         ids, seen = _padded(rows, model.device)
-        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked, temperature)
+        return _of_scored(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
     reach = [max([e.cut for e in asked if e.history == at], default=1) - 1 for at in mine]
     rows = [(histories[each.history][each.cut - 1], *each.given, *each.scored) for each in asked]
     ids, seen = _padded(rows, model.device)
     before = torch.tensor([each.cut - 1 for each in asked], device=model.device)
     position = before[:, None] + torch.arange(ids.shape[1], device=model.device)
     if max(reach) == 0:
-        return _scores(model(input_ids=ids, attention_mask=seen).logits, rows, asked, temperature)
+        return _of_scored(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
     past, read = _padded([histories[at][:n] for at, n in zip(mine, reach, strict=True)], ids.device)
     cache = model(input_ids=past, attention_mask=read, use_cache=True, logits_to_keep=1)
     cache = cache.past_key_values
@@ -119,7 +145,7 @@ def _pass(
         position_ids=position,
         past_key_values=cache,
     )
-    return _scores(out.logits, rows, asked, temperature)
+    return _of_scored(out.logits, rows, asked)
 
 
 def _keeps_all(config: Any) -> bool:
@@ -145,18 +171,9 @@ def _padded(
     return ids, seen
 
 
-def _scores(
-    logits: torch.Tensor,
-    rows: Sequence[Sequence[int]],
-    asked: Sequence[Asked],
-    temperature: float,
-) -> list[list[float]]:
-    """Returns the log-probabilities of the last tokens of each row."""
-    made: list[list[float]] = []
+def _of_scored(
+    logits: torch.Tensor, rows: Sequence[Sequence[int]], asked: Sequence[Asked]
+) -> Iterator[Table]:
+    """Yields the logits at the last tokens of each row, those that are scored."""
     for at, (row, each) in enumerate(zip(rows, asked, strict=True)):
-        first = len(row) - len(each.scored)
-        logp = (logits[at, first - 1 : len(row) - 1].float() / temperature).log_softmax(-1)
-        made.append(
-            logp.gather(1, torch.tensor(each.scored, device=logits.device)[:, None])[:, 0].tolist()
-        )
-    return made
+        yield logits[at, len(row) - len(each.scored) - 1 : len(row) - 1]

@@ -174,6 +174,11 @@ def _mean(logp: Sequence[float], step: ModelStep) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def spent_on(record: Trajectory, forwards: int) -> Trajectory:
+    """Returns a record with so many scoring forwards more in its ledger."""
+    return structs.replace(record, ledger=spent(record.ledger, forwards))
+
+
 def spent(ledger: Ledger, forwards: int) -> Ledger:
     """Returns a ledger with so many scoring forwards more."""
     return structs.replace(ledger, scoring_forwards=(ledger.scoring_forwards or 0) + forwards)

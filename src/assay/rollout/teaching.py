@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, final
 
 from msgspec import structs
 
-from assay.policy.scoring import Asked, score
+from assay.policy.scoring import Asked, Read, Table, scanned
 from assay.records import ModelStep, Step, Trajectory
 from assay.rollout.scoring import cuts, ids_of, spent
 
@@ -120,12 +120,12 @@ class _Question:
 
 
 def hinted(step: Step) -> bool:
-    """Returns whether a teacher is asked about a step: hints are about it, it was sampled for its
-    trajectory, and some of its tokens were."""
+    """Returns whether a teacher is asked about a step: hints are about it, it may be trained, and
+    some of its tokens were sampled."""
     return (
         type(step) is ModelStep
         and bool(step.hints and step.token_ids)
-        and step.untrainable != "copied"
+        and step.untrainable is None
         and step.sampled != ()
     )
 
@@ -192,12 +192,29 @@ def question(
 def answered(
     model: Any, questions: Sequence[_Question], *, temperature: float = 1.0
 ) -> list[tuple[float, ...]]:
-    """Returns log p of all tokens of each step asked about, nats, in order.
+    """Returns log p of all tokens of each step asked about, nats, in order."""
+
+    def read(at: int, logp: Table) -> tuple[float, ...]:
+        places = range(len(questions[at].scored))
+        return tuple(logp[places, questions[at].scored].tolist())
+
+    return looked(model, questions, read, temperature=temperature)
+
+
+def looked(
+    model: Any,
+    questions: Sequence[_Question],
+    read: Callable[[int, Table], Read],
+    *,
+    temperature: float = 1.0,
+) -> list[Read]:
+    """Returns what `read` makes of each question, in order: of its number, and of the
+    log-probabilities of all tokens at those of the step, nats.
 
     Those of like length are scored together, and of one pass what they share is read once.
     """
     order = sorted(range(len(questions)), key=lambda at: _size(questions[at]))
-    made: dict[int, tuple[float, ...]] = {}
+    made: dict[int, Read] = {}
     for first in range(0, len(order), ROWS):
         places = order[first : first + ROWS]
         histories: dict[tuple[int, ...], int] = {}
@@ -210,8 +227,12 @@ def answered(
             )
             for each in (questions[at] for at in places)
         ]
-        found = score(model, [*histories], asked, batch=ROWS, temperature=temperature)
-        made |= {at: tuple(values) for at, values in zip(places, found, strict=True)}
+
+        def one(n: int, logp: Table, places: Sequence[int] = places) -> Read:
+            return read(places[n], logp)
+
+        found = scanned(model, [*histories], asked, one, batch=ROWS, temperature=temperature)
+        made |= zip(places, found, strict=True)
     return [made[at] for at in range(len(questions))]
 
 

@@ -5,7 +5,8 @@
     rollout  chains or trees, how many tokens in all          eval    what `assay eval` measures
     recipe   credit, gates, safety: `assay.recipes.recipe`   start   what comes before it
     rescue   what is done for groups that failed as a whole   probe   what is measured of the start
-    hints    who says what should have been known            trl     any other of TRL's GRPOConfig
+    hints    who says what should have been known            feedback what hints do to training
+    trl      any other of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
 """
@@ -26,6 +27,7 @@ from assay.recipes.recipe import Recipe
 from assay.recipes.settings import Settings, converted, known_only, require
 from assay.rescue.settings import Rescues
 from assay.rollout.headroom import Probe
+from assay.rollout.teacher import Feedback
 from assay.runs.imitation import Imitation
 from assay.runs.micro import micro_rows
 from assay.runs.sections import About, Engine, Env, Eval, Model, Rollout, Train
@@ -45,6 +47,7 @@ class Config(Settings, frozen=True):
     probe: Probe = field(default_factory=Probe)
     rescue: Rescues = field(default_factory=Rescues)
     hints: Hints = field(default_factory=Hints)
+    feedback: Feedback = field(default_factory=Feedback)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +55,9 @@ class Config(Settings, frozen=True):
     def __post_init__(self) -> None:
         """Refuses training tasks that are also measured on, and credit that nobody knows."""
         super().__post_init__()
-        Recipe.of(self.recipe).check_loss(self.train.loss)
+        recipe = Recipe.of(self.recipe)
+        recipe.check_loss(self.train.loss)
+        self.feedback.check(recipe.needs)
         own = range(self.train.first_task, self.train.first_task + self.train.pool)
         held = range(self.eval.first_task, self.eval.first_task + self.eval.prompts)
         require(

@@ -24,6 +24,7 @@ from assay.runs.config import Config
 from assay.runs.folder import Folder
 from assay.runs.imitation import imitating
 from assay.runs.ledger import Order, used_up
+from assay.runs.lessons import Following
 from assay.runs.rollouts import Rollouts, verified
 from assay.runs.sampling import Prepared
 from assay.runs.sections import Train
@@ -70,6 +71,7 @@ class StepRows:
             )
         clocks = {name: row[name] for name in CLOCKS if name in row}
         plain = {name: finite(value) for name, value in row.items() if name not in clocks}
+        plain |= self._rollouts.lessons.facts
         if (rescuing := self._rollouts.rescuing) is not None:
             plain |= rescuing.facts()
         if (hinting := self._rollouts.hinting) is not None:
@@ -107,6 +109,7 @@ class RunTrainer(AssayTrainer):
         self._folder, self._config, self._rollouts = folder, config, rollouts
         kwargs["rollout_func"] = rollouts
         super().__init__(*args, **kwargs)
+        rollouts.lessons.begin(self.accelerator.unwrap_model(self.model))
         self._own, self._at_start = self.recipe, imitating(self.recipe)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
@@ -147,6 +150,7 @@ class RunTrainer(AssayTrainer):
         state = {name: getattr(self.state, name) for name in STATE}
         (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
         self.session.save(folder)
+        self._rollouts.lessons.save(folder)
         if (rescuing := self._rollouts.rescuing) is not None:
             rescuing.save(folder)
 
@@ -158,6 +162,7 @@ class RunTrainer(AssayTrainer):
         if checkpoint is not None:
             disk.load_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
             self.session.load(Path(checkpoint))
+            self._rollouts.lessons.load(Path(checkpoint))
             if (rescuing := self._rollouts.rescuing) is not None:
                 rescuing.load(Path(checkpoint))
 
@@ -188,6 +193,8 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
             train_dataset=Dataset.from_dict({"prompt": prompts}),
             processing_class=run.tokenizer,
             rollouts=rollouts,
+            rows=lambda step: rollouts.lessons.rows(step, train.minibatches),
+            promised=("told", "neutral") if rollouts.lessons.on else (),
             recipe=config.recipe,
             probe=run.probe,
             say=progress.say,
@@ -198,6 +205,7 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
         )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Budget(config, rollouts))
+    trainer.add_callback(Following(rollouts.lessons))
     made: Any = trainer.args
     if made.disable_dropout:
         without_dropout(trainer.model)

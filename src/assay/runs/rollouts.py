@@ -19,6 +19,7 @@ from assay.runs.headroom import probed
 from assay.runs.hints import Hinting, alone
 from assay.runs.imitation import imitated
 from assay.runs.ledger import row
+from assay.runs.lessons import Lessons
 from assay.runs.rescuing import Rescuing
 from assay.runs.sampling import Engines, Prepared
 from assay.signal.origins import row_of
@@ -41,6 +42,9 @@ class Rollouts:
             if config.rescue.kind == "ladder"
             else None
         )
+        self.lessons = Lessons(
+            config.feedback, Recipe.of(config.recipe), run.tokenizer, config.train.temperature
+        )
         self.last: dict[str, Any] = {}
         """The ledger's last row."""
         for each in folder.rows("ledger.jsonl"):
@@ -51,7 +55,7 @@ class Rollouts:
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Returns what TRL takes: one row per prompt, the records beside them."""
         began = time.monotonic()
-        step = trainer.state.global_step + 1
+        step, config = trainer.state.global_step + 1, self._run.config
         backend = self._engines(trainer)
         if step == 1 and trainer.accelerator.is_main_process:
             probed(self._run, self._folder, backend, trainer.session.event)
@@ -60,7 +64,7 @@ class Rollouts:
             backend,
             prompts,
             step,
-            sampling=self._run.config.train.sampling,
+            sampling=config.train.sampling,
             seed=(self._run.seed, step, trainer.accelerator.process_index),
             policy_version=version,
             watch=self._watch,
@@ -68,16 +72,24 @@ class Rollouts:
             protocol=self._run.protocol,
         )
         records, thrown = [each for group in made.groups for each in group], [*made.thrown]
-        if self.rescuing is not None and step > self._run.config.start.steps:
+        if self.rescuing is not None and step > config.start.steps:
             climbed = self.rescuing(records, backend, trainer, step, version)
             records = climbed.rows
             thrown += climbed.beside
-        if self.hinting is not None and step > self._run.config.start.steps:
+        if self.hinting is not None and step > config.start.steps:
             alone(trainer.accelerator.num_processes)
             seed = (self._run.seed, step)
             records, replays = self.hinting(records, backend, seed, trainer.session.event)
             thrown += replays
-        records = [*map(trainer.recipe.prepared, self._scored(records, trainer))]
+        records = self._scored(records, trainer)
+        if self.lessons.on and step > config.start.steps:
+            records = self.lessons(
+                records,
+                trainer.accelerator.unwrap_model(trainer.model),
+                own=self._engines.follows,
+                say=trainer.session.once,
+            )
+        records = [*map(trainer.recipe.prepared, records)]
         self._keep(step, prompts, records, thrown, trainer)
         self.seconds = time.monotonic() - began
         return _columns(records)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 
-from assay.batch import CATEGORIES
+from assay.batch import CATEGORIES, Batch
 from assay.batch.build import Builder
 from assay.batch.completions import Completions
+from assay.credit.facts import held
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import Trajectory
 from assay.signal.origins import OriginRow
@@ -278,6 +279,14 @@ def together(trainer: Any, mine: Facts) -> Facts:
         made.skip += each.skip
         made.calls += each.calls
     return made
+
+
+def batch_of(trainer: Any, facts: Facts) -> Batch:
+    """Returns the batch of all rows, with the run's statistics and what the run promises to hold:
+    a batch that happens to have none of it is no batch of a run without it."""
+    batch, promised = Batch(**facts.builder.arrays()), trainer.promised
+    known = held(batch) | promised if promised else None
+    return replace(batch, statistics=trainer.session.statistics, facts=known)
 
 
 def check_mask(sampled: torch.Tensor, given: torch.Tensor, real: torch.Tensor) -> None:

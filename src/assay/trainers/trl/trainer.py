@@ -11,7 +11,6 @@ forward pass that TRL makes anyway. Axes: B rows of this process, T padded compl
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from assay.batch import Batch
 from assay.errors import MissingExtraError, UsageError
 from assay.recipes.recipe import MEAN_LOSSES, RATIO_LOSSES, Recipe
 from assay.records import Trajectory
@@ -28,6 +26,7 @@ from assay.signal.signal import Signal, signal
 from assay.trainers.trl.adapter import (
     TOOL_MASK,
     RewardCall,
+    batch_of,
     check_keys,
     keep_successes,
     loss_mask,
@@ -71,6 +70,7 @@ class AssayTrainer(GRPOTrainer):
         probe: Iterable[OriginRow | Trajectory] = (),
         probe_every: int = 10,
         rows: Callable[[int], Sequence[OriginRow]] | None = None,
+        promised: Iterable[str] = (),
         say: Callable[[str], None] | None = None,
         log: "Path | str | None" = None,
         **kwargs: Any,
@@ -86,6 +86,8 @@ class AssayTrainer(GRPOTrainer):
             probe_every: optimiser steps between two looks at the probe.
             rows: returns, for the number of a step, further rows to train on by their `losses`; on
                 every process the same.
+            promised: facts that a run provides (`credit.facts`), also where a batch happens to have
+                none of them: a batch without a hint is no batch that lacks a teacher.
             say: gets one line per step, and one per event (a step skipped, a regime changed, a
                 back-off). None: events go to the log as warnings, steps nowhere.
             log: folder that gets a file of records for each batch generated in training.
@@ -103,6 +105,7 @@ class AssayTrainer(GRPOTrainer):
         self._log = None if log is None else OwnLog(Path(log), self.session.event)
         self._probe = [s if isinstance(s, OriginRow) else row_of(s) for s in probe]
         self._probe_every, self._rows = probe_every, rows
+        self.promised = frozenset(promised)
         self._window = Window()
         self._intake: RewardCall | None = None
         self._sampled: Any = None
@@ -145,7 +148,7 @@ class AssayTrainer(GRPOTrainer):
         if self._log is not None:
             self._log.write(self, intake.rows(self))
         made = signal(
-            replace(Batch(**facts.builder.arrays()), statistics=self.session.statistics),
+            batch_of(self, facts),
             self.recipe,
             scales=self.session.scales,
             by_row=self.loss_type in MEAN_LOSSES,
