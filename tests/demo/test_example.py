@@ -2,6 +2,8 @@
 
 import json
 
+from msgspec import structs
+
 from assay.demo.example import example
 from assay.records import ModelStep, Rescue, ToolStep, Trajectory, UserStep, write
 
@@ -42,7 +44,21 @@ def test_it_is_the_first_group_whose_rescue_earned_something(tmp_path):
     assert [(each["given"], each["advantage"], each["tokens"]) for each in model] == [
         (True, None, 0), (False, 1.5, 3),
     ]  # fmt: skip
-    assert found["asked"] == "?who"
+    assert (found["asked"], found["goal"]) == ("?who", None)
+
+
+def test_a_changed_task_is_said_beside_the_one_that_was_asked(tmp_path):
+    reached = record(1, 1.0, rescue=Rescue(rung="relabel", of="g1", goal="?where"))
+    steps = (UserStep(text="?where"), *reached.steps[1:])
+    found = example(
+        run(
+            tmp_path,
+            [record(0, 0.0), structs.replace(reached, steps=steps)],
+            [[0.0, 0.0], [1.0, 1.0]],
+        )
+    )
+    assert found is not None
+    assert (found["asked"], found["goal"]) == ("?who", "?where")
 
 
 def test_there_is_none_where_nobody_was_helped(tmp_path):

@@ -15,7 +15,8 @@ def example(run: Path) -> dict[str, Any] | None:
     """Returns the first group that was dead until one trajectory was rescued and earned something,
     as plain data for a page. None: no group of the run was.
 
-    `failed` are what the policy wrote in failures of the group, `steps` the rescued trajectory: who
+    `failed` are what the policy wrote in failures of the group, `goal` the task that took the place
+    of the one that was `asked` (None: none did), `steps` the rescued trajectory: who
     speaks, the text, whether it was `given` (and is not trained), and what a token of it earns.
     """
     for path in sorted((run / "rollouts").glob("step_*.jsonl*")):
@@ -41,7 +42,8 @@ def _told(
     return {
         "task": record.task,
         "id": record.id,
-        "asked": next((step.text for step in record.steps if type(step) is not ModelStep), ""),
+        "asked": _asked(alone[0] if alone else record),
+        "goal": _asked(record) if record.rescue and record.rescue.goal else None,
         "members": len(others) + 1,
         "failed": [
             [step.text for step in each.steps if type(step) is ModelStep] for each in alone[:SHOWN]
@@ -51,6 +53,10 @@ def _told(
         "steps": [_line(step, *next(earned)) if type(step) is ModelStep else _line(step)
                   for step in record.steps],
     }  # fmt: skip
+
+
+def _asked(record: Trajectory) -> str:
+    return next((step.text for step in record.steps if type(step) is not ModelStep), "")
 
 
 def _line(step: Step, advantage: float | None = None, carried: int = 0) -> dict[str, Any]:
