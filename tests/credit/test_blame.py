@@ -64,6 +64,8 @@ def test_fork_by_hand():
     # the higher middle of four is 2
     np.testing.assert_allclose(given(records, "fork", quantile=0.5), [-0.1, -0.1, -1, -1])
     assert given(records, "fork", floor=0.0) == [0, 0, 0, -1]
+    middle = [one(0.0, steps=[step([0.0, 1.0, 2.0], "entropies")])]
+    assert given(middle, "fork", quantile=0.5, floor=0.0) == [0, -1, -1], "at the quantile"
     without = one(0.0, steps=[step([-1.0], "logprobs")])
     assert given([*records, without], "fork", floor=0.0) == [0, 0, 0, -1, -1]
 
