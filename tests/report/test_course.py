@@ -42,6 +42,7 @@ def run() -> list[Trajectory]:
     helped: 0 of 2 at 0, solved with help there; 0 of 1 at 2, 1 of 2 at 10 without
     waits:  0 of 2 at 2, solved with help there; never met again
     before: solved without help at 0, with help at 2: it needed none
+    same:   solved with help and without at 0
     aside:  0 of 1 at 0, and a relabelled success, which is at another goal
     """
     return [
@@ -62,6 +63,8 @@ def run() -> list[Trajectory]:
         *one("waits", 2, "1", "feedback"),
         *one("before", 0, "1"),
         *one("before", 2, "1", "feedback"),
+        *one("same", 0, "1"),
+        *one("same", 0, "1", "oracle"),
         *one("aside", 0, "0"),
         *one("aside", 0, "1", "relabel", goal="another"),
     ]
@@ -85,9 +88,9 @@ def test_tasks_are_solved_and_lost_against_the_visit_before():
     seen = found(run())
     assert seen is not None
     assert seen["versions"] == [0, 2, 10]
-    # at 0: steady, lost, wavers, helped, before, aside; at 2 without before and aside, with waits
-    assert seen["visited"] == [6, 5, 4]
-    assert seen["solved"] == [3, 2, 2]
+    # at 0: steady, lost, wavers, helped, before, same, aside; at 2 the first four, and waits
+    assert seen["visited"] == [7, 5, 4]
+    assert seen["solved"] == [4, 2, 2]
     assert seen["gained"] == [0, 1, 1]  # wavers; helped
     assert seen["lost"] == [0, 1, 1]  # lost; wavers
 
@@ -130,8 +133,8 @@ def test_help_is_followed_by_what_came_without_it():
 def test_claims_are_counted_by_what_was_verified():
     seen = found(run())
     assert seen is not None
-    # at 0: steady, lost, before and two with help passed; of 7 failures one says that it is done
-    assert seen["claims"]["passed"] == [[5, 5], [4, 4], [2, 2]]
+    # at 0: steady, lost, before, same, three with help; of 7 failures one says that it is done
+    assert seen["claims"]["passed"] == [[7, 7], [4, 4], [2, 2]]
     assert seen["claims"]["failed"] == [[1, 7], [0, 6], [1, 6]]
 
 

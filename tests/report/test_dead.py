@@ -89,6 +89,18 @@ def test_a_success_whose_place_was_taken_is_one_without_help(tmp_path: Path):
     assert index_of(page)["dead"] == [0]
 
 
+def test_a_failure_whose_place_was_taken_counts_and_a_try_does_not(tmp_path: Path):
+    (tmp_path / "rescues").mkdir()
+    path, rescue = tmp_path / "rescues" / "step_000001.jsonl", Rescue(rung="oracle")
+    records = [told(4, group="alone"), told(5, group="alone", outcome=1.0, rescue=rescue)]
+    write(path, [told(7, group="alone")])
+    page, _ = report_of(records, tmp_path / "a.html", methods=METHODS, run=tmp_path)
+    assert index_of(page)["dead"] == [0]  # two failed
+    write(path, [told(7, group="alone", outcome=1.0, rescue=rescue)])
+    page, _ = report_of(helped_set()[4:], tmp_path / "b.html", methods=METHODS, run=tmp_path)
+    assert index_of(page)["dead"] == [0]  # it passed with help
+
+
 def test_a_torn_file_beside_is_told_and_the_rest_is_shown(tmp_path: Path):
     (tmp_path / "rescues").mkdir()
     path = tmp_path / "rescues" / "step_000001.jsonl"
