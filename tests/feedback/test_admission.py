@@ -136,8 +136,34 @@ def test_advice_is_every_hint_once_on_one_line() -> None:
     assert advice(record()) == ""
     long = structs.replace(record(), steps=(ModelStep(hints=(Hint(text="x" * 900, source="y"),)),))
     assert len(advice(long)) == 300
-    assert [len(neutral("x" * n)) for n in (1, 60, 300)] == [1, 60, 300]
+    assert [len(neutral("x" * n, Guess(), 0)) for n in (1, 60, 300)] == [1, 60, 300]
     assert len([*turns(made)]) == 2
+
+
+class Calm(Guess):
+    """Has a line of its own that says nothing."""
+
+    def hint(self, kind: str) -> str | None:
+        return f"!stay calm at {self.secret // 10}" if kind == "neutral" else "!never"
+
+
+def test_what_the_world_itself_says_of_nothing_comes_first() -> None:
+    backend = Obeys()
+    found = replayed(
+        failures(9), 64, backend, Calm, sampling=Sampling(), seed=(5, 2),
+        protocol=Line(Characters()),
+    )  # fmt: skip
+    assert {text.partition("\n!")[2] for text in backend.prompts[1::2]} == {"stay calm at 0\n"}
+    assert found.uplift == Uplift(9, 0, 9)
+
+
+@pytest.mark.parametrize(("right", "admitted"), [(20, True), (14, True), (8, True), (2, False)])
+def test_a_source_that_errs_is_admitted_as_long_as_it_helps(right: int, admitted: bool) -> None:
+    """Wrong ones say 0, which is never right; two of twenty pass untold. Told, so many pass."""
+    said = [*failures(right), *failures(20, "it is 0")[right:]]
+    found, _ = played(said, 64)
+    assert found.uplift == Uplift(right, 2, 20)
+    assert found.uplift.admits == admitted
 
 
 def test_a_chat_is_told_without_a_mark() -> None:

@@ -11,7 +11,7 @@ from assay.kernels.constancy import bar
 from assay.kernels.uplift import Uplift
 from assay.records import Trajectory
 from assay.rollout.backends.base import Backend, Sampling
-from assay.rollout.chain import Planned, Watch, collect
+from assay.rollout.chain import Planned, Watch, attributed, collect
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.start import seed_of
 from assay.rollout.teaching import NOTHING
@@ -41,9 +41,13 @@ def advice(record: Trajectory) -> str:
     return "; ".join(texts)[:LONGEST]
 
 
-def neutral(text: str) -> str:
-    """Returns a line of the same length that says nothing."""
-    return (NOTHING * (len(text) // len(NOTHING) + 1))[: len(text)]
+def neutral(text: str, environment: Environment, task: int) -> str:
+    """Returns a line that says nothing in the place of a hint: the environment's own where it has
+    one, for a policy that knows such lines is thrown off by others; else one of the same length."""
+    with attributed(environment, task, "its hint"):
+        environment.reset(task)
+        own = environment.hint("neutral")
+    return own or (NOTHING * (len(text) // len(NOTHING) + 1))[: len(text)]
 
 
 def replayed(
@@ -61,7 +65,7 @@ def replayed(
     """Returns what tasks come to under the hints about their trajectories, and without.
 
     Each pair is a trajectory's task from its beginning, once with all hints about it under the
-    task, once with as many characters that say nothing.
+    task, once with a line that says nothing (`neutral`).
 
     Args:
         records: with hints; those without are left out.
@@ -80,13 +84,12 @@ def replayed(
     hinted = [(record, said) for record in records if (said := advice(record))]
     rng = np.random.default_rng([*seed, _CHANCE])
     drawn = [hinted[at] for at in rng.permutation(len(hinted))[:pairs].tolist()]
-    planned = [
-        Planned(
-            environment=make(), seed=seed_of(record), trial=trial, notes=(_noted(protocol, note),)
-        )
-        for record, said in drawn
-        for trial, note in enumerate((said, neutral(said)))
-    ]
+    planned: list[Planned] = []
+    for record, said in drawn:
+        task = seed_of(record)
+        for trial, note in enumerate((said, neutral(said, make(), task))):
+            notes = (_noted(protocol, note),)
+            planned.append(Planned(environment=make(), seed=task, trial=trial, notes=notes))
     played = tuple(
         collect(
             backend,
