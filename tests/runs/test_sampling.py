@@ -14,9 +14,10 @@ pytest.importorskip("trl")
 from assay.errors import DataError, UsageError
 from assay.records import ModelStep, ToolStep, read
 from assay.rollout import Chat, Line
+from assay.rollout.protocols.named import protocol_of
 from assay.runs.config import parsed
 from assay.runs.folder import Folder
-from assay.runs.sampling import STALE, promised, protocol_of
+from assay.runs.sampling import STALE, promised
 from assay.runs.start import resume, start
 from assay.world import load
 from tests.rollout.chats import HERMES, STRIPPING, Door, tokenizer

@@ -18,6 +18,7 @@ SAID = {
     "slime_to_assay": "> rollouts.jsonl",
     "trl_after": "loss ",
     "trl_before": "loss ",
+    "trl_rescue": "dead groups rescued",
 }
 
 

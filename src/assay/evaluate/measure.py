@@ -15,7 +15,7 @@ from assay.records import Trajectory
 from assay.rollout import Planned, Sampling, collect
 from assay.rollout.backends.local import Transformers
 from assay.rollout.chain import Watch, attributed
-from assay.runs.sampling import protocol_of
+from assay.rollout.protocols.named import protocol_of
 from assay.world import catalogue
 from assay.world.environment import HintKind
 

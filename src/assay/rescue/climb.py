@@ -1,6 +1,6 @@
 """Plays the ladder for a batch: rung by rung, for all groups that are still dead at once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -17,6 +17,7 @@ from assay.rescue.scheduler import Event, Scheduler
 from assay.rollout.backends.base import Backend, Sampling
 from assay.rollout.chain import collect
 from assay.rollout.protocols.base import Protocol
+from assay.signal.origins import row_of
 from assay.world.environment import Environment
 
 Reread = Callable[[Sequence[Trajectory]], Sequence[Trajectory]]
@@ -256,3 +257,9 @@ def _noted(record: Trajectory, rung: Rung, each: Try) -> Trajectory:
 
 def _tokens(record: Trajectory) -> int:
     return record.ledger.tokens or 0
+
+
+def counted_twice(rows: Iterable[Trajectory]) -> int:
+    """Returns the tokens of rescued rows that were sampled for another one: a trainer that counts
+    what its rows hold counts them twice, where that one is counted as well."""
+    return sum(sum(row_of(row).sampled) - _tokens(row) for row in rows if row.rescue is not None)

@@ -25,10 +25,11 @@ from assay.runs.folder import Folder
 from assay.runs.imitation import imitating
 from assay.runs.ledger import Order, used_up
 from assay.runs.lessons import Following
-from assay.runs.rollouts import Rollouts, verified
+from assay.runs.rollouts import Rollouts
 from assay.runs.sampling import Prepared
 from assay.runs.sections import Train
 from assay.signal.signal import Signal
+from assay.trainers.trl.completions import verified
 from assay.trainers.trl.dropout import without_dropout
 from assay.trainers.trl.metrics import finite
 from assay.trainers.trl.one_gpu import adapters

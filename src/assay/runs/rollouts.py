@@ -9,7 +9,8 @@ import numpy as np
 
 from assay.errors import UsageError
 from assay.recipes.recipe import Recipe
-from assay.records import ModelStep, Trajectory, write
+from assay.records import Trajectory, write
+from assay.rescue.climb import counted_twice
 from assay.rollout.backends.base import Backend
 from assay.rollout.chain import Planned, collect, tasks
 from assay.rollout.resampling import Resampled, resampled
@@ -22,7 +23,7 @@ from assay.runs.ledger import row
 from assay.runs.lessons import Lessons
 from assay.runs.rescuing import Rescuing
 from assay.runs.sampling import Engines, Prepared
-from assay.signal.origins import row_of
+from assay.signal.origins import columns
 from assay.world.environment import Environment
 
 
@@ -37,11 +38,7 @@ class Rollouts:
         self._experts: dict[int, tuple[str, ...] | None] = {}
         self.seconds = 0.0
         config = run.config
-        self.rescuing = (
-            Rescuing(config, folder, run.seed, run.make, run.protocol)
-            if config.rescue.kind == "ladder"
-            else None
-        )
+        self.rescuing = Rescuing(run, folder) if config.rescue.kind == "ladder" else None
         self.lessons = Lessons(
             config.feedback, Recipe.of(config.recipe), run.tokenizer, config.train.temperature
         )
@@ -92,7 +89,7 @@ class Rollouts:
         records = [*map(trainer.recipe.prepared, records)]
         self._keep(step, prompts, records, thrown, trainer)
         self.seconds = time.monotonic() - began
-        return _columns(records)
+        return columns(records)
 
     def _played(
         self, backend: Backend, prompts: Sequence[str], step: int, **options: Any
@@ -182,11 +179,8 @@ class Rollouts:
         if self.hinting is not None:
             self.last |= {"hints": self.hinting.trust.row()}
         if spent := self.last.get("thrown"):
-            # what was made from tokens that were sampled before is a row, and cost none
-            twice = sum(
-                _sampled(each) - (each.ledger.tokens or 0) for each in records if each.rescue
-            )
-            trainer.session.spend(**{**spent, "tokens": spent["tokens"] - twice})
+            tokens = spent["tokens"] - counted_twice(records)
+            trainer.session.spend(**{**spent, "tokens": tokens})
         if trainer.accelerator.is_main_process:
             write(self._folder.batch("rollouts", step), records)
             self._folder.append("ledger.jsonl", self.last)
@@ -203,32 +197,3 @@ def _counted(prompts: Sequence[str], expected: int) -> Iterator[tuple[int, int, 
                 "train.prompts that the number of processes divides"
             )
         yield place, task, count
-
-
-def _columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
-    rows = [row_of(record) for record in records]
-    logprobs: list[list[float]] = []
-    for record, made in zip(records, rows, strict=True):
-        known = iter(
-            value
-            for step in record.steps
-            if type(step) is ModelStep
-            for value in step.logprobs or ()
-        )
-        logprobs.append([float(next(known) or 0.0) if one else 0.0 for one in made.sampled])
-    return {
-        "prompt_ids": [list(row.prompt_ids) for row in rows],
-        "completion_ids": [list(row.completion_ids) for row in rows],
-        "env_mask": [list(row.sampled) for row in rows],
-        "logprobs": logprobs,
-        "trajectory": list(records),
-    }
-
-
-def _sampled(record: Trajectory) -> int:
-    return sum(row_of(record).sampled)
-
-
-def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
-    """Returns what the environments paid: TRL's reward function. None: unscored."""
-    return [record.outcome for record in trajectory]

@@ -14,11 +14,10 @@ from assay.policy.loading import START
 from assay.rollout.backends.base import Backend
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.chat import Chat
-from assay.rollout.protocols.line import Line
+from assay.rollout.protocols.named import protocol_of
 from assay.runs.config import Config
 from assay.signal.origins import OriginRow
 from assay.world.environment import Environment
-from assay.world.family import Family
 
 
 @final
@@ -43,32 +42,6 @@ STALE: Final = (
     "the server keeps the weights that it has (sampling.update is empty): from the second step on "
     "rollouts are off-policy; their log-probabilities are the server's"
 )
-
-
-def protocol_of(
-    name: str, tokenizer: Any, environment: Environment, *, model: Any = None, start: bool = False
-) -> Protocol:
-    """Returns how a policy and an environment talk.
-
-    "auto" is chat where the environment is no line family and the tokenizer has a chat template, or
-    the environment tools that only chat can call; the shipped policy (`start`) speaks in lines.
-
-    Args:
-        name: "auto", "line" or "chat".
-        tokenizer: the model's own.
-        environment: what is played.
-        model: its generation_config may name more tokens that end a turn.
-        start: it is the shipped policy.
-    """
-    if name == "auto":
-        templated = getattr(tokenizer, "chat_template", None) is not None
-        able = templated or bool(environment.tools())
-        name = "chat" if able and not start and not isinstance(environment, Family) else "line"
-    if name == "line":
-        return Line(tokenizer)
-    ends: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    listed = [] if ends is None else list(ends) if isinstance(ends, list | tuple) else [ends]
-    return Chat(tokenizer, ends=tuple(map(int, listed)))
 
 
 def of_config(config: Config, tokenizer: Any, environment: Environment, model: Any) -> Protocol:

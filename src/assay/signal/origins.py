@@ -3,8 +3,9 @@ far they may be trusted to be the policy's own.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 from jaxtyping import Float64
@@ -93,3 +94,25 @@ def row_of(record: Trajectory, origin: Origin = "generated") -> OriginRow:
             "token_ids before the first model step"
         )
     return OriginRow(tuple(prompt), tuple(ids), tuple(sampled), record=record.id, origin=origin)
+
+
+def columns(records: Sequence[Trajectory]) -> dict[str, list[Any]]:
+    """Returns what TRL's `rollout_func` returns for records, one row each, and the records beside
+    it as `trajectory`. A token without a log-probability has 0."""
+    rows = [row_of(record) for record in records]
+    logprobs: list[list[float]] = []
+    for record, made in zip(records, rows, strict=True):
+        known = iter(
+            value
+            for step in record.steps
+            if type(step) is ModelStep
+            for value in step.logprobs or ()
+        )
+        logprobs.append([float(next(known) or 0.0) if one else 0.0 for one in made.sampled])
+    return {
+        "prompt_ids": [list(row.prompt_ids) for row in rows],
+        "completion_ids": [list(row.completion_ids) for row in rows],
+        "env_mask": [list(row.sampled) for row in rows],
+        "logprobs": logprobs,
+        "trajectory": list(records),
+    }

@@ -87,3 +87,18 @@ def test_log_probabilities_that_depend_on_the_padding_are_not_kept() -> None:
         found = taken(pending, {"assay_row": torch.tensor([2, 7])}, new, comparable=comparable)
         assert not pending
         assert found == {7: OriginRow((4,), (5,), (1,), kept)}
+
+
+def test_one_that_was_sampled_with_help_is_weighed_by_what_sampled_it_at_most_once() -> None:
+    helped = OriginRow((4,), (5, 6), (1, 0), (-0.5, 0.0), "0/1", origin="rescued")
+    found = taken(
+        {2: helped}, {"assay_row": torch.tensor([2])}, torch.full((1, 3), -9.0), comparable=False
+    )
+    assert found == {2: helped}  # not what the policy says of it: nobody's own it is
+    replay = Replay(ReplaySettings(size=9, per_step=1, cap=2.0))
+    replay.add(helped)
+    other = Replay(replay.settings)
+    other.restore(json.loads(json.dumps(replay.state())))
+    for each in (replay, other):
+        (row,) = each.drawn((0, 0))
+        assert (row.cap, row.logprobs) == (1.0, (-0.5, 0.0))

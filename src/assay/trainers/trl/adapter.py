@@ -309,7 +309,8 @@ def check_mask(sampled: torch.Tensor, given: torch.Tensor, real: torch.Tensor) -
 def successes(
     output: Mapping[str, torch.Tensor], made: Signal, mine: slice
 ) -> dict[int, OriginRow]:
-    """Returns this process's verified, kept successes by row; log-probabilities come later."""
+    """Returns this process's verified, kept successes by row; log-probabilities come later, but of
+    one that was sampled with help: those of what sampled it are its own."""
     category = [CATEGORIES[code] for code in made.batch.category_K]
     found: dict[int, OriginRow] = {}
     mask = loss_mask(output)
@@ -327,7 +328,20 @@ def successes(
             tuple(mask[row, :length].tolist()),
             record=made.batch.ids[k],
         )
+        if (told := _told(made, k, length)) is not None:
+            found[row] = replace(found[row], logprobs=told, origin="rescued")
     return found
+
+
+def _told(made: Signal, k: int, length: int) -> tuple[float, ...] | None:
+    """Returns what the last tokens of a rescued trajectory were sampled with, 0 where they were
+    not. None: it is not rescued, or is trained as it was sampled."""
+    batch = made.batch
+    if batch.told_N is None or not batch.rescued_K[k]:
+        return None
+    end = int(made.length_K[: k + 1].sum())
+    told = batch.told_N[end - length : end]
+    return None if np.isnan(told).all() else tuple(np.nan_to_num(told).tolist())
 
 
 def taken(
@@ -343,7 +357,9 @@ def taken(
     found: dict[int, OriginRow] = {}
     for at, row in enumerate(inputs["assay_row"].tolist()):
         sample = pending.pop(row, None)
-        if sample is not None:
+        if sample is not None and sample.origin == "rescued":
+            found[row] = sample
+        elif sample is not None:
             logprobs = old[at, : len(sample.completion_ids)].detach().tolist()
             found[row] = replace(sample, logprobs=tuple(logprobs) if comparable else None)
     return found

@@ -158,3 +158,8 @@ def calls_made(record: Trajectory) -> int:
     if record.ledger.calls is not None:
         return record.ledger.calls
     return sum(len(step.calls) for step in record.steps if type(step) is ModelStep)
+
+
+def verified(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
+    """Returns what the environments paid: TRL's reward function. None: unscored."""
+    return [record.outcome for record in trajectory]

@@ -1,5 +1,6 @@
 """Rows beside the generated ones: as tensors, their losses, and the replay. Needs torch."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from assay.signal.losses import LossTerm, Reference, TopK
 from assay.signal.origins import OriginRow
 from assay.trainers import losses
 
-KEPT: Final = ("prompt_ids", "completion_ids", "sampled", "logprobs", "record")
+KEPT: Final = ("prompt_ids", "completion_ids", "sampled", "logprobs", "record", "origin")
 """What a checkpoint holds of a row."""
 
 
@@ -138,7 +139,8 @@ class Replay:
 
     def drawn(self, seed: Sequence[int]) -> list[OriginRow]:
         """Returns `per_step` successes, or all there are, drawn without replacement by `seed`: to
-        be made likelier, token by token, by an importance ratio of at most `cap`.
+        be made likelier, token by token, by an importance ratio of at most `cap`; of at most 1
+        where it was sampled with help.
         """
         rng = np.random.default_rng(list(seed))
         kept, s = list(self.kept.values()), self.settings
@@ -147,7 +149,7 @@ class Replay:
                 LossTerm("replay", "ce", s.weight * row.sampled_N),
                 origin="replayed",
                 ratio="truncated",
-                cap=s.cap,
+                cap=min(s.cap, 1.0) if row.origin == "rescued" else s.cap,
             )
             for row in (kept[int(i)] for i in rng.permutation(len(kept))[: s.per_step])
         ]
@@ -160,6 +162,7 @@ class Replay:
         """Puts back what `state` returned, order included."""
         self.kept.clear()
         for each in state:
-            prompt, completion, sampled, logprobs, record = (each[name] for name in KEPT)
+            prompt, completion, sampled, logprobs, record = (each[name] for name in KEPT[:5])
             known = None if logprobs is None else tuple(logprobs)
-            self.add(OriginRow(tuple(prompt), tuple(completion), tuple(sampled), known, record))
+            row = OriginRow(tuple(prompt), tuple(completion), tuple(sampled), known, record)
+            self.add(dataclasses.replace(row, origin=each.get("origin", "generated")))

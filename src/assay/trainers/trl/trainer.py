@@ -11,7 +11,6 @@ forward pass that TRL makes anyway. Axes: B rows of this process, T padded compl
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +40,9 @@ from assay.trainers.trl.compatibility import (
     means_of_micro_batches,
     other_losses,
 )
+from assay.trainers.trl.environments import playing, telling
 from assay.trainers.trl.hooks import StepHooks
 from assay.trainers.trl.losses import off_policy_keep, preserved, ratio_facts, sequence_old
-from assay.trainers.trl.metrics import append_row
 from assay.trainers.trl.own_log import OwnLog
 from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
 from assay.trainers.trl.placement import Place, mask_from_records, placed
@@ -73,6 +72,8 @@ class AssayTrainer(GRPOTrainer):
         promised: Iterable[str] = (),
         say: Callable[[str], None] | None = None,
         log: "Path | str | None" = None,
+        environment: Any = None,
+        rescue: "Mapping[str, Any] | None" = None,
         **kwargs: Any,
     ) -> None:
         """Takes what `GRPOTrainer` takes, and:
@@ -91,17 +92,20 @@ class AssayTrainer(GRPOTrainer):
             say: gets one line per step, and one per event (a step skipped, a regime changed, a
                 back-off). None: events go to the log as warnings, steps nowhere.
             log: folder that gets a file of records for each batch generated in training.
+            environment: whose tasks are played, by name, class or function (`rescue.playing`);
+                prompts are their numbers.
+            rescue: what is done for dead groups, as `[rescue]`. None: as the named recipe says.
             **kwargs: as `GRPOTrainer`.
 
         Raises:
             UsageError: the recipe asks what the loss type or the precision cannot do.
         """
         self.recipe = Recipe.of(recipe)
+        played = playing(environment, rescue, recipe, kwargs)
         super().__init__(*args, **kwargs)
         fit(self.recipe, self.args, self.loss_type)
-        if isinstance(metrics_path, Path | str):
-            metrics_path = partial(append_row, Path(metrics_path))
-        self.session = Session(self.recipe.safety, metrics=metrics_path, say=say)
+        told = telling(metrics_path, played)
+        self.session = Session(self.recipe.safety, metrics=told, say=say, beside=played)
         self._log = None if log is None else OwnLog(Path(log), self.session.event)
         self._probe = [s if isinstance(s, OriginRow) else row_of(s) for s in probe]
         self._probe_every, self._rows = probe_every, rows

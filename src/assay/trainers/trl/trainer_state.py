@@ -63,8 +63,9 @@ class Session:
         *,
         metrics: Callable[[dict[str, Any]], None] | None = None,
         say: Callable[[str], None] | None = None,
+        beside: Any = None,
     ) -> None:
-        self.safety = safety
+        self.safety, self._beside = safety, beside
         self.spent, self.batch = Spent(), Credited()
         self.regime = None if safety.entropy is None else EntropyRegime(safety.entropy)
         self.back_off = None if safety.back_off is None else BackOff(safety.back_off)
@@ -217,6 +218,8 @@ class Session:
             "replay": None if self.replay is None else self.replay.state(),
         }
         publish(folder / STATE, json.dumps(state).encode())
+        if self._beside is not None:
+            self._beside.save(folder)
 
     def load(self, folder: Path) -> None:
         """Puts back what `save` wrote.
@@ -250,3 +253,5 @@ class Session:
                 self.replay.restore(state["replay"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: {told(error)}; {EXPECTED}") from None
+        if self._beside is not None:
+            self._beside.load(folder)
