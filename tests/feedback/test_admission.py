@@ -207,4 +207,7 @@ def test_words() -> None:
         "file: admitted: told 14 of 20 pass, neutral 8: uplift +30.0%, at least +10.8% by 90 %"
     )
     assert "not admitted: told 8 of 20" in sentence("file", Uplift(8, 8, 20))
+    assert sentence("env", Uplift(0, 0, 31)).startswith(
+        "env: not admitted: none of 31 pairs of replays passed, so that passes tell nothing of it"
+    )
     assert sentence("file", Uplift(0, 0, 0)).startswith("file: not admitted: there were no hints")

@@ -167,6 +167,11 @@ def sentence(name: str, seen: Uplift) -> str:
     """Returns a measurement and its verdict in words."""
     if not seen.pairs:
         return f"{name}: not admitted: there were no hints to replay a task with"
+    if not seen.told and not seen.neutral:
+        return (
+            f"{name}: not admitted: none of {seen.pairs:g} pairs of replays passed, so that passes "
+            "tell nothing of it; hints.admit=false listens without asking"
+        )
     verdict = "admitted" if seen.admits else "not admitted"
     return (
         f"{name}: {verdict}: told {seen.told:g} of {seen.pairs:g} pass, neutral {seen.neutral:g}: "
