@@ -89,7 +89,10 @@ def test_the_page_shows_trust_over_time(tmp_path: Path, visit: Start, width: int
         "Trust of hints by the environment",
         "Trust of judge llm",
     ]
-    assert "is above 0: at 1 of 3 steps." in sections.nth(0).inner_text()
+    assert (
+        "is above 0, unless hints.admit is off: admitted at 1 of 3 steps."
+        in sections.nth(0).inner_text()
+    )
     said = "Last: 0.0 points, at least \u221212.5 points, of 48 pairs: not admitted"
     assert said in sections.nth(0).inner_text()
     dots = sections.nth(0).locator(".line.up circle title").all_text_contents()

@@ -86,7 +86,7 @@ function shiftOf(step, record) {
   return known.length === 0 ? null : { values, over, sum: known.reduce((sum, value) => sum + value, 0), known: known.length };
 }
 
-const nats = (x) => (x > 0 ? "+" : x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
+const nats = (x) => (Math.abs(x) < SHIFT_NONE ? "" : x > 0 ? "+" : "−") + Math.abs(x).toFixed(2);
 const OVER_WORDS = {
   neutral: "less a neutral hint",
   itself: "less the policy by itself: no neutral hint was scored",
