@@ -37,7 +37,8 @@ def test_every_rung_has_a_place_and_every_place_a_rung() -> None:
         ((0.0, 0.0), False),
         ((1.0, 1.0), True),
         ((0.0, 1.0), None),
-        ((0.0, None), None),  # nobody knows of one: it may have passed
+        ((0.0, None), None),
+        ((0.0, 0.0, None), None),  # nobody knows of one: it may have passed
         ((0.0,), None),  # nothing to compare it with
         ((0.3, 0.0), False),
     ],

@@ -9,7 +9,7 @@ pytest.importorskip("trl")
 
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from assay.errors import UsageError
 from assay.recipes import Recipe
@@ -65,10 +65,10 @@ def test_dead_groups_are_rescued_and_all_of_it_is_counted(policy: Path, tmp_path
     spent = sum(each.ledger.tokens or 0 for each in records)
     assert rows[-1]["tokens_generated"] > spent  # what was replaced and failed counts as well
     saved = tmp_path / "checkpoint-2" / "assay_rescue.json"
-    again = Playing(tiny.Hinted, rescues_of("grpo", LADDER), Recipe())
-    again.load(saved.parent)
-    assert again._state
-    assert again._state["tallies"]["oracle"]["tried"] == rows[1]["rescue/oracle/tried"]
+    played: Any = Playing(tiny.Hinted, rescues_of("grpo", LADDER), Recipe())
+    played.load(saved.parent)
+    assert played._state
+    assert played._state["tallies"]["oracle"]["tried"] == rows[1]["rescue/oracle/tried"]
 
 
 def test_without_a_ladder_it_is_played_and_nothing_more(policy: Path, tmp_path: Path) -> None:
