@@ -17,7 +17,7 @@ from tests.runs import tiny
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-LADDER = {
+LADDER: dict[str, Any] = {
     "rescue__kind": "ladder",
     "rescue__rungs": ["oracle"],
     "rescue__after": 1,
@@ -145,7 +145,7 @@ def test_a_killed_run_is_resumed_to_the_byte(
 
 @pytest.mark.parametrize("more", [{"rollout__kind": "tree"}, {"rollout__oversample": 2}])
 def test_groups_of_another_kind_are_refused(policy: Path, more: dict[str, Any]) -> None:
-    given = {**LADDER, **more}
+    given: dict[str, Any] = {**LADDER, **more}
     if "rollout__kind" in more:
         del given["train__group"]
     with pytest.raises(UsageError, match="rescue: it takes the place of a failure"):
