@@ -22,6 +22,8 @@ def explain_dead(run: AuditRun, choices: Choices, pass_at: float) -> None:
     console = Terminal()
     _, records = load(records_of(run.source), format=run.format, choices=choices)
     found = explain(records, pass_at=pass_at)
+    if run.folder is not None:
+        (run.folder / FILE).unlink(missing_ok=True)  # an audit leaves what it does not know of
     if not found:
         console.say("dead groups: none in which every trajectory failed")
         return
