@@ -10,7 +10,11 @@ from msgspec import structs
 
 pytest.importorskip("trl", reason="needs the extra assay[train]")
 
+import torch
+
 from assay.errors import AlignmentError, UsageError
+from assay.policy.loading import load
+from assay.recipes.recipe import Recipe
 from assay.records import Hint, ModelStep, Span, ToolStep, Trajectory, UserStep, read
 from assay.rollout.ranking import Ranked
 from assay.rollout.teacher import Feedback
@@ -112,6 +116,57 @@ def test_each_row_is_trained_on_once_a_batch() -> None:
 
     assert named(7, 1) == "01234"
     assert (named(4, 2), named(5, 2)) == ("024", "13")
+
+
+def lessons(tokenizer: Any, method: str, **settings: Any) -> Lessons:
+    return Lessons(Feedback(**settings), Recipe.of(method), tokenizer, 1.0)
+
+
+def failing(name: str) -> Trajectory:
+    steps = (
+        UserStep("?b", token_ids=(7, 3)),
+        ModelStep("a", token_ids=(2, 4, 1), hints=(Hint("b", source="env"),)),
+        ToolStep("?b", token_ids=(7, 3)),
+    )
+    return Trajectory(name, "t", "t", steps=steps, outcome=0.0)
+
+
+def test_what_is_asked_is_what_the_recipe_reads(tmp_path: Path) -> None:
+    model, tokenizer = load(str(tiny.policy(tmp_path)))
+    for method, told, neutral in (("routing", True, True), ("opd", True, False)):
+        by = lessons(tokenizer, method, kind="opd")
+        by.begin(model)
+        (made,) = by([failing("a")], model, own=True, say=print)
+        step: Any = made.steps[1]
+        assert ((step.told is not None), (step.neutral is not None)) == (told, neutral)
+        assert made.ledger.scoring_forwards == told + neutral
+    by = lessons(tokenizer, "grpo", kind="sdpo", k=3)
+    (made,) = by([failing("a")], model, own=True, say=print)
+    assert made.ledger.scoring_forwards == 2, "policy and teacher"
+    assert len(by.rows(0, 1)) == 1
+    plain = lessons(tokenizer, "grpo", kind="none")
+    assert plain([failing("a")], model, own=True, say=print) == [failing("a")]
+
+
+def test_the_teacher_follows_by_its_rate_and_is_put_back(tmp_path: Path) -> None:
+    model, tokenizer = load(str(tiny.policy(tmp_path)))
+    by = lessons(tokenizer, "grpo", kind="sdpo", teacher="ema", rate=0.25)
+    by.begin(model)
+    weight = model.get_input_embeddings().weight
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight += 4.0
+    by.follow(model)
+    assert by._average is not None
+    with by._average.worn(model):
+        assert torch.allclose(weight, before + 1.0, atol=1e-6)
+    by.save(tmp_path)
+    again = lessons(tokenizer, "grpo", kind="sdpo", teacher="ema", rate=0.25)
+    again.begin(model)
+    again.load(tmp_path)
+    assert again._average is not None
+    with again._average.worn(model):
+        assert torch.allclose(weight, before + 1.0, atol=1e-6)
 
 
 # --- runs
