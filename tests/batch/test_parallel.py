@@ -164,6 +164,22 @@ def test_a_fork_ends_when_told_to_whatever_this_process_does_then():
         signal.signal(signal.SIGTERM, before)
 
 
+def test_a_fork_that_is_told_to_end_as_it_begins_ends_and_is_no_second_one_of_us():
+    def raises(*_):
+        raise KeyboardInterrupt
+
+    told = [signal.SIGTERM]
+    before = signal.signal(signal.SIGTERM, raises)
+    os.register_at_fork(after_in_child=lambda: told and os.kill(os.getpid(), told.pop()))
+    try:
+        with closing(Fork(partial(time.sleep, 5))) as fork:
+            told.clear()
+            with pytest.raises(DataError, match="was killed"):
+                fork.answer()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_an_interrupt_within_a_fork_is_neither_lost_nor_leaves_a_process():
     told = [os.getpid()]
     os.register_at_fork(before=lambda: told and os.kill(told.pop(), signal.SIGINT))

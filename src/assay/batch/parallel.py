@@ -90,12 +90,16 @@ class Fork(Generic[T]):
 
 @contextmanager
 def _uninterrupted() -> Generator[None]:
-    """An interrupt waits for the end of the block: one that comes within a fork, Python drops."""
+    """An interrupt waits for the end of the block: one that comes within a fork, Python drops. So
+    does being asked to end, of the fork until `_answer` has taken our own handler away: that would
+    raise out of the fork, which then went on as a second one of us."""
     came: list[tuple[int, FrameType | None]] = []
     before = signal.signal(signal.SIGINT, lambda *at: came.append(at))
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         signal.signal(signal.SIGINT, before)
     if came and callable(before):
         before(*came[0])
@@ -138,6 +142,7 @@ def _answer(job: Callable[[], object], to: Connection) -> None:
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         answer = True, job()
     except Exception as error:

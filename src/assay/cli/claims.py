@@ -91,17 +91,20 @@ def run(
     if committed_:
         _begun(committed(folder, name), at, where / "rows.jsonl")
     many = workers or os.cpu_count() or 1
-    signal(SIGTERM, default_int_handler)  # as Ctrl-C: else workers' semaphores stay behind
-    rows = work(
-        cells,
-        at,
-        where,
-        workers=many,
-        say=typer.echo,
-        beside=chosen.about,
-        work=chosen.work,
-        known=committed(folder, name).rows,
-    )
+    before = signal(SIGTERM, default_int_handler)  # as Ctrl-C: or workers' semaphores stay behind
+    try:
+        rows = work(
+            cells,
+            at,
+            where,
+            workers=many,
+            say=typer.echo,
+            beside=chosen.about,
+            work=chosen.work,
+            known=committed(folder, name).rows,
+        )
+    finally:
+        signal(SIGTERM, before)
     typer.echo(f"results  {_written(chosen, rows, where)}")
 
 
