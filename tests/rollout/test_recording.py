@@ -3,11 +3,11 @@
 from math import log
 
 import pytest
-from tools.demos import critique
 
 from assay.batch import Batch
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import ModelStep, ToolStep, UserStep, decode, encode
+from assay.rescue.critique import critique
 from assay.rollout.protocols.base import Sampled
 from assay.rollout.protocols.line import LINE
 from assay.rollout.recording import Recorder, solve
@@ -224,8 +224,8 @@ def test_every_family_becomes_one_batch():
 def test_a_critique_names_the_first_mistake_and_what_was_right():
     environment = Lookup(hops=2)
     turns = solve(environment, 0) or ()
-    assert critique(environment, 0, turns) is None
+    assert critique(environment, 0, turns, LINE) is None
     wrong = (turns[0], ">smallest(Japan)", turns[1])
-    assert critique(environment, 0, wrong) == f"!not >smallest(Japan) but {turns[1]}"
-    assert critique(environment, 0, (*turns[:-1], "=x ~9")) == f"!not =x ~9 but {turns[-1]}"
-    assert critique(environment, 0, ("",)) == f"!not silence but {turns[0]}"
+    assert critique(environment, 0, wrong, LINE) == f"not >smallest(Japan) but {turns[1]}"
+    assert critique(environment, 0, (*turns[:-1], "=x ~9"), LINE) == f"not =x ~9 but {turns[-1]}"
+    assert critique(environment, 0, ("",), LINE) == f"not silence but {turns[0]}"

@@ -8,6 +8,7 @@ import pytest
 
 from assay.batch import blocks, mapped
 from assay.records import ModelStep, Step, Trajectory, write
+from assay.records.checks import PER_TOKEN
 from assay.report import shape
 from assay.runs.audit import audit_log
 from tests.credit.test_blocks import trajectories
@@ -25,7 +26,8 @@ def in_characters(record: Trajectory) -> Trajectory:
         bare = msgspec.structs.replace(step, token_ids=None)
         if isinstance(bare, ModelStep):
             calls = [msgspec.structs.replace(call, start=None, end=None) for call in bare.calls]
-            bare = msgspec.structs.replace(bare, calls=tuple(calls), logprobs=None, entropies=None)
+            none = dict.fromkeys(PER_TOKEN)
+            bare = msgspec.structs.replace(bare, calls=tuple(calls), **none)
         steps.append(bare)
     return msgspec.structs.replace(record, steps=tuple(steps))
 
