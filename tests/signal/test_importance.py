@@ -13,7 +13,7 @@ from assay.recipes import Recipe
 from assay.recipes.recipe import Importance
 from assay.records import ModelStep, Rescue, Trajectory, UserStep
 from assay.signal import signal
-from assay.signal.importance import importance
+from assay.signal.importance import importance, rescue_weight
 
 KINDS: tuple[Importance, ...] = ("truncated", "shaped", "f")
 P = np.array([0.001, 0.01, 0.1, 0.3, 0.5, 1.0])
@@ -129,3 +129,14 @@ def test_passes_are_counted_of_those_without_help() -> None:
         [helped(row(0, 1.0), 0.8, 0.4), row(1, 0.0), row(2, 0.5)], Recipe.of("grpo")
     ).facts()
     assert (facts["pass_rate"], facts["reward"], facts["unscored_share"]) == (0.0, 0.25, 0.0)
+
+
+def test_what_a_teacher_says_of_a_trajectory_without_help_is_no_weight() -> None:
+    # both were told .4 and .5: pi / mu of the rescued one is .2 / .4 and .5 / .5
+    told = (0.4, 0.5)
+    plain, saved = helped(row(0, 0.0), *told), helped(row(1, 1.0), *told)
+    plain = structs.replace(plain, rescue=None)
+    saved = structs.replace(saved, rescue=Rescue(rung="oracle"))
+    weight = rescue_weight(Batch.of([plain, saved]), "truncated", 0.1)
+    assert weight is not None
+    np.testing.assert_allclose(weight, [1, 1, 1, 1, 0.5, 1])
