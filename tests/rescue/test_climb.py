@@ -271,6 +271,32 @@ def test_the_share_of_rows_and_the_budget_bound_what_is_done() -> None:
     assert len(made.events) == 3
 
 
+def test_a_budget_that_is_overspent_ends_the_ladder() -> None:
+    # four groups of three times 3 tokens: a tenth is 3.6, one try. It writes 4, and .4 are owed
+    says = lambda seen: "=77" if "not =7" in seen else "=7"  # noqa: E731
+    _, made, _ = climbed(says, "wrong_answers", "oracle", seeds=(1, 2, 3, 4), budget=0.1)
+    assert [(each.rung, each.tokens) for each in made.events] == [("wrong_answers", 4)]
+
+
+def test_dead_groups_and_handicaps_have_one_share_of_the_rows() -> None:
+    before = Policy(lambda seen: ">look(5)\n" if seen.endswith("door\n") else "=5")
+    (failure,) = sampled(before, [5], size=1)  # door 6 is right
+    says = lambda seen: "=2" if "!it is 2" in seen else "=5" if "saw 5" in seen else "=6"  # noqa: E731
+    rungs = ("oracle", "handicap")
+    _, made, _ = climbed(says, *rungs, seeds=(1, 5), before=(failure,), share=0.34)
+    assert [each.rung for each in made.events] == ["oracle", "handicap"]  # two of six rows
+    _, made, _ = climbed(says, *rungs, seeds=(1, 5), before=(failure,), share=0.2)
+    assert [each.rung for each in made.events] == ["oracle"]  # one of six
+
+
+def test_what_a_try_that_came_to_nothing_read_of_others_it_did_not_sample() -> None:
+    says = lambda seen: ">look(0)\n" if seen.endswith("door\n") else "=7"  # noqa: E731
+    _, made, _ = climbed(says, "feedback")
+    (record,) = made.beside
+    assert [s.untrainable for s in record.steps if type(s) is ModelStep] == ["copied", None]
+    assert sum(row_of(record).sampled) == record.ledger.tokens == len("=7") + 1
+
+
 def test_the_same_seed_gives_the_same_bytes_and_records_can_be_written() -> None:
     once, again = (climbed(unless("!it is 2"), "oracle")[1] for _ in range(2))
     assert [*map(encode, once.rows)] == [*map(encode, again.rows)]

@@ -70,6 +70,8 @@ def test_no_more_groups_than_their_share_of_rows() -> None:
     groups = [group(name, 0, 0) for name in "abcde"]  # a quarter of ten rows: two
     made.visited(groups)
     assert made.open(groups) == [0, 1]
+    assert made.open(groups, taken=1) == [0]
+    assert made.open(groups, taken=2) == made.open(groups, taken=3) == []
 
 
 def test_a_rung_that_never_helps_rests_and_is_tried_again() -> None:

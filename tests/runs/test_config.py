@@ -112,6 +112,11 @@ def test_unknown_keys_are_refused_with_a_suggestion(tables, said: str) -> None:
         ({"eval": {"first_task": 4000}}, "overlap with training tasks"),
         ({"trl": {"learning_rate": 0.1}}, "trl.learning_rate is set by Assay"),
         ({"train": 3}, r"expected a section [train]"),
+        (
+            {"train": {"prompts": 1, "group": 2}, "rescue": {"kind": "ladder"}},
+            "rescue.share: got 0.25 of the 2 rows of a batch, which is not one; expected at least "
+            "0.5, or",
+        ),
     ],
 )
 def test_values_that_cannot_be_are_refused(tables, said: str) -> None:

@@ -72,7 +72,8 @@ def climb(rows: Sequence[Trajectory], scheduler: Scheduler, world: World) -> Cli
     groups = [list(each) for _, each in groupby(rows, lambda row: row.group)]
     made = _Ladder(scheduler, world, sum(_tokens(row) for row in rows), len(rows))
     for failed in (True, False):
-        waiting = {at: scheduler.case(groups[at]) for at in scheduler.open(groups, failed=failed)}
+        found = scheduler.open(groups, failed=failed, taken=sum(e.rescued for e in made.events))
+        waiting = {at: scheduler.case(groups[at]) for at in found}
         for number, name in enumerate(scheduler.settings.rungs):
             rung = LADDER[name]
             if rung.of_failed is failed and waiting and not scheduler.rests(name):
@@ -99,7 +100,7 @@ class _Ladder:
         """Returns the rescued trajectory of each group that a rung rescued."""
         world, settings = self._world, self._scheduler.settings
         cost = self._mean * settings.tries * (rung.name != "relabel")
-        room = int(self._left // cost) if cost else len(waiting)
+        room = max(0, int(self._left // cost)) if cost else len(waiting)
         able = {at: case for at, case in waiting.items() if rung.missing(case) is None}
         chosen = dict([*able.items()][:room])
         if not chosen:
@@ -194,8 +195,7 @@ class _Ladder:
 
     def _settled(self, found: Sequence[tuple[Try, Trajectory]]) -> list[Trajectory]:
         """Returns records as they are trained: help that was read before the first turn is taken
-        away, with log-probabilities of the policy that does not read it; turns that are not its
-        own are marked."""
+        away, with log-probabilities of the policy that does not read it."""
         made = [_trained(record, each) for each, record in found]
         apart = [n for n, (each, _) in enumerate(found) if each.opening is not None]
         if apart:
@@ -231,28 +231,28 @@ class _Ladder:
 
 
 def _trained(record: Trajectory, each: Try) -> Trajectory:
-    """Returns a record under the task that it is trained under, turns of others marked."""
+    """Returns a record under the task that it is trained under."""
+    if each.opening is None:
+        return record
+    return structs.replace(record, steps=(*each.opening, *record.steps[len(opening(record)) :]))
+
+
+def _noted(record: Trajectory, rung: Rung, each: Try) -> Trajectory:
+    """Returns a record with how it came about, what that cost, and turns of others marked."""
+    note = Rescue(rung=rung.name, of=each.of, given=each.given, goal=each.goal)
     steps = [*record.steps]
     for at, step in enumerate(steps[: each.copied]):
         if type(step) is ModelStep:
             steps[at] = structs.replace(
                 step, logprobs=None, entropies=None, sampled=(), untrainable="copied"
             )
-    if each.opening is not None:
-        steps = [*each.opening, *steps[len(opening(record)) :]]
-    return structs.replace(record, steps=tuple(steps))
-
-
-def _noted(record: Trajectory, rung: Rung, each: Try) -> Trajectory:
-    """Returns a record with how it came about, and what that cost."""
-    note = Rescue(rung=rung.name, of=each.of, given=each.given, goal=each.goal)
     ledger = record.ledger
     if each.planned is None:  # what it was made of has paid for itself
         record = structs.replace(record, id=f"{record.id}+{rung.name}")
         ledger = Ledger(prompts=0, tokens=0, calls=0, env_steps=ledger.env_steps)
     elif each.spent.tokens:
         ledger = structs.replace(ledger, tokens=(ledger.tokens or 0) + each.spent.tokens)
-    return structs.replace(record, rescue=note, ledger=ledger)
+    return structs.replace(record, steps=tuple(steps), rescue=note, ledger=ledger)
 
 
 def _tokens(record: Trajectory) -> int:

@@ -128,10 +128,13 @@ class Scheduler:
         while len(kept) > self.settings.memory:
             del kept[next(iter(kept))]
 
-    def open(self, groups: Sequence[Sequence[Trajectory]], *, failed: bool = True) -> list[int]:
+    def open(
+        self, groups: Sequence[Sequence[Trajectory]], *, failed: bool = True, taken: int = 0
+    ) -> list[int]:
         """Returns which groups may be helped: those that failed often enough; or those that passed,
-        for a handicap. No more than leave the rows that are not rescued their share."""
-        most = int(self.settings.share * sum(map(len, groups)))
+        for a handicap. No more than leave the rows that are not rescued their share, of which
+        `taken` are rescued already."""
+        most = self.settings.most(sum(map(len, groups))) - taken
         found = [
             at
             for at, group in enumerate(groups)
@@ -139,7 +142,7 @@ class Scheduler:
             and all_passed(group, self.pass_at) is not None
             and (not failed or self._long_dead(group[0].task))
         ]
-        return found[:most]
+        return found[: max(0, most)]
 
     def _long_dead(self, task: str) -> bool:
         return self.visits.get(task, Visit()).dead >= self.settings.after

@@ -37,7 +37,9 @@ class Rescues(Settings, frozen=True):
     share: Annotated[float, Meta(gt=0, le=1)] = 0.25
     """The most of a batch's rows that rescued trajectories may take."""
     budget: NotNegative = 1.0
-    """The most that rescue may sample for a batch, in parts of the tokens of the batch itself."""
+    """The most that rescue may sample for a batch, in parts of the tokens of the batch itself. A
+    try is taken to be as long as its trajectories are on average; longer ones go over the bound,
+    and nothing is begun behind it."""
     oracle: Literal["hint", "prefix"] = "hint"
     """What the oracle gives: the environment's right hint, or the first turns of its expert."""
     anneal: Whole = 0
@@ -46,6 +48,10 @@ class Rescues(Settings, frozen=True):
     """A rung that succeeds more rarely rests until its failures are forgotten."""
     memory: Count = 1024
     """Tasks whose last success is remembered."""
+
+    def most(self, rows: int) -> int:
+        """Returns how many of so many rows of a batch may be rescued."""
+        return int(self.share * rows)
 
     def __post_init__(self) -> None:
         """Refuses rungs that nobody knows, or that are named twice."""

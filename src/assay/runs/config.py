@@ -82,6 +82,12 @@ class Config(Settings, frozen=True):
             "rescue: it takes the place of a failure in a group of whole trajectories; expected "
             "rollout.kind=chain and rollout.oversample=1",
         )
+        batch = self.train.prompts * self.rows
+        require(
+            self.rescue.kind == "none" or self.rescue.most(batch) > 0,
+            f"rescue.share: got {self.rescue.share:g} of the {batch} rows of a batch, which is not "
+            f"one; expected at least {1 / batch:.3g}, or more of train.prompts and train.group",
+        )
         self._check_rows()
         self.start.check(self.train.steps, self.train.minibatches)
         taken = sorted(set(self.trl) & OURS)
