@@ -113,25 +113,28 @@ def test_what_a_teacher_says_stands_at_its_tokens():
         sampled=((1, 3), (4, 5)),
         told=(-1.0, None, -3.0),
         neutral=(-0.5, -0.6, -0.7),
+        helped=(None, -0.25, -0.75),
     )
     bare = ModelStep(token_ids=(0, 1), told=(None, None))
     batch = Batch.of([made(bare, step), made(ModelStep(token_ids=(0,), told=(-9.0,)))])
     gap = [NAN] * 2
     np.testing.assert_array_equal(batch.told_N, [*gap, NAN, -1, NAN, NAN, -3, -9])  # pyright: ignore
     np.testing.assert_array_equal(batch.neutral_N, [*gap, NAN, -0.5, -0.6, NAN, -0.7, NAN])  # pyright: ignore
+    np.testing.assert_array_equal(batch.helped_N, [*gap, NAN, NAN, -0.25, NAN, -0.75, NAN])  # pyright: ignore
     none = Batch.of([made(bare)])
     assert none.told_N is None, "nothing that it was asked has an answer"
-    assert none.neutral_N is None
+    assert none.neutral_N is none.helped_N is None
 
 
-def test_what_a_teacher_says_moves_with_the_tokens_when_parts_are_joined():
-    hinted = made(ModelStep(token_ids=(0, 1), told=(-1.0, -2.0)))
+def test_what_a_teacher_or_helper_says_moves_with_the_tokens_when_parts_are_joined():
+    hinted = made(ModelStep(token_ids=(0, 1), told=(-1.0, -2.0), helped=(-0.5, None)))
     first, second = Builder(), Builder()
     first.add(made(ModelStep(token_ids=(0, 1, 2))))
     second.extend([hinted, hinted])
     first.absorb(second)
-    told_N = Batch(**first.arrays()).told_N
-    np.testing.assert_array_equal(told_N, [NAN, NAN, NAN, -1, -2, -1, -2])  # pyright: ignore
+    batch = Batch(**first.arrays())
+    np.testing.assert_array_equal(batch.told_N, [NAN, NAN, NAN, -1, -2, -1, -2])  # pyright: ignore
+    np.testing.assert_array_equal(batch.helped_N, [NAN, NAN, NAN, -0.5, NAN, -0.5, NAN])  # pyright: ignore
 
 
 def test_scores_of_one_name_are_one_column_when_parts_are_joined():

@@ -85,6 +85,7 @@ def model_steps(draw):
         hints=draw(st.lists(HINTS, max_size=2).map(tuple)),
         told=None if ids is None else draw(per_token),
         neutral=None if ids is None else draw(per_token),
+        helped=None if ids is None else draw(per_token),
     )
 
 

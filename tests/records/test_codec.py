@@ -223,7 +223,7 @@ def test_a_mark_points_at_a_step():
         (lambda x: of(ModelStep(token_ids=(1,), logprobs=(x,))), "steps[0], logprobs"),
         (
             lambda x: of(ModelStep(token_ids=(1,), entropies=(x,))),
-            "steps[0], logprobs, entropies, told, neutral",
+            "steps[0], logprobs, entropies, told, neutral, helped",
         ),
     ],
 )
@@ -446,7 +446,9 @@ def test_hints_and_rescue_are_of_version_5_and_of_no_other():
     told = (
         b',"steps":[{"kind":"model","token_ids":[1,2],"told":[-1.5,null],"neutral":[-1.0,-2.0]}]}'
     )
-    for tail, key in ((rescued, "rescue"), (hinted, "hints"), (told, "told")):
+    helped = b',"steps":[{"kind":"model","token_ids":[1],"helped":[-0.5]}]}'
+    tails = ((rescued, "rescue"), (hinted, "hints"), (told, "told"), (helped, "helped"))
+    for tail, key in tails:
         record = decode(fifth + tail)
         assert type(record) is Trajectory
         assert encode(record) == fifth + tail
@@ -459,8 +461,8 @@ def test_hints_and_rescue_are_of_version_5_and_of_no_other():
     assert encode(decode(fifth + b"}")) == HEAD + b"}", "the first version that has all keys"
 
 
-@pytest.mark.parametrize("name", ["told", "neutral"])
-def test_what_a_teacher_says_lines_up_with_sampled_tokens(name):
+@pytest.mark.parametrize("name", ["told", "neutral", "helped"])
+def test_what_a_teacher_or_helper_says_lines_up_with_sampled_tokens(name):
     with pytest.raises(AlignmentError, match=f"{name}: got 1 values; expected one per sampled"):
         encode(of(ModelStep(token_ids=(1, 2), **{name: (-1.0,)})))
     with pytest.raises(AlignmentError, match="token_ids: null; expected the ids"):

@@ -44,6 +44,7 @@ EVERY_RECORD = (
 
 def test_there_are_golden_files():
     assert [path.name for path in FILES] == [
+        "helped.v5.jsonl",
         "hints.v5.jsonl",
         "least.v1.jsonl",
         "prior.v4.jsonl",

@@ -98,7 +98,12 @@ def test_what_a_hint_changes_stands_beside_the_credit(made: Any, visit: Start):
 @pytest.mark.chromium
 def test_without_a_neutral_hint_the_policy_itself_is_compared_with(tmp_path: Path, visit: Start):
     def without(record: Trajectory) -> Trajectory:
-        steps = [replace(s, neutral=None) if type(s) is ModelStep else s for s in record.steps]
+        steps = [
+            replace(s, neutral=None, **({"told": None, "helped": s.told} if record.rescue else {}))
+            if type(s) is ModelStep
+            else s
+            for s in record.steps
+        ]
         return replace(record, steps=tuple(steps))
 
     records = [without(each) for each in helped_set()]
@@ -106,7 +111,7 @@ def test_without_a_neutral_hint_the_policy_itself_is_compared_with(tmp_path: Pat
     seen.go("#/trajectory/0")
     line = seen.page.locator("#step-1 .shift .strip-name")
     assert line.inner_text().endswith("less the policy by itself: no neutral hint was scored")
-    seen.go("#/trajectory/3")  # of a rescued one told is what sampled it
+    seen.go("#/trajectory/3")
     assert line.inner_text() == (
         "Sampled with help: +0.50 nats over 4 tokens, \u22120.25 to +0.50 a token, less the policy "
         "that reads it without"

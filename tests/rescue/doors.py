@@ -107,7 +107,7 @@ def reread(records: Sequence[Trajectory]) -> list[Trajectory]:
     for record in records:
         steps = tuple(
             structs.replace(
-                s, told=s.logprobs, logprobs=tuple((v or 0.0) - log(2) for v in s.logprobs)
+                s, helped=s.logprobs, logprobs=tuple((v or 0.0) - log(2) for v in s.logprobs)
             )
             if type(s) is ModelStep and s.logprobs is not None
             else s

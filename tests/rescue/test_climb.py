@@ -59,7 +59,7 @@ def test_under_a_hint_it_is_sampled_with_the_hint_and_trained_without() -> None:
     step = record.steps[1]
     assert type(step) is ModelStep
     assert step.logprobs
-    assert step.told == (-1 / 8, -2 / 8, -3 / 8)
+    assert step.helped == (-1 / 8, -2 / 8, -3 / 8)
     assert step.logprobs == pytest.approx([-n / 8 - log(2) for n in (1, 2, 3)])
     assert given_to(record).given == "!it is 2"
     assert row_of(record).prompt_ids == row_of(rows[0]).prompt_ids
@@ -131,7 +131,7 @@ def test_behind_an_error_the_turns_before_are_read_and_not_trained() -> None:
     assert given_to(record).given == "<error no 0\n"
     first, last = (step for step in record.steps if type(step) is ModelStep)
     assert (first.untrainable, first.sampled, first.logprobs) == ("copied", (), None)
-    assert (last.untrainable, last.text, last.told) == (None, "=2", None)
+    assert (last.untrainable, last.text, last.helped) == (None, "=2", None)
     assert sum(row_of(record).sampled) == len("=2") + 1
     assert record.ledger.tokens == 3
     assert given_to(record).of in [each.id for each in rows]

@@ -46,8 +46,8 @@ def test_each_sampled_token_is_scored_behind_all_that_stands_before_it(policy: A
     after = logp(policy, [3, 4], [5, 6, 7, 8, 2, 2, 9, 1])
     assert own[0].logprobs == pytest.approx([after[0], after[2]], abs=1e-6)
     assert own[2].logprobs == pytest.approx(after[6:], abs=1e-6)
-    assert own[0].told == (-0.1, -0.2)
-    assert own[2].told == (-0.3, -0.4)
+    assert own[0].helped == (-0.1, -0.2)
+    assert own[2].helped == (-0.3, -0.4)
     assert own[1] == RECORD.steps[3]
     assert made.ledger == Ledger(tokens=5, scoring_forwards=3)
 

@@ -81,9 +81,9 @@ def test_it_is_trained_without_the_hint_that_it_was_sampled_with(run: Path) -> N
         prompt, step = record.steps
         assert prompt.text == f"?{(record.rescue and record.rescue.given)}\n"
         assert type(step) is ModelStep
-        assert step.told
+        assert step.helped
         assert step.logprobs
-        assert step.told != step.logprobs
+        assert step.helped != step.logprobs
         assert record.ledger.scoring_forwards == 1
 
 

@@ -89,7 +89,7 @@ def row(k: int, outcome: float, **given: object) -> Trajectory:
 def helped(record: Trajectory, *told: float) -> Trajectory:
     first, last = record.steps
     assert type(last) is ModelStep
-    last = structs.replace(last, told=tuple(map(log, told)))
+    last = structs.replace(last, helped=tuple(map(log, told)))
     return structs.replace(record, steps=(first, last), rescue=Rescue(rung="oracle"))
 
 
@@ -104,12 +104,6 @@ def test_a_rescued_trajectory_is_weighted_token_by_token_and_no_other_is() -> No
     shaped = signal(batch, Recipe.of({"method": "dr_grpo", "importance": "f", "gamma": 0.3}))
     # 0.2 / 0.5 and 0.5 / 0.8 of 3/4
     np.testing.assert_allclose(shaped.advantage_N[:3], [0, 3 / 10, 15 / 32])
-
-
-def test_what_was_told_to_a_trajectory_of_its_own_changes_nothing() -> None:
-    taught = structs.replace(helped(row(0, 1.0), 0.8, 0.4), rescue=None)
-    got = signal([taught, row(1, 0.0)], Recipe.of("dr_grpo"))
-    np.testing.assert_allclose(got.advantage_N, [0, 1 / 2, 1 / 2, 0, -1 / 2, -1 / 2])
 
 
 def test_one_that_goes_on_from_an_earlier_one_is_the_policy_s_own() -> None:
@@ -131,12 +125,38 @@ def test_passes_are_counted_of_those_without_help() -> None:
     assert (facts["pass_rate"], facts["reward"], facts["unscored_share"]) == (0.0, 0.25, 0.0)
 
 
-def test_what_a_teacher_says_of_a_trajectory_without_help_is_no_weight() -> None:
-    # both were told .4 and .5: pi / mu of the rescued one is .2 / .4 and .5 / .5
-    told = (0.4, 0.5)
-    plain, saved = helped(row(0, 0.0), *told), helped(row(1, 1.0), *told)
-    plain = structs.replace(plain, rescue=None)
-    saved = structs.replace(saved, rescue=Rescue(rung="oracle"))
+def hinted(record: Trajectory) -> Trajectory:
+    """With a teacher that would have said each token with .4, and .1 told nothing."""
+    first, last = record.steps
+    assert type(last) is ModelStep
+    last = structs.replace(last, told=(log(0.4),) * 2, neutral=(log(0.1),) * 2)
+    return structs.replace(record, steps=(first, last))
+
+
+def test_what_a_teacher_says_is_no_weight_and_of_a_rescued_one_none_either() -> None:
+    plain, saved = hinted(row(0, 0.0)), hinted(helped(row(1, 1.0), 0.4, 0.5))
+    assert rescue_weight(Batch.of([plain]), "truncated", 0.1) is None
     weight = rescue_weight(Batch.of([plain, saved]), "truncated", 0.1)
-    assert weight is not None
-    np.testing.assert_allclose(weight, [1, 1, 1, 1, 0.5, 1])
+    # pi / mu: .2 / .4 and .5 / .5
+    np.testing.assert_allclose(weight, [1, 1, 1, 1, 0.5, 1])  # pyright: ignore
+
+
+@pytest.mark.parametrize("method", ["agreement", "routing", "opd", "additive", "rlsd"])
+def test_what_sampled_a_rescued_trajectory_is_no_teacher_s_word(method: str) -> None:
+    # the rescued one has no hint: what it gets is the outcome's part, weighted by 1/4 and 1
+    group = [helped(row(0, 1.0), 0.8, 0.5), hinted(row(1, 0.0)), row(2, 0.0), row(3, 0.0)]
+    other = structs.replace(row(4, 0.0), task="u", group="u")
+    got = signal([*group, hinted(other), other], Recipe.of(method))
+    np.testing.assert_array_equal(got.parts["teacher"][:3], 0)
+    outcome = got.parts["outcome"][:3] if "outcome" in got.parts else np.zeros(3)
+    np.testing.assert_allclose(got.advantage_N[:3], outcome)
+    if method == "routing":  # its group lives, so nobody in it is taught; the dead one is
+        assert not got.parts["teacher"][:12].any()
+        assert got.parts["teacher"][13] > 0
+
+
+def test_a_rescued_trajectory_with_a_hint_is_taught_as_any_and_weighed_by_what_sampled_it() -> None:
+    saved = hinted(helped(row(0, 1.0), 0.8, 0.5))
+    got = signal([saved, row(1, 0.0)], Recipe.of("opd"))
+    # log .4 - log .2, of which min(1, .2 / .8) counts; its last token, a stop, is spared
+    np.testing.assert_allclose(got.advantage_N[:3], [0, log(2) / 4, 0])

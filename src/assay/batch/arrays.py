@@ -32,8 +32,9 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
             ("entropy_N", columns.entropy, columns.has_entropy),
         )
     }
-    for name, table in (("told_N", columns.told), ("neutral_N", columns.neutral)):
-        tokens[name] = table.spread(len(columns.logprob), np.nan) if len(table) else None
+    for name in ("told", "neutral", "helped"):
+        table: Table = getattr(columns, name)
+        tokens[f"{name}_N"] = table.spread(len(columns.logprob), np.nan) if len(table) else None
     names, reward_KJ = by_name(columns.rewards, columns.reward_names, len(columns.ids))
     score_names, score_SJ = by_name(columns.scores, columns.score_names, len(columns.S))
     made = {

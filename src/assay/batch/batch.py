@@ -115,6 +115,9 @@ class Batch:
     None: it was nowhere."""
     neutral_N: Float64[np.ndarray, " N"] | None = None
     """The same, the teacher told a hint that says nothing."""
+    helped_N: Float64[np.ndarray, " N"] | None = None
+    """Nats as what sampled it with help had them (`ModelStep.helped`); NaN elsewhere. None: nothing
+    was."""
 
     undrawn_K: Bool[np.ndarray, " K"] | None = None
     """Which of weight 0 a lot passed over: nothing of them is trained on, and their outcomes still

@@ -275,7 +275,11 @@ class Builder:
     def _token_values(self, step: ModelStep, sampled: Sequence[tuple[int, int]], n: int) -> None:
         """Spreads values given per sampled token over all tokens of the step."""
         columns = self._columns
-        for values, table in ((step.told, columns.told), (step.neutral, columns.neutral)):
+        for values, table in (
+            (step.told, columns.told),
+            (step.neutral, columns.neutral),
+            (step.helped, columns.helped),
+        ):
             if values is not None:
                 spread = enumerate(self._spread(values, sampled, n), len(columns.logprob))
                 for place, value in spread:

@@ -127,6 +127,7 @@ class Columns:
     entropy: Table = field(default_factory=lambda: Table("d", entropy_N=_REAL))
     told: Table = field(default_factory=lambda: _values(_REAL, "token"))
     neutral: Table = field(default_factory=lambda: _values(_REAL, "token"))
+    helped: Table = field(default_factory=lambda: _values(_REAL, "token"))
 
     def tables(self) -> dict[str, Table]:
         """Returns every table, by name."""
@@ -187,7 +188,7 @@ _REFERS: Final = {
     "C": ("S",),
     **dict.fromkeys(("sibling", "on_path"), ("C",)),
     "R": ("K", "S", "C"),
-    **dict.fromkeys(("told", "neutral"), ("N",)),
+    **dict.fromkeys(("told", "neutral", "helped"), ("N",)),
 }
 """What the first columns of each table are numbers of."""
 _GROWING: Final = tuple(Columns().tables())

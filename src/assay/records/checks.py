@@ -9,7 +9,7 @@ from assay.records.trajectory import ModelStep, Step, ToolStep, Trajectory
 
 MAX_TOKEN = 2**31
 """Token ids lie below it."""
-PER_TOKEN = ("logprobs", "entropies", "told", "neutral")
+PER_TOKEN = ("logprobs", "entropies", "told", "neutral", "helped")
 """Fields of a model step that hold one value per sampled token."""
 
 

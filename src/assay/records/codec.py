@@ -33,7 +33,8 @@ class Trajectory4(Trajectory, frozen=True, tag="assay.trajectory/4"):
 
 
 class Trajectory5(Trajectory, frozen=True, tag="assay.trajectory/5"):
-    """Version 5 on disk: version 4, `rescue`, and `hints`, `told`, `neutral` in its model steps."""
+    """Version 5 on disk: version 4, `rescue`, and `hints`, `told`, `neutral`, `helped` in its model
+    steps."""
 
 
 _KINDS = {1: Trajectory, 2: Trajectory2, 3: Trajectory3, 4: Trajectory4, 5: Trajectory5}
@@ -69,7 +70,7 @@ def _needs(trajectory: Trajectory) -> tuple[int, str]:
     steps = [step for step in trajectory.steps if type(step) is ModelStep]
     if trajectory.rescue is not None:
         return 5, "rescue"
-    for key in ("hints", "told", "neutral"):
+    for key in ("hints", "told", "neutral", "helped"):
         if any(getattr(step, key) not in ((), None) for step in steps):
             return 5, key
     if trajectory.prior is not None:

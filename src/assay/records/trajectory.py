@@ -83,6 +83,10 @@ class ModelStep(Record, frozen=True, tag_field="kind", tag="model"):
     or its average. None: not scored. Of version 5 of the format."""
     neutral: tuple[float | None, ...] | None = None
     """As `told`, the teacher told a hint that says nothing. Of version 5 of the format."""
+    helped: tuple[float | None, ...] | None = None
+    """Nats, one per sampled token, as what sampled it had them, which was helped
+    (`Trajectory.rescue`); `logprobs` are then the policy's that reads it without the help. None: it
+    was sampled as it stands. Of version 5 of the format."""
 
 
 class ToolStep(Record, frozen=True, tag_field="kind", tag="tool"):

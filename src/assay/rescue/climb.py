@@ -22,7 +22,7 @@ from assay.world.environment import Environment
 
 Reread = Callable[[Sequence[Trajectory]], Sequence[Trajectory]]
 """Gives records the log-probabilities of their tokens as the policy reads them as they stand, and
-keeps what they were sampled with as `told`: `rollout.unaided.reread`."""
+keeps what they were sampled with as `helped`: `rollout.unaided.reread`."""
 _CHANCE: Final = 0x726573637565
 """Sets the chance of rescue apart from that of the batch."""
 

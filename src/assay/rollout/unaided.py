@@ -18,7 +18,7 @@ def reread(
     batch: int = 16,
 ) -> list[Trajectory]:
     """Returns the records with `logprobs` of their sampled tokens as the policy finds them when it
-    reads the record as it stands, nats; what they were sampled with is `told`.
+    reads the record as it stands, nats; what they were sampled with is `helped`.
 
     A record stands as it is trained: without the help under which it was sampled, or under another
     task. One forward each, counted in its ledger.
@@ -46,7 +46,7 @@ def _read(record: Trajectory, logp: Sequence[float]) -> Trajectory:
         if type(step) is ModelStep and step.logprobs is not None:
             ranges = ((0, size),) if step.sampled is None else step.sampled
             new = tuple(value for a, b in ranges for value in logp[at + a : at + b])
-            step = structs.replace(step, logprobs=new, told=step.logprobs)
+            step = structs.replace(step, logprobs=new, helped=step.logprobs)
         steps.append(step)
         at += size
     return structs.replace(record, steps=tuple(steps), ledger=spent(record.ledger, 1))

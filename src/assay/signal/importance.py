@@ -1,7 +1,7 @@
 """How far a trajectory counts that was sampled with help, and is trained without it.
 
-A rescued trajectory holds two log-probabilities of each of its tokens: `told`, of what sampled it,
-and `logprobs`, of the policy that reads it as it is trained. With pi and mu for the two:
+Such a trajectory holds two log-probabilities of each of its tokens: `logprobs`, of the policy that
+reads it as it is trained, and `helped`, of what sampled it. With pi and mu for the two:
 
     truncated    min(1, pi / mu)          truncated importance sampling (Ionides 2008), cap 1
     shaped       gamma pi / (pi + gamma)^2    weight of grad log pi in that of f(pi)
@@ -25,7 +25,7 @@ from assay.recipes.recipe import Importance
 
 def importance(
     logprob_N: Float64[np.ndarray, " N"],
-    told_N: Float64[np.ndarray, " N"],
+    helped_N: Float64[np.ndarray, " N"],
     kind: Importance = "truncated",
     gamma: float = 0.1,
 ) -> Float64[np.ndarray, " N"]:
@@ -33,37 +33,33 @@ def importance(
 
     Args:
         logprob_N: of the policy that is trained, nats.
-        told_N: of what sampled the token, nats.
+        helped_N: of what sampled the token, nats.
         kind: which weight.
         gamma: above 0; read by "shaped" and "f".
     """
     pi_N = np.exp(np.minimum(logprob_N, 0.0))
     match kind:
         case "truncated":
-            weight_N = np.exp(np.minimum(logprob_N - told_N, 0.0))
+            weight_N = np.exp(np.minimum(logprob_N - helped_N, 0.0))
         case "shaped":
             weight_N = gamma * pi_N / (pi_N + gamma) ** 2
         case "f":
             weight_N = pi_N / (pi_N + gamma)
-    return np.where(np.isnan(logprob_N) | np.isnan(told_N), 0.0, weight_N)
+    return np.where(np.isnan(logprob_N) | np.isnan(helped_N), 0.0, weight_N)
 
 
 def rescue_weight(batch: Batch, kind: Importance, gamma: float) -> Float64[np.ndarray, " N"] | None:
     """Returns the weight of each token of a batch: that of `importance` on sampled tokens of a
-    rescued trajectory that has `told`, 1 elsewhere. None: 1 everywhere.
+    trajectory that has `helped`, 1 elsewhere. None: 1 everywhere.
 
-    A rescued trajectory without `told` is trained under what it was sampled with, as one that goes
-    on from an earlier one is: it is the policy's own.
+    A rescued trajectory without it is trained under what it was sampled with, as one that goes on
+    from an earlier one is: it is the policy's own.
     """
-    told_N = batch.told_N
-    if told_N is None or not batch.rescued_K.any():
+    helped_N = batch.helped_N
+    if helped_N is None:
         return None
-    rescued_N = np.repeat(batch.rescued_K[batch.traj_R] & (batch.step_R >= 0), batch.length_R)
-    helped_K = np.bincount(
-        np.repeat(batch.traj_R, batch.length_R), ~np.isnan(told_N), len(batch.ids)
-    )
-    helped_N = rescued_N & np.repeat(helped_K[batch.traj_R] > 0, batch.length_R)
-    if not helped_N.any():
-        return None
-    known_N = batch.logprob_N if batch.logprob_N is not None else np.full(told_N.size, np.nan)
-    return np.where(helped_N, importance(known_N, told_N, kind, gamma), 1.0)
+    traj_N = np.repeat(batch.traj_R, batch.length_R)
+    helped_K = np.bincount(traj_N, ~np.isnan(helped_N), len(batch.ids)) > 0
+    weighed_N = np.repeat(batch.step_R >= 0, batch.length_R) & helped_K[traj_N]
+    known_N = batch.logprob_N if batch.logprob_N is not None else np.full(helped_N.size, np.nan)
+    return np.where(weighed_N, importance(known_N, helped_N, kind, gamma), 1.0)

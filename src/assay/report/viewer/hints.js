@@ -74,14 +74,16 @@ function hintsBox(step, i, record) {
 /**
  * Returns what telling the hint changes, `{ values, over, sum, known }`, in nats per sampled token:
  * the teacher told the hint less the teacher told a neutral one; where no neutral one was scored,
- * less the policy's own. Of a rescued attempt that is as it was sampled, with help, less without.
+ * less the policy's own. Of a step sampled with help that no teacher was asked about: with it, less
+ * without.
  * Null: there is nothing to compare.
  */
-function shiftOf(step, record) {
-  const over = step.neutral ? "neutral" : record.rescue ? "help" : "itself";
-  const other = step.neutral || step.logprobs;
-  if (!step.told || !other) return null;
-  const values = step.told.map((value, n) => (value === null || (other[n] ?? null) === null ? null : value - other[n]));
+function shiftOf(step) {
+  const over = !step.told ? "help" : step.neutral ? "neutral" : "itself";
+  const one = step.told || step.helped;
+  const other = (step.told && step.neutral) || step.logprobs;
+  if (!one || !other) return null;
+  const values = one.map((value, n) => (value === null || (other[n] ?? null) === null ? null : value - other[n]));
   const known = values.filter((value) => value !== null);
   return known.length === 0 ? null : { values, over, sum: known.reduce((sum, value) => sum + value, 0), known: known.length };
 }
@@ -124,7 +126,7 @@ function shiftStrip(step, i, shift, runs, pick) {
 
 /** Returns the whole attempt as one bar of shifts, where any step has one. */
 function shiftOverview(record, view, chosen) {
-  const shifts = view.shape.steps.map((step) => shiftOf(record.steps[step.index], record));
+  const shifts = view.shape.steps.map((step) => shiftOf(record.steps[step.index]));
   const name = shifts.filter(Boolean).map(toldName)[0];
   return name && [h("p", { class: "strip-name" }, `${name}, nats of each step`),
     overview(view.shape, view.runsOfStep, shifts.map((shift) => shift && shift.sum), SHIFT_SUM_ENDS, chosen, name.toLowerCase())];

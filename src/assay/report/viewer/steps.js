@@ -75,7 +75,7 @@ function modelCard(step, i, view) {
   const { shape, about, runs, value, reason, scale, pick } = view;
   const wronged = value < 0 && about.correct.length > 0;
   const others = about.evidence.filter((fact) => fact.call === undefined);
-  const shift = shiftOf(step, view.record);
+  const shift = shiftOf(step);
   const draw = unit === "characters" ? (text) => tintedText(text, runs, scale, pick) : null;
   return h("article", { class: `card model ${shade(value, scale)}${NOT_TRAINED.includes(step.untrainable) ? " masked" : ""}`, id: `step-${i}`, tabindex: "-1", "aria-label": `step ${i}, model, advantage ${signed(value)}` },
     h("header", {}, h("span", { class: "number" }, String(i)), h("b", {}, step.agent ? data(step.agent) : "Model"),

@@ -162,8 +162,9 @@ function tokenFacts(record, run, token) {
     for (const [a, b] of step.sampled || [[0, n]]) {
       if (i >= a && i < b) {
         const value = (list) => (list ? num(list[seen + i - a]) : "–");
-        const taught = step.told || step.neutral ? ` ${record.rescue && !step.neutral ? "Sampled with help" : "Told the hint"} ${value(step.told)}${step.neutral ? `, a neutral one ${value(step.neutral)}` : ""}.` : "";
-        return h("p", { class: "note" }, `Token ${count(i)} of its step: id ${step.token_ids[i]}, log-probability ${value(step.logprobs)}, entropy ${value(step.entropies)}.${taught}`);
+        const taught = step.told || step.neutral ? ` Told the hint ${value(step.told)}${step.neutral ? `, a neutral one ${value(step.neutral)}` : ""}.` : "";
+        const helped = step.helped ? ` Sampled with help ${value(step.helped)}.` : "";
+        return h("p", { class: "note" }, `Token ${count(i)} of its step: id ${step.token_ids[i]}, log-probability ${value(step.logprobs)}, entropy ${value(step.entropies)}.${taught}${helped}`);
       }
       seen += Math.max(0, Math.min(i, b) - a);
     }

@@ -328,20 +328,20 @@ def successes(
             tuple(mask[row, :length].tolist()),
             record=made.batch.ids[k],
         )
-        if (told := _told(made, k, length)) is not None:
-            found[row] = replace(found[row], logprobs=told, origin="rescued")
+        if (helped := _helped(made, k, length)) is not None:
+            found[row] = replace(found[row], logprobs=helped, origin="rescued")
     return found
 
 
-def _told(made: Signal, k: int, length: int) -> tuple[float, ...] | None:
-    """Returns what the last tokens of a rescued trajectory were sampled with, 0 where they were
-    not. None: it is not rescued, or is trained as it was sampled."""
-    batch = made.batch
-    if batch.told_N is None or not batch.rescued_K[k]:
+def _helped(made: Signal, k: int, length: int) -> tuple[float, ...] | None:
+    """Returns what the last tokens of a trajectory were sampled with under help, 0 where they were
+    not sampled. None: it is trained as it was sampled."""
+    helped_N = made.batch.helped_N
+    if helped_N is None:
         return None
     end = int(made.length_K[: k + 1].sum())
-    told = batch.told_N[end - length : end]
-    return None if np.isnan(told).all() else tuple(np.nan_to_num(told).tolist())
+    helped = helped_N[end - length : end]
+    return None if np.isnan(helped).all() else tuple(np.nan_to_num(helped).tolist())
 
 
 def taken(
