@@ -208,6 +208,6 @@ def test_words() -> None:
     )
     assert "not admitted: told 8 of 20" in sentence("file", Uplift(8, 8, 20))
     assert sentence("env", Uplift(0, 0, 31)).startswith(
-        "env: not admitted: none of 31 pairs of replays passed, so that passes tell nothing of it"
+        "env: not admitted: in 31 pairs of replays no attempt passed, told or not, so whether its"
     )
     assert sentence("file", Uplift(0, 0, 0)).startswith("file: not admitted: there were no hints")

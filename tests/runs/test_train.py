@@ -439,6 +439,39 @@ def test_a_kill_between_a_checkpoint_and_the_removal_of_older_ones_changes_no_by
     assert of_the_run(run.resume(tmp_path / "run").path) == of_the_run(trained)
 
 
+def test_an_interrupt_says_how_to_go_on_and_going_on_says_from_where(
+    policy: Path, tmp_path: Path, assay: Assay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.runs import loop
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    path, out = recipe(tmp_path, policy, steps=2), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.StepRows, "__call__", stopped)
+        ended = assay("train", path, "--out", out)
+    said = "assay: interrupted; nothing was half-written; go on with assay train --resume"
+    assert (ended.code, " ".join(ended.err.split())) == (130, f"{said} {out}")
+    again = assay("train", "--resume", out)
+    assert again.code == 0
+    assert again.err.startswith("no checkpoint yet: from the beginning\n")
+
+
+def test_a_policy_is_measured_with_the_threads_it_is_trained_with(
+    policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from assay.runs.start import opened
+
+    seen = list[int]()
+    monkeypatch.setattr(torch, "set_num_threads", seen.append)
+    for threads in (3, 0):  # 0: as many as torch takes
+        opened(parsed(tiny.settings(policy, train__threads=threads)), None)
+    assert seen == [3]
+
+
 def test_kills_at_random_moments_change_no_byte() -> None:
     command = [sys.executable, "benchmarks/kills.py", "--kills", "10", "--seed", "1"]
     done = subprocess.run(

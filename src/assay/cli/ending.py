@@ -29,8 +29,8 @@ def ended(app: typer.Typer) -> int:
         sys.stdout.flush()
     except typer.Exit as end:
         return end.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return _said("interrupted; nothing was half-written", 130)
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        return _said("; ".join(("interrupted", "nothing was half-written", *stop.args)), 130)
     except BrokenPipeError:  # nothing to say, and nowhere to say it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except AssayError as error:

@@ -77,7 +77,8 @@ def write_(
     counts = [0, 0, 0]
     written = write(out, _hinted(trajectories, by, chosen_, pass_at, counts))
     hints, turns, about = counts
-    say(f"{out}  {written:,} trajectories, {hints:,} hints about {turns:,} turns of {about:,}")
+    said = f"{hints:,} hints about {turns:,} turns of {about:,} of them"
+    say(f"{out}  {written:,} trajectories, {said}")
 
 
 def asked(
@@ -160,7 +161,7 @@ def measure(
     config, checkpoint = _config(recipe, {"env.name": env, "model.name": model}, settings(set_))
     chosen_ = asked(source, base=msgspec.to_builtins(config.hints))
     by = opened(chosen_)
-    with Progress(2 * pairs, "replays") as progress:
+    with Progress(4 * pairs, "attempts") as progress:
         found = measured(
             config, checkpoint, by, chosen_, pairs=pairs, seed=seed, watch=progress.attempt
         )

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +63,8 @@ def train(
         given = (recipe, set_, out, model, env, seed, feedback)
         if print_config or any(each is not None for each in given):
             raise UsageError("--resume takes everything from the run directory; give nothing else")
-        _told(go_on(resume).path)
+        with _resumable(resume):
+            _told(go_on(resume).path)
         part()
         return
     if recipe is None:
@@ -76,7 +78,9 @@ def train(
         typer.echo(config.toml(), nl=False)
         return
     name, seed = Path(recipe).name.removesuffix(".toml"), seed or 0
-    _told(start(config, out or Path("runs") / f"{name}-{seed}", seed=seed).path)
+    out = out or Path("runs") / f"{name}-{seed}"
+    with _resumable(out):
+        _told(start(config, out, seed=seed).path)
     part()
 
 
@@ -109,6 +113,17 @@ def import_from_here() -> None:
     """Makes modules of the current folder importable, as for `python -m`: my_package:MyEnv."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+
+
+@contextmanager
+def _resumable(run: Path) -> "Iterator[None]":
+    """Says of an interrupt how to go on, where there is something to go on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (run / "run.json").is_file():
+            raise KeyboardInterrupt(f"go on with assay train --resume {run}") from None
+        raise
 
 
 def _told(path: Path) -> None:

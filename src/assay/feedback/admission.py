@@ -169,8 +169,9 @@ def sentence(name: str, seen: Uplift) -> str:
         return f"{name}: not admitted: there were no hints to replay a task with"
     if not seen.told and not seen.neutral:
         return (
-            f"{name}: not admitted: none of {seen.pairs:g} pairs of replays passed, so that passes "
-            "tell nothing of it; hints.admit=false listens without asking"
+            f"{name}: not admitted: in {seen.pairs:g} pairs of replays no attempt passed, told or "
+            "not, so whether its hints help cannot be seen; with --set hints.admit=false a run "
+            "uses them all the same"
         )
     verdict = "admitted" if seen.admits else "not admitted"
     return (

@@ -29,7 +29,8 @@ TESTED: Final = 8
 CAP: Final = 2.0
 """Bound on the importance of a token of `sdpo`, as in the paper."""
 SILENT: Final = (
-    "no step of the batch has a hint, so the teacher says nothing; [hints] says who writes them"
+    "no step of the batch has a hint, so the teacher says nothing: the source has none, is not "
+    "admitted, or is not named in [hints]"
 )
 
 

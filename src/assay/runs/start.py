@@ -96,7 +96,7 @@ def resume(out: Path) -> Folder:
             folder.cut_back(step)
             folder.update(step=step, status="running")
         processes.wait_for_everyone()
-        _trained(_prepared(config, int(about["seed"]), out), folder, at)
+        _trained(_prepared(config, int(about["seed"]), out), folder, at, again=True)
     return folder
 
 
@@ -178,13 +178,11 @@ def _prepared(config: Config, seed: int, out: Path) -> Prepared:
     make = partial(load_environment, config.env.name, **config.env.dials)
     environment = make()
     checked(config, seed, out)
-    import torch
     from transformers import set_seed
 
     from assay.runs.probe import known_good
 
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
+    _threads(config)
     set_seed(seed)  # adapters are initialised at random
     model, tokenizer = policy(config)
     protocol = of_config(config, tokenizer, environment, model)
@@ -200,6 +198,14 @@ def _prepared(config: Config, seed: int, out: Path) -> Prepared:
         protocol=protocol,
         probe=probe,
     )
+
+
+def _threads(config: Config) -> None:
+    """Gives torch the threads of [train]: with more than it has cores to itself, they wait."""
+    import torch
+
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
 
 
 def policy(config: Config) -> tuple[Any, Any]:
@@ -239,9 +245,10 @@ def policy(config: Config) -> tuple[Any, Any]:
 def opened(config: Config, checkpoint: Path | None) -> tuple[Any, Any]:
     """Returns the policy of a configuration, with the weights of a checkpoint. None: its base.
 
-    It is on the GPU where there is one, in 32-bit floats.
+    It is on the GPU where there is one, in 32-bit floats; torch takes the threads of [train].
     """
     _imported()
+    _threads(config)
     from assay.policy.loading import device
 
     model, tokenizer = policy(config)
@@ -258,21 +265,23 @@ def opened(config: Config, checkpoint: Path | None) -> tuple[Any, Any]:
     return model.to(device()).eval(), tokenizer
 
 
-def _trained(run: Prepared, folder: Folder, checkpoint: Path | None) -> None:
+def _trained(
+    run: Prepared, folder: Folder, checkpoint: Path | None, *, again: bool = False
+) -> None:
     """Trains in a folder, from a checkpoint or from the beginning, unless its tokens are spent."""
     processes, step = _processes(), folder.about["step"]
     last = deque(folder.rows("ledger.jsonl"), maxlen=1)
     spent = bool(last) and used_up(last[0], run.config.rollout.budget_tokens)
     if checkpoint is None or not spent:
-        step = _stepped(run, folder, checkpoint)
+        step = _stepped(run, folder, checkpoint, again=again)
     if processes.is_main_process:
         check(folder.rows("ledger.jsonl"))
         folder.update(step=step, status="finished")
     processes.wait_for_everyone()
 
 
-def _stepped(run: Prepared, folder: Folder, checkpoint: Path | None) -> int:
-    """Lets the trainer train; returns the last step."""
+def _stepped(run: Prepared, folder: Folder, checkpoint: Path | None, *, again: bool) -> int:
+    """Lets the trainer train and returns the last step. `again`: the run was begun before."""
     from assay.runs.loop import trainer_of
 
     config = run.config
@@ -281,6 +290,8 @@ def _stepped(run: Prepared, folder: Folder, checkpoint: Path | None) -> int:
         if checkpoint is not None:
             progress.say(f"resumed at {checkpoint.name}")
             progress.begin(folder.about["step"])
+        elif again:
+            progress.say("no checkpoint yet: from the beginning")
         for line in promised(config, run.protocol):
             progress.say(line)
         try:

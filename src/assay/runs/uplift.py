@@ -27,7 +27,7 @@ def measured(
     """Returns what paired replays say of a source, as plain values.
 
     The policy of a configuration, or of a checkpoint, tries twice as many training tasks as pairs
-    are wanted; what it fails is hinted and played again.
+    are wanted; what it fails is hinted and played again, in pairs. `watch` sees each attempt.
     """
     from assay.rollout.backends.local import Transformers
 
@@ -42,7 +42,7 @@ def measured(
     many = min(2 * pairs, train.pool)
     seeds = range(train.first_task, train.first_task + many)
     planned = tasks(make, seeds, -(-2 * pairs // many))[: 2 * pairs]
-    tried = [*collect(backend, planned, seed=(seed,), clock=None, **how)]
+    tried = [*collect(backend, planned, seed=(seed,), clock=None, watch=watch, **how)]
     lost = [each for each in tried if settings.of == "all" or failed(each, pass_at)]
     told = given(source, lost)
     found = replayed(told, pairs, backend, make, seed=(seed,), pass_at=pass_at, watch=watch, **how)
