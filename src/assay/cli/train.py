@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,7 +116,7 @@ def import_from_here() -> None:
 
 
 @contextmanager
-def _resumable(run: Path) -> "Iterator[None]":
+def _resumable(run: Path) -> Generator[None]:
     """Says of an interrupt how to go on, where there is something to go on with."""
     try:
         yield
