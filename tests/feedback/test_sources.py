@@ -115,6 +115,9 @@ def test_a_line_of_a_file_is_about_what_fits_all_its_keys(
         ('{"text": " "}', "line 1: text is empty"),
         ('{"text": "h", "step": 1}', "line 1: .*unknown field `step`"),
         ("h", "line 1: "),
+        ('{"text": "h", "turn": -1}', "line 1: turn is -1; expected a number from 0"),
+        ('{"text": "h", "heard": " "}', "line 1: heard is empty, which all turns hold"),
+        ("\n", "it has no line; expected a hint a line"),
     ],
 )
 def test_a_line_that_is_no_hint_is_refused(text: str, wrong: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -40,7 +40,46 @@ def serving(answer: Answer) -> Generator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             del format, args
 
-    server = _Server(("127.0.0.1", 0), Handler)
+    with _running(Handler) as url:
+        yield url
+
+
+@contextmanager
+def answering(
+    status: int, location: str = "", body: Iterable[bytes] = (), length: int | None = None
+) -> Generator[str]:
+    """Gives the address of a server that answers all with the same: a status, an address, and a
+    body, part by part a tenth of a second apart, of a length that it may not have."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            with suppress(OSError):
+                self.send_response(status)
+                if location:
+                    self.send_header("Location", location)
+                if length is not None:
+                    self.send_header("Content-Length", str(length))
+                self.end_headers()
+                for part in body:
+                    if over.wait(0.1):
+                        return
+                    self.wfile.write(part)
+
+        do_GET = do_POST
+
+        def log_message(self, format: str, *args: Any) -> None:
+            del format, args
+
+    with _running(Handler) as url:
+        yield url
+        over.set()
+
+
+@contextmanager
+def _running(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

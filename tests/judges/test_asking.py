@@ -45,6 +45,7 @@ def test_only_what_was_wrong_has_a_hint() -> None:
         (said(quote=3), "form"),
         (said(more="word"), "form"),
         (said(hint="x" * (LONGEST + 1)), "form"),
+        (said(hint="list \ud800 first"), "form"),  # half a character: no record can hold it
         (said(quote=""), "quote"),
         (said(quote="no table"), "quote"),
         (said(verdict=1, hint="", quote="it worked"), "quote"),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from assay.errors import UsageError
+from assay.feedback.settings import Hints
 from assay.judges.asking import Shown
 from assay.judges.chat import Endpoint, NoAnswer
 from assay.judges.judge import Judge
 from assay.judges.probes import cases, probe
+from assay.recipes.settings import converted
 from tests.judges import server
 
 GOOD = Shown("find it", "look(a)", "it is in b")
@@ -60,6 +62,46 @@ def test_what_gives_no_answer_says_why(answer: Any, word: str) -> None:
             Endpoint(url=url, model="m", timeout=0.2)([])
         done.set()
     assert found.value.word == word
+
+
+def test_a_redirect_is_refused_and_the_key_goes_nowhere() -> None:
+    seen = list[str | None]()
+
+    def elsewhere(body: dict[str, Any]) -> str:
+        seen.append(body["key"])
+        return "yes"
+
+    told = r"302 to 'http://127.* give that address"
+    with server.serving(elsewhere) as other, server.answering(302, other) as url:
+        ask = Endpoint(url=url, model="m", key="k1")
+        with pytest.raises(NoAnswer, match=told) as found:
+            ask([])
+    assert (found.value.word, seen) == ("refused", [])
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (itertools.repeat(b" "), "timeout"),  # each wait is short, and there is no end of them
+        (itertools.repeat(b" " * (1 << 20), 9), "malformed"),
+        ([b"[" * 200_000], "malformed"),
+        ([b'{"choices": [{"message": {"content": "\\ud800"}}]}'], "malformed"),
+        ([b'{"choices":'], "malformed"),
+    ],
+    ids=["drips", "huge", "deep", "half a character", "cut"],
+)
+def test_an_answer_without_an_end_or_a_form_is_none(body: Any, word: str) -> None:
+    late = 0.5 if word == "timeout" else 60.0
+    with server.answering(200, "", body) as url, pytest.raises(NoAnswer) as found:
+        Endpoint(url=url, model="m", timeout=late)([])
+    assert found.value.word == word
+
+
+def test_what_is_no_address_is_refused_before_it_is_asked() -> None:
+    with pytest.raises(UsageError, match="expected an address like"):
+        Endpoint(url="http://[bad/v1", model="m")
+    with pytest.raises(UsageError, match=r"hints\.url .*: expected an address like"):
+        converted({"source": "judge", "url": "http://[bad/v1"}, Hints, "[hints]")
 
 
 def test_nobody_there_is_unreachable_and_an_odd_address_is_refused() -> None:

@@ -144,12 +144,9 @@ def test_the_first_failure_ends_the_other_rows(url: str) -> None:
     assert len(Handler.asked) == 1
 
 
-@pytest.mark.parametrize(
-    ("address", "said"), [("127.0.0.1:1/v1", "refused"), ("127.0.0.1:1/v 1", "URL can't contain")]
-)
-def test_no_server_is_one_line(address: str, said: str) -> None:
-    backend = Server(f"http://{address}", "tiny", Characters())
-    with pytest.raises(DataError, match=said):
+def test_no_server_is_one_line() -> None:
+    backend = Server("http://127.0.0.1:1/v1", "tiny", Characters())
+    with pytest.raises(DataError, match="refused"):
         list(collect(backend, attempts(1), sampling=Sampling(), seed=(0,)))
 
 

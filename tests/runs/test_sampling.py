@@ -20,6 +20,7 @@ from assay.runs.folder import Folder
 from assay.runs.sampling import STALE, promised
 from assay.runs.start import resume, start
 from assay.world import load
+from tests.judges import server
 from tests.rollout.chats import HERMES, STRIPPING, Door, tokenizer
 from tests.rollout.fakes import Guess
 from tests.runs.tiny import policy, settings
@@ -129,6 +130,14 @@ def test_a_server_that_is_told_of_no_weights_makes_off_policy_rollouts_and_we_sa
     run = start(config, tmp_path / "run", seed=3)
     files = sorted(run.path.glob("rollouts/*"))
     assert {t.policy_version for path in files for t in read(path)} == {"step_0"}
+
+
+def test_weights_that_are_sent_elsewhere_are_not_taken_for_loaded(tmp_path: Path, url: str) -> None:
+    with server.answering(302, f"{url}/update") as moved:
+        tables = settings(policy(tmp_path / "model"), steps=2)
+        tables["sampling"] = {"backend": "server", "url": f"{url}/v1", "update": f"{moved}/update"}
+        with pytest.raises(DataError, match=r"sampling.update .*: 302 to .*; give that address"):
+            start(parsed(tables), tmp_path / "run", seed=3)
 
 
 def test_a_template_that_strips_thoughts_is_said_once(tmp_path: Path) -> None:

@@ -87,6 +87,17 @@ def _read(path: Path) -> list[Line]:
                 f"{path}, line {number}: {error}; expected an object of text and any of task, "
                 "trajectory, turn, heard"
             ) from None
-        if not found[-1].text.strip():
-            raise DataError(f"{path}, line {number}: text is empty; expected a hint")
+        _check(found[-1], f"{path}, line {number}")
+    if not found:
+        raise DataError(f"{path}: it has no line; expected a hint a line")
     return found
+
+
+def _check(line: Line, where: str) -> None:
+    """Refuses a line that says nothing, or that no turn can fit."""
+    if not line.text.strip():
+        raise DataError(f"{where}: text is empty; expected a hint")
+    if line.heard is not None and not line.heard.strip():
+        raise DataError(f"{where}: heard is empty, which all turns hold; expected words, or no key")
+    if line.turn is not None and line.turn < 0:
+        raise DataError(f"{where}: turn is {line.turn}; expected a number from 0")

@@ -13,6 +13,7 @@ from assay.feedback.env import Env
 from assay.feedback.file import File
 from assay.feedback.human import Human
 from assay.feedback.judge import FromJudge
+from assay.files.web import check_address
 from assay.judges.chat import Endpoint
 from assay.judges.judge import Judge
 from assay.judges.probes import probe
@@ -66,6 +67,8 @@ class Hints(Settings, frozen=True):
                 f"hints: got source={self.source} and {name}={getattr(self, name)!r}; expected "
                 f"{name} with source={source}, and with that alone",
             )
+        if self.url:
+            check_address("hints.url", self.url)
         require(self.votes % 2 == 1, f"hints.votes: got {self.votes}; expected an odd number")
 
 

@@ -125,4 +125,14 @@ def _has_form(said: Any) -> bool:
         and isinstance(said["hint"], str)
         and isinstance(said["quote"], str)
         and len(said["hint"]) <= LONGEST
+        and _is_text(said["hint"] + said["quote"])
     )
+
+
+def _is_text(text: str) -> bool:
+    """Returns whether it can be written: JSON can name half a character, as "\\ud800"."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -4,13 +4,14 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any, final
+from typing import Any, Final, final
 
-from assay.errors import UsageError
+from assay.files.web import check_address, refusal, sent
 
+LARGEST: Final = 1 << 22
+"""Bytes of an answer."""
 Message = Mapping[str, str]
 """`role` and `content`."""
 
@@ -40,18 +41,14 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         """Refuses what is no http address, and a key that no header can hold."""
-        if not self.url.startswith(("http://", "https://")):
-            raise UsageError(
-                f"judge {self.url!r}: expected an address like http://127.0.0.1:8000/v1"
-            )
-        if self.key is not None and not (self.key.isascii() and self.key.isprintable()):
-            raise UsageError(f"judge {self.url!r}: the key has a line end or another odd character")
+        check_address("judge", self.url, self.key)
 
     def __call__(self, messages: Sequence[Message]) -> str:
         """Returns the text of the model's answer.
 
         Raises:
-            NoAnswer: "timeout", "refused" (by its status), "unreachable", or "malformed".
+            NoAnswer: "timeout", "refused" (by its status, or sent elsewhere), "unreachable", or
+                "malformed".
         """
         body = {
             "model": self.model,
@@ -65,17 +62,16 @@ class Endpoint:
         address = f"{self.url.rstrip('/')}/chat/completions"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                return _text(json.load(answer))
+            return _text(json.loads(sent(request, timeout=self.timeout, most=LARGEST)))
         except urllib.error.HTTPError as error:
-            raise NoAnswer("refused", f"{error.code} {_body(error)}") from None
+            raise NoAnswer("refused", refusal(error)) from None
         except TimeoutError:
             raise NoAnswer("timeout", f"no answer in {self.timeout:g} s") from None
         except (OSError, HTTPException) as error:
             late = isinstance(getattr(error, "reason", None), TimeoutError)
             word = "timeout" if late else "unreachable"
             raise NoAnswer(word, " ".join(str(error).split())[:200]) from None
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise NoAnswer("malformed", f"expected choices[0].message.content; {error!r}") from None
 
 
@@ -83,11 +79,5 @@ def _text(answer: Any) -> str:
     text = answer["choices"][0]["message"]["content"]
     if not isinstance(text, str):
         raise TypeError(f"got {text!r}")
+    text.encode()  # half a character, "\\ud800", is none, and no record could hold it
     return text
-
-
-def _body(error: urllib.error.HTTPError) -> str:
-    """Returns how the body of a refusal begins, on one line."""
-    with error, suppress(OSError, HTTPException):
-        return " ".join(error.read(200).decode("utf-8", "replace").split())
-    return ""

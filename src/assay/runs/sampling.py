@@ -2,16 +2,20 @@
 
 import json
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, final
 
 from assay.errors import DataError
+from assay.files.web import refusal, sent
 from assay.policy.loading import START
 from assay.rollout.backends.base import Backend
+from assay.rollout.backends.server import LARGEST
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.named import protocol_of
@@ -128,9 +132,10 @@ def _told(url: str, folder: Path, timeout: float) -> None:
     body = json.dumps({"model_path": str(folder.resolve())}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            said = json.loads(answer.read() or b"{}")
-    except (OSError, ValueError) as error:
+        said = json.loads(sent(request, timeout=timeout, most=LARGEST) or b"{}")
+    except urllib.error.HTTPError as error:  # a redirect too: nobody has loaded anything then
+        raise DataError(f"sampling.update {url}: {refusal(error)}") from None
+    except (OSError, ValueError, HTTPException, RecursionError) as error:
         raise DataError(f"sampling.update {url}: {error}; the run can be resumed") from None
     if isinstance(said, dict) and said.get("success") is False:
         raise DataError(f"sampling.update {url}: refused: {said.get('message', '')}")

@@ -13,12 +13,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from http.client import HTTPException
 from threading import Event
 from typing import Any, Final, final
 
-from assay.errors import DataError, UsageError
+from assay.errors import DataError
+from assay.files.web import check_address, refusal, sent
 from assay.rollout.backends.base import Reader, Sampling, number
 from assay.rollout.backends.turns import Pending, begun
 
@@ -32,6 +32,8 @@ NEUTRAL: Final[Mapping[str, float]] = {
 }
 """Settings at which every token keeps its chance; vLLM's order is request, model, its default."""
 _TOKEN = "token_id:"
+LARGEST: Final = 1 << 26
+"""Bytes of an answer."""
 
 
 @final
@@ -61,10 +63,7 @@ class Server:
         Raises:
             UsageError: no http address, or a key that no header can hold.
         """
-        if not url.startswith(("http://", "https://")):
-            raise UsageError(f"server {url!r}: expected an address like http://127.0.0.1:8000/v1")
-        if key is not None and not (key.isascii() and key.isprintable()):
-            raise UsageError(f"server {url!r}: the key has a line end or another odd character")
+        check_address("server", url, key)
         self._url, self._model, self.tokenizer = url.rstrip("/"), model, tokenizer
         self._key, self._parallel, self._timeout = key, parallel, timeout
 
@@ -120,20 +119,12 @@ class Server:
             f"{self._url}/completions", json.dumps(body).encode(), headers
         )
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-                return json.load(answer)
+            return json.loads(sent(request, timeout=self._timeout, most=LARGEST))
         except urllib.error.HTTPError as error:
-            raise DataError(f"server {self._url}: {error.code} {_body(error)}") from None
-        except (OSError, ValueError, HTTPException) as error:
+            raise DataError(f"server {self._url}: {refusal(error)}") from None
+        except (OSError, ValueError, HTTPException, RecursionError) as error:
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise DataError(f"server {self._url}: {said}") from None
-
-
-def _body(error: urllib.error.HTTPError) -> str:
-    """Returns how the body of a refusal begins, on one line."""
-    with error, suppress(OSError, HTTPException):
-        return " ".join(error.read(200).decode("utf-8", "replace").split())
-    return ""
 
 
 def parsed(answer: Mapping[str, Any], url: str) -> tuple[list[int], list[float]]:
