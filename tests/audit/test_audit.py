@@ -148,6 +148,7 @@ def test_trajectories(found):
     # 26 in all; without a4, a5, a9, g1, g2 there are 21 scores: 1 + 1 + 2 + 2 pass in a, f, h, i
     assert found["trajectories"] == {
         "total": 26,
+        "rescued": 0,
         "sessions": 26,
         "scored": 21,
         "unscored": 5,
@@ -439,12 +440,13 @@ def test_any_set_is_partitioned(records: list[Trajectory]):
     causes = ("all_fail", "all_pass", "mixed", "constant_partial", "single", "unscored")
     assert sum(groups[cause] for cause in causes) == groups["total"]
     assert trajectory["scored"] + trajectory["unscored"] == trajectory["sessions"]
-    assert trajectory["sessions"] <= trajectory["total"] == len(records)
+    assert trajectory["sessions"] + trajectory["rescued"] <= trajectory["total"] == len(records)
     assert sum(trajectory["by_end"].values()) == sum(trajectory["by_category"].values())
     assert sum(trajectory["by_end"].values()) == len(records)
     claims = result["claims"]
     two_by_two = ("claimed_verified", "claimed_failed", "silent_verified", "silent_failed")
-    assert sum(claims[cell] for cell in two_by_two) + claims["unscored"] == len(records)
+    counted = len(records) - trajectory["rescued"]
+    assert sum(claims[cell] for cell in two_by_two) + claims["unscored"] == counted
     kept = sum(d.weight > 0 for d in decisions)
     assert kept + sum(result["trust"]["dropped"].values()) == len(records)
     if np.isfinite(batch.outcome_K).all():

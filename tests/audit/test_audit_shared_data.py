@@ -36,7 +36,7 @@ def test_every_count_is_the_counters(both):
     audit, counted = both
     assert audit["groups"] == counted["groups"] | {"components_cancel": 0}
     category = {"by_category": audit["trajectories"]["by_category"]}
-    category["sessions"] = audit["trajectories"]["total"]
+    category |= {"sessions": audit["trajectories"]["total"], "rescued": 0}
     assert audit["trajectories"] == counted["trajectories"] | category
     split = ("punished_shared", "punished_variance", "punished_systematic")  # test_punished.py
     calls = {key: count for key, count in audit["calls"].items() if key not in split}

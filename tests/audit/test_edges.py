@@ -7,7 +7,7 @@ import pytest
 from assay import pipeline
 from assay.audit import audit
 from assay.recipes import Recipe
-from assay.records import Call, CallEvidence, ModelStep, ToolStep, Trajectory
+from assay.records import Call, CallEvidence, ModelStep, Rescue, ToolStep, Trajectory
 
 RIGHT, RAN = CallEvidence(ran=True, state=True), CallEvidence(ran=True)
 
@@ -145,3 +145,13 @@ def test_an_answer_with_an_error_is_an_error_and_no_answer_is_none():
     )
     calls = audited(one("a1", 1.0, *steps))["calls"]
     assert (calls["error"], calls["unanswered"]) == (1, 1)
+
+
+def test_a_group_that_was_rescued_is_dead_and_grpo_learns_from_it_all_the_same():
+    helped = one("a3", 1.0, rescue=Rescue(rung="oracle"))
+    found = audited(one("a1", 0.0), one("a2", 0.0), helped, one("b1", 0.0), one("b2", 0.0))
+    assert (found["groups"]["dead"], found["groups"]["all_fail"]) == (2, 2)
+    assert (found["trajectories"]["scored"], found["trajectories"]["rescued"]) == (4, 1)
+    assert found["recovered"]["grpo"] == {"groups": 0, "steps": 0, "share_of_dead": 0.0}
+    trained = {kind: row["trajectories"] for kind, row in found["fate"].items()}
+    assert (trained["trained_up"], trained["trained_down"], trained["dead"]) == (1, 2, 2)

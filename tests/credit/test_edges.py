@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from assay.credit import method
+from assay.credit.groups import unaided_fates
 from assay.errors import MethodError, UsageError
-from assay.records import CallEvidence, ModelStep
+from assay.kernels.groups import FATES
+from assay.records import CallEvidence, ModelStep, Rescue
 from tests.credit.worlds import answer, batch_of, group, groups, one, per_trajectory, turn
 
 NAN = float("nan")
@@ -437,3 +439,28 @@ def test_hgpo_compares_where_they_came_from_only_where_they_are():
     # x and w after y: one of each, so 0; y itself has returns 1 and 0: +-1
     records = [walk(1.0, "y", "x"), walk(0.0, "y", "w")]
     close(method("hgpo", gamma=1.0)(batch_of(records)).total, [1, 0, -1, 0])
+
+
+# ---- what was sampled with help
+
+
+def test_a_rescued_trajectory_stands_for_the_least_of_its_group():
+    told = {
+        "all_fail": ([0.0, 0.0], 1.0),
+        "all_fail ": ([0.0], 1.0),  # one is left beside it: two had failed
+        "constant_partial": ([0.5], 1.0),
+        "mixed": ([1.0, 0.0], 1.0),
+        "all_pass": ([1.0, 1.0], 0.0),  # a handicap
+        "unscored": ([None], 1.0),
+        "single": ([0.0], None),  # not helped
+    }
+    records = []
+    for name, (alone, helped) in told.items():
+        records += [one(outcome, group=name) for outcome in alone]
+        records += [] if helped is None else [one(helped, group=name, rescue=Rescue(rung="r"))]
+    batch = batch_of(records)
+    fate_G, dead_G = unaided_fates(batch, batch.voted_K, 1.0)
+    assert [FATES[fate] for fate in fate_G] == [name.strip() for name in told]
+    assert dead_G.tolist() == [name != "mixed" for name in told]
+    # 2 + 1 + 1 + 2 + 2 + 1 + 1 without help
+    assert batch.once_K.sum() == 10

@@ -81,14 +81,6 @@ def test_what_a_run_keeps_beside_its_batches_is_read(made: Path):
     assert rows["tokens"] == [1204, 96, 40]
 
 
-def test_a_success_whose_place_was_taken_is_one_without_help(tmp_path: Path):
-    (tmp_path / "rescues").mkdir()
-    record = told(7, task="alone", group="alone", outcome=1.0)
-    write(tmp_path / "rescues" / "step_000001.jsonl", [record])
-    page, _ = report_of(helped_set(), tmp_path / "a.html", methods=METHODS, run=tmp_path)
-    assert index_of(page)["dead"] == [0]
-
-
 def test_a_failure_whose_place_was_taken_counts_and_a_try_does_not(tmp_path: Path):
     (tmp_path / "rescues").mkdir()
     path, rescue = tmp_path / "rescues" / "step_000001.jsonl", Rescue(rung="oracle")

@@ -2,7 +2,7 @@
 
 from assay.audit.annotations import KeptSteps, StepCredit, annotations, step_credit
 from assay.audit.counts import SCHEMA, Audit, audit, dead_share, shares
-from assay.audit.fates import FATE_KINDS, group_fates, span_fates
+from assay.audit.fates import FATE_KINDS, alike_groups, group_fates, span_fates
 from assay.audit.punished import contexts, punished_calls
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Audit",
     "KeptSteps",
     "StepCredit",
+    "alike_groups",
     "annotations",
     "audit",
     "contexts",

@@ -100,10 +100,11 @@ def _some(names: Mapping[str, int]) -> str:
 
 
 def _by_task(side: Side, pass_at: float) -> _Tasks:
-    """Returns what is measured of a log, by task. A session of several outputs counts once."""
+    """Returns what is measured of a log, by task. A session of several outputs counts once, what
+    was helped only among calls."""
     batch, names = side.batch, dict[str, int]()
     task_K = np.array([names.setdefault(name, len(names)) for name in side.tasks], np.int64)
-    once_K = batch.once_K
+    once_K, own_K = batch.once_K, ~batch.rescued_K
     scored_K = once_K & ~np.isnan(batch.outcome_K)
     passed_K = scored_K & (batch.outcome_K >= bar(pass_at))
     claimed_K = batch.claim_K == CLAIMS.index("claimed")
@@ -112,7 +113,7 @@ def _by_task(side: Side, pass_at: float) -> _Tasks:
         return np.bincount(task, weight, len(names)).astype(float)
 
     scored_T, once_T = total(task_K, scored_K), total(task_K, once_K)
-    own_S, once_C = batch.own_S, batch.once_S[batch.step_C]
+    own_S, once_C = batch.own_S & own_K[batch.traj_S], batch.once_S[batch.step_C]
     call_K = batch.traj_S[batch.step_C[once_C]]
     written_R = np.where(np.append(own_S, False)[batch.step_R], batch.length_R, 0)
     task_G = np.zeros(batch.n_groups, np.int64)

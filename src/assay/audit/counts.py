@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int64
 
 from assay.audit.annotations import StepCredit, step_credit
 from assay.audit.behaviour import behaviour, steps_of, summed
-from assay.audit.fates import fate_table, group_fates
+from assay.audit.fates import alike_groups, fate_table, group_fates
 from assay.audit.punished import punished_calls, split
 from assay.audit.warnings import trust
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
@@ -53,7 +53,9 @@ class Audit:
         """
         self._batch, self._decisions, self._pass_at = batch, decisions, pass_at
         self._fate_G, self._dead_G = group_fates(batch, pass_at=pass_at)
-        self._dead_K = (self._dead_G & (self._fate_G != UNSCORED))[batch.group_K]
+        self._alike_G = alike_groups(batch)
+        lost_G = self._dead_G & self._alike_G & (self._fate_G != UNSCORED)
+        self._dead_K = lost_G[batch.group_K]
         self._recovered: dict[str, dict[str, int]] = {}
         self._of_grpo: dict[str, Any] = {}
 
@@ -85,7 +87,7 @@ class Audit:
             of_block = {
                 "punished": _punished(batch, punished_C)
                 | split(batch, steps.advantage_S, punished_C & (batch.correct_C == 1)),
-                "fate": fate_table(batch, self._dead_G, advantages),
+                "fate": fate_table(batch, self._alike_G, advantages),
             }
             self._of_grpo = summed(self._of_grpo, of_block)
 
@@ -197,6 +199,7 @@ def _trajectories(batch: Batch, passed_K: Bool[np.ndarray, " K"]) -> dict[str, A
     passed = int((batch.once_K & passed_K).sum())
     return {
         "total": len(batch.ids),
+        "rescued": int(batch.rescued_K.sum()),
         "sessions": sessions,
         "scored": scored,
         "unscored": sessions - scored,

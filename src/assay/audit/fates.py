@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from assay.batch import CATEGORIES, ENDS, UNTRAINABLE, Batch
+from assay.credit.groups import unaided_fates
 from assay.kernels.advantages import Advantages
 from assay.kernels.groups import UNSCORED, fates
 
@@ -33,22 +34,27 @@ exactly 0 in a live group."""
 def group_fates(
     batch: Batch, *, pass_at: float = 1.0
 ) -> tuple[Int64[np.ndarray, " G"], Bool[np.ndarray, " G"]]:
-    """Returns what became of each group by its outcomes, and whether it is dead for GRPO.
+    """Returns what became of each group by outcomes without help, and whether it is dead for GRPO.
 
     It is told of what the gates left, each session counted once: a group whose only failure was
     dropped is no mixed one. A group of which they left nothing is told by its outcomes; and so is
     whether it is dead, if the log has no text of anyone in it, as summaries have none.
     """
-    group_K, n = batch.group_K, batch.n_groups
-    fate_G, dead_G = fates(batch.voted_K, group_K, n_groups=n, pass_at=pass_at)
+    fate_G, dead_G = unaided_fates(batch, batch.voted_K, pass_at)
     outcome_K = np.where(batch.once_K, batch.outcome_K, np.nan)
-    said_G, same_G = fates(outcome_K, group_K, n_groups=n, pass_at=pass_at)
-    silent_G = np.bincount(group_K, batch.spans_K, n) == 0
+    said_G, same_G = unaided_fates(batch, outcome_K, pass_at)
+    silent_G = np.bincount(batch.group_K, batch.spans_K, batch.n_groups) == 0
     return np.where(fate_G == UNSCORED, said_G, fate_G), np.where(silent_G, same_G, dead_G)
 
 
+def alike_groups(batch: Batch) -> Bool[np.ndarray, " G"]:
+    """Returns in which groups no outcome differs from another, those with help among them: what
+    compares learns nothing there. Dead groups are these but for those that were rescued."""
+    return fates(batch.voted_K, batch.group_K, n_groups=batch.n_groups)[1]
+
+
 def span_fates(
-    batch: Batch, dead_G: Bool[np.ndarray, " G"], grpo: Advantages
+    batch: Batch, alike_G: Bool[np.ndarray, " G"], grpo: Advantages
 ) -> Int64[np.ndarray, " R"]:
     """Returns the index into `FATE_KINDS` of each span; -1 for what the policy did not write.
 
@@ -68,7 +74,7 @@ def span_fates(
         (mask_R >= 0, FATE_KINDS.index("masked")),
         (infra_R, FATE_KINDS.index("infrastructure")),
         (unscored_R, FATE_KINDS.index("unscored")),
-        (dead_G[batch.group_K][traj], FATE_KINDS.index("dead")),
+        (alike_G[batch.group_K][traj], FATE_KINDS.index("dead")),
         (grpo.total > 0, FATE_KINDS.index("trained_up")),
         (grpo.total == 0, FATE_KINDS.index("neutral")),
         (correct_R, FATE_KINDS.index("punished_correct")),
@@ -79,9 +85,9 @@ def span_fates(
     )
 
 
-def fate_table(batch: Batch, dead_G: Bool[np.ndarray, " G"], grpo: Advantages) -> dict[str, Any]:
+def fate_table(batch: Batch, alike_G: Bool[np.ndarray, " G"], grpo: Advantages) -> dict[str, Any]:
     """Returns, per fate, how much the policy wrote and in how many trajectories."""
-    kind_R = span_fates(batch, dead_G, grpo)
+    kind_R = span_fates(batch, alike_G, grpo)
     fated = {}
     for code, kind in enumerate(FATE_KINDS):
         here_R = kind_R == code

@@ -221,7 +221,14 @@ def _of_groups(batch: Batch, pass_at: float) -> Iterator[str]:
             f"all {int((size_G > 0).sum()):,} groups are mixed: engines that drop groups without "
             "signal leave such logs, and the share of dead groups is then a lower bound"
         )
-    sessions, n = int(batch.once_K.sum()), len(batch.ids)
+    helped = int(batch.rescued_K.sum())
+    sessions, n = int(batch.once_K.sum()), len(batch.ids) - helped
+    if helped:
+        yield told(
+            "{n} [trajectory was|trajectories were] sampled with help: [it counts|they count] in "
+            "no pass rate and in no group's fate",
+            helped,
+        )
     if sessions < n:
         yield f"{n:,} trajectories are outputs of {sessions:,} sessions, each of which counts once"
         known = np.flatnonzero((batch.session_K >= 0) & ~np.isnan(batch.outcome_K))

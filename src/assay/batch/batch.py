@@ -176,9 +176,9 @@ class Batch:
     @property
     def once_K(self) -> Bool[np.ndarray, " K"]:
         """One trajectory of each session, whatever the gates said: the last that is scored, or the
-        last. Whoever counts outcomes counts these."""
+        last; none that was helped. Whoever counts outcomes counts these."""
         vote_K = voters(self.session_K, ~np.isnan(self.outcome_K))
-        return vote_K == np.arange(len(self.ids))
+        return (vote_K == np.arange(len(self.ids))) & ~self.rescued_K
 
     @property
     def value_K(self) -> Float64[np.ndarray, " K"]:

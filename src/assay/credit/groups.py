@@ -10,7 +10,7 @@ from assay.batch import UNTRAINABLE, Batch
 from assay.credit.facts import need
 from assay.errors import MethodError, hint
 from assay.kernels.codes import numbered
-from assay.kernels.constancy import CONSTANT, bar
+from assay.kernels.constancy import CONSTANT, bar, extremes
 from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL, SINGLE, fates
 
 _UNTRUSTED = [UNTRAINABLE.index(reason) for reason in ("logprobs", "copied")]
@@ -50,6 +50,27 @@ def all_failed(batch: Batch, pass_at: float) -> Bool[np.ndarray, " K"]:
     failed_G = np.isin(fate_G, (ALL_FAIL, CONSTANT_PARTIAL, SINGLE)) & dead_G
     failed_K = batch.value_K < bar(pass_at)
     return failed_G[batch.group_K] & failed_K
+
+
+def unaided_fates(
+    batch: Batch, value_K: Float64[np.ndarray, " K"], pass_at: float
+) -> tuple[Int64[np.ndarray, " G"], Bool[np.ndarray, " G"]]:
+    """Returns the fate of each group by what was sampled without help, and whether it is dead.
+
+    A rescued trajectory took the place of one of a group that was all alike: it stands for the
+    least of the others, so that a failure that is left alone with it is no single one. Whoever says
+    which groups are dead says it by this: audit, report, metrics.
+
+    Args:
+        batch: the trajectories.
+        value_K: what is compared, NaN where nothing is: `voted_K`, or outcomes.
+        pass_at: an outcome at or above it is a pass.
+    """
+    own_K, group_K, n = ~np.isnan(value_K) & ~batch.rescued_K, batch.group_K, batch.n_groups
+    low_G, _ = extremes(value_K[own_K], group_K[own_K], n)
+    stood_K = np.where(np.isinf(low_G), np.nan, low_G)[group_K]
+    stands_K = np.where(batch.rescued_K, stood_K, value_K)
+    return fates(stands_K, group_K, n_groups=n, pass_at=pass_at)
 
 
 def counts(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Int64[np.ndarray, " G"]:

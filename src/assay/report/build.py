@@ -95,7 +95,9 @@ class Report(Shapes):
                 )
                 for low, high in pairwise(cuts)
             ]
-            known = explain and Explaining(explain, self.batch, self.passed_K, trajectories)
+            known = explain and Explaining(
+                explain, self.batch, self.fate_G, self.passed_K, trajectories
+            )
             jobs = [partial(fill, part, self, trajectories, known) for part in parts]
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
             index = _index(title, audit, self, parts, made)
@@ -124,7 +126,7 @@ class Report(Shapes):
             versions[part.ks(batch.group_K)] = each.notes.versions
         kept = None if self.run is None else self.run / "rescues"
         beside = Beside(kept, batch, spool, pass_at=self.pass_at, redact=self.redact)
-        found: dict[str, Any] = {"dead": failed_alone(batch, self.passed_K, helped, beside.others)}
+        found: dict[str, Any] = {"dead": failed_alone(self.fate_G)}
         found["missing"] = [
             [g, {self.hide(name): lacks for name, lacks in said.items()}]
             for each in made

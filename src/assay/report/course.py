@@ -66,9 +66,7 @@ def course(
     if len(order) < 2:
         return None
     scored_K = batch.once_K & ~np.isnan(batch.outcome_K) & (at_K >= 0)
-    alone_K = scored_K.copy()
-    alone_K[list(helped)] = False
-    visits = _visits(batch, passed_K, alone_K, at_K)
+    visits = _visits(batch, passed_K, scored_K, at_K)
     return {
         "versions": order,
         **_counts(visits, len(order)),

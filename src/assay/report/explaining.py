@@ -8,10 +8,11 @@ from typing import Final, Protocol, final
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 
 from assay.batch import Batch
 from assay.records import Trajectory
+from assay.report.rescued import failed_alone
 
 MOST: Final = 200
 """Groups that are explained."""
@@ -43,6 +44,7 @@ class Explaining:
         self,
         explain: Explain,
         batch: Batch,
+        fate_G: Int64[np.ndarray, " G"],
         passed_K: Bool[np.ndarray, " K"],
         trajectories: Callable[[Container[int]], Iterable[Trajectory | None]],
     ) -> None:
@@ -51,17 +53,16 @@ class Explaining:
         Args:
             explain: who knows.
             batch: the log's.
+            fate_G: by what was sampled without help.
             passed_K: which passed.
             trajectories: reads the records of some numbers, see `Report.write`.
         """
         self._explain, self._names = explain, batch.groups
-        scored_K = batch.once_K & ~np.isnan(batch.outcome_K)
-        scored_G = np.bincount(batch.group_K[scored_K], minlength=batch.n_groups)
-        passed_G = np.bincount(batch.group_K[passed_K], minlength=batch.n_groups)
-        dead = np.flatnonzero((scored_G > 1) & (passed_G == 0))[:MOST]
+        failed = np.array(failed_alone(fate_G), np.int64)
+        dead = failed[~np.isin(failed, batch.group_K[batch.rescued_K])][:MOST]
         self._groups = frozenset(dead.tolist())
         tasks = np.unique(batch.task_K[np.isin(batch.group_K, dead)])
-        solved = np.flatnonzero(passed_K & np.isin(batch.task_K, tasks))
+        solved = np.flatnonzero(passed_K & ~batch.rescued_K & np.isin(batch.task_K, tasks))
         last = dict(zip(batch.task_K[solved].tolist(), solved.tolist(), strict=True))
         wanted = frozenset(last.values())
         self._successes: dict[str, Trajectory] = {}

@@ -75,17 +75,17 @@ class MethodShape:
         name: str,
         columns: Columns,
         passed_K: Bool[np.ndarray, " K"],
-        dead_G: Bool[np.ndarray, " G"],
+        alike_G: Bool[np.ndarray, " G"],
         *,
         reference: bool,
     ) -> None:
         self.name = name
-        self.reference = Reference(dead_G.size) if reference else None
+        self.reference = Reference(alike_G.size) if reference else None
         self.seen_K = np.zeros(passed_K.size, np.int64)
         """Which codes any step of a trajectory has, as bits."""
-        self._passed_K, self._dead_G = passed_K, dead_G
+        self._passed_K, self._alike_G = passed_K, alike_G
         self._arriving = Arriving(columns)
-        self._signal_G = np.zeros(dead_G.size)
+        self._signal_G = np.zeros(alike_G.size)
         self._loud = Loudest(_LOUD, max(map(columns.size, "RN")))
         self._terms: list[dict[str, Any]] = []
         self._made: list[str] = []
@@ -94,10 +94,10 @@ class MethodShape:
         """Takes the advantages on a block, and their mean per step (`step_credit`)."""
         batch, arriving = block.batch, self._arriving
         if self.reference is not None:
-            fate_R = span_fates(batch, self._dead_G, given)
+            fate_R = span_fates(batch, self._alike_G, given)
             arriving.put(block, ("fate",), fate_R)
             self.reference.add(block, step_S, fate_R)
-        code_S = codes(batch, step_S, self._passed_K, self._dead_G)
+        code_S = codes(batch, step_S, self._passed_K, self._alike_G)
         np.bitwise_or.at(self.seen_K, batch.traj_S, 1 << code_S.astype(np.int64))
         for made in given.made:
             for name, values, wanted, otherwise in _made_of(made, batch.length_R):

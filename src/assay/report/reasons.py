@@ -72,7 +72,7 @@ def codes(
     batch: Batch,
     advantage_S: Float64[np.ndarray, " S"],
     passed_K: Bool[np.ndarray, " K"],
-    dead_G: Bool[np.ndarray, " G"],
+    alike_G: Bool[np.ndarray, " G"],
 ) -> Int8[np.ndarray, " S"]:
     """Returns the index into `CODES` of why each step has its advantage.
 
@@ -80,7 +80,7 @@ def codes(
         batch: after the gates.
         advantage_S: mean advantage of each step; NaN: nothing of it is carried, or unscored.
         passed_K: which trajectories passed.
-        dead_G: groups in which no outcome differs from another.
+        alike_G: groups in which no outcome differs from another.
     """
     traj = batch.traj_S
     passed, scored = passed_K[traj], ~np.isnan(batch.outcome_K)[traj]
@@ -94,7 +94,7 @@ def codes(
         (down & passed, "down_passed"),
         (down & correct_steps(batch), "down_correct"),
         (down, "down"),
-        (dead_G[batch.group_K][traj], "dead"),
+        (alike_G[batch.group_K][traj], "dead"),
         (np.isnan(advantage_S), "uncarried"),
     ]
     return np.select(

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
 import numpy as np
+from jaxtyping import Int64
 
 from assay.batch import Batch
 from assay.errors import DataError
 from assay.kernels.constancy import bar
+from assay.kernels.groups import ALL_FAIL, CONSTANT_PARTIAL
 from assay.records import Rescue, Trajectory, encode, read
 from assay.report.redact import Redactor
 from assay.report.store import BODY, Spool, body, compressed
@@ -175,20 +177,7 @@ def shown_beside(
     }
 
 
-def failed_alone(
-    batch: Batch,
-    passed_K: np.ndarray,
-    helped: Mapping[int, Helped],
-    others: Sequence[Other],
-) -> list[int]:
+def failed_alone(fate_G: Int64[np.ndarray, " G"]) -> list[int]:
     """Returns the groups of which two or more were scored without help, and none of those passed:
-    by the log, and by what a rescued trajectory took the place of."""
-    alone_K = batch.once_K & ~np.isnan(batch.outcome_K)
-    alone_K[list(helped)] = False
-    scored_G = np.bincount(batch.group_K[alone_K], minlength=batch.n_groups)
-    passed_G = np.bincount(batch.group_K[alone_K & passed_K], minlength=batch.n_groups)
-    for one in others:
-        if one.helped is None and one.outcome is not None:
-            scored_G[one.group] += 1
-            passed_G[one.group] += one.passed
-    return np.flatnonzero((scored_G > 1) & (passed_G == 0)).tolist()
+    the fates are by what was sampled without help (`audit.group_fates`)."""
+    return np.flatnonzero(np.isin(fate_G, (ALL_FAIL, CONSTANT_PARTIAL))).tolist()

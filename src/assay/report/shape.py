@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from assay.audit import group_fates
+from assay.audit import alike_groups, group_fates
 from assay.audit.annotations import step_credit
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
 from assay.batch.blocks import Blocks
@@ -67,6 +67,7 @@ class Shapes:
         self.ids = [self._redactor.text(each) for each in batch.ids] if redact else batch.ids
         self.passed_K = batch.outcome_K >= bar(pass_at)
         self.fate_G, self.dead_G = group_fates(batch, pass_at=pass_at)
+        self._alike_G = alike_groups(batch)
         self.reference = Reference(groups)
         """The first method that is added."""
         self.methods: list[dict[str, Any]] = []
@@ -125,7 +126,7 @@ class Shapes:
     def method(self, name: str) -> MethodShape:
         """Returns what takes a method's advantages block by block; `keep` adds it then."""
         return MethodShape(
-            name, self._columns, self.passed_K, self.dead_G, reference=not self.methods
+            name, self._columns, self.passed_K, self._alike_G, reference=not self.methods
         )
 
     def add(self, name: str, given: Advantages) -> None:

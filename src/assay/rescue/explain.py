@@ -36,28 +36,34 @@ class Explained:
 def explain(records: Iterable[Trajectory], *, pass_at: float = 1.0) -> list[Explained]:
     """Returns the groups in which all failed, two or more, in the order of the log.
 
-    A group counts as it does in training: every member scored (`verify.outcome.resolve`), none of
-    them rescued already, none at `pass_at` or above. What is looked for is in the records alone: an
-    environment that they name is taken to be at hand.
+    A group counts as it does in the audit: by what was sampled without help and scored
+    (`verify.outcome.resolve`), of a session its last; one that is left alone beside a rescued one
+    was not single. What is looked for is in the records alone: an environment that they name is
+    taken to be at hand.
 
     Args:
         records: of a log.
         pass_at: a trajectory passes at this outcome or above.
     """
-    groups, successes = dict[str, list[Trajectory]](), dict[str, Trajectory]()
+    groups, successes = dict[str, dict[str, Trajectory]](), dict[str, Trajectory]()
+    helped = set[str]()
     for record in records:
         if record.rescue is not None:
+            helped.add(record.group)
             continue
         outcome = resolve(record, record.claim or claim_of(record.steps), pass_at=pass_at).value
         record = structs.replace(record, outcome=outcome)
-        groups.setdefault(record.group, []).append(record)
-        if outcome is not None and outcome >= bar(pass_at):
+        if outcome is None:
+            continue
+        members = groups.setdefault(record.group, {})
+        members["session " + record.session if record.session else f"{len(members)}"] = record
+        if outcome >= bar(pass_at):
             successes[record.task] = record
     return [
-        _explained(members, successes.get(members[0].task))
-        for members in groups.values()
-        if len(members) > 1
-        and all(each.outcome is not None and each.outcome < bar(pass_at) for each in members)
+        _explained([*members.values()], successes.get(next(iter(members.values())).task))
+        for group, members in groups.items()
+        if len(members) + (group in helped) > 1
+        and all((each.outcome or 0.0) < bar(pass_at) for each in members.values())
     ]
 
 

@@ -14,10 +14,10 @@ from assay import pipeline
 from assay.batch import Batch
 from assay.credit.blame import blamed
 from assay.credit.controls import controlled, dose_factor
-from assay.credit.groups import all_failed
+from assay.credit.groups import all_failed, unaided_fates
 from assay.kernels.advantages import Advantages, advantages
 from assay.kernels.constancy import bar
-from assay.kernels.groups import FATES, fates
+from assay.kernels.groups import FATES
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
 from assay.signal.controllers import Scales, bounded_term, flat_term, share_factor
@@ -143,17 +143,13 @@ class Signal:
         return facts
 
     def _dead(self) -> dict[str, float]:
-        """Returns the share of groups without signal, in all and by cause: by what the outcomes
-        say, or else, where a gate took what differed, by what it left."""
-        batch, n_groups = self.batch, self.batch.n_groups
-        outcome_G, alike_G = fates(
-            batch.outcome_K, batch.group_K, n_groups=n_groups, pass_at=self.pass_at
-        )
-        left_G, dead_G = fates(
-            batch.voted_K, batch.group_K, n_groups=n_groups, pass_at=self.pass_at
-        )
+        """Returns the share of groups without signal unless help gives it, in all and by cause: by
+        what the outcomes say, or else, where a gate took what differed, by what it left."""
+        batch = self.batch
+        outcome_G, alike_G = unaided_fates(batch, batch.outcome_K, self.pass_at)
+        left_G, dead_G = unaided_fates(batch, batch.voted_K, self.pass_at)
         cause_G = np.where(alike_G, outcome_G, left_G)
-        count = max(n_groups, 1)
+        count = max(batch.n_groups, 1)
         facts = {"dead_share": float(dead_G.sum()) / count}
         for code, fate in enumerate(FATES):
             if fate != "mixed":
