@@ -22,6 +22,18 @@ def test_line_says_rate_reward_dead_share_and_time_left() -> None:
         assert bar.line() == "10/100 steps  2.5 steps/s  reward 0.500  dead 67%  0:36 left"
 
 
+def test_before_anything_is_done_no_rate_is_made_up() -> None:
+    now = [0.0]
+    bar = Progress(100, "tokens", console=Console(file=io.StringIO()), clock=lambda: now[0])
+    with bar:
+        now[0] = 4.0
+        assert bar.line() == "0/100 tokens"
+        bar.reached(40)
+        assert bar.line() == "40/100 tokens  10.0 tokens/s  0:06 left"
+        bar.reached(110)  # 110 in 4 s, and past the end
+        assert bar.line() == "110/100 tokens  27.5 tokens/s  0:00 left"
+
+
 def test_nothing_is_drawn_where_nobody_watches() -> None:
     out = io.StringIO()
     with Progress(2, "steps", console=Console(file=out)) as bar:

@@ -84,6 +84,10 @@ class Progress:
         self._reward, self._scored = 0.0, 0
         self._groups.clear()
 
+    def reached(self, done: int) -> None:
+        """Counts work up to where it is done; the means start again."""
+        self.advance(done - self._done)
+
     def tick(self, by: int = 1) -> None:
         """Counts work that is done; the means go on."""
         self._done += by
@@ -103,17 +107,17 @@ class Progress:
         began, before = self._ticks[0] if self._ticks else (self._clock(), 0)
         seconds = self._clock() - began
         rate = (self._done - before) / seconds if seconds > 0 else 0.0
-        left = (self._total - self._done) / rate if rate else math.inf
-        fast = rate >= 1 or not rate
-        pace = f"{rate:.1f} {self._unit}/s" if fast else f"{1 / rate:.1f} s each"
-        parts = [f"{self._done:,}/{self._total:,} {self._unit}", pace]
+        parts = [f"{self._done:,}/{self._total:,} {self._unit}"]
+        if rate:
+            parts.append(f"{rate:,.1f} {self._unit}/s" if rate >= 1 else f"{1 / rate:.1f} s each")
         if self._scored:
             parts.append(f"reward {self._reward / self._scored:.3f}")
         whole = [values for values in self._groups.values() if len(values) > 1]
         if whole:
             dead = sum(max(values) - min(values) <= 1e-6 for values in whole)
             parts.append(f"dead {dead / len(whole):.0%}")
-        parts.append(f"{duration(left)} left")
+        if rate:
+            parts.append(f"{duration(max(self._total - self._done, 0) / rate)} left")
         return "  ".join(parts)
 
     def _draw(self) -> None:

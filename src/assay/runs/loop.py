@@ -5,7 +5,6 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -55,12 +54,14 @@ STATE: Final = (
 class StepRows:
     """Rows in the run directory: clocks apart, and nothing that is not finite."""
 
-    def __init__(self, folder: Folder, rollouts: Rollouts, progress: Progress) -> None:
+    def __init__(
+        self, folder: Folder, rollouts: Rollouts, progress: Progress, *, budget: int
+    ) -> None:
         self._folder, self._rollouts, self._progress = folder, rollouts, progress
-        self._began = time.monotonic()
+        self._budget, self._began = budget, time.monotonic()
 
-    def __call__(self, row: Mapping[str, Any]) -> None:
-        """Appends a step's row.
+    def __call__(self, row: dict[str, Any]) -> None:
+        """Puts what rescue and hints came to into a step's row, and appends it.
 
         Raises:
             DataError: the loss is no number: the policy is broken, and is not saved.
@@ -71,18 +72,19 @@ class StepRows:
                 "train.learning_rate, or turn on recipe.safety"
             )
         clocks = {name: row[name] for name in CLOCKS if name in row}
-        plain = {name: finite(value) for name, value in row.items() if name not in clocks}
-        plain |= self._rollouts.lessons.facts
+        row |= self._rollouts.lessons.facts
         if (rescuing := self._rollouts.rescuing) is not None:
-            plain |= rescuing.facts()
+            row |= rescuing.facts()
         if (hinting := self._rollouts.hinting) is not None:
-            plain |= hinting.facts()
+            row |= hinting.facts()
+        plain = {name: finite(value) for name, value in row.items() if name not in clocks}
         self._folder.append("metrics.jsonl", plain)
         now = time.monotonic()
         spent = {"step": row["step"], "seconds": now - self._began, **clocks}
         self._folder.append("timing.jsonl", {**spent, "rollout_seconds": self._rollouts.seconds})
         self._began = now
-        self._progress.advance()
+        spent = self._rollouts.last["total"]["tokens"]
+        self._progress.reached(spent if self._budget else row["step"])
 
 
 @final
@@ -202,7 +204,7 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
             peft_config=adapters(config.model.lora) if config.model.lora else None,
             folder=folder,
             config=config,
-            metrics_path=StepRows(folder, rollouts, progress),
+            metrics_path=StepRows(folder, rollouts, progress, budget=config.rollout.budget_tokens),
         )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Budget(config, rollouts))

@@ -286,10 +286,13 @@ def _stepped(run: Prepared, folder: Folder, checkpoint: Path | None, *, again: b
 
     config = run.config
     console = None if _processes().is_main_process else Console(quiet=True)
-    with Progress(config.train.steps, "steps", console=console) as progress:
+    budget = config.rollout.budget_tokens  # it ends a run before its steps do
+    goal = (budget, "tokens") if budget else (config.train.steps, "steps")
+    with Progress(*goal, console=console) as progress:
         if checkpoint is not None:
             progress.say(f"resumed at {checkpoint.name}")
-            progress.begin(folder.about["step"])
+            (last,) = deque(folder.rows("ledger.jsonl"), maxlen=1)
+            progress.begin(last["total"]["tokens"] if budget else folder.about["step"])
         elif again:
             progress.say("no checkpoint yet: from the beginning")
         for line in promised(config, run.protocol):

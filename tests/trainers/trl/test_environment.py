@@ -15,6 +15,7 @@ from assay.errors import UsageError
 from assay.recipes import Recipe
 from assay.rescue.playing import Playing, rescues_of
 from assay.trainers.trl import AssayTrainer
+from assay.trainers.trl.environments import telling
 from tests.runs import tiny
 from tests.trainers.trl.quiet import MARKS
 
@@ -79,6 +80,19 @@ def test_without_a_ladder_it_is_played_and_nothing_more(policy: Path, tmp_path: 
     made.train()
     assert not any(name.startswith("rescue/") for name in rows[0])
     assert rows[0]["trajectories"] == 8
+
+
+def test_what_rescue_brought_is_in_the_row_for_all_who_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Playing, "facts", lambda _: {"rescue/rescued": 2})
+    played, seen = Playing.__new__(Playing), list[Any]()
+    for metrics in (seen.append, None):  # None: trackers and the line on the terminal read it
+        told, row = telling(metrics, played), {"step": 1}
+        assert told is not None
+        told(row)
+        assert row == {"step": 1, "rescue/rescued": 2}
+    assert seen == [{"step": 1, "rescue/rescued": 2}]
 
 
 def test_a_recipe_that_ships_brings_its_own_rescue() -> None:

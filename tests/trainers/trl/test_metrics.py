@@ -40,6 +40,9 @@ def test_a_line_for_a_person() -> None:
     begun = step_line(row | {"start": 1, "reward": 0.5})
     assert begun.startswith("step 12  start  similarity 0.500  dead 75%")
     assert "pass@1" not in begun
+    helped = step_line(row | {"rescue/groups": 30, "rescue/rescued": 28})
+    assert "dead 75% (all_fail 50% all_pass 25%)  rescued 28 of 30  |A| +10.0" in helped
+    assert "rescued" not in step_line(row | {"rescue/groups": 0, "rescue/rescued": 0})
 
 
 def test_trackers_are_those_installed() -> None:

@@ -1,6 +1,6 @@
 """An environment in the place of a rollout function: what `AssayTrainer` makes of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from assay.rescue.playing import Playing, rescues_of
 from assay.trainers.trl.completions import verified
 from assay.trainers.trl.metrics import append_row
 
-Metrics = Callable[[Mapping[str, Any]], None]
+Metrics = Callable[[dict[str, Any]], None]
 
 
 def playing(environment: Any, rescue: Any, recipe: Any, given: dict[str, Any]) -> Playing | None:
@@ -36,14 +36,16 @@ def playing(environment: Any, rescue: Any, recipe: Any, given: dict[str, Any]) -
 
 
 def telling(metrics: Path | str | Metrics | None, played: Playing | None) -> Metrics | None:
-    """Returns what takes a step's row: a file that gets it, or what is called with it; with what
-    rescue cost and brought in it where an environment is played."""
+    """Returns what takes a step's row: a file that gets it, or what is called with it. Where an
+    environment is played it puts what rescue cost and brought into the row, for all who read it."""
     if isinstance(metrics, Path | str):
         metrics = partial(append_row, Path(metrics))
-    if metrics is None or played is None:
+    if played is None:
         return metrics
 
-    def told(row: Mapping[str, Any]) -> None:
-        metrics({**row, **played.facts()})
+    def told(row: dict[str, Any]) -> None:
+        row |= played.facts()
+        if metrics is not None:
+            metrics(row)
 
     return told

@@ -34,6 +34,13 @@ def causes_of(row: Mapping[str, Any]) -> dict[str, float]:
     return {name.removeprefix("dead/"): share for name, share in dead.items()}
 
 
+def _rescued(row: Mapping[str, Any]) -> list[str]:
+    """Returns how many dead groups were rescued, of those that were helped; where none was,
+    nothing."""
+    helped = row.get("rescue/groups")
+    return [f"rescued {row['rescue/rescued']} of {helped}"] if helped else []
+
+
 def step_line(row: Mapping[str, Any]) -> str:
     """Returns a row as one line for a person."""
     causes = " ".join(f"{name} {value:.0%}" for name, value in causes_of(row).items())
@@ -42,6 +49,7 @@ def step_line(row: Mapping[str, Any]) -> str:
         f"step {row['step']}",
         *(["start", f"similarity {row['reward']:.3f}"] if row.get("start") else earned),
         f"dead {row['dead_share']:.0%}" + (f" ({causes})" if causes else ""),
+        *_rescued(row),
         f"|A| +{row['mass/positive']:.1f} -{row['mass/negative']:.1f}",
         f"H {row['entropy']:.3f}",
         f"ratio {row['ratio/max']:.2f}",
