@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int64
 from assay.audit.annotations import StepCredit, step_credit
 from assay.audit.behaviour import behaviour, steps_of, summed
 from assay.audit.fates import alike_groups, fate_table, group_fates
+from assay.audit.judged import judged
 from assay.audit.punished import punished_calls, split
 from assay.audit.warnings import trust
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
@@ -142,6 +143,7 @@ class Audit:
                 name: (refused or {}).get(name, "not asked for") for name in missing
             },
             "claims": _claims(batch, passed_K),
+            "judges": judged(batch, pass_at),
             "behaviour": did,
             "losses": dict(sorted((losses or {}).items())),
             "trust": trust(

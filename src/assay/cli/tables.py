@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Column, Table
 from rich.text import Text
 
+from assay.audit.judged import sentence as of_judge
 from assay.audit.kinds import SENTENCES, SOME_TOKENS
 from assay.cli.options import LOOK
 
@@ -62,6 +63,9 @@ def _outcomes(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield from _refused(result)
     yield Text()
     yield _claims(result)
+    if result["judges"]:
+        yield Text("\nJudges, where a check or a person looked too")
+        yield listed("-", [of_judge(name, row) for name, row in result["judges"].items()])
 
 
 def _behaviour(result: Mapping[str, Any]) -> Iterator[Table | Text]:
