@@ -1,6 +1,9 @@
 """Uplift by hand and by enumeration: how often useless hints are admitted."""
 
-from math import comb, isnan, sqrt
+import re
+from math import comb, inf, isnan, sqrt
+from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import MethodError
-from assay.kernels.uplift import FEWEST, Uplift
+from assay.kernels.uplift import FEWEST, Measured, Uplift, levels, looks, paired
 
 
 def test_by_hand() -> None:
@@ -81,3 +84,152 @@ def test_laws(pairs: int, data: st.DataObject) -> None:
     twice = found.after(found, 1.0)
     assert twice.value == pytest.approx(found.value)
     assert twice.error == pytest.approx(found.error / sqrt(2))
+
+
+def test_pairs_share_their_task_and_that_is_taken_off() -> None:
+    """Ten of 20 tasks that always pass, six that pass told alone, two untold alone: 16 against 12,
+    d = 4 / 20 = .2, squares 8; error sqrt((8 / 20 - .04) / 20) = sqrt(.018) = .1341641 (apart it
+    were sqrt(.8 x .2 / 20 + .6 x .4 / 20) = .1414214); bound .2 - 1.281552 x .1341641 = .0280617.
+    """
+    values = [(1.0, 1.0)] * 10 + [(1.0, 0.0)] * 6 + [(0.0, 1.0)] * 2 + [(0.0, 0.0)] * 2
+    found = paired(values)
+    assert found == Uplift(16, 12, 20, 8)
+    assert found.error == pytest.approx(0.1341641, abs=1e-7)
+    assert found.lower == pytest.approx(0.0280617, abs=1e-6)
+    assert Uplift(16, 12, 20).error == pytest.approx(0.1414214, abs=1e-7)
+
+
+def test_progress_by_hand() -> None:
+    """Of 16 pairs four come .5 further told, one .25 less: d = 1.75 / 16 = .109375, squares 1.0625;
+    error sqrt((.06640625 - .01196289) / 16) = .0583327; bound .109375 - .0747564 = .0346186."""
+    found = paired([(0.5, 0.0)] * 4 + [(0.25, 0.5)] + [(0.25, 0.25)] * 11)
+    assert found == Uplift(5.0, 3.25, 16, 1.0625)
+    assert found.error == pytest.approx(0.0583327, abs=1e-7)
+    assert found.lower == pytest.approx(0.0346186, abs=1e-6)
+    with pytest.raises(MethodError, match="got squares 17 of 16 pairs"):
+        Uplift(5, 3, 16, 17)
+
+
+def passes_given(pairs: int) -> list[float]:
+    """How often useless hints are admitted where m pairs differ in passes: then each of them is a
+    coin."""
+    return [
+        sum(comb(m, b) * 0.5**m for b in range(m + 1) if Uplift(b, m - b, pairs, m).admits)
+        for m in range(pairs + 1)
+    ]
+
+
+def often(many: int, rate: float) -> np.ndarray:
+    return np.array([comb(many, k) * rate**k * (1 - rate) ** (many - k) for k in range(many + 1)])
+
+
+@pytest.mark.parametrize(("most", "worst"), [(0.5, 0.135), (0.75, 0.16)])
+@pytest.mark.parametrize("pairs", [FEWEST, 64])
+def test_useless_hints_are_as_rarely_admitted_by_pairs(
+    pairs: int, most: float, worst: float
+) -> None:
+    """Whatever each task passes at: two replays of it differ with chance 2 p (1 - p), .5 at most;
+    of four levels of progress with .75 at most. By Hoeffding (1956) no mixture of tasks is worse
+    than some at the most, some at one chance between, and the rest at none."""
+    admits = np.array(passes_given(pairs))
+    found = [0.0]
+    for full in range(pairs + 1):
+        for more in (0, 1, 2, 4, 8, 16):
+            for rate in np.linspace(0.05, most, 10) if full + more <= pairs else ():
+                chance = np.convolve(often(full, most), often(more, rate))
+                found.append(float(chance @ admits[: chance.size]))
+    assert worst - 0.006 < max(found) < worst
+
+
+@pytest.mark.parametrize("pairs", [32, 64])
+@pytest.mark.parametrize("spread", ["rare", "stuck", "even", "ends"])
+def test_useless_hints_are_rarely_admitted_by_progress(pairs: int, spread: str) -> None:
+    """Simulated, 4,000 measurements: both replays of a task draw from the task's own levels."""
+    rng = np.random.default_rng([pairs, len(spread)])
+    shape = (4000, pairs)
+    chance = {
+        "rare": rng.choice([0.01, 0.05, 0.1], shape),  # as on lookup/dead
+        "stuck": np.where(rng.random(shape) < 0.9, 0.0, 0.5),
+        "even": np.full(shape, 0.5),
+        "ends": rng.beta(0.3, 0.3, shape),
+    }[spread]
+    told, bare = ((rng.random((3, *shape)) < chance).sum(0) / 4 for _ in range(2))
+    gap, squares = (told - bare).sum(1), ((told - bare) ** 2).sum(1)
+    error = np.sqrt(np.maximum(0, squares / pairs - (gap / pairs) ** 2) / pairs)
+    admits = gap / pairs - NormalDist().inv_cdf(0.9) * error > 0
+    first = paired([*zip(told[0].tolist(), bare[0].tolist(), strict=True)])
+    assert (first.admits, first.error) == (admits[0], pytest.approx(error[0]))
+    assert admits.mean() < 0.135
+
+
+def test_passes_decide_as_soon_as_they_can() -> None:
+    """Three pairs that differ are all told's in one case of eight by chance, four in one of 16."""
+    way = Uplift(12, 4, 64, 6)
+    for differ, decides in ((0, "state"), (3, "state"), (4, "passes"), (40, "passes")):
+        seen = Measured(Uplift(differ, 0, 64, differ), way, "state")
+        assert seen.measure == decides
+        swapped = Measured(Uplift(0, differ, 64, differ), Uplift(4, 12, 64, 6), "state")
+        assert swapped.measure == decides
+    assert Measured(Uplift(2, 0, 64, 2)).measure == "passes"
+    assert Measured(Uplift(2, 2, 64), way, "state").decides == Uplift(2, 2, 64)
+    assert Measured(Uplift(2, 1, 64), way, "state").decides is way
+
+
+def test_what_was_measured_otherwise_is_forgotten() -> None:
+    passes, way = Uplift(1, 0, 32, 1), Uplift(8, 4, 32, 6)
+    first = Measured(passes, way, "state")
+    assert first.after(first, 0.5) == Measured(
+        Uplift(1.5, 0, 48, 1.5), Uplift(12, 6, 48, 9), "state"
+    )
+    assert first.after(Measured(passes, way, "expert"), 0.5).progress == way
+    assert first.after(Measured(passes), 0.5).progress is None
+    assert Uplift(1, 0, 20).after(passes, 1.0).squares is None
+
+
+def test_a_test_is_looked_at_when_it_has_doubled() -> None:
+    """32 and 64 after 16: a sixteenth and a quarter of the last one's share: 16^2 + 32^2 + 64^2 =
+    5376; .1 x 256 / 5376 = .0047619."""
+    assert [looks(n) for n in (16, 17, 32, 64, 100)] == [
+        [16], [16, 17], [16, 32], [16, 32, 64], [16, 32, 64, 100],
+    ]  # fmt: skip
+    assert levels([16]) == pytest.approx([0.9])
+    assert levels([16, 32, 64]) == pytest.approx([1 - 0.0047619, 1 - 0.0190476, 1 - 0.0761905])
+    assert sum(1 - level for level in levels(looks(1000))) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.02, 0.04, 0.1, 0.5, 0.95])
+def test_useless_hints_are_admitted_no_more_often_by_many_looks(p: float) -> None:
+    """Simulated, 2,000 tests of 128 pairs at most, looked at four times."""
+    rng = np.random.default_rng(int(1000 * p))
+    gap = (rng.random((2000, 128)) < p).astype(int) - (rng.random((2000, 128)) < p)
+    done, admitted = np.zeros(2000, bool), 0
+    for at, level in zip(looks(128), levels(looks(128)), strict=True):
+        for n in np.flatnonzero(~done):
+            d = gap[n, :at]
+            seen = Uplift(int((d > 0).sum()), int((d < 0).sum()), at, int((d != 0).sum()))
+            admitted += seen.helps(level)
+            done[n] = seen.helps(level) or seen.harms(level)
+    assert admitted / 2000 < 0.135
+
+
+def test_how_many_pairs_an_uplift_needs() -> None:
+    """.1 more than .1 passes: errors of .2 x .8 + .1 x .9 = .25 a pair, (1.281552 + .841621)^2 =
+    4.507865; 4.507865 x .25 / .01 = 112.7."""
+    assert Uplift(20, 10, 100).needed == 113
+    assert Uplift(16, 1, 16).needed == FEWEST
+    assert Uplift(1, 2, 20).needed == Uplift(0, 0, 0).needed == inf
+    # and so many find it: 113 pairs, 8 in 10
+    rng = np.random.default_rng(0)
+    told, bare = rng.binomial(113, 0.2, 4000), rng.binomial(113, 0.1, 4000)
+    found = [Uplift(int(a), int(b), 113).admits for a, b in zip(told, bare, strict=True)]
+    assert 0.77 < np.mean(found) < 0.83
+
+
+def test_the_table_of_pairs_is_what_the_formula_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hints.md").read_text("utf-8")
+    table = re.findall(r"^\| ([0-9]+) % \|((?: [0-9,]+ \|){4})$", page, re.M)
+    assert len(table) == 4
+    for base, cells in table:
+        for gain, cell in zip((5, 10, 20, 40), cells.strip(" |").split(" | "), strict=True):
+            untold = 10 * int(base)
+            assert int(cell.replace(",", "")) == Uplift(untold + 10 * gain, untold, 1000).needed

@@ -114,6 +114,24 @@ def test_the_page_shows_trust_over_time(tmp_path: Path, visit: Start, width: int
 
 
 @pytest.mark.chromium
+def test_a_source_that_was_measured_by_progress_says_so(tmp_path: Path, visit: Start):
+    rows = [{**row, "hints/by_progress": float(n == 1)} for n, row in enumerate(ROWS)]
+    run = left(tmp_path / "run", rows)
+    page, _ = report_of(helped_set(), tmp_path / "a.html", methods=METHODS, run=run)
+    seen = visit().open(page, "#/course")
+    assert (
+        "adds to the pass rate, or where too few pass to tell, to progress, is above 0" in seen.text
+    )
+    dots = seen.page.locator(".line.up circle title").all_text_contents()
+    assert dots == [
+        "2: +25.0 points of 32 pairs, admitted, by progress",
+        "3: 0.0 points of 48 pairs, not admitted",
+    ]
+    assert "of 48 pairs: not admitted" in seen.text
+    assert seen.errors == []
+
+
+@pytest.mark.chromium
 def test_a_source_that_was_never_measured_says_so(tmp_path: Path, visit: Start):
     run = left(tmp_path / "run", ROWS[:1], source="<b>mine</b>")
     page, _ = report_of(helped_set(), tmp_path / "a.html", methods=METHODS, run=run)

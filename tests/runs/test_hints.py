@@ -11,7 +11,7 @@ pytest.importorskip("trl", reason="needs the extra assay[train]")
 
 from assay.errors import UsageError
 from assay.feedback import turns
-from assay.kernels.uplift import Uplift
+from assay.kernels.uplift import Measured, Uplift
 from assay.records import Trajectory, read
 from assay.runs import hints
 from assay.runs.config import parsed
@@ -104,7 +104,7 @@ def test_a_source_that_helps_is_listened_to_until_it_does_not(
     policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Admitted by the first measurement, turned off by the second, of one that harms."""
-    seen = chain([Uplift(20, 2, 20)], repeat(Uplift(0, 20, 20)))
+    seen = chain([Measured(Uplift(20, 2, 20))], repeat(Measured(Uplift(0, 20, 20))))
     true = hints.replayed
 
     def replayed(*args: Any, **kwargs: Any) -> hints.Replays:

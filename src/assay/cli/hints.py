@@ -149,12 +149,12 @@ def measure(
 ) -> None:
     """Measures whether a source is worth listening to.
 
-    Tasks that the policy fails are played again, with its hints and with neutral ones.
+    Tasks that the policy fails are played again, with its hints and with neutral ones, until the
+    answer is clear or all pairs are played.
     """
     check_installed("assay hints test")
     import_from_here()
     from assay.feedback.admission import sentence
-    from assay.kernels.uplift import Uplift
     from assay.rollout.progress import Progress
     from assay.runs.uplift import measured
 
@@ -162,7 +162,7 @@ def measure(
     chosen_ = asked(source, base=msgspec.to_builtins(config.hints))
     by = opened(chosen_)
     with Progress(4 * pairs, "attempts") as progress:
-        found = measured(
+        seen, found = measured(
             config, checkpoint, by, chosen_, pairs=pairs, seed=seed, watch=progress.attempt
         )
     if by.said:
@@ -171,7 +171,7 @@ def measure(
         emit_one({"schema": "assay.hints-test/1", "source": source, **found}, json)
     if json != "-":
         say(f"{found['failed']} of {found['tried']} trajectories failed, {found['hinted']} hinted")
-        say(sentence(by.name, Uplift(found["told"], found["neutral"], found["pairs"])))
+        say(sentence(by.name, seen, found["level"]))
 
 
 def _config(

@@ -1,14 +1,16 @@
 """Is a source worth listening to? The same tasks, played with its hints and with neutral ones."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from math import isinf
 from typing import Any, Final, final
 
 import numpy as np
 
 from assay.feedback.base import turns
+from assay.feedback.progress import progress
 from assay.kernels.constancy import bar
-from assay.kernels.uplift import Uplift
+from assay.kernels.uplift import LEVEL, Measured, Uplift, paired
 from assay.records import Trajectory
 from assay.rollout.backends.base import Backend, Sampling
 from assay.rollout.chain import Planned, Watch, attributed, collect
@@ -28,7 +30,7 @@ _CHANCE: Final = 71
 class Replays:
     """Paired replays: what they came to, and what they cost."""
 
-    uplift: Uplift
+    found: Measured
     played: tuple[Trajectory, ...]
     """Told and neutral in turn; an outcome that nobody scored is no pair."""
 
@@ -65,7 +67,8 @@ def replayed(
     """Returns what tasks come to under the hints about their trajectories, and without.
 
     Each pair is a trajectory's task from its beginning, once with all hints about it under the
-    task, once with a line that says nothing (`neutral`).
+    task, once with a line that says nothing (`neutral`). What a pair shares, its task, is taken off
+    the error of what its two differ in.
 
     Args:
         records: with hints; those without are left out.
@@ -101,13 +104,18 @@ def replayed(
             protocol=protocol,
         )
     )
-    passed = [
-        tuple(float((each.outcome or 0.0) >= bar(pass_at)) for each in pair)
-        for pair in zip(played[::2], played[1::2], strict=True)
-        if all(each.outcome is not None for each in pair)
-    ]
-    told, bare = (sum(pair[which] for pair in passed) for which in (0, 1))
-    return Replays(Uplift(told, bare, len(passed)), played)
+    pairs_ = zip(played[::2], played[1::2], drawn, strict=True)
+    scored = [each for each in pairs_ if None not in (each[0].outcome, each[1].outcome)]
+    both = [(told, bare) for told, bare, _ in scored]
+    passes = paired((_passed(told, pass_at), _passed(bare, pass_at)) for told, bare in both)
+    way = progress(both, [record for _, _, (record, _) in scored], pass_at)
+    if way is None:
+        return Replays(Measured(passes), played)
+    return Replays(Measured(passes, paired(way[1]), by=way[0]), played)
+
+
+def _passed(record: Trajectory, pass_at: float) -> float:
+    return float((record.outcome or 0.0) >= bar(pass_at))
 
 
 def _noted(protocol: Protocol, text: str) -> str:
@@ -124,7 +132,7 @@ class Trust:
     """Batches between two measurements."""
     keep: float
     """Share of what was seen before that still counts."""
-    seen: Uplift = field(default_factory=lambda: Uplift(0.0, 0.0, 0.0))
+    seen: Measured = field(default_factory=lambda: Measured(paired(())))
     batches: int = 0
     """Since the last measurement."""
     measured: int = 0
@@ -135,46 +143,71 @@ class Trust:
         """Whether it is to be measured with this batch: at once, and then every so often."""
         return self.measured == 0 or self.batches >= self.every
 
-    def take(self, found: Uplift | None) -> bool:
+    @property
+    def acts(self) -> bool:
+        """Whether the source is admitted."""
+        return self.seen.decides.admits
+
+    def take(self, found: Measured | None) -> bool:
         """Takes a batch, with a measurement if there was one; returns whether the source acts."""
         self.batches += 1
-        if found is not None and found.pairs:
+        if found is not None and found.passes.pairs:
             self.seen, self.batches = self.seen.after(found, self.keep), 1
             self.measured += 1
-        return self.seen.admits
+        return self.acts
 
     def row(self) -> dict[str, Any]:
         """Returns it as plain values; NaN is None."""
-        known = bool(self.seen.pairs)
-        return {
-            "told": self.seen.told,
-            "neutral": self.seen.neutral,
-            "pairs": self.seen.pairs,
-            "uplift": self.seen.value if known else None,
-            "lower": self.seen.lower if known else None,
-            "admitted": self.seen.admits,
-            "batches": self.batches,
-            "measured": self.measured,
-        }
+        return {**plain(self.seen), "batches": self.batches, "measured": self.measured}
 
     def restore(self, row: dict[str, Any]) -> None:
         """Puts back what `row` returned."""
-        self.seen = Uplift(row["told"], row["neutral"], row["pairs"])
+        way = row["progress"]
+        self.seen = Measured(
+            Uplift(row["told"], row["neutral"], row["pairs"], row["squares"]),
+            None if way is None else Uplift(**way),
+            row["by"],
+        )
         self.batches, self.measured = row["batches"], row["measured"]
 
 
-def sentence(name: str, seen: Uplift) -> str:
-    """Returns a measurement and its verdict in words."""
-    if not seen.pairs:
+def plain(seen: Measured) -> dict[str, Any]:
+    """Returns a measurement as plain values; NaN is None.
+
+    `told`, `neutral`, `pairs` and `squares` are of passes, `progress` holds the same of progress;
+    `uplift`, `error`, `lower` and `admitted` are of what decides, which `measure` names.
+    """
+    by, known = seen.decides, bool(seen.passes.pairs)
+    return {
+        **asdict(seen.passes),
+        "progress": None if seen.progress is None else asdict(seen.progress),
+        "by": seen.by,
+        "measure": seen.measure,
+        "uplift": by.value if known else None,
+        "error": by.error if known else None,
+        "lower": by.lower if known else None,
+        "admitted": by.admits,
+    }
+
+
+def sentence(name: str, seen: Measured, level: float = LEVEL) -> str:
+    """Returns a measurement and its verdict, by its bound at a level, in words."""
+    passes, by = seen.passes, seen.decides
+    if not passes.pairs:
         return f"{name}: not admitted: there were no hints to replay a task with"
-    if not seen.told and not seen.neutral:
+    if by is passes and not passes.told and not passes.neutral:
         return (
-            f"{name}: not admitted: in {seen.pairs:g} pairs of replays no attempt passed, told or "
+            f"{name}: not admitted: in {passes.pairs:g} pairs of replays no attempt passed, told or "
             "not, so whether its hints help cannot be seen; with --set hints.admit=false a run "
             "uses them all the same"
         )
-    verdict = "admitted" if seen.admits else "not admitted"
+    verdict = "admitted" if by.helps(level) else "not admitted"
+    how = f"told {passes.told:g} of {passes.pairs:g} pass, neutral {passes.neutral:g}"
+    if by is not passes:
+        told, bare = (each / by.pairs for each in (by.told, by.neutral))
+        how += f": by progress ({seen.by}), told {told:.3f}, neutral {bare:.3f}"
+    more = "" if by.helps(level) or isinf(by.needed) else f"; so much needs {by.needed:g} pairs"
     return (
-        f"{name}: {verdict}: told {seen.told:g} of {seen.pairs:g} pass, neutral {seen.neutral:g}: "
-        f"uplift {seen.value:+.1%}, at least {seen.lower:+.1%} by 90 %"
+        f"{name}: {verdict}: {how}: uplift {by.value:+.1%}, at least {by.bound(level):+.1%} by "
+        f"{100 * level:.3g} %{more}"
     )

@@ -40,12 +40,12 @@ class Hinting:
         rates of their own. It is asked where it acts or is to be measured.
         """
         asked, due = self._settings, self._settings.admit and self.trust.due
-        if not (due or not asked.admit or self.trust.seen.admits):
+        if not (due or not asked.admit or self.trust.acts):
             self.trust.take(None)
             return [*records], ()
         told = self._told(records, say)
         found = self._measured(told, backend, seed, say) if due else None
-        acts = self.trust.take(found.uplift if found else None) or not asked.admit
+        acts = self.trust.take(found.found if found else None) or not asked.admit
         played = found.played if found else ()
         return (told if acts else [*map(unhinted, told)]), played
 
@@ -79,7 +79,7 @@ class Hinting:
             protocol=run.protocol,
             pass_at=self._pass_at,
         )
-        seen = self.trust.seen.after(found.uplift, self.trust.keep)
+        seen = self.trust.seen.after(found.found, self.trust.keep)
         say(f"hints: {sentence(self._settings.source, seen)}")
         return found
 
@@ -87,7 +87,8 @@ class Hinting:
         """Returns how the source stands, for the row of a step."""
         row = self.trust.row()
         return {f"hints/{name}": row[name] for name in ("uplift", "lower", "pairs")} | {
-            "hints/admitted": float(row["admitted"])
+            "hints/admitted": float(row["admitted"]),
+            "hints/by_progress": float(row["measure"] != "passes"),
         }
 
 

@@ -20,17 +20,18 @@ const hasTrust = hintSources.length > 0 || judgeNames.length > 0;
 function hintTrust() {
   return hintSources.map((name) => {
     const column = (last) => metricOf(name ? `hints/${name}/${last}` : `hints/${last}`) || metrics.step.map(() => null);
-    const [uplift, lower, pairs, admitted] = ["uplift", "lower", "pairs", "admitted"].map(column);
+    const [uplift, lower, pairs, admitted, way] = ["uplift", "lower", "pairs", "admitted", "by_progress"].map(column);
+    const by = (n) => (way[n] ? ", by progress" : "");
     const source = name || metrics.source;
     const known = [...uplift, ...lower].filter((value) => value !== null);
     const acting = admitted.filter((value) => value > 0).length;
     const last = uplift.findLastIndex((value) => value !== null);
-    const texts = (values) => values.map((value, n) => `${points(value)} of ${num(pairs[n])} pairs, ${admitted[n] ? "admitted" : "not admitted"}`);
+    const texts = (values) => values.map((value, n) => `${points(value)} of ${num(pairs[n])} pairs, ${admitted[n] ? "admitted" : "not admitted"}${by(n)}`);
     return section(`Trust of hints${source ? ` by ${Object.hasOwn(SOURCE_WORDS, source) ? SOURCE_WORDS[source] : source}` : ""}`,
-      `Paired replays: the same task told the hint, and told a neutral one. It acts while the lower bound (90 %, one-sided) of what that adds to the pass rate is above 0, unless hints.admit is off: admitted at ${count(acting)} of ${plural(metrics.step.length, "step")}.`,
+      `Paired replays: the same task told the hint, and told a neutral one. It acts while the lower bound (90 %, one-sided) of what that adds to the pass rate${way.includes(1) ? ", or where too few pass to tell, to progress," : ""} is above 0, unless hints.admit is off: admitted at ${count(acting)} of ${plural(metrics.step.length, "step")}.`,
       last < 0 ? h("p", { class: "plain" }, "It was never measured: there was no hint to replay a task with, or hints.admit is off, and it acts unmeasured.") : [
-        h("p", {}, `Last: ${points(uplift[last])}, at least ${points(lower[last])}, of ${num(pairs[last])} pairs: `, badge(admitted[last] ? "admitted" : "not admitted", admitted[last] ? "dead-rescued" : "dead-vain")),
-        lineChart("What hints add to the pass rate, by step", metrics.step, [{ name: "uplift", kind: "up", values: uplift, texts: texts(uplift) }, { name: "its lower bound", kind: "down", values: lower, texts: texts(lower) }],
+        h("p", {}, `Last: ${points(uplift[last])}, at least ${points(lower[last])}, of ${num(pairs[last])} pairs${by(last)}: `, badge(admitted[last] ? "admitted" : "not admitted", admitted[last] ? "dead-rescued" : "dead-vain")),
+        lineChart(`What hints add to the pass rate${way.includes(1) ? " or to progress" : ""}, by step`, metrics.step, [{ name: "uplift", kind: "up", values: uplift, texts: texts(uplift) }, { name: "its lower bound", kind: "down", values: lower, texts: texts(lower) }],
           known.reduce((a, b) => Math.min(a, b), 0), known.reduce((a, b) => Math.max(a, b), 0), [0])]);
   });
 }
