@@ -197,8 +197,8 @@ def sentence(name: str, seen: Measured, level: float = LEVEL) -> str:
         return f"{name}: not admitted: there were no hints to replay a task with"
     if by is passes and not passes.told and not passes.neutral:
         return (
-            f"{name}: not admitted: in {passes.pairs:g} pairs of replays no attempt passed, told or "
-            "not, so whether its hints help cannot be seen; with --set hints.admit=false a run "
+            f"{name}: not admitted: in {passes.pairs:g} pairs of replays no attempt passed, told "
+            "or not, so whether its hints help cannot be seen; with --set hints.admit=false a run "
             "uses them all the same"
         )
     verdict = "admitted" if by.helps(level) else "not admitted"

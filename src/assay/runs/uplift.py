@@ -87,7 +87,7 @@ class _Test:
 
     def goes_on(self, planned: list[Planned], pairs: int, seed: tuple[int, ...]) -> None:
         """Tries what is planned, and adds so many pairs of replays at most."""
-        how = {**self._how, "watch": self._watch}
+        how: dict[str, Any] = {**self._how, "watch": self._watch}
         tried = [*collect(self._backend, planned, seed=seed, clock=None, **how)]
         lost = [each for each in tried if self._all or failed(each, self._pass_at)]
         told = given(self._source, lost)
