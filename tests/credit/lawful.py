@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.records import ModelStep, Trajectory
+from assay.records import ModelStep, Span, Trajectory
 from tests.credit.worlds import answer, one, turn
 
 SCORES = ("srl", "srl_step", "hindsight", "state", "next_state")
@@ -76,6 +76,7 @@ def _step(rng: np.random.Generator, node: str, tokens: int | None, gaps: bool) -
         logprobs=tuple((-rng.exponential(size=size)).tolist()),
         entropies=tuple(rng.exponential(size=size).tolist()),
         **hinted(rng, size, gaps=gaps),
+        **stated(node, gaps=gaps),
         scores={
             **{name: float(rng.random()) for name in SCORES},
             "srl_step": float(rng.integers(3)),
@@ -83,6 +84,15 @@ def _step(rng: np.random.Generator, node: str, tokens: int | None, gaps: bool) -
             "next_state": float(rng.integers(-1, 2)),
         },
     )
+
+
+def stated(node: str, *, gaps: bool, tokens: int = 1) -> dict[str, Any]:
+    """How sure a step says it is, in its first tokens; some say nothing."""
+    drawn = np.random.default_rng([*node.encode()])
+    if gaps and drawn.random() < 0.2:
+        return {}
+    span = Span(role="confidence", start=0, end=tokens)
+    return {"confidence": float(drawn.random()), "spans": (span,)}
 
 
 def hinted(rng: np.random.Generator, size: int, *, gaps: bool) -> dict[str, Any]:

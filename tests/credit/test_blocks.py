@@ -17,7 +17,7 @@ from assay.errors import MethodError
 from assay.kernels.advantages import Advantages
 from assay.kernels.term import Term
 from assay.records import Grade, Step, Trajectory
-from tests.credit.lawful import hinted
+from tests.credit.lawful import hinted, stated
 from tests.credit.worlds import answer, batch_of, one, turn
 
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -62,6 +62,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "additive": ({}, {"compare": "group"}),
     "agreement": ({}, {"spare": "stop", "against": "policy"}),
     "routing": ({}, {"down": True}),
+    "rlcr": ({}, {"scale": "std", "brier": 1.0}),
     "low_logprob": ({}, {"where": "fails", "share": 0.5}),
     **{name: ({"pass_at": 1.0},) for name in ("psr", "nsr", "w_reinforce")},
 }
@@ -110,6 +111,7 @@ def steps(rng: np.random.Generator, g: int, count: int) -> list[Step]:
             entropies=tuple(rng.random(3).tolist()),
             belief=float(-rng.random()) if n % 3 else None,
             **(hinted(rng, 3, gaps=True) if g % 3 else {}),
+            **(stated(f"{g}/{n}/{count}", gaps=False, tokens=2) if g % 4 == 3 else {}),
         )
         made += [step, answer(f"{rng.integers(0, 3)}")]
     return made

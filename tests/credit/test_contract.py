@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.credit import METHODS, method
 from assay.errors import AssayError, MethodError
-from assay.records import ModelStep
+from assay.records import ModelStep, Span
 from tests.credit.worlds import answer, batch_of, group, groups, one, per_trajectory, turn
 
 BINARY = ["psr", "nsr", "w_reinforce", "pass_at_k", "avspo", "rl_zvp", "lens"]
@@ -41,6 +41,8 @@ def rich(outcome, *, group="g", length=2, **fields):
             state_key=f"s{i % 2}",
             node=f"n{next(NODES)}",
             belief=-2.0 / (i + 1),
+            confidence=0.25 + i / 4,
+            spans=(Span(role="confidence", start=0, end=1),),
             scores={
                 "srl": 0.5 + (outcome or 0.0) / 2,
                 "srl_step": float(i),
@@ -340,6 +342,7 @@ def test_a_method_whose_options_are_out_of_range_cannot_be_made(name):
         "w": -1.0,
         "gamma": 1.5,
         "turn_cost": -0.1,
+        "mix": 1.5,
         "win": -1.0,
         "floor": 1.0,
         "filter": -1.0,

@@ -10,6 +10,7 @@ from assay.credit.base import Method
 from assay.credit.baselines import AsymRe, Ebpo, Quantile
 from assay.credit.beliefs import DeltaBelief, Igpo
 from assay.credit.branches import Carl, TreePo, TreeRl
+from assay.credit.calibrated import Dcpo, Rlcr
 from assay.credit.deltas import Gae, ScoreDelta
 from assay.credit.entropy import RlZvp
 from assay.credit.g2po import G2po
@@ -50,6 +51,8 @@ METHODS: Registry[Method] = Registry(
         "unlikeliness": Unlikeliness,  # He et al. 2025, arXiv:2506.02355
         "asym_re": AsymRe,  # AsymRE 2025, arXiv:2506.20520
         "honest_claims": HonestClaims,  # after Agents of Chaos 2026, arXiv:2602.20021
+        "rlcr": Rlcr,  # Damani et al. 2025, arXiv:2507.16806
+        "dcpo": Dcpo,  # DCPO 2026, arXiv:2603.09117
         "mixed_judges": MixedJudges,  # Cai et al. 2025, arXiv:2510.00915
         # passes and fails apart
         "reinforce": Reinforce,  # Williams 1992

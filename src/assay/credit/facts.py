@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64
 
-from assay.batch import Batch
+from assay.batch import ROLES, Batch
 from assay.credit.labels import votes_of
 from assay.errors import MethodError, hint
 from assay.verify.similarity import SCORE
@@ -72,6 +72,11 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     "stated confidence": (
         lambda batch: not np.isnan(batch.confidence_S).all(),
         "a protocol that asks for it records it as `confidence` of a step",
+    ),
+    "confidence tokens": (
+        lambda batch: bool((batch.role_R == ROLES.index("confidence")).any()),
+        "a protocol that asks for confidence marks where it was stated, as a span of role "
+        "`confidence`; rlcr needs to know the number alone",
     ),
     "beliefs": (
         lambda batch: not np.isnan(batch.belief_S).all(),

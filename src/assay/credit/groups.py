@@ -147,13 +147,13 @@ def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
     return np.where(scored_K, np.exp(mean_K), np.nan)
 
 
-def stated_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
+def stated_K(batch: Batch, method: str, *, strict: bool = True) -> Float64[np.ndarray, " K"]:
     """Returns the last confidence that each trajectory stated, in [0, 1].
 
-    NaN where it is unscored or dropped.
+    NaN where it is unscored or dropped, and, unless `strict`, where it states none.
 
     Raises:
-        MethodError: a scored trajectory states none.
+        MethodError: no trajectory states any, or `strict`, and a scored one states none.
     """
     need(batch, "stated confidence", method)
     stated = np.flatnonzero(~np.isnan(batch.confidence_S))
@@ -161,7 +161,7 @@ def stated_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
     stated_K[batch.traj_S[stated]] = batch.confidence_S[stated]  # steps come in order
     scored_K = ~np.isnan(batch.value_K)
     silent_K = scored_K & np.isnan(stated_K)
-    if silent_K.any():
+    if strict and silent_K.any():
         k = int(np.flatnonzero(silent_K)[0])
         raise MethodError(
             f"{method} needs a stated confidence of every scored trajectory; {batch.ids[k]!r} has "
