@@ -42,6 +42,7 @@ OPTIONS: Final[dict[str, list[dict[str, Any]]]] = {
     "tree_grpo": [{}, {"compare": "intra"}, {"compare": "inter"}],
     "delta_belief": [{}, {"variant": "paper"}, {"variant": "repo"}],
     "igpo": [{}, {"variant": "repo"}],
+    "reasonflux": [{}, {"level": "trajectory"}],
 }
 """Options under which methods are looked at; of others the defaults."""
 ON_TREES: Final = ("nodes", "trees")
@@ -122,6 +123,7 @@ def trajectory(world: World, kind: Kind, **fields: Any) -> Trajectory:
         if goes:
             evidence = CallEvidence(parsed=True, ran=True, expert=better)
             calls = (Call(name="go", arguments="{}", start=1, end=2, evidence=evidence),)
+        good = world.value(t + 1) if goes else world.passes[t]
         p = float(world.go[t] if goes else 1 - world.go[t])
         entropy = -sum(x * math.log(x) for x in (p, 1 - p))
         size = 1 + len(calls)
@@ -139,7 +141,8 @@ def trajectory(world: World, kind: Kind, **fields: Any) -> Trajectory:
                 scores={
                     "srl": float(goes == better),
                     "srl_step": float(t),
-                    "state": world.value(t + 1) if goes else world.passes[t],
+                    **dict.fromkeys(("state", "quality"), good),
+                    **dict.fromkeys(("align", "coherence"), 0.0),
                     "hindsight": world.hindsight(kind, t),
                 },
             )

@@ -7,7 +7,7 @@ import numpy as np
 from assay.records import ModelStep, Span, Trajectory
 from tests.credit.worlds import answer, one, turn
 
-SCORES = ("srl", "srl_step", "hindsight", "state", "next_state")
+SCORES = ("srl", "srl_step", "hindsight", "state", "next_state", "align", "quality", "coherence")
 """Scores of steps that methods ask for by name: a method that asks for another adds it here."""
 
 

@@ -35,6 +35,10 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "igpo": ({}, {"gamma": 0.5}, {"variant": "repo"}),
     "gae": ({}, {"of": "rewards"}),
     "score_delta": ({}, {"gamma": 0.5, "scale": "none"}),
+    "reasonflux": tuple(
+        {"quality": "state", "weights": (0.0, 1.0, 0.0), "level": level, "scale": "std"}
+        for level in ("step", "trajectory")
+    ),
     "stratified": ({}, {"by": "steps"}),
     "hgpo": ({}, {"returns": "rewards", "anchor": "state"}),
     "mt_grpo": ({}, {"variant": "repo"}, {"turns": "every", "gamma": 0.5}, {"turn": "rewards"}),

@@ -18,7 +18,10 @@ from tests.credit.worlds import answer, batch_of, group, groups, one, per_trajec
 BINARY = ["psr", "nsr", "w_reinforce", "pass_at_k", "avspo", "rl_zvp", "lens"]
 CENTRED = ["grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "lens", "ms_grpo", "toolpo", "gigpo"]
 EVIDENCE = ["toolpo", "mt_grpo", "srl", "score_delta", "gae"]
-WORDS = (("gigpo", "anchor"), ("g2po", "anchor"), ("hgpo", "anchor"), ("hgpo", "skip"))
+WORDS = (
+    *(("gigpo", "anchor"), ("g2po", "anchor"), ("hgpo", "anchor"), ("hgpo", "skip")),
+    *(("reasonflux", "level"), ("reasonflux", "bound")),
+)
 """Options that are a number elsewhere."""
 GROUP_BASED = [
     *("grpo", "dr_grpo", "rloo", "max_rl", "pass_at_k", "quantile", "grpo_positive"),
@@ -49,6 +52,9 @@ def rich(outcome, *, group="g", length=2, **fields):
                 "hindsight": -1.0 - i,
                 "state": i / 4,
                 "next_state": 1.0 - 2 * (i % 2),
+                "align": 0.5 - i / 4,
+                "quality": 0.25 + i / 4,
+                "coherence": -0.5 * i,
             },
         )
         n = len(step.token_ids)

@@ -27,6 +27,7 @@ from assay.credit.next_state import NextState
 from assay.credit.outcome import DrGrpo, Grpo, GrpoNegative, GrpoPositive, MaxRl, Rloo
 from assay.credit.passk import PassAtK
 from assay.credit.presets import preset
+from assay.credit.reasonflux import ReasonFlux
 from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
 from assay.credit.srl import Srl
 from assay.credit.stratified import Stratified
@@ -80,6 +81,7 @@ METHODS: Registry[Method] = Registry(
         "stratified": Stratified,  # Zhu et al. 2025, arXiv:2510.06214
         "score_delta": ScoreDelta,  # prime-rl#3282; Schulman et al. 2015, arXiv:1506.02438
         "gae": Gae,  # Schulman et al. 2015, arXiv:1506.02438
+        "reasonflux": ReasonFlux,  # ReasonFlux-PRM 2025, arXiv:2506.18896
         "next_state": NextState,  # OpenClaw-RL 2026, arXiv:2603.10165
         "srl": Srl,  # Deng et al. 2025, arXiv:2510.25992
         "ms_grpo": MsGrpo,  # Dilkes et al. 2025, arXiv:2508.10839
