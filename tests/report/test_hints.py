@@ -143,7 +143,7 @@ def test_a_rescued_attempt_says_how_it_came_about(made: Any, visit: Start):
     given.locator("button").click()
     assert given.locator(".text").inner_text() == "!be wise " * 60
     seen.go("#/group/0")
-    assert "1 of 4 attempts passed, with help." in seen.text
+    assert "0 of 2 attempts passed, with help 1 of 2." in seen.text
     assert seen.page.locator(".lane-name .badge.helped").all_inner_texts() == [
         "helped: feedback",
         "helped: self hint",

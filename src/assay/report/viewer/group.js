@@ -44,11 +44,12 @@ function crumbs(links) {
 
 function groupSentence(g) {
   const n = G.sessions[g];
-  const branches = G.members[g].length > n ? ` (${count(G.members[g].length)} outputs of them)` : "";
+  const outputs = G.members[g].filter((k) => !rescueAt.has(k)).length;
+  const branches = outputs > n ? ` (${count(outputs)} outputs of them)` : "";
   const lost = G.written[g].reduce((sum, amount, i) => sum + (["trained_up", "trained_down"].includes(report.fates[i]) ? 0 : amount), 0);
   const all = G.written[g].reduce((sum, amount) => sum + amount, 0);
   const punished = G.punished[g] ? ` ${plural(G.punished[g], "correct call")} in failed attempts.` : "";
-  if (G.fate[g] === "unscored") return `Nobody scored ${n === 1 ? "its attempt" : `any of its ${count(n)} attempts`}.`;
+  if (G.fate[g] === "unscored" && n > 0) return `Nobody scored ${n === 1 ? "its attempt" : `any of its ${count(n)} attempts`}.`;
   const unknown = n - G.scored[g];
   const unscored = unknown ? `, ${count(unknown)} without an outcome` : "";
   return `${count(G.passed[g])} of ${plural(n, "attempt")}${branches} passed${withHelp(g)}${unscored}. ${taught(lost, all)}${punished}`;

@@ -22,10 +22,10 @@ const COST_WORDS = [["tokens", "token"], ["calls", "call"], ["scoring_forwards",
 const helpBadge = (rung) => badge(`helped: ${words(rung)}`, "helped", rungWords(rung));
 const helpedBadge = (k) => rescueAt.has(k) && [helpBadge(rescueAt.get(k).rung), " "];
 
-/** Says how many of a group's passes had help: ", 1 of them with help"; "" where none had. */
+/** Says how many of a group's attempts with help passed: ", with help 1 of 2"; "" where none was helped. */
 function withHelp(g) {
-  const helped = G.members[g].filter((k) => rescueAt.has(k) && T.passed[k]).length;
-  return helped ? `, ${helped === G.passed[g] ? (helped === 1 ? "with help" : "all with help") : `${count(helped)} of them with help`}` : "";
+  const helped = G.members[g].filter((k) => rescueAt.has(k));
+  return helped.length ? `, with help ${count(helped.filter((k) => T.passed[k]).length)} of ${count(helped.length)}` : "";
 }
 
 /** Returns where an attempt is and what came of it, whether it is of the log or beside it. */

@@ -70,6 +70,22 @@ function factText(fact) {
   return [data(text), " ", h("a", { href: toTrajectory(fact.trajectory, { step: fact.step }), "aria-label": `go to it: step ${fact.step} of ${T.id[fact.trajectory]}` }, "look")];
 }
 
+/** Returns a line for each number that somebody gave a model step: belief, scores, reward. */
+function measuredFacts(step, i, record) {
+  const known = (value) => value !== undefined && value !== null;
+  const scores = Object.entries(step.scores || {}).filter(([name, value]) => known(value) && name !== "srl" && name !== "srl_step");
+  const said = scores.map(([name, value]) => [data(name), ` ${num(value)}`]);
+  if (known(step.belief)) {
+    const before = record.steps.slice(0, i).filter((each) => each.kind === "model" && known(each.belief)).pop();
+    const from = before ? before.belief : record.prior;
+    said.unshift(`belief in the right answer ${num(Math.exp(step.belief))}${known(from) ? `, ${nats(step.belief - from)} nats by this step` : ""}`);
+  }
+  const { srl, srl_step: place } = step.scores || {};
+  if (known(srl)) said.unshift(srl < 0 ? "in a wrong format, so like no step of the expert's" : known(place) ? `like step ${count(place + 1)} of the expert's: ${num(srl)}` : "stands for no step of the expert's");
+  if (known(step.reward)) said.push(`reward ${num(step.reward)}`);
+  return said.length > 0 && h("p", { class: "fact measured" }, said.map((each, n) => [n > 0 && " · ", each]));
+}
+
 /** Returns the card of a model step. `about` is its shape, `value` its mean advantage. */
 function modelCard(step, i, view) {
   const { shape, about, runs, value, reason, scale, pick } = view;
@@ -86,6 +102,7 @@ function modelCard(step, i, view) {
     (step.calls || []).map((call, c) => callBox(call, c, runs, scale, about.evidence.filter((fact) => fact.call === c), pick)),
     others.map((fact) => h("p", { class: `fact ${fact.code}` }, factText(fact))),
     replayedBox(about.replay, shape, shape.steps.indexOf(about)),
+    measuredFacts(step, i, view.record),
     hintsBox(step, i, view.record),
     reason && h("p", { class: "reason" }, data(reason)),
     marksOf(shape, i, view.record),
