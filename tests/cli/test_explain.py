@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from assay.cli import main
-from assay.records import write
+from assay.cli.explain import NONE
+from assay.records import read, write
 from tests.rescue.doors import Policy, sampled
 
 
@@ -33,6 +35,13 @@ def test_dead_groups_are_explained(
     lines = [json.loads(line) for line in (out / "explain_dead.jsonl").read_text().splitlines()]
     assert [line["size"] for line in lines] == [2, 2]
     assert lines[0]["missing"]["oracle"] is None
+    assert "Group by group" in text
+    assert NONE not in " ".join(text.split())
+    bare = [structs.replace(each, origin=None) for each in read(log)]
+    write(log, [structs.replace(each, steps=each.steps[:1]) for each in bare])
+    text = said("audit", *options, patch=monkeypatch, shown=capsys)
+    assert NONE in " ".join(text.split())
+    assert "Group by group" not in text
     write(log, sampled(Policy(lambda _: "=2"), [1], size=2))
     text = said("audit", *options, patch=monkeypatch, shown=capsys)
     assert "none in which every trajectory failed" in text

@@ -183,6 +183,14 @@ def test_the_page_shows_the_course(made: Path, visit: Start, width: int):
 
 
 @pytest.mark.chromium
+def test_where_no_task_came_twice_it_is_not_called_unchanged(tmp_path: Path, visit: Start):
+    records = [*one("a", 0, "1"), *one("b", 1, "2")]
+    seen = visit().open(report_of(records, tmp_path / "a.html", methods=METHODS)[0], "#/course")
+    assert "No task was met twice, so none can be seen solved anew or lost." in seen.text
+    assert seen.errors == []
+
+
+@pytest.mark.chromium
 def test_without_a_course_the_page_says_so(tmp_path: Path, visit: Start):
     records = [*one("a", 0, "10")]
     seen = visit().open(report_of(records, tmp_path / "a.html", methods=METHODS)[0], "#/course")

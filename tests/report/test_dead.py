@@ -214,6 +214,20 @@ def test_dead_groups_say_what_was_tried_and_what_came_of_it(made: Path, visit: S
 
 
 @pytest.mark.chromium
+def test_a_group_whose_failures_scored_differently_is_not_said_to_teach_nothing(
+    tmp_path: Path, visit: Start
+):
+    records = [attempt(n, "half", 0.5 * n, [], "Goodbye.") for n in range(2)]
+    records += [attempt(n, "none", 0.0, [], "Goodbye.") for n in range(2)]
+    seen = visit().open(report_of(records, tmp_path / "a.html", methods=METHODS)[0], "#/dead")
+    assert (
+        "In 2 of 2 groups every attempt without help failed: in 1 outcomes below a pass differ, "
+        "comparing the others teaches nothing."
+    ) in seen.text
+    assert seen.errors == []
+
+
+@pytest.mark.chromium
 def test_without_a_dead_group_the_page_says_so(tmp_path: Path, visit: Start):
     records = [attempt(n, "passes", 1.0, [], "Goodbye.") for n in range(2)]
     seen = visit().open(report_of(records, tmp_path / "a.html", methods=METHODS)[0], "#/dead")

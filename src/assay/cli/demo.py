@@ -51,7 +51,7 @@ def _print(result: dict[str, Any]) -> None:
     held = result["eval"]
     title = f"{result['env']}: pass@1 on {held['prompts']} held-out tasks x {held['samples']}"
     table = Table(Column(no_wrap=True), title=title, **LOOK)
-    for name in ("pass@1, 95 %", "over the base", "not 0", "tokens", "calls"):
+    for name in ("pass@1, 95 %", "over the base", "excludes 0", "tokens", "calls"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, arm in policies(result).items():
         gap, budget = arm.get("difference"), arm.get("budget")

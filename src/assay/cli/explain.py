@@ -12,6 +12,11 @@ from assay.rescue.explain import Explained, explain, summary
 from assay.runs.audit import AuditRun, records_of
 
 FILE = "explain_dead.jsonl"
+NONE = (
+    "No rung can be tried with what this log holds. A run can try them while its environment is at "
+    "hand to play again: assay train rescue, or AssayTrainer(environment=...) in a TRL script "
+    "(docs/rescue.md)."
+)
 _SHOWN = 20
 """Groups that are listed on a terminal."""
 
@@ -28,7 +33,10 @@ def explain_dead(run: AuditRun, choices: Choices, pass_at: float) -> None:
         console.say("dead groups: none in which every trajectory failed")
         return
     console.print(_rungs(found))
-    console.print(_groups(found))
+    if any(each.able for each in found):
+        console.print(_groups(found))
+    else:
+        console.say(NONE)
     if run.folder is not None:
         rows = (
             {"group": each.group, "task": each.task, "size": each.size, "missing": each.missing}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from assay.demo.words import verdict
+from assay.demo.words import happened, verdict
 from assay.report.evaluation import policies
 from assay.report.figure import Line, curves
 from assay.report.template import rendered
@@ -28,7 +28,7 @@ def page(result: Mapping[str, Any], pass_at_k: bytes) -> str:
             _curves(arms, "entropy", "entropy"),
         ],
         causes=[key for key in causes if any(arm["dead"].get(key) for arm in arms.values())],
-        events=[f"{name}, {event}" for name, arm in arms.items() for event in arm["events"]],
+        events=[line for name, arm in arms.items() for line in happened(name, arm["events"])],
     )
 
 

@@ -1,7 +1,10 @@
 """What the demo's numbers say, in sentences that follow from the numbers alone."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+_NAMED: Final = 12
+"""Steps that are named where the same was said at many."""
 
 
 def differs(gap: Mapping[str, Any]) -> str:
@@ -14,6 +17,23 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     said = [_arm(name, arm["difference"]) for name, arm in result["arms"].items()]
     said += [_between(name, gap, result) for name, gap in result["against"].items()]
     return [*said, _null(result["null"]["difference"])]
+
+
+def happened(name: str, events: Iterable[str]) -> list[str]:
+    """Returns a line for each event of an arm, as "step 3: what": once, with all steps that say it.
+
+    Of more than twelve steps the rest are counted.
+    """
+    steps = dict[str, list[str]]()
+    for event in events:
+        step, _, what = event.partition(": ")
+        said = what.removeprefix(f"{step} ")
+        steps.setdefault(said, []).append(step.removeprefix("step "))
+    lines = list[str]()
+    for what, at in steps.items():
+        more = f" and {len(at) - _NAMED} more" if len(at) > _NAMED else ""
+        lines.append(f"{name}, step{'s' * (len(at) > 1)} {', '.join(at[:_NAMED])}{more}: {what}")
+    return lines
 
 
 def _arm(name: str, gap: Mapping[str, Any]) -> str:

@@ -34,7 +34,8 @@ function solvedSection() {
   const again = sumOf(gained) + sumOf(lost);
   const sorted = [...gone].sort((a, b) => b.before[0] * b.since[1] - a.before[0] * a.since[1] || a.group - b.group);
   return section("Tasks solved, and tasks lost",
-    again === 0 ? "No task changed between two visits without help: none was solved anew, none lost."
+    new Set(G.task).size === G.task.length ? "No task was met twice, so none can be seen solved anew or lost."
+      : again === 0 ? "No task changed between two visits without help: none was solved anew, none lost."
       : `Against the visit before, without help: ${plural(sumOf(gained), "time")} a task was solved anew, ${plural(sumOf(lost), "time")} one was lost. A task that passes rarely can be lost by chance.`,
     again > 0 && barChart("Tasks solved anew above, tasks lost below, by version", versions, gained, lost),
     gone.length > 0 && h("p", {}, `${plural(gone.length, "task")} ${gone.length === 1 ? "was" : "were"} solved once, and in no visit since.`),
@@ -51,7 +52,7 @@ function helpedLaterSection() {
   const tried = rows.filter((row) => row.then !== null || row.since[1] > 0);
   const order = [...rows].sort((a, b) => (a.then === null) - (b.then === null) || b.since[0] - a.since[0] || a.k - b.k);
   return section("Solved first with help",
-    `${plural(rows.length, "task")} ${rows.length === 1 ? "was" : "were"} solved with help before ${rows.length === 1 ? "it was" : "they were"} without: ${count(later.length)} later without, of ${count(tried.length)} that came again.`,
+    `${plural(rows.length, "task")} ${rows.length === 1 ? "was" : "were"} solved with help before ${rows.length === 1 ? "it was" : "they were"} without: ${tried.length ? `${count(later.length)} later without, of ${count(tried.length)} that came again` : "none came again"}.`,
     growing("Tasks solved first with help", ["Task", "Help", "#At", "#Without, at", "#Passed without since"], order.map((row) => () => [
       taskLink(row.group), h("a", { href: toTrajectory(row.k) }, data(words(rescueAt.get(row.k).rung))), course.versions[row.at],
       row.then === null ? "–" : h("a", { href: toGroup(row.then_group) }, course.versions[row.then]), row.since[1] ? ofAll(row.since) : "not met again"]), "after-help"));

@@ -36,7 +36,7 @@ pages.dead = (root, { params }) => {
   const spent = costOf(all.flatMap((each) => each.rows));
   add(root, [
     (report.trouble || []).map((line) => h("p", { class: "plain trouble", role: "alert" }, data(line))),
-    h("p", { class: "lede" }, `In ${count(all.length)} of ${plural(total, "group")} every attempt without help failed: comparing them teaches nothing. `,
+    h("p", { class: "lede" }, `In ${count(all.length)} of ${plural(total, "group")} every attempt without help failed: ${comparing(all)}. `,
       tried === 0 ? "Nothing was tried on any." : `Help was tried on ${count(tried)}, and ${plural(of("rescued"), "group was", "groups were")} rescued${of("relabelled") ? `; ${count(of("relabelled"))} more at another goal` : ""}. Cost of it: ${costText(spent)}.`),
     rescueRows.length > 0 && rungSection(all),
     deadSection(all, params.get("fate")),
@@ -44,6 +44,12 @@ pages.dead = (root, { params }) => {
   const links = () => [...root.querySelectorAll(".dead-list tbody th a")];
   return { move: (by) => moveFocus(links(), by), up: to("waste") };
 };
+
+/** Says what comparing the attempts of dead groups teaches: nothing, where no outcome differs. */
+function comparing(all) {
+  const apart = all.filter(({ alone }) => new Set(alone.map(({ outcome }) => outcome).filter((x) => x !== null)).size > 1).length;
+  return apart ? `in ${count(apart)} outcomes below a pass differ, comparing the others teaches nothing` : "comparing them teaches nothing";
+}
 
 /** Returns the kinds of help among some rows, in the order of the ladder, strange ones last. */
 const rungsOf = (rows) => {
@@ -84,7 +90,7 @@ function deadSection(all, asked) {
 function deadRow({ g, rows, fate, alone }) {
   const own = alone.slice(0, 16);
   return [
-    [h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), G.task[g] !== G.id[g] && h("small", { class: "data below" }, G.task[g])],
+    [h("a", { href: toGroup(g) }, data(G.id[g] || "(no name)")), !G.id[g].endsWith(G.task[g]) && h("small", { class: "data below" }, G.task[g])],
     h("span", { class: "squares linked" }, own.map(linkedSquare),
       alone.length > own.length && h("small", {}, `+${alone.length - own.length}`)),
     rows.length ? rungsOf(rows).map((rung) => triedLine(rung, rows.filter((row) => row.rung === rung))) : couldBeTried(g),

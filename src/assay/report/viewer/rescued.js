@@ -30,8 +30,8 @@ function withHelp(g) {
 
 /** Returns where an attempt is and what came of it, whether it is of the log or beside it. */
 function attemptAt(k, other) {
-  if (k !== null && k !== undefined) return { href: toTrajectory(k), name: T.id[k], grade: outcomeClass(k), passed: T.passed[k], helped: rescueAt.has(k) };
-  return { href: to(`other/${other}`), name: others.id[other], grade: gradeOf(others.outcome[other], others.passed[other]), passed: others.passed[other], helped: rescueBeside.has(other) };
+  if (k !== null && k !== undefined) return { href: toTrajectory(k), name: T.id[k], grade: outcomeClass(k), outcome: T.outcome[k], passed: T.passed[k], helped: rescueAt.has(k) };
+  return { href: to(`other/${other}`), name: others.id[other], grade: gradeOf(others.outcome[other], others.passed[other]), outcome: others.outcome[other], passed: others.passed[other], helped: rescueBeside.has(other) };
 }
 
 const gradeSquare = ({ grade, helped }) => h("i", { class: `square ${grade}${helped ? " helped" : ""}`, "aria-hidden": "true" });
