@@ -47,6 +47,7 @@ class Countdown(Family):
         self._target = 0
         self._given: Numbers = ()
         self._have: Numbers = ()
+        self._calls, self._named = 0, ""
 
     def begin(self, rng: Random) -> str:
         """Draws numbers and a target that takes all of them to make."""
@@ -61,10 +62,15 @@ class Countdown(Family):
             if _distance(tuple(sorted(given)), target) == self.numbers - 1:
                 break
         self._target, self._given, self._have = target, given, tuple(sorted(given))
-        return f"?make {target} from {' '.join(map(str, given))}"
+        self._calls, self._named = 0, ""
+        return self._question(target)
+
+    def _question(self, target: int) -> str:
+        return f"?make {target} from {' '.join(map(str, self._given))}"
 
     def use(self, tool: str, argument: str) -> Reply:
         """Returns the numbers that are left; on the path if fewer steps are needed than before."""
+        self._calls += 1
         if tool != "calc":
             return unknown(tool)
         match = _CALC.fullmatch(argument)
@@ -87,6 +93,7 @@ class Countdown(Family):
 
     def grade(self, given: str) -> Mapping[str, float]:
         """Returns 1 if the target was named and is among the numbers left."""
+        self._named = given
         return {"right": float(given == str(self._target) and self._target in self._have)}
 
     def best(self) -> str | None:
@@ -95,6 +102,15 @@ class Countdown(Family):
             return answer_text(str(self._target))
         way = _way(self._have, self._target)
         return call_text("calc", way[0]) if way else None
+
+    def achieved(self) -> str | None:
+        """Returns the task of making the number that was named, if it is among the numbers left and
+        takes as many steps as there were calls: then each of them was of use."""
+        reached = next((number for number in self._have if str(number) == self._named), None)
+        if reached is None or not self._calls:
+            return None
+        fewest = _distance(tuple(sorted(self._given)), reached)
+        return self._question(reached) if fewest == self._calls else None
 
     @property
     def target(self) -> str:

@@ -20,6 +20,7 @@ from assay.world.line import answer_text, call_text
 
 ASPECTS: Final = ("capital", "currency", "language", "region", "biggest", "smallest")
 """What can be asked for; the last two are neighbours by number of people."""
+MAX_COUNTRIES: Final = 3
 MAX_WORDS: Final = 15
 """Words that a fact may take, on average; longer texts fail the item "short"."""
 
@@ -42,11 +43,13 @@ class Report(Family):
             steps=2 * facts * countries + 3 if steps is None else steps,
             flaky=flaky,
             facts=(facts, 1, len(ASPECTS)),
-            countries=(countries, 1, 3),
+            countries=(countries, 1, MAX_COUNTRIES),
         )
         self.facts, self.countries = facts, countries
         self._wanted: dict[tuple[str, str], str] = {}
         self._known: dict[tuple[str, str], str] = {}
+        self._asked: tuple[tuple[str, str] | None, ...] = ()
+        self._text = ""
 
     def begin(self, rng: Random) -> str:
         """Draws countries and what to report of them; every aspect has a value."""
@@ -56,15 +59,18 @@ class Report(Family):
         aspects = {name: rng.sample(ASPECTS, self.facts) for name in chosen}
         pairs = [(name, aspect) for name in chosen for aspect in aspects[name]]
         self._wanted = {(n, a): asked.ask(a, n)[0] for n, a in pairs}
-        self._known = {}
-        return "?report " + "; ".join(f"{name}: {', '.join(aspects[name])}" for name in chosen)
+        self._known, self._asked, self._text = {}, (), ""
+        return _question(pairs)
 
     def use(self, tool: str, argument: str) -> Reply:
         """Returns what the tool finds; on the path if it was asked for and not known yet."""
         if tool not in (*ASPECTS, "home", "north", "south"):
+            self._asked += (None,)
             return unknown(tool)
         asked = source.facts()
         found = asked.one(tool, argument)
+        fact = (argument, tool) if tool in ASPECTS and found is not None else None
+        self._asked += (fact,)
         if found is None:
             known = asked.one("home" if tool == "home" else "region", argument)
             return Reply(text=NONE if known else f"<error no country {argument}"[:60],
@@ -80,17 +86,20 @@ class Report(Family):
 
     def grade(self, given: str) -> Mapping[str, float]:
         """Returns one item a fact, and "short"; a text without any right fact is worth nothing."""
-        asked = list(dict.fromkeys(name for name, _ in self._wanted))
-        items = {
-            aspect if self.countries == 1 else f"{aspect} of {country}": float(
-                _holds(given, (country, aspect), value, asked)
-            )
-            for (country, aspect), value in self._wanted.items()
-        }
-        if not any(items.values()):
-            return {**items, "short": 0.0}
-        words = len(given.split())
-        return {**items, "short": float(words <= MAX_WORDS * len(self._wanted))}
+        self._text = given
+        return _graded(given, self._wanted)
+
+    def achieved(self) -> str | None:
+        """Returns the task of reporting what was asked for and found, if the text does, and each
+        call found a fact that was not known before."""
+        found = [pair for pair in self._asked if pair is not None]
+        if len({*found}) < len(self._asked):
+            return None
+        wanted = {pair: self._known[pair] for pair in found}
+        countries = {name for name, _ in found}
+        if len(countries) > MAX_COUNTRIES or not countries <= _countries():
+            return None
+        return _question(found) if all(_graded(self._text, wanted).values()) else None
 
     def best(self) -> str:
         """Returns the next call that is missing, or the report once all are there."""
@@ -124,6 +133,28 @@ class Report(Family):
                 for (_, aspect), right in self._wanted.items()
             ]
         return f"facts {', '.join(values)}"
+
+
+def _question(pairs: Iterable[tuple[str, str]]) -> str:
+    """Returns the task of reporting facts (country, aspect), country by country."""
+    aspects: dict[str, list[str]] = {}
+    for name, aspect in pairs:
+        aspects.setdefault(name, []).append(aspect)
+    return "?report " + "; ".join(f"{name}: {', '.join(said)}" for name, said in aspects.items())
+
+
+def _graded(text: str, wanted: Mapping[tuple[str, str], str]) -> dict[str, float]:
+    """Returns the items of the rubric for facts, and "short"."""
+    asked = list(dict.fromkeys(name for name, _ in wanted))
+    items = {
+        aspect if len(asked) == 1 else f"{aspect} of {country}": float(
+            _holds(text, (country, aspect), value, asked)
+        )
+        for (country, aspect), value in wanted.items()
+    }
+    if not any(items.values()):
+        return {**items, "short": 0.0}
+    return {**items, "short": float(len(text.split()) <= MAX_WORDS * len(wanted))}
 
 
 def sentence(country: str, aspect: str, value: str) -> str:
