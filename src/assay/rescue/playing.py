@@ -34,13 +34,15 @@ _LONGEST: Final = 32768
 
 
 def rescues_of(recipe: Any, given: "Mapping[str, Any] | Rescues | None") -> Rescues:
-    """Returns what is done for dead groups: what is given, or what a shipped recipe of that name
-    says; else nothing is.
+    """Returns what is done for dead groups: what is given, the ladder unless `kind` says otherwise,
+    or what a shipped recipe of that name says; else nothing is.
 
     Raises:
         UnknownNameError: an unknown key.
         UsageError: a value of the wrong type or out of its range.
     """
+    if isinstance(given, Mapping):
+        return converted({"kind": "ladder", **given}, Rescues, "rescue")
     if given is not None:
         return converted(given, Rescues, "rescue")
     named = isinstance(recipe, str) and recipe in shipped()
@@ -100,6 +102,7 @@ class Playing:
             collect(backend, planned, sampling=sampling, seed=seed, clock=None, protocol=protocol)
         )
         if trainer.model.training and self._rescues.kind == "ladder":
+            self._check(len(records))
             rescuer = self._rescuer = self._rescuer or self._begun(protocol, sampling, seed[0])
             made = rescuer(
                 records,
@@ -109,9 +112,17 @@ class Playing:
                 process=process,
                 together=partial(together, accelerator),
             )
-            _pay(trainer, made.rows, together(accelerator, made.beside))
+            twice = sum(together(accelerator, [counted_twice(made.rows)]))
+            _pay(trainer, together(accelerator, made.beside), twice)
             records = made.rows
         return columns(records)
+
+    def _check(self, rows: int) -> None:
+        if not self._rescues.most(rows):
+            raise UsageError(
+                f"rescue.share: got {self._rescues.share:g} of the {rows} rows that a process "
+                f"plays at a time, which is not one; expected at least {1 / rows:.3g}"
+            )
 
     def _protocol(self, tokenizer: Any, model: Any) -> Protocol:
         return protocol_of("auto", tokenizer, self._make(), model=model)
@@ -183,13 +194,14 @@ def _text(prompt: Any) -> str:
     return prompt if isinstance(prompt, str) else str(prompt[-1].get("content", ""))
 
 
-def _pay(trainer: Any, rows: Sequence[Trajectory], beside: Sequence[Trajectory]) -> None:
-    """Counts what rescue has cost beside the rows that are trained on."""
+def _pay(trainer: Any, beside: Sequence[Trajectory], twice: int) -> None:
+    """Counts what rescue has cost beside the rows that are trained on: of all processes, less the
+    tokens that are counted `twice`."""
     session = getattr(trainer, "session", None)
     if session is None or not beside:
         return
     session.spend(
-        tokens=sum(each.ledger.tokens or 0 for each in beside) - counted_twice(rows),
+        tokens=sum(each.ledger.tokens or 0 for each in beside) - twice,
         calls=sum(each.ledger.calls or 0 for each in beside),
         trajectories=len(beside),
     )

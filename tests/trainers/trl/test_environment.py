@@ -13,6 +13,7 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from assay.errors import UsageError
 from assay.recipes import Recipe
+from assay.rescue import playing
 from assay.rescue.playing import Playing, rescues_of
 from assay.trainers.trl import AssayTrainer
 from assay.trainers.trl.environments import telling
@@ -99,12 +100,16 @@ def test_a_recipe_that_ships_brings_its_own_rescue() -> None:
     assert rescues_of("rescue", None).kind == "ladder"
     assert rescues_of("grpo", None).kind == "none"
     assert rescues_of("rescue", {"kind": "none"}).kind == "none"
+    assert rescues_of("grpo", {"after": 1}).kind == "ladder"  # who names a key wants it
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"rescue": LADDER}, "give environment="),
+        ({"recipe": "rescue"}, "give environment="),
+        ({"environment": tiny.Letter()}, "expected a name, a class, or a function"),
+        ({"environment": 5}, "got 5; expected a name, a class, or a function"),
         ({"environment": tiny.Letter, "rollout_func": print}, "leave rollout_func out"),
         ({"environment": dict}, "expected an assay.world.Environment"),
         ({"environment": tiny.Letter, "rescue": {"rungs": ["oracel"]}}, "oracle"),
@@ -115,6 +120,31 @@ def test_what_cannot_be_is_refused_in_a_line(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         trainer(policy, tmp_path, ["0"], reward_funcs=len, **given)
+
+
+def test_a_share_that_is_no_row_is_refused(policy: Path, tmp_path: Path) -> None:
+    small = {**LADDER, "share": 0.1}
+    made = trainer(policy, tmp_path, [*"01234567"], environment=tiny.Hinted, rescue=small)
+    with pytest.raises(UsageError, match=r"share: got 0\.1 of the 8 rows"):
+        made.train()
+
+
+def test_what_is_counted_twice_is_taken_off_for_the_rows_of_all_processes(
+    policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process with the same rows: what lies beside them is there twice, and so is what is
+    counted twice, 5 tokens each: two processes pay twice what one pays."""
+    paid: list[dict[str, int]] = []
+    monkeypatch.setattr(playing, "counted_twice", lambda _: 5)
+    for many in (1, 2):
+        made = trainer(
+            policy, tmp_path / str(many), [*"01234567"], environment=tiny.Hinted, rescue=LADDER
+        )
+        monkeypatch.setattr(playing, "together", lambda _, mine, many=many: [*mine] * many)
+        monkeypatch.setattr(made.session, "spend", lambda **each: paid.append(each))
+        made.args.max_steps, made.args.save_strategy = 1, "no"
+        made.train()
+    assert paid[1] == {name: 2 * value for name, value in paid[0].items()}
 
 
 def test_a_prompt_that_names_no_task_is_refused(policy: Path, tmp_path: Path) -> None:

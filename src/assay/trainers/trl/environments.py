@@ -19,15 +19,24 @@ def playing(environment: Any, rescue: Any, recipe: Any, given: dict[str, Any]) -
     environment's own verdict as reward where no reward function is named. None: there is none.
 
     Raises:
-        UsageError: a rollout function beside an environment, or rescue without one.
+        UsageError: a rollout function beside an environment, rescue without one, or what makes no
+            environment.
     """
     rescues = rescues_of(recipe, rescue)
     if environment is None:
-        if rescue is not None and rescues.kind != "none":
-            raise UsageError("rescue: nothing can be played again; give environment= as well")
+        if rescues.kind != "none":
+            raise UsageError(
+                "rescue: nothing can be played again; give environment= as well, or "
+                'rescue={"kind": "none"}'
+            )
         return None
     if given.get("rollout_func") is not None:
         raise UsageError("environment: it makes the rollouts; leave rollout_func out")
+    if not any((isinstance(environment, str), callable(environment))):
+        raise UsageError(
+            f"environment: got {environment!r}; expected a name, a class, or a function that makes "
+            "one: several are played at a time"
+        )
     made = Playing(environment, rescues, Recipe.of(recipe))
     given["rollout_func"] = made
     if given.get("reward_funcs") is None:
