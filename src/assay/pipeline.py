@@ -18,7 +18,7 @@ from assay.credit.blocks import in_blocks
 from assay.credit.controls import controlled, dosed
 from assay.credit.facts import held
 from assay.errors import AssayError, MethodError
-from assay.gate import gate
+from assay.gate import passed
 from assay.recipes import Part, Recipe
 from assay.records import Decision, Trajectory
 
@@ -35,22 +35,28 @@ class Result:
 
 
 def gated(
-    trajectories: Iterable[Trajectory] | Batch, recipe: Recipe, *, measure: Measure | None = None
+    trajectories: Iterable[Trajectory] | Batch,
+    recipe: Recipe,
+    *,
+    measure: Measure | None = None,
+    step: int = 0,
 ) -> tuple[Batch, Sequence[Decision]]:
-    """Returns the batch behind the recipe's gates, and what they decided.
+    """Returns the batch behind the recipe's gates and its rubric, and what they decided.
 
     Args:
         trajectories: read once and not kept; or their batch.
-        recipe: its gates and `pass_at` are read, and records prepared for its methods.
+        recipe: its gates, rubric and `pass_at` are read, and records prepared for its methods.
         measure: of a new batch, see `Batch.of`.
+        step: number of the batch, for what a rubric draws.
     """
     batch = (
         trajectories
         if isinstance(trajectories, Batch)
         else Batch.of(map(recipe.prepared, trajectories), measure=measure, pass_at=recipe.pass_at)
     )
-    decisions = gate(batch, recipe.gates)
-    return batch.gated(decisions), decisions
+    if recipe.rubric is None:
+        return passed(batch, recipe.gates)
+    return passed(recipe.rubric.ranked(batch, step), (*recipe.gates, recipe.rubric))
 
 
 def credits(

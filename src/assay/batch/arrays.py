@@ -40,6 +40,7 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
     made = {
         "ids": tuple(columns.ids),
         "groups": tuple(columns.group),
+        "tasks": tuple(columns.task),
         "judges": tuple(columns.judge),
         **of_K,
         **_written(spans, steps["untrainable_S"] != COPIED, len(columns.ids)),

@@ -30,6 +30,8 @@ class Batch:
     measure: Measure
     ids: tuple[str, ...]
     groups: tuple[str, ...]
+    tasks: tuple[str, ...]
+    """Names of the tasks, by code."""
     judges: tuple[str, ...]
     """Who judged outcomes without checking them, by code (`verify.outcome.verdict`)."""
 
@@ -123,6 +125,10 @@ class Batch:
     """Which of weight 0 a lot passed over: nothing of them is trained on, and their outcomes still
     count among their peers. None: none."""
 
+    composed_K: Float64[np.ndarray, " K"] | None = None
+    """What is compared in place of the outcome (`gate.rubric`); NaN: nobody scored it. None: the
+    outcome itself."""
+
     facts: frozenset[str] | None = None
     """What the set holds of which these are some steps (`credit.facts`); None: they are all."""
     statistics: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -168,10 +174,15 @@ class Batch:
         return self.kept_K if self.undrawn_K is None else self.kept_K | self.undrawn_K
 
     @property
+    def earned_K(self) -> Float64[np.ndarray, " K"]:
+        """What each trajectory earned, gated or not: its outcome, or what is compared for it."""
+        return self.outcome_K if self.composed_K is None else self.composed_K
+
+    @property
     def vote_K(self) -> Int64[np.ndarray, " K"]:
         """The trajectory that votes for each one, itself unless it shares a session: the last of
         the session that is kept and scored."""
-        return voters(self.session_K, self._counts_K & ~np.isnan(self.outcome_K))
+        return voters(self.session_K, self._counts_K & ~np.isnan(self.earned_K))
 
     @property
     def once_K(self) -> Bool[np.ndarray, " K"]:
@@ -182,9 +193,9 @@ class Batch:
 
     @property
     def value_K(self) -> Float64[np.ndarray, " K"]:
-        """Outcome for comparing, of a session the one that votes: NaN where unscored or dropped, so
-        that it moves no baseline."""
-        return np.where(self._counts_K, self.outcome_K[self.vote_K], np.nan)
+        """What is compared (`earned_K`), of a session the one that votes: NaN where unscored or
+        dropped, so that it moves no baseline."""
+        return np.where(self._counts_K, self.earned_K[self.vote_K], np.nan)
 
     @property
     def voted_K(self) -> Float64[np.ndarray, " K"]:

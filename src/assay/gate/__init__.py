@@ -1,6 +1,7 @@
 """May it teach? One `Decision` for every trajectory, so that the counts add up."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from assay.gate.degenerate import Degenerate, components_cancel
 from assay.gate.duplicates import Duplicates, first_copy
 from assay.gate.integrity import Integrity
 from assay.gate.roc import Roc
+from assay.gate.rubric import Composition
 from assay.registry import Registry
 
 GATES: Registry[Gate] = Registry(
@@ -29,7 +31,12 @@ GATES: Registry[Gate] = Registry(
 
 
 def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> Decisions:
-    """Returns one decision per trajectory, in the batch's order.
+    """Returns one decision per trajectory, in the batch's order: see `passed`."""
+    return passed(batch, gates)[1]
+
+
+def passed(batch: Batch, gates: Sequence[Gate]) -> tuple[Batch, Decisions]:
+    """Returns the batch behind the gates, and one decision per trajectory, in its order.
 
     Gates are asked in turn, each on what the ones before it left. The first that drops a trajectory
     decides; weights of the others multiply.
@@ -49,7 +56,11 @@ def gate(batch: Batch, gates: Sequence[Gate] = (Integrity(),)) -> Decisions:
             undrawn_K = undrawn_K | (verdicts.undrawn_K & (weight_K > 0))
         weight_K = weight_K * verdicts.weight_K
         batch = batch.weighted(weight_K, undrawn_K)
-    return Decisions(batch.ids, weight_K, decided, undrawn_K)
+        if verdicts.composed_K is not None:
+            batch = replace(batch, composed_K=verdicts.composed_K)
+        if verdicts.statistics is not None:
+            batch = replace(batch, statistics=verdicts.statistics)
+    return batch, Decisions(batch.ids, weight_K, decided, undrawn_K)
 
 
 def _check(name: str, verdicts: Verdicts, n: int) -> None:
@@ -66,6 +77,7 @@ def _check(name: str, verdicts: Verdicts, n: int) -> None:
 __all__ = [
     "GATES",
     "Aaw",
+    "Composition",
     "Decisions",
     "Degenerate",
     "Duplicates",
@@ -76,4 +88,5 @@ __all__ = [
     "components_cancel",
     "first_copy",
     "gate",
+    "passed",
 ]

@@ -1,7 +1,10 @@
-"""What a gate is: it may drop a trajectory or weigh it, and says why. It never touches a reward."""
+"""What a gate is: it may drop a trajectory or weigh it, and says why.
+
+It never touches a reward; what is compared in its place is said by one stage alone, `gate.rubric`.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -24,6 +27,10 @@ class Verdicts:
     undrawn_K: Bool[np.ndarray, " K"] | None = None
     """Which of weight 0 a lot passed over: they are not trained on, and still count among their
     peers. None: none."""
+    composed_K: Float64[np.ndarray, " K"] | None = None
+    """What is compared from here on (`gate.rubric`). None: what was."""
+    statistics: Mapping[str, float] | None = None
+    """Running statistics with this batch's. None: as they were."""
 
 
 class Gate(ABC):

@@ -43,7 +43,7 @@ class Integrity(Gate):
             wrote_K |= own_K > 0
         masked_K = (own_K > 0) & (masked_K == own_K)
         n = len(CATEGORIES)
-        unscored_K = np.isnan(batch.outcome_K) & self.unscored
+        unscored_K = np.isnan(batch.earned_K) & self.unscored
         conditions = [broken_K, unscored_K, ~wrote_K, masked_K]
         code_K = np.select(conditions, [batch.category_K, n, n + 1, n + 2], n + 3)
         reasons = [_REASONS[code] for code in code_K.tolist()]

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from dataclasses import fields as fields_of
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, final, get_type_hints
 
 import msgspec
 
@@ -23,7 +23,8 @@ from assay.credit import METHODS, Method, method
 from assay.credit.blame import Blame, blame_of
 from assay.credit.controls import Control, control_named
 from assay.errors import UsageError
-from assay.gate import GATES, Gate, Integrity
+from assay.gate import GATES, Composition, Gate, Integrity
+from assay.judges.rubric import items_of
 from assay.recipes.settings import Safety, converted, known_only, require
 from assay.recipes.shipped import read, shipped
 from assay.records import Trajectory
@@ -65,6 +66,9 @@ class Recipe:
 
     parts: tuple[Part, ...] = field(default_factory=lambda: (Part("grpo", method("grpo")),))
     gates: tuple[Gate, ...] = (Integrity(),)
+    rubric: Composition | None = None
+    """What is compared in place of the outcome, of named rewards and a rubric (`gate.rubric`), and
+    which groups are: asked after the gates. None: the outcome."""
     denominator: Denominator = "all"
     """What the loss divides by. "all": every sampled token or row of the batch, gated or not, as
     TRL does. "kept": those that a gate kept and a method scored; the others leave the KL and
@@ -124,12 +128,14 @@ class Recipe:
         """Returns a record with what the methods read off it and nobody has written there."""
         for part in self.parts:
             record = part.method.prepared(record)
-        return record
+        return record if self.rubric is None else self.rubric.prepared(record)
 
     @property
     def prepares(self) -> bool:
-        """Whether a method reads anything off records that their batch does not hold."""
-        return any(type(part.method).prepared is not Method.prepared for part in self.parts)
+        """Whether anything is read off records that their batch does not hold."""
+        return self.rubric is not None or any(
+            type(part.method).prepared is not Method.prepared for part in self.parts
+        )
 
     @staticmethod
     def of(
@@ -252,6 +258,8 @@ def _from_plain(data: Mapping[str, Any]) -> Recipe:
     ):
         if key in rest:
             rest[key] = _typed(rest[key], kind, f"recipe.{key}")
+    if "rubric" in rest:
+        rest["rubric"] = _rubric(rest["rubric"])
     if "blame" in rest:
         rest["blame"] = blame_of(rest["blame"])
     if "control" in rest:
@@ -276,6 +284,22 @@ def _gate(given: Any) -> Gate:
     cls: Any = GATES.get(name)
     known_only(options, [each.name for each in fields_of(cls)], f"gate {name}")
     return _typed(options, cls, f"gate {name}")
+
+
+def _rubric(given: Any) -> Composition | None:
+    if given is None or isinstance(given, Composition):
+        return given
+    if not isinstance(given, Mapping):
+        raise UsageError(f"recipe.rubric: got {given!r}; expected a table")
+    kinds = get_type_hints(Composition)
+    known_only(given, [each.name for each in fields_of(Composition)], "recipe.rubric")
+    made: dict[str, Any] = {
+        key: items_of(value, "recipe.rubric.items")
+        if key == "items"
+        else _typed(value, kinds[key], f"recipe.rubric.{key}")
+        for key, value in given.items()
+    }
+    return Composition(**made)
 
 
 def _named(given: Any, kind: str) -> tuple[str, dict[str, Any]]:

@@ -146,7 +146,7 @@ class Signal:
         """Returns the share of groups without signal unless help gives it, in all and by cause: by
         what the outcomes say, or else, where a gate took what differed, by what it left."""
         batch = self.batch
-        outcome_G, alike_G = unaided_fates(batch, batch.outcome_K, self.pass_at)
+        outcome_G, alike_G = unaided_fates(batch, batch.earned_K, self.pass_at)
         left_G, dead_G = unaided_fates(batch, batch.voted_K, self.pass_at)
         cause_G = np.where(alike_G, outcome_G, left_G)
         count = max(batch.n_groups, 1)
@@ -173,7 +173,7 @@ def signal(
     hold, last, so that it holds of what trains. With `by_row` the share is of rows' means, as a
     loss has it that takes them (TRL's grpo and sapo); else of tokens.
     """
-    batch, decisions = pipeline.gated(trajectories, recipe, measure="tokens")
+    batch, decisions = pipeline.gated(trajectories, recipe, measure="tokens", step=seed[-1])
     parts, total, carried_N = mixed(batch, recipe, seed)
     safety = recipe.safety
     failed_K = all_failed(batch, recipe.pass_at)
