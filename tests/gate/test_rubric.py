@@ -64,6 +64,7 @@ def test_a_veto_turns_the_most_reinforced_into_the_least():
     close(a, [-1.713271, 0.363421, 0.571090, 0.778760])
     assert why == ["ok"] * 4
     # without: (.9 .4 .5 .6) - .6 over sqrt(.035) = .187083
+    close(result(FIRST, margin=0.5)[0], [-0.1, 0.4, 0.5, 0.6])
     close(result(FIRST, mode="none")[1], [1.603559, -1.069039, -0.534520, 0])
 
 
@@ -157,7 +158,7 @@ def test_dropout_leaves_out_what_earns_something():
         for k in range(6)
     ]  # fmt: skip
     made = Recipe.of({"method": "grpo", "rubric": {"items": items, "dense": "rubric",
-                      "score": "positive", "dropout": 0.4}})  # fmt: skip
+                      "score": "positive", "dropout": 0.5}})  # fmt: skip
     # kernels: of ("q2", 3) items 0, 2 and 4 stay, weights 1, 3 and 5, and the pitfall always
     batch, _ = gated(batch_of(records), made, step=3)
     close(batch.value_K, [1 / 9, 0, 3 / 9, 0, 5 / 9, -1 / 9])
@@ -187,6 +188,9 @@ def test_infrastructure_moves_no_minimum_and_the_verified_outcome_stays():
     made = run(batch, recipe(items=[A]))
     close(made.batch.value_K[:3], [-0.6, 0.4, 0.5])
     assert made.decisions[3].reason == "infra"
+    # without a gate that says so too
+    bare = run(batch, Recipe.of({"method": "grpo", "gates": [], "rubric": {"dense": "r3"}}))
+    assert np.isnan(bare.batch.value_K).tolist() == [False] * 3 + [True]
     assert made.batch.outcome_K.tolist()[:3] == [1.0] * 3
     facts = signal(records, recipe()).facts()
     assert facts["reward"] == 1.0
@@ -205,6 +209,8 @@ def test_outputs_of_one_rollout_have_one_vote():
     close(value, [-0.6, 0.4, 0.5, 0.6, 0.4])
     close(a, [-1.713271, 0.363421, 0.571090, 0.778760, 0.363421])
     assert why == ["ok"] * 5
+    lost = msgspec.structs.replace(twin, rewards={"r3": 0.4, "rubric:a": 0.0})
+    assert result([*records, lost], mode="drop")[2] == ["failed", "failed", "ok", "ok", "failed"]
 
 
 # --- the quantile of dispersions, over a run

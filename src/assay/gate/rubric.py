@@ -42,7 +42,7 @@ class Composition(Gate):
     ok: every essential item's verdict is 1. A verdict that nobody gave takes the trajectory out of
     its group, unless another item failed: it never counts as 0. With `dro` a group is accepted or
     rejected as a whole besides, DRO 2025, https://arxiv.org/abs/2506.13351 (v2). Dropping alone
-    does not unlearn what a rubric forbids, and neither does `dro` alone: `claims/gates.py`.
+    does not unlearn what a rubric forbids, and neither does `dro` alone.
     """
 
     name: ClassVar[str] = NAME
@@ -161,7 +161,7 @@ class Composition(Gate):
         elif self.mode == "sum":  # how many it passes is asked, so that all must be known
             ok_K = np.where(np.isnan(must_KJ).any(axis=1), np.nan, 1.0)
         dense_K = batch.voted_K
-        ok_K = np.where(np.isnan(dense_K), np.nan, ok_K[batch.vote_K])
+        ok_K = np.where(np.isnan(dense_K), np.nan, ok_K)
         value_K = np.where(np.isnan(ok_K), np.nan, dense_K)
         if self.mode == "veto":
             value_K = vetoed(dense_K, ok_K, batch.group_K, batch.n_groups, self.margin)
