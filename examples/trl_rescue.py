@@ -16,6 +16,7 @@ rows = []
 
 settings = GRPOConfig(
     output_dir=mkdtemp(), use_cpu=True, bf16=False, report_to="none", save_strategy="no",
+    gradient_checkpointing=False,
     max_steps=2, per_device_train_batch_size=16, num_generations=4, max_completion_length=64,
     learning_rate=1e-3,
 )  # fmt: skip

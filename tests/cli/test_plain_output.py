@@ -38,6 +38,8 @@ def test_of_few_there_are_counts_and_no_rows_of_nothing(assay: Assay, failed: Pa
     lines = [" ".join(each.split()) for each in assay("audit", failed).text.splitlines()]
     assert "all fail 1 1 of 1" in lines
     assert "teach GRPO nothing 1 1 of 1" in lines
+    said = " ".join(lines)
+    assert "to do - In the one group every trajectory fails. Take easier tasks, more" in said
     for word in ("mixed", "all pass", "errors", "punished by GRPO"):
         assert not any(line.startswith(word) for line in lines), word
 

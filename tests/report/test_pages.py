@@ -117,8 +117,8 @@ def test_the_landing_page_says_how_the_log_was_read_and_what_to_do(tmp_path: Pat
     # 4 groups: mixed; all of 2 fail; all of 2 pass; one trajectory, stopped by infrastructure
     assert "3 of 4 groups teach GRPO nothing" in seen.text
     assert seen.page.locator(".advice li").all_inner_texts() == [
-        "In 1 of 4 groups every trajectory fails. Take easier tasks or more trajectories of each, "
-        "or an outcome with partial credit (--outcome).",
+        "In 1 of 4 groups every trajectory fails. Take easier tasks, more trajectories of each, "
+        "an outcome with partial credit (--outcome), or rescue them as you train (docs/rescue.md).",
         "In 1 of 4 groups every trajectory passes. These tasks are solved: take harder ones.",
         "In 1 of 4 groups no trajectory has an outcome. Infrastructure stopped them all.",
         "1 of 8 trajectories was stopped by infrastructure. Mend the harness: they count nowhere.",

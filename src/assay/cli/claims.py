@@ -183,3 +183,7 @@ def show(
     if not console.is_terminal:
         console.width = WIDE
     console.print(table)
+    console.say(
+        "held: the whole interval lies as predicted; refuted: as the prediction says that it would "
+        f"be; else open. Arms, runs, figures: assay claims show {name} -o FOLDER"
+    )

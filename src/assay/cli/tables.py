@@ -9,6 +9,7 @@ from rich.text import Text
 from assay.audit.judged import sentence as of_judge
 from assay.audit.kinds import SENTENCES, SOME_TOKENS
 from assay.cli.options import LOOK
+from assay.report.advice import advice
 
 _FATE_WORDS = {
     "trained_up": "trained up",
@@ -42,6 +43,9 @@ def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
     else:
         yield from _outcomes(result)
     yield from _losses(result["losses"])
+    if (found := advice(result))["rows"]:
+        yield Text("\nWhat is in the way, and what to do")
+        yield listed("-", [f"{why} {do}" for why, do, _ in found["rows"]])
 
 
 def listed(mark: str, sentences: Sequence[str]) -> Table:

@@ -86,8 +86,8 @@ class Dcpo(Method):
     name: ClassVar[str] = "dcpo"
     source: ClassVar[str] = "DCPO 2026, arXiv:2603.09117"
     reads: ClassVar[Reads] = "groups"
-    value: ClassVar[str] = "pass; -(confidence - target)^2"
-    carried: ClassVar[str] = "all sampled but confidence; confidence"
+    value: ClassVar[str] = "pass; -(stated - target)^2"
+    carried: ClassVar[str] = "all but stated; stated"
     scaling: ClassVar[str] = "mean, std; mean, std"
     needs: ClassVar[tuple[str, ...]] = ("stated confidence", "confidence tokens")
 

@@ -16,8 +16,8 @@ _WHY: Final = {
 }
 """Why groups are dead, by their fate."""
 _DO: Final = {
-    "all_fail": "Take easier tasks or more trajectories of each, or an outcome with partial credit "
-    "(--outcome).",
+    "all_fail": "Take easier tasks, more trajectories of each, an outcome with partial credit "
+    "(--outcome), or rescue them as you train (docs/rescue.md).",
     "all_pass": "These tasks are solved: take harder ones.",
     "constant_partial": "Name an outcome that tells them apart with --outcome.",
     "single": "Take several trajectories of each task, or say with --group what those of one task "
