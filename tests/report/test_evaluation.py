@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.report.evaluation import page, sentence
+from assay.report.evaluation import honesty, page, reliable, sentence
 
 GAP = {"value": 0.25, "low": 0.125, "high": 0.375}
 
@@ -17,6 +17,7 @@ def arm(solved: int | None, unreached: int, **more: Any) -> dict[str, Any]:
         "answer_entropy": 0.75,
         "tokens": 1234,
         "calibration": None,
+        "votes": {"majority": 0.25, "weighted": 0.5, "surest": 0.75},
         "difference": GAP,
         "newly_solved": {"solved": solved, "once": once, "unreached_by_base": unreached},
         **more,
@@ -50,9 +51,41 @@ def test_names_are_text_and_every_policy_has_its_row() -> None:
     assert "<script" not in made
 
 
-def test_stated_confidence_has_a_table_where_somebody_stated_any() -> None:
-    seen = {"stated": 9, "brier": 0.25, "ece": 0.125, "ece_null": {"upper": 0.5}, "auroc": None}
+def stated() -> dict[str, Any]:
+    seen = {"brier": 0.25, "ece": 0.125, "ece_null": {"upper": 0.5}, "auroc": None}
     told = result()
-    told["arms"]["<b>run"]["calibration"] = seen
-    made = page(told, b"<svg/>")
-    assert "<td>0.250</td><td>0.125</td><td>0.500</td><td>-</td>" in made
+    told["arms"]["<b>run"]["calibration"] = {
+        "stated": 9,
+        **seen,
+        "reliability": [{"stated": 0.5, "right": 0.75, "samples": 9, "low": 0.5, "high": 1.0}],
+        "gives_up_below": {"0.5": 0.01, "1": 0.125},
+        "recalibrated": {**seen, "brier": 0.2, "ece": 0.0625},
+    }
+    return told
+
+
+def test_stated_confidence_has_a_table_where_somebody_stated_any() -> None:
+    made = page(stated(), b"<svg/>", b"<svg id='reliable'/>")
+    assert (
+        "<td>0.250</td><td>0.125</td><td>0.500</td><td>-</td><td>0.200</td><td>0.062</td>"
+        "<td>0.01, 0.12</td>"
+    ) in made
+    assert "<td>0.250</td><td>0.500</td><td>0.750</td>" in made  # votes
+    assert made.count("data:image/svg") >= 2 or "reliable" in made
+
+
+def test_a_diagram_of_reliability_where_somebody_stated_any() -> None:
+    assert reliable(result()) is None
+    made = reliable(stated())
+    assert made is not None
+    assert b"right as often as stated" in made
+    assert b"&lt;b&gt;run" in made
+
+
+def test_a_sentence_says_how_honest_an_arm_is() -> None:
+    assert honesty(result(), "<b>run") is None
+    assert honesty(stated(), "<b>run") == (
+        "<b>run: Brier 0.250, calibration error 0.125 (within the 0.500 of honest answers), AUROC "
+        "-; recalibrated on other tasks 0.200 and 0.062; elected by majority 0.250, by confidence "
+        "0.500"
+    )

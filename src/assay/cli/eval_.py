@@ -31,6 +31,13 @@ def evaluate(
     out: Annotated[
         Path | None, out_option(file_okay=False, help="Folder [default: RUN/eval].")
     ] = None,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Write what stated confidence is worth.")
+    ] = False,
+    worth: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A recalibration.json to apply first."),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Measures a trained policy, its base and an untrained copy.
@@ -39,10 +46,19 @@ def evaluate(
     """
     check_installed("assay eval")
     import_from_here()
+    from assay.evaluate.recalibration import Platt
     from assay.evaluate.run import evaluate_runs
 
     result, folder = evaluate_runs(
-        runs, samples=samples, prompts=prompts, step=step, seed=seed, small=small, out=out
+        runs,
+        samples=samples,
+        prompts=prompts,
+        step=step,
+        seed=seed,
+        small=small,
+        out=out,
+        worth=None if worth is None else Platt.load(worth),
+        recalibrate=recalibrate,
     )
     if json is not None:
         emit_one(result, json)
@@ -53,7 +69,7 @@ def evaluate(
 
 
 def _print(result: dict[str, Any]) -> None:
-    from assay.report.evaluation import policies, sentence
+    from assay.report.evaluation import honesty, policies, sentence
 
     title = f"pass@k, {result['prompts']} tasks, {result['samples']} samples, 95 % over tasks"
     arms = policies(result)
@@ -66,3 +82,5 @@ def _print(result: dict[str, Any]) -> None:
     console.print(table)
     for name in result["arms"]:
         console.say(sentence(result, name))
+        if (honest := honesty(result, name)) is not None:
+            console.say(honest)

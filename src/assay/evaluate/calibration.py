@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from assay.errors import DataError
+from assay.evaluate.intervals import wilson
 
 Edges = Literal["left", "right", "mass"]
 """Bins of equal width, "left" [a, b) or "right" (a, b]; or of equal mass, ties never split."""
@@ -34,6 +35,21 @@ class NullBand:
     median: float
     upper: float
     """The 95 % quantile."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Samples of about one confidence."""
+
+    stated: float
+    """Their mean confidence."""
+    right: float
+    """Share of them that are right."""
+    samples: int
+    low: float
+    """Wilson's interval of `right`, 95 %, samples taken as independent."""
+    high: float
 
 
 def brier(confidence_U: Float64[np.ndarray, " U"], right_U: Bool[np.ndarray, " U"]) -> float:
@@ -113,6 +129,23 @@ def ece_debiased(
     share_B, gap_B, hit_B, count_B = _binned(bin_U, confidence_U, right_U)
     noise_B = np.where(count_B > 1, hit_B * (1.0 - hit_B) / np.maximum(count_B - 1, 1), 0.0)
     return float(np.sqrt(max(0.0, float(share_B @ (gap_B**2 - noise_B)))))
+
+
+def reliability(
+    confidence_U: Float64[np.ndarray, " U"],
+    right_U: Bool[np.ndarray, " U"],
+    *,
+    bins: int = 10,
+    edges: Edges = "left",
+) -> list[Bin]:
+    """Returns the bins of `ece` that hold a sample, from low to high confidence: what a diagram of
+    reliability draws."""
+    bin_U = _bins(confidence_U, bins, edges)
+    _, gap_B, hit_B, count_B = _binned(bin_U, confidence_U, right_U)
+    return [
+        Bin(float(hit + gap), float(hit), int(count), *wilson(round(hit * count), int(count)))
+        for gap, hit, count in zip(gap_B, hit_B, count_B, strict=True)
+    ]
 
 
 def auroc(confidence_U: Float64[np.ndarray, " U"], right_U: Bool[np.ndarray, " U"]) -> float:

@@ -5,26 +5,27 @@ gives to a policy that learnt nothing.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from msgspec import structs
 
 from assay.errors import DataError, UsageError
-from assay.evaluate.calibration import auroc, brier, ece, ece_debiased, null_band
+from assay.evaluate.confidence import summary, votes
 from assay.evaluate.curves import check_samples, curve, powers
 from assay.evaluate.diversity import answer_entropy, distinct
 from assay.evaluate.intervals import paired_difference
 from assay.evaluate.null import expansion
+from assay.evaluate.recalibration import Platt
 from assay.files.atomic import publish
 from assay.kernels.constancy import bar
 from assay.records import ModelStep, Trajectory
-from assay.report.evaluation import page, policies
+from assay.report.evaluation import page, policies, reliable
 from assay.report.figure import COLOURS, Line, curves
 from assay.rollout.backends.base import Backend
 from assay.rollout.chain import collect, tasks
@@ -48,13 +49,14 @@ MOST: Final = len(COLOURS) - 2
 @final
 @dataclass(slots=True)
 class Sampled:
-    """What the attempts of one policy came to; G prompts, U attempts that state a confidence."""
+    """What the attempts of one policy came to; G prompts, of each the attempts in order."""
 
     total_G: Int64[np.ndarray, " G"]
     passed_G: Int64[np.ndarray, " G"]
     answers: list[list[str]]
-    confidence_U: Float64[np.ndarray, " U"]
-    right_U: Bool[np.ndarray, " U"]
+    stated: list[list[float | None]]
+    """Confidence; None: none was stated."""
+    right: list[list[bool]]
     tokens: int
 
     @staticmethod
@@ -66,30 +68,42 @@ class Sampled:
         """
         total, passed = np.zeros(prompts, np.int64), np.zeros(prompts, np.int64)
         answers: list[list[str]] = [[] for _ in range(prompts)]
-        stated: list[tuple[float, bool]] = []
+        stated: list[list[float | None]] = [[] for _ in range(prompts)]
+        right: list[list[bool]] = [[] for _ in range(prompts)]
         place: dict[str, int] = {}
         tokens = 0
         for record in records:
             at = place.setdefault(record.group, len(place))
             if record.outcome is None:
                 raise DataError(f"attempt {record.id}: nobody scored it; expected a score of each")
-            right = record.outcome >= bar(pass_at)
+            right[at].append(record.outcome >= bar(pass_at))
             total[at] += 1
-            passed[at] += right
+            passed[at] += right[at][-1]
             tokens += record.ledger.tokens or 0
             last = next((s for s in reversed(record.steps) if type(s) is ModelStep), ModelStep())
             turn = parse(last.text)
             answers[at].append(turn.answer if turn.kind == "answer" else "")
-            if last.confidence is not None:
-                stated.append((last.confidence, right))
-        confidence = np.array([value for value, _ in stated])
-        right_U = np.array([right for _, right in stated], bool)
-        return Sampled(total, passed, answers, confidence, right_U, tokens)
+            stated[at].append(last.confidence)
+        return Sampled(total, passed, answers, stated, right, tokens)
 
     @property
     def rate_SG(self) -> Float64[np.ndarray, "S G"]:
         """Success rate per prompt, one seed."""
         return (self.passed_G / self.total_G)[None, :]
+
+    def calibration(self, rng: np.random.Generator, worth: Platt | None) -> dict[str, Any] | None:
+        """Returns how honest stated confidence is, see `assay.evaluate.confidence`; None: none."""
+        told = [
+            (at, sure, ok)
+            for at, pair in enumerate(zip(self.stated, self.right, strict=True))
+            for sure, ok in zip(*pair, strict=True)
+            if sure is not None
+        ]
+        stated_U = np.array([sure for _, sure, _ in told], float)
+        right_U = np.array([ok for *_, ok in told], bool)
+        task_U = np.array([at for at, *_ in told], np.int64)
+        stated_U = stated_U if worth is None else worth.on(stated_U)
+        return summary(stated_U, right_U, task_U, self.rate_SG[0], rng)
 
 
 def evaluate_runs(
@@ -101,6 +115,8 @@ def evaluate_runs(
     seed: int = 0,
     small: bool = False,
     out: Path | None = None,
+    worth: Platt | None = None,
+    recalibrate: bool = False,
 ) -> tuple[dict[str, Any], Path]:
     """Returns the result, schema "assay.eval/1", and the folder it was written to.
 
@@ -112,6 +128,9 @@ def evaluate_runs(
         seed: of sampling and of the intervals.
         small: accept n < 2k.
         out: None: `eval` in the first run.
+        worth: what stated confidences are worth, from elsewhere. None: as they are stated.
+        recalibrate: also writes what they are worth, fitted here, for each run that states any:
+            `recalibration.json`, of several runs `recalibration-RUN.json`.
 
     Raises:
         DataError: a run has no whole checkpoint.
@@ -142,10 +161,12 @@ def evaluate_runs(
         trained = {
             name: play(path, of, TRAINED + at) for at, (name, (path, of)) in enumerate(arms.items())
         }
-    result = _result(config, ks, base, null, trained, seed=seed, small=small)
+    result = _result(config, ks, base, null, trained, seed=seed, small=small, worth=worth)
     steps = {name: int(path.name.removeprefix("step_")) for name, (path, _) in arms.items()}
     folder = out or runs[0] / "eval"
     _write({**result, "steps": steps}, folder)
+    if recalibrate:
+        _save_worth(result["arms"], folder)
     return {**result, "steps": steps}, folder
 
 
@@ -230,6 +251,7 @@ def _result(
     *,
     seed: int,
     small: bool,
+    worth: Platt | None,
 ) -> dict[str, Any]:
     rng = np.random.default_rng([seed, 1])
     total = int(base.total_G[0])
@@ -238,7 +260,7 @@ def _result(
         new = expansion(of.passed_G, base.passed_G, versus_G, total=total)
         gap = paired_difference(base.rate_SG, of.rate_SG, rng=rng, over="prompts")
         return {
-            **_about(of, ks, rng, small=small),
+            **_about(of, ks, rng, small=small, worth=worth),
             "difference": asdict(gap),
             "newly_solved": {
                 "unreached_by_base": new.unreached,
@@ -252,7 +274,7 @@ def _result(
     return {
         "schema": SCHEMA,
         "k": list(ks),
-        "base": _about(base, ks, rng, small=small),
+        "base": _about(base, ks, rng, small=small, worth=worth),
         "trained": next(iter(told.values())),
         "null": about(null, None),
         "arms": told,
@@ -268,7 +290,12 @@ def _result(
 
 
 def _about(
-    of: Sampled, ks: Sequence[int], rng: np.random.Generator, *, small: bool
+    of: Sampled,
+    ks: Sequence[int],
+    rng: np.random.Generator,
+    *,
+    small: bool,
+    worth: Platt | None = None,
 ) -> dict[str, Any]:
     made = curve(of.total_G, of.passed_G, ks, rng=rng, small=small)
     return {
@@ -280,22 +307,8 @@ def _about(
         "distinct_answers": float(np.mean([distinct(said) for said in of.answers])),
         "answer_entropy": float(np.mean([answer_entropy(said) for said in of.answers])),
         "tokens": of.tokens,
-        "calibration": _calibration(of, rng),
-    }
-
-
-def _calibration(of: Sampled, rng: np.random.Generator) -> dict[str, Any] | None:
-    """Returns how honest stated confidence is; None: nobody stated any."""
-    if not of.confidence_U.size:
-        return None
-    band = null_band(of.confidence_U, rng=rng, draws=500)
-    return {
-        "stated": int(of.confidence_U.size),
-        "brier": brier(of.confidence_U, of.right_U),
-        "ece": ece(of.confidence_U, of.right_U),
-        "ece_null": asdict(band),
-        "ece_debiased": ece_debiased(of.confidence_U, of.right_U),
-        "auroc": _known(auroc(of.confidence_U, of.right_U)),
+        "calibration": of.calibration(rng, worth),
+        "votes": votes(of.answers, of.stated, of.right),
     }
 
 
@@ -329,7 +342,17 @@ def _write(result: dict[str, Any], folder: Path) -> None:
     shown = drawn(result)
     publish(folder / "pass_at_k.svg", shown)
     publish(folder / "pass_at_k.png", drawn(result, "png"))
-    publish(folder / "report.html", page(result, shown).encode())
+    diagram = reliable(result)
+    if diagram is not None:
+        publish(folder / "reliability.svg", diagram)
+    publish(folder / "report.html", page(result, shown, diagram).encode())
+
+
+def _save_worth(arms: Mapping[str, Any], folder: Path) -> None:
+    for name, arm in arms.items():
+        if arm["calibration"] is not None:
+            more = f"-{Path(name).name}" if len(arms) > 1 else ""
+            Platt(**arm["calibration"]["platt"]).save(folder / f"recalibration{more}.json")
 
 
 def drawn(result: dict[str, Any], kind: Literal["svg", "png"] = "svg") -> bytes:

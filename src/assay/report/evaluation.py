@@ -3,13 +3,64 @@
 from collections.abc import Mapping
 from typing import Any
 
+from assay.report.figure import Line, curves
 from assay.report.template import rendered
 
 
-def page(result: Mapping[str, Any], curves: bytes) -> str:
-    """Returns the page of a result, schema "assay.eval/1", and its curves as SVG in it."""
+def page(result: Mapping[str, Any], curves: bytes, reliability: bytes | None = None) -> str:
+    """Returns the page of a result, schema "assay.eval/1", its curves and, where confidence was
+    stated, its diagram of reliability as SVG in it."""
     said = [sentence(result, name) for name in result["arms"]]
-    return rendered("evaluation.html", policies(result), result=result, said=said, svg=curves)
+    return rendered(
+        "evaluation.html",
+        policies(result),
+        result=result,
+        said=said,
+        svg=curves,
+        reliability=reliability,
+    )
+
+
+def reliable(result: Mapping[str, Any]) -> bytes | None:
+    """Returns the diagram of reliability, an SVG: how often answers are right by how sure they were
+    stated, of base and arms. None: nobody stated any confidence."""
+    lines = [Line("right as often as stated", [0.0, 1.0], [0.0, 1.0])]
+    for name, arm in {"base": result["base"], **result["arms"]}.items():
+        if (seen := arm["calibration"]) is not None:
+            bins = seen["reliability"]
+            lines.append(
+                Line(
+                    name,
+                    [each["stated"] for each in bins],
+                    [each["right"] for each in bins],
+                    [(each["low"], each["high"]) for each in bins],
+                )
+            )
+    if len(lines) == 1:
+        return None
+    return curves(
+        lines,
+        title="stated confidence, and how often it was right",
+        x_label="stated confidence",
+        y_label="share that is right, 95 %",
+        y_range=(0.0, 1.0),
+    )
+
+
+def honesty(result: Mapping[str, Any], name: str) -> str | None:
+    """Returns what an arm's stated confidence is worth, in a sentence; None: it states none."""
+    arm = result["arms"][name]
+    if (seen := arm["calibration"]) is None:
+        return None
+    after, votes = seen["recalibrated"], arm["votes"]
+    inside = "within" if seen["ece"] <= seen["ece_null"]["upper"] else "above"
+    apart = "-" if seen["auroc"] is None else f"{seen['auroc']:.3f}"
+    return (
+        f"{name}: Brier {seen['brier']:.3f}, calibration error {seen['ece']:.3f} ({inside} the "
+        f"{seen['ece_null']['upper']:.3f} of honest answers), AUROC {apart}; recalibrated on other "
+        f"tasks {after['brier']:.3f} and {after['ece']:.3f}; elected by majority "
+        f"{votes['majority']:.3f}, by confidence {votes['weighted']:.3f}"
+    )
 
 
 def sentence(result: Mapping[str, Any], name: str) -> str:
