@@ -30,7 +30,7 @@ FIRST: Final = 1
 """The first seed that counts."""
 SAME: Final = {"replay": {"size": 64, "per_step": 4}}
 """The safety that the shipped recipe has; all have it."""
-LADDER: Final = read("rescue")["rescue"]
+LADDER: Final = {k: v for k, v in read("rescue")["rescue"].items() if k != "again"}
 
 
 def _arm(name: str, recipe: dict[str, Any], **rescue: Any) -> Arm:

@@ -132,6 +132,27 @@ def test_a_source_that_was_measured_by_progress_says_so(tmp_path: Path, visit: S
 
 
 @pytest.mark.chromium
+def test_what_rescued_tasks_came_to_later_is_shown_over_the_run(tmp_path: Path, visit: Start):
+    rows: list[dict[str, Any]] = [
+        {"step": 1, "rescue/later": None, "rescue/later_of": 0, "rescue/again_tokens": 0},
+        {
+            "step": 2, "rescue/later": 0.25, "rescue/later_of": 8, "rescue/again_tokens": 90,
+            "rescue/wrong_answers/later": 0.5, "rescue/oracle/later": None,
+        },
+    ]  # fmt: skip
+    run = left(tmp_path / "run", rows)
+    page, _ = report_of(helped_set(), tmp_path / "a.html", methods=METHODS, run=run)
+    seen = visit().open(page, "#/course")
+    heads = seen.page.locator("h2").all_inner_texts()
+    assert heads == ["What rescued tasks came to later, without help"]
+    said = "Last: 25 % of 8 trajectories; wrong answers: 50 %. Played for it: 90 tokens."
+    assert said in seen.text
+    dots = seen.page.locator(".line.up circle title").all_text_contents()
+    assert dots == ["2: 25 % of 8"]
+    assert seen.errors == []
+
+
+@pytest.mark.chromium
 def test_a_source_that_was_never_measured_says_so(tmp_path: Path, visit: Start):
     run = left(tmp_path / "run", ROWS[:1], source="<b>mine</b>")
     page, _ = report_of(helped_set(), tmp_path / "a.html", methods=METHODS, run=run)

@@ -105,6 +105,31 @@ def test_what_a_rung_was_worth_is_the_next_visit_without_help() -> None:
     )
 
 
+def test_rescued_tasks_are_played_again_once_when_their_time_has_come() -> None:
+    made = scheduler(after=1, rungs=["oracle"], again=2, lag=2)
+    tasks = {"t": 7, "u": 8, "v": 9, "w": 10}
+    made.visited([group(name, 0, 0) for name in tasks])
+    won = [
+        Event(rung="oracle", task=name, group=name, rescued=name != "w", seed=seed)
+        for name, seed in tasks.items()
+    ]
+    made.came(won)
+    assert made.due() == []
+    made.visited([group("u", 0, 0)])  # met again by itself: needs no other visit
+    assert made.due() == []
+    made.visited([])
+    assert made.due() == [7, 9]
+    made.again([*group("t", 1.0), *group("v", None)])
+    assert made.due() == []
+    assert (made.tallies["oracle"].later, made.tallies["oracle"].later_passed) == (3, 1)
+    assert made.visits["t"].dead == 1  # it was no visit
+    few = scheduler(after=1, rungs=["oracle"], again=1, lag=1)
+    few.came(won)
+    few.visited([])
+    assert few.due() == [7]
+    assert scheduler(rungs=["oracle"], lag=1).due() == []
+
+
 def test_successes_are_remembered_where_a_rung_reads_them() -> None:
     one, two = group("t", 1, 1), group("u", 0, 1)
     made = scheduler(rungs=["prefix"], memory=1)

@@ -117,9 +117,44 @@ def test_a_row_of_metrics_says_what_each_rung_cost_and_brought(run: Path, plain:
     assert not (plain / "rescues").exists()
 
 
+AGAIN: dict[str, Any] = {
+    "rescue__again": 2, "rescue__lag": 1, "train__pool": 4096, "train__prompts": 8,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def met_once(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return started(policy, tmp_path_factory.mktemp("runs") / "again", **AGAIN)
+
+
+def test_where_tasks_are_met_once_rescued_ones_are_played_again(met_once: Path) -> None:
+    steps = {step: records(met_once, "rescues", step) for step in (1, 2, 3)}
+    again = {
+        step: [each for each in beside if "+again/" in each.id] for step, beside in steps.items()
+    }
+    assert [len(again[step]) for step in (1, 2, 3)] == [0, 1, 2]  # one was rescued first
+    rescued = {each.task for each in records(met_once) if each.rescue is not None}
+    assert {each.task for each in again[2]} <= rescued
+    played = [*again[2], *again[3]]
+    assert len({each.task for each in played}) == 3  # once each
+    assert all(each.rescue is None and each.steps[0].text.startswith("?") for each in played)
+    first, second, third, *_ = rows(met_once / "metrics.jsonl")
+    assert (first["rescue/again"], first["rescue/later"], first["rescue/later_of"]) == (0, None, 0)
+    assert second["rescue/again_tokens"] == sum(each.ledger.tokens or 0 for each in again[2])
+    assert third["rescue/later_of"] == 3
+    assert third["rescue/later"] == sum(each.outcome == 1.0 for each in played) / 3
+    assert third["rescue/oracle/later"] == third["rescue/later"]
+    ledger = rows(met_once / "ledger.jsonl")
+    everything = [*records(met_once, step=2), *steps[2]]
+    assert ledger[1]["tokens"] == sum(each.ledger.tokens or 0 for each in everything)
+
+
+@pytest.mark.parametrize("more", [{}, AGAIN])
 def test_a_killed_run_is_resumed_to_the_byte(
-    run: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    more: dict[str, Any], request: pytest.FixtureRequest,
+    policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    run = request.getfixturevalue("met_once" if more else "run")
     from assay.runs import rollouts
     from assay.runs.start import resume
 
@@ -133,7 +168,7 @@ def test_a_killed_run_is_resumed_to_the_byte(
 
     monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
-        started(policy, tmp_path / "run")
+        started(policy, tmp_path / "run", **more)
     monkeypatch.undo()
     again = resume(tmp_path / "run").path
     names = ["ledger.jsonl", "metrics.jsonl"]

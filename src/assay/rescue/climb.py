@@ -17,6 +17,7 @@ from assay.rescue.scheduler import Event, Scheduler
 from assay.rollout.backends.base import Backend, Sampling
 from assay.rollout.chain import collect
 from assay.rollout.protocols.base import Protocol
+from assay.rollout.start import seed_of
 from assay.signal.origins import row_of
 from assay.world.environment import Environment
 
@@ -175,6 +176,7 @@ class _Ladder:
                 task=case.first.task,
                 group=case.first.group,
                 rescued=at in won,
+                seed=seed_of(case.first),
                 tried=tried[at],
                 tokens=spent[at],
                 forwards=(won[at].ledger.scoring_forwards or 0) if at in won else 0,

@@ -29,7 +29,11 @@ class Visit:
     dead: int = 0
     """Visits in a row on which all failed."""
     rung: str = ""
-    """Which rescued it last; empty: none did."""
+    """Which rescued it last, and was not measured since; empty: none."""
+    seed: int = 0
+    """Names the task that was rescued."""
+    at: int = 0
+    """Batches that there had been when it was."""
 
 
 @final
@@ -59,6 +63,8 @@ class Event:
     task: str
     group: str
     rescued: bool
+    seed: int = 0
+    """Names the task."""
     tried: int = 0
     """Trajectories that were sampled."""
     tokens: int = 0
@@ -90,6 +96,8 @@ class Scheduler:
     failures: dict[str, Trajectory] = field(default_factory=dict[str, Trajectory])
     places: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     """By "RUNG/turns left": tries of late, and those that succeeded."""
+    batches: int = 0
+    """So far."""
 
     def __post_init__(self) -> None:
         """Begins a tally for each rung."""
@@ -98,6 +106,7 @@ class Scheduler:
 
     def visited(self, groups: Iterable[Sequence[Trajectory]]) -> None:
         """Takes what was sampled of each task, without help, before anything is done for it."""
+        self.batches += 1
         for tally in self.tallies.values():
             tally.recent *= FORGET
             tally.recent_rescued *= FORGET
@@ -107,14 +116,32 @@ class Scheduler:
             visit = self.visits.setdefault(task, Visit())
             outcomes = [each.outcome for each in group if each.outcome is not None]
             passed = sum(outcome >= bar(self.pass_at) for outcome in outcomes)
-            if visit.rung:
-                tally = self.tallies.setdefault(visit.rung, Tally())
-                tally.later += len(outcomes)
-                tally.later_passed += passed
-            visit.rung = ""
+            self._measured(visit, len(outcomes), passed)
             visit.dead = visit.dead + 1 if outcomes and not passed else 0
             for each in group:
                 self._remember(each)
+
+    def _measured(self, visit: Visit, played: int, passed: int) -> None:
+        """Notes what a task that was rescued came to later, without help, at its next visit."""
+        if visit.rung:
+            tally = self.tallies.setdefault(visit.rung, Tally())
+            tally.later += played
+            tally.later_passed += passed
+        visit.rung = ""
+
+    def due(self) -> list[int]:
+        """Returns the seeds of tasks that are to be played again now: rescued long enough ago and
+        not met since, those that are known longest first."""
+        since = self.batches - self.settings.lag
+        found = [each.seed for each in self.visits.values() if each.rung and each.at <= since]
+        return found[: self.settings.again]
+
+    def again(self, records: Iterable[Trajectory]) -> None:
+        """Takes what tasks that were due came to. It is no visit: none is helped for it."""
+        for record in records:
+            known = record.outcome is not None
+            passed = known and (record.outcome or 0.0) >= bar(self.pass_at)
+            self._measured(self.visits[record.task], int(known), int(passed))
 
     def _remember(self, record: Trajectory) -> None:
         if record.outcome is None:
@@ -181,7 +208,8 @@ class Scheduler:
             if event.rescued:
                 tally.rescued += 1
                 tally.recent_rescued += 1
-                self.visits.setdefault(event.task, Visit()).rung = event.rung
+                visit = self.visits.setdefault(event.task, Visit())
+                visit.rung, visit.seed, visit.at = event.rung, event.seed, self.batches
 
     def state(self) -> dict[str, Any]:
         """Returns plain data for a checkpoint."""
@@ -189,6 +217,7 @@ class Scheduler:
             "visits": {task: asdict(each) for task, each in self.visits.items()},
             "tallies": {name: asdict(each) for name, each in self.tallies.items()},
             "places": self.places,
+            "batches": self.batches,
             "successes": [encode(each).decode() for each in self.successes.values()],
             "failures": [encode(each).decode() for each in self.failures.values()],
         }
@@ -198,6 +227,7 @@ class Scheduler:
         self.visits = {task: Visit(**each) for task, each in state["visits"].items()}
         self.tallies |= {name: Tally(**each) for name, each in state["tallies"].items()}
         self.places = {name: [*each] for name, each in state["places"].items()}
+        self.batches = int(state["batches"])
         for name in ("successes", "failures"):
             records = [decode(each.encode(), where="rescue state") for each in state[name]]
             setattr(self, name, {each.task: each for each in records})

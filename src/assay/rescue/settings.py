@@ -46,6 +46,11 @@ class Rescues(Settings, frozen=True):
     """Steps over which the oracle is withdrawn, evenly. 0: it stays."""
     floor: Annotated[float, Meta(ge=0, lt=1)] = 0.02
     """A rung that succeeds more rarely rests until its failures are forgotten."""
+    again: Whole = 0
+    """Tasks that were rescued and are played once more with each batch, without help and not to
+    train on: what rescue was worth, where tasks are not met again by themselves."""
+    lag: Count = 4
+    """Batches after its rescue at which a task is played again, at the earliest."""
     memory: Count = 1024
     """Tasks whose last success is remembered."""
 

@@ -15,7 +15,8 @@ const namedIn = (kind, last) => Object.keys(metrics.columns).filter((name) => na
   .map((name) => name.slice(kind.length + 1, Math.max(kind.length + 1, name.length - last.length - 1)));
 const hintSources = namedIn("hints", "admitted");
 const judgeNames = namedIn("judge", "j");
-const hasTrust = hintSources.length > 0 || judgeNames.length > 0;
+const hasLater = lastOf("rescue/later") !== null;
+const hasTrust = hintSources.length > 0 || judgeNames.length > 0 || hasLater;
 
 function hintTrust() {
   return hintSources.map((name) => {
@@ -37,6 +38,16 @@ function hintTrust() {
 }
 
 const points = (x) => (x === null ? "–" : `${x > 0 ? "+" : x < 0 ? "−" : ""}${(100 * Math.abs(x)).toFixed(1)} points`);
+
+function laterSection() {
+  const [later, of, paid] = ["later", "later_of", "again_tokens"].map((name) => metricOf(`rescue/${name}`) || []);
+  const rungs = namedIn("rescue", "later").filter((name) => name && lastOf(`rescue/${name}/later`) !== null);
+  const last = later.findLastIndex((value) => value !== null);
+  return section("What rescued tasks came to later, without help",
+    "Passes at a task's next visit after its rescue, or where it was played again for this alone: all since the beginning. Success with help is left out.",
+    h("p", {}, `Last: ${percent(later[last])} of ${plural(of[last] ?? 0, "trajectory", "trajectories")}${rungs.map((name) => `; ${words(name)}: ${percent(lastOf(`rescue/${name}/later`))}`).join("")}. Played for it: ${plural(paid.reduce((a, b) => a + (b || 0), 0), "token")}.`),
+    lineChart("Passes of rescued tasks later, by step", metrics.step, [{ name: "passes without help", kind: "up", values: later, texts: later.map((value, n) => `${percent(value)} of ${num(of[n] ?? null)}`) }], 0, 1));
+}
 
 function judgeTrust() {
   return judgeNames.map((name) => {
