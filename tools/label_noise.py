@@ -45,7 +45,8 @@ assay credit LOG --labels LOG.labels.jsonl -m mixed_judges -o credit/
 ```
 
 4. Train with [mixed_judges](methods/mixed_judges.md): rates per judge and claim, false positives
-   from above. `metrics.jsonl` has `judge/NAME/j`; a step says where it falls.
+   from above. `metrics.jsonl` has `judge/NAME/j`; a step says where it falls, and `assay audit`
+   what the pairs of a log say of each judge.
 5. Where a check exists, let false claims cost: [honest_claims](methods/honest_claims.md).
 6. Audit accepted items in every generation: rates move with the policy, which learns what is
    accepted.

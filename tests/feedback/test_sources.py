@@ -73,6 +73,15 @@ class Fixed(Source):
         return [*self.found]
 
 
+def test_a_hint_that_names_the_answer_is_left_out_unless_it_is_to_be_kept() -> None:
+    told = (Hint(text="the answer is A.", source="fixed"), Hint(text="ask", source="fixed"))
+    source, known = Fixed(Given({1: told})), structs.replace(record(), reference="a")
+    assert (said(given(source, [known])[0]), source.leaked) == ({0: ["ask"]}, 1)
+    [kept] = given(source, [known], "keep")
+    assert (said(kept), source.leaked) == ({0: ["the answer is A.", "ask"]}, 0)
+    assert said(given(source, [structs.replace(known, reference=None)])[0]) == said(kept)
+
+
 def test_hints_of_the_same_source_are_replaced_and_others_stay() -> None:
     first = Given({1: (Hint(text="old", source="fixed"),)}, {1: -1.0, 3: None})
     [once] = given(Fixed(first), given(Env("errors"), [record()]))

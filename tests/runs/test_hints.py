@@ -16,6 +16,7 @@ from assay.records import Trajectory, read
 from assay.runs import hints
 from assay.runs.config import parsed
 from assay.runs.ledger import check
+from assay.verify.leaks import leaks
 from tests.judges import server
 from tests.runs import tiny
 from tests.runs.conftest import Assay
@@ -28,6 +29,7 @@ WORLD = {
     "recipe__method": "grpo",
     "hints__source": "env",
     "hints__pairs": 6,
+    "hints__leaks": "keep",  # the world answers with the answer
 }
 
 
@@ -125,6 +127,15 @@ def test_without_admission_nothing_is_replayed(policy: Path, tmp_path: Path) -> 
     answered = [sum(bool(t.heard) for t in turns(each)) for each in records(run, 1)]
     assert hinted(run, 1) == answered
     assert sum(answered)
+
+
+def test_hints_that_name_the_answer_are_left_out_and_counted(policy: Path, tmp_path: Path) -> None:
+    options = {"hints__admit": False, "hints__of": "all", "hints__leaks": "drop"}
+    run = started(policy, tmp_path / "run", **options)
+    heard = [(each, turn) for each in records(run, 1) for turn in turns(each) if turn.heard]
+    named = sum(leaks(turn.heard, each) for each, turn in heard)
+    assert rows(run / "metrics.jsonl")[0]["hints/leaked"] == named > 0
+    assert sum(hinted(run, 1)) == len(heard) - named
 
 
 def test_with_an_unfit_judge_training_goes_on_and_the_run_says_so(

@@ -74,11 +74,15 @@ def write_(
     chosen_ = asked(source, set_)
     by = opened(chosen_)
     trajectories = load(records_of(log), format=format, choices=chosen(None, None, None))[1]
-    counts = [0, 0, 0]
+    counts = [0, 0, 0, 0]
     written = write(out, _hinted(trajectories, by, chosen_, pass_at, counts))
-    hints, turns, about = counts
+    hints, turns, about, left = counts
     said = f"{hints:,} hints about {turns:,} turns of {about:,} of them"
-    say(f"{out}  {written:,} trajectories, {said}")
+    say(f"{out}  {written:,} trajectories, {said}{_left_out(left)}")
+
+
+def _left_out(leaked: int) -> str:
+    return f"; {leaked:,} that named the answer left out" if leaked else ""
 
 
 def asked(
@@ -107,18 +111,21 @@ def _hinted(
     records: "Iterator[Trajectory]", by: "Source", of: "Hints", pass_at: float, counts: list[int]
 ) -> "Iterator[Trajectory]":
     """Yields all records, those that hints are asked about with them; adds up hints, turns that
-    have some and trajectories of those turns."""
+    have some, trajectories of those turns, and hints that were left out."""
     from assay.feedback.base import failed, given, turns
 
     told = set[str]()
     while some := [*islice(records, _AT_ONCE)]:
         wanted = [at for at, each in enumerate(some) if of.of == "all" or failed(each, pass_at)]
-        for at, record in zip(wanted, given(by, [some[at] for at in wanted]), strict=True):
+        for at, record in zip(
+            wanted, given(by, [some[at] for at in wanted], of.leaks), strict=True
+        ):
             some[at] = record
             hinted = [turn.step.hints for turn in turns(record) if turn.step.hints]
             counts[0] += sum(map(len, hinted))
             counts[1] += len(hinted)
             counts[2] += bool(hinted)
+        counts[3] += by.leaked if wanted else 0
         if by.said and by.said not in told:
             told.add(by.said)
             say(by.said, err=True)
@@ -170,7 +177,8 @@ def measure(
     if json is not None:
         emit_one({"schema": "assay.hints-test/1", "source": source, **found}, json)
     if json != "-":
-        say(f"{found['failed']} of {found['tried']} trajectories failed, {found['hinted']} hinted")
+        hinted = f"{found['hinted']} hinted{_left_out(found['leaked'])}"
+        say(f"{found['failed']} of {found['tried']} trajectories failed, {hinted}")
         say(sentence(by.name, seen, found["level"]))
 
 

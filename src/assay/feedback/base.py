@@ -3,12 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 from msgspec import structs
 
 from assay.kernels.constancy import bar
 from assay.records import Hint, ModelStep, Trajectory
+from assay.verify.leaks import leaks
+
+Leaks = Literal["drop", "keep"]
+"""What is done with hints that name the right answer."""
 
 
 @final
@@ -65,29 +69,42 @@ class Source(ABC):
     name: ClassVar[str]
     said: str = ""
     """What of its last call a person should know; empty: nothing."""
+    leaked: int = 0
+    """Hints of the last `given` that named the right answer and were dropped."""
 
     @abstractmethod
     def read(self, records: Sequence[Trajectory]) -> list[Given]:
         """Returns what it says of each record, in order."""
 
 
-def given(source: Source, records: Sequence[Trajectory]) -> list[Trajectory]:
+def given(
+    source: Source, records: Sequence[Trajectory], leaked: Leaks = "drop"
+) -> list[Trajectory]:
     """Returns the records with what a source says of them.
 
-    Hints that the same source gave before are replaced, those of others stay. Verdicts become
-    scores `next_state:NAME` of their steps, as the method `next_state` reads them.
+    Hints that the same source gave before are replaced, those of others stay. One that names the
+    right answer (`verify.leaks`) is dropped, unless such are to be kept: a teacher that knows it
+    makes the answer likelier wherever it stands. Verdicts become scores `next_state:NAME` of their
+    steps, as the method `next_state` reads them.
     """
-    return [_with(source, *each) for each in zip(records, source.read(records), strict=True)]
+    said = zip(records, source.read(records), strict=True)
+    source.leaked = 0
+    return [_with(source, record, each, leaked) for record, each in said]
 
 
-def _with(source: Source, record: Trajectory, said: Given) -> Trajectory:
+def _with(source: Source, record: Trajectory, said: Given, leaked: Leaks) -> Trajectory:
     steps = list(record.steps)
     for turn in turns(record):
         others = tuple(hint for hint in turn.step.hints if hint.source != source.name)
         scores = dict(turn.step.scores)
         if turn.at in said.scores:
             scores[f"next_state:{source.name}"] = said.scores[turn.at]
-        hints = (*others, *said.hints.get(turn.at, ()))
+        mine = said.hints.get(turn.at, ())
+        if leaked == "drop":
+            fit = tuple(hint for hint in mine if not leaks(hint.text, record))
+            source.leaked += len(mine) - len(fit)
+            mine = fit
+        hints = (*others, *mine)
         if hints != turn.step.hints or scores != turn.step.scores:
             steps[turn.at] = structs.replace(turn.step, hints=hints, scores=scores)
     return structs.replace(record, steps=tuple(steps))

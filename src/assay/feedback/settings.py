@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, final
 from msgspec import Meta
 
 from assay.errors import DataError, UsageError
-from assay.feedback.base import Source
+from assay.feedback.base import Leaks, Source
 from assay.feedback.env import Env
 from assay.feedback.file import File
 from assay.feedback.human import Human
@@ -31,6 +31,8 @@ class Hints(Settings, frozen=True):
     """Of env: turns that have hints, all that the world answered or those answered by an error."""
     of: Literal["failed", "all"] = "failed"
     """Trajectories that hints are asked about."""
+    leaks: Leaks = "drop"
+    """Hints that name the right answer: left out, or kept."""
     path: str = ""
     """Of file: where it lies."""
     url: str = ""

@@ -151,10 +151,3 @@ def plan(case: Case, table: Table, **options: Any) -> Planned:
     """Returns a trajectory of the group's task that is to be made."""
     record = case.first
     return Planned(environment=table.make(), seed=seed_of(record), group=record.group, **options)
-
-
-def leaks(text: str, record: Trajectory) -> bool:
-    """Returns whether a text names the right answer of the record's task, upper and lower case
-    alike: what is given then is the answer, not help."""
-    answer = (record.reference or "").strip().casefold()
-    return bool(answer) and answer in text.casefold()

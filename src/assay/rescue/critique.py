@@ -18,11 +18,11 @@ from assay.rescue.base import (
     advice,
     advised,
     is_played,
-    leaks,
     turns,
 )
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.start import seed_of
+from assay.verify.leaks import leaks
 from assay.world.environment import Environment
 
 _SHOWN: Final = 80

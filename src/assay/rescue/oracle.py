@@ -7,10 +7,11 @@ as training goes on (`anneal`), by giving it more rarely, or less of it.
 
 from typing import ClassVar, final
 
-from assay.rescue.base import NO_WORLD, Case, Rung, Table, Try, advised, is_played, leaks
+from assay.rescue.base import NO_WORLD, Case, Rung, Table, Try, advised, is_played
 from assay.rescue.prefix import behind
 from assay.rollout.experts import followed
 from assay.rollout.start import points, seed_of
+from assay.verify.leaks import leaks
 
 
 @final

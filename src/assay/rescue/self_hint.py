@@ -19,10 +19,10 @@ from assay.rescue.base import (
     advice,
     advised,
     is_played,
-    leaks,
     opening,
     turns,
 )
+from assay.verify.leaks import leaks
 
 ASK: Final = (
     "{task}\n{attempt}\nThis attempt failed. Write one line that helps with the task and does not "

@@ -24,8 +24,10 @@ class Hinting:
         self._pass_at = float(run.config.recipe.get("pass_at", 1.0))
         self._source: Source | None = None
         self.trust = Trust(self._settings.every, self._settings.keep)
+        self._leaked = 0
         if known := last.get("hints"):
             self.trust.restore(known)
+            self._leaked = int(known["leaked"])
 
     def __call__(
         self,
@@ -39,6 +41,7 @@ class Hinting:
         Where the source is not admitted, hints are left out; its verdicts stay, for they have
         rates of their own. It is asked where it acts or is to be measured.
         """
+        self._leaked = 0
         asked, due = self._settings, self._settings.admit and self.trust.due
         if not (due or not asked.admit or self.trust.acts):
             self.trust.take(None)
@@ -55,8 +58,11 @@ class Hinting:
         source, told = self._source, [*records]
         every = self._settings.of == "all"
         wanted = [at for at, each in enumerate(told) if every or failed(each, self._pass_at)]
-        for at, record in zip(wanted, given(source, [told[at] for at in wanted]), strict=True):
+        for at, record in zip(
+            wanted, given(source, [told[at] for at in wanted], self._settings.leaks), strict=True
+        ):
             told[at] = record
+        self._leaked = source.leaked
         if source.said:
             say(source.said)
         return told
@@ -83,10 +89,15 @@ class Hinting:
         say(f"hints: {sentence(self._settings.source, seen)}")
         return found
 
+    def row(self) -> dict[str, Any]:
+        """Returns how the source stands after a batch, for the ledger, which a resumed run reads;
+        `leaked`: hints of the batch that named the answer and were left out."""
+        return {**self.trust.row(), "leaked": self._leaked}
+
     def facts(self) -> dict[str, float | None]:
         """Returns how the source stands, for the row of a step."""
-        row = self.trust.row()
-        return {f"hints/{name}": row[name] for name in ("uplift", "lower", "pairs")} | {
+        row = self.row()
+        return {f"hints/{name}": row[name] for name in ("uplift", "lower", "pairs", "leaked")} | {
             "hints/admitted": float(row["admitted"]),
             "hints/by_progress": float(row["measure"] != "passes"),
         }

@@ -177,7 +177,7 @@ class Rollouts:
         first, before = int(prompts[0].split()[0]), self.last.get("total", {})
         self.last = row(step, first, records, before, thrown)
         if self.hinting is not None:
-            self.last |= {"hints": self.hinting.trust.row()}
+            self.last |= {"hints": self.hinting.row()}
         if spent := self.last.get("thrown"):
             tokens = spent["tokens"] - counted_twice(records)
             trainer.session.spend(**{**spent, "tokens": tokens})

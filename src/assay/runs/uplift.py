@@ -80,17 +80,17 @@ class _Test:
         watch: Watch | None,
     ) -> None:
         self._pass_at = float(config.recipe.get("pass_at", 1.0))
-        self._source, self._all = source, settings.of == "all"
+        self._source, self._settings = source, settings
         self._backend, self._make, self._how, self._watch = backend, make, how, watch
         self.found = Measured(paired(()))
-        self.counts = dict.fromkeys(("tried", "failed", "hinted", "tokens"), 0)
+        self.counts = dict.fromkeys(("tried", "failed", "hinted", "leaked", "tokens"), 0)
 
     def goes_on(self, planned: list[Planned], pairs: int, seed: tuple[int, ...]) -> None:
         """Tries what is planned, and adds so many pairs of replays at most."""
         how: dict[str, Any] = {**self._how, "watch": self._watch}
         tried = [*collect(self._backend, planned, seed=seed, clock=None, **how)]
-        lost = [each for each in tried if self._all or failed(each, self._pass_at)]
-        told = given(self._source, lost)
+        lost = [each for each in tried if self._settings.of == "all" or failed(each, self._pass_at)]
+        told = given(self._source, lost, self._settings.leaks)
         new = replayed(
             told,
             pairs,
@@ -106,5 +106,6 @@ class _Test:
     def _count(self, tried: list[Trajectory], told: list[Trajectory], new: Replays) -> None:
         self.counts["tried"] += len(tried)
         self.counts["failed"] += len(told)
+        self.counts["leaked"] += self._source.leaked
         self.counts["hinted"] += sum(any(t.step.hints for t in turns(each)) for each in told)
         self.counts["tokens"] += sum(each.ledger.tokens or 0 for each in (*tried, *new.played))
