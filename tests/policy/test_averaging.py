@@ -73,10 +73,10 @@ def test_what_is_saved_is_put_back(tmp_path: Path) -> None:
     other = line(0.0, 0.0)
     with again.worn(other):
         assert (other.weight.item(), other.bias.item()) == (2.0, 0.0)
-    with pytest.raises(DataError, match="expected the teacher of the run"):
+    with pytest.raises(DataError, match="expected the average of the run"):
         again.load(tmp_path / "nowhere")
     with pytest.raises(DataError, match="weights of another model"):
         Average(torch.nn.Linear(2, 1), 0.5).load(tmp_path)
     (tmp_path / FILE).write_bytes(b"spoilt")
-    with pytest.raises(DataError, match="expected the teacher of the run"):
+    with pytest.raises(DataError, match="expected the average of the run"):
         again.load(tmp_path)

@@ -1,4 +1,5 @@
-"""The running average of a policy's weights: a teacher that follows it slowly. Needs torch."""
+"""The running average of a policy's weights: a teacher or a scorer that follows it slowly, or not
+at all. Needs torch."""
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from assay.errors import DataError, told
 
 FILE: Final = "teacher.safetensors"
-"""Its name in a checkpoint."""
+"""Name of a teacher in a checkpoint."""
 
 
 @final
@@ -56,23 +57,23 @@ class Average:
             if name in self._weights:
                 yield name, each
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, file: str = FILE) -> None:
         """Writes it into a checkpoint."""
-        save_file({name: each.contiguous() for name, each in self._weights.items()}, folder / FILE)
+        save_file({name: each.contiguous() for name, each in self._weights.items()}, folder / file)
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, file: str = FILE) -> None:
         """Puts back what `save` wrote.
 
         Raises:
             DataError: the checkpoint has none, or one of another model.
         """
-        path = folder / FILE
+        path = folder / file
         try:
             found = load_file(path)
         except (OSError, SafetensorError) as error:
-            raise DataError(f"{path}: {told(error)}; expected the teacher of the run") from None
+            raise DataError(f"{path}: {told(error)}; expected the average of the run") from None
         mine = {name: each.shape for name, each in self._weights.items()}
         if {name: each.shape for name, each in found.items()} != mine:
-            raise DataError(f"{path}: weights of another model; expected the teacher of the run")
+            raise DataError(f"{path}: weights of another model; expected the average of the run")
         for name, each in self._weights.items():
             each.copy_(found[name])

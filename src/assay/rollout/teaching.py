@@ -108,7 +108,7 @@ def _message(tokenizer: Any) -> Callable[[str], Sequence[int]]:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
     """One step under one block."""
 
     record: int
@@ -165,7 +165,7 @@ def taught(
 
 def _asked(
     records: Sequence[Trajectory], blocks: Blocks, *, neutral: bool
-) -> Iterator[tuple[str, _Question]]:
+) -> Iterator[tuple[str, Question]]:
     for at, record in enumerate(records):
         for index, step in enumerate(record.steps):
             if type(step) is ModelStep and hinted(step):
@@ -178,7 +178,7 @@ def _asked(
 
 def question(
     record: Trajectory, at: int, index: int, block: tuple[int, ...], blocks: Blocks
-) -> _Question:
+) -> Question:
     """Returns what is asked of a step of the record, which is number `at`, under a block."""
     ids = ids_of(record)
     start = sum(len(step.token_ids or ()) for step in record.steps[:index])
@@ -186,11 +186,11 @@ def question(
     before, given = ids[:cut], (*block, *ids[cut:start])
     if not before:  # nothing is shared: all that is read first is
         before, given = [*given], ()
-    return _Question(at, index, tuple(before), given, tuple(record.steps[index].token_ids or ()))
+    return Question(at, index, tuple(before), given, tuple(record.steps[index].token_ids or ()))
 
 
 def answered(
-    model: Any, questions: Sequence[_Question], *, temperature: float = 1.0
+    model: Any, questions: Sequence[Question], *, temperature: float = 1.0
 ) -> list[tuple[float, ...]]:
     """Returns log p of all tokens of each step asked about, nats, in order."""
 
@@ -203,7 +203,7 @@ def answered(
 
 def looked(
     model: Any,
-    questions: Sequence[_Question],
+    questions: Sequence[Question],
     read: Callable[[int, Table], Read],
     *,
     temperature: float = 1.0,
@@ -236,7 +236,7 @@ def looked(
     return [made[at] for at in range(len(questions))]
 
 
-def _size(question: _Question) -> tuple[int, int]:
+def _size(question: Question) -> tuple[int, int]:
     return len(question.given) + len(question.scored), len(question.history)
 
 

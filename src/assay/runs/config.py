@@ -6,6 +6,7 @@
     recipe   credit, gates, safety: `assay.recipes.recipe`   start   what comes before it
     rescue   what is done for groups that failed as a whole   probe   what is measured of the start
     hints    who says what should have been known            feedback what hints do to training
+    reward   how likely the reference answer is after each rollout: a dense reward
     trl      any other of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
@@ -27,6 +28,7 @@ from assay.recipes.recipe import Recipe
 from assay.recipes.settings import Settings, converted, known_only, require
 from assay.rescue.settings import Rescues
 from assay.rollout.headroom import Probe
+from assay.rollout.reward import Reward
 from assay.rollout.teacher import Feedback
 from assay.runs.imitation import Imitation
 from assay.runs.micro import micro_rows
@@ -48,6 +50,7 @@ class Config(Settings, frozen=True):
     rescue: Rescues = field(default_factory=Rescues)
     hints: Hints = field(default_factory=Hints)
     feedback: Feedback = field(default_factory=Feedback)
+    reward: Reward = field(default_factory=Reward)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)

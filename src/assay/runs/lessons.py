@@ -215,12 +215,13 @@ def known_logprobs(record: Trajectory) -> tuple[float, ...]:
 
 
 class Following(TrainerCallback):
-    """Lets the teacher follow after each optimiser step."""
+    """Lets a teacher and a scorer follow after each optimiser step."""
 
-    def __init__(self, lessons: Lessons) -> None:
-        """Takes whose teacher it is."""
-        self._lessons = lessons
+    def __init__(self, *followers: Callable[[Any], None]) -> None:
+        """Takes what each of them does with the policy."""
+        self._followers = followers
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Follows."""
-        self._lessons.follow(given["model"])
+        for each in self._followers:
+            each(given["model"])

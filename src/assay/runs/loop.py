@@ -72,7 +72,7 @@ class StepRows:
                 "train.learning_rate, or turn on recipe.safety"
             )
         clocks = {name: row[name] for name in CLOCKS if name in row}
-        row |= self._rollouts.lessons.facts
+        row |= self._rollouts.lessons.facts | self._rollouts.rewarding.facts
         if (rescuing := self._rollouts.rescuing) is not None:
             row |= rescuing.facts()
         if (hinting := self._rollouts.hinting) is not None:
@@ -112,7 +112,8 @@ class RunTrainer(AssayTrainer):
         self._folder, self._config, self._rollouts = folder, config, rollouts
         kwargs["rollout_func"] = rollouts
         super().__init__(*args, **kwargs)
-        rollouts.lessons.begin(self.accelerator.unwrap_model(self.model))
+        for each in (rollouts.lessons, rollouts.rewarding):
+            each.begin(self.accelerator.unwrap_model(self.model))
         self._own, self._at_start = self.recipe, imitating(self.recipe)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
@@ -154,6 +155,7 @@ class RunTrainer(AssayTrainer):
         (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
         self.session.save(folder)
         self._rollouts.lessons.save(folder)
+        self._rollouts.rewarding.save(folder)
         if (rescuing := self._rollouts.rescuing) is not None:
             rescuing.save(folder)
 
@@ -166,6 +168,7 @@ class RunTrainer(AssayTrainer):
             disk.load_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
             self.session.load(Path(checkpoint))
             self._rollouts.lessons.load(Path(checkpoint))
+            self._rollouts.rewarding.load(Path(checkpoint))
             if (rescuing := self._rollouts.rescuing) is not None:
                 rescuing.load(Path(checkpoint))
 
@@ -208,7 +211,7 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
         )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Budget(config, rollouts))
-    trainer.add_callback(Following(rollouts.lessons))
+    trainer.add_callback(Following(rollouts.lessons.follow, rollouts.rewarding.follow))
     made: Any = trainer.args
     if made.disable_dropout:
         without_dropout(trainer.model)

@@ -22,6 +22,7 @@ from assay.runs.imitation import imitated
 from assay.runs.ledger import row
 from assay.runs.lessons import Lessons
 from assay.runs.rescuing import Rescuing
+from assay.runs.rewarding import Rewarding
 from assay.runs.sampling import Engines, Prepared
 from assay.signal.origins import columns
 from assay.world.environment import Environment
@@ -42,6 +43,7 @@ class Rollouts:
         self.lessons = Lessons(
             config.feedback, Recipe.of(config.recipe), run.tokenizer, config.train.temperature
         )
+        self.rewarding = Rewarding(config.reward, run.protocol, run.tokenizer)
         self.last: dict[str, Any] = {}
         """The ledger's last row."""
         for each in folder.rows("ledger.jsonl"):
@@ -79,6 +81,9 @@ class Rollouts:
             records, replays = self.hinting(records, backend, seed, trainer.session.event)
             thrown += replays
         records = self._scored(records, trainer)
+        if self.rewarding.on and step > config.start.steps:
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            records = self.rewarding(records, model, say=trainer.session.once)
         if self.lessons.on and step > config.start.steps:
             records = self.lessons(
                 records,
