@@ -103,7 +103,9 @@ def test_masked_the_reference_stands_behind_the_task_alone(policy: Any) -> None:
 @pytest.mark.parametrize(
     ("steps", "leaked"),
     [
-        (STEPS, False),  # the answer itself may hold it
+        (STEPS, False),
+        # the answer itself may hold it
+        ((*STEPS[:3], ModelStep("", token_ids=(9, 12, 13, 1), spans=ANSWER)), False),
         ((PROMPT, CALL, ToolStep("", token_ids=(8, 12, 13)), STEPS[3]), True),
         ((UserStep("", token_ids=(3, 12, 13, 4)), *STEPS[1:]), True),
         ((PROMPT, ModelStep("", token_ids=(12,)), ToolStep("", token_ids=(13,))), True),

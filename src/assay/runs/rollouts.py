@@ -81,9 +81,6 @@ class Rollouts:
             records, replays = self.hinting(records, backend, seed, trainer.session.event)
             thrown += replays
         records = self._scored(records, trainer)
-        if self.rewarding.on and step > config.start.steps:
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            records = self.rewarding(records, model, say=trainer.session.once)
         if self.lessons.on and step > config.start.steps:
             records = self.lessons(
                 records,
@@ -150,7 +147,7 @@ class Rollouts:
             yield self._environments[at]
 
     def _scored(self, records: list[Trajectory], trainer: Any) -> list[Trajectory]:
-        """Returns the trajectories with the beliefs and scores that the run wants of them."""
+        """Returns the trajectories with the beliefs, scores and rewards that the run wants."""
         wanted = self._run.config.rollout
         from assay.rollout import scoring
 
@@ -163,7 +160,9 @@ class Rollouts:
             records = [*map(scoring.believing, records, found)]
         if wanted.hindsight:
             records = scoring.hindsight(records, model, scoring.told_ending(tokenizer))
-        return records
+        if trainer.state.global_step < self._run.config.start.steps:
+            return records
+        return self.rewarding(records, model, say=trainer.session.once)
 
     def _keep(
         self,
