@@ -48,6 +48,39 @@ def test_pass_at_k_is_the_unbiased_one():
     assert 1 - comb(3, 2) / comb(4, 2) == 0.5
 
 
+def test_rows_of_a_base_are_one_base():
+    # 4 + 4 attempts, 1 + 3 passes: pass@1 = .5, pass@2 = 1 - C(4, 2)/C(8, 2) = 11/14
+    rows = Rows([base([1]), row("base", [3], 1, steps={"0": [3]})])
+    assert rows.base("lookup", "weak") == pytest.approx([0.5])
+    assert rows.base("lookup", "weak", 2) == pytest.approx([11 / 14])
+
+
+def test_newly_solved_counts_tasks_that_no_attempt_at_the_start_solved():
+    # never solved: the first three tasks. Runs solve 5 of 6, copies 1 of 6: one-sided Fisher
+    # p = (C(6, 5) C(6, 1) + C(6, 6) C(6, 0)) / C(12, 6) = 37 / 924
+    bases = [base([0, 0, 0, 1]), row("base", [0, 0, 0, 0], 1)]
+    copies = [base([0, 0, 0, 0], "null"), row("null", [0, 2, 0, 4], 1)]
+    runs = [row("nsr", [1, 4, 1, 0]), row("nsr", [1, 1, 0, 0], 1)]
+    seen = measures.newly_solved(Rows([*bases, *copies, *runs]), "nsr", "lookup", "weak")
+    assert value(seen).value == pytest.approx(37 / 924)
+    assert measures.newly_solved(Rows([*bases, *runs]), "nsr", "lookup", "weak") is None
+    deeper = [row("nsr", [9, 9, 9, 9], samples=16)]
+    assert measures.newly_solved(Rows([*bases, *copies, *deeper]), "nsr", "lookup", "weak") is None
+
+
+def test_elsewhere_is_read_from_the_other_family():
+    def told(arm: str, passed: list[int]) -> Row:
+        other = {"level": "countdown/even", "passed": passed, "samples": 4}
+        return row(arm, [0, 0], about={"other": other})
+
+    rows = Rows([told("base", [2, 4]), told("nsr", [1, 3])])
+    assert value(measures.elsewhere(rows, "nsr", "lookup", "weak")).value == -0.25
+    # pass@2 of 4 attempts: 1 - C(2, 2)/C(4, 2) = 5/6 and 1; 1 - C(3, 2)/C(4, 2) = .5 and 1
+    seen = measures.elsewhere(rows, "nsr", "lookup", "weak", 2)
+    assert value(seen).value == pytest.approx((0.5 + 1) / 2 - (5 / 6 + 1) / 2)
+    assert measures.elsewhere(Rows([told("nsr", [1, 3])]), "nsr", "lookup", "weak") is None
+
+
 def test_gain_over_the_base():
     rows = Rows([base([1, 2]), row("nsr", [2, 3]), row("nsr", [4, 4], cell={"length": 3})])
     assert measures.over_base(rows, "nsr", "weak", 1, envs=ONE) == Seen(

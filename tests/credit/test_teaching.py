@@ -145,6 +145,11 @@ def test_agreement_where_all_fail():
     # |A| = .25 is below .3: the teacher is not heard; A = 0 agrees with nobody
     close(by_row(dead, method("agreement", least=0.3)), [[0, -0.25, 0, 0, 0]] * 3)
     close(by_row(dead, method("agreement", fail=0.0)), [[0] * 5] * 3)
+    # D = -1 lies within a margin of 1, and not of .99
+    close(by_row(dead, method("agreement", margin=1.0)), [[0] * 5] * 3)
+    close(by_row(dead, method("agreement", margin=0.99)), [[0, -1.25, 0, 0, 0]] * 3)
+    slight = taught((-3.099, -3.101, -2.9), (-3.0,) * 3, outcome=0.0, field="neutral")
+    close(by_row(batch_of([slight]), method("agreement"))[0][:3], [0, -0.351, 0])
     alone = batch_of([told_over_neutral(0.0)])
     close(by_row(alone, method("agreement")), [[0, -1.25, 0, 0, 0]])
     passes = batch_of(told_over_neutral(1.0) for _ in range(3))
@@ -376,7 +381,7 @@ def one_token(name, a, d, alike, outcome):
     if name == "routing":
         return clipped if alike else a
     if alike:
-        return -0.25 + clipped if d < 0 else 0.0
+        return -0.25 + clipped if d < -0.1 else 0.0
     return a + (clipped if a * clipped > 0 and abs(a) >= 0.1 else 0.0)
 
 

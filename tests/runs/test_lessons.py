@@ -169,6 +169,25 @@ def test_the_teacher_follows_by_its_rate_and_is_put_back(tmp_path: Path) -> None
         assert torch.allclose(weight, before + 1.0, atol=1e-6)
 
 
+def test_the_teacher_of_the_start_stays_and_the_policy_s_own_goes_along(tmp_path: Path) -> None:
+    model, tokenizer = load(str(tiny.policy(tmp_path)))
+    weight = model.get_input_embeddings().weight
+    before = weight.detach().clone()
+    start, own = (
+        lessons(tokenizer, "grpo", kind="opd", teacher=each) for each in ("start", "self")
+    )
+    for by in (start, own):
+        by.begin(model)
+    with torch.no_grad():
+        weight += 4.0
+    for by in (start, own):
+        by.follow(model)
+    with start._teaching(model)():
+        assert torch.equal(weight, before)
+    with own._teaching(model)():
+        assert torch.allclose(weight, before + 4.0)
+
+
 # --- runs
 
 

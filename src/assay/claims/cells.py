@@ -110,6 +110,8 @@ class Scale:
     """Attempts at each held-out task."""
     seeds: int = 5
     learning_rate: float = 2e-4
+    other: str = ""
+    """A level of another family on which the end is measured too, for what training costs there."""
     seconds: float = 0.0
     """What a cell takes of a core, where no row says it; measured. 0: nobody measured it."""
 

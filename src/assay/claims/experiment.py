@@ -44,7 +44,7 @@ class Prediction:
     refutes: tuple[Zone, ...] = (NEGATIVE,)
     """Values that refute it. Between the zones nothing is said."""
     unit: str = "points"
-    """"points": shares, shown in percent; else as they are."""
+    """"points": shares, shown in percent; "p": of a test, without an interval; else as they are."""
 
     def verdict(self, seen: Seen | None) -> Verdict:
         """Returns what an interval says: it must lie in a zone as a whole, with `ENOUGH` seeds."""

@@ -234,6 +234,41 @@ def frozen_expansion(rows: Rows) -> Seen | None:
     return Seen(Estimate(sum(reached) / len(reached), low, high))
 
 
+def newly_solved(rows: Rows, arm: str, env: str, start: str) -> Seen | None:
+    """Returns Fisher's one-sided p that an arm solves, of tasks that the untrained policy never
+    solved in all attempts of its rows "base", no more than its frozen copies do.
+
+    A task counts once for each run, and once for each copy, with as many attempts as the one with
+    the fewest has: `passed` of a run with more would count for it.
+    """
+    from scipy.stats import fisher_exact
+
+    bases, runs = rows.find(env, start, "base"), rows.find(env, start, arm)
+    copies = rows.find(env, start, "null")
+    if not (bases and runs and copies) or len({row.samples for row in (*runs, *copies)}) > 1:
+        return None
+    never_G = np.sum([row.last for row in bases], axis=0) == 0
+    solved, null = (np.array([row.last for row in each])[:, never_G] > 0 for each in (runs, copies))
+    table = [[int(each.sum()), int((~each).sum())] for each in (solved, null)]
+    p = float(np.asarray(fisher_exact(table, "greater"))[1])
+    return Seen(Estimate(p, p, p), len(runs))
+
+
+def elsewhere(rows: Rows, arm: str, env: str, start: str, k: int = 1) -> Seen | None:
+    """Returns pass@k on the tasks of another family (`Scale.other`), less the untrained policy's:
+    what training on this one costs there."""
+
+    def scores(arm: str) -> list[np.ndarray]:
+        told = rows.find(env, start, arm)
+        return [rate(o["passed"], o["samples"], k) for row in told if (o := row.about.get("other"))]
+
+    bases, runs = scores("base"), scores(arm)
+    if not (bases and runs):
+        return None
+    base_G = np.mean(bases, axis=0)
+    return _gap(np.stack([base_G] * len(runs)), np.stack(runs))
+
+
 def squeezed(rows: Rows, which: str) -> Seen | None:
     """Returns the mean change of entropy where tokens are pushed down; "rare" or "likely"."""
     for row in rows.find("lookup", "weak", "base"):

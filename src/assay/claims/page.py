@@ -1,7 +1,7 @@
 """The results page of an experiment: verdicts first, then every arm, as Markdown with figures."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any, Final
@@ -101,7 +101,7 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
     return rendered(
         "claims.md",
         experiment=experiment,
-        about=_about(rows),
+        about=_about(experiment, rows),
         shown=experiment.shown(rows) if experiment.shown and rows.rows else None,
         verdicts=verdicts(experiment, rows),
         told=told,
@@ -115,21 +115,26 @@ def page(experiment: Experiment, rows: Rows, figures: Mapping[str, str]) -> str:
     )
 
 
-def _about(rows: Rows) -> dict[str, Any]:
+def _about(experiment: Experiment, rows: Rows) -> dict[str, Any]:
     """Returns what was run, and with what; nothing where nothing was trained."""
     trained = [row for row in rows.rows if row.cell["arm"] not in BASE]
     if not trained:
         return {}
     runs = Counter(replace(Cell(**row.cell), seed=0).key for row in trained)
-    few, most = min(runs.values()), max(runs.values())
     return {
         **trained[0].about,
         "runs": len(trained),
-        "seeds": few if few == most else f"{few} to {most}",
+        "seeds": _between(runs.values()),
+        "group": experiment.scales[trained[0].about["scale"]].group,
         "tasks": len(trained[0].last),
-        "attempts": trained[0].samples,
+        "attempts": _between(row.samples for row in trained),
         "minutes": sum(row.seconds for row in rows.rows) / 60,
     }
+
+
+def _between(counts: Iterable[int]) -> str:
+    few, *_, most = sorted([*counts] * 2)
+    return f"{few}" if few == most else f"{few} to {most}"
 
 
 def _unpredicted(rows: Rows, k: int) -> Iterator[tuple[str, str, list[str]]]:
@@ -153,6 +158,8 @@ def told(of: Seen | None, unit: str) -> str:
     seen = of.estimate
     if unit == "points":
         return f"{seen.value:+.1%} [{seen.low:+.1%}, {seen.high:+.1%}]"
+    if unit == "p":
+        return f"p = {seen.value:.2g}"
     return f"{seen.value:+.4f} [{seen.low:+.4f}, {seen.high:+.4f}] {unit}"
 
 

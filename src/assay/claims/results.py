@@ -101,9 +101,13 @@ class Rows:
         return found
 
     def base(self, env: str, start: str, k: int = 1) -> Float64[np.ndarray, " G"] | None:
-        """Returns pass@k of the untrained policy on each task. None: not measured."""
+        """Returns pass@k of the untrained policy on each task, of all its attempts. None: not
+        measured."""
         found = self.find(env, start, "base")
-        return rate(found[0].last, found[0].samples, k) if found else None
+        if not found:
+            return None
+        passed = [sum(each) for each in zip(*(row.last for row in found), strict=True)]
+        return rate(passed, sum(row.samples for row in found), k)
 
 
 def rate(passed: Sequence[int], samples: int, k: int) -> Float64[np.ndarray, " G"]:

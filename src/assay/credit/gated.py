@@ -84,7 +84,7 @@ class Rlsd(Method):
 @final
 @dataclass(frozen=True, slots=True)
 class Agreement(Method):
-    """A_t = A + w D_t [sign D_t = sign A] [|A| >= least]; in dead groups A = -fail where D_t < 0.
+    """A_t = A + w D_t [sign D_t = sign A] [|A| >= least]; in dead groups A = -fail, D_t < -margin.
 
     Ours, methods/agreement.md; the sign rule is SERL's (2026, https://arxiv.org/abs/2605.19447)
     with addition in place of its gate. A is GRPO's. The clause for dead groups asks for a failure
@@ -106,9 +106,11 @@ class Agreement(Method):
     w: float = 1.0
     """Weight of the teacher where it agrees, at least 0; 0 with `fail` 0 is GRPO."""
     fail: float = 0.25
-    """-A of a hinted step's token in a dead group where D < 0; at least 0, 0 is off."""
+    """-A of a hinted step's token in a dead group where D < -margin; at least 0, 0 is off."""
     least: float = 0.1
     """Least |A| at which the teacher is heard, at least 0."""
+    margin: float = 0.1
+    """D of a dead group's token must lie below -margin, nats: a sign without size is chance."""
     against: Against = "neutral"
     """What is taken off log p_told: that of a "neutral" hint, or the "policy"'s own."""
     bound: float = 1.0
@@ -123,7 +125,7 @@ class Agreement(Method):
     """Added to the deviation, in units of the outcome."""
 
     def __post_init__(self) -> None:
-        at_least_0(self, "fail", "least")
+        at_least_0(self, "fail", "least", "margin")
         check_taught(self)
         check_scaling(self)
 
@@ -136,7 +138,9 @@ class Agreement(Method):
         a_N = advantage_N(batch, outcome)
         d_N = lesson_N(batch, self.against, self.bound, self.spare, self.name)
         verified_K = np.isin(batch.category_K, _VERIFIED)
-        dead_N = on_tokens(batch, all_failed(batch, self.pass_at) & verified_K) & (d_N < 0)
+        dead_N = on_tokens(batch, all_failed(batch, self.pass_at) & verified_K) & (
+            d_N < -self.margin
+        )
         a_N = np.where(dead_N, -self.fail, a_N)
         agrees_N = (np.sign(d_N) == np.sign(a_N)) & (abs(a_N) >= self.least) & (a_N != 0)
         return [

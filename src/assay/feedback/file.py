@@ -1,14 +1,17 @@
 """Hints from a file, JSON Lines, a hint a line:
 
-    {"task": "lookup:7", "text": "countries have owners here, not homes"}
-    {"task": "lookup:7", "turn": 0, "text": "..."}      of one turn, from 0
+    {"task": "capitals/7", "text": "countries have owners here, not homes"}
+    {"task": "capitals/7", "turn": 0, "text": "..."}    of one turn, from 0
     {"heard": "no tool owner", "text": "..."}           of turns whose next state has these words
-    {"trajectory": "0/lookup:7/3", "turn": 1, "text": "..."}
+    {"trajectory": "0/capitals/7/3", "turn": 1, "text": "..."}
 
-Keys that a line has must all fit. One without `turn` and `heard` is about the last turn.
+Keys that a line has must all fit; task and trajectory are as a record has them. One without `turn`
+and `heard` is about the last turn.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -52,19 +55,32 @@ class File(Source):
         Raises:
             DataError: it cannot be read, or a line is no hint.
         """
-        self._lines = [*_read(path)]
+        self._path, lines = path, _read(path)
+        self._any = [(at, line) for at, line in enumerate(lines) if line.task is None]
+        self._by_task = defaultdict[str, list[tuple[int, Line]]](list)
+        for at, line in enumerate(lines):
+            if line.task is not None:
+                self._by_task[line.task].append((at, line))
 
     def read(self, records: Sequence[Trajectory]) -> list[Given]:
         """Returns the hints that fit, in the order of the file."""
-        return [Given(self._of(record)) for record in records]
+        found = [Given(self._of(record)) for record in records]
+        self.said = ""
+        if records and not any(each.hints for each in found):
+            self.said = (
+                f"{self._path}: no line fits a turn of these {len(records)} trajectories; their "
+                f"first task is named {records[0].task!r}"
+            )
+        return found
 
     def _of(self, record: Trajectory) -> dict[int, tuple[Hint, ...]]:
-        known = [*turns(record)]
+        known, own = [*turns(record)], self._by_task.get(record.task or "", [])
+        lines = [line for _, line in sorted([*self._any, *own], key=itemgetter(0))]
         found: dict[int, tuple[Hint, ...]] = {}
         for turn in known:
             fitting = tuple(
                 Hint(text=line.text, source=self.name, quote=line.heard)
-                for line in self._lines
+                for line in lines
                 if line.fits(record, turn, last=turn is known[-1])
             )
             found |= {turn.at: fitting} if fitting else {}

@@ -20,8 +20,9 @@ class Feedback(Settings, frozen=True):
     (routing, agreement, rlsd, additive, opd). sdpo, topk: a loss beside the recipe's over the
     policy's top k tokens, a divergence (SDPO 2026, arXiv:2601.20802) or clipped advantages
     (OpenClaw-RL 2026, arXiv:2603.10165)."""
-    teacher: Literal["self", "ema"] = "self"
-    """The policy itself, or its running average."""
+    teacher: Literal["start", "ema", "self"] = "start"
+    """The policy as the run began, its running average, or the policy as it is: one that follows
+    the policy drifts with it."""
     rate: Annotated[float, Meta(gt=0, le=1)] = 0.05
     """With ema: how much of each step's weights the average takes."""
     place: Literal["auto", "front", "prompt", "step"] = "auto"

@@ -56,12 +56,12 @@ class Lessons:
 
     def begin(self, model: Any) -> None:
         """Takes the policy as it starts; of a run that is resumed, before `load`."""
-        if self.on and self.settings.teacher == "ema":
+        if self.on and self.settings.teacher != "self":
             self._average = Average(model, self.settings.rate)
 
     def follow(self, model: Any) -> None:
-        """Lets the average follow by a step."""
-        if self._average is not None:
+        """Lets an average follow by a step."""
+        if self._average is not None and self.settings.teacher == "ema":
             self._average.update(model)
 
     def save(self, folder: Path) -> None:
