@@ -35,8 +35,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "file before and [is|are] read once: batches repeat where num_iterations is above 1",
     "step_without_file": "{n} [step|steps] between the first and the last of the log "
     "[has|have] no file: what was sampled there is not in it",
-    "evaluation_not_told": "whether the run was evaluated is not in the log, and an evaluation "
-    "overwrites the file of its step; the folder of the trainer's output tells, with a checkpoint",
+    "evaluation_not_told": "an evaluation in a run overwrites the file of its step, and whether "
+    "there was one is not in this log: a checkpoint in the trainer's output folder would say",
     "evaluation_in_file": "{n} [file is|files are] of a step at which the run was evaluated and "
     "[holds|hold] rows of the evaluation, not of training",
     "advantages_not_explained": "the advantages in {n} [row|rows] of the log do not follow from "

@@ -44,8 +44,9 @@ def audit_tables(result: Mapping[str, Any]) -> Iterator[Table | Text]:
         yield from _outcomes(result)
     yield from _losses(result["losses"])
     if (found := advice(result))["rows"]:
-        yield Text("\nWhat is in the way, and what to do")
+        yield Text("What is in the way, and what to do")
         yield listed("-", [f"{why} {do}" for why, do, _ in found["rows"]])
+        yield Text()
 
 
 def listed(mark: str, sentences: Sequence[str]) -> Table:
