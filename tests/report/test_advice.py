@@ -45,6 +45,19 @@ def test_each_reason_is_said_with_its_groups_the_most_first():
     assert found["rows"][2][1] == f"{TASKS} Or take a method that needs none: reinforce or ebpo."
 
 
+def test_groups_that_were_rescued_are_not_told_to_be_rescued():
+    failed = audit(total=3, dead=2, mixed=1, all_fail=2)
+    failed["trajectories"]["rescued"] = 2
+    assert advice(failed)["rows"] == [
+        (
+            "In 2 of 3 groups every trajectory fails.",
+            "2 trajectories were rescued there; the report's pages Dead groups and Over the run "
+            "say what came of it.",
+            "all_fail",
+        )
+    ]
+
+
 def test_a_log_that_teaches_nothing_at_all():
     found = advice(audit(total=1, dead=1, constant_partial=1))
     assert found["verdict"].startswith("GRPO learns nothing from this log: ")

@@ -62,6 +62,12 @@ def _of_groups(audit: Mapping[str, Any]) -> Iterator[tuple[int, str, str, str]]:
     known = {**groups, "all_fail": fails, "all_pass": groups["dead"] - named - fails}
     ran = [name for name in _NO_PEERS if name in audit["recovered"]]
     do = dict(_DO)
+    if rescued := audit["trajectories"].get("rescued"):
+        do["all_fail"] = told(
+            "{n} [trajectory was|trajectories were] rescued there; the report's pages Dead groups "
+            "and Over the run say what came of it.",
+            rescued,
+        )
     if ran:
         do["single"] += f" Or take a method that needs none: {' or '.join(ran)}."
     if _stopped(audit) >= audit["trajectories"]["unscored"]:
