@@ -19,7 +19,7 @@ Reads = Literal["set", "groups", "outcomes"]
 
 
 class Method(ABC):
-    """One row of the table of methods. Final in every subclass: a frozen dataclass of its options.
+    """One row of the table of methods: a frozen dataclass of its options, final.
 
     Class attributes are the row: what a person reads in `assay methods`; those that a method does
     not set are GRPO's. Options are checked when the method is made, and a value that nothing reads

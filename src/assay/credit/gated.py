@@ -13,15 +13,12 @@ from typing import ClassVar, final
 import numpy as np
 
 from assay.batch import CATEGORIES, Batch
-from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
+from assay.credit.base import at_least_0, outcome_term, require
 from assay.credit.groups import all_failed
 from assay.credit.teaching import (
     Against,
-    Spare,
+    Taught,
     advantage_N,
-    check_taught,
-    facts_of,
-    lesson_N,
     on_tokens,
     taught_term,
 )
@@ -30,9 +27,34 @@ from assay.kernels.term import Term
 _VERIFIED = [CATEGORIES.index(name) for name in ("honest_failure", "false_success")]
 
 
+@dataclass(frozen=True, slots=True)
+class Gated(Taught):
+    """GRPO's A beside the teacher's D."""
+
+    ddof: int = 1
+    """Degrees of freedom taken off the deviation."""
+    eps: float = 1e-6
+    """Added to the deviation, in units of the outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed(Gated):
+    """Dead groups are told from others, and D is over a neutral hint."""
+
+    needs: ClassVar[tuple[str, ...]] = ("told", "neutral")
+
+    against: Against = "neutral"
+    bound: float = 1.0
+    w: float = 1.0
+    """Weight of the teacher where it is heard, at least 0; 0 is GRPO, with `fail` 0 where there is
+    one."""
+    pass_at: float = 1.0
+    """An outcome at or above it is a pass."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
-class Rlsd(Method):
+class Rlsd(Gated):
     """A_t = A [ (1 - lam) + lam clip( exp( sign(A) D_t ), 1 - eps_w, 1 + eps_w ) ].
 
     RLSD 2026, https://arxiv.org/abs/2604.03128: the outcome says which way, the teacher how much.
@@ -42,7 +64,6 @@ class Rlsd(Method):
 
     name: ClassVar[str] = "rlsd"
     source: ClassVar[str] = "RLSD 2026, arXiv:2604.03128"
-    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "outcome; outcome * (gate - 1)"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "task group; nobody"
@@ -54,28 +75,16 @@ class Rlsd(Method):
     """Share of the gate, in [0, 1]; 0 is GRPO."""
     eps_w: float = 0.2
     """How far the gate may go from 1, in [0, 1]."""
-    against: Against = "policy"
-    """What is taken off log p_told: the "policy"'s own, or that of a "neutral" hint (ours)."""
-    spare: Spare = "all"
-    """Tokens that are not taught: stop, commit and think ("all"), "stop" alone, or "none"."""
-    ddof: int = 1
-    """Degrees of freedom taken off the deviation."""
-    eps: float = 1e-6
-    """Added to the deviation, in units of the outcome."""
 
     def __post_init__(self) -> None:
         require(0 <= self.lam <= 1, f"lam must lie in [0, 1]; got {self.lam:g}")
         require(0 <= self.eps_w <= 1, f"eps_w must lie in [0, 1]; got {self.eps_w:g}")
-        check_scaling(self)
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        return facts_of(self.against)
+        Taught.__post_init__(self)
 
     def terms(self, batch: Batch) -> list[Term]:
         outcome = outcome_term(batch, self)
         a_N = advantage_N(batch, outcome)
-        d_N = lesson_N(batch, self.against, float("inf"), self.spare, self.name)
+        d_N = self.lesson_N(batch)
         tilt_N = np.exp(np.clip(np.sign(a_N) * d_N, -50.0, 50.0))  # or a large D overflows
         gate_N = np.clip(tilt_N, 1 - self.eps_w, 1 + self.eps_w)
         return [outcome, taught_term(batch, a_N * (gate_N - 1), weight=self.lam)]
@@ -83,7 +92,7 @@ class Rlsd(Method):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Agreement(Method):
+class Agreement(Routed):
     """A_t = A + w D_t [sign D_t = sign A] [|A| >= least]; in dead groups A = -fail, D_t < -margin.
 
     Ours, methods/agreement.md; the sign rule is SERL's (2026, https://arxiv.org/abs/2605.19447)
@@ -95,48 +104,27 @@ class Agreement(Method):
 
     name: ClassVar[str] = "agreement"
     source: ClassVar[str] = "after SERL 2026, arXiv:2605.19447"
-    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "outcome; told less neutral log p; -1"
     unit: ClassVar[str] = "trajectory; token; token"
     peers: ClassVar[str] = "task group; nobody; nobody"
     carried: ClassVar[str] = "all sampled; hinted steps"
     scaling: ClassVar[str] = "mean, std; none; none"
-    needs: ClassVar[tuple[str, ...]] = ("told", "neutral")
 
-    w: float = 1.0
-    """Weight of the teacher where it agrees, at least 0; 0 with `fail` 0 is GRPO."""
     fail: float = 0.25
     """-A of a hinted step's token in a dead group where D < -margin; at least 0, 0 is off."""
     least: float = 0.1
     """Least |A| at which the teacher is heard, at least 0."""
     margin: float = 0.1
     """D of a dead group's token must lie below -margin, nats: a sign without size is chance."""
-    against: Against = "neutral"
-    """What is taken off log p_told: that of a "neutral" hint, or the "policy"'s own."""
-    bound: float = 1.0
-    """Bound on |D|, nats, above 0."""
-    spare: Spare = "all"
-    """Tokens that are not taught: stop, commit and think ("all"), "stop" alone, or "none"."""
-    pass_at: float = 1.0
-    """An outcome at or above it is a pass."""
-    ddof: int = 1
-    """Degrees of freedom taken off the deviation."""
-    eps: float = 1e-6
-    """Added to the deviation, in units of the outcome."""
 
     def __post_init__(self) -> None:
         at_least_0(self, "fail", "least", "margin")
-        check_taught(self)
-        check_scaling(self)
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        return facts_of(self.against)
+        Taught.__post_init__(self)
 
     def terms(self, batch: Batch) -> list[Term]:
         outcome = outcome_term(batch, self)
         a_N = advantage_N(batch, outcome)
-        d_N = lesson_N(batch, self.against, self.bound, self.spare, self.name)
+        d_N = self.lesson_N(batch)
         verified_K = np.isin(batch.category_K, _VERIFIED)
         dead_N = on_tokens(batch, all_failed(batch, self.pass_at) & verified_K) & (
             d_N < -self.margin
@@ -152,7 +140,7 @@ class Agreement(Method):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Routing(Method):
+class Routing(Routed):
     """A_t = A where a group is alive, w D_t where it is dead: live groups compare, dead ones learn
     from the teacher.
 
@@ -163,41 +151,17 @@ class Routing(Method):
 
     name: ClassVar[str] = "routing"
     source: ClassVar[str] = "I-SDPO 2026, arXiv:2608.12957"
-    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "outcome; told less neutral log p"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "task group; nobody"
     carried: ClassVar[str] = "all sampled; hinted steps of dead groups"
     scaling: ClassVar[str] = "mean, std; none"
-    needs: ClassVar[tuple[str, ...]] = ("told", "neutral")
 
-    w: float = 1.0
-    """Weight of the teacher, at least 0; 0 is GRPO."""
     down: bool = False
     """Take D < 0 alone."""
-    against: Against = "neutral"
-    """What is taken off log p_told: that of a "neutral" hint, or the "policy"'s own."""
-    bound: float = 1.0
-    """Bound on |D|, nats, above 0."""
-    spare: Spare = "all"
-    """Tokens that are not taught: stop, commit and think ("all"), "stop" alone, or "none"."""
-    pass_at: float = 1.0
-    """An outcome at or above it is a pass."""
-    ddof: int = 1
-    """Degrees of freedom taken off the deviation."""
-    eps: float = 1e-6
-    """Added to the deviation, in units of the outcome."""
-
-    def __post_init__(self) -> None:
-        check_taught(self)
-        check_scaling(self)
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        return facts_of(self.against)
 
     def terms(self, batch: Batch) -> list[Term]:
-        d_N = lesson_N(batch, self.against, self.bound, self.spare, self.name)
+        d_N = self.lesson_N(batch)
         heard_N = on_tokens(batch, all_failed(batch, self.pass_at))
         if self.down:
             heard_N = heard_N & (d_N < 0)

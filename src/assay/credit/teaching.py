@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from assay.batch import ROLES, Batch
-from assay.credit.base import Method, Reads, at_least_0, outcome_term, require
+from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
 from assay.credit.facts import need
 from assay.credit.groups import carried_N
 from assay.kernels.term import Term
@@ -100,17 +100,37 @@ def on_tokens(batch: Batch, holds_K: Bool[np.ndarray, " K"]) -> Bool[np.ndarray,
     return np.repeat(holds_K[batch.traj_R], batch.length_R)
 
 
-def check_taught(method: Method) -> None:
-    """Raises MethodError unless `bound` is above 0, and `w` at least 0 where it has one."""
-    bound = getattr(method, "bound", 1.0)
-    require(bound > 0, f"bound must be above 0; got {bound:g}")
-    if hasattr(method, "w"):
-        at_least_0(method, "w")
+@dataclass(frozen=True, slots=True)
+class Taught(Method):
+    """A method that asks a teacher, and what it hears of it."""
+
+    reads: ClassVar[Reads] = "outcomes"
+
+    against: Against = "policy"
+    """What is taken off log p_told: the "policy"'s own, or that of a "neutral" hint (ours)."""
+    bound: float = float("inf")
+    """Bound on |D|, nats, above 0."""
+    spare: Spare = "all"
+    """Tokens that are not taught: stop, commit and think ("all"), "stop" alone, or "none"."""
+
+    def __post_init__(self) -> None:
+        require(self.bound > 0, f"bound must be above 0; got {self.bound:g}")
+        if hasattr(self, "w"):
+            at_least_0(self, "w")
+        check_scaling(self)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        return facts_of(self.against)
+
+    def lesson_N(self, batch: Batch) -> Float64[np.ndarray, " N"]:
+        """Returns D of each token, see `lesson_N`."""
+        return lesson_N(batch, self.against, self.bound, self.spare, self.name)
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Opd(Method):
+class Opd(Taught):
     """A_t = D_t: on-policy distillation of the policy that was told a hint, sampled tokens alone.
 
     OpenClaw-RL 2026, https://arxiv.org/abs/2603.10165 (hindsight-guided OPD): D = log p_told - log
@@ -122,7 +142,6 @@ class Opd(Method):
 
     name: ClassVar[str] = "opd"
     source: ClassVar[str] = "OpenClaw-RL 2026, arXiv:2603.10165"
-    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "told less own log p"
     unit: ClassVar[str] = "token"
     peers: ClassVar[str] = "nobody"
@@ -130,27 +149,13 @@ class Opd(Method):
     scaling: ClassVar[str] = "none"
     needs: ClassVar[tuple[str, ...]] = ("told", "logprobs")
 
-    against: Against = "policy"
-    """What is taken off log p_told: the "policy"'s own, or that of a "neutral" hint (ours)."""
-    bound: float = float("inf")
-    """Bound on |D|, nats, above 0."""
-    spare: Spare = "all"
-    """Tokens that are not taught: stop, commit and think ("all"), "stop" alone, or "none"."""
-
-    def __post_init__(self) -> None:
-        check_taught(self)
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        return facts_of(self.against)
-
     def terms(self, batch: Batch) -> list[Term]:
-        return [taught_term(batch, lesson_N(batch, *_asked(self)))]
+        return [taught_term(batch, self.lesson_N(batch))]
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Additive(Method):
+class Additive(Taught):
     """A_t = R + w D_t: reward and teacher added up, whatever they say of each other.
 
     OpenClaw-RL 2026, https://arxiv.org/abs/2603.10165: R is the label of the turn, 1 or -1, with
@@ -161,7 +166,6 @@ class Additive(Method):
 
     name: ClassVar[str] = "additive"
     source: ClassVar[str] = "OpenClaw-RL 2026, arXiv:2603.10165"
-    reads: ClassVar[Reads] = "outcomes"
     value: ClassVar[str] = "outcome; told less own log p"
     unit: ClassVar[str] = "trajectory; token"
     peers: ClassVar[str] = "nobody or task group; nobody"
@@ -173,28 +177,11 @@ class Additive(Method):
     """Weight of the teacher, at least 0."""
     compare: Literal["label", "group"] = "label"
     """R: 2 (outcome - 1/2) with no baseline, or GRPO's."""
-    against: Against = "policy"
-    """What is taken off log p_told: the "policy"'s own, or that of a "neutral" hint (ours)."""
-    bound: float = float("inf")
-    """Bound on |D|, nats, above 0."""
-    spare: Spare = "all"
-    """Tokens that are not taught: stop, commit and think ("all"), "stop" alone, or "none"."""
-
-    def __post_init__(self) -> None:
-        check_taught(self)
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        return facts_of(self.against)
 
     def terms(self, batch: Batch) -> list[Term]:
         label = {"baseline": "given", "given_U": 0.5, "weight": 2.0, "peer_U": None}
         flat = {**label, "scale": "none"} if self.compare == "label" else {}
         return [
             outcome_term(batch, None, **flat),
-            taught_term(batch, lesson_N(batch, *_asked(self)), weight=self.w),
+            taught_term(batch, self.lesson_N(batch), weight=self.w),
         ]
-
-
-def _asked(method: Opd | Additive) -> tuple[Against, float, Spare, str]:
-    return method.against, method.bound, method.spare, method.name
