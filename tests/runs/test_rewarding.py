@@ -11,6 +11,7 @@ pytest.importorskip("trl", reason="needs the extra assay[train]")
 
 import torch
 
+from assay.errors import UsageError
 from assay.policy.loading import load
 from assay.records import ModelStep, Span, Trajectory, UserStep, read
 from assay.rollout.dense import certainty
@@ -112,9 +113,29 @@ def test_off_nothing_is_touched_and_without_any_reference_it_says_so(
     assert on.facts["reward/missing"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("kind", "dense", "said"),
+    [
+        ("r3", None, "which nothing compares; say recipe.rubric.dense"),
+        ("r3", "mean_p", "reward.kind: got r3"),
+        ("none", "r3", "reads r3, and reward.kind is none; take reward.kind=r3"),
+        ("r3", {"r3": 1.0, "mean_p": 0.1}, "reads mean_p, and reward.kind is r3"),
+    ],
+)
+def test_a_reward_that_nobody_compares_and_one_that_nobody_makes_are_refused(
+    kind: str, dense: Any, said: str
+) -> None:
+    rubric = {} if dense is None else {"rubric": {"dense": dense}}
+    with pytest.raises(UsageError, match=said):
+        parsed({"reward": {"kind": kind}, "recipe": {"method": "grpo", **rubric}})
+    both = {"r3": 1.0, "length": 0.2}
+    parsed({"reward": {"kind": "r3"}, "recipe": {"method": "grpo", "rubric": {"dense": both}}})
+
+
 def run(folder: Path, **more: Any) -> Path:
     from assay.runs.start import start
 
+    more["recipe__rubric"] = {"dense": more["reward__kind"]}
     tables = tiny.settings(tiny.policy(folder / "policy"), steps=2, **more)
     return start(parsed(tables), folder / "run", seed=5).path
 

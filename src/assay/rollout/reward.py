@@ -1,12 +1,15 @@
 """The settings of a dense reward: the section [reward] of a run."""
 
-from typing import Annotated, ClassVar, Literal, final
+from collections.abc import Collection
+from typing import Annotated, ClassVar, Final, Literal, final
 
 from msgspec import Meta
 
 from assay.kernels.r3 import HIGH, LOW, OMEGA
 from assay.recipes.settings import NotNegative, Settings, require
 
+DENSE: Final = ("r3", "r3_v1", "mean_p", "mean_logp")
+"""Names of the rewards that a scorer gives."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -46,4 +49,22 @@ class Reward(Settings, frozen=True):
         require(
             self.low < self.high,
             f"reward: got low={self.low:g} and high={self.high:g}; expected low below high",
+        )
+
+    def check(self, read: Collection[str]) -> None:
+        """Raises UsageError where nothing compares what it makes, or nobody makes what is compared.
+
+        Args:
+            read: names of the rewards that are compared (`gate.rubric.Composition.weights`).
+        """
+        require(
+            self.kind == "none" or self.kind in read,
+            f"reward.kind: got {self.kind}, which nothing compares; say recipe.rubric.dense = "
+            f'"{self.kind}"',
+        )
+        missing = [each for each in DENSE if each in read and each != self.kind]
+        require(
+            not missing,
+            f"recipe.rubric.dense: reads {', '.join(missing)}, and reward.kind is {self.kind}; "
+            f"take reward.kind={''.join(missing[:1])}",
         )

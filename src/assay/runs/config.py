@@ -61,6 +61,7 @@ class Config(Settings, frozen=True):
         recipe = Recipe.of(self.recipe)
         recipe.check_loss(self.train.loss)
         self.feedback.check(recipe.needs)
+        self.reward.check({} if recipe.rubric is None else recipe.rubric.weights)
         own = range(self.train.first_task, self.train.first_task + self.train.pool)
         held = range(self.eval.first_task, self.eval.first_task + self.eval.prompts)
         require(
