@@ -88,9 +88,13 @@ class Rung(ABC):
     of_failed: ClassVar[bool] = True
     """Of groups that failed; else of those that passed."""
 
-    @abstractmethod
     def missing(self, case: Case) -> str | None:
-        """Returns what records lack for it, in words. None: it can be tried."""
+        """Returns what records lack for it, in words, the world last. None: it can be tried."""
+        return self.lacks(case) or (None if is_played(case.first) else NO_WORLD)
+
+    def lacks(self, case: Case) -> str | None:
+        """Returns what records lack for it beside a world to play in; None: nothing."""
+        return None
 
     @abstractmethod
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from typing import ClassVar, Final, final
 
 from assay.rescue.base import (
-    NO_WORLD,
     Case,
     Rung,
     Table,
     Try,
     advice,
     advised,
-    is_played,
     turns,
 )
 from assay.rollout.protocols.base import Protocol
@@ -36,11 +34,9 @@ class Critique(Rung):
     name: ClassVar[str] = "critique"
     gives: ClassVar[str] = "the first mistake of a failure, and an expert's turn in its place"
 
-    def missing(self, case: Case) -> str | None:
-        """Returns what is missing: the world, and something that was written."""
-        if not any(map(turns, case.group)):
-            return "a turn that a critique could be about"
-        return None if is_played(case.first) else NO_WORLD
+    def lacks(self, case: Case) -> str | None:
+        """Returns what is missing: something that was written."""
+        return None if any(map(turns, case.group)) else "a turn that a critique could be about"
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
         """Returns tries under critiques of failures that are drawn with equal chance."""

@@ -7,7 +7,7 @@ as training goes on (`anneal`), by giving it more rarely, or less of it.
 
 from typing import ClassVar, final
 
-from assay.rescue.base import NO_WORLD, Case, Rung, Table, Try, advised, is_played
+from assay.rescue.base import Case, Rung, Table, Try, advised
 from assay.rescue.prefix import behind
 from assay.rollout.experts import followed
 from assay.rollout.start import points, seed_of
@@ -20,10 +20,6 @@ class Oracle(Rung):
 
     name: ClassVar[str] = "oracle"
     gives: ClassVar[str] = "a right hint, or the first turns of a solution"
-
-    def missing(self, case: Case) -> str | None:
-        """Returns what is missing: a world that knows."""
-        return None if is_played(case.first) else NO_WORLD
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
         """Returns tries under the hint, each given with the chance that is left; or behind some of

@@ -19,63 +19,54 @@ import numpy as np
 from assay.records import ModelStep, Trajectory
 from assay.rescue.base import (
     NO_TOKENS,
-    NO_WORLD,
     Case,
     Rung,
     Table,
     Try,
     has_tokens,
-    is_played,
     plan,
 )
 from assay.rollout.start import Start, points
 
 
+class _Behind(Rung):
+    """Goes on from a place of what is remembered of the task."""
+
+    what: ClassVar[str]
+    """ "success" or "failure": a field of `Case`."""
+
+    def lacks(self, case: Case) -> str | None:
+        """Returns what is missing: a record with two turns and tokens."""
+        record: Trajectory | None = getattr(case, self.what)
+        if record is None:
+            return f"an earlier {self.what} at this task"
+        if len(points(record)) < 2:
+            return f"a {self.what} at this task with more than one turn"
+        return None if has_tokens(record) else NO_TOKENS
+
+    def tries(self, case: Case, table: Table, count: int) -> list[Try]:
+        """Returns tries from places of the record."""
+        record: Trajectory = getattr(case, self.what)
+        return behind(record, points(record)[1:], case, table, count)
+
+
 @final
-class Prefix(Rung):
+class Prefix(_Behind):
     """A head start: the first turns of the policy's own last success at the task."""
 
     name: ClassVar[str] = "prefix"
     gives: ClassVar[str] = "first turns of an earlier success of its own"
-
-    def missing(self, case: Case) -> str | None:
-        """Returns what is missing: a success with two turns and tokens."""
-        return _missing(case.success, "success", is_played(case.first))
-
-    def tries(self, case: Case, table: Table, count: int) -> list[Try]:
-        """Returns tries from places of the success."""
-        return _from(case.success, case, table, count)
+    what: ClassVar[str] = "success"
 
 
 @final
-class Handicap(Rung):
+class Handicap(_Behind):
     """For a group in which all passed: the first turns of its last failure."""
 
     name: ClassVar[str] = "handicap"
     gives: ClassVar[str] = "first turns of an earlier failure of its own"
     of_failed: ClassVar[bool] = False
-
-    def missing(self, case: Case) -> str | None:
-        """Returns what is missing: a failure with two turns and tokens."""
-        return _missing(case.failure, "failure", is_played(case.first))
-
-    def tries(self, case: Case, table: Table, count: int) -> list[Try]:
-        """Returns tries from places of the failure."""
-        return _from(case.failure, case, table, count)
-
-
-def _missing(record: Trajectory | None, what: str, played: bool) -> str | None:
-    if record is None:
-        return f"an earlier {what} at this task"
-    if len(points(record)) < 2:
-        return f"a {what} at this task with more than one turn"
-    if not has_tokens(record):
-        return NO_TOKENS
-    return None if played else NO_WORLD
-
-
-def _from(record: Trajectory | None, case: Case, table: Table, count: int) -> list[Try]:
-    return [] if record is None else behind(record, points(record)[1:], case, table, count)
+    what: ClassVar[str] = "failure"
 
 
 def behind(

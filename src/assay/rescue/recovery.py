@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import ClassVar, final
 
 from assay.records import ModelStep, ToolStep, Trajectory
-from assay.rescue.base import NO_TOKENS, NO_WORLD, Case, Rung, Table, Try, has_tokens, is_played
+from assay.rescue.base import NO_TOKENS, Case, Rung, Table, Try, has_tokens
 from assay.rescue.prefix import going_on
 from assay.rollout.start import Start
 from assay.verify.observation import is_error
@@ -23,13 +23,12 @@ class Feedback(Rung):
     name: ClassVar[str] = "feedback"
     gives: ClassVar[str] = "the world's own error message"
 
-    def missing(self, case: Case) -> str | None:
+    def lacks(self, case: Case) -> str | None:
         """Returns what is missing: a turn behind an error."""
         if not any(map(_behind_errors, case.group)):
             return "an error that the world answered a turn with, and a turn behind it"
-        if not any(_behind_errors(each) and has_tokens(each) for each in case.group):
-            return NO_TOKENS
-        return None if is_played(case.first) else NO_WORLD
+        whole = any(_behind_errors(each) and has_tokens(each) for each in case.group)
+        return None if whole else NO_TOKENS
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
         """Returns tries from errors that are drawn with equal chance among all of the group."""

@@ -14,13 +14,11 @@ from msgspec import structs
 from assay.records import Grade, ModelStep, Step, ToolStep, Trajectory
 from assay.rescue.base import (
     NO_TOKENS,
-    NO_WORLD,
     Case,
     Rung,
     Table,
     Try,
     has_tokens,
-    is_played,
     opening,
     turns,
 )
@@ -36,14 +34,12 @@ class Relabel(Rung):
     name: ClassVar[str] = "relabel"
     gives: ClassVar[str] = "the goal that a failure did reach, as the environment names it"
 
-    def missing(self, case: Case) -> str | None:
+    def lacks(self, case: Case) -> str | None:
         """Returns what is missing: a failure that answered, behind calls that all ran."""
         found = [each for each in case.group if _of_use(each)]
         if not found:
             return "a failure that changed the state: all its calls ran, and it ended by itself"
-        if not any(map(has_tokens, found)):
-            return NO_TOKENS
-        return None if is_played(case.first) else NO_WORLD
+        return None if any(map(has_tokens, found)) else NO_TOKENS
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
         """Returns the failure that reached a goal most like the one that was set: in as many words

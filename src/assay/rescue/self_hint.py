@@ -11,14 +11,12 @@ from typing import ClassVar, Final, final
 
 from assay.records import Ledger, Trajectory, UserStep
 from assay.rescue.base import (
-    NO_WORLD,
     Case,
     Rung,
     Table,
     Try,
     advice,
     advised,
-    is_played,
     opening,
     turns,
 )
@@ -39,11 +37,10 @@ class SelfHint(Rung):
     name: ClassVar[str] = "self_hint"
     gives: ClassVar[str] = "a hint that the policy writes itself, from a failure"
 
-    def missing(self, case: Case) -> str | None:
-        """Returns what is missing: the world, and something that was written."""
-        if not any(map(turns, case.group)):
-            return "a failure that a hint could be written from"
-        return None if is_played(case.first) else NO_WORLD
+    def lacks(self, case: Case) -> str | None:
+        """Returns what is missing: something that was written."""
+        written = any(map(turns, case.group))
+        return None if written else "a failure that a hint could be written from"
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
         """Returns tries of one group."""

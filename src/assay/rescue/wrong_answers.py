@@ -9,14 +9,12 @@ from typing import ClassVar, Final, final
 
 from assay.records import Trajectory
 from assay.rescue.base import (
-    NO_WORLD,
     Case,
     Rung,
     Table,
     Try,
     advice,
     advised,
-    is_played,
     turns,
 )
 from assay.rollout.protocols.base import Protocol
@@ -33,7 +31,7 @@ class WrongAnswers(Rung):
     name: ClassVar[str] = "wrong_answers"
     gives: ClassVar[str] = "the answers that were wrong"
 
-    def missing(self, case: Case) -> str | None:
+    def lacks(self, case: Case) -> str | None:
         """Returns what is missing: an answer that can be told from the rest of a turn."""
         said = any(
             span.role == "answer"
@@ -41,9 +39,7 @@ class WrongAnswers(Rung):
             for step in turns(each)
             for span in step.spans
         )
-        if not said:
-            return "an answer that can be told from the rest of what was written"
-        return None if is_played(case.first) else NO_WORLD
+        return None if said else "an answer that can be told from the rest of what was written"
 
     def tries(self, case: Case, table: Table, count: int) -> list[Try]:
         """Returns tries of the task with its wrong answers under it."""
