@@ -21,6 +21,7 @@ from assay.cli import (
     methods,
     recipes,
     replay,
+    schedule,
     train,
     view,
     world,
@@ -52,6 +53,7 @@ app.command("recipes")(recipes.recipes)
 app.add_typer(world.app, name="world")
 app.add_typer(claims.app, name="claims")
 app.add_typer(hints.app, name="hints")
+app.add_typer(schedule.app, name="schedule")
 
 
 def _version(asked: bool) -> bool:

@@ -153,7 +153,7 @@ def evaluate_runs(
     if not ks:
         raise UsageError(f"eval: {samples} samples of {prompts} prompts; expected at least 2 of 1")
     check_samples(np.full(prompts, samples), ks, small=small)
-    found = [_checkpoint(folder, step) for folder in folders]
+    found = [checkpoint_of(folder, step) for folder in folders]
     arms = dict(zip(_names(runs), zip(found, configs, strict=True), strict=True))
     with Progress((2 + len(runs)) * samples * prompts, "attempts") as progress:
         play = partial(_sampled, config, prompts, samples, seed, progress)
@@ -316,7 +316,12 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _checkpoint(folder: Folder, step: int | None) -> Path:
+def checkpoint_of(folder: Folder, step: int | None) -> Path:
+    """Returns the checkpoint of a step of a run, whole; None: the last one.
+
+    Raises:
+        DataError: there is none.
+    """
     from assay.runs.checkpoint import committed, intact
 
     whole = committed(folder.checkpoints)

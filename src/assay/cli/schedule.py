@@ -1,0 +1,57 @@
+"""`assay schedule`: in which order to train tasks one after the other."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.options import Json, emit_one, out_option, seed_option
+from assay.cli.prose import say
+from assay.cli.train import import_from_here
+from assay.policy.loading import check_installed
+
+app = typer.Typer(
+    help="In which order to train tasks, by what each does to the others.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps `plan` a verb of its own while it is the only one."""
+
+
+@app.command("plan")
+def plan(
+    runs: Annotated[
+        list[Path], typer.Argument(help="One run of each task, all of the same base; 2 to 15.")
+    ],
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Attempts at each task [default: the recipe's].")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option(min=2, help="Held-out tasks of each [default: the recipe's].")
+    ] = None,
+    seed: Annotated[int, seed_option(help="Of sampling.")] = 0,
+    out: Annotated[
+        Path | None, out_option(file_okay=False, help="Folder [default: RUN/schedule].")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Says in which order to train tasks.
+
+    By measured transfers: every run's last checkpoint plays every other run's held-out tasks.
+    """
+    check_installed("assay schedule plan")
+    import_from_here()
+    from assay.evaluate.transfer import measured_plan
+    from assay.report.transfer import sentences
+
+    result, folder = measured_plan(runs, samples=samples, prompts=prompts, seed=seed, out=out)
+    if json is not None:
+        emit_one(result, json)
+    if json != "-":
+        for line in sentences(result):
+            say(line)
+        typer.echo(f"page  {folder / 'transfer.html'}")
