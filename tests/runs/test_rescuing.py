@@ -1,6 +1,9 @@
 """Runs in which dead groups are rescued: what is trained, what is paid, and a kill on the way."""
 
 import json
+import os
+import subprocess
+import sys
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -176,6 +179,45 @@ def test_a_killed_run_is_resumed_to_the_byte(
     names += [f"rescues/{path.name}" for path in (run / "rescues").iterdir()]
     for name in names:
         assert (again / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_two_processes_help_their_own_groups_and_remember_the_same(
+    policy: Path, tmp_path: Path
+) -> None:
+    """Each plays for its half of the groups; what is known, what is due and what is paid is one."""
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr"]
+    launcher += ["127.0.0.1", "--master_port", str(28500 + os.getpid() % 1000)]
+    module = ["-m", "tests.runs.two_rescuing", str(policy), str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, *launcher, *module], cwd=tiny.REPO, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": tiny.PATHS, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (rows(tmp_path / f"memory{rank}.jsonl") for rank in (0, 1))
+    assert [each["state"] for each in one] == [each["state"] for each in two]
+    assert [each["facts"] for each in one] == [each["facts"] for each in two]
+    run = tmp_path / "run"
+    ledger, metrics = rows(run / "ledger.jsonl"), rows(run / "metrics.jsonl")
+    assert check(ledger)["tokens"] == metrics[-1]["tokens_generated"]
+    rescued_by = set[int]()
+    for step in (1, 2, 3):
+        made, beside = records(run, step=step), records(run, "rescues", step)
+        halves = [memory[step - 1]["rows"] for memory in (one, two)]
+        assert [each.id for each in made] == [*halves[0], *halves[1]]
+        groups = [[*group] for _, group in groupby(made, lambda each: each.group)]
+        assert [len(group) for group in groups] == [2] * 8
+        helped = [sum(each.rescue is not None for each in group) for group in groups]
+        assert max(helped) <= 1
+        rescued_by |= {at // 4 for at, number in enumerate(helped) if number}
+        assert metrics[step - 1]["rescue/rescued"] == sum(helped)
+        everything = [*made, *beside]
+        assert ledger[step - 1]["tokens"] == sum(each.ledger.tokens or 0 for each in everything)
+        again = [each for each in beside if "+again/" in each.id]
+        assert metrics[step - 1]["rescue/again"] == len(again)
+        assert len({each.id for each in again}) == len(again)
+    assert rescued_by == {0, 1}
+    assert metrics[-1]["rescue/later_of"] > 2
 
 
 @pytest.mark.parametrize("more", [{"rollout__kind": "tree"}, {"rollout__oversample": 2}])

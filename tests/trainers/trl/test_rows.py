@@ -10,7 +10,7 @@ pytest.importorskip("trl")
 
 from assay.signal.losses import LossTerm, Reference, TopK
 from assay.signal.origins import OriginRow
-from assay.trainers.trl.replay import padded, row_losses
+from assay.trainers.trl.replay import counted, padded, row_losses
 
 from .quiet import MARKS
 from .tiny import ours, torch
@@ -71,7 +71,10 @@ def test_terms_of_one_name_share_a_count_and_others_have_their_own() -> None:
     chosen = padded(rows, pad_id=0, device=torch.device("cpu"))
     new = torch.tensor([[-1.0, -50.0], [-2.0, -3.0]])
     # a: (1 * 1 + 2 * 3) / 2 tokens; b: 2 / 1; the padding's 50 is nobody's
-    assert row_losses(rows, chosen, new, None, low=0.2, high=0.2).item() == 3.5 + 2.0
+    assert (
+        row_losses(rows, chosen, new, None, counts=counted(rows), low=0.2, high=0.2).item()
+        == 3.5 + 2.0
+    )
 
 
 def test_how_far_the_policy_moved_counts_as_the_row_says() -> None:
@@ -81,6 +84,8 @@ def test_how_far_the_policy_moved_counts_as_the_row_says() -> None:
         term = LossTerm("a", "rl", np.array([-1.0]))
         row = OriginRow((4,), (5,), (1,), (-3.0,), ratio=ratio, cap=4.0, losses=(term,))
         chosen = padded([row], pad_id=0, device=torch.device("cpu"))
-        found[ratio] = row_losses([row], chosen, new, None, low=0.2, high=0.2).item()
+        found[ratio] = row_losses(
+            [row], chosen, new, None, counts=counted([row]), low=0.2, high=0.2
+        ).item()
     # A = -1, log pi = -1, ratio e^2 = 7.39: 4 * -1; 1 * -1; the clip leaves negatives alone above
     assert found == pytest.approx({"truncated": -4.0, "one": -1.0, "clipped": 7.389056})

@@ -4,11 +4,17 @@ python -m torch.distributed.run --nproc_per_node 2 -m tests.trainers.trl.two_pro
 """
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from assay.runs.start import part
+from assay.signal.losses import LossTerm, TopK
+from assay.signal.origins import OriginRow
 
 from .tiny import ROWS, batch_of, ours, torch
 
@@ -25,6 +31,22 @@ def counted() -> list[str]:
 
     Builder.complete = noted
     return read
+
+
+def taught(processes: int) -> Callable[[int], list[OriginRow]]:
+    """Returns what gives each process its further rows: of two the second has two of three."""
+    three = np.log(np.array([[0.7, 0.2], [0.1, 0.3], [0.5, 0.4]]))
+    target = TopK(token_NV=np.array([[4, 5], [5, 6], [1, 4]]), logprob_NV=three)
+    long = LossTerm("sdpo", "topk_kl", np.array([0.5, 0.5, 0.0]), target)
+    short = LossTerm("sdpo", "topk_kl", np.array([0.0, 0.0, 1.0]), target)
+    plain = LossTerm("more", "ce", np.array([1.0, 1.0, 1.0]))
+    rows = [
+        OriginRow((3, 4), (4, 5, 1), (1, 1, 1), ratio="one", losses=losses)
+        for losses in ((long,), (short,), (long, plain))
+    ]
+    first = int(os.environ.get("RANK", "0"))
+    mine = rows if processes == 1 else [rows[:1], rows[1:]][first]
+    return lambda step: mine if step != 1 else rows[:1] if first == 0 else []
 
 
 def main(folder: Path, processes: int) -> None:
@@ -49,7 +71,11 @@ def main(folder: Path, processes: int) -> None:
         },
         rewards=rewards,
         roll=rollouts(rows, env_mask=masks),
-        given={"metrics_path": folder / f"metrics{processes}.jsonl", "say": lambda _: None},
+        given={
+            "metrics_path": folder / f"metrics{processes}.jsonl",
+            "say": lambda _: None,
+            "rows": taught(processes),
+        },
         per_device_train_batch_size=16 // processes,
         num_generations=8,
         max_steps=3,

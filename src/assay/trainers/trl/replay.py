@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from jaxtyping import Float
 
 from assay.recipes import ReplaySettings
@@ -57,12 +58,35 @@ def padded(rows: Sequence[OriginRow], *, pad_id: int, device: torch.device) -> P
     )
 
 
+def counted(rows: Sequence[OriginRow], accelerator: Any | None = None) -> dict[str, float]:
+    """Returns the tokens of each loss by its name: of several processes their mean.
+
+    Gradients are averaged over P processes, so that a sum divided by N / P in each of them is, over
+    all, one divided by N. Rows that all processes have alike count as they are.
+
+    Args:
+        rows: of this process.
+        accelerator: joins processes that may have other rows: all of them ask, also those that
+            have none. None: all have the same.
+    """
+    mine = Counter[str]()
+    for row in rows:
+        mine.update({each.name: int(np.count_nonzero(each.weight_N)) for each in row.losses})
+    if accelerator is None or accelerator.num_processes == 1:
+        return {name: float(count) for name, count in mine.items()}
+    total = Counter[str]()
+    for each in gather_object([mine]):
+        total.update(each)
+    return {name: total[name] / accelerator.num_processes for name in total}
+
+
 def row_losses(
     rows: Sequence[OriginRow],
     chosen: Padded,
     new: Float[torch.Tensor, "B T"],
     logp: Float[torch.Tensor, "B T W"] | None,
     *,
+    counts: Mapping[str, float],
     low: float,
     high: float,
 ) -> torch.Tensor:
@@ -73,12 +97,10 @@ def row_losses(
         chosen: the same as tensors.
         new: log-probabilities of the completions, nats.
         logp: of all W tokens of the vocabulary; read by `topk_kl` alone.
+        counts: what each name is divided by (`counted`).
         low: of the clip, below 1.
         high: of the clip, above 1.
     """
-    counts = Counter[str]()
-    for row in rows:
-        counts.update({each.name: int(np.count_nonzero(each.weight_N)) for each in row.losses})
     total = new.sum() * 0.0
     for at, row in enumerate(rows):
         cut = (slice(at, at + 1), slice(len(row.completion_ids)))

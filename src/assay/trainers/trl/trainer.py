@@ -46,7 +46,7 @@ from assay.trainers.trl.losses import off_policy_keep, preserved, ratio_facts, s
 from assay.trainers.trl.own_log import OwnLog
 from assay.trainers.trl.padding import TEXT_ONLY, by_length, by_width, rotary, trimmed
 from assay.trainers.trl.placement import Place, mask_from_records, placed
-from assay.trainers.trl.replay import padded, row_losses
+from assay.trainers.trl.replay import counted, padded, row_losses
 from assay.trainers.trl.shared_prefixes import sharing, trees_together, whole_rows_alone
 from assay.trainers.trl.step_stats import Window
 from assay.trainers.trl.trainer_state import Session
@@ -108,7 +108,7 @@ class AssayTrainer(GRPOTrainer):
         self.session = Session(self.recipe.safety, metrics=told, say=say, beside=played)
         self._log = None if log is None else OwnLog(Path(log), self.session.event)
         self._probe = [s if isinstance(s, OriginRow) else row_of(s) for s in probe]
-        self._probe_every, self._rows = probe_every, rows
+        self._probe_every, self._rows, self._counts = probe_every, rows, dict[str, float]()
         self.promised = frozenset(promised)
         self._window = Window()
         self._intake: RewardCall | None = None
@@ -289,8 +289,7 @@ class AssayTrainer(GRPOTrainer):
             held = preserved(credit, new, old, loss_mask(inputs), inputs["assay_span"])
             loss = loss + safety.preserve * held / self.current_gradient_accumulation_steps
             self._window.other_loss |= bool(held.detach() > 0)
-        rows = self._further() if self._window.micro_batches == 0 else []
-        if rows:
+        if self._window.micro_batches == 0 and (rows := self._further()):
             loss = loss + self._of_rows(self.accelerator.unwrap_model(model), rows)
             self._window.other_loss = True
         if self.session.replay is not None:
@@ -304,6 +303,7 @@ class AssayTrainer(GRPOTrainer):
         rows = [] if self._rows is None else [row for row in self._rows(step) if row.losses]
         if replay is not None and self._replay_now and replay.kept:
             rows += replay.drawn((int(self.args.seed), step))
+        self._counts = counted(rows, None if self._rows is None else self.accelerator)
         return rows
 
     def _of_rows(self, model: Any, rows: Sequence[OriginRow]) -> torch.Tensor:
@@ -319,7 +319,7 @@ class AssayTrainer(GRPOTrainer):
         else:
             new = self._scored(model, chosen)
         low, high = self.epsilon_low, self.epsilon_high
-        return row_losses(rows, chosen, new, logp, low=low, high=high)
+        return row_losses(rows, chosen, new, logp, counts=self._counts, low=low, high=high)
 
     def _follow(
         self, inputs: dict[str, Any], loss: torch.Tensor, new: torch.Tensor, entropies: torch.Tensor
