@@ -23,6 +23,8 @@ def test_what_code_checks():
     assert calm.passes("so")
     assert not calm.passes("so!")
     assert failed((capital, short, calm), "Limassol!") == ["capital", "calm"]
+    (loud,) = items_of([{"id": "loud", "checked_by": "code", "has": "!", "weight": -1}])
+    assert (failed((loud,), "Lima"), failed((loud,), "Lima!")) == ([], ["loud"])
     assert (capital.reward, short.points, calm.points) == ("rubric:capital", 0.3, 1.0)
 
 

@@ -21,6 +21,7 @@ from assay.cli import (
     methods,
     recipes,
     replay,
+    rubric,
     schedule,
     train,
     view,
@@ -54,6 +55,7 @@ app.add_typer(world.app, name="world")
 app.add_typer(claims.app, name="claims")
 app.add_typer(hints.app, name="hints")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(rubric.app, name="rubric")
 
 
 def _version(asked: bool) -> bool:

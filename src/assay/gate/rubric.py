@@ -17,7 +17,7 @@ from assay.errors import MethodError, UsageError, hint
 from assay.gate.base import Gate, Verdicts
 from assay.judges.rubric import Item, with_verdicts
 from assay.kernels.composition import accepted, conjunction, dispersion, standardised, vetoed
-from assay.kernels.rubrics import Score, kept_items, scored
+from assay.kernels.rubrics import Score, exploitation_rate, kept_items, scored
 from assay.records import Trajectory
 
 NAME: Final = "rubric"
@@ -25,6 +25,10 @@ NAME: Final = "rubric"
 SEEN: Final = "dispersion, seen"
 """Statistic of a run: groups whose dispersion was looked at; those of the last `window` are
 "dispersion 0", "dispersion 1", ..."""
+EXPLOITED: Final = "rubric, exploited"
+"""Statistic of a run: exploitation rate of the last batch that a panel looked at."""
+PANEL: Final = "panel:"
+"""Name of a reward that says whether anybody on a panel lets an item pass, 1 or 0: "panel:ID"."""
 _BROKEN: Final = [CATEGORIES.index(name) for name in ("infra", "tampered")]
 
 
@@ -173,7 +177,35 @@ class Composition(Gate):
         reasons = self._reasons(batch, value_K, ok_K, reason_G)
         weight_K = np.array([float(each == "ok") for each in reasons])
         held_K = np.where(np.isnan(value_K), batch.earned_K, value_K)
+        statistics = {**statistics, **self._watched(batch, verdict_KJ)}
         return Verdicts(weight_K, reasons, composed_K=held_K, statistics=statistics)
+
+    def _watched(self, batch: Batch, verdict_KJ: Float64[np.ndarray, "K J"]) -> dict[str, float]:
+        """Returns how much of what is credited and was not in the batch before a panel rejects, and
+        how often each item is credited now; nothing where no panel looked.
+
+        `kernels.rubrics.exploitation_rate`, of all verdicts of the batch. The paper follows fixed
+        answers from checkpoint to checkpoint; here an item was credited before as often as in the
+        batch before.
+        """
+        looked = [j for j, item in enumerate(self.items) if PANEL + item.id in batch.reward_names]
+        if not looked:
+            return {}
+        panel_KJ = np.stack([named(batch, PANEL + self.items[j].id) for j in looked], axis=1)
+        now_KJ, shape = verdict_KJ[:, looked], panel_KJ.shape
+        keys = [f"credited {self.items[j].id}" for j in looked]
+        before_J = np.array([batch.statistics.get(key, 0.0) for key in keys])
+        weight_J = np.array([abs(self.items[j].points) for j in looked])
+        rate = exploitation_rate(
+            np.broadcast_to(weight_J, shape).ravel(),
+            np.broadcast_to(before_J, shape).ravel(),
+            now_KJ.ravel(),
+            1.0 - panel_KJ.ravel(),
+        )
+        known_J = (~np.isnan(now_KJ)).sum(axis=0)
+        share_J = np.nansum(now_KJ, axis=0) / np.maximum(known_J, 1)
+        found = {k: float(s) for k, s, n in zip(keys, share_J, known_J, strict=True) if n}
+        return found if np.isnan(rate) else {**found, EXPLOITED: rate}
 
     def _reward(self, batch: Batch, name: str, step: int) -> Float64[np.ndarray, " K"]:
         if name == "outcome":
@@ -262,15 +294,18 @@ def named(batch: Batch, name: str) -> Float64[np.ndarray, " K"]:
     """Returns a named reward of each trajectory; NaN: it has none.
 
     Raises:
-        MethodError: no trajectory has one of that name; says which there are.
+        MethodError: none has one of that name, though infrastructure did not stop them all; says
+            which there are.
     """
-    if name not in batch.reward_names:
+    if name in batch.reward_names:
+        return batch.reward_KJ[:, batch.reward_names.index(name)]
+    if not np.isin(batch.category_K, _BROKEN).all():
         known = batch.reward_names
         raise MethodError(
             f"recipe.rubric: no trajectory has a reward {name!r}.{hint(name, known)} "
             f"Known: {', '.join(known) or 'none'}"
         )
-    return batch.reward_KJ[:, batch.reward_names.index(name)]
+    return np.full(len(batch.ids), np.nan)
 
 
 def verdicts(

@@ -109,6 +109,11 @@ class Item:
             return self.weight
         return 1.0 if self.label is None else LABELS[self.label]
 
+    @property
+    def wanted(self) -> bool:
+        """Whether passing it is good."""
+        return self.essential or self.points > 0
+
     def passes(self, answer: str) -> bool:
         """Returns whether an answer passes an item that code checks."""
         if self.words is not None:
@@ -198,9 +203,10 @@ def read_rubric(path: Path) -> tuple[tuple[Item, ...], str | None]:
 
 
 def failed(items: Sequence[Item], answer: str) -> list[str]:
-    """Returns the items checked by code that an answer fails, those of one task alone aside."""
+    """Returns the items checked by code that a right answer would not fail, or pass where passing
+    is bad; those of one task alone aside."""
     asked = [each for each in items if each.checked_by == "code" and each.task is None]
-    return [each.id for each in asked if not each.passes(answer)]
+    return [each.id for each in asked if each.passes(answer) != each.wanted]
 
 
 def answer_of(record: Trajectory) -> str | None:

@@ -23,6 +23,7 @@ from assay.records import Decision, Trajectory
 from assay.signal.controllers import Scales, bounded_term, flat_term, share_factor
 from assay.signal.importance import rescue_weight
 from assay.signal.rows import Side, cells, padded_rows
+from assay.signal.rubric import rubric_facts
 
 
 @final
@@ -131,7 +132,7 @@ class Signal:
             "unscored_share": 1.0 - float(known_K.mean()) if known_K.size else 0.0,
             "dropped_share": 1.0 - float(batch.kept_K.mean()) if known_K.size else 0.0,
         }
-        facts |= self._dead()
+        facts |= self._dead() | rubric_facts(batch, self.decisions)
         total = np.nan_to_num(self.advantage_N)
         facts["mass/positive"], facts["mass/negative"] = self.mass
         failed_N = np.repeat(self.failed_K, self.length_K)
