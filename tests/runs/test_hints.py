@@ -20,6 +20,7 @@ from assay.verify.leaks import leaks
 from tests.judges import server
 from tests.runs import tiny
 from tests.runs.conftest import Assay
+from tests.runs.tiny import rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 WORLD = {
@@ -37,10 +38,6 @@ def started(policy: Path, out: Path, **more: Any) -> Path:
     from assay.runs.start import start
 
     return start(parsed(tiny.settings(policy, **{**WORLD, **more})), out, seed=5).path
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def records(run: Path, step: int) -> list[Trajectory]:
@@ -80,26 +77,10 @@ def test_replays_are_paid_for(refused: Path) -> None:
     assert seen["tokens_generated"] == whole[-1]["total"]["tokens"]
 
 
-def test_it_is_resumed_to_the_byte(
-    refused: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from assay.runs import rollouts
-    from assay.runs.start import resume
-
-    play = rollouts.Rollouts.__call__
-
-    def killed(self: Any, prompts: Any, trainer: Any) -> Any:
-        if trainer.state.global_step == 1:
-            raise KeyboardInterrupt
-        return play(self, prompts, trainer)
-
-    monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
-    with pytest.raises(KeyboardInterrupt):
-        started(policy, tmp_path / "run", hints__every=2)
-    monkeypatch.undo()
-    run = resume(tmp_path / "run").path
+def test_it_is_resumed_to_the_byte(refused: Path, policy: Path, tmp_path: Path) -> None:
+    found = tiny.resumed(lambda out: started(policy, out, hints__every=2), tmp_path / "run")
     for name in ("ledger.jsonl", "metrics.jsonl", "rollouts/step_000002.jsonl"):
-        assert (run / name).read_bytes() == (refused / name).read_bytes()
+        assert (found / name).read_bytes() == (refused / name).read_bytes()
 
 
 def test_a_source_that_helps_is_listened_to_until_it_does_not(

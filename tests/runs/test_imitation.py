@@ -1,6 +1,5 @@
 """Runs that begin with an expert's steps: what is sampled, what is credited, what follows."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from assay.runs.config import parsed
 from assay.runs.imitation import imitating
 from assay.runs.ledger import check
 from tests.runs import tiny
+from tests.runs.tiny import rows
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]
 LED: dict[str, Any] = {
@@ -35,10 +35,6 @@ def started(tables: dict[str, Any], out: Path) -> Path:
     from assay.runs.start import start
 
     return start(parsed(tables), out, seed=5).path
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def records(run: Path, step: int) -> list[Trajectory]:
@@ -104,26 +100,10 @@ def test_shuffled_in_time_the_same_turns_are_judged_by_any_of_the_expert_s_steps
 
 
 @pytest.mark.slow
-def test_a_start_is_resumed_to_the_byte(
-    led: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from assay.runs import rollouts
-    from assay.runs.start import resume
-
-    play = rollouts.Rollouts.__call__
-
-    def killed(self: Any, prompts: Any, trainer: Any) -> Any:
-        if trainer.state.global_step == 1:
-            raise KeyboardInterrupt
-        return play(self, prompts, trainer)
-
-    monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
-    with pytest.raises(KeyboardInterrupt):
-        started(tiny.settings(policy, **LED), tmp_path / "run")
-    monkeypatch.undo()
-    again = resume(tmp_path / "run").path
+def test_a_start_is_resumed_to_the_byte(led: Path, policy: Path, tmp_path: Path) -> None:
+    found = tiny.resumed(lambda out: started(tiny.settings(policy, **LED), out), tmp_path / "run")
     for name in ("ledger.jsonl", "metrics.jsonl", "credit/step_000003.jsonl"):
-        assert (again / name).read_bytes() == (led / name).read_bytes()
+        assert (found / name).read_bytes() == (led / name).read_bytes()
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from assay.runs.config import parsed
 from assay.runs.ledger import check
 from tests.runs import tiny
 from tests.runs.conftest import Assay
+from tests.runs.tiny import rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -23,10 +24,6 @@ def started(policy: Path, out: Path, **more: Any) -> Path:
 
     made = tiny.settings(policy, env__name="tests.runs.tiny:Letter", recipe__method="grpo", **more)
     return start(parsed(made), out, seed=5).path
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def groups(run: Path, step: int) -> list[list[Trajectory]]:
@@ -82,26 +79,10 @@ def test_what_was_thrown_away_is_paid_for(plain: Path, again: Path) -> None:
     )  # fmt: skip
 
 
-def test_it_is_repeated_and_resumed_to_the_byte(
-    again: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from assay.runs import rollouts
-    from assay.runs.start import resume
-
-    play = rollouts.Rollouts.__call__
-
-    def killed(self: Any, prompts: Any, trainer: Any) -> Any:
-        if trainer.state.global_step == 1:
-            raise KeyboardInterrupt
-        return play(self, prompts, trainer)
-
-    monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
-    with pytest.raises(KeyboardInterrupt):
-        started(policy, tmp_path / "run", rollout__resample=2)
-    monkeypatch.undo()
-    run = resume(tmp_path / "run").path
+def test_it_is_repeated_and_resumed_to_the_byte(again: Path, policy: Path, tmp_path: Path) -> None:
+    found = tiny.resumed(lambda out: started(policy, out, rollout__resample=2), tmp_path / "run")
     for name in ("ledger.jsonl", "metrics.jsonl", "rollouts/step_000002.jsonl"):
-        assert (run / name).read_bytes() == (again / name).read_bytes()
+        assert (found / name).read_bytes() == (again / name).read_bytes()
 
 
 def test_a_probe_says_before_the_first_step_what_can_help_and_changes_nothing(

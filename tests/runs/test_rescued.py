@@ -16,6 +16,7 @@ from assay.records import Hint, ModelStep, Rescue, Trajectory, UserStep, write
 from assay.runs.audit import audit_log
 from assay.signal import signal
 from tests.report.samples import index_of
+from tests.runs.tiny import rows
 
 STEP = ModelStep(text="ab", token_ids=(4, 5), logprobs=(log(0.2), log(0.5)))
 HINTED = structs.replace(
@@ -64,10 +65,6 @@ def test_beside_one_that_a_teacher_was_asked_about_it_gets_its_outcome_alone(
     assert of["opd"]["a1"]["carried"] == [1], "its last token is a stop, which is spared"
     for method in ("agreement", "routing"):
         assert of[method]["a0"]["step_advantage"] == of["grpo"]["a0"]["step_advantage"]
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def everything() -> list[Trajectory]:

@@ -1,6 +1,5 @@
 """Runs in which dead groups are rescued: what is trained, what is paid, and a kill on the way."""
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from assay.records import ModelStep, Trajectory, read
 from assay.runs.config import parsed
 from assay.runs.ledger import check
 from tests.runs import tiny
+from tests.runs.tiny import rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -41,10 +41,6 @@ def started(policy: Path, out: Path, **more: Any) -> Path:
     from assay.runs.start import start
 
     return start(config(policy, **more), out, seed=5).path
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def records(run: Path, folder: str = "rollouts", step: int = 1) -> list[Trajectory]:

@@ -14,6 +14,7 @@ from assay.records import ModelStep, Trajectory, read
 from assay.runs.config import parsed
 from assay.runs.ledger import check, used_up
 from tests.runs import tiny
+from tests.runs.tiny import rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TREE = {
@@ -41,10 +42,6 @@ def started(tables: dict[str, Any], out: Path) -> Path:
     from assay.runs.start import start
 
     return start(parsed(tables), out, seed=5).path
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def records(run: Path, step: int) -> list[Trajectory]:
@@ -84,23 +81,10 @@ def test_a_batch_is_whole_trees_and_counts_what_was_sampled(grown: Path) -> None
 
 
 def test_a_run_on_trees_is_repeated_and_resumed_to_the_byte(
-    grown: Path, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grown: Path, policy: Path, tmp_path: Path
 ) -> None:
-    from assay.runs import rollouts
-    from assay.runs.start import resume
-
-    play = rollouts.Rollouts.__call__
-
-    def killed(self: Any, prompts: Any, trainer: Any) -> Any:
-        if trainer.state.global_step == 2:
-            raise KeyboardInterrupt
-        return play(self, prompts, trainer)
-
-    monkeypatch.setattr(rollouts.Rollouts, "__call__", killed)
-    with pytest.raises(KeyboardInterrupt):
-        started(tables(policy), tmp_path / "run")
-    monkeypatch.undo()
-    assert contents(resume(tmp_path / "run").path) == contents(grown)
+    found = tiny.resumed(lambda out: started(tables(policy), out), tmp_path / "run", 2)
+    assert contents(found) == contents(grown)
 
 
 @pytest.mark.parametrize("kind", ["tree", "chain"])

@@ -1,10 +1,14 @@
 """A policy of a few thousand parameters that knows single characters, and a task it can learn."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from assay.world import Environment, Reply
 from assay.world.environment import HintKind
@@ -191,3 +195,26 @@ def assay(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedPro
         capture_output=True, text=True, cwd=cwd, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": PATHS}, **options,
     )  # fmt: skip
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """Returns the lines of a JSONL file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def resumed(begin: Callable[[Path], object], out: Path, at: int = 1) -> Path:
+    """Begins a run in a folder, kills it after `at` steps, and returns what is left of going on."""
+    from assay.runs import rollouts
+    from assay.runs.start import resume
+
+    play = rollouts.Rollouts.__call__
+
+    def killed(self: Any, prompts: Any, trainer: Any) -> Any:
+        if trainer.state.global_step == at:
+            raise KeyboardInterrupt
+        return play(self, prompts, trainer)
+
+    with mock.patch.object(rollouts.Rollouts, "__call__", killed), suppress(KeyboardInterrupt):
+        begin(out)
+        raise AssertionError("it was not killed")
+    return resume(out).path
