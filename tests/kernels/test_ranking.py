@@ -100,6 +100,18 @@ def test_complete_separation_among_many_is_fitted():
     close((won + 1e-3 * (1 - np.eye(n))).sum(1) / (met * p * (1 - np.eye(n))).sum(1), 1.0, 1e-6)
 
 
+def test_counts_of_every_size_are_fitted():
+    """A plain Newton step goes too far here, and never comes back."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        drawn = 10.0 ** rng.uniform(-3, 6, (6, 6))
+        won = np.where(rng.random((6, 6)) < 0.5, drawn, 0.0) * (1 - np.eye(6))
+        x = bradley_terry(won, prior=1e-3)
+        p = 1 / (1 + np.exp(-(x[:, None] - x[None, :])))
+        won = won + 1e-3 * (1 - np.eye(6))
+        close(((won + won.T) * p).sum(1) / won.sum(1), 1.0, 1e-5)
+
+
 counts = st.lists(st.integers(0, 5), min_size=16, max_size=16)
 
 

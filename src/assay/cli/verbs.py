@@ -17,6 +17,7 @@ from assay.cli import (
     headroom,
     hints,
     import_,
+    judge,
     label,
     methods,
     recipes,
@@ -56,6 +57,7 @@ app.add_typer(claims.app, name="claims")
 app.add_typer(hints.app, name="hints")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(rubric.app, name="rubric")
+app.add_typer(judge.app, name="judge")
 
 
 def _version(asked: bool) -> bool:

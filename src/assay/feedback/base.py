@@ -40,12 +40,6 @@ def turns(record: Trajectory) -> Iterator[Turn]:
             yield Turn(at, number, step, heard)
 
 
-def task_of(record: Trajectory) -> str:
-    """Returns what was read before the first turn."""
-    first = next((at for at, step in enumerate(record.steps) if type(step) is ModelStep), None)
-    return "\n".join(step.text for step in record.steps[:first])
-
-
 def failed(record: Trajectory, pass_at: float = 1.0) -> bool:
     """Returns whether a record was scored and does not pass."""
     return record.outcome is not None and record.outcome < bar(pass_at)

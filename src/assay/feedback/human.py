@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar, final
 
-from assay.feedback.base import Given, Source, Turn, task_of, turns
+from assay.feedback.base import Given, Source, Turn, turns
+from assay.judges.texts import task_of
 from assay.records import Hint, Trajectory
 
 SHOWN = 600

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, final
 
-from assay.feedback.base import Given, Source, Turn, task_of, turns
+from assay.feedback.base import Given, Source, Turn, turns
 from assay.judges.asking import Shown
 from assay.judges.judge import Judge, Verdict
 from assay.judges.probes import Probed
+from assay.judges.texts import task_of
 from assay.records import Hint, Trajectory
 
 

@@ -33,11 +33,12 @@ quote    words of the next state, letter for letter, that the verdict rests on
 
 End with one line, and write its mark nowhere else:
 {reply}{{"verdict": VERDICT, "hint": HINT, "quote": QUOTE}}{reply}"""
-_DIRECTED: Final = re.compile(
+ORDERS: Final = (
     r"(ignore|disregard|forget)\s+(all|any|the|your|everything)?\s*(previous|above|prior|earlier)"
-    r"|\"verdict\"\s*:|\\boxed|\b(as|are)\s+(a|the)\s+judge\b|\bto\s+the\s+judge\b",
-    re.IGNORECASE,
+    r"|\b(as|are)\s+(a|the)\s+judge\b|\bto\s+the\s+judge\b"
 )
+"""What speaks to a judge, a pattern without regard to case."""
+_DIRECTED: Final = re.compile(rf"{ORDERS}|\"verdict\"\s*:|\\boxed", re.IGNORECASE)
 
 
 @final
@@ -75,18 +76,20 @@ class Vote:
 def question(shown: Shown, data: str, reply: str) -> list[Message]:
     """Returns what is asked about a step; `data` and `reply` are marks that occur nowhere in it."""
     parts = {"TASK": shown.task, "STEP": shown.said, "NEXT STATE": shown.heard}
-    told = "\n".join(f"{data} {name}\n{_cut(text)}\n{data} END" for name, text in parts.items())
+    told = "\n".join(f"{data} {name}\n{cut(text)}\n{data} END" for name, text in parts.items())
     return [
         {"role": "system", "content": _ASKED.format(data=data, reply=reply)},
         {"role": "user", "content": told},
     ]
 
 
-def _cut(text: str) -> str:
-    if len(text) <= SHOWN:
+def cut(text: str, shown: int = SHOWN) -> str:
+    """Returns a text, or, of one longer than `shown` characters, its beginning and its end."""
+    if len(text) <= shown:
         return text
-    left = len(text) - SHOWN
-    return f"{text[: SHOWN // 2]}\n[{left:,} characters left out]\n{text[-SHOWN // 2 :]}"
+    half = shown // 2
+    left = len(text) - 2 * half
+    return f"{text[:half]}\n[{left:,} characters left out]\n{text[-half:]}"
 
 
 def read(answer: str, reply: str, heard: str) -> Vote:

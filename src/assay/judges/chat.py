@@ -1,10 +1,11 @@
 """A client of any server that speaks OpenAI's chat completions. Standard library alone."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any, Final, final
 
@@ -14,6 +15,7 @@ LARGEST: Final = 1 << 22
 """Bytes of an answer."""
 Message = Mapping[str, str]
 """`role` and `content`."""
+_USAGE: Final = ("prompt_tokens", "completion_tokens")
 
 
 class NoAnswer(Exception):
@@ -22,6 +24,21 @@ class NoAnswer(Exception):
     def __init__(self, word: str, said: str) -> None:
         super().__init__(said)
         self.word = word
+
+
+@final
+class Spent:
+    """Tokens that a model read and wrote, where it says how many."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.read = self.wrote = self.told = 0
+        """`told`: answers whose tokens were counted."""
+
+    def add(self, read: int, wrote: int) -> None:
+        """Counts an answer."""
+        with self._lock:
+            self.read, self.wrote, self.told = self.read + read, self.wrote + wrote, self.told + 1
 
 
 @final
@@ -38,6 +55,8 @@ class Endpoint:
     """Seconds of one request."""
     temperature: float = 0.6
     max_tokens: int = 1024
+    spent: Spent = field(default_factory=Spent, compare=False)
+    """What its answers say that they took."""
 
     def __post_init__(self) -> None:
         """Refuses what is no http address, and a key that no header can hold."""
@@ -73,6 +92,13 @@ class Endpoint:
             raise NoAnswer(word, " ".join(str(error).split())[:200]) from None
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise NoAnswer("malformed", f"expected choices[0].message.content; {error!r}") from None
+
+    def _count(self, said: Any) -> None:
+        usage = said.get("usage")
+        if isinstance(usage, dict):
+            read, wrote = (usage.get(name) for name in _USAGE)
+            if type(read) is int and type(wrote) is int and min(read, wrote) >= 0:
+                self.spent.add(read, wrote)
 
 
 def _text(answer: Any) -> str:

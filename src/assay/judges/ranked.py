@@ -1,0 +1,147 @@
+"""A log ranked by a judge, group by group, with a journal of all votes that is gone on from.
+
+The journal is one JSON object a group and line, schema "assay.judged/1": what was asked about whom,
+every vote with its reasons, and what it cost. A group whose texts and settings it has is not asked
+about again.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, final
+
+from msgspec import structs
+
+from assay.errors import DataError
+from assay.files.lines import append, cut, rows
+from assay.judges.chat import Spent
+from assay.judges.ranking import Ranked, Ranker
+from assay.judges.texts import answer_of, task_of
+from assay.records import Trajectory
+
+SCHEMA: Final = "assay.judged/1"
+PREFIX: Final = "judge:"
+"""Before the name of a judge, in `rewards` of a record."""
+
+
+@final
+class Journal:
+    """All votes on a log."""
+
+    def __init__(self, path: Path, judge: str) -> None:
+        """Reads what it holds; a line that a kill cut short is taken off.
+
+        Args:
+            path: where it lies, or will.
+            judge: who votes: the model, in words.
+
+        Raises:
+            DataError: it is no journal.
+        """
+        self.path, self._judge = path, judge
+        self._rows: dict[str, dict[str, Any]] = {}
+        if not path.exists():
+            return
+        try:
+            cut(path)
+            for row in rows(path):
+                if row["schema"] != SCHEMA:
+                    raise ValueError(f"got schema {row['schema']!r}")
+                if row["judge"] == judge:
+                    self._rows[row["key"]] = row
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise DataError(f"{path}: {error}; expected a journal, schema {SCHEMA}") from None
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Returns what this judge said of a group, where it was asked."""
+        return self._rows.get(key)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Adds what it said of a group."""
+        whole = {"schema": SCHEMA, "judge": self._judge, **row}
+        append(self.path, whole)
+        self._rows[whole["key"]] = whole
+
+
+def by_group(records: Iterable[Trajectory]) -> dict[str, list[Trajectory]]:
+    """Returns records by group, in their order."""
+    groups: dict[str, list[Trajectory]] = {}
+    for record in records:
+        groups.setdefault(record.group, []).append(record)
+    return groups
+
+
+def judged(
+    groups: Mapping[str, Sequence[Trajectory]],
+    ranker: Ranker,
+    journal: Journal,
+    *,
+    spent: Spent | None = None,
+    watch: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """Returns the rows of the journal, one a group, those asked about now and before.
+
+    Args:
+        groups: trajectories that are compared with each other.
+        ranker: the judge.
+        journal: where rows are kept.
+        spent: counts its tokens; None: nobody does.
+        watch: called after each group.
+    """
+    found: list[dict[str, Any]] = []
+    for name, records in groups.items():
+        task, answers = task_of(records[0]) or records[0].task, [*map(answer_of, records)]
+        key = ranker.key(task, answers)
+        row = journal.get(key)
+        if row is None:
+            before = None if spent is None else (spent.read, spent.wrote)
+            began = time.monotonic()
+            ranked = ranker.rank(task, answers)
+            tokens = None
+            if spent is not None and before is not None and spent.told:
+                tokens = [spent.read - before[0], spent.wrote - before[1]]
+            seconds = round(time.monotonic() - began, 3)
+            about = {"key": key, "group": name, "protocol": ranker.protocol.name, "task": task}
+            kept = {"answers": [each[-KEPT:] for each in answers]}
+            journal.add(about | kept | _row(ranked) | {"tokens": tokens, "seconds": seconds})
+            row = journal.get(key)
+        if row is not None:
+            found.append({**row, "group": name, "ids": [record.id for record in records]})
+        watch()
+    return found
+
+
+KEPT: Final = 2000
+"""Characters of each answer, its end, that a journal keeps."""
+
+
+def _row(ranked: Ranked) -> dict[str, Any]:
+    return {
+        "scores": [*ranked.scores],
+        "why": [*ranked.why],
+        "votes": [asdict(vote) for vote in ranked.votes],
+        "asked": ranked.asked,
+        "characters": [*ranked.characters],
+    }
+
+
+def scored(
+    records: Iterable[Trajectory], found: Sequence[Mapping[str, Any]], name: str
+) -> Iterable[Trajectory]:
+    """Yields records with `rewards["judge:NAME"]`, None where there is no verdict.
+
+    Args:
+        records: those that were judged, in their order.
+        found: rows of the journal, with the ids that their scores are of.
+        name: of the judge.
+    """
+    left: dict[str, list[float | None]] = {}
+    for row in found:
+        left.setdefault(row["group"], []).extend(row["scores"])
+    at: dict[str, int] = {}
+    for record in records:
+        place = at.get(record.group, 0)
+        at[record.group] = place + 1
+        score = left[record.group][place]
+        yield structs.replace(record, rewards={**record.rewards, f"{PREFIX}{name}": score})

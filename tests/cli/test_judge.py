@@ -1,0 +1,146 @@
+"""`assay judge`: scores onto records, votes and reasons beside, and going on from there."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.records import ModelStep, Trajectory, UserStep, read, write
+from tests.cli.conftest import Assay
+from tests.judges import server
+from tests.judges.test_ranking import boxed, shown
+
+
+def answered(worth: float, group: str = "a", **more: Any) -> Trajectory:
+    steps = (UserStep(text=f"task {group}"), ModelStep(text=f"worth {worth:g}"))
+    fields = {"id": f"{group}{worth:g}", "task": group, "group": group, **more}
+    return Trajectory(**fields, steps=steps)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.jsonl"
+    write(path, [answered(1), answered(10, outcome=1.0), answered(4, "b"), answered(7, "b"),
+                 answered(2, "c", rewards={"own": 0.5})])  # fmt: skip
+    return path
+
+
+def honest(body: dict[str, Any]) -> str:
+    worth = [float(re.findall(r"worth ([\d.]+)", t)[0]) for t in shown(body["messages"])]
+    return boxed(worth)
+
+
+def scores(path: Path) -> list[float | None]:
+    return [record.rewards["judge:grm"] for record in read(path)]
+
+
+def test_scores_are_written_onto_records_and_reasons_beside(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    before, out = log.read_bytes(), tmp_path / "out.jsonl"
+    with server.serving(honest) as url:
+        ended = assay("judge", "rank", log, "-o", out, "--endpoint", url, "--votes", "3")
+    assert ended.code == 0, ended.err
+    assert scores(out) == pytest.approx([0.0, 1.0, 1 / 3, 2 / 3, None])
+    records = [*read(out)]
+    assert records[4].rewards == {"own": 0.5, "judge:grm": None}
+    assert (records[1].outcome, records[0].outcome) == (1.0, None)
+    assert log.read_bytes() == before
+    said = " ".join(ended.err.split())
+    assert f"judge default at {url}, grm: untrusted: nobody has tested it" in said
+    assert "4 of 5 answers scored (without: alone 1)" in ended.text
+    assert "cost: 6 requests" in ended.text
+    rows = [
+        json.loads(line) for line in (tmp_path / "out.jsonl.judged.jsonl").read_text().splitlines()
+    ]
+    assert [row["group"] for row in rows] == ["a", "b", "c"]
+    assert rows[0]["votes"][0]["text"].startswith("Analysis.")
+    assert rows[0]["answers"] == ["AGENT: worth 1", "AGENT: worth 10"]
+    assert rows[2]["why"] == ["alone"]
+
+
+def test_what_was_asked_is_not_asked_again(assay: Assay, log: Path, tmp_path: Path) -> None:
+    out, asked = tmp_path / "out.jsonl", list[Any]()
+
+    def counted(body: dict[str, Any]) -> str | int:
+        asked.append(body)
+        return honest(body)
+
+    with server.serving(counted) as url:
+        command = ["judge", "rank", log, "-o", out, "--endpoint", url, "--votes", "2"]
+        assert assay(*command).code == 0
+        first = out.read_bytes()
+        journal = tmp_path / "out.jsonl.judged.jsonl"
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(lines[0] + lines[1][:40])  # a kill in the second group
+        out.unlink()
+        assert assay(*command).code == 0
+        assert len(asked) == 4 + 2
+        assert out.read_bytes() == first
+        assert assay(*command, "--json", "-").code == 0
+        assert len(asked) == 6
+        assert assay(*command, "--seed", "1").code == 0  # another order is another question
+        assert len(asked) == 10
+
+
+def test_a_server_that_fails_leaves_null_and_says_why(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    with server.serving(lambda _: 500) as url:
+        ended = assay("judge", "rank", log, "-o", out, "--endpoint", url, "--votes", "2")
+    assert ended.code == 0
+    assert scores(out) == [None] * 5
+    assert "votes lost: refused 4" in ended.text
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ([], 2, "give --endpoint URL, or --model NAME"),
+        (["--model", "start", "--key", "K"], 2, "--key is of --endpoint"),
+        (["--endpoint", "localhost"], 2, "expected an address"),
+        (["--endpoint", "http://x/v1", "--key", "NOT_SET"], 3, "variable NOT_SET is not set"),
+        (["--endpoint", "http://x/v1", "--protocol", "rulr"], 2, "Did you mean 'ruler'"),
+        (["--endpoint", "http://x/v1", "--protocol", "rrm", "--votes", "3"], 2, "even number"),
+        (["--endpoint", "http://x/v1", "--knockout"], 2, "a knockout is for pairs"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_writes_nothing(
+    assay: Assay, log: Path, tmp_path: Path, options: list[str], code: int, said: str
+) -> None:
+    ended = assay("judge", "rank", log, "-o", tmp_path / "out.jsonl", *options)
+    assert ended.code == code
+    assert said in " ".join(ended.err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_journal_that_is_none_is_refused(assay: Assay, log: Path, tmp_path: Path) -> None:
+    for name, text in (("a", "no json\n"), ("b", '{"schema": "other/1"}\n'), ("c", "[1]\n")):
+        bad = tmp_path / name
+        bad.write_text(text)
+        command = ["judge", "rank", log, "-o", tmp_path / "o.jsonl", "--endpoint", "http://x/v1"]
+        ended = assay(*command, "--journal", bad)
+        assert ended.code == 3
+        assert "expected a journal, schema assay.judged/1" in " ".join(ended.err.split())
+        assert bad.read_text() == text
+    ended = assay(*command, "--journal", log)
+    assert ended.code == 2
+
+
+@pytest.mark.slow
+def test_a_model_of_this_machine_runs_end_to_end(assay: Assay, log: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    out = tmp_path / "out.jsonl"
+    command = ["judge", "rank", log, "-o", out, "--model", "start", "--votes", "2"]
+    ended = assay(*command, "--max-tokens", "8", "--shown", "100", "--json", "-")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.text)
+    assert told["requests"] == 4
+    assert sum(told["lost"].values()) == 4  # it knows no form of a verdict
+    assert told["tokens"][1] <= 4 * 8
+    assert scores(out) == [None] * 5
+    long = assay(*command, "--max-tokens", "1000", "--seed", "1", "--json", "-")
+    assert json.loads(long.text)["lost"] == {"long": 4}
