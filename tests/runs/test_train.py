@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import tomli_w
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.recipes import read as read_config
 from assay.records import ModelStep, read
-from assay.runs.config import changed, parsed
+from assay.runs.config import changed, hashed, parsed
+from assay.runs.folder import Folder
 from assay.runs.ledger import check
 from tests.runs import tiny
 from tests.runs.conftest import Assay
@@ -391,6 +394,21 @@ def test_a_changed_checkpoint_or_configuration_is_not_trusted(
     config.write_text(config.read_text().replace("steps = 4", "steps = 5"))
     said = assay("train", "--resume", out)
     assert (said.code, "was changed after the run began" in said.err) == (3, True)
+
+
+def test_a_run_of_a_version_that_knew_fewer_keys_is_opened(policy: Path, tmp_path: Path) -> None:
+    config = parsed(tiny.settings(policy))
+    out = Folder.create(tmp_path / "run", config, about={}).path
+    data = msgspec.to_builtins(config)
+    del data["rescue"]["memory"]  # as before there was such a key, or such a section
+    del data["probe"]
+    (out / "config.toml").write_text(tomli_w.dumps(data))
+    about = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**about, "config_sha256": hashed(data)}))
+    assert Folder.open(out).config == config
+    (out / "config.toml").write_text(tomli_w.dumps({**data, "rescue": {"tries": 3}}))
+    with pytest.raises(DataError, match="was changed after the run began"):
+        Folder.open(out).config  # noqa: B018
 
 
 def test_two_processes_do_not_train_in_one_directory(

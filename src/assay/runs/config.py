@@ -120,12 +120,21 @@ class Config(Settings, frozen=True):
     @property
     def sha256(self) -> str:
         """Hash of everything but `about`."""
-        data = msgspec.to_builtins(msgspec.structs.replace(self, about=About()))
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        return hashed(msgspec.to_builtins(self))
 
     def toml(self) -> str:
         """Returns the whole configuration as TOML; `parsed` reads it back."""
         return tomli_w.dumps(msgspec.to_builtins(self))
+
+
+def hashed(data: Mapping[str, Any]) -> str:
+    """Returns the hash of a configuration's plain data, of everything but `about`.
+
+    Of a file that a run wrote it is that of the run's configuration, also where this version knows
+    keys that the run's version did not.
+    """
+    plain = {**data, "about": msgspec.to_builtins(About())}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 OURS: Final = frozenset(

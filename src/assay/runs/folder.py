@@ -29,7 +29,7 @@ from assay.files.atomic import is_temporary, publish, sync
 from assay.files.folders import locked, whole
 from assay.files.lines import append, cut, rows
 from assay.recipes import read
-from assay.runs.config import Config, parsed
+from assay.runs.config import Config, hashed, parsed
 
 SCHEMA: Final = "assay.run/1"
 KIND: Final = "train"
@@ -126,8 +126,9 @@ class Folder:
         Raises:
             DataError: it is not the one that the run began with.
         """
-        config = parsed(read(str(self.path / "config.toml")), "config.toml")
-        if config.sha256 != self.about["config_sha256"]:
+        data = read(str(self.path / "config.toml"))
+        config = parsed(data, "config.toml")
+        if self.about["config_sha256"] not in (hashed(data), config.sha256):
             raise DataError(
                 f"{self.path / 'config.toml'}: was changed after the run began; restore it, or "
                 "begin another run with it"
