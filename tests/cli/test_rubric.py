@@ -2,8 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from assay.records import read, write
 from tests.cli.conftest import Assay
+from tests.feedback.made import record
+from tests.judges import server
 
 RUBRIC = """
 reference = "The capital of Peru is Lima."
@@ -54,3 +58,31 @@ def test_what_is_no_rubric_is_said_on_one_line(assay: Assay, tmp_path: Path) -> 
     assert "no reference seen" in assay("rubric", "check", path).text
     ended = assay("rubric", "check", path, "--env", "tests.world.bad:None")
     assert ended.code == 2
+
+
+def test_a_judge_s_verdicts_go_onto_records(assay: Assay, tmp_path: Path) -> None:
+    rubric, log, out = (tmp_path / name for name in ("r.toml", "log.jsonl", "out.jsonl"))
+    rubric.write_text(
+        'items = [{id = "kind", text = "Is kind"}, {id = "t", checked_by = "code", has = "."}]',
+        encoding="utf-8",
+    )
+    write(log, [record("0/t/0"), record("0/t/1")])
+
+    def yes(body: dict[str, Any]) -> str:
+        reply = body["messages"][0]["content"].splitlines()[-1].partition("{")[0]
+        return f'{reply}{{"verdict": 1}}{reply}'
+
+    with server.serving(yes) as url:
+        ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "--votes", "1", "-o", out)
+    assert ended.code == 0, ended.text
+    assert "2 trajectories, 2 verdicts asked for, 0 not given" in ended.text
+    found = [each.rewards for each in read(out)]
+    assert [(each["rubric:kind"], each["rubric:t"]) for each in found] == [(1.0, 1.0)] * 2
+    with server.serving(lambda _: 503) as url:
+        ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "-o", out)
+    assert "2 not given (votes lost: refused 6)" in " ".join(ended.text.split())
+    assert [each.rewards["rubric:kind"] for each in read(out)] == [None, None]
+    ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "-o", log)
+    assert (ended.code, "choose another" in ended.err) == (2, True)
+    ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "-o", out, "--key", "NO_KEY")
+    assert (ended.code, "no such environment variable" in ended.err) == (2, True)

@@ -1,12 +1,15 @@
 """`assay rubric`: is a rubric fit to veto with?"""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from assay.cli.options import Json, emit_one, set_option, settings
+from assay.cli import options as opt
+from assay.cli.options import Json, emit_one, out_option, set_option, settings
+from assay.cli.prose import say
 from assay.cli.train import import_from_here
 from assay.errors import UsageError
 from assay.judges.rubric import Item, read_rubric, with_verdicts
@@ -47,6 +50,45 @@ def check(
             typer.echo(line)
     if any(each["failed"] for each in found):
         raise typer.Exit(1)
+
+
+@app.command("judge")
+def judge(
+    rubric: Annotated[Path, typer.Argument(metavar="FILE", help="Items, in TOML or JSON.")],
+    log: opt.Log,
+    out: Annotated[Path, out_option(help="File of records with verdicts.")],
+    endpoint: Annotated[str, typer.Option(help="Address, as http://127.0.0.1:8000/v1.")],
+    model: Annotated[str, typer.Option(help="What the server calls the model.")] = "default",
+    key: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the server's key.")
+    ] = None,
+    votes: Annotated[int, typer.Option(help="Answers to each question, odd.")] = 3,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds of one request.")] = 60.0,
+    format: opt.Format = None,
+) -> None:
+    """Writes verdicts on a rubric's items onto the records of a log.
+
+    A model says yes or no to each item that a judge checks. What it does not answer is null, which
+    is never 0.
+    """
+    from assay.importers import load
+    from assay.judges.chat import Endpoint
+    from assay.judges.items import judged
+    from assay.records import write
+    from assay.runs.audit import records_of
+
+    items, _ = read_rubric(rubric)
+    opt.spare(out, log)
+    if key is not None and key not in os.environ:
+        raise UsageError(f"--key {key}: no such environment variable")
+    ask = Endpoint(url=endpoint, model=model, key=key and os.environ[key], timeout=timeout)
+    records = [*load(records_of(log), format=format)[1]]
+    found = judged([with_verdicts(items, each) for each in records], items, ask, votes=votes)
+    write(out, found.records)
+    why = ", ".join(f"{word} {n}" for word, n in sorted(found.why.items()))
+    lost = f" (votes lost: {why})" if why else ""
+    say(f"{out}  {len(records):,} trajectories, {found.asked:,} verdicts asked for, "
+        f"{found.unjudged:,} not given{lost}")  # fmt: skip
 
 
 def _solved(env: str, dials: dict[str, Any], seeds: int) -> Iterator[Trajectory]:
