@@ -82,6 +82,7 @@ def _step(rng: np.random.Generator, node: str, tokens: int | None, gaps: bool) -
             "srl_step": float(rng.integers(3)),
             "hindsight": -float(rng.exponential()),
             "next_state": float(rng.integers(-1, 2)),
+            "answer": float(len(node) % 3),
         },
     )
 

@@ -110,6 +110,7 @@ def steps(rng: np.random.Generator, g: int, count: int) -> list[Step]:
                 **(like_an_expert(rng, n) if g % 4 == 1 else {}),
                 **({"hindsight": float(-rng.random())} if n % 3 else {}),
                 **({"state": float(rng.random())} if n % 2 else {}),
+                **({"answer": float((g + count) % 2)} if n + 1 == count else {}),
             },
             logprobs=tuple((-rng.random(3)).tolist()),
             entropies=tuple(rng.random(3).tolist()),

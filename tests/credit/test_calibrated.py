@@ -77,6 +77,8 @@ def test_rlcr_knows_what_passes_and_what_is_unscored():
 def test_rlcr_says_when_giving_up_pays():
     assert method("rlcr").gives_up_below() == 0.0
     assert method("rlcr", brier=1.0).gives_up_below(0.2) == pytest.approx(0.2)
+    # .5 p + .5 p^2 = .5 .3^2
+    assert method("rlcr").gives_up_below(0.3) == pytest.approx(0.083095, abs=1e-6)
     with pytest.raises(UsageError, match="brier must lie in"):
         method("rlcr", brier=1.5)
 
@@ -114,6 +116,7 @@ def test_dcpo_leaves_noise_alone():
     batch = of([(1.0, 0.95), (1.0, 0.92)])
     assert parts(batch)[1] == [0.0, 0.0]
     assert parts(batch, floor=0.0019)[1] != [0.0, 0.0]
+    assert parts(batch, floor=0.002)[1] == [0.0, 0.0]
 
 
 def test_dcpo_without_a_confidence_is_below_a_failure():

@@ -34,6 +34,7 @@ from assay.credit.stratified import Stratified
 from assay.credit.teaching import Additive, Opd
 from assay.credit.toolpo import ToolPo
 from assay.credit.trees import MsGrpo, TreeGrpo
+from assay.credit.ttrl import Ttrl
 from assay.credit.virtual import Avspo, Ngrpo
 from assay.errors import UnknownNameError, UsageError, hint
 from assay.kernels.advantages import Advantages
@@ -54,6 +55,7 @@ METHODS: Registry[Method] = Registry(
         "honest_claims": HonestClaims,  # after Agents of Chaos 2026, arXiv:2602.20021
         "rlcr": Rlcr,  # Damani et al. 2025, arXiv:2507.16806
         "dcpo": Dcpo,  # DCPO 2026, arXiv:2603.09117
+        "ttrl": Ttrl,  # TTRL 2025, arXiv:2504.16084
         "mixed_judges": MixedJudges,  # Cai et al. 2025, arXiv:2510.00915
         # passes and fails apart
         "reinforce": Reinforce,  # Williams 1992

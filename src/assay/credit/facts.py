@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from assay.batch import ROLES, Batch
 from assay.credit.labels import votes_of
 from assay.errors import MethodError, hint
+from assay.verify.answers import SCORE as ANSWER
 from assay.verify.similarity import SCORE
 
 
@@ -55,7 +56,11 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         "any importer of chats with tools reads whether their calls ran",
     ),
     "scores": (
-        lambda batch: not np.isnan(batch.score_SJ).all(),
+        lambda batch: any(
+            not np.isnan(_score_S(batch, name)).all()
+            for name in batch.score_names
+            if name != ANSWER
+        ),
         "judges and reward models write them as `scores` of a step, an environment with `progress` "
         "as its score 'state'",
     ),
@@ -72,6 +77,11 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
     "stated confidence": (
         lambda batch: not np.isnan(batch.confidence_S).all(),
         "a protocol that asks for it records it as `confidence` of a step",
+    ),
+    "answers": (
+        lambda batch: ANSWER in batch.score_names and not np.isnan(_score_S(batch, ANSWER)).all(),
+        "assay credit LOG -m ttrl and assay train read them off the last step of each trajectory, "
+        "where it does not end in a call, as its score `answer`",
     ),
     "confidence tokens": (
         lambda batch: bool((batch.role_R == ROLES.index("confidence")).any()),

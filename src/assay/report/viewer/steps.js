@@ -73,7 +73,7 @@ function factText(fact) {
 /** Returns a line for each number that somebody gave a model step: belief, scores, reward. */
 function measuredFacts(step, i, record) {
   const known = (value) => value !== undefined && value !== null;
-  const scores = Object.entries(step.scores || {}).filter(([name, value]) => known(value) && name !== "srl" && name !== "srl_step");
+  const scores = Object.entries(step.scores || {}).filter(([name, value]) => known(value) && name !== "answer" && name !== "srl" && name !== "srl_step");
   const said = scores.map(([name, value]) => [data(name), ` ${num(value)}`]);
   if (known(step.belief)) {
     const before = record.steps.slice(0, i).filter((each) => each.kind === "model" && known(each.belief)).pop();

@@ -14,6 +14,7 @@ from assay.credit.statistics import updated
 from assay.errors import DataError, told
 from assay.files.atomic import publish
 from assay.recipes.settings import Safety
+from assay.signal.consensus import consensus
 from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
 from assay.signal.signal import Signal
 from assay.signal.trust import trust
@@ -118,6 +119,10 @@ class Session:
         facts |= of_judges
         for each in said:
             self.event(each)
+        of_votes, locked = consensus(batch)
+        facts |= of_votes
+        if locked is not None:
+            self.event(locked)
         self.batch = Credited(
             facts, float(length_K.mean()) if n else 0.0, int(length_K.max(initial=0)), seconds
         )
