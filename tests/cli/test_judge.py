@@ -11,6 +11,7 @@ from assay.records import ModelStep, Trajectory, UserStep, read, write
 from tests.cli.conftest import Assay
 from tests.judges import server
 from tests.judges.test_ranking import boxed, shown
+from tests.judges.test_trial import data, worth
 
 
 def answered(worth: float, group: str = "a", **more: Any) -> Trajectory:
@@ -128,6 +129,37 @@ def test_a_journal_that_is_none_is_refused(assay: Assay, log: Path, tmp_path: Pa
         assert bad.read_text() == text
     ended = assay(*command, "--journal", log)
     assert ended.code == 2
+
+
+def reader(body: dict[str, Any]) -> str:
+    return boxed([float(worth(text)) for text in shown(body["messages"])])
+
+
+def test_a_judge_is_tested_and_what_was_found_goes_with_its_use(
+    assay: Assay, tmp_path: Path
+) -> None:
+    log, found, out = (tmp_path / name for name in ("log.jsonl", "test.json", "out.jsonl"))
+    write(log, [record for group in data().values() for record in group])
+    with server.serving(reader) as url:
+        ended = assay(
+            "judge", "test", url, "--data", log, "-o", found, "--votes", "1", "--most", "2"
+        )
+        assert ended.code == 0, ended.err
+        assert "axis outcome: agreement 1.00" in ended.text
+        assert "\ntrusted\n" in ended.text
+        assert "cost: 57 requests" in ended.text  # 36 probes, 2 answers of 4 copies, 13 groups
+        told = json.loads(found.read_text())
+        assert (told["schema"], told["trusted"], told["axes"]["outcome"]) == (
+            "assay.judge-test/1", True, [1.0, 1.0])  # fmt: skip
+        command = ["judge", "rank", log, "-o", out, "--endpoint", url, "--tested", found]
+        ended = assay(*command, "--votes", "1")
+        assert "grm: trusted: its test found nothing" in " ".join(ended.err.split())
+        ended = assay(*command, "--votes", "2")
+        assert ended.code == 3
+        assert "is of a judge with votes 1; got 2" in " ".join(ended.err.split())
+    ended = assay("judge", "test", "start", "--data", log, "--model", "x")
+    assert ended.code == 2
+    assert "--model is a server's name" in " ".join(ended.err.split())
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from assay.cli import options as opt
@@ -100,6 +101,63 @@ def rank(
         say(f"{out}  {len(records):,} trajectories in {len(groups):,} groups; votes in {at}")
         for line in sentences(about):
             say(line)
+
+
+@app.command("test")
+def measure(
+    judge: Annotated[str, typer.Argument(help="A server's address, or a model to open here.")],
+    data: Annotated[Path, typer.Option(help="Your own log, with outcomes; 50 answers or more.")],
+    out: Annotated[
+        Path | None, opt.out_option(help="What was found, for `judge rank --tested`.")
+    ] = None,
+    protocol: Protocol = "grm",
+    votes: Votes = 8,
+    model: Annotated[str | None, typer.Option(help="Its name on the server.")] = None,
+    key: Key = "",
+    knockout: Knockout = False,
+    most: Annotated[int, typer.Option(min=1, help="Answers that defects are planted in.")] = 20,
+    shown: Shown = 4000,
+    parallel: Parallel = 8,
+    max_tokens: MaxTokens = 1024,
+    temperature: Temperature = 0.6,
+    timeout: Timeout = 60.0,
+    seed: Seed = 0,
+    format: opt.Format = None,
+    json: opt.Json = None,
+) -> None:
+    """Measures what a judge is worth: probes, planted defects, agreement, order.
+
+    It is trusted where nothing of that speaks against it.
+    """
+    from assay.files.atomic import publish
+    from assay.judges.ranked import by_group
+    from assay.judges.tested import SCHEMA, identity
+    from assay.judges.trial import tried
+    from assay.rollout.progress import Progress
+
+    opt.spare(out, data)
+    remote = judge.startswith(("http://", "https://"))
+    if not remote and model is not None:
+        raise UsageError("--model is a server's name of it; JUDGE already names the one to open")
+    ranker, who, spent = opened(
+        protocol, votes, judge if remote else None, model if remote else judge, key,
+        knockout=knockout, shown=shown, parallel=parallel, max_tokens=max_tokens,
+        temperature=temperature, timeout=timeout, seed=seed,
+    )  # fmt: skip
+    groups = by_group(read(data, format))
+    with Progress(36 + len(groups), "rankings") as progress:
+        found = tried(groups, ranker, most=most, watch=lambda: progress.advance(1))
+    tokens = [spent.read, spent.wrote] if spent.told else None
+    whole = {"schema": SCHEMA, "of": identity(who, ranker), **found.about(), "tokens": tokens}
+    if out is not None:
+        publish(out, msgspec.json.encode(whole) + b"\n")
+    if json is not None:
+        opt.emit_one(whole, json)
+    if json != "-":
+        for line in found.sentences(ranker.votes):
+            say(line)
+        cost = f"; {spent.read:,} tokens read, {spent.wrote:,} written" if tokens else ""
+        say(f"cost: {found.requests:,} requests{cost}")
 
 
 def read(log: Path, format: str | None) -> Any:

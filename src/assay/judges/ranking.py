@@ -129,9 +129,18 @@ class Ranker:
         about = (self.protocol.name, self.votes, self.schedule, self.shown, self._seed)
         return hashlib.sha256(repr((about, task, [*answers])).encode()).hexdigest()[:24]
 
-    def rank(self, task: str, answers: Sequence[str]) -> Ranked:
-        """Returns scores of the answers to a task, which are compared with each other."""
-        why = ["empty" if not a.strip() else "forged" if forged(a) else "" for a in answers]
+    def rank(self, task: str, answers: Sequence[str], *, guarded: bool = True) -> Ranked:
+        """Returns scores of the answers to a task, which are compared with each other.
+
+        Args:
+            task: what was asked.
+            answers: what is compared.
+            guarded: one that is forged is not shown. False: it is, as probes do.
+        """
+        bad = [guarded and forged(answer) for answer in answers]
+        why = [
+            "empty" if not a.strip() else "forged" * b for a, b in zip(answers, bad, strict=True)
+        ]
         fit = [i for i, said in enumerate(why) if not said]
         if len(fit) < 2:
             alone = tuple(said or "alone" for said in why)
