@@ -325,3 +325,6 @@ def test_progress_is_else_the_share_of_a_known_solution() -> None:
     pairs = [(way(None, calls="aa"), way(0.5, calls="c")), (way(None, calls="abx"), way(None))]
     assert progress(pairs, [of, of]) == ("expert", [(0.25, 0.0), (0.5, 0.0)])
     assert progress(pairs, [of, record()]) is None
+    assert progress([(way(0.5, 0.0), way(None))], [record()]) is None
+    told = structs.replace(way(0.5, 0.0), expert=expert)
+    assert progress([(told, way(0.25, 0.0, calls="a"))], [of]) == ("state", [(0.5, 0.25)])

@@ -212,6 +212,13 @@ def test_useless_hints_are_admitted_no_more_often_by_many_looks(p: float) -> Non
     assert admitted / 2000 < 0.135
 
 
+def test_who_harms() -> None:
+    """10 against 9 of 20 may be worse and is not surely so; 16 failures told against 16 passes
+    are, and 15 are too few."""
+    seen = [Uplift(10, 9, 20), Uplift(8, 10, 20), Uplift(0, 16, 16), Uplift(0, 15, 15)]
+    assert [each.harms(0.9) for each in seen] == [False, False, True, False]
+
+
 def test_how_many_pairs_an_uplift_needs() -> None:
     """.1 more than .1 passes: errors of .2 x .8 + .1 x .9 = .25 a pair, (1.281552 + .841621)^2 =
     4.507865; 4.507865 x .25 / .01 = 112.7."""
