@@ -34,6 +34,7 @@ from assay.report.parts import Made, Part, chunks, fill, places
 from assay.report.reasons import CODES
 from assay.report.redact import Redactor
 from assay.report.rescued import Beside, Helped, failed_alone, rescues, shown_beside
+from assay.report.rubric import rubric
 from assay.report.shape import Shapes
 from assay.report.store import Spool, shards
 from assay.report.stream import Listed, pieces
@@ -137,6 +138,8 @@ class Report(Shapes):
             found["trouble"] = [self.hide(line) for line in beside.trouble]
         if helped or beside.others:
             found["rescues"] = rescues(helped, beside.others, batch, self.hide)
+        if (verdicts := rubric(batch, self.hide)) is not None:
+            found["rubric"] = verdicts
         if (told := course(batch, self.passed_K, helped, versions.tolist())) is not None:
             found["course"] = told
         if (row := metrics(self.run, self.hide)) is not None:

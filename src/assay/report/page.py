@@ -37,6 +37,7 @@ SCRIPTS: Final = (
     "claims",
     "chart",
     "trust",
+    "rubric",
     "dead",
     "course",
     "main",

@@ -16,6 +16,7 @@ pages.group = async (root, { index: g, params }) => {
     await promptOf(g),
     h("div", { class: "bar-of-tools" }, creditsAny && legend(), creditsAny && besideChoice(), (members.length > 1 || tree) && alignSwitch(aligned, tree)),
     lanes(order.map((i) => members[i]), aligned), besideGroup(g),
+    rubricMatrix(order.map((i) => members[i])),
     beside && whatIf(stepEntries(members, [currentMethod(), beside]), [currentMethod(), beside]),
     G.fate[g] !== "unscored" && G.written[g].some((n) => n > 0) && methodTable(g),
   ]);

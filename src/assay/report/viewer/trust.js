@@ -16,7 +16,7 @@ const namedIn = (kind, last) => Object.keys(metrics.columns).filter((name) => na
 const hintSources = namedIn("hints", "admitted");
 const judgeNames = namedIn("judge", "j");
 const hasLater = lastOf("rescue/later") !== null;
-const hasTrust = hintSources.length > 0 || judgeNames.length > 0 || hasLater;
+const hasTrust = hintSources.length > 0 || judgeNames.length > 0 || hasLater || lastOf("rubric/rejected") !== null;
 
 function hintTrust() {
   return hintSources.map((name) => {

@@ -1,0 +1,32 @@
+// A rubric's verdicts in a group: attempts as rows, items as columns; and what it rejected over a run.
+
+const rubric = report.rubric || { items: [], verdicts: [] };
+const hasRubric = lastOf("rubric/rejected") !== null;
+
+/** Returns the matrix of a group; null: no item has a verdict there. */
+function rubricMatrix(members) {
+  const asked = rubric.items.map((_, j) => j).filter((j) => members.some((m) => rubric.verdicts[j][m.index] !== null));
+  if (!asked.length) return null;
+  const of = (j, value) => members.filter((m) => rubric.verdicts[j][m.index] === value).length;
+  const never = asked.filter((j) => of(j, 1) === 0).length;
+  const open = asked.reduce((sum, j) => sum + of(j, null), 0);
+  const head = ["Attempt", ...asked.map((j) => rubric.items[j])];
+  const rows = members.map((m) => [h("a", { href: toTrajectory(m.index) }, data(m.id || "(no name)")), ...asked.map((j) => rubricCell(rubric.verdicts[j][m.index]))]);
+  const sums = ["Pass", ...asked.map((j) => `${count(of(j, 1))} of ${count(of(j, 1) + of(j, 0))}`)];
+  return section("Rubric", `What each attempt passes. ${never ? `${plural(never, "item")} that none passes.` : "Every item is passed by one or more."}${open ? ` ${plural(open, "verdict")} not given: that is no failure.` : ""}`,
+    table("Verdicts by attempt and item", head, [...rows, sums], "rubric"));
+}
+
+const rubricCell = (value) => (value === null ? h("span", { class: "verdict open" }, "not judged") : value === 1
+  ? h("span", { class: "verdict pass" }, "✓ passes") : h("span", { class: "verdict fail" }, "✗ fails"));
+
+/** Returns what a rubric rejected, by step of the run. */
+function rubricTrust() {
+  if (!hasRubric) return null;
+  const column = (name) => metricOf(`rubric/${name}`) || metrics.step.map(() => null);
+  const lines = [{ name: "groups skipped", kind: "down", values: column("rejected") }];
+  if (lastOf("rubric/exploited") !== null) lines.push({ name: "newly credited, rejected by the panel", kind: "up", values: column("exploited") });
+  const reasons = Object.keys(metrics.columns).filter((name) => name.startsWith("rubric/rejected/")).map((name) => words(name.slice(16)));
+  return section("What the rubric rejected", `Groups that taught nothing, for a reason of the rubric's: ${reasons.join(", ") || "none"}.`,
+    lineChart("Share rejected, by step", metrics.step, lines, 0, 1));
+}
