@@ -10,6 +10,7 @@ from msgspec import structs
 from assay.errors import DataError, UsageError
 from assay.feedback import Env, File, FromJudge, Human, failed, given, turns
 from assay.feedback.base import Given, Source
+from assay.feedback.file import Line
 from assay.feedback.settings import Hints, named, opened
 from assay.judges.asking import Shown
 from assay.judges.chat import Message, NoAnswer
@@ -55,6 +56,8 @@ def test_where_nobody_looked_words_say_whether_it_went_wrong() -> None:
              ToolStep(text="fine"), turn("=a"))  # fmt: skip
     [found] = given(Env("errors"), [structs.replace(record(), steps=steps)])
     assert said(found) == {0: ["Error: not found"]}
+    ran = (turn(">look(c)", ran=True), *steps[1:])  # somebody looked, and words decide nothing
+    assert said(given(Env("errors"), [structs.replace(record(), steps=ran)])[0]) == {}
 
 
 def test_a_long_observation_is_cut() -> None:
@@ -114,6 +117,12 @@ def test_a_line_of_a_file_is_about_what_fits_all_its_keys(
     path.write_text(line)
     [found] = given(File(path), [record()])
     assert said(found) == expected
+
+
+def test_a_line_of_another_task_fits_no_turn() -> None:
+    (first, *_) = turns(record())
+    fits = [Line("h", task=task).fits(record(), first, last=True) for task in ("t", "u", None)]
+    assert fits == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -215,6 +224,19 @@ def test_late_turns_are_asked_about_first() -> None:
     found = by.read([record("0/t/0"), record("0/t/1")])
     assert [each.heard for each in seen] == ["<b", "<b", "<error no c"]
     assert [each.scores for each in found] == [{3: 0.0, 1: 0.0}, {3: 0.0}]
+
+
+def test_the_last_turn_of_a_short_one_comes_before_an_earlier_one_of_a_long_one() -> None:
+    seen = list[str]()
+
+    def answer(body: Any) -> str:
+        reply, *told = parts(body)
+        seen.append(Shown(*told).heard)
+        return verdict(reply, 0, "", "")
+
+    short = structs.replace(record("0/t/1"), steps=(*record().steps[:2], ToolStep(text="<late")))
+    FromJudge(asking(answer, parallel=1), probe(asking(honest)), most=2).read([record(), short])
+    assert seen == ["<b", "<late"]
 
 
 def test_of_an_unfit_judge_every_label_is_none_and_it_is_not_asked() -> None:
