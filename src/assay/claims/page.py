@@ -125,7 +125,7 @@ def _about(experiment: Experiment, rows: Rows) -> dict[str, Any]:
         **trained[0].about,
         "runs": len(trained),
         "seeds": _between(runs.values()),
-        "group": experiment.scales[trained[0].about["scale"]].group,
+        "group": size.group if (size := experiment.scales.get(trained[0].about["scale"])) else "?",
         "tasks": len(trained[0].last),
         "attempts": _between(row.samples for row in trained),
         "minutes": sum(row.seconds for row in rows.rows) / 60,
