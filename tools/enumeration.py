@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Final, final
 
 import numpy as np
@@ -303,6 +304,9 @@ def row(found: Found) -> str:
     )
 
 
+WRAPPED: Final[dict[str, Any]] = {
+    "subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False,
+}  # fmt: skip
 HEAD: Final = (
     "| method | steps | no update | bias cosine | share by state | cosine of one group | noise |\n"
     "|---|---|---|---|---|---|---|"
@@ -351,7 +355,8 @@ def sections(world: World, title: str) -> Iterator[str]:
         rows, refused = table(many, gradient, names)
         yield "### Chains, four to a group\n" if many is of else "### Two trees, four leaves\n"
         yield "\n".join([HEAD, *map(row, rows)]) + "\n"
-        yield from (f"- Does not run here: {each}" for each in refused)
+        for each in refused:
+            yield fill(f"- Does not run here: {each}", 100, **WRAPPED)
     yield "### delta_belief against the return that it estimates: outcome and lam times gains\n"
     yield "\n".join([HEAD, *of_belief(world, of)]) + "\n"
 
