@@ -177,6 +177,13 @@ def test_items_of_one_task_and_of_a_world_are_asked_where_they_belong():
     # a judge's item is asked of all, a world's where it is known
     assert result(records)[2] == ["ok", "ok", "unjudged", "unjudged"]
     assert result(records, items=[{**A, "checked_by": "world"}])[2] == ["ok"] * 4
+    # whoever used up its budget before the world looked has failed; but what no one was asked
+    late = [*some([1.0, 2.0], [1.0, 1.0]), one(None, id="l", end="budget", rewards={"r3": 9.0})]
+    found = result(late, items=[{**A, "checked_by": "world"}])
+    assert found[0] == [1.0, 2.0, 0.0]
+    assert result(late)[2][2] == "unjudged"  # a judge can look at what is there
+    alone = [one(None, id=f"{k}", end="budget", rewards={"r3": 1.0 * k}) for k in range(2)]
+    assert result(alone, items=[{**A, "checked_by": "world"}])[0] == [0.0, 1.0]
     records[0] = msgspec.structs.replace(records[0], rewards={"r3": 1.0})
     assert result(records, items=[{**A, "checked_by": "world"}])[2] == ["unjudged", *["ok"] * 3]
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Literal, final
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from assay.batch import CATEGORIES, Batch
+from assay.batch import CATEGORIES, ENDS, Batch
 from assay.errors import MethodError, UsageError, hint
 from assay.gate.base import Gate, Verdicts
 from assay.judges.rubric import Item, with_verdicts
@@ -29,6 +29,7 @@ EXPLOITED: Final = "rubric, exploited"
 """Statistic of a run: exploitation rate of the last batch that a panel looked at."""
 PANEL: Final = "panel:"
 """Name of a reward that says whether anybody on a panel lets an item pass, 1 or 0: "panel:ID"."""
+_BUDGET: Final = ENDS.index("budget")
 _BROKEN: Final = [CATEGORIES.index(name) for name in ("infra", "tampered")]
 
 
@@ -315,7 +316,8 @@ def verdicts(
 
     An item of one task is asked in that alone. One that code or the world checks is asked where
     some trajectory of the group has its verdict: the world of another task has other items. One
-    that a judge checks is asked, whether or not the judge answered.
+    that a judge checks is asked, whether or not the judge answered. Who used up its own budget
+    before the world could look fails what the world checks: or running out would pay.
     """
     column = {name: j for j, name in enumerate(batch.reward_names)}
     verdict_KJ = np.full((len(batch.ids), len(items)), np.nan)
@@ -329,6 +331,9 @@ def verdicts(
             known_K = ~np.isnan(verdict_KJ[:, j])
             some_G = np.bincount(batch.group_K, known_K, batch.n_groups) > 0
             asked_KJ[:, j] &= some_G[batch.group_K]
+        if item.checked_by == "world":
+            late_K = asked_KJ[:, j] & np.isnan(verdict_KJ[:, j]) & (batch.end_K == _BUDGET)
+            verdict_KJ[late_K, j] = 0.0
     verdict_KJ = np.where(asked_KJ, verdict_KJ, np.nan)
     wrong_KJ = ~np.isnan(verdict_KJ) & (verdict_KJ != 0.0) & (verdict_KJ != 1.0)
     if wrong_KJ.any():
