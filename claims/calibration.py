@@ -290,7 +290,11 @@ EXPERIMENT: Final = Experiment(
     work=work,
     shown=shown,
     unread=(
-        "Not run: accuracy at equal entropy, other levels and families, confidence out of domain "
-        "(prediction 13), the paper's weight of 1 on the shipped policy"
+        "Thirty steps take the policy from .45 to .83, and what it states follows later. Two "
+        "numbers fitted afterwards on other tasks leave an error of .003 or less in every run but "
+        "one of dcpo (.053): what is stated is shifted, and tells no right answer from a wrong "
+        "one. Not run: accuracy at equal entropy, other levels and families, confidence out of "
+        "domain (prediction 13), the paper's weight of 1 on the shipped policy, and the shipped "
+        "recipe's hundred steps"
     ),
 )

@@ -54,6 +54,7 @@ def test_one_check_pays_for_the_group_by_hand():
     # who calls to the end answers nothing, and is no part of the majority
     found = carried(of(("a", 1.0), (None, None)), ddof=0)
     np.testing.assert_allclose(found, [1.0, -1.0], atol=1e-5)
+    assert elections(of(("a", 1.0), (None, None))).share_G.tolist() == [0.5]
 
 
 @pytest.mark.parametrize(
