@@ -176,6 +176,8 @@ def test_the_alarm():
     assert "in 50% of the groups whose majority was checked a wrong answer has 75%" in said_
     facts, said_ = consensus(batch_of(right))
     assert (facts["ttrl/locked"], said_) == (0.0, None)
+    # two of three votes are no lock
+    assert consensus(of(("a", 0.0), ("a", None), ("b", None)))[0]["ttrl/locked"] == 0.0
     # nobody looked, and nobody answered
     assert set(consensus(of(("a", None), ("a", None)))[0]) == {"ttrl/agreement"}
     assert consensus(batch_of([one(1.0)])) == ({}, None)
