@@ -125,14 +125,18 @@ def _pass(
         starts = [tuple(histories[each.history][: each.cut]) for each in asked]
         rows = [(*s, *each.given, *each.scored) for s, each in zip(starts, asked, strict=True)]
         ids, seen = _padded(rows, model.device)
-        return _of_scored(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
+        last = _behind(rows, asked)
+        out = model(input_ids=ids, attention_mask=seen, logits_to_keep=last)
+        return _of_scored(out.logits, rows, asked)
     reach = [max([e.cut for e in asked if e.history == at], default=1) - 1 for at in mine]
     rows = [(histories[each.history][each.cut - 1], *each.given, *each.scored) for each in asked]
     ids, seen = _padded(rows, model.device)
     before = torch.tensor([each.cut - 1 for each in asked], device=model.device)
     position = before[:, None] + torch.arange(ids.shape[1], device=model.device)
+    last = _behind(rows, asked)
     if max(reach) == 0:
-        return _of_scored(model(input_ids=ids, attention_mask=seen).logits, rows, asked)
+        out = model(input_ids=ids, attention_mask=seen, logits_to_keep=last)
+        return _of_scored(out.logits, rows, asked)
     past, read = _padded([histories[at][:n] for at, n in zip(mine, reach, strict=True)], ids.device)
     cache = model(input_ids=past, attention_mask=read, use_cache=True, logits_to_keep=1)
     cache = cache.past_key_values
@@ -144,6 +148,7 @@ def _pass(
         attention_mask=torch.cat([kept, seen], 1),
         position_ids=position,
         past_key_values=cache,
+        logits_to_keep=last,
     )
     return _of_scored(out.logits, rows, asked)
 
@@ -171,9 +176,18 @@ def _padded(
     return ids, seen
 
 
+def _behind(rows: Sequence[Sequence[int]], asked: Sequence[Asked]) -> int:
+    """Returns at how many last tokens of padded rows logits are needed: from the first that is
+    read in any row on."""
+    first = min(len(row) - len(each.scored) - 1 for row, each in zip(rows, asked, strict=True))
+    return max(map(len, rows)) - first
+
+
 def _of_scored(
     logits: torch.Tensor, rows: Sequence[Sequence[int]], asked: Sequence[Asked]
 ) -> Iterator[Table]:
-    """Yields the logits at the last tokens of each row, those that are scored."""
+    """Yields the logits at the last tokens of each row, those that are scored; `logits` are of the
+    last tokens that all have."""
+    left = max(map(len, rows)) - logits.shape[1]
     for at, (row, each) in enumerate(zip(rows, asked, strict=True)):
-        yield logits[at, len(row) - len(each.scored) - 1 : len(row) - 1]
+        yield logits[at, len(row) - len(each.scored) - 1 - left : len(row) - 1 - left]

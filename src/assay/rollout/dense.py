@@ -24,6 +24,8 @@ from assay.rollout.teaching import Question, answered
 
 DISPERSION: Final = "dispersion"
 """Reward that holds, for each rollout, how much the rewards of its group tell apart."""
+ROWS: Final = 16
+"""Rollouts of one pass: few, as those of one pass are as long as the longest."""
 LEAKED: Final = "leaked"
 """Reward that is 1 where the reasoning holds the reference word for word, else 0."""
 LENGTH: Final = "length"
@@ -88,7 +90,7 @@ def certainty(
         keys.append(key)
         if key not in questions:
             questions[key] = Question(at, 0, key[0], (*reasoning, *given), answer)
-    logp = dict(zip(questions, answered(model, [*questions.values()]), strict=True))
+    logp = dict(zip(questions, answered(model, [*questions.values()], rows=ROWS), strict=True))
     return [
         None
         if key is None

@@ -190,7 +190,7 @@ def question(
 
 
 def answered(
-    model: Any, questions: Sequence[Question], *, temperature: float = 1.0
+    model: Any, questions: Sequence[Question], *, temperature: float = 1.0, rows: int = ROWS
 ) -> list[tuple[float, ...]]:
     """Returns log p of all tokens of each step asked about, nats, in order."""
 
@@ -198,7 +198,7 @@ def answered(
         places = range(len(questions[at].scored))
         return tuple(logp[places, questions[at].scored].tolist())
 
-    return looked(model, questions, read, temperature=temperature)
+    return looked(model, questions, read, temperature=temperature, rows=rows)
 
 
 def looked(
@@ -207,6 +207,7 @@ def looked(
     read: Callable[[int, Table], Read],
     *,
     temperature: float = 1.0,
+    rows: int = ROWS,
 ) -> list[Read]:
     """Returns what `read` makes of each question, in order: of its number, and of the
     log-probabilities of all tokens at those of the step, nats.
@@ -215,8 +216,8 @@ def looked(
     """
     order = sorted(range(len(questions)), key=lambda at: _size(questions[at]))
     made: dict[int, Read] = {}
-    for first in range(0, len(order), ROWS):
-        places = order[first : first + ROWS]
+    for first in range(0, len(order), rows):
+        places = order[first : first + rows]
         histories: dict[tuple[int, ...], int] = {}
         asked = [
             Asked(
@@ -231,7 +232,7 @@ def looked(
         def one(n: int, logp: Table, places: Sequence[int] = places) -> Read:
             return read(places[n], logp)
 
-        found = scanned(model, [*histories], asked, one, batch=ROWS, temperature=temperature)
+        found = scanned(model, [*histories], asked, one, batch=rows, temperature=temperature)
         made |= zip(places, found, strict=True)
     return [made[at] for at in range(len(questions))]
 
