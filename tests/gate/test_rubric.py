@@ -148,6 +148,17 @@ def test_graded_items_rank():
     close(result(records, items=graded, dense="rubric", score="positive")[0], [1, -0.125, -0.75])
 
 
+def test_of_graded_items_those_count_that_tell_a_group_apart():
+    graded = [A, *({"id": name, "text": name} for name in "bcd")]
+    # b is passed by all; deviations of c and d .5 and .433; in the other group none differs
+    records = [*some([0.0] * 4, [1.0] * 4, [1.0] * 4, [0.0, 1, 0, 1], [0.0, 0, 0, 1]),
+               *some([0.0] * 2, [1.0] * 2, [1.0] * 2, [1.0] * 2, [0.0] * 2, group="h")]  # fmt: skip
+    one_item = result(records, items=graded, dense="rubric", most=1)[0]
+    close(one_item, [0, 1, 0, 1, 2 / 3, 2 / 3])
+    close(result(records, items=graded, dense="rubric", most=2)[0][:4], [0, 0.5, 0, 1])
+    close(result(records, items=graded, dense="rubric")[0][:4], [1 / 3, 2 / 3, 1 / 3, 1])
+
+
 def test_dropout_leaves_out_what_earns_something():
     names = [f"i{j}" for j in range(5)]
     items = [A, *({"id": name, "text": name, "weight": 1 + j} for j, name in enumerate(names)),
@@ -356,6 +367,7 @@ def test_an_answer_that_a_judge_owes_is_as_if_the_trajectory_were_not_there(made
         ({"window": 0}, "window"),
         ({"warmup": 0}, "warmup"),
         ({"dropout": 1}, "dropout"),
+        ({"most": -1}, "most"),
         ({"mode": "gate"}, "recipe.rubric.mode"),
         ({"modes": "veto"}, "Did you mean 'mode'?"),
         ({"items": "a"}, "recipe.rubric.items: got str; expected a list"),

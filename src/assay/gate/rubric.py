@@ -17,7 +17,7 @@ from assay.errors import MethodError, UsageError, hint
 from assay.gate.base import Gate, Verdicts
 from assay.judges.rubric import Item, with_verdicts
 from assay.kernels.composition import accepted, conjunction, dispersion, standardised, vetoed
-from assay.kernels.rubrics import Score, exploitation_rate, kept_items, scored
+from assay.kernels.rubrics import Score, exploitation_rate, kept_items, pruned, scored
 from assay.records import Trajectory
 
 NAME: Final = "rubric"
@@ -92,6 +92,10 @@ class Composition(Gate):
     """Share of the graded items that earn something that does not count in a step, in [0, 1), one
     draw a group: `kernels.rubrics.kept_items`."""
 
+    most: int = 0
+    """RLER: of the graded items so many count in a group, those that tell its trajectories apart
+    most (`kernels.rubrics.pruned`); of a group that none tells apart all do. 0: all."""
+
     def __post_init__(self) -> None:
         """Refuses numbers out of their range, and what nothing reads.
 
@@ -112,6 +116,7 @@ class Composition(Gate):
             (0 <= self.quantile < 1, f"quantile: got {self.quantile:g}; expected in [0, 1)"),
             (self.window > 0, f"window: got {self.window}; expected above 0"),
             (self.warmup > 0, f"warmup: got {self.warmup}; expected at least 1"),
+            (self.most >= 0, f"most: got {self.most}; expected at least 0"),
             (0 <= self.dropout < 1, f"dropout: got {self.dropout:g}; expected in [0, 1)"),
             (NAME not in self.weights or bool(graded), 'dense: "rubric" is the score of graded '
              "items, and there is none; expected one that is not essential"),
@@ -217,7 +222,21 @@ class Composition(Gate):
         verdict_KJ, _ = verdicts(batch, graded)
         if self.dropout:
             verdict_KJ = np.where(self._kept(batch, graded, step), verdict_KJ, np.nan)
+        if self.most:
+            verdict_KJ = np.where(self._telling(batch, verdict_KJ), verdict_KJ, np.nan)
         return scored(verdict_KJ, np.array([item.points for item in graded]), self.score)
+
+    def _telling(
+        self, batch: Batch, verdict_KJ: Float64[np.ndarray, "K J"]
+    ) -> Bool[np.ndarray, "K J"]:
+        """Returns which items count in each one's group: those that tell it apart most."""
+        told_GJ = np.zeros((batch.n_groups, verdict_KJ.shape[1]), bool)
+        for g in range(batch.n_groups):
+            inside = verdict_KJ[batch.group_K == g].T.tolist()
+            live, _ = pruned({f"{j:06}": said for j, said in enumerate(inside)}, self.most)
+            told_GJ[g, [int(j) for j in live]] = True
+            told_GJ[g] |= not live
+        return told_GJ[batch.group_K]
 
     def _kept(self, batch: Batch, graded: Sequence[Item], step: int) -> Bool[np.ndarray, "K J"]:
         """Returns which graded items count: of those that earn something some are dropped."""
