@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assay.credit.statistics import updated
 from assay.errors import MethodError, UnknownNameError, UsageError
 from assay.gate import Composition
-from assay.gate.rubric import SEEN, verdicts
+from assay.gate.rubric import EXPLOITED, SEEN, verdicts
 from assay.judges.rubric import Item
 from assay.pipeline import gated, run
 from assay.recipes import Recipe
@@ -256,6 +256,22 @@ def test_groups_of_little_dispersion_are_skipped_once_enough_were_seen():
         [0.01, 0.09, 0.11, 0.3]
     )
     assert seen(known, 0.099, 0.101)[1] == ["narrow", "ok"]
+
+
+def test_a_panel_says_how_much_of_what_is_new_is_hacked():
+    def seen(known, verdicts, panel):
+        records = [
+            one(None, id=f"{k}", rewards={"r3": k / 10, "rubric:a": v, "panel:a": p})
+            for k, (v, p) in enumerate(zip(verdicts, panel, strict=True))
+        ]
+        return gated(_with(batch_of(records), known), recipe())[0].statistics
+
+    # three credited of the four that are judged, and of these the panel rejects one
+    first = seen({}, [1.0, 1.0, 1.0, 0.0, None], [1.0, 1.0, 0.0, 0.0, 1.0])
+    assert (first[EXPLOITED], first["credited a"]) == (pytest.approx(1 / 3), 0.75)
+    # all were credited before: nothing is new
+    again = seen({"credited a": 1.0}, [1.0, 1.0], [0.0, 0.0])
+    assert EXPLOITED not in again
 
 
 def _with(batch, statistics):
