@@ -162,6 +162,27 @@ def test_a_judge_is_tested_and_what_was_found_goes_with_its_use(
     assert "--model is a server's name" in " ".join(ended.err.split())
 
 
+def test_a_page_shows_votes_and_reasons_as_text(assay: Assay, tmp_path: Path) -> None:
+    log, out, to = (tmp_path / name for name in ("log.jsonl", "out.jsonl", "votes.html"))
+    write(log, [answered(1), answered(10), answered(4, "<b>b</b>"), answered(7, "<b>b</b>")])
+
+    def odd(body: dict[str, Any]) -> str:
+        return f"<script>alert(1)</script> {honest(body)}"
+
+    with server.serving(odd) as url:
+        command = ["judge", "rank", log, "-o", out, "--endpoint", url, "--votes", "2"]
+        assert assay(*command).code == 0
+    ended = assay("judge", "show", tmp_path / "out.jsonl.judged.jsonl", "-o", to)
+    assert ended.code == 0, ended.err
+    page = to.read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "&lt;b&gt;b&lt;/b&gt;" in page
+    assert page.count("<summary>vote ") == 4
+    assert "4 of 4 answers scored" in page
+    assert assay("judge", "show", log, "-o", to).code == 3
+
+
 @pytest.mark.slow
 def test_a_model_of_this_machine_runs_end_to_end(assay: Assay, log: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")

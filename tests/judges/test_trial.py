@@ -24,7 +24,7 @@ def data(groups: int = 13, size: int = 4) -> dict[str, list[Trajectory]]:
     return by_group(
         Trajectory(
             id=f"{g}-{i}", task=f"t{g}", group=f"t{g}", outcome=float(i % 2),
-            rewards={"style": float(i // 2)},
+            rewards={"style": float(i // 2), "judge:grm": 0.5},
             steps=(UserStep(text=f"task {g}"), ModelStep(text=f"{i} worth {8 if i % 2 else 3}.")),
         )
         for g in range(groups)
@@ -58,7 +58,7 @@ def test_an_honest_judge_is_trusted_and_counts_are_by_hand() -> None:
     assert found.agree["style"] == [0.5] * 13
     assert found.axis("outcome") == (1.0, 1.0)
     assert found.requests == 2 * (36 + 5 * 4 + 13)
-    assert len(found.wrong) == 13 * 4
+    assert found.wrong == [[0.0, 0.0]] * 13 * 4
     assert found.first
     assert 0.3 < float(np.mean(found.first)) < 0.7
     said = "\n".join(found.sentences(2))
@@ -77,6 +77,7 @@ def test_with_few_labels_agreement_is_not_measured_and_nothing_is_trusted() -> N
 @pytest.mark.parametrize(
     ("of", "said"),
     [
+        (lambda text: 5, "fooled by plain: 12 of 12"),
         (lambda text: 5, "planted defects found: 0 of 15"),
         (lambda text: 10 if "success" in text else worth(text), "fooled by claims: 6 of 6"),
         (lambda text: 10 - worth(text), "no better than chance"),

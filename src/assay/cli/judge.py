@@ -160,6 +160,22 @@ def measure(
         say(f"cost: {found.requests:,} requests{cost}")
 
 
+@app.command("show")
+def show(
+    journal: Annotated[Path, typer.Argument(help="What `judge rank` left: OUT.judged.jsonl.")],
+    out: Annotated[Path, opt.out_option(help="A page.")],
+) -> None:
+    """Writes a page of votes and reasons, those that agree least first."""
+    from assay.files.atomic import publish
+    from assay.judges.ranked import all_rows
+    from assay.report.judged import page
+
+    opt.spare(out, journal)
+    found = all_rows(journal)
+    publish(out, page(found, sentences(summed(found))).encode("utf-8", "replace"))
+    say(f"{out}  {len(found):,} groups")
+
+
 def read(log: Path, format: str | None) -> Any:
     """Returns the trajectories of a log."""
     from assay.importers import load

@@ -25,6 +25,24 @@ PREFIX: Final = "judge:"
 """Before the name of a judge, in `rewards` of a record."""
 
 
+def all_rows(path: Path) -> list[dict[str, Any]]:
+    """Returns the rows of a journal, up to its last whole line.
+
+    Raises:
+        DataError: it is no journal.
+    """
+    try:
+        found = [*rows(path)]
+        for row in found:
+            if row["schema"] != SCHEMA:
+                raise ValueError(f"got schema {row['schema']!r}")
+            if missing := {"key", "judge"} - set(row):
+                raise ValueError(f"got a row without {min(missing)}")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{path}: {error}; expected a journal, schema {SCHEMA}") from None
+    return found
+
+
 @final
 class Journal:
     """All votes on a log."""
@@ -41,17 +59,10 @@ class Journal:
         """
         self.path, self._judge = path, judge
         self._rows: dict[str, dict[str, Any]] = {}
-        if not path.exists():
-            return
-        try:
+        if path.exists():
+            found = all_rows(path)
             cut(path)
-            for row in rows(path):
-                if row["schema"] != SCHEMA:
-                    raise ValueError(f"got schema {row['schema']!r}")
-                if row["judge"] == judge:
-                    self._rows[row["key"]] = row
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise DataError(f"{path}: {error}; expected a journal, schema {SCHEMA}") from None
+            self._rows = {row["key"]: row for row in found if row["judge"] == judge}
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Returns what this judge said of a group, where it was asked."""
