@@ -4,7 +4,8 @@ Three kinds of cells. `table`: ten prompts that are right with a known chance if
 given up, and a table of logits for trying and for what is stated; it starts honest and tries half
 of the time. `oracle`: confidence that is exactly right, measured. `lookup`: the shipped policy.
 
-The predictions were written before anything was run.
+The predictions were written before anything was run, but that P10 two reads prompts below .4, not
+.45: reworded after its cells had run and before they were read.
 """
 
 import shutil
