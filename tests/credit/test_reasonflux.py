@@ -83,6 +83,8 @@ def test_all_three_components():
     assert likely.made[1].term.value_U == pytest.approx([0.761306])
     as_is = method("reasonflux", form="printed")(batch)
     assert as_is.made[1].term.value_U == pytest.approx([0.552285], abs=1e-6)
+    same = method("reasonflux", form="printed", **ALONE)(batch)  # weights are of "bounded"
+    assert same.made[1].term.value_U == pytest.approx([0.552285], abs=1e-6)
 
 
 def test_gated_scores_count_among_passes_alone():
