@@ -238,7 +238,14 @@ def test_brackets_in_the_name_of_a_run_are_no_markup(capsys: pytest.CaptureFixtu
             **{"prompts": 2, "samples": 2, "k": [1]},
             "base": curve,
             "null": {**none, "newly_solved": new},
-            "arms": {"[red]run": {**curve, "difference": gap, "newly_solved": new}},
+            "arms": {
+                "[red]run": {
+                    **curve,
+                    "difference": gap,
+                    "newly_solved": new,
+                    "calibration": None,
+                }
+            },
         }
     )
     said = capsys.readouterr().out

@@ -27,7 +27,7 @@ def in_characters(record: Trajectory) -> Trajectory:
         if isinstance(bare, ModelStep):
             calls = [msgspec.structs.replace(call, start=None, end=None) for call in bare.calls]
             none = dict.fromkeys(PER_TOKEN)
-            bare = msgspec.structs.replace(bare, calls=tuple(calls), **none)
+            bare = msgspec.structs.replace(bare, calls=tuple(calls), spans=(), **none)
         steps.append(bare)
     return msgspec.structs.replace(record, steps=tuple(steps))
 
