@@ -202,3 +202,17 @@ def test_without_errors_the_best_wins_in_log2_rounds(worth, rng):
     assert worth[winner] == max(worth)
     assert made == len(worth) - 1 == sum(rounds)
     assert len(rounds) == survived[winner] == (len(worth) - 1).bit_length()
+
+
+def test_bradley_terry_where_a_whole_step_of_newton_goes_astray():
+    # without a shorter step these counts lead to strengths of 1e220. At the maximum each answer has
+    # won as often as its strength says
+    won_UU = np.array(
+        [[0, 0, 0, 3, 0], [1, 0, 1000, 1000, 3], [1000, 0, 0, 0, 0], [1, 0, 1, 0, 0],
+         [0, 0, 1000, 0, 0]], float,
+    )  # fmt: skip
+    x_U = bradley_terry(won_UU, prior=1e-3)
+    given_UU = np.where(np.eye(5, dtype=bool), 0.0, won_UU + 1e-3)
+    p_UU = 1.0 / (1.0 + np.exp(x_U[None, :] - x_U[:, None]))
+    expected_U = ((given_UU + given_UU.T) * p_UU).sum(1)
+    np.testing.assert_allclose(given_UU.sum(1), expected_U, rtol=1e-6)

@@ -19,7 +19,7 @@ from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
 from assay.rollout.reward import Reward
 from assay.runs.config import parsed
-from assay.runs.rewarding import SILENT, Rewarding
+from assay.runs.rewarding import FILE, SILENT, Rewarding
 from tests.runs import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -75,6 +75,33 @@ def test_whose_word_it_is(scorer: Any, policy: tuple[Any, Any]) -> None:
     assert expected is not None
     assert after == pytest.approx(expected.logp_T[0], abs=1e-5)
     assert (abs(after - before) < 1e-9) == (scorer == "start")
+
+
+def test_a_scorer_that_lags_is_kept_under_its_own_name(
+    policy: tuple[Any, Any], tmp_path: Path
+) -> None:
+    model, tokenizer = policy
+    settings = Reward(kind="mean_logp", scorer="lagged", rate=0.25, leaks="kept")
+    first, other = (Rewarding(settings, Line(tokenizer), tokenizer) for _ in range(2))
+    first.begin(model)
+    before = scored(first, policy)
+    first.save(tmp_path)
+    assert (tmp_path / FILE).is_file()
+    head = model.get_output_embeddings().weight
+    with torch.no_grad():
+        head.add_(torch.randn(head.shape, generator=torch.Generator().manual_seed(1)))
+    other.begin(model)
+    assert abs(scored(other, policy) - before) > 1e-6
+    other.load(tmp_path)
+    assert scored(other, policy) == pytest.approx(before, abs=1e-9)
+
+
+def test_a_batch_in_which_some_have_a_reference_is_not_silent(policy: tuple[Any, Any]) -> None:
+    model, tokenizer = policy
+    heard: list[str] = []
+    on = Rewarding(Reward(kind="mean_logp"), Line(tokenizer), tokenizer)
+    on([wrote("=a\n", policy), wrote("=a\n", policy, None)], model, say=heard.append)
+    assert not heard
 
 
 def test_the_mark_is_the_protocols_unless_it_is_given(policy: tuple[Any, Any]) -> None:
