@@ -181,3 +181,8 @@ def test_the_alarm():
     # nobody looked, and nobody answered
     assert set(consensus(of(("a", None), ("a", None)))[0]) == {"ttrl/agreement"}
     assert consensus(batch_of([one(1.0)])) == ({}, None)
+
+
+def test_answers_are_read_before_the_majority_is():
+    bare = said("a", 1.0)
+    assert method("ttrl").prepared(bare) == with_answer(bare) != bare
