@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assay.errors import DataError
@@ -66,6 +66,7 @@ def test_an_optimiser_finds_the_same(seed: int) -> None:
 
 @few
 @given(seed=st.integers(0, 999))
+@example(seed=329)  # where the last steps differ by rounding alone
 def test_it_keeps_the_order_and_does_not_see_that_of_rows(seed: int) -> None:
     q, right = drawn(seed)
     made = fit(q, right)
@@ -74,7 +75,7 @@ def test_it_keeps_the_order_and_does_not_see_that_of_rows(seed: int) -> None:
         assert auroc(worth, right) == pytest.approx(auroc(q, right), abs=1e-12)
     order = np.random.default_rng(seed).permutation(q.size)
     again = fit(q[order], right[order])
-    assert (again.slope, again.intercept) == pytest.approx((made.slope, made.intercept), abs=1e-8)
+    assert (again.slope, again.intercept) == pytest.approx((made.slope, made.intercept), abs=1e-12)
 
 
 def test_what_does_not_overlap_stays_finite() -> None:

@@ -147,7 +147,8 @@ def _newton(
     bend = (x_UJ * (p_U * (1.0 - p_U))[:, None]).T @ x_UJ + np.diag(pull)
     step, before = np.linalg.solve(bend, slope), _loss(x_UJ, target_U, at)
     size = 1.0
-    while _loss(x_UJ, target_U, at - size * step) > before and size > 1e-6:
+    allowed = before + 1e-12 * abs(before)  # near the end a full step differs by rounding alone
+    while _loss(x_UJ, target_U, at - size * step) > allowed and size > 1e-6:
         size /= 2
     return at - size * step
 

@@ -91,7 +91,8 @@ def bradley_terry(
     for _ in range(200):
         step_U = _newton(won_UU, x_U)
         size, now = 1.0, _loss(won_UU, x_U)
-        while _loss(won_UU, x_U - size * step_U) > now and size > 1e-12:
+        allowed = now + 1e-12 * abs(now)  # near the end a full step differs by rounding alone
+        while _loss(won_UU, x_U - size * step_U) > allowed and size > 1e-12:
             size /= 2
         x_U = x_U - size * step_U
         if np.abs(step_U).max(initial=0.0) < 1e-10:
