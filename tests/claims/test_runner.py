@@ -215,6 +215,16 @@ def test_a_run_goes_on_where_it_was_and_refuses_rows_of_another_scale(tmp_path: 
         run([BASE], SCALES["quick"], tmp_path, workers=1, say=said.append)
 
 
+def test_a_cell_that_no_row_holds_is_refused_before_it_is_trained(tmp_path: Path):
+    from assay.claims.runner import run
+
+    arm = Arm(name="endless", recipe={"method": "grpo"}, tables={"train": {"beta": float("inf")}})
+    cell = Cell.of(arm, env="lookup", start="strong", seed=0)
+    with pytest.raises(UsageError, match=r"lookup-strong-endless-0: .*expected numbers that JSON"):
+        run([cell], SCALES["quick"], tmp_path, workers=1, say=print)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path):
     code = """

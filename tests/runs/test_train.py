@@ -132,7 +132,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
 
 def test_a_finished_run_is_left_alone_by_resume(trained: Path, assay: Assay) -> None:
     before = contents(trained)
-    assert assay("train", "--resume", trained).code == 0
+    said = assay("train", "--resume", trained)
+    assert said.code == 0
+    assert "had finished: nothing was trained" in said.err
     assert contents(trained) == before
 
 

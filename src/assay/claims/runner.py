@@ -54,10 +54,11 @@ def run(
         known: rows that say how long cells took, elsewhere or before.
 
     Raises:
-        UsageError: `out` holds rows of another scale.
+        UsageError: `out` holds rows of another scale, or a cell could not be written in a row.
     """
     from assay.runs.start import versions
 
+    _writable(cells)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "rows.jsonl"
     rows = _done(path, scale)
@@ -83,6 +84,18 @@ def run(
                 each.terminate()
             raise
     return read(path) if path.exists() else Rows([])
+
+
+def _writable(cells: Sequence[Cell]) -> None:
+    """Refuses, before anything is trained, a cell that no row could hold."""
+    for cell in cells:
+        try:
+            json.dumps(cell.data(), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"claims: cell {cell.key}: {error}; expected numbers that JSON has: a large one in "
+                "the place of an infinite one"
+            ) from None
 
 
 def _ending(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.options import out_option, seed_option, set_option, settings
+from assay.cli.prose import say
 from assay.errors import UsageError
+from assay.runs.folder import Folder
 
 if TYPE_CHECKING:
     from assay.runs.config import Config
@@ -63,8 +65,11 @@ def train(
         given = (recipe, set_, out, model, env, seed, feedback)
         if print_config or any(each is not None for each in given):
             raise UsageError("--resume takes everything from the run directory; give nothing else")
+        done = Folder.open(resume).about["status"] == "finished"
         with _resumable(resume):
             _told(go_on(resume).path)
+        if done:
+            say(f"assay: {resume} had finished: nothing was trained", err=True)
         part()
         return
     if recipe is None:
