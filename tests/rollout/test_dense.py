@@ -12,6 +12,7 @@ from assay.errors import DataError, UsageError  # noqa: E402
 from assay.records import Ledger, ModelStep, Span, ToolStep, Trajectory, UserStep  # noqa: E402
 from assay.rollout.dense import Certainty, certainty, facts, rewarded  # noqa: E402
 from assay.rollout.reward import Reward  # noqa: E402
+from tests.rollout.plain import logp  # noqa: E402
 
 PROMPT = UserStep("", token_ids=(3, 4))
 CALL = ModelStep("", token_ids=(5, 6, 7))
@@ -34,26 +35,6 @@ class Words:
     def decode(self, ids: list[int], *, skip_special_tokens: bool) -> str:
         assert skip_special_tokens
         return " ".join(map(str, ids))
-
-
-@pytest.fixture(scope="module")
-def policy() -> Any:
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=16,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    return transformers.LlamaForCausalLM(config).double().eval()
-
-
-def logp(policy: Any, before: list[int], after: list[int]) -> list[float]:
-    with torch.no_grad():
-        table = policy(torch.tensor([before + after])).logits[0].log_softmax(-1)
-    return [float(table[len(before) + i - 1, token]) for i, token in enumerate(after)]
 
 
 def test_the_reference_is_scored_behind_the_reasoning_and_not_behind_the_answer(

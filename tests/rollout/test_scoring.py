@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 from assay.errors import DataError  # noqa: E402
 from assay.records import Ledger, ModelStep, ToolStep, Trajectory, UserStep  # noqa: E402
 from assay.rollout.scoring import believing, elicited, hindsight  # noqa: E402
+from tests.rollout.plain import logp  # noqa: E402
 
 STEPS = (
     UserStep("", token_ids=(3, 4)),
@@ -26,26 +27,6 @@ OTHER = Trajectory(
 def words(text: str, *, add_special_tokens: bool) -> dict[str, list[int]]:
     assert not add_special_tokens
     return {"input_ids": [int(each) for each in text.split()]}
-
-
-@pytest.fixture(scope="module")
-def policy() -> Any:
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=16,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    return transformers.LlamaForCausalLM(config).double().eval()
-
-
-def logp(policy: Any, before: list[int], after: list[int]) -> list[float]:
-    with torch.no_grad():
-        table = policy(torch.tensor([before + after])).logits[0].log_softmax(-1)
-    return [float(table[len(before) + i - 1, token]) for i, token in enumerate(after)]
 
 
 def test_belief_is_the_answers_summed_log_probability_after_each_history(policy: Any) -> None:

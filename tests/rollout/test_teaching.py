@@ -18,22 +18,13 @@ from assay.records import Hint, Ledger, ModelStep, ToolStep, Trajectory, UserSte
 from assay.rollout import teaching  # noqa: E402
 from assay.rollout.alignment import check_alignment  # noqa: E402
 from assay.rollout.teaching import Blocks, taught  # noqa: E402
-from tests.rollout.test_scoring import logp  # noqa: E402
+from tests.rollout.plain import logp, small  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def policy() -> Any:
     """One that is sure of things: of an even one a token more or less changes next to nothing."""
-    torch.manual_seed(1)
-    config = transformers.LlamaConfig(
-        vocab_size=16,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    model = transformers.LlamaForCausalLM(config).double().eval()
+    model = small(1)
     model.lm_head.weight.data *= 40.0
     return model
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 from assay.records import Ledger, ModelStep, ToolStep, Trajectory, UserStep  # noqa: E402
 from assay.rollout.unaided import reread  # noqa: E402
-from tests.rollout.test_scoring import logp  # noqa: E402
+from tests.rollout.plain import logp  # noqa: E402
 
 RECORD = Trajectory(
     "a",
@@ -24,20 +24,6 @@ RECORD = Trajectory(
     ),
     ledger=Ledger(tokens=5, scoring_forwards=2),
 )
-
-
-@pytest.fixture(scope="module")
-def policy() -> Any:
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=16,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    return transformers.LlamaForCausalLM(config).double().eval()
 
 
 def test_each_sampled_token_is_scored_behind_all_that_stands_before_it(policy: Any) -> None:
