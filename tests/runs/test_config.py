@@ -1,11 +1,12 @@
 import math
 import tomllib
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from assay.errors import DataError, UnknownNameError, UsageError
-from assay.recipes import read, shipped
+from assay.recipes import Recipe, read, shipped
 from assay.runs.config import changed, parsed
 
 NAN, INF = math.nan, math.inf
@@ -186,3 +187,84 @@ def test_a_run_without_its_configuration_is_no_unknown_recipe(tmp_path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(DataError, match=r"the run has no config\.toml, .*restore it"):
         read(str(tmp_path / "config.toml"))
+
+
+RUBRIC = """
+reference = "Lima."
+[[items]]
+id = "short"
+checked_by = "code"
+words = 2
+essential = true
+[[items]]
+id = "kind"
+text = "Is kind"
+weight = 0.5
+"""
+FILED = """
+[recipe]
+method = "grpo"
+[recipe.rubric]
+file = "items/rubric.toml"
+[[recipe.rubric.items]]
+id = "calm"
+checked_by = "code"
+lacks = "!"
+"""
+
+
+def test_a_rubric_s_file_becomes_part_of_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "items").mkdir()
+    rubric, recipe = tmp_path / "items/rubric.toml", tmp_path / "r.toml"
+    rubric.write_text(RUBRIC, encoding="utf-8")
+    recipe.write_text(FILED, encoding="utf-8")
+    config = parsed(read(str(recipe)))
+    # the file's items, in its order, then the recipe's own; what an item does not say stays unsaid
+    assert config.recipe["rubric"] == {
+        "items": [
+            {"id": "short", "checked_by": "code", "words": 2, "essential": True},
+            {"id": "kind", "text": "Is kind", "checked_by": "judge", "weight": 0.5},
+            {"id": "calm", "checked_by": "code", "lacks": "!"},
+        ]
+    }
+    # a run that is resumed reads what was written down, whatever became of the file
+    hashed = config.sha256
+    rubric.write_text(RUBRIC.replace("0.5", "0.25"), encoding="utf-8")
+    assert parsed(tomllib.loads(config.toml())).sha256 == hashed
+    assert parsed(read(str(recipe))).sha256 != hashed
+    # a name on the command line, or of plain data, is of the current folder
+    monkeypatch.chdir(tmp_path / "items")
+    asked = changed({"recipe": {"method": "grpo"}}, {"recipe.rubric.file": "rubric.toml"})
+    assert [each["id"] for each in parsed(asked).recipe["rubric"]["items"]] == ["short", "kind"]
+    made = Recipe.of({"method": "grpo", "rubric": {"file": "rubric.toml"}}).rubric
+    assert made is not None
+    assert [item.points for item in made.items] == [1.0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("rubric", "own", "says"),
+    [
+        (None, "", "rubric.toml: No such file"),
+        ("items = []", "", "no items"),
+        (RUBRIC, '"Lima', "fails 'calm'; an item that a right answer fails"),
+        (RUBRIC.replace("words = 2", "words = 0"), "", "words: got 0"),
+        (RUBRIC.replace("Lima.", "It is Lima."), "", "the reference answer fails 'short'"),
+        (RUBRIC.replace('"kind"', '"calm"'), "", "two items are called 'calm'"),
+    ],
+)
+def test_a_file_that_is_no_rubric_is_refused(
+    tmp_path: Path, rubric: str | None, own: str, says: str
+) -> None:
+    (tmp_path / "items").mkdir()
+    if rubric is not None:
+        (tmp_path / "items/rubric.toml").write_text(rubric, encoding="utf-8")
+    path = tmp_path / "r.toml"
+    path.write_text(FILED.replace('"!"', '"[.]"') if own else FILED, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        parsed(read(str(path)))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"recipe.rubric.file: got 3; expected the name"):
+        Recipe.of({"method": "grpo", "rubric": {"file": 3}})

@@ -25,6 +25,7 @@ from assay.credit.controls import Control, control_named
 from assay.errors import UsageError
 from assay.gate import GATES, Composition, Gate, Integrity
 from assay.judges.rubric import items_of
+from assay.recipes.inlined import with_file
 from assay.recipes.settings import Safety, converted, known_only, require
 from assay.recipes.shipped import read, shipped
 from assay.records import Trajectory
@@ -238,7 +239,7 @@ def _from_plain(data: Mapping[str, Any]) -> Recipe:
     known_only(data, _KEYS, "recipe")
     if ("method" in data) == ("methods" in data):
         raise UsageError('recipe: give either "method" or "methods"')
-    rest = dict(data)
+    rest = with_file(data)
     if "method" in rest:
         rest["methods"] = [rest.pop("method")]
     for key in ("methods", "gates"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import DataError, UnknownNameError, UsageError, hint
+from assay.recipes.inlined import anchored
 
 
 def shipped() -> list[str]:
@@ -16,7 +17,8 @@ def shipped() -> list[str]:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Returns the tables of a recipe: a TOML file, or one that ships, by its bare name.
+    """Returns the tables of a recipe: a TOML file, or one that ships, by its bare name. A rubric's
+    file that it names is looked for beside it.
 
     Raises:
         UnknownNameError: neither exists; with the nearest name.
@@ -45,6 +47,6 @@ def read(name: str) -> dict[str, Any]:
             f"no recipe {name!r}{file}.{hint(bare, known)} Shipped: {', '.join(known)}"
         )
     try:
-        return tomllib.loads(text)
+        return anchored(tomllib.loads(text), path.parent)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"recipe {name}: {error}") from None

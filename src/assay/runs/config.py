@@ -24,6 +24,7 @@ from msgspec import field
 
 from assay.errors import UsageError
 from assay.feedback.settings import Hints
+from assay.recipes.inlined import with_file
 from assay.recipes.recipe import Recipe
 from assay.recipes.settings import Settings, converted, known_only, require
 from assay.rescue.settings import Rescues
@@ -58,6 +59,7 @@ class Config(Settings, frozen=True):
     def __post_init__(self) -> None:
         """Refuses training tasks that are also measured on, and credit that nobody knows."""
         super().__post_init__()
+        msgspec.structs.force_setattr(self, "recipe", with_file(self.recipe))
         recipe = Recipe.of(self.recipe)
         recipe.check_loss(self.train.loss)
         self.feedback.check(recipe.needs)

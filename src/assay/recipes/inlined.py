@@ -1,0 +1,67 @@
+"""A rubric that lies in a file of its own: read once, and from then on part of the recipe.
+
+    [recipe.rubric]
+    file = "rubric.toml"           # as `assay rubric check` reads it; relative to the recipe's file
+    [[recipe.rubric.items]]        # beside it, and behind it
+    ...
+
+What a run writes down, hashes and resumes with are the items, not the name of a file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from assay.errors import UsageError
+from assay.judges.rubric import Item, failed, items_of, read_rubric
+
+_KEY: Final = "file"
+
+
+def anchored(tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns the tables of a recipe whose file of items is looked for in `folder`, unless its name
+    is absolute."""
+    rubric = _rubric(tables.get("recipe"))
+    if not isinstance(name := rubric.get(_KEY), str):
+        return dict(tables)
+    named = {**rubric, _KEY: str(folder / name)}
+    return {**tables, "recipe": {**tables["recipe"], "rubric": named}}
+
+
+def with_file(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the table [recipe] with the items of `rubric.file` before its own, in place of the
+    name; as it is where no file is named.
+
+    Raises:
+        UsageError: no name, a file that is no rubric (`judges.rubric.read_rubric`), or a reference
+            of it that fails an item beside it.
+    """
+    rubric = _rubric(recipe)
+    if _KEY not in rubric:
+        return dict(recipe)
+    name = rubric[_KEY]
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"recipe.rubric.file: got {name!r}; expected the name of a file")
+    found, reference = read_rubric(Path(name))
+    own = items_of(rubric.get("items", ()), "recipe.rubric.items")
+    both = items_of((*found, *own), "recipe.rubric.items")
+    if reference is not None and (lost := failed(own, reference)):
+        raise UsageError(
+            f"recipe.rubric.items: the reference answer of {name} fails "
+            f"{', '.join(map(repr, lost))}; an item that a right answer fails vetoes right "
+            "answers: change the item"
+        )
+    rest = {key: value for key, value in rubric.items() if key != _KEY}
+    return {**recipe, "rubric": {**rest, "items": [*map(_plain, both)]}}
+
+
+def _rubric(recipe: Any) -> Mapping[str, Any]:
+    rubric = recipe.get("rubric") if isinstance(recipe, Mapping) else None
+    return rubric if isinstance(rubric, Mapping) else {}
+
+
+def _plain(item: Item) -> dict[str, Any]:
+    """Returns an item as TOML has it: what it does not say is left out."""
+    said = {each.name: getattr(item, each.name) for each in fields(Item)}
+    return {name: value for name, value in said.items() if value not in (None, "", False)}
