@@ -6,7 +6,6 @@ runs (`assay.kernels.ranking`, `assay.kernels.fusion`). Predictions 18, 20 and 2
 Axes: I items, M votes, S steps.
 """
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from math import inf
@@ -22,6 +21,7 @@ from assay.claims.experiment import Shown
 from assay.claims.measures import Seen, student
 from assay.kernels.fusion import bounded, coherence, printed
 from assay.kernels.ranking import elo, firsts, kept_votes, summed_votes
+from claims import simulated
 
 SCALES: Final = {
     "quick": Scale(
@@ -30,24 +30,8 @@ SCALES: Final = {
     "full": Scale(name="full", steps=20_000, prompts=8_000, held_out=1, samples=8, seconds=30.0),
 }
 """`prompts` items that are voted on, `steps` steps that are fused."""
-ARMS: Final = ("noisy", "shared bias", "inverted", "order bias", "fusion")
 VOTES: Final = (8, 32)
 Values = Float64[np.ndarray, "..."]
-
-
-def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
-    """Yields the worlds, seeds outermost."""
-    for seed in range(1, seeds + 1):
-        for arm in ARMS:
-            yield Cell(env="simulated", start="known", arm=arm, seed=seed)
-
-
-def work(cell: Cell, scale: Scale, folder: Path) -> Row:
-    """Returns what one world came to at one seed."""
-    began, rng = time.monotonic(), np.random.default_rng([cell.seed, ARMS.index(cell.arm)])
-    found = fused(rng, scale.steps) if cell.arm == "fusion" else voted(rng, cell.arm, scale.prompts)
-    about = {"scale": scale.name, "seen": {name: round(v, 6) for name, v in found.items()}}
-    return Row(cell.data(), {"0": [0]}, 2, seconds=time.monotonic() - began, about=about)
 
 
 def voted(rng: np.random.Generator, arm: str, items: int) -> dict[str, float]:
@@ -138,6 +122,26 @@ def duels(rng: np.random.Generator, count: int) -> Iterator[Any]:
         yield rng.choice(3, 2, replace=False)
 
 
+def _votes(arm: str) -> simulated.World:
+    return lambda rng, scale: voted(rng, arm, scale.prompts)
+
+
+WORLDS: Final[dict[str, simulated.World]] = {
+    **{arm: _votes(arm) for arm in ("noisy", "shared bias", "inverted", "order bias")},
+    "fusion": lambda rng, scale: fused(rng, scale.steps),
+}
+
+
+def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
+    """Yields the worlds, seeds outermost."""
+    return simulated.cells(WORLDS, seeds)
+
+
+def work(cell: Cell, scale: Scale, folder: Path) -> Row:
+    """Returns what one world came to at one seed."""
+    return simulated.row(WORLDS, cell, scale)
+
+
 def spearman(value: Values, right: Any) -> float:
     """Returns the rank correlation, ties at their mean rank."""
     from scipy.stats import spearmanr
@@ -147,7 +151,7 @@ def spearman(value: Values, right: Any) -> float:
 
 def seen(rows: Rows, arm: str, of: Any) -> Seen | None:
     """Returns a number of an arm, a mean over seeds."""
-    found = rows.find("simulated", "known", arm)
+    found = simulated.rows_of(rows, arm)
     if not found:
         return None
     values = np.array([of(row.about["seen"]) for row in found])
@@ -164,7 +168,7 @@ def _growth(told: dict[str, float]) -> float:
 
 def halved(rows: Rows) -> Seen | None:
     """Returns the gain of 32 votes over 8 with a shared bias, over that without."""
-    both = [rows.find("simulated", "known", arm) for arm in ("shared bias", "noisy")]
+    both = [simulated.rows_of(rows, arm) for arm in ("shared bias", "noisy")]
     if not all(both):
         return None
     gains = [np.array([_growth(row.about["seen"]) for row in found]) for found in both]
@@ -210,24 +214,11 @@ PREDICTIONS: Final = (
 
 def shown(rows: Rows) -> Shown:
     """Returns the page: what the worlds are, and every number."""
-    found = {arm: rows.find("simulated", "known", arm) for arm in ARMS}
-    seconds = sum(row.seconds for row in rows.rows)
     ran = (
-        f"Simulated, {max(map(len, found.values()))} seeds, {seconds:.0f} seconds of one core; no "
-        "model. What the worlds are is said in `claims/judges.py`; what `assay judge` makes of it "
-        "in [judges](../judges.md)."
+        f"{simulated.ran(rows, WORLDS)} What the worlds are is said in `claims/judges.py`; what "
+        "`assay judge` makes of it in [judges](../judges.md)."
     )
-    return Shown(ran=ran, tables="\n".join(_tables(found)))
-
-
-def _tables(found: dict[str, Any]) -> Iterator[str]:
-    for arm, rows in found.items():
-        if not rows:
-            continue
-        yield f"\n**{arm}**\n\n| | mean | least | most |\n|---|---|---|---|"
-        for name in rows[0].about["seen"]:
-            values = [row.about["seen"][name] for row in rows]
-            yield f"| {name} | {np.mean(values):.4g} | {min(values):.4g} | {max(values):.4g} |"
+    return Shown(ran=ran, tables=simulated.tables(rows, WORLDS))
 
 
 EXPERIMENT: Final = Experiment(
@@ -241,7 +232,7 @@ EXPERIMENT: Final = Experiment(
     cells=cells,
     predictions=PREDICTIONS,
     scales=SCALES,
-    quick=tuple(f"simulated-known-{arm}" for arm in ARMS),
+    quick=tuple(f"simulated-known-{arm}" for arm in WORLDS),
     work=work,
     shown=shown,
 )

@@ -7,8 +7,7 @@ a world whose truth is known. Seeds draw outcomes, errors, audits and the start.
 Axes: N groups, G members, T steps, A actions.
 """
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -23,6 +22,7 @@ from assay.claims.experiment import Shown
 from assay.claims.measures import Seen, student
 from assay.kernels.noise import backward, others, weighed
 from assay.verify.rates import Audits, audits_for, rates
+from claims import simulated
 
 SCALES: Final = {
     "quick": Scale(
@@ -31,24 +31,7 @@ SCALES: Final = {
     "full": Scale(name="full", steps=2_000, prompts=100_000, held_out=1, samples=8, seconds=6.0),
 }
 """`prompts` groups of `samples` where judges are mixed, `steps` updates of a systematic error."""
-ARMS: Final = ("mixed_judges", "missing", "claims", "systematic")
 Values = Float64[np.ndarray, "..."]
-
-
-def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
-    """Yields the four worlds, seeds outermost."""
-    for seed in range(1, seeds + 1):
-        for arm in ARMS:
-            yield Cell(env="simulated", start="known", arm=arm, seed=seed)
-
-
-def work(cell: Cell, scale: Scale, folder: Path) -> Row:
-    """Returns what one world came to at one seed."""
-    began, rng = time.monotonic(), np.random.default_rng([cell.seed, ARMS.index(cell.arm)])
-    found = {"mixed_judges": mixed_judges, "missing": missing, "claims": claims,
-             "systematic": systematic}[cell.arm](rng, scale)  # fmt: skip
-    about = {"scale": scale.name, "seen": {name: round(v, 6) for name, v in found.items()}}
-    return Row(cell.data(), {"0": [0]}, 2, seconds=time.monotonic() - began, about=about)
 
 
 # ---- P2: a lenient and a strict judge in every group
@@ -239,17 +222,35 @@ def climbed(start: Values, worth: Values, steps: int, rate: float = 0.1) -> Valu
     return softmax(logit)
 
 
+WORLDS: Final[dict[str, simulated.World]] = {
+    "mixed_judges": mixed_judges,
+    "missing": missing,
+    "claims": claims,
+    "systematic": systematic,
+}
+
+
+def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
+    """Yields the four worlds, seeds outermost."""
+    return simulated.cells(WORLDS, seeds)
+
+
+def work(cell: Cell, scale: Scale, folder: Path) -> Row:
+    """Returns what one world came to at one seed."""
+    return simulated.row(WORLDS, cell, scale)
+
+
 # ---- what is read of rows
 
 
 def of(rows: Rows, arm: str, name: str) -> Float64[np.ndarray, " S"]:
     """Returns a number of a world, seed by seed."""
-    return np.array([row.about["seen"][name] for row in rows.find("simulated", "known", arm)])
+    return np.array([row.about["seen"][name] for row in simulated.rows_of(rows, arm)])
 
 
 def seen(rows: Rows, arm: str, name: str, less: str | None = None) -> Seen | None:
     """Returns a number, or how much it is more than another, with Student's interval over seeds."""
-    if not rows.find("simulated", "known", arm):
+    if not simulated.rows_of(rows, arm):
         return None
     values = of(rows, arm, name)
     values = values if less is None else values - of(rows, arm, less)
@@ -299,24 +300,11 @@ PREDICTIONS: Final = (
 
 def shown(rows: Rows) -> Shown:
     """Returns the page: what the worlds are, and every number."""
-    seconds = sum(row.seconds for row in rows.rows)
-    found = {arm: rows.find("simulated", "known", arm) for arm in ARMS}
     ran = (
-        f"Simulated, {max(map(len, found.values()))} seeds, {seconds:.0f} seconds of one core; no "
-        "model. What the worlds are is said in `claims/label_noise.py`, what follows from it in "
-        "[label noise](../label_noise.md)."
+        f"{simulated.ran(rows, WORLDS)} What the worlds are is said in `claims/label_noise.py`, "
+        "what follows from it in [label noise](../label_noise.md)."
     )
-    return Shown(ran=ran, tables="\n".join(_tables(found)))
-
-
-def _tables(found: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    for arm, rows in found.items():
-        if not rows:
-            continue
-        yield f"\n**{arm}**\n\n| | mean | least | most |\n|---|---|---|---|"
-        for name in rows[0].about["seen"]:
-            values = [row.about["seen"][name] for row in rows]
-            yield f"| {name} | {np.mean(values):.4g} | {min(values):.4g} | {max(values):.4g} |"
+    return Shown(ran=ran, tables=simulated.tables(rows, WORLDS))
 
 
 EXPERIMENT: Final = Experiment(
@@ -329,7 +317,7 @@ EXPERIMENT: Final = Experiment(
     cells=cells,
     predictions=PREDICTIONS,
     scales=SCALES,
-    quick=tuple(f"simulated-known-{arm}" for arm in ARMS),
+    quick=tuple(f"simulated-known-{arm}" for arm in WORLDS),
     work=work,
     shown=shown,
 )

@@ -27,7 +27,7 @@ def test_ranks_correlate_by_hand():
     assert experiment.spearman(np.arange(4.0), right) == pytest.approx(4 / 20**0.5)
 
 
-@pytest.mark.parametrize("arm", experiment.ARMS)
+@pytest.mark.parametrize("arm", experiment.WORLDS)
 def test_a_cell_is_the_same_again_and_another_at_another_seed(arm, tmp_path):
     def run(seed):
         cell = Cell(env="simulated", start="known", arm=arm, seed=seed)
@@ -40,7 +40,7 @@ def test_a_cell_is_the_same_again_and_another_at_another_seed(arm, tmp_path):
 def test_the_page_is_what_the_committed_rows_say():
     known = load(CLAIMS)["judges"]
     rows = committed(CLAIMS, "judges")
-    assert len(rows.rows) == 5 * len(experiment.ARMS)
+    assert len(rows.rows) == 5 * len(experiment.WORLDS)
     said = (CLAIMS.parent / "docs" / "claims" / "judges.md").read_text("utf-8")
     assert said == page(known, rows, {}), "assay claims show judges -o docs/claims"
     verdicts = {each["id"]: each["verdict"] for each in summary(known, rows)["predictions"]}

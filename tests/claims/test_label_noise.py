@@ -46,7 +46,7 @@ def test_climbing_goes_up_and_leaves_out_what_has_no_worth():
     np.testing.assert_allclose(without, grown / grown.sum(), atol=1e-12)
 
 
-@pytest.mark.parametrize("arm", experiment.ARMS)
+@pytest.mark.parametrize("arm", experiment.WORLDS)
 def test_a_cell_is_the_same_again_and_another_at_another_seed(arm, tmp_path):
     def run(seed):
         cell = Cell(env="simulated", start="known", arm=arm, seed=seed)
@@ -59,7 +59,7 @@ def test_a_cell_is_the_same_again_and_another_at_another_seed(arm, tmp_path):
 def test_the_page_is_what_the_committed_rows_say():
     known = load(CLAIMS)["label_noise"]
     rows = committed(CLAIMS, "label_noise")
-    assert len(rows.rows) == 5 * len(experiment.ARMS)
+    assert len(rows.rows) == 5 * len(experiment.WORLDS)
     said = (CLAIMS.parent / "docs" / "claims" / "label_noise.md").read_text("utf-8")
     assert said == page(known, rows, {}), "assay claims show label_noise -o docs/claims"
     verdicts = {each["id"]: each["verdict"] for each in summary(known, rows)["predictions"]}

@@ -71,17 +71,25 @@ def test_what_was_asked_is_not_asked_again(assay: Assay, log: Path, tmp_path: Pa
 
     with server.serving(counted) as url:
         command = ["judge", "rank", log, "-o", out, "--endpoint", url, "--votes", "2"]
-        assert assay(*command).code == 0
+        ended = assay(*command)
+        assert "cost: 4 requests" in ended.text
+        assert "journal" not in ended.text.split("cost:")[1]
         first = out.read_bytes()
         journal = tmp_path / "out.jsonl.judged.jsonl"
         lines = journal.read_bytes().splitlines(keepends=True)
         journal.write_bytes(lines[0] + lines[1][:40])  # a kill in the second group
         out.unlink()
-        assert assay(*command).code == 0
+        ended = assay(*command)
+        assert "cost: 2 requests" in ended.text  # of the first group and the lone one none
+        assert "1 of 3 groups are from the journal" in ended.text
         assert len(asked) == 4 + 2
         assert out.read_bytes() == first
-        assert assay(*command, "--json", "-").code == 0
+        told = json.loads(assay(*command, "--json", "-").text)
+        assert (told["requests"], told["characters"], told["tokens"]) == (0, [0, 0], None)
+        assert (told["seconds"], told["kept"], told["groups"], told["answers"]) == (0, 3, 3, 5)
         assert len(asked) == 6
+        assert assay("judge", "show", journal, "-o", tmp_path / "page.html").code == 0
+        assert "cost: 4 requests" in (tmp_path / "page.html").read_text()  # what it ever cost
         assert assay(*command, "--seed", "1").code == 0  # another order is another question
         assert len(asked) == 10
 

@@ -1,5 +1,6 @@
 """Protocols and rankings: what is read of an answer, by hand, and judges of every character."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import UnknownNameError, UsageError
-from assay.judges.chat import Endpoint, NoAnswer
+from assay.judges.chat import Endpoint, NoAnswer, Spent
 from assay.judges.protocols import PROTOCOLS, Grm, RmR1, Rrm, Ruler, Said, forged, protocol
 from assay.judges.ranking import Ranker, at_once
 from tests.judges import server
@@ -332,10 +333,10 @@ def test_an_endpoint_is_asked_at_the_same_time_and_its_losses_are_named() -> Non
 
 
 def test_tokens_are_counted_where_the_server_says_how_many() -> None:
-    said = {"choices": [{"message": {"content": "x"}}]}
-    usage = {"usage": {"prompt_tokens": 12, "completion_tokens": 5}}
-    endpoint = Endpoint(url="http://127.0.0.1:1/v1", model="m")
-    for body in (said | usage, said, said | {"usage": {"prompt_tokens": "a lot"}}, said | usage):
-        endpoint._count(body)
-    spent = endpoint.spent
+    usage = {"prompt_tokens": 12, "completion_tokens": 5}
+    spent = Spent()
+    for told in (usage, None, {"prompt_tokens": "a lot"}, {**usage, "prompt_tokens": -1}, usage):
+        said = {"choices": [{"message": {"content": "x"}}], "usage": told}
+        with server.answering(200, "", [json.dumps(said).encode()]) as url:
+            assert Endpoint(url=url, model="m", spent=spent)([]) == "x"
     assert (spent.read, spent.wrote, spent.told) == (24, 10, 2)

@@ -244,19 +244,23 @@ def _trust(tested: Path | None, who: str, ranker: "Ranker") -> str:
 
 
 def summed(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns what rows of a journal come to: scores, votes lost, and what they cost."""
+    """Returns what rows of a journal come to: scores, votes lost, and what those that were asked
+    for now cost; all of them, where none says that it is of before."""
     why = sum((Counter(each for each in row["why"] if each) for row in found), Counter[str]())
     votes = [vote for row in found for vote in row["votes"]]
     lost = Counter(vote["why"] for vote in votes if vote["why"])
-    tokens = [row["tokens"] for row in found if row["tokens"] is not None]
+    new = [row for row in found if row.get("new", True)]
+    tokens = [row["tokens"] for row in new if row["tokens"] is not None]
     return {
         "answers": sum(len(row["scores"]) for row in found),
         "without": dict(why),
-        "requests": sum(row["asked"] for row in found),
+        "groups": len(found),
+        "kept": len(found) - len(new),
+        "requests": sum(row["asked"] for row in new),
         "lost": dict(lost),
-        "characters": [sum(row["characters"][i] for row in found) for i in (0, 1)],
+        "characters": [sum(row["characters"][i] for row in new) for i in (0, 1)],
         "tokens": [sum(each[i] for each in tokens) for i in (0, 1)] if tokens else None,
-        "seconds": round(sum(row["seconds"] for row in found), 3),
+        "seconds": round(sum(row["seconds"] for row in new), 3),
     }
 
 
@@ -275,5 +279,7 @@ def sentences(about: Mapping[str, Any]) -> list[str]:
         f"cost: {about['requests']:,} requests, {asked:,} {unit} read, {back:,} written, "
         f"{about['seconds']:,.1f} s"
     )
+    if about["kept"]:
+        cost += f"; {about['kept']:,} of {about['groups']:,} groups are from the journal"
     lost = f"votes lost: {of(about['lost'])}"
     return [some, *([lost] if about["lost"] else []), cost]

@@ -81,7 +81,8 @@ class Endpoint:
         address = f"{self.url.rstrip('/')}/chat/completions"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)
         try:
-            return _text(json.loads(sent(request, timeout=self.timeout, most=LARGEST)))
+            said: Any = json.loads(sent(request, timeout=self.timeout, most=LARGEST))
+            text = _text(said)
         except urllib.error.HTTPError as error:
             raise NoAnswer("refused", refusal(error)) from None
         except TimeoutError:
@@ -92,8 +93,11 @@ class Endpoint:
             raise NoAnswer(word, " ".join(str(error).split())[:200]) from None
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise NoAnswer("malformed", f"expected choices[0].message.content; {error!r}") from None
+        self._count(said)
+        return text
 
     def _count(self, said: Any) -> None:
+        """Counts the tokens that an answer says it took."""
         usage = said.get("usage")
         if isinstance(usage, dict):
             read, wrote = (usage.get(name) for name in _USAGE)

@@ -76,14 +76,24 @@ class Protocol(ABC):
         """Returns what a judge's text says of `count` answers."""
 
 
-def _boxed(text: str) -> str | None:
-    """Returns what the last box of a text holds."""
-    found = _BOX.findall(text)
-    return found[-1].strip() if found else None
+class _Boxed(Protocol):
+    """One whose verdict stands in a box."""
+
+    def read(self, text: str, count: int, reply: str) -> Said:
+        """Returns what the last box says; where there is none, "prose"."""
+        found = _BOX.findall(text)
+        if not found:
+            return Said(None, "prose")
+        scores = self.held(found[-1].strip(), count)
+        return Said(scores, "form" if scores is None else "")
+
+    @abstractmethod
+    def held(self, box: str, count: int) -> tuple[float, ...] | None:
+        """Returns the scores that a box holds; None: it has another form."""
 
 
 @final
-class Grm(Protocol):
+class Grm(_Boxed):
     r"""Scores 1 to 10 of all answers: criteria, analysis, \boxed{7, 3}.
 
     DeepSeek-GRM, Liu et al. 2025, https://arxiv.org/abs/2504.02495.
@@ -103,18 +113,16 @@ class Grm(Protocol):
         "End with one line of the form \\boxed{s1, s2, ...}, and write no other box."
     )
 
-    def read(self, text: str, count: int, reply: str) -> Said:
-        """Returns the whole numbers of the last box: one each, 1 to 10."""
-        if (box := _boxed(text)) is None:
-            return Said(None, "prose")
+    def held(self, box: str, count: int) -> tuple[float, ...] | None:
+        """Returns whole numbers, one each, 1 to 10."""
         parts = [part.strip() for part in box.split(",")]
         if len(parts) != count or not all(re.fullmatch(r"10|[1-9]", part) for part in parts):
-            return Said(None, "form")
-        return Said(tuple(float(part) for part in parts))
+            return None
+        return tuple(float(part) for part in parts)
 
 
 @final
-class Rrm(Protocol):
+class Rrm(_Boxed):
     r"""The better of two: reasoning, then \boxed{Assistant 1}; ties are not allowed.
 
     RRM 2025, https://arxiv.org/abs/2505.14674.
@@ -131,14 +139,10 @@ class Rrm(Protocol):
         "End with one line, \\boxed{Assistant 1} or \\boxed{Assistant 2}, and no other box."
     )
 
-    def read(self, text: str, count: int, reply: str) -> Said:
-        """Returns 1 and 0 by the last box."""
-        if (box := _boxed(text)) is None:
-            return Said(None, "prose")
+    def held(self, box: str, count: int) -> tuple[float, ...] | None:
+        """Returns 1 for the one that it names, and 0."""
         found = re.fullmatch(r"assistant\s+([12])", box, re.IGNORECASE)
-        if found is None:
-            return Said(None, "form")
-        return Said((1.0, 0.0) if found[1] == "1" else (0.0, 1.0))
+        return None if found is None else (1.0, 0.0) if found[1] == "1" else (0.0, 1.0)
 
 
 @final

@@ -91,7 +91,8 @@ def judged(
     spent: Spent | None = None,
     watch: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """Returns the rows of the journal, one a group, those asked about now and before.
+    """Returns the rows of the journal, one a group, those asked about now and before; "new" says
+    which.
 
     Args:
         groups: trajectories that are compared with each other.
@@ -105,7 +106,8 @@ def judged(
         task, answers = task_of(records[0]) or records[0].task, [*map(answer_of, records)]
         key = ranker.key(task, answers)
         row = journal.get(key)
-        if row is None:
+        new = row is None
+        if new:
             before = None if spent is None else (spent.read, spent.wrote)
             began = time.monotonic()
             ranked = ranker.rank(task, answers)
@@ -118,7 +120,8 @@ def judged(
             journal.add(about | kept | _row(ranked) | {"tokens": tokens, "seconds": seconds})
             row = journal.get(key)
         if row is not None:
-            found.append({**row, "group": name, "ids": [record.id for record in records]})
+            ids = [record.id for record in records]
+            found.append({**row, "group": name, "ids": ids, "new": new})
         watch()
     return found
 
