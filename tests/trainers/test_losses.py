@@ -7,10 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from assay.kernels.rlag import Gains  # noqa: E402
 from assay.trainers.losses import (  # noqa: E402
     ce,
     importance,
+    margin,
     mean_of,
+    preferred,
     ref_kl,
     rl,
     tailed,
@@ -127,3 +130,71 @@ def test_gradients_are_finite_differences(kind: str) -> None:
     assert gradient.abs().max() > 1e-3
     if kind != "rl":  # a token of weight 0 teaches nothing
         assert gradient[WEIGHT == 0].abs().max() == 0
+
+
+def means(*values: float) -> "torch.Tensor":
+    return torch.tensor(values, dtype=torch.float64)
+
+
+VECTORS = [
+    # .2 * -2 + .5 * min(-.5, -.2) - .5 * max(-1, -5) - .8 = -.4 - .25 + .5 - .8 = -.95
+    # ln(1 + e^.95) = 1.276956
+    (-2.0, -0.5, -1.0, False, -0.95, 1.276956),
+    # both are cut: .2 * -2 + .5 * -.2 - .5 * -5 - .8 = -.4 - .1 + 2.5 - .8 = 1.2
+    (-2.0, -0.05, -9.0, False, 1.2, 0.263282),
+    # one option: .5 * -1.2 - .8 = -1.4
+    (-1.2, -0.4, -0.4, True, -1.4, 1.620417),
+]
+
+
+@pytest.mark.parametrize(("know", "chosen", "rejected", "same", "x", "loss"), VECTORS)
+def test_the_margin_of_a_context_by_hand(
+    know: float, chosen: float, rejected: float, same: bool, x: float, loss: float
+) -> None:
+    given = means(know), means(chosen), means(rejected), means(0.0), torch.tensor([same])
+    made = margin(*given, Gains())
+    assert made.item() == pytest.approx(x, abs=1e-6)
+    assert preferred(made, means(1.0)).item() == pytest.approx(loss, abs=1e-5)
+    # the configuration file's gamma: 7.2 lower, where -log sigmoid is the margin less e^x
+    far = margin(*given, Gains(gamma=8.0))
+    assert far.item() == pytest.approx(x - 7.2, abs=1e-6)
+    assert preferred(far, means(1.0)).item() == pytest.approx(7.2 - x, abs=3e-3)
+
+
+def test_each_reward_of_a_margin_has_its_own_weight() -> None:
+    # 1 * -2 + 3 * -.5 - 4 * -1 + 5 * -.25 - 6 = -2 - 1.5 + 4 - 1.25 - 6 = -6.75
+    # one option: 2 * -2 + 5 * -.25 - 6 = -11.25
+    gains = Gains(know=1.0, know_same=2.0, augmented=3.0, naive=4.0, distilled=5.0, gamma=6.0)
+    given = (means(each, each) for each in (-2.0, -0.5, -1.0, -0.25))
+    assert margin(*given, torch.tensor([False, True]), gains).tolist() == [-6.75, -11.25]
+
+
+def test_what_a_margin_cuts_off_has_no_gradient() -> None:
+    leaves = [means(a, b).requires_grad_() for a, b in ((-2, -2), (-0.05, -1), (-9, -1), (-3, -3))]
+    made = margin(*leaves, torch.tensor([False, False]), Gains(distilled=0.25))
+    preferred(made, means(1.0, 1.0)).backward()
+    slope = -torch.sigmoid(-made.detach()) / 2  # of the mean loss by the margin
+    for leaf, gain in zip(leaves, ([0.2, 0.2], [0, 0.5], [0, -0.5], [0.25, 0.25]), strict=True):
+        torch.testing.assert_close(leaf.grad, slope * means(*gain))
+    # one option, which is neither raised nor lowered
+    pair = [means(-1.0).requires_grad_() for _ in range(4)]
+    preferred(margin(*pair, torch.tensor([True]), Gains()), means(1.0)).backward()
+    assert [each.grad is not None and each.grad.item() != 0 for each in pair[:3]] == [1, 0, 0]
+
+
+def test_a_term_that_is_off_may_hold_anything() -> None:
+    far = margin(means(-1.0), means(-1.0), means(-1.0), means(math.nan), torch.tensor([False]),
+                 Gains())  # fmt: skip
+    assert far.item() == pytest.approx(-1.0)
+
+
+def test_questions_are_weighed() -> None:
+    # (3 ln 2 + 1 ln(1 + e^-1)) / 4, ln(1 + e^-1) = .313262
+    found = preferred(means(0.0, 1.0, 5.0), means(3.0, 1.0, 0.0))
+    assert found.item() == pytest.approx((3 * math.log(2) + 0.313262) / 4, abs=1e-6)
+    # weights below 1 are shares, and not cut to 1
+    assert preferred(means(0.0), means(0.25)).item() == pytest.approx(math.log(2))
+    leaf = means(0.0).requires_grad_()
+    preferred(leaf, means(0.0)).backward()
+    assert leaf.grad is not None
+    assert leaf.grad.item() == 0.0

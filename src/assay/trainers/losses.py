@@ -1,18 +1,21 @@
 """Losses on tensors, pure, one a kind of `assay.signal.losses`, for every engine. Needs torch.
 
 Axes: B rows, T padded length, V tokens of the vocabulary that a teacher names, W = V + 1 with the
-rest. `weight` is 0 where a token is not the term's; each is a sum over tokens divided by `count`,
-by default the tokens of a weight that is not 0. Log-probabilities are in nats.
+rest, Q questions. `weight` is 0 where a token is not the term's; each is a sum over tokens divided
+by `count`, by default the tokens of a weight that is not 0. Log-probabilities are in nats.
 """
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
+
+from assay.kernels.rlag import Gains
 
 Rows = Float[torch.Tensor, "B T"]
 Weights = Num[torch.Tensor, "B T"]
 Named = Float[torch.Tensor, "B T V"]
 Tailed = Float[torch.Tensor, "B T W"]
 Scalar = Float[torch.Tensor, ""]
+Means = Float[torch.Tensor, " Q"]
 
 
 def mean_of(value: Rows, weight: Weights, count: Num[torch.Tensor, ""] | None = None) -> Scalar:
@@ -134,3 +137,42 @@ def topk_clipped(
     ratio = torch.exp(new - old)
     bound = ratio.clamp(1.0 - low, 1.0 + high)
     return mean_of(torch.maximum(-advantage * ratio, -advantage * bound).sum(-1), weight, count)
+
+
+def margin(
+    know: Means,
+    augmented: Means,
+    naive: Means,
+    distilled: Means,
+    same: Bool[torch.Tensor, " Q"],
+    gains: Gains,
+) -> Means:
+    """Returns the margin of each question, whose loss is -log sigmoid(margin).
+
+        bD k + bA min(ca, high) - bN max(cr, low) + bC cc - gamma
+        bD = know, or know_same where both options are one: bA and bN are then 0
+
+    RLAG 2025, https://arxiv.org/abs/2509.20162; as in its code with bA = bN and bC = 0. What is cut
+    off has no gradient.
+
+    Args:
+        know: k, mean log-probability of the context's tokens, nats.
+        augmented: ca, of the chosen option with the context.
+        naive: cr, of the rejected option without it.
+        distilled: cc, of the chosen option without it. `know` alone is read everywhere: the others
+            may hold any number where their weight is 0.
+        same: whether both options are one.
+        gains: the weights.
+    """
+    pair = gains.augmented * augmented.clamp(max=gains.high) - gains.naive * naive.clamp(
+        min=gains.low
+    )
+    known = torch.where(same, gains.know_same, gains.know) * know
+    told = gains.distilled * distilled if gains.distilled else 0.0
+    return known + torch.where(same, 0.0, pair) + told - gains.gamma
+
+
+def preferred(margin: Means, weight: Num[torch.Tensor, " Q"]) -> Scalar:
+    """Returns sum_q w_q -log sigmoid(margin_q) / sum_q w_q; 0 where nothing has a weight."""
+    total = (weight * torch.nn.functional.softplus(-margin)).sum()
+    return total / weight.sum().clamp(min=torch.finfo(margin.dtype).tiny)
