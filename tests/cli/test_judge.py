@@ -94,6 +94,43 @@ def test_what_was_asked_is_not_asked_again(assay: Assay, log: Path, tmp_path: Pa
         assert len(asked) == 10
 
 
+def test_a_filter_keeps_votes_and_its_grades_lie_in_the_journal(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    out, models = tmp_path / "out.jsonl", list[str]()
+
+    def judge(body: dict[str, Any]) -> str:
+        models.append(body["model"])
+        texts = shown(body["messages"])
+        if "boxed" not in texts[-1]:  # each vote likes what it is shown first, half of them more
+            return boxed([10.0 if models.count("m") % 2 else 4.0, *[1.0] * (len(texts) - 1)])
+        return "\\boxed{9}" if "10" in texts[-1] else "\\boxed{2}"
+
+    with server.serving(judge) as url:
+        command = ["judge", "rank", log, "-o", out, "--endpoint", url, "--model", "m"]
+        command += ["--votes", "4", "--parallel", "1"]
+        ended = assay(*command, "--meta", "2", "--meta-model", "grader")
+        assert ended.code == 0, ended.err
+        assert (models.count("m"), models.count("grader")) == (8, 8)
+        assert "cost: 16 requests" in ended.text
+        rows = [*map(json.loads, (tmp_path / "out.jsonl.judged.jsonl").read_text().splitlines())]
+        votes = rows[0]["votes"]
+        assert [vote["kept"] for vote in votes] == [max(v["scores"]) == 10 for v in votes]
+        assert sum(vote["kept"] for vote in votes) == 2
+        assert {round(9 * vote["grade"]) for vote in votes} == {8, 1}
+        assert sum(s or 0.0 for s in rows[0]["scores"]) == pytest.approx(1.0)  # (10 - 1) / 9
+        page = tmp_path / "page.html"
+        assert assay("judge", "show", tmp_path / "out.jsonl.judged.jsonl", "-o", page).code == 0
+        assert "graded 0.11, left out</summary>" in page.read_text()
+        assert "graded 0.89</summary>" in page.read_text()
+        models.clear()
+        assert assay(*command, "--meta", "2").code == 0  # the judge grades its own
+        assert models == ["m"] * 16
+    ended = assay(*command, "--meta-model", "grader")
+    assert ended.code == 2
+    assert "--meta-model is of --meta" in ended.err
+
+
 def test_a_server_that_fails_leaves_null_and_says_why(
     assay: Assay, log: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +202,10 @@ def test_a_judge_is_tested_and_what_was_found_goes_with_its_use(
         ended = assay(*command, "--votes", "2")
         assert ended.code == 3
         assert "is of a judge with votes 1; got 2" in " ".join(ended.err.split())
+        ended = assay(*command, "--votes", "1", "--meta", "1")
+        assert ended.code == 3
+        said = f"is of a judge with meta None; got 'the best 1 by default at {url}'"
+        assert said in " ".join(ended.err.split())
     ended = assay("judge", "test", "start", "--data", log, "--model", "x")
     assert ended.code == 2
     assert "--model is a server's name" in " ".join(ended.err.split())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from assay.errors import UnknownNameError, UsageError
 from assay.judges.chat import Endpoint, NoAnswer, Spent
 from assay.judges.protocols import PROTOCOLS, Grm, RmR1, Rrm, Ruler, Said, forged, protocol
-from assay.judges.ranking import Ranker, at_once
+from assay.judges.ranking import Meta, Ranker, at_once
 from tests.judges import server
 
 Judge = Callable[[list[float]], str]
@@ -263,7 +263,7 @@ def test_long_texts_are_cut() -> None:
 
 
 def test_marks_occur_in_no_text() -> None:
-    marks = iter(["<a>", "<b>", "<c>", "<d>"])
+    marks = iter(["<a>", "<c>", "<b>", "<d>"])
     seen: list[Any] = []
     by = Ranker(asks(boxed, seen), Grm(), votes=1, marks=lambda: next(marks))
     by.rank("<a>", ["worth 1 <c>", "worth 2"])
@@ -292,6 +292,9 @@ def test_the_key_is_of_what_is_asked() -> None:
         ({"protocol": Rrm(), "votes": 3}, "expected an even number: half of them"),
         ({"schedule": "knockout"}, "grm compares all at once"),
         ({"shown": 1}, "1 characters"),
+        ({"meta": Meta(asks(boxed), "m", 9)}, "got 9 to keep of 8 votes; expected 1 to 8"),
+        ({"meta": Meta(asks(boxed), "m", 0)}, "got 0 to keep of 8 votes"),
+        ({"protocol": Rrm(), "meta": Meta(asks(boxed), "m", 1)}, "a filter is for votes on all"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(options: Any, said: str) -> None:
@@ -340,3 +343,108 @@ def test_tokens_are_counted_where_the_server_says_how_many() -> None:
         with server.answering(200, "", [json.dumps(said).encode()]) as url:
             assert Endpoint(url=url, model="m", spent=spent)([]) == "x"
     assert (spent.read, spent.wrote, spent.told) == (24, 10, 2)
+
+
+# ---- a filter of votes
+
+SCORES = [(2, 7), (1, 5), (5, 6), (4, 8), (7, 6), (9, 3)]
+GRADES = [4, 9, 8, 10, 1, 2]
+
+
+def scoring(seen: list[Any]) -> Any:
+    """Gives the first and second answer, in whatever order, the scores of each vote in turn."""
+    turns = iter(SCORES)
+
+    def several(asked: Sequence[Any]) -> list[str]:
+        seen.extend(asked)
+        said = []
+        for messages in asked:
+            of = dict(zip(answers(1, 2), next(turns), strict=True))
+            said.append(f"so \\boxed{{{', '.join(str(of[text]) for text in shown(messages))}}}")
+        return said
+
+    return several
+
+
+def graded(grades: Sequence[Any], seen: list[Any]) -> Any:
+    """Gives a judgement the grade of the vote whose scores it holds."""
+
+    def several(asked: Sequence[Any]) -> list[str | NoAnswer]:
+        seen.extend(asked)
+        said: list[str | NoAnswer] = []
+        for messages in asked:
+            *texts, judgement = shown(messages)
+            held = [int(n) for n in re.findall(r"\d+", judgement)]
+            of = held if texts == answers(1, 2) else held[::-1]
+            grade = grades[SCORES.index((of[0], of[1]))]
+            said.append(grade if isinstance(grade, NoAnswer) else f"\\boxed{{{grade}}}")
+        return said
+
+    return several
+
+
+def filtered(grades: Sequence[Any], keep: int, seen: list[Any] | None = None) -> Any:
+    seen = [] if seen is None else seen
+    meta = Meta(graded(grades, seen), "m", keep)
+    return Ranker(scoring([]), Grm(), votes=6, meta=meta).rank("t", answers(1, 2))
+
+
+def test_a_filter_sums_the_votes_that_are_graded_best() -> None:
+    # DeepSeek-GRM's vector: the second to fourth votes have the three highest grades; they add up
+    # to 10 and 19, means 10/3 and 19/3, and (mean - 1) / 9
+    seen: list[Any] = []
+    found = filtered(GRADES, 3, seen)
+    assert found.scores == pytest.approx(((10 / 3 - 1) / 9, (19 / 3 - 1) / 9))
+    assert [vote.kept for vote in found.votes] == [False, True, True, True, False, False]
+    assert [vote.grade for vote in found.votes] == pytest.approx(
+        [3 / 9, 8 / 9, 7 / 9, 1.0, 0.0, 1 / 9]
+    )
+    assert (found.asked, len(found.votes), len(seen)) == (12, 6, 6)
+    assert all(" JUDGEMENT\nso \\boxed{" in each[1]["content"] for each in seen)
+    sent = sum(len(message["content"]) for each in seen for message in each)
+    assert found.characters[0] > sent
+
+
+def test_a_filter_that_keeps_all_is_none_and_one_without_a_grade_keeps_nothing() -> None:
+    whole = Ranker(scoring([]), Grm(), votes=6).rank("t", answers(1, 2))
+    assert (
+        filtered(GRADES, 6).scores == whole.scores == pytest.approx((22 / 54, 29 / 54))
+    )  # 28 and 35 of six
+    silent = filtered([NoAnswer("timeout", "")] * 6, 3)
+    assert (silent.scores, silent.why) == ((None, None), ("votes", "votes"))
+    # of two grades that can be read, fewer than are kept: those two votes, and no third
+    some = filtered(["no", 9, "2.5", 0, 11, 10], 3)
+    assert [vote.kept for vote in some.votes] == [False, True, False, False, False, True]
+    assert some.scores == pytest.approx(((10 / 2 - 1) / 9, (8 / 2 - 1) / 9))
+
+
+def test_a_vote_that_was_lost_is_not_graded() -> None:
+    said = iter(["\\boxed{3, 3}", "no", "\\boxed{5, 5}", "no"])
+    meta = Meta(lambda asked: ["\\boxed{5}"] * len(asked), "m", 1)
+    found = Ranker(asks(lambda _: next(said)), Grm(), votes=4, meta=meta).rank("t", answers(1, 2))
+    assert found.asked == 6
+    assert [vote.grade for vote in found.votes] == pytest.approx([4 / 9, None, 4 / 9, None])
+    assert found.scores == pytest.approx((2 / 9, 2 / 9))  # of ties the earlier
+    assert found.lost == {"prose": 2}
+
+
+def test_a_filter_is_part_of_the_key() -> None:
+    def key(meta: Meta | None) -> str:
+        return Ranker(asks(boxed), Grm(), votes=2, meta=meta).key("t", ["a", "b"])
+
+    of = [None, Meta(asks(boxed), "m", 1), Meta(asks(boxed), "m", 2), Meta(asks(boxed), "n", 1)]
+    assert len({key(each) for each in of}) == 4
+
+
+@given(st.lists(st.integers(1, 10), min_size=6, max_size=6), st.integers(1, 6))
+@settings(max_examples=25, deadline=None)
+def test_what_is_kept_is_the_best_graded_and_no_grade_left_out_is_higher(
+    grades: list[int], keep: int
+) -> None:
+    found = filtered(grades, keep)
+    kept = [g for g, vote in zip(grades, found.votes, strict=True) if vote.kept]
+    left = [g for g, vote in zip(grades, found.votes, strict=True) if not vote.kept]
+    assert len(kept) == keep
+    assert min(kept) >= max(left, default=0)
+    some = np.array([s for s, vote in zip(SCORES, found.votes, strict=True) if vote.kept])
+    np.testing.assert_allclose(found.scores, (some.mean(0) - 1) / 9)

@@ -34,6 +34,12 @@ Model = Annotated[
 Key = Annotated[str, typer.Option(help="Environment variable that holds the server's key.")]
 Knockout = Annotated[bool, typer.Option("--knockout", help="Of pairs: n - 1 duels, not all.")]
 Shown = Annotated[int, typer.Option(min=2, help="Characters of each answer that it is shown.")]
+Meta = Annotated[
+    int | None, typer.Option(min=1, metavar="K", help="Votes kept, those that are graded best.")
+]
+MetaModel = Annotated[
+    str | None, typer.Option(help="Who grades them, opened or asked as the judge [default: it].")
+]
 Parallel = Annotated[int, typer.Option(min=1, help="Requests at the same time.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Of what it writes, at most.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Of what it writes.")]
@@ -60,6 +66,8 @@ def rank(
     tested: Annotated[
         Path | None, typer.Option(help="What `assay judge test` wrote of this judge.")
     ] = None,
+    meta: Meta = None,
+    meta_model: MetaModel = None,
     shown: Shown = 4000,
     parallel: Parallel = 8,
     max_tokens: MaxTokens = 1024,
@@ -81,8 +89,9 @@ def rank(
     for to in (out, at):
         opt.spare(to, log)
     ranker, who, spent = opened(
-        protocol, votes, endpoint, model, key, knockout=knockout, shown=shown, parallel=parallel,
-        max_tokens=max_tokens, temperature=temperature, timeout=timeout, seed=seed,
+        protocol, votes, endpoint, model, key, knockout=knockout, meta=meta,
+        meta_model=meta_model, shown=shown, parallel=parallel, max_tokens=max_tokens,
+        temperature=temperature, timeout=timeout, seed=seed,
     )  # fmt: skip
     trust = _trust(tested, who, ranker)
     say(trust, err=True)
@@ -116,6 +125,8 @@ def measure(
     key: Key = "",
     knockout: Knockout = False,
     most: Annotated[int, typer.Option(min=1, help="Answers that defects are planted in.")] = 20,
+    meta: Meta = None,
+    meta_model: MetaModel = None,
     shown: Shown = 4000,
     parallel: Parallel = 8,
     max_tokens: MaxTokens = 1024,
@@ -141,8 +152,8 @@ def measure(
         raise UsageError("--model is a server's name of it; JUDGE already names the one to open")
     ranker, who, spent = opened(
         protocol, votes, judge if remote else None, model if remote else judge, key,
-        knockout=knockout, shown=shown, parallel=parallel, max_tokens=max_tokens,
-        temperature=temperature, timeout=timeout, seed=seed,
+        knockout=knockout, meta=meta, meta_model=meta_model, shown=shown, parallel=parallel,
+        max_tokens=max_tokens, temperature=temperature, timeout=timeout, seed=seed,
     )  # fmt: skip
     groups = by_group(read(data, format))
     with Progress(36 + len(groups), "rankings") as progress:
@@ -193,22 +204,51 @@ def opened(
     key: str,
     *,
     knockout: bool,
+    meta: int | None,
+    meta_model: str | None,
     shown: int,
-    parallel: int,
-    max_tokens: int,
-    temperature: float,
-    timeout: float,
-    seed: int,
+    **how: Any,
 ) -> "tuple[Ranker, str, Spent]":
-    """Returns a judge, what it is called, and what counts its tokens.
+    """Returns a judge, what it is called, and what counts its tokens; `how` is of `_model`.
 
     Raises:
         UsageError: neither an endpoint nor a model, or settings that do not fit.
         DataError: the variable of the key is not set.
     """
-    from assay.judges import chat, protocols, ranking
+    from assay.judges import protocols, ranking
+    from assay.judges.chat import Spent
 
     by = protocols.protocol(protocol)
+    if meta is None and meta_model is not None:
+        raise UsageError("--meta-model is of --meta, and there is none")
+    spent = Spent()
+    asks, who = _model(endpoint, model, key, spent, **how)
+    kept = None
+    if meta is not None:
+        grades = (asks, who) if meta_model in (None, model) else None
+        kept = ranking.Meta(*(grades or _model(endpoint, meta_model, key, spent, **how)), meta)
+    schedule = "knockout" if knockout else "round_robin"
+    ranker = ranking.Ranker(
+        asks, by, votes=votes, schedule=schedule, shown=shown, seed=how["seed"], meta=kept
+    )
+    return ranker, who, spent
+
+
+def _model(
+    endpoint: str | None,
+    model: str | None,
+    key: str,
+    spent: "Spent",
+    *,
+    parallel: int,
+    max_tokens: int,
+    temperature: float,
+    timeout: float,
+    seed: int,
+) -> tuple[Any, str]:
+    """Returns a model that several things are asked at once, and what it is called."""
+    from assay.judges import chat, ranking
+
     if endpoint is None:
         if model is None:
             raise UsageError("judge: give --endpoint URL, or --model NAME to open one here")
@@ -217,23 +257,18 @@ def opened(
         check_installed("a judge of this machine", "; or give --endpoint URL")
         from assay.policy.judging import LocalJudge
 
-        asks: Any = LocalJudge(
-            model, max_tokens=max_tokens, temperature=temperature, batch=parallel, seed=seed
-        )
-        who, spent = model, asks.spent
-    else:
-        secret = os.environ.get(key) if key else None
-        if key and not secret:
-            raise DataError(f"--key: the variable {key} is not set; expected the key")
-        server = chat.Endpoint(
-            url=endpoint, model=model or "default", key=secret, timeout=timeout,
-            temperature=temperature, max_tokens=max_tokens,
-        )  # fmt: skip
-        asks, spent = ranking.at_once(server, parallel), server.spent
-        who = f"{server.model} at {endpoint}"
-    schedule = "knockout" if knockout else "round_robin"
-    ranker = ranking.Ranker(asks, by, votes=votes, schedule=schedule, shown=shown, seed=seed)
-    return ranker, who, spent
+        return LocalJudge(
+            model, max_tokens=max_tokens, temperature=temperature, batch=parallel, seed=seed,
+            spent=spent,
+        ), model  # fmt: skip
+    secret = os.environ.get(key) if key else None
+    if key and not secret:
+        raise DataError(f"--key: the variable {key} is not set; expected the key")
+    server = chat.Endpoint(
+        url=endpoint, model=model or "default", key=secret, timeout=timeout,
+        temperature=temperature, max_tokens=max_tokens, spent=spent,
+    )  # fmt: skip
+    return ranking.at_once(server, parallel), f"{server.model} at {endpoint}"
 
 
 def _trust(tested: Path | None, who: str, ranker: "Ranker") -> str:

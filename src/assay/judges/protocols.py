@@ -28,6 +28,9 @@ TAIL: Final = 80
 """Last characters of an answer in which RM-R1 looks for its verdict."""
 
 
+_MARK: Final = re.compile(r"10|[1-9]")
+
+
 def forged(text: str) -> bool:
     """Returns whether an answer speaks to a judge, or holds a verdict in the form of one."""
     return _FORGED.search(text) is not None
@@ -62,14 +65,17 @@ class Protocol(ABC):
 
     def ask(self, task: str, answers: Sequence[str], data: str, reply: str) -> list[Message]:
         """Returns what is asked; `data` and `reply` are marks that occur nowhere in the texts."""
-        names = self.called if self.pairwise else [f"ANSWER {i + 1}" for i in range(len(answers))]
-        parts = [("TASK", task), *zip(names, answers, strict=True)]
+        parts = [("TASK", task), *zip(self.names(len(answers)), answers, strict=True)]
         told = "\n".join(f"{data} {name}\n{text}\n{data} END" for name, text in parts)
         asked = self.asks.replace("{data}", data).replace("{reply}", reply)
         return [
             {"role": "system", "content": asked.replace("{count}", str(len(answers)))},
             {"role": "user", "content": told},
         ]
+
+    def names(self, count: int) -> Sequence[str]:
+        """Returns what so many answers are called."""
+        return self.called if self.pairwise else [f"ANSWER {i + 1}" for i in range(count)]
 
     @abstractmethod
     def read(self, text: str, count: int, reply: str) -> Said:
@@ -116,7 +122,7 @@ class Grm(_Boxed):
     def held(self, box: str, count: int) -> tuple[float, ...] | None:
         """Returns whole numbers, one each, 1 to 10."""
         parts = [part.strip() for part in box.split(",")]
-        if len(parts) != count or not all(re.fullmatch(r"10|[1-9]", part) for part in parts):
+        if len(parts) != count or not all(_MARK.fullmatch(part) for part in parts):
             return None
         return tuple(float(part) for part in parts)
 
@@ -213,6 +219,38 @@ class Ruler(Protocol):
         if not fits or not all(type(s) in (int, float) and 0 <= s <= 1 for s in scores):
             return Said(None, "form")
         return Said(tuple(float(s) for s in scores))
+
+
+@final
+class Grade(_Boxed):
+    r"""How far a judgement of answers can be relied on: reasons, then \boxed{7}.
+
+    In place of the meta reward model of DeepSeek-GRM (Liu et al. 2025,
+    https://arxiv.org/abs/2504.02495), a scalar trained to tell which samples rank rightly: any
+    model is asked for a whole number from 1 to 10. No protocol of its own: the last of the texts
+    that it is shown is the judgement of the others.
+    """
+
+    name: ClassVar[str] = "grade"
+    source: ClassVar[str] = "Liu et al. 2025, arXiv:2504.02495"
+    pairwise: ClassVar[bool] = False
+    low: ClassVar[float] = Grm.low
+    high: ClassVar[float] = Grm.high
+    asks: ClassVar[str] = (
+        f"A judge scored answers to one task; you grade its judgement. {_DATA}\n\n"
+        "See whether what it says of the answers is true and to the point, whether it missed a "
+        "fault, and whether the scores follow from what it says. 10: it ranks the answers rightly, "
+        "for the right reasons. 1: it does not.\n"
+        "End with one line of the form \\boxed{g}, a whole number from 1 to 10, and no other box."
+    )
+
+    def names(self, count: int) -> Sequence[str]:
+        """Returns the names of the answers, and of the judgement of them."""
+        return [*super().names(count - 1), "JUDGEMENT"]
+
+    def held(self, box: str, count: int) -> tuple[float, ...] | None:
+        """Returns one whole number from 1 to 10."""
+        return (float(box),) if _MARK.fullmatch(box) else None
 
 
 Name = Literal["grm", "rrm", "rm-r1", "ruler"]

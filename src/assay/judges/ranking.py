@@ -7,10 +7,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from random import Random
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 from jaxtyping import Float64
@@ -19,8 +19,8 @@ from assay.errors import UsageError
 from assay.judges.asking import SHOWN, cut
 from assay.judges.chat import Message, NoAnswer
 from assay.judges.judge import Ask, mark
-from assay.judges.protocols import Protocol, Said, forged
-from assay.kernels.ranking import bradley_terry, knockout, summed_votes, win_rates
+from assay.judges.protocols import Grade, Protocol, Said, forged
+from assay.kernels.ranking import bradley_terry, kept_votes, knockout, summed_votes, win_rates
 
 Asks = Callable[[Sequence[Sequence[Message]]], list[str | NoAnswer]]
 """A model that is asked several things at once: what it wrote of each, or why it did not."""
@@ -57,6 +57,10 @@ class Cast:
     """As of `Said`, or of `NoAnswer`. Empty: there is a vote."""
     text: str = ""
     """What the judge wrote, its reasons; its end, where it is long."""
+    grade: float | None = None
+    """What a filter gives it, in [0, 1]. None: nothing that could be read, or there is none."""
+    kept: bool = True
+    """Whether it counts, where it is a vote: a filter left it in, or there is none."""
 
 
 @final
@@ -68,7 +72,7 @@ class Ranked:
     """In [0, 1]. None: no verdict on this answer."""
     why: tuple[str, ...]
     """Of each answer without a score: "forged", it speaks to the judge; "empty"; "alone", nothing
-    to compare it with; "votes", none could be read. Empty: it has one."""
+    to compare it with; "votes", none could be read, or none was kept. Empty: it has one."""
     votes: tuple[Cast, ...]
     asked: int = 0
     """Requests."""
@@ -79,6 +83,22 @@ class Ranked:
     def lost(self) -> Counter[str]:
         """How many votes there are not, by reason."""
         return Counter(vote.why for vote in self.votes if vote.why)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """A filter of votes: who grades them, and how many are kept of a task's."""
+
+    asks: Asks
+    who: str
+    """The model that grades, in words."""
+    keep: int
+
+    @property
+    def about(self) -> str:
+        """What makes it the same one, in words."""
+        return f"the best {self.keep} by {self.who}"
 
 
 @final
@@ -95,6 +115,7 @@ class Ranker:
         shown: int = SHOWN,
         seed: int = 0,
         marks: Callable[[], str] = mark,
+        meta: Meta | None = None,
     ) -> None:
         """Takes a model.
 
@@ -106,9 +127,11 @@ class Ranker:
             shown: characters of task and of each answer that it is shown.
             seed: of orders and brackets, with the texts; the same ones get the same.
             marks: gives a mark that is used once.
+            meta: grades what the judge wrote, so that the best alone count. None: all do.
 
         Raises:
-            UsageError: no votes, an odd number of duels, or a knockout of what is no duel.
+            UsageError: no votes, an odd number of duels, a knockout of what is no duel, a filter of
+                what is one, or one that keeps none or more than there are.
         """
         if votes < 1 or shown < 2:
             raise UsageError(f"judge: got {votes} votes, {shown} characters; expected 1, 2 or more")
@@ -121,12 +144,25 @@ class Ranker:
             raise UsageError(
                 f"judge: a knockout is for pairs; {protocol.name} compares all at once"
             )
+        if meta is not None and protocol.pairwise:
+            raise UsageError(
+                f"judge: a filter is for votes on all answers at once; {protocol.name} compares "
+                "pairs, and votes of both orders must stay as many"
+            )
+        if meta is not None and not 1 <= meta.keep <= votes:
+            raise UsageError(
+                f"judge: got {meta.keep} to keep of {votes} votes; expected 1 to {votes}"
+            )
+        self.meta = meta
         self._asks, self.protocol, self.votes = asks, protocol, votes
         self.schedule, self.shown, self._seed, self._marks = schedule, shown, seed, marks
 
     def key(self, task: str, answers: Sequence[str]) -> str:
         """Returns a digest of what decides what is asked, but for the marks."""
-        about = (self.protocol.name, self.votes, self.schedule, self.shown, self._seed)
+        about: tuple[Any, ...] = (
+            *(self.protocol.name, self.votes, self.schedule, self.shown, self._seed),
+            *(() if self.meta is None else (self.meta.about,)),
+        )
         return hashlib.sha256(repr((about, task, [*answers])).encode()).hexdigest()[:24]
 
     def rank(self, task: str, answers: Sequence[str], *, guarded: bool = True) -> Ranked:
@@ -155,13 +191,14 @@ class Ranker:
         for i, score in zip(fit, found.tolist(), strict=True):
             scores[i] = None if np.isnan(score) else float(np.clip(score, 0.0, 1.0))
             why[i] = "votes" if scores[i] is None else ""
-        return Ranked(
-            tuple(scores), tuple(why), tuple(asked.votes), len(asked.votes), asked.characters
-        )
+        return Ranked(tuple(scores), tuple(why), tuple(asked.votes), asked.asked, asked.characters)
 
-    def answers(self, asked: Sequence[Sequence[Message]]) -> list[str | NoAnswer]:
-        """Returns what the model wrote of each request."""
-        return self._asks(asked) if asked else []
+    def answers(
+        self, asked: Sequence[Sequence[Message]], *, graded: bool = False
+    ) -> list[str | NoAnswer]:
+        """Returns what the model wrote of each request; `graded`: the one that grades votes."""
+        asks = self.meta.asks if graded and self.meta is not None else self._asks
+        return asks(asked) if asked else []
 
     def fresh(self, text: str) -> str:
         """Returns a mark that does not occur in a text."""
@@ -170,12 +207,15 @@ class Ranker:
         return found
 
     def _all(self, asked: "_Asked", fit: list[int], rng: Random) -> Float64[np.ndarray, " U"]:
-        """Returns the mean score over the votes that were read, in [0, 1]."""
+        """Returns the mean score over the votes that were read and kept, in [0, 1]."""
         orders = [tuple(rng.sample(fit, len(fit))) for _ in range(self.votes)]
         place = {i: u for u, i in enumerate(fit)}
         score_MU = np.full((self.votes, len(fit)), np.nan)
-        for m, vote in enumerate(asked.ask(orders)):
-            if vote.scores is not None:
+        asked.ask(orders)
+        if self.meta is not None:
+            asked.grade(self.meta.keep)
+        for m, vote in enumerate(asked.votes):
+            if vote.scores is not None and vote.kept:
                 score_MU[m, [place[i] for i in vote.order]] = vote.scores
         read = int((~np.isnan(score_MU).any(1)).sum())
         low, high = self.protocol.low, self.protocol.high
@@ -229,26 +269,53 @@ class _Asked:
     def __init__(self, by: Ranker, task: str, texts: Sequence[str]) -> None:
         self._by, self._task, self._texts = by, task, texts
         self.votes: list[Cast] = []
-        self.characters = (0, 0)
+        self.asked, self.characters = 0, (0, 0)
 
     def ask(self, orders: Sequence[tuple[int, ...]]) -> list[Cast]:
         """Returns a vote on each order of answers."""
-        by, whole = self._by, self._task + "".join(self._texts)
-        marks = [(by.fresh(whole), by.fresh(whole)) for _ in orders]
-        asked = [
-            by.protocol.ask(self._task, [self._texts[i] for i in order], data, reply)
-            for order, (data, reply) in zip(orders, marks, strict=True)
-        ]
-        found = by.answers(asked)
+        texts = [[self._texts[i] for i in order] for order in orders]
+        found = self._answers(self._by.protocol, texts)
         cast = [
             self._cast(order, said, reply)
-            for order, said, (_, reply) in zip(orders, found, marks, strict=True)
+            for order, (said, reply) in zip(orders, found, strict=True)
         ]
+        self.votes += cast
+        return cast
+
+    def grade(self, keep: int) -> None:
+        """Has every vote that was read graded, and keeps the best; of those without a grade none.
+
+        S is summed over argtop_keep(grade): DeepSeek-GRM, https://arxiv.org/abs/2504.02495.
+        """
+        by = Grade()
+        at = [m for m, vote in enumerate(self.votes) if vote.scores is not None]
+        texts = [[self._texts[i] for i in self.votes[m].order] for m in at]
+        said_M = [cut(vote.text, self._by.shown) for vote in self.votes]
+        texts = [[*each, said_M[m]] for m, each in zip(at, texts, strict=True)]
+        grade_M = np.full(len(self.votes), np.nan)
+        for m, (said, reply) in zip(at, self._answers(by, texts, graded=True), strict=True):
+            scores = by.read(said, 1, reply).scores if isinstance(said, str) else None
+            if scores is not None:
+                grade_M[m] = (scores[0] - by.low) / (by.high - by.low)
+        kept_M = kept_votes(grade_M, keep) & ~np.isnan(grade_M)
+        self.votes = [
+            replace(vote, grade=None if np.isnan(grade) else float(grade), kept=bool(kept))
+            for vote, grade, kept in zip(self.votes, grade_M, kept_M, strict=True)
+        ]
+
+    def _answers(
+        self, protocol: Protocol, texts: Sequence[Sequence[str]], *, graded: bool = False
+    ) -> list[tuple[str | NoAnswer, str]]:
+        """Returns what was written of each request, and the mark that was to stand around it."""
+        by, known = self._by, self._task + "".join({text for each in texts for text in each})
+        data, reply = by.fresh(known), by.fresh(known)
+        asked = [protocol.ask(self._task, each, data, reply) for each in texts]
+        found = by.answers(asked, graded=graded)
+        self.asked += len(asked)
         sent = sum(len(message["content"]) for each in asked for message in each)
         back = sum(len(said) for said in found if isinstance(said, str))
         self.characters = (self.characters[0] + sent, self.characters[1] + back)
-        self.votes += cast
-        return cast
+        return [(said, reply) for said in found]
 
     def _cast(self, order: tuple[int, ...], said: str | NoAnswer, reply: str) -> Cast:
         if isinstance(said, NoAnswer):

@@ -13,7 +13,8 @@ SCHEMA: Final = "assay.judge-test/1"
 def identity(who: str, ranker: Ranker) -> dict[str, Any]:
     """Returns what makes a judge the same one: the model, how it is asked, how often."""
     about = {"judge": who, "protocol": ranker.protocol.name, "votes": ranker.votes}
-    return about | {"shown": ranker.shown, "schedule": ranker.schedule}
+    meta = None if ranker.meta is None else ranker.meta.about
+    return about | {"shown": ranker.shown, "schedule": ranker.schedule, "meta": meta}
 
 
 def trust_in(path: Path | None, who: str, ranker: Ranker) -> str:
@@ -34,7 +35,8 @@ def trust_in(path: Path | None, who: str, ranker: Ranker) -> str:
         if found["schema"] != SCHEMA:
             raise ValueError(f"got schema {found['schema']!r}")
         trusted, why = bool(found["trusted"]), [str(each) for each in found["why"]]
-        of = {name: found["of"][name] for name in identity(who, ranker)}
+        written = {"meta": None, **found["of"]}
+        of = {name: written[name] for name in identity(who, ranker)}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path}: {error}; expected what assay judge test -o wrote") from None
     for name, mine in identity(who, ranker).items():

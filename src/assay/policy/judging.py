@@ -29,6 +29,7 @@ class LocalJudge:
         temperature: float = 0.6,
         batch: int = 16,
         seed: int = 0,
+        spent: Spent | None = None,
     ) -> None:
         """Opens a model: a folder, a name on Hugging Face, or "start", the one that ships.
 
@@ -38,6 +39,7 @@ class LocalJudge:
             temperature: of its answers.
             batch: requests at a time.
             seed: of its answers.
+            spent: counts its tokens; None: one of its own.
 
         Raises:
             UsageError: there is no such model, or nothing in a batch.
@@ -50,7 +52,7 @@ class LocalJudge:
         self._chance = torch.Generator(self._model.device).manual_seed(seed)
         self._end = self._tokenizer.eos_token_id
         self._room = int(getattr(self._model.config, "max_position_embeddings", 1 << 20))
-        self.spent = Spent()
+        self.spent = Spent() if spent is None else spent
 
     def __call__(self, asked: Sequence[Messages]) -> list[str | NoAnswer]:
         """Returns what it writes of each request."""

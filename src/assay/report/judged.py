@@ -30,7 +30,14 @@ def _vote(row: Mapping[str, Any], vote: Mapping[str, Any]) -> dict[str, Any]:
     for place, at in enumerate(vote["order"]):
         of[at] = None if vote["scores"] is None else vote["scores"][place]
     order = ", ".join(str(at + 1) for at in vote["order"])
-    return {"of": of, "order": order, "why": vote["why"], "text": vote["text"]}
+    said = [f"shown as {order}"]
+    if vote["why"]:
+        said.append(f"lost: {vote['why']}")
+    if (grade := vote.get("grade")) is not None:
+        said.append(f"graded {grade:.2f}")
+    if not vote.get("kept", True):
+        said.append("left out")
+    return {"of": of, "said": ", ".join(said), "text": vote["text"]}
 
 
 def _agreement(row: Mapping[str, Any]) -> float:
@@ -41,7 +48,8 @@ def _agreement(row: Mapping[str, Any]) -> float:
         return 2.0
     best, found = scores.index(max(scores)), list[bool]()
     for vote in row["votes"]:
-        if vote["scores"] is not None and best in vote["order"]:
+        counts = vote["scores"] is not None and vote.get("kept", True)
+        if counts and best in vote["order"]:
             of = vote["scores"][vote["order"].index(best)]
             found.append(vote["scores"].count(of) == 1 and of == max(vote["scores"]))
     return sum(found) / len(found) if found else 2.0
