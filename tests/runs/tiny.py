@@ -184,7 +184,10 @@ def settings(model: Path, *, steps: int = 4, **more: Any) -> dict[str, Any]:
     }
     for name, value in more.items():
         section, _, key = name.partition("__")
-        tables.setdefault(section, {})[key] = value
+        if key:
+            tables.setdefault(section, {})[key] = value
+        else:
+            tables[section] = value
     return tables
 
 

@@ -27,7 +27,7 @@ ORDER = """
     report
     world policy
     rollout
-    rescue feedback
+    rescue feedback schedule
     trainers
     runs
     exporters

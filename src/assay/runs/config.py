@@ -6,6 +6,7 @@
     recipe   credit, gates, safety: `assay.recipes.recipe`   start   what comes before it
     rescue   what is done for groups that failed as a whole   probe   what is measured of the start
     hints    who says what should have been known            feedback what hints do to training
+    schedule which of several environments comes next
     reward   how likely the reference answer is after each rollout: a dense reward
     trl      any other of TRL's GRPOConfig
 
@@ -34,6 +35,8 @@ from assay.rollout.teacher import Feedback
 from assay.runs.imitation import Imitation
 from assay.runs.micro import micro_rows
 from assay.runs.sections import About, Engine, Env, Eval, Model, Rollout, Train
+from assay.schedule.settings import Schedule
+from assay.world.several import domains
 
 
 @final
@@ -52,6 +55,7 @@ class Config(Settings, frozen=True):
     hints: Hints = field(default_factory=Hints)
     feedback: Feedback = field(default_factory=Feedback)
     reward: Reward = field(default_factory=Reward)
+    schedule: Schedule = field(default_factory=Schedule)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)
@@ -64,13 +68,7 @@ class Config(Settings, frozen=True):
         recipe.check_loss(self.train.loss)
         self.feedback.check(recipe.needs)
         self.reward.check({} if recipe.rubric is None else recipe.rubric.weights)
-        own = range(self.train.first_task, self.train.first_task + self.train.pool)
-        held = range(self.eval.first_task, self.eval.first_task + self.eval.prompts)
-        require(
-            own.stop <= held.start or held.stop <= own.start,
-            f"eval tasks {held.start} to {held.stop - 1} overlap with training tasks "
-            f"{own.start} to {own.stop - 1}; move eval.first_task",
-        )
+        self._check_tasks()
         require(
             not self.trl.get("use_vllm"),
             "trl.use_vllm: take sampling.backend=vllm, or AssayTrainer with "
@@ -98,6 +96,21 @@ class Config(Settings, frozen=True):
         self.start.check(self.train.steps, self.train.minibatches)
         taken = sorted(set(self.trl) & OURS)
         require(not taken, f"trl.{taken[0] if taken else ''} is set by Assay; see [train]")
+
+    def _check_tasks(self) -> None:
+        of = domains(self.env.name)
+        self.schedule.check(of)
+        require(
+            self.train.pool >= len(of),
+            f"train.pool: got {self.train.pool}; expected a task of each of {len(of)} domains",
+        )
+        own = range(self.train.first_task, self.train.first_task + self.train.pool)
+        held = range(self.eval.first_task, self.eval.first_task + self.eval.prompts)
+        require(
+            own.stop <= held.start or held.stop <= own.start,
+            f"eval tasks {held.start} to {held.stop - 1} overlap with training tasks "
+            f"{own.start} to {own.stop - 1}; move eval.first_task",
+        )
 
     def _check_rows(self) -> None:
         train, shape = self.train, self.rollout.shape

@@ -23,9 +23,11 @@ from assay.runs.config import Config
 from assay.runs.folder import Folder
 from assay.runs.imitation import imitating
 from assay.runs.ledger import Order, used_up
-from assay.runs.lessons import Following
+from assay.runs.lessons import Following, Lessons
+from assay.runs.rewarding import Rewarding
 from assay.runs.rollouts import Rollouts
 from assay.runs.sampling import Prepared
+from assay.runs.scheduling import Scheduling
 from assay.runs.sections import Train
 from assay.signal.signal import Signal
 from assay.trainers.trl.completions import verified
@@ -73,6 +75,7 @@ class StepRows:
             )
         clocks = {name: row[name] for name in CLOCKS if name in row}
         row |= self._rollouts.lessons.facts | self._rollouts.rewarding.facts
+        row |= self._rollouts.scheduling.facts
         if (rescuing := self._rollouts.rescuing) is not None:
             row |= rescuing.facts()
         if (hinting := self._rollouts.hinting) is not None:
@@ -128,6 +131,7 @@ class RunTrainer(AssayTrainer):
 
     def _place(self, output: dict[str, Any], made: Signal, place: Any) -> None:
         super()._place(output, made, place)
+        self._rollouts.scheduling.credited(made)
         if self.accelerator.is_main_process:
             total = Advantages(
                 dict(made.parts), made.advantage_N, made.carried_N, made.batch.length_R
@@ -135,6 +139,11 @@ class RunTrainer(AssayTrainer):
             credited = step_credit(made.batch, total)
             lines = annotations(made.batch, made.decisions, self.recipe.label, credited)
             write_rows(self._folder.batch("credit", self.state.global_step + 1), lines)
+
+    @property
+    def _remembering(self) -> tuple[Lessons, Rewarding, Scheduling]:
+        rollouts = self._rollouts
+        return rollouts.lessons, rollouts.rewarding, rollouts.scheduling
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         step = int(self.state.global_step)
@@ -154,8 +163,8 @@ class RunTrainer(AssayTrainer):
         state = {name: getattr(self.state, name) for name in STATE}
         (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
         self.session.save(folder)
-        self._rollouts.lessons.save(folder)
-        self._rollouts.rewarding.save(folder)
+        for each in self._remembering:
+            each.save(folder)
         if (rescuing := self._rollouts.rescuing) is not None:
             rescuing.save(folder)
 
@@ -167,8 +176,8 @@ class RunTrainer(AssayTrainer):
         if checkpoint is not None:
             disk.load_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
             self.session.load(Path(checkpoint))
-            self._rollouts.lessons.load(Path(checkpoint))
-            self._rollouts.rewarding.load(Path(checkpoint))
+            for each in self._remembering:
+                each.load(Path(checkpoint))
             if (rescuing := self._rollouts.rescuing) is not None:
                 rescuing.load(Path(checkpoint))
 

@@ -24,6 +24,7 @@ from assay.runs.lessons import Lessons
 from assay.runs.rescuing import Rescuing
 from assay.runs.rewarding import Rewarding
 from assay.runs.sampling import Engines, Prepared
+from assay.runs.scheduling import Scheduling
 from assay.signal.origins import columns
 from assay.world.environment import Environment
 
@@ -44,6 +45,7 @@ class Rollouts:
             config.feedback, Recipe.of(config.recipe), run.tokenizer, config.train.temperature
         )
         self.rewarding = Rewarding(config.reward, run.protocol, run.tokenizer)
+        self.scheduling = Scheduling(run)
         self.last: dict[str, Any] = {}
         """The ledger's last row."""
         for each in folder.rows("ledger.jsonl"):
@@ -61,7 +63,7 @@ class Rollouts:
         version = f"step_{step - 1 if self._engines.follows else 0}"
         made = self._played(
             backend,
-            prompts,
+            self._scheduled(prompts, step, trainer),
             step,
             sampling=config.train.sampling,
             seed=(self._run.seed, step, trainer.accelerator.process_index),
@@ -71,14 +73,15 @@ class Rollouts:
             protocol=self._run.protocol,
         )
         records, thrown = [each for group in made.groups for each in group], [*made.thrown]
+        self.scheduling.met(records)
         if self.rescuing is not None and step > config.start.steps:
             climbed = self.rescuing(records, backend, trainer, step, version)
             records = climbed.rows
             thrown += climbed.beside
         if self.hinting is not None and step > config.start.steps:
             alone(trainer.accelerator.num_processes)
-            seed = (self._run.seed, step)
-            records, replays = self.hinting(records, backend, seed, trainer.session.event)
+            seed, say = (self._run.seed, step), trainer.session.event
+            records, replays = self.hinting(records, backend, seed, say)
             thrown += replays
         records = self._scored(records, trainer)
         if self.lessons.on and step > config.start.steps:
@@ -105,19 +108,31 @@ class Rollouts:
             free = self._free()
             made = imitated(backend, rows, lambda: next(free), config.start, **options)
             return Resampled((made,), ())
-        train, seed = config.train, tuple(options["seed"])
+        seed = tuple(options["seed"])
 
         def again(places: Sequence[int], number: int) -> list[list[Trajectory]]:
             chance = np.random.default_rng([*seed, number])
-            tasks = chance.integers(train.first_task, train.first_task + train.pool, len(places))
             others = [
-                (rows[at][0], int(task), rows[at][2])
-                for at, task in zip(places, tasks, strict=True)
+                (rows[at][0], self.scheduling.other(rows[at][1], chance), rows[at][2])
+                for at in places
             ]
             return self._groups(backend, others, **{**options, "seed": (*seed, number)})
 
         first = self._groups(backend, rows, **options)
         return resampled(first, config.rollout.resample, again)
+
+    def _scheduled(self, prompts: Sequence[str], step: int, trainer: Any) -> Sequence[str]:
+        """Returns the rows of a batch with the tasks that the run's order has for it; of the start
+        as they are. What lies behind is a share of the tokens where they have a budget, else of the
+        steps."""
+        config, begun = self._run.config, self._run.config.start.steps
+        if step <= begun:
+            return prompts
+        if budget := config.rollout.budget_tokens:
+            done = self.last.get("total", {}).get("tokens", 0) / budget
+        else:
+            done = (step - 1 - begun) / (config.train.steps - begun)
+        return self.scheduling.tasks(prompts, step=step, done=done, trainer=trainer)
 
     def _groups(
         self, backend: Backend, rows: Sequence[tuple[int, int, int]], **options: Any

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import structs
 from rich.console import Console
 
 from assay import __version__
@@ -49,6 +50,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     main = _processes().is_main_process
     if main:
         Folder.vacant(out)
+    config = structs.replace(config, schedule=config.schedule.resolved())
     run = _prepared(config, seed, out)
     about = {
         "assay": __version__,

@@ -1,5 +1,5 @@
 """Environments by name: the five families, their levels, those of other libraries as
-`textarena:TowerOfHanoi-v0`, and your own as `my_package:MyEnv`."""
+`textarena:TowerOfHanoi-v0`, your own as `my_package:MyEnv`, and several as one."""
 
 import importlib
 import inspect
@@ -17,6 +17,7 @@ from assay.world.environment import Environment
 from assay.world.lake import Lake
 from assay.world.lookup import Lookup
 from assay.world.report import Report
+from assay.world.several import PREFIX, Several, domains
 from assay.world.twenty import Twenty
 
 FAMILIES: Final = Registry[Environment](
@@ -67,17 +68,21 @@ LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, float | int]]]] = {
 
 def load(name: str, **dials: Any) -> Environment:
     """Returns an environment: a family ("lookup"), a level of it ("lookup/dead"), a plug-in, one of
-    another library ("textarena:TowerOfHanoi-v0") or "my_package:MyEnv".
+    another library ("textarena:TowerOfHanoi-v0"), "my_package:MyEnv", or several of them
+    ("several:lookup/even+lake/even").
 
     Args:
         name: what to load.
-        dials: settings of its constructor; they override those of the level.
+        dials: settings of its constructor; they override those of the level. Of several a table
+            of them by the name of each.
 
     Raises:
         UnknownNameError: there is no such family, level or class.
         UsageError: the dials do not fit its constructor, the class is no `Environment`, or its
             module or its constructor raised.
     """
+    if name.startswith(f"{PREFIX}:"):
+        return _several(name, dials)
     family, slash, level = name.partition("/")
     prefix, colon, rest = name.partition(":")
     made: Callable[..., Environment]
@@ -100,6 +105,17 @@ def load(name: str, **dials: Any) -> Environment:
         raise UsageError(
             f"{name}({given}) raised {told(error)}; it takes {_settings(made)}"
         ) from error
+
+
+def _several(name: str, dials: Mapping[str, Any]) -> Several:
+    """Returns several environments as one, each with its own dials."""
+    names = domains(name)
+    for each, given in dials.items():
+        if each not in names or not isinstance(given, Mapping):
+            raise UsageError(
+                f"{name}: got dials {each}={given!r}; expected tables named {', '.join(names)}"
+            )
+    return Several({each: partial(load, each, **dials.get(each, {})) for each in names})
 
 
 def _level(family: str, level: str) -> Mapping[str, float | int]:

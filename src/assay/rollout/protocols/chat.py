@@ -18,7 +18,7 @@ from assay.rollout.protocols.line import LINE
 from assay.rollout.protocols.syntax import EXAMPLES, calls
 from assay.rollout.protocols.template import Message, Template, calling, result, same
 from assay.world.environment import Environment, Reply
-from assay.world.family import Family
+from assay.world.several import in_lines
 
 _THOUGHT: Final = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
 STRIPPED: Final = (
@@ -227,7 +227,7 @@ class Chat(Protocol):
 def spoken(environment: Environment) -> Protocol:
     """Returns how people and experts play: in lines, or with JSON calls where there are tools that
     no family has."""
-    return Chat() if environment.tools() and not isinstance(environment, Family) else LINE
+    return Chat() if environment.tools() and not in_lines(environment) else LINE
 
 
 def told(tools: Sequence[Any], syntax: str) -> str:

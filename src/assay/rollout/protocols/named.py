@@ -6,7 +6,7 @@ from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
 from assay.world.environment import Environment
-from assay.world.family import Family
+from assay.world.several import in_lines
 
 
 def protocol_of(
@@ -27,7 +27,7 @@ def protocol_of(
     if name == "auto":
         templated = getattr(tokenizer, "chat_template", None) is not None
         able = templated or bool(environment.tools())
-        name = "chat" if able and not start and not isinstance(environment, Family) else "line"
+        name = "chat" if able and not start and not in_lines(environment) else "line"
     if name == "line":
         return Line(tokenizer)
     ends: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
