@@ -38,6 +38,14 @@ def test_a_truncated_ratio_at_worked_values() -> None:
     np.testing.assert_allclose(weights("truncated", P[2:], 0.5), [1 / 5, 3 / 5, 1, 1])
 
 
+def test_none_pretends_that_nobody_helped() -> None:
+    np.testing.assert_allclose(weights("none", P, 0.5), np.ones(6))
+    # what nobody knows the log-probability of counts nowhere, there too
+    nan = np.array([np.nan, 0.0])
+    np.testing.assert_allclose(importance(nan, nan[::-1], "none"), [0, 0])
+    np.testing.assert_allclose(importance(nan, np.zeros(2), "none"), [0, 1])
+
+
 LOGS = st.floats(-50, 0)
 
 

@@ -31,7 +31,7 @@ from assay.recipes.shipped import read, shipped
 from assay.records import Trajectory
 
 Denominator = Literal["all", "kept", "batch"]
-Importance = Literal["truncated", "shaped", "f"]
+Importance = Literal["truncated", "shaped", "f", "none"]
 
 ROW_LOSSES: Final = ("grpo", "sapo", "dr_grpo", "luspo")
 """TRL loss types that divide by rows; the others divide by tokens."""

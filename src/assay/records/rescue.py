@@ -22,7 +22,7 @@ class Rescue(Record, frozen=True):
 
     rung: str
     """Of the ladder: "prefix", "feedback", "wrong_answers", "critique", "self_hint", "oracle",
-    "relabel"."""
+    "relabel"; or "scaffold", which helps before anything failed."""
     of: str | None = None
     """Id of the failed trajectory that it was made from. None: from the group as a whole."""
     given: str = ""

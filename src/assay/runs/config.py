@@ -8,6 +8,7 @@
     hints    who says what should have been known            feedback what hints do to training
     schedule which of several environments comes next
     reward   how likely the reference answer is after each rollout: a dense reward
+    scaffold which rollouts read part of the rubric, and are trained without it
     trl      any other of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
@@ -31,6 +32,7 @@ from assay.recipes.settings import Settings, converted, known_only, require
 from assay.rescue.settings import Rescues
 from assay.rollout.headroom import Probe
 from assay.rollout.reward import Reward
+from assay.rollout.scaffold import Scaffold
 from assay.rollout.teacher import Feedback
 from assay.runs.imitation import Imitation
 from assay.runs.micro import micro_rows
@@ -56,6 +58,7 @@ class Config(Settings, frozen=True):
     feedback: Feedback = field(default_factory=Feedback)
     reward: Reward = field(default_factory=Reward)
     schedule: Schedule = field(default_factory=Schedule)
+    scaffold: Scaffold = field(default_factory=Scaffold)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)
@@ -80,18 +83,7 @@ class Config(Settings, frozen=True):
             "sampling: adapters (model.lora) are not sent to an engine; take "
             "sampling.backend=local, or train the whole model",
         )
-        require(
-            self.rescue.kind == "none"
-            or (self.rollout.kind, self.rollout.oversample) == ("chain", 1),
-            "rescue: it takes the place of a failure in a group of whole trajectories; expected "
-            "rollout.kind=chain and rollout.oversample=1",
-        )
-        batch = self.train.prompts * self.rows
-        require(
-            self.rescue.kind == "none" or self.rescue.most(batch) > 0,
-            f"rescue.share: got {self.rescue.share:g} of the {batch} rows of a batch, which is not "
-            f"one; expected at least {1 / batch:.3g}, or more of train.prompts and train.group",
-        )
+        self._check_help(recipe)
         self._check_rows()
         self.start.check(self.train.steps, self.train.minibatches)
         taken = sorted(set(self.trl) & OURS)
@@ -110,6 +102,25 @@ class Config(Settings, frozen=True):
             own.stop <= held.start or held.stop <= own.start,
             f"eval tasks {held.start} to {held.stop - 1} overlap with training tasks "
             f"{own.start} to {own.stop - 1}; move eval.first_task",
+        )
+
+    def _check_help(self, recipe: Recipe) -> None:
+        whole = (self.rollout.kind, self.rollout.oversample) == ("chain", 1)
+        require(
+            self.rescue.kind == "none" or whole,
+            "rescue: it takes the place of a failure in a group of whole trajectories; expected "
+            "rollout.kind=chain and rollout.oversample=1",
+        )
+        batch = self.train.prompts * self.rows
+        require(
+            self.rescue.kind == "none" or self.rescue.most(batch) > 0,
+            f"rescue.share: got {self.rescue.share:g} of the {batch} rows of a batch, which is not "
+            f"one; expected at least {1 / batch:.3g}, or more of train.prompts and train.group",
+        )
+        self.scaffold.check(
+            () if recipe.rubric is None else recipe.rubric.items,
+            alone=whole and self.rescue.kind == "none",
+            corrected=recipe.importance != "none",
         )
 
     def _check_rows(self) -> None:

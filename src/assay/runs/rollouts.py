@@ -24,6 +24,7 @@ from assay.runs.lessons import Lessons
 from assay.runs.rescuing import Rescuing
 from assay.runs.rewarding import Rewarding
 from assay.runs.sampling import Engines, Prepared
+from assay.runs.scaffolding import Scaffolding
 from assay.runs.scheduling import Scheduling
 from assay.signal.origins import columns
 from assay.world.environment import Environment
@@ -46,6 +47,7 @@ class Rollouts:
         )
         self.rewarding = Rewarding(config.reward, run.protocol, run.tokenizer)
         self.scheduling = Scheduling(run)
+        self.scaffolding = Scaffolding(run)
         self.last: dict[str, Any] = {}
         """The ledger's last row."""
         for each in folder.rows("ledger.jsonl"):
@@ -73,15 +75,15 @@ class Rollouts:
             protocol=self._run.protocol,
         )
         records, thrown = [each for group in made.groups for each in group], [*made.thrown]
+        if self.scaffolding.settings.on and step > config.start.steps:
+            records, thrown = self._bared(records, thrown, backend, prompts, trainer)
         self.scheduling.met(records)
         if self.rescuing is not None and step > config.start.steps:
             climbed = self.rescuing(records, backend, trainer, step, version)
             records = climbed.rows
             thrown += climbed.beside
         if self.hinting is not None and step > config.start.steps:
-            alone(trainer.accelerator.num_processes)
-            seed, say = (self._run.seed, step), trainer.session.event
-            records, replays = self.hinting(records, backend, seed, say)
+            records, replays = self._hinted(self.hinting, records, backend, trainer)
             thrown += replays
         records = self._scored(records, trainer)
         if self.lessons.on and step > config.start.steps:
@@ -116,9 +118,9 @@ class Rollouts:
                 (rows[at][0], self.scheduling.other(rows[at][1], chance), rows[at][2])
                 for at in places
             ]
-            return self._groups(backend, others, **{**options, "seed": (*seed, number)})
+            return self._groups(backend, others, step, **{**options, "seed": (*seed, number)})
 
-        first = self._groups(backend, rows, **options)
+        first = self._groups(backend, rows, step, **options)
         return resampled(first, config.rollout.resample, again)
 
     def _scheduled(self, prompts: Sequence[str], step: int, trainer: Any) -> Sequence[str]:
@@ -135,24 +137,60 @@ class Rollouts:
         return self.scheduling.tasks(prompts, step=step, done=done, trainer=trainer)
 
     def _groups(
-        self, backend: Backend, rows: Sequence[tuple[int, int, int]], **options: Any
+        self, backend: Backend, rows: Sequence[tuple[int, int, int]], step: int, **options: Any
     ) -> list[list[Trajectory]]:
         """Returns the trajectories of each row (place, task, how many)."""
         free, shape = self._free(), self._run.config.rollout.shape
         planned: list[Planned] = []
         for place, task, trials in rows:
-            planned += tasks(
+            group = tasks(
                 lambda: next(free),
                 [task],
                 shape.chains if shape else trials,
                 prefix=f"{place}/",
                 experts=self._experts,
             )
+            planned += self.scaffolding.planned(group, options["seed"], place, step)
         if shape:
             made = iter(grow(backend, planned, shape, lambda: next(free), **options))
         else:
-            made = iter(collect(backend, planned, **options))
+            played = collect(backend, planned, **self.scaffolding.unseen(planned, options))
+            made = iter(self.scaffolding.restored(played, planned))
         return [[*islice(made, trials)] for _, _, trials in rows]
+
+    def _bared(
+        self,
+        records: Sequence[Trajectory],
+        thrown: list[Trajectory],
+        backend: Backend,
+        prompts: Sequence[str],
+        trainer: Any,
+    ) -> tuple[list[Trajectory], list[Trajectory]]:
+        """Returns a batch as the policy reads it without the rubric, and what was thrown, with what
+        was sampled to measure how far it has taken the rubric in."""
+        model, step = trainer.accelerator.unwrap_model(trainer.model), trainer.state.global_step + 1
+        records, free = self.scaffolding.settled(records, model), self._free()
+        if not self.scaffolding.settings.gap:
+            return records, thrown
+        beside = self.scaffolding.measured(
+            backend,
+            [*_counted(prompts, self._run.config.rows)],
+            lambda: next(free),
+            model,
+            sampling=self._run.config.train.sampling,
+            seed=(self._run.seed, step, trainer.accelerator.process_index),
+            clock=None,
+            protocol=self._run.protocol,
+        )
+        return records, [*thrown, *beside]
+
+    def _hinted(
+        self, hinting: Hinting, records: Sequence[Trajectory], backend: Backend, trainer: Any
+    ) -> tuple[list[Trajectory], tuple[Trajectory, ...]]:
+        """Returns a batch with hints, and the replays that measured their source."""
+        alone(trainer.accelerator.num_processes)
+        seed = (self._run.seed, trainer.state.global_step + 1)
+        return hinting(records, backend, seed, trainer.session.event)
 
     def _free(self) -> Iterator[Environment]:
         """Yields environments, each once; what was played before is over."""

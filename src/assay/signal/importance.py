@@ -6,12 +6,15 @@ reads it as it is trained, and `helped`, of what sampled it. With pi and mu for 
     truncated    min(1, pi / mu)          truncated importance sampling (Ionides 2008), cap 1
     shaped       gamma pi / (pi + gamma)^2    weight of grad log pi in that of f(pi)
     f            pi / (pi + gamma)            f itself, held fixed, as weight of grad log pi
+    none         1                            as if the policy had sampled it without help
 
 f = pi / (pi + gamma) is Critique-GRPO's shaping, 2025, https://arxiv.org/abs/2506.03106 (its paper
 writes the first weight as f' = gamma / (pi + gamma)^2 before grad pi); LUFFY 2025,
 https://arxiv.org/abs/2504.14945, has the same. Those do without mu. All three lie in [0, 1]: a
-ratio of 1 is never pretended, and one above it never used. `shaped` is 1/4 at its largest, at
-pi = gamma. The weight is of tokens, one by one, and is no gradient's path.
+ratio of 1 is never pretended with them, and one above it never used. `shaped` is 1/4 at its
+largest, at pi = gamma. "none" pretends: it is what the released code of RuscaRL 2025 does,
+https://arxiv.org/abs/2508.16949, and a run takes it with a scaffold alone. The weight is of tokens,
+one by one, and is no gradient's path.
 
 Axes: N tokens.
 """
@@ -45,6 +48,8 @@ def importance(
             weight_N = gamma * pi_N / (pi_N + gamma) ** 2
         case "f":
             weight_N = pi_N / (pi_N + gamma)
+        case "none":
+            weight_N = np.ones(pi_N.size)
     return np.where(np.isnan(logprob_N) | np.isnan(helped_N), 0.0, weight_N)
 
 

@@ -15,6 +15,7 @@ const RUNG_WORDS = {
   self_hint: "was told a hint that the policy wrote itself",
   oracle: "was told a right hint, or went on from the first turns of a solution",
   relabel: "was given the goal that it did reach",
+  scaffold: "read part of the rubric under its task",
 };
 const rungWords = (rung) => (Object.hasOwn(RUNG_WORDS, rung) ? RUNG_WORDS[rung] : null);
 const COST_WORDS = [["tokens", "token"], ["calls", "call"], ["scoring_forwards", "scoring forward"]];

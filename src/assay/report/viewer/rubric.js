@@ -27,6 +27,22 @@ function rubricTrust() {
   const lines = [{ name: "groups skipped", kind: "down", values: column("rejected") }];
   if (lastOf("rubric/exploited") !== null) lines.push({ name: "newly credited, rejected by the panel", kind: "up", values: column("exploited") });
   const reasons = Object.keys(metrics.columns).filter((name) => name.startsWith("rubric/rejected/")).map((name) => words(name.slice(16)));
-  return section("What the rubric rejected", `Groups that taught nothing, for a reason of the rubric's: ${reasons.join(", ") || "none"}.`,
-    lineChart("Share rejected, by step", metrics.step, lines, 0, 1));
+  return [section("What the rubric rejected", `Groups that taught nothing, for a reason of the rubric's: ${reasons.join(", ") || "none"}.`,
+    lineChart("Share rejected, by step", metrics.step, lines, 0, 1)), rubricShown(column), rubricGap(column("gap"))];
+}
+
+/** Returns how much of the rubric rollouts read; null: nobody read any. */
+function rubricShown(column) {
+  if (lastOf("rubric/shown") === null) return null;
+  const lines = [{ name: "items read, mean share", kind: "up", values: column("shown") }, { name: "outcome of those that read any", kind: "down", values: column("aided_reward") }];
+  return section("The rubric as a scaffold", "Part of a group read items of the rubric under their task, and is trained without them. Its outcomes are in no rate.",
+    lineChart("Items read, by step", metrics.step, lines, lines[1].values.reduce((a, b) => Math.min(a, b ?? 0), 0), 1));
+}
+
+/** Returns how far the policy has taken in what helped it; null: that was not measured. */
+function rubricGap(gap) {
+  const known = gap.filter((value) => value !== null);
+  if (!known.length) return null;
+  return section("Self-internalisation gap", "Of tokens that were sampled with help: log-probability without it less with it, nats a token. Where the help is the rubric it rises towards 0 while the policy takes it in; where it turns, stop.",
+    lineChart("Gap, by step", metrics.step, [{ name: "nats a token", kind: "up", values: gap }], Math.min(0, ...known), Math.max(0, ...known), [0]));
 }
