@@ -2,8 +2,8 @@
 
     python tools/reference.py [--out build/reference]
 
-Every public module but the command line, the demo and the experiments' runner, which have pages of
-their own in docs/. An annotation or a docstring that cannot be rendered is an error.
+Every public module but the command line, the demo, the experiments' runner and verl's side, which
+have pages of their own in docs/. An annotation or a docstring that cannot be rendered is an error.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import pdoc.render
 import assay
 from assay.trainers import trl
 
-LEFT_OUT = ("assay.cli", "assay.demo", "assay.claims")
+LEFT_OUT = ("assay.cli", "assay.demo", "assay.claims", "assay.trainers.verl", "assay.rollout.verl")
 
 
 def modules() -> list[str]:

@@ -7,7 +7,7 @@ beforehand.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from assay.batch import Batch, Measure
@@ -40,6 +40,7 @@ def gated(
     *,
     measure: Measure | None = None,
     step: int = 0,
+    statistics: Mapping[str, float] | None = None,
 ) -> tuple[Batch, Sequence[Decision]]:
     """Returns the batch behind the recipe's gates and its rubric, and what they decided.
 
@@ -48,12 +49,15 @@ def gated(
         recipe: its gates, rubric and `pass_at` are read, and records prepared for its methods.
         measure: of a new batch, see `Batch.of`.
         step: number of the batch, for what a rubric draws.
+        statistics: running ones, of the batches before. None: the batch's own.
     """
     batch = (
         trajectories
         if isinstance(trajectories, Batch)
         else Batch.of(map(recipe.prepared, trajectories), measure=measure, pass_at=recipe.pass_at)
     )
+    if statistics is not None:
+        batch = replace(batch, statistics=statistics)
     if recipe.rubric is None:
         return passed(batch, recipe.gates)
     return passed(recipe.rubric.ranked(batch, step), (*recipe.gates, recipe.rubric))

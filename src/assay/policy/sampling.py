@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
+from jaxtyping import Float64
 
 from assay.errors import UsageError
 from assay.policy.cache import roomy
@@ -47,6 +48,7 @@ def sample(
     max_length: int = 1024,
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
+    uniform: Float64[torch.Tensor, "B T"] | None = None,
 ) -> list[Continuation]:
     """Returns the continued rows, in the order of the prompts.
 
@@ -58,6 +60,8 @@ def sample(
         max_length: tokens of a row, at most, whoever wrote them.
         temperature: logits are divided by it; 0 takes the likeliest token, with log-prob at 1.
         generator: source of chance; None is torch's own.
+        uniform: chance itself, numbers in [0, 1): of each row, one for each token that it may
+            sample, so that a row does not depend on those beside it. Then `generator` is not read.
 
     Raises:
         UsageError: a prompt is empty, or the temperature is negative.
@@ -74,7 +78,12 @@ def sample(
     cache, logits = _begun(model, [tuple(prompt[:fed]) for prompt in prompts])
     length = fed
     while True:
-        drawn, logprob, entropy = _drawn(logits, temperature, _chance(logits, active, generator))
+        chance = (
+            _chance(logits, active, generator)
+            if uniform is None
+            else torch.stack([uniform[at, len(rows[at].sampled)] for at in active])[:, None]
+        )
+        drawn, logprob, entropy = _drawn(logits, temperature, chance)
         length += 1
         following: dict[int, int] = {}
         for place, at in enumerate(active):
@@ -91,7 +100,7 @@ def sample(
             cache.batch_select_indices(torch.tensor(places, device=model.device))
         batch = torch.tensor([*following.values()], device=model.device)[:, None]
         out = model(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        logits = out.logits[:, -1].float()
+        logits = _scores(out.logits[:, -1])
 
 
 def _begun(model: Any, starts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.Tensor]:
@@ -102,7 +111,12 @@ def _begun(model: Any, starts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.Te
     of_row = torch.tensor([places[start] for start in starts], device=model.device)
     if len(places) < len(starts):
         out.past_key_values.batch_select_indices(of_row)
-    return roomy(out.past_key_values), out.logits[of_row, -1].float()
+    return roomy(out.past_key_values), _scores(out.logits[of_row, -1])
+
+
+def _scores(logits: torch.Tensor) -> torch.Tensor:
+    """Returns logits in 32 bits, or 64 where the model has them."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _next(

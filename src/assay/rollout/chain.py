@@ -119,7 +119,7 @@ def collect(
     talk = Line(backend.tokenizer) if protocol is None else protocol
     sampling = replace(sampling, stop=talk.stop, ends=talk.ends)
     for first in range(0, len(planned), batch):
-        players = [_Player(each, talk, sampling) for each in planned[first : first + batch]]
+        players = [Player(each, talk, sampling) for each in planned[first : first + batch]]
         began = None if clock is None else clock()
         playing = [player for player in players if player.has_room]
         spent = tuple(player.spent for player in playing)
@@ -139,10 +139,14 @@ def collect(
 
 
 @final
-class _Player:
-    """One row: reads tokens, plays a turn when it is complete."""
+class Player:
+    """One trajectory under way: reads tokens, plays a turn when it is complete."""
+
+    prompt: list[int]
+    """Ids that a backend continues."""
 
     def __init__(self, planned: Planned, talk: Protocol, sampling: Sampling) -> None:
+        """Starts the task, or stands at its start."""
         self._planned, self._talk, self._sampling = planned, talk, sampling
         self.spent = 0
         """Tokens that the policy has written, in this trajectory or before it."""

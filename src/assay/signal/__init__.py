@@ -8,6 +8,7 @@ from assay.recipes import (
     ReplaySettings,
     Safety,
 )
+from assay.signal.bare import bare
 from assay.signal.rows import LAYOUTS, Layout, padded_rows, ragged
 from assay.signal.signal import Signal, signal
 
@@ -21,6 +22,7 @@ __all__ = [
     "ReplaySettings",
     "Safety",
     "Signal",
+    "bare",
     "padded_rows",
     "ragged",
     "signal",

@@ -3,6 +3,7 @@
 Axes: N tokens, K trajectories, G groups.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, final
 
@@ -13,7 +14,7 @@ from assay.batch import Batch
 from assay.credit.groups import counts
 from assay.gate import first_copy
 from assay.kernels.term import Term
-from assay.recipes.settings import BackOffSettings, RegimeSettings
+from assay.recipes.settings import BackOffSettings, RegimeSettings, Safety
 
 Regime = Literal["normal", "collapse", "explosion"]
 
@@ -225,6 +226,50 @@ class BackOff:
         if self.best_probe is None or probe > self.best_probe:
             self.best_probe = probe
         return reasons
+
+
+@final
+class Controllers:
+    """The controllers of a recipe, those that it has switched on."""
+
+    def __init__(self, safety: Safety) -> None:
+        """Starts them afresh."""
+        self.regime = None if safety.entropy is None else EntropyRegime(safety.entropy)
+        self.back_off = None if safety.back_off is None else BackOff(safety.back_off)
+
+    @property
+    def scales(self) -> tuple[Scales, ...]:
+        """What they multiply advantages by now."""
+        found: list[Scales] = []
+        if self.regime is not None:
+            found.append(self.regime.scales)
+        if self.back_off is not None:
+            found.append(Scales(negative=self.back_off.scale))
+        return tuple(found)
+
+    def observe(
+        self, *, entropy: float, ratio: float, length: float | None, probe: float | None = None
+    ) -> list[str]:
+        """Takes what a step showed (`EntropyRegime.observe`, `BackOff.observe`); returns what
+        changed, in words."""
+        said: list[str | None] = []
+        if self.regime is not None:
+            said.append(self.regime.observe(entropy))
+        if self.back_off is not None:
+            said.append(self.back_off.observe(ratio=ratio, length=length, probe=probe))
+        return [each for each in said if each]
+
+    def state(self) -> dict[str, Any]:
+        """Returns what a checkpoint must hold of them."""
+        machines = {"regime": self.regime, "back_off": self.back_off}
+        return {k: None if each is None else state_of(each) for k, each in machines.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state` returned."""
+        if self.regime is not None:
+            restore(self.regime, state["regime"])
+        if self.back_off is not None:
+            restore(self.back_off, state["back_off"])
 
 
 def state_of(machine: EntropyRegime | BackOff) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from assay.batch import Batch
 from assay.credit.blame import blamed
 from assay.credit.controls import controlled, dose_factor
 from assay.credit.groups import all_failed, unaided_fates
+from assay.credit.statistics import updated
 from assay.kernels.advantages import Advantages, advantages
 from assay.kernels.constancy import bar
 from assay.kernels.groups import FATES
@@ -48,6 +49,11 @@ class Signal:
         batch = self.batch
         length = np.bincount(batch.traj_R, batch.length_R, len(batch.ids))
         return length.astype(np.int64)
+
+    @property
+    def statistics(self) -> dict[str, float]:
+        """Running statistics (`credit.statistics`) with this batch in them, for the next one."""
+        return dict(updated(self.batch, pass_at=self.pass_at))
 
     def rows(
         self,
@@ -165,6 +171,7 @@ def signal(
     scales: Sequence[Scales] = (),
     by_row: bool = False,
     seed: Sequence[int] = (0, 0),
+    statistics: Mapping[str, float] | None = None,
 ) -> Signal:
     """Returns one advantage per token: gates, methods, control, blame, importance of what was
     rescued (`assay.signal.importance`), safety, then dose, in this order.
@@ -172,9 +179,12 @@ def signal(
     `seed` is the control's: the run's seed and the number of the batch. Safety: all-fail groups, as
     `safety.all_fail` says; cap on |A|; the controllers' scales; the share that all-fail groups may
     hold, last, so that it holds of what trains. With `by_row` the share is of rows' means, as a
-    loss has it that takes them (TRL's grpo and sapo); else of tokens.
+    loss has it that takes them (TRL's grpo and sapo); else of tokens. `statistics` are those of the
+    batches before (`Signal.statistics`); None: the batch's own, if it has any.
     """
-    batch, decisions = pipeline.gated(trajectories, recipe, measure="tokens", step=seed[-1])
+    batch, decisions = pipeline.gated(
+        trajectories, recipe, measure="tokens", step=seed[-1], statistics=statistics
+    )
     parts, total, carried_N = mixed(batch, recipe, seed)
     safety = recipe.safety
     failed_K = all_failed(batch, recipe.pass_at)

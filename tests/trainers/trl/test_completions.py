@@ -10,12 +10,8 @@ from assay.batch import Batch
 from assay.batch.build import Builder
 from assay.batch.completions import Completions
 from assay.records import ModelStep, ToolStep, Trajectory, UserStep
-from assay.trainers.trl.completions import (
-    calls_of,
-    filled,
-    lacking,
-    text_of,
-)
+from assay.signal.given import filled, lacking
+from assay.trainers.trl.completions import calls_of, text_of
 
 
 def test_a_completion_is_one_model_step() -> None:

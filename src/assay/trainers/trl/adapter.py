@@ -14,20 +14,11 @@ from assay.batch.completions import Completions
 from assay.credit.facts import held
 from assay.errors import AlignmentError, DataError, UsageError
 from assay.records import Trajectory
+from assay.signal.given import FIELD, filled, given_record, lacking
 from assay.signal.origins import OriginRow
 from assay.signal.signal import Signal
 from assay.trainers.trl.compatibility import TESTED, end_ids
-from assay.trainers.trl.completions import (
-    FIELD,
-    calls_made,
-    calls_of,
-    filled,
-    given_record,
-    lacking,
-    lists_in,
-    text_of,
-    waits,
-)
+from assay.trainers.trl.completions import calls_made, calls_of, lists_in, text_of, waits
 from assay.trainers.trl.own_log import Row
 from assay.trainers.trl.replay import Replay
 

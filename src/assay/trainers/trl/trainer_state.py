@@ -10,12 +10,11 @@ from typing import Any, Final, final
 import numpy as np
 
 from assay.batch import ENDS
-from assay.credit.statistics import updated
 from assay.errors import DataError, told
 from assay.files.atomic import publish
 from assay.recipes.settings import Safety
 from assay.signal.consensus import consensus
-from assay.signal.controllers import BackOff, EntropyRegime, Scales, restore, state_of
+from assay.signal.controllers import Controllers, Scales
 from assay.signal.signal import Signal
 from assay.signal.trust import trust
 from assay.trainers.trl.metrics import causes_of, step_line
@@ -68,8 +67,8 @@ class Session:
     ) -> None:
         self.safety, self._beside = safety, beside
         self.spent, self.batch = Spent(), Credited()
-        self.regime = None if safety.entropy is None else EntropyRegime(safety.entropy)
-        self.back_off = None if safety.back_off is None else BackOff(safety.back_off)
+        self.controllers = Controllers(safety)
+        self.regime, self.back_off = self.controllers.regime, self.controllers.back_off
         self.replay = None if safety.replay is None else Replay(safety.replay)
         self.statistics: dict[str, float] = {}
         """Running statistics of all batches so far (`credit.statistics`), for the next one."""
@@ -85,12 +84,7 @@ class Session:
     @property
     def scales(self) -> tuple[Scales, ...]:
         """What the controllers multiply advantages by now."""
-        found: list[Scales] = []
-        if self.regime is not None:
-            found.append(self.regime.scales)
-        if self.back_off is not None:
-            found.append(Scales(negative=self.back_off.scale))
-        return tuple(found)
+        return self.controllers.scales
 
     def event(self, message: str) -> None:
         """Says something that a person should know, and puts it into the step's row."""
@@ -114,7 +108,7 @@ class Session:
         length_K = np.bincount(batch.traj_R[sampled_R], batch.length_R[sampled_R], n)
         budget_K = batch.end_K == ENDS.index("budget")
         facts = made.facts() | {"length/at_limit": float(budget_K.mean()) if n else 0.0}
-        before, self.statistics = self.statistics, dict(updated(batch, pass_at=made.pass_at))
+        before, self.statistics = self.statistics, made.statistics
         of_judges, said = trust(before, self.statistics)
         facts |= of_judges
         for each in said:
@@ -204,11 +198,9 @@ class Session:
         return row
 
     def _observe(self, seen: dict[str, float], probe: float | None) -> None:
-        if self.regime is not None and (said := self.regime.observe(seen["entropy"])):
-            self.event(said)
         length, self.batch.fresh = self.batch.length_mean if self.batch.fresh else None, False
-        if self.back_off is not None and (
-            said := self.back_off.observe(ratio=seen["ratio/max"], length=length, probe=probe)
+        for said in self.controllers.observe(
+            entropy=seen["entropy"], ratio=seen["ratio/max"], length=length, probe=probe
         ):
             self.event(said)
 
@@ -218,8 +210,7 @@ class Session:
             "schema": SCHEMA,
             "spent": asdict(self.spent),
             "statistics": self.statistics,
-            "regime": None if self.regime is None else state_of(self.regime),
-            "back_off": None if self.back_off is None else state_of(self.back_off),
+            **self.controllers.state(),
             "replay": None if self.replay is None else self.replay.state(),
         }
         publish(folder / STATE, json.dumps(state).encode())
@@ -250,10 +241,7 @@ class Session:
                 setattr(self.spent, name, kind(state["spent"][name]))
             known = state.get("statistics", {}).items()  # older checkpoints have none
             self.statistics = {name: float(value) for name, value in known}
-            if self.regime is not None:
-                restore(self.regime, state["regime"])
-            if self.back_off is not None:
-                restore(self.back_off, state["back_off"])
+            self.controllers.restore(state)
             if self.replay is not None:
                 self.replay.restore(state["replay"])
         except (KeyError, TypeError, ValueError) as error:

@@ -1,0 +1,98 @@
+"""Level 1: methods over verl's token rewards, in its table of estimators. Needs verl.
+
+    algorithm.adv_estimator=nsr
+
+A registered estimator sees rewards, mask and group of each row, and no more: a row is a trajectory
+of one turn, its outcome the sum of its rewards. Names that verl has itself (grpo, rloo, ...) are
+verl's. `assay` is level 2: it reads records, and the trainer puts its own numbers in its place.
+"""
+# pyright: reportMissingImports=false
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from assay.credit import METHODS
+from assay.errors import UsageError
+from assay.recipes import Recipe
+from assay.signal import bare, signal
+
+LEVEL_2: Final = "assay"
+INSIDE: Final = ContextVar("inside", default=False)
+"""Set while the trainer asks for what it will replace."""
+Estimator = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+
+
+def over_rewards(name: str) -> Estimator:
+    """Returns verl's estimator of a method by name."""
+
+    def estimator(
+        token_level_rewards: torch.Tensor,
+        response_mask: torch.Tensor,
+        index: Any = None,
+        config: Any = None,
+        **_: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        made = advantage_of(Recipe.of(name), token_level_rewards, response_mask, index)
+        return made, made
+
+    return estimator
+
+
+def advantage_of(
+    recipe: Recipe, rewards: torch.Tensor, mask: torch.Tensor, index: Any
+) -> torch.Tensor:
+    """Returns the advantages (B, T) of rows by their rewards alone, 0 off the mask.
+
+    Args:
+        recipe: which method.
+        rewards: (B, T), in whatever token they are paid.
+        mask: (B, T), 1 where the policy sampled.
+        index: the group of each row.
+
+    Raises:
+        UsageError: verl says nothing of groups.
+    """
+    if index is None:
+        raise UsageError("estimator: verl gave no index; each row's group is needed")
+    sampled_KT = (mask > 0).cpu().numpy()
+    batch = bare(
+        rewards.double().sum(-1).cpu().numpy(),
+        [str(each) for each in index],
+        sampled_KT,
+        pass_at=recipe.pass_at,
+    )
+    advantage_KT, _ = signal(batch, recipe).rows(width=sampled_KT.shape[1])
+    made = torch.as_tensor(np.where(sampled_KT, advantage_KT, 0.0), device=rewards.device)
+    return made.to(rewards.dtype)
+
+
+def by_trainer(
+    token_level_rewards: torch.Tensor, response_mask: torch.Tensor, **_: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns zeros, for the trainer to replace.
+
+    Raises:
+        UsageError: another trainer asks, which would train on them.
+    """
+    if not INSIDE.get():
+        raise UsageError(
+            "algorithm.adv_estimator=assay reads records, which only the synchronous trainer has: "
+            "set trainer.use_v1=True and trainer.v1.trainer_mode=sync, or name a method instead of "
+            "assay, as algorithm.adv_estimator=nsr"
+        )
+    nothing = torch.zeros_like(token_level_rewards)
+    return nothing, nothing
+
+
+def register() -> None:
+    """Puts `assay` and the methods into verl's table; names that are taken stay verl's."""
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
+
+    register_adv_est(LEVEL_2)(by_trainer)
+    for name in METHODS.names():
+        if name not in ADV_ESTIMATOR_REGISTRY:
+            register_adv_est(name)(over_rewards(name))
