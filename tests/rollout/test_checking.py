@@ -175,6 +175,6 @@ def test_one_plug_in_that_cannot_be_made_leaves_the_others_listed(monkeypatch):
     listed = run(verbs.app, ["list", "--json", "-"])
     assert listed.exit_code == 0
     rows = json.loads(listed.stdout)["environments"]
-    assert [row["name"] for row in rows] == [*BUILT_IN, "needy"]
+    assert [row["name"] for row in rows] == [*BUILT_IN, "almanac", "needy"]
     assert "where" in rows[-1]["example"]
     assert "\n" not in rows[-1]["example"]

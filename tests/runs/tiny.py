@@ -62,6 +62,24 @@ class Solved(Letter):
         return f"={self.wanted}"
 
 
+class Asked(Letter):
+    """Has four options, and a line that tells which of them is right, but of `lies` another."""
+
+    name = "asked"
+
+    def __init__(self, lies: str = "") -> None:
+        self.lies = lies
+
+    def options(self) -> tuple[str, ...]:
+        return tuple(f"={letter}" for letter in "abcd")
+
+    def context(self) -> str:
+        return "abcd"["abcd".index(self.wanted) - 1] if self.wanted in self.lies else self.wanted
+
+    def best(self) -> str:
+        return f"={self.wanted}"
+
+
 class Led(Twice):
     """Its expert says `=a` first, whatever is asked, and then what is right."""
 

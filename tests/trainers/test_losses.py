@@ -192,6 +192,9 @@ def test_questions_are_weighed() -> None:
     # (3 ln 2 + 1 ln(1 + e^-1)) / 4, ln(1 + e^-1) = .313262
     found = preferred(means(0.0, 1.0, 5.0), means(3.0, 1.0, 0.0))
     assert found.item() == pytest.approx((3 * math.log(2) + 0.313262) / 4, abs=1e-6)
+    # of a part of a step, by what the whole of it weighs: 3 ln 2 / 8
+    part = preferred(means(0.0), means(3.0), torch.tensor(8.0, dtype=torch.float64))
+    assert part.item() == pytest.approx(3 * math.log(2) / 8)
     # weights below 1 are shares, and not cut to 1
     assert preferred(means(0.0), means(0.25)).item() == pytest.approx(math.log(2))
     leaf = means(0.0).requires_grad_()

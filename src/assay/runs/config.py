@@ -9,6 +9,7 @@
     schedule which of several environments comes next
     reward   how likely the reference answer is after each rollout: a dense reward
     scaffold which rollouts read part of the rubric, and are trained without it
+    rlag     learning from contexts in place of rollouts
     trl      any other of TRL's GRPOConfig
 
 Precedence: defaults < file < command line. A key that nobody knows is an error.
@@ -36,6 +37,7 @@ from assay.rollout.scaffold import Scaffold
 from assay.rollout.teacher import Feedback
 from assay.runs.imitation import Imitation
 from assay.runs.micro import micro_rows
+from assay.runs.rlag import Rlag
 from assay.runs.sections import About, Engine, Env, Eval, Model, Rollout, Train
 from assay.schedule.settings import Schedule
 from assay.world.several import domains
@@ -59,6 +61,7 @@ class Config(Settings, frozen=True):
     reward: Reward = field(default_factory=Reward)
     schedule: Schedule = field(default_factory=Schedule)
     scaffold: Scaffold = field(default_factory=Scaffold)
+    rlag: Rlag = field(default_factory=Rlag)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
     trl: dict[str, Any] = field(default_factory=dict)
@@ -86,6 +89,7 @@ class Config(Settings, frozen=True):
         self._check_help(recipe)
         self._check_rows()
         self.start.check(self.train.steps, self.train.minibatches)
+        self.rlag.check({name: getattr(self, name) for name in self.__struct_fields__})
         taken = sorted(set(self.trl) & OURS)
         require(not taken, f"trl.{taken[0] if taken else ''} is set by Assay; see [train]")
 
@@ -130,7 +134,8 @@ class Config(Settings, frozen=True):
             f"train.group: got {train.group}; expected {shape and shape.leaves}, the leaves of "
             "[rollout]: chains (1 + rounds expansions); leave it out",
         )
-        self.micro()
+        if not self.rlag.on:  # of which a pass is any number of questions
+            self.micro()
 
     def micro(self, processes: int = 1) -> int:
         """Returns the rows of one pass, per process; see `micro_rows`."""

@@ -6,6 +6,7 @@
     code.diff          uncommitted changes, where the run began in a git repository
     metrics.jsonl      one object per optimiser step          ledger.jsonl   one per generated batch
     rollouts/          step_000001.jsonl ...: records, schema "assay.trajectory/1"
+    questions/         likewise, of a run that learns from contexts: schema "assay.questions/1"
     rescues/           likewise: tries that came to nothing, failures whose place was taken
     credit/            step_000001.jsonl ...: annotations, schema "assay.credit/1"
     headroom.json      schema "assay.headroom/1", of the start, where [probe] asks for it
@@ -39,6 +40,8 @@ FOLDERS: Final = ("rollouts", "credit")
 """Folders with one file per generated batch, likewise."""
 RESCUES: Final = "rescues"
 """Another one, which is there once something was rescued."""
+QUESTIONS: Final = "questions"
+"""Another one, of runs that learn from contexts."""
 _BATCH: Final = re.compile(r"step_([0-9]+)\.jsonl")
 
 
@@ -161,7 +164,7 @@ class Folder:
 
     def batch(self, folder: str, step: int) -> Path:
         """Returns the file of the batch that begins with a step, in one of `FOLDERS`."""
-        if folder == RESCUES:
+        if folder in (RESCUES, QUESTIONS):
             (self.path / folder).mkdir(exist_ok=True)
         return self.path / folder / f"step_{step:06d}.jsonl"
 
@@ -175,7 +178,7 @@ class Folder:
         that are not called like ours stay."""
         for name in LOGS:
             cut(self.path / name, lambda row: row["step"] <= step)
-        for folder in (*FOLDERS, RESCUES):
+        for folder in (*FOLDERS, RESCUES, QUESTIONS):
             for path in (self.path / folder).glob("*"):
                 batch = _BATCH.fullmatch(path.name)
                 if is_temporary(path.name) or (batch and int(batch[1]) > step):

@@ -60,18 +60,29 @@ def row(
     kept = [*records]
     for record in kept:
         places[int(record.group.partition("/")[0])] = record.task
-    spent = {"prompts": len(places), **_spent([*kept, *thrown])}
     expected = list(range(first, first + len(places)))
     if sorted(places) != expected:
         raise DataError(f"ledger: step {step} holds prompts {sorted(places)}; expected {expected}")
-    return {
-        "step": step,
-        "first": first,
-        "tasks": [places[place] for place in expected],
-        **spent,
-        **({"thrown": _spent(thrown)} if thrown else {}),
-        "total": {name: before.get(name, 0) + spent[name] for name in COUNTED},
-    }
+    more = {"thrown": _spent(thrown)} if thrown else {}
+    tasks = [places[place] for place in expected]
+    return {**entry(step, first, tasks, _spent([*kept, *thrown]), before), **more}
+
+
+def entry(
+    step: int, first: int, tasks: Sequence[str], cost: Mapping[str, int], before: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns the ledger's row of tasks that cost this; what is not named cost nothing.
+
+    Args:
+        step: optimiser step that trains on them first.
+        first: place of the first of them in the order.
+        tasks: their names.
+        cost: by the names of `COUNTED`.
+        before: totals so far, from the row before.
+    """
+    spent = {**dict.fromkeys(COUNTED, 0), **cost, "prompts": len(tasks)}
+    total = {name: before.get(name, 0) + spent[name] for name in COUNTED}
+    return {"step": step, "first": first, "tasks": [*tasks], **spent, "total": total}
 
 
 def _spent(records: Sequence[Trajectory]) -> dict[str, int]:

@@ -243,7 +243,7 @@ def arguments(config: Config, seed: int, out: Path) -> Any:
         "output_dir": str(out),
         "seed": seed,
         "learning_rate": train.learning_rate,
-        "lr_scheduler_type": _schedule(train),
+        "lr_scheduler_type": scheduled(train),
         "warmup_steps": train.warmup,
         "max_grad_norm": train.max_grad_norm,
         "loss_type": train.loss,
@@ -272,7 +272,7 @@ def arguments(config: Config, seed: int, out: Path) -> Any:
         raise UsageError(f"TRL refuses the configuration: {str(error).splitlines()[0]}") from None
 
 
-def _schedule(train: Train) -> str:
+def scheduled(train: Train) -> str:
     """Returns TRL's name of the schedule; its plain "constant" would leave a warm-up out."""
     warm = train.schedule == "constant" and train.warmup
     return "constant_with_warmup" if warm else train.schedule

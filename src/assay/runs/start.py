@@ -6,6 +6,7 @@ import shutil
 import sys
 import warnings
 from collections import deque
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ from assay import __version__
 from assay.errors import AssayError, MissingExtraError, UsageError, imported, told
 from assay.recipes.recipe import Recipe
 from assay.rollout.progress import Progress
+from assay.rollout.protocols.base import Protocol
 from assay.rollout.protocols.line import Line
 from assay.runs.config import Config
 from assay.runs.folder import Folder, commit_of_code
@@ -27,6 +29,7 @@ from assay.runs.sampling import Prepared, of_config, promised
 from assay.trainers.trl.compatibility import fit
 from assay.trainers.trl.metrics import TRACKERS, trackers
 from assay.world.catalogue import load as load_environment
+from assay.world.environment import Environment
 
 VERSIONED: Final = ("numpy", "torch", "transformers", "trl", "accelerate", "peft", "safetensors")
 RANKS: Final = {"RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"}
@@ -179,7 +182,8 @@ def _prepared(config: Config, seed: int, out: Path) -> Prepared:
     """Returns what a run trains with, after all that a configuration can be refused for."""
     make = partial(load_environment, config.env.name, **config.env.dials)
     environment = make()
-    checked(config, seed, out)
+    if not config.rlag.on:
+        checked(config, seed, out)
     from transformers import set_seed
 
     from assay.runs.probe import known_good
@@ -191,6 +195,8 @@ def _prepared(config: Config, seed: int, out: Path) -> Prepared:
     first, train = config.train.first_task, config.train
     tasks = range(first, first + min(train.probe, train.pool))
     probe = known_good(make, protocol, tasks, longest=train.max_length)
+    if config.rlag.on:
+        _asked(make, protocol, first)
     return Prepared(
         config=config,
         seed=seed,
@@ -200,6 +206,15 @@ def _prepared(config: Config, seed: int, out: Path) -> Prepared:
         protocol=protocol,
         probe=probe,
     )
+
+
+def _asked(make: Callable[[], Environment], protocol: Protocol, task: int) -> None:
+    """Refuses an environment that asks no questions with options, and several processes."""
+    from assay.rollout.questions import questions
+
+    if _processes().num_processes > 1:
+        raise UsageError("rlag: got several processes; expected one: start it without a launcher")
+    questions(make, [task], protocol)
 
 
 def _threads(config: Config) -> None:
@@ -284,8 +299,6 @@ def _trained(
 
 def _stepped(run: Prepared, folder: Folder, checkpoint: Path | None, *, again: bool) -> int:
     """Lets the trainer train and returns the last step. `again`: the run was begun before."""
-    from assay.runs.loop import trainer_of
-
     config = run.config
     console = None if _processes().is_main_process else Console(quiet=True)
     budget = config.rollout.budget_tokens  # it ends a run before its steps do
@@ -299,14 +312,31 @@ def _stepped(run: Prepared, folder: Folder, checkpoint: Path | None, *, again: b
             progress.say("no checkpoint yet: from the beginning")
         for line in promised(config, run.protocol):
             progress.say(line)
-        try:
-            trainer = trainer_of(run, folder, progress)
-        except AssayError:
-            raise
-        except (ImportError, RuntimeError, TypeError, ValueError) as error:
-            wrong = f"[trl], [model]: the trainer cannot be built: {told(error)}"
-            raise UsageError(wrong) from error
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # between TRL and transformers
-            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        learnt = _internalised if config.rlag.on else _rolled
+        return learnt(run, folder, progress, checkpoint)
+
+
+def _internalised(
+    run: Prepared, folder: Folder, progress: Progress, checkpoint: Path | None
+) -> int:
+    """Lets a run learn from contexts and returns its last step."""
+    from assay.runs.internalise import Internalising
+
+    return Internalising(run, folder, progress).train(checkpoint)
+
+
+def _rolled(run: Prepared, folder: Folder, progress: Progress, checkpoint: Path | None) -> int:
+    """Lets TRL's trainer train on rollouts and returns the last step."""
+    from assay.runs.loop import trainer_of
+
+    try:
+        trainer = trainer_of(run, folder, progress)
+    except AssayError:
+        raise
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:
+        wrong = f"[trl], [model]: the trainer cannot be built: {told(error)}"
+        raise UsageError(wrong) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # between TRL and transformers
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     return int(trainer.state.global_step)

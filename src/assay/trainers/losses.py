@@ -172,7 +172,11 @@ def margin(
     return known + torch.where(same, 0.0, pair) + told - gains.gamma
 
 
-def preferred(margin: Means, weight: Num[torch.Tensor, " Q"]) -> Scalar:
-    """Returns sum_q w_q -log sigmoid(margin_q) / sum_q w_q; 0 where nothing has a weight."""
-    total = (weight * torch.nn.functional.softplus(-margin)).sum()
-    return total / weight.sum().clamp(min=torch.finfo(margin.dtype).tiny)
+def preferred(
+    margin: Means, weight: Num[torch.Tensor, " Q"], total: Num[torch.Tensor, ""] | None = None
+) -> Scalar:
+    """Returns sum_q w_q -log sigmoid(margin_q) / total, by default the sum of the weights; 0 where
+    nothing has one."""
+    total = weight.sum() if total is None else total
+    lost = (weight * torch.nn.functional.softplus(-margin)).sum()
+    return lost / total.clamp(min=torch.finfo(margin.dtype).tiny)

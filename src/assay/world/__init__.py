@@ -1,4 +1,5 @@
-"""The embedded world: five families of tool-use tasks with exact verifiers, and your own.
+"""The embedded world: five families of tool-use tasks with exact verifiers, questions
+on made-up facts, and your own.
 
 Start with `Environment` (what an environment must do) and `load`.
 """

@@ -1,4 +1,4 @@
-"""Environments by name: the five families, their levels, those of other libraries as
+"""Environments by name: the families, their levels, those of other libraries as
 `textarena:TowerOfHanoi-v0`, your own as `my_package:MyEnv`, and several as one."""
 
 import importlib
@@ -12,6 +12,7 @@ from assay.registry import Registry
 from assay.world.adapters import gymnasium, verifiers
 from assay.world.adapters.scienceworld import ScienceWorld
 from assay.world.adapters.textarena import TextArena
+from assay.world.almanac import Almanac
 from assay.world.countdown import Countdown
 from assay.world.environment import Environment
 from assay.world.lake import Lake
@@ -22,7 +23,14 @@ from assay.world.twenty import Twenty
 
 FAMILIES: Final = Registry[Environment](
     "environment",
-    {"lookup": Lookup, "countdown": Countdown, "twenty": Twenty, "report": Report, "lake": Lake},
+    {
+        "lookup": Lookup,
+        "countdown": Countdown,
+        "twenty": Twenty,
+        "report": Report,
+        "lake": Lake,
+        "almanac": Almanac,
+    },
     group="assay.environments",
 )
 ADAPTED: Final[Mapping[str, Callable[..., Environment]]] = {
@@ -34,6 +42,7 @@ ADAPTED: Final[Mapping[str, Callable[..., Environment]]] = {
 """Environments of other libraries by the prefix of their names; what follows it is the first
 argument of the constructor."""
 BUILT_IN: Final = ("lookup", "countdown", "twenty", "report", "lake")
+"""Families of tool use, which have levels."""
 
 LEVELS: Final[Mapping[str, Mapping[str, Mapping[str, float | int]]]] = {
     "lookup": {

@@ -116,6 +116,16 @@ class Environment(ABC):
         """Returns the right answer of the current task, never shown to the policy."""
         return None
 
+    def options(self) -> Sequence[str]:
+        """Returns turns that answer the task, as `best` writes them, the right one among them.
+        Empty: it is no question with options."""
+        return ()
+
+    def context(self) -> str | None:
+        """Returns a line to put under the prompt from which the task can be answered, as a search
+        would find it; what it says may be wrong. None: there is none."""
+        return None
+
     def state_key(self) -> str | None:
         """Returns a name of the current state: two equal ones have the same future."""
         return None

@@ -1,4 +1,4 @@
-"""What the five families share: turns are taken apart, counted, refused after the end; tools fail
+"""What the families share: turns are taken apart, counted, refused after the end; tools fail
 on demand. A family says what a task is, what a call returns and what an answer is worth."""
 
 from abc import abstractmethod
