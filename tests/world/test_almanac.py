@@ -68,6 +68,16 @@ def test_hints_tell_and_mislead():
     assert made.answer() not in made.hint("wrong")
 
 
+def test_several_ask_what_the_one_asks():
+    both = load("several:lookup/even+almanac")
+    one = load("almanac")
+    prompt = one.reset(2)  # task 5 of two is task 2 of the second
+    assert both.reset(5) == prompt
+    assert (both.options(), both.context()) == (one.options(), one.context())
+    both.reset(4)
+    assert (both.options(), both.context()) == ((), None)
+
+
 def test_it_is_sound():
     found = {line.rule: line.verdict for line in check(lambda: load("almanac"), range(4))}
     assert found == dict.fromkeys(RULES, "ok")

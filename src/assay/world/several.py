@@ -95,6 +95,14 @@ class Several(Environment):
         """Returns the right answer."""
         return self._at.answer()
 
+    def options(self) -> Sequence[str]:
+        """Returns the current one's options."""
+        return self._at.options()
+
+    def context(self) -> str | None:
+        """Returns the current one's context."""
+        return self._at.context()
+
     def state_key(self) -> str | None:
         """Returns a name of the state, which no state of another environment has."""
         key = self._at.state_key()
