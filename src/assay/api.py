@@ -9,6 +9,8 @@ from assay import pipeline
 from assay.audit import audit as audit_stage
 from assay.batch import Batch
 from assay.credit import Advantages, Method
+from assay.files.shards import Source as LogPath
+from assay.files.shards import log_of
 from assay.importers import Choices, Losses
 from assay.importers import load as load_log
 from assay.recipes import Recipe
@@ -44,7 +46,7 @@ def load(
     """Returns the trajectories of a log, in its order, its `format` and the `losses`.
 
     Args:
-        path: a file or a folder in any format that is read (docs/formats.md).
+        path: a file, a folder, or a pattern, in any format that is read (docs/formats.md).
         format: its format. None: recognised.
         outcome: which part of the reward, or which key of a record with dots between levels, is the
             outcome. None: the one that the format names.
@@ -59,8 +61,12 @@ def load(
     """
     losses = Losses()
     choices = Choices(outcome=outcome, group=group, strict=strict, map=map or {})
-    name, trajectories = load_log(Path(path), format=format, losses=losses, choices=choices)
+    name, trajectories = load_log(_log(path), format=format, losses=losses, choices=choices)
     return Log(trajectories, name, losses)
+
+
+def _log(named: str | Path) -> LogPath:
+    return log_of([Path(named)])
 
 
 def audit(
@@ -90,7 +96,7 @@ def audit(
     """
     if isinstance(source, str | Path):
         folder = None if out is None else Path(out)
-        return audit_log(Path(source), format=format, out=folder, pass_at=pass_at, seed=seed).audit
+        return audit_log(_log(source), format=format, out=folder, pass_at=pass_at, seed=seed).audit
     recipe, refused = Recipe.compared(pass_at=pass_at), dict[str, str]()
     batch, decisions = pipeline.gated(source, Recipe(pass_at=pass_at))
     credits = pipeline.credits(batch, recipe, refused)
@@ -129,7 +135,7 @@ def credit(
         else Recipe.of(by)
     )
     if isinstance(source, str | Path):
-        source = gated_batch(Path(source), format=format, pass_at=pass_at, recipe=recipe)[0]
+        source = gated_batch(_log(source), format=format, pass_at=pass_at, recipe=recipe)[0]
     elif not isinstance(source, Batch):
         source = pipeline.gated(source, replace(recipe, pass_at=pass_at))[0]
     ((_, advantages),) = pipeline.credits(source, recipe)

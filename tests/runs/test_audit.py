@@ -19,7 +19,8 @@ from assay.batch import parallel
 from assay.errors import DataError, UsageError
 from assay.records import ModelStep, Trajectory, read, write
 from assay.report import build
-from assay.runs.audit import audit_log, gated_batch, records_of
+from assay.runs.audit import audit_log, gated_batch
+from assay.runs.directory import records_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CHAT = [  # two tasks, two trials

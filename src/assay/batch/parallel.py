@@ -22,6 +22,7 @@ from assay.batch.batch import Batch
 from assay.batch.build import Builder
 from assay.errors import DataError
 from assay.files.lines import MAX_RECORD
+from assay.files.shards import Shards, Source
 from assay.records import Trajectory
 from assay.records.codec import decode
 
@@ -39,8 +40,10 @@ def processes(size: int, worth: int) -> int:
     return max(1, min(os.cpu_count() or 1, size // worth)) if forks else 1
 
 
-def processes_for(path: Path) -> int:
+def processes_for(path: Source) -> int:
     """Returns how many processes a file is worth; 1 where it cannot be split or forked for."""
+    if isinstance(path, Shards):
+        return 1
     splits = path.is_file() and path.name.endswith(".jsonl")
     return processes(path.stat().st_size, WORTH_IT) if splits else 1
 

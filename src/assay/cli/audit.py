@@ -17,15 +17,16 @@ from assay.cli.prose import headed, say
 from assay.cli.tables import audit_tables
 from assay.cli.watch import Watch
 from assay.errors import UsageError, hint
-from assay.runs.audit import AuditRun, audit_log, records_of
-from assay.runs.directory import audited, is_training_run, place_of
+from assay.files.shards import Shards, Source, log_of
+from assay.runs.audit import AuditRun, audit_log
+from assay.runs.directory import audited, is_training_run, place_of, records_of
 
 _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*(\S+)\s*")
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
 def audit(
-    log: opt.Log,
+    logs: opt.Logs,
     format: opt.Format = None,
     out: Annotated[Path | None, opt.out_option(help="Run directory [default: runs/NAME].")] = None,
     json: opt.Json = None,
@@ -57,6 +58,9 @@ def audit(
     ] = 5.0,
 ) -> None:
     """Shows where a log has a learning signal, and where it is lost."""
+    log = log_of(logs)
+    if watch and isinstance(log, Shards):
+        raise UsageError("--watch takes one file or folder; name the folder above these")
     opt.spare(json, log)
     rules = [_rule(text) for text in fail_on or ()]
     if json is not None and out is None:
@@ -76,7 +80,7 @@ def audit(
         seed=seed,
         reuse=cache,
     )
-    if watch:
+    if watch and not isinstance(log, Shards):
         run = Watch(log, lambda live: look(now=time.time_ns(), live=live), _print).run(interval)
     else:
         run = look(now=time.time_ns())
@@ -95,12 +99,13 @@ def audit(
         raise typer.Exit(1)
 
 
-def _default(log: Path) -> Path:
+def _default(log: Source) -> Path:
     """Returns where an audit goes: into a training run, else to the log's name in runs/. Where the
     audit of another log of that name is, names of folders above are put before it."""
-    if is_training_run(log):
+    if isinstance(log, Path) and is_training_run(log):
         return log / "audit"
-    place, mine = log.resolve(), place_of(records_of(log))
+    place = (log.root if isinstance(log, Shards) else log).resolve()
+    mine = place_of(records_of(log))
     folder = Path("runs") / (place.name.split(".")[0] or "log")
     for above in place.parents:
         if audited(folder) in (None, mine):

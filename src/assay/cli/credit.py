@@ -18,13 +18,14 @@ from assay.cli.prose import say
 from assay.credit.facts import holds, need
 from assay.errors import MethodError, UsageError
 from assay.files.atomic import published
+from assay.files.shards import Shards, Source, log_of
 from assay.importers import NONE, Choices, load
 from assay.pipeline import credits
 from assay.recipes import Recipe
 from assay.records import write
 from assay.rollout.elicitation import ELICIT
-from assay.runs.audit import gated_batch, records_of
-from assay.runs.directory import is_training_run
+from assay.runs.audit import gated_batch
+from assay.runs.directory import is_training_run, records_of
 from assay.runs.folder import Folder
 from assay.runs.scored import GIVEN, Scorer
 
@@ -33,7 +34,7 @@ SCORED: Final = "scored.jsonl.zst"
 
 
 def credit(
-    log: opt.Log,
+    logs: opt.Logs,
     method: Annotated[
         list[str],
         typer.Option(
@@ -82,6 +83,7 @@ def credit(
     """Computes advantages per step, as annotations beside the log."""
     if (out is None) == (json is None):
         raise UsageError("give -o FOLDER for annotation files, or --json - for standard output")
+    log = log_of(logs)
     opt.spare(json, log)
     options = opt.settings(set_)
     if options and len(method) > 1:
@@ -122,14 +124,14 @@ def credit(
 
 @contextmanager
 def _scored(
-    log: Path,
+    log: Source,
     recipe: Recipe,
     model: str | None,
     elicit: str | None,
     out: Path | None,
     format: str | None,
     choices: Choices,
-) -> Generator[tuple[Path, str | None, Choices]]:
+) -> Generator[tuple[Source, str | None, Choices]]:
     """Gives what is to be read, its format and choices: the log, or with a model its records and
     what the model added, which are in the folder `out` once the block succeeds."""
     if model is None:
@@ -140,7 +142,8 @@ def _scored(
     scorer = Scorer(model, recipe.needs, elicit=ELICIT if elicit is None else elicit)
     source = records_of(log)
     parents = () if out is None else (out.resolve(), *out.resolve().parents)
-    if source.is_dir() and source.resolve() in parents:
+    folders = source.paths if isinstance(source, Shards) else (source,)
+    if any(each.is_dir() and each.resolve() in parents for each in folders):
         raise UsageError(f"-o {out}: lies in the log, and gets records; choose a folder outside it")
     _possible(recipe, gated_batch(log, format=format, choices=choices, recipe=recipe)[0])
     with TemporaryDirectory() as folder:
@@ -163,7 +166,7 @@ def _scored(
             say(f"assay: {scorer.unanswered:,} know no right answer (`reference`)", err=True)
 
 
-def _possible(recipe: Recipe, batch: Batch, *, asks: Path | None = None) -> None:
+def _possible(recipe: Recipe, batch: Batch, *, asks: Source | None = None) -> None:
     """Raises MethodError for what methods need and the batch lacks, before any is computed; what a
     model can add is no lack, unless a log `asks` for one."""
     lacking = {
@@ -183,9 +186,9 @@ def _possible(recipe: Recipe, batch: Batch, *, asks: Path | None = None) -> None
         )
 
 
-def _policy(log: Path) -> str:
+def _policy(log: Source) -> str:
     """Returns what `--model` takes for a log: the last policy of a run, where it is one."""
-    if not is_training_run(log):
+    if isinstance(log, Shards) or not is_training_run(log):
         return "FOLDER (or start, or a name on Hugging Face), the policy that sampled the log"
     folder = Folder.open(log)
     last = folder.checkpoints / f"step_{folder.about['step']}"

@@ -33,7 +33,7 @@ def demo(
     """
     if audit_only:
         with as_file(RECORDED) as log:
-            audit(log, out=out / "recorded")
+            audit([log], out=out / "recorded")
         return
     import_from_here()
     from assay.demo.plan import plan

@@ -9,7 +9,8 @@ from assay.cli.options import Terminal
 from assay.files.lines import write_rows
 from assay.importers import Choices, load
 from assay.rescue.explain import Explained, explain, summary
-from assay.runs.audit import AuditRun, records_of
+from assay.runs.audit import AuditRun
+from assay.runs.directory import records_of
 
 FILE = "explain_dead.jsonl"
 NONE = (

@@ -68,7 +68,7 @@ def write_(
     """
     from assay.importers import load
     from assay.records import write
-    from assay.runs.audit import records_of
+    from assay.runs.directory import records_of
 
     spare(out, log)
     chosen_ = asked(source, set_)

@@ -190,7 +190,7 @@ def show(
 def read(log: Path, format: str | None) -> Any:
     """Returns the trajectories of a log."""
     from assay.importers import load
-    from assay.runs.audit import records_of
+    from assay.runs.directory import records_of
 
     choices = opt.chosen(None, None, None)
     return load(records_of(log), format=format, choices=choices)[1]

@@ -18,7 +18,7 @@ from assay.importers import load
 from assay.importers.base import Groups
 from assay.records import Level, Trajectory
 from assay.records.labels import ENDING
-from assay.runs.audit import records_of
+from assay.runs.directory import records_of
 from assay.verify.drawing import drawn
 
 _LEVELS: Final[dict[str, Level]] = {"E1": "E1", "E2": "E2", "E3": "E3", "E4": "E4"}

@@ -4,6 +4,7 @@ import math
 import os
 import sys
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, final
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from assay.cli.prose import fitted
 from assay.errors import UsageError
 from assay.files.atomic import published, refuse_folder
+from assay.files.shards import Shards, Source
 from assay.importers import Choices
 from assay.importers.columns import pairs
 
@@ -39,7 +41,7 @@ def _file(to: str | None) -> str | None:
     return to
 
 
-def spare(to: str | Path | None, *logs: Path) -> None:
+def spare(to: str | Path | None, *logs: Source) -> None:
     """Refuses to write a result over a log, or over a file of one that is no run directory.
 
     Raises:
@@ -48,13 +50,20 @@ def spare(to: str | Path | None, *logs: Path) -> None:
     if to in (None, "-") or not os.path.isfile(to):
         return
     target = Path(to).resolve()
-    for log in logs:
+    paths = (log.paths if isinstance(log, Shards) else (log,) for log in logs)
+    for log in chain.from_iterable(paths):
         if log.resolve() in (target, *target.parents) and not (log / "run.json").is_file():
             raise UsageError(f"{to}: is of the log and would be replaced; choose another file")
 
 
 Log = Annotated[
     Path, typer.Argument(help="A log file or a folder of logs; its format is recognised.")
+]
+Logs = Annotated[
+    list[Path],
+    typer.Argument(
+        help="A log: a file, a folder, or a pattern in quotes ('logs/**/*.jsonl'); several are one."
+    ),
 ]
 Format = Annotated[
     str | None, typer.Option("--format", help="Name the format instead of recognising it.")

@@ -75,7 +75,7 @@ def judge(
     from assay.judges.chat import Endpoint
     from assay.judges.items import judged
     from assay.records import write
-    from assay.runs.audit import records_of
+    from assay.runs.directory import records_of
 
     items, _ = read_rubric(rubric)
     opt.spare(out, log)

@@ -3,12 +3,12 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Final, final
 
 import msgspec
 
 from assay.files.folders import walked
+from assay.files.shards import Shards, Source
 
 COARSE: Final = 2_000_000_000
 """Nanoseconds within which two writes may leave the same times: FAT keeps two seconds."""
@@ -115,9 +115,13 @@ def _times(found: os.stat_result) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_ctime_ns
 
 
-def below(path: Path) -> list[str] | None:
+def below(path: Source) -> list[str] | None:
     """Returns the files of a folder and all below it, but for what audits left there, or the file
-    itself, by name; None where a link to a folder is among them, or a name that is no Unicode."""
+    itself, or those of several, by name; None where a link to a folder is among them, or a name
+    that is no Unicode."""
+    if isinstance(path, Shards):
+        each = [below(one) for one in path.paths]
+        return None if None in each else sorted({name for names in each for name in names or ()})
     if not path.is_dir():
         names = [str(path)]
     else:

@@ -9,6 +9,7 @@ import msgspec
 
 from assay.errors import DataError, UsageError, hint, one_line
 from assay.files.probe import Probe
+from assay.files.shards import Shards
 from assay.importers.areal import Areal
 from assay.importers.art import Art
 from assay.importers.assay_records import AssayRecords
@@ -66,7 +67,7 @@ _MOST_PARTS = 1_000
 
 
 def load(
-    path: Path,
+    path: Path | Shards,
     *,
     format: str | None = None,
     losses: Losses | None = None,
@@ -77,7 +78,7 @@ def load(
     """Returns the name of the format of `path` and its trajectories, read as they are asked for.
 
     Args:
-        path: a file or a folder.
+        path: a file, a folder, or several.
         format: a name of `IMPORTERS`; None: recognised by content.
         losses: what could not be carried over is counted here.
         choices: what is the outcome, what is a group, which columns of a table are what, and
@@ -91,7 +92,7 @@ def load(
         UsageError: columns are named for a format that is no table.
     """
     losses = Losses() if losses is None else losses
-    if not path.is_dir() and not path.is_file():
+    if isinstance(path, Path) and not path.is_dir() and not path.is_file():
         missing = "no regular file; save it to one first" if path.exists() else "no such file"
         raise DataError(one_line(f"{path}: {missing}"))
     if choices.map:
@@ -104,11 +105,13 @@ def load(
         importer = sight.importers[name]
     else:
         name, sight, importer = format, None, IMPORTERS.get(format)()
-    log = Log(path, (), losses, groups or Groups(), choices)
-    return name, _guarded(importer, log, sight, kept or Kept())
+    several = isinstance(path, Shards)
+    root = path.root if several else path
+    log = Log(root, (), losses, groups or Groups(), choices, several=several)
+    return name, _guarded(importer, log, sight, kept or Kept(), path)
 
 
-def recognise(path: Path, choices: Choices = NONE) -> tuple[str, Sight]:
+def recognise(path: Path | Shards, choices: Choices = NONE) -> tuple[str, Sight]:
     """Returns the name of the format of `path`, by its content, and what was seen there.
 
     Raises:
@@ -129,16 +132,20 @@ def _all() -> dict[str, Importer]:
     return {name: IMPORTERS.get(name)() for name in IMPORTERS.names()}
 
 
-def _guarded(importer: Importer, log: Log, sight: Sight | None, kept: Kept) -> Iterator[Trajectory]:
+def _guarded(
+    importer: Importer, log: Log, sight: Sight | None, kept: Kept, asked: Path | Shards
+) -> Iterator[Trajectory]:
     """Yields what the importer reads, with ids that are unique and errors that are one line."""
-    path, losses, choices, where = log.path, log.losses, log.choices, str(log.path)
+    path, losses, choices, where = str(asked), log.losses, log.choices, str(asked)
     seen: Counter[str] = Counter()
     parts: set[str] = set()
     try:
         given = None if choices.labels is None else Given(Path(choices.labels))
-        if sight is None and path.is_dir():
-            sight = look(path, {**_all(), importer.name: importer}, importer.name)
-        found = (path,) if sight is None else sight.files(importer.name, losses)
+        if sight is None and log.path.is_dir():
+            sight = look(asked, {**_all(), importer.name: importer}, importer.name)
+        if sight is not None:
+            sight.refuse_mixed(importer.name)
+        found = (log.path,) if sight is None else sight.files(importer.name, losses)
         files = tuple(sorted(found, key=importer.late))
         if kept.live and losses.counts.pop("torn_record", 0):
             kept.vouched, _ = False, losses.first.pop("torn_record")
@@ -179,7 +186,7 @@ def _told_apart(trajectory: Trajectory, seen: Counter[str]) -> Trajectory:
     return msgspec.structs.replace(trajectory, id=name)
 
 
-def _check(path: Path, choices: Choices, parts: set[str], losses: Losses, read: int) -> None:
+def _check(path: str, choices: Choices, parts: set[str], losses: Losses, read: int) -> None:
     """Raises DataError where the outcome or the group that was chosen is nowhere."""
     chosen = choices.outcome
     if chosen is not None and chosen not in parts:

@@ -183,6 +183,8 @@ class Log(Tolerance):
     losses: Losses
     groups: Groups
     choices: Choices = NONE
+    several: bool = False
+    """It is some of the files and folders below the path, not all of them."""
     waited: list[str] | None = None
     """Of a log that is being written: what is not whole, which is waited for. None: it is not."""
 

@@ -1,14 +1,15 @@
 """Which format a log is: every importer ranks every file, and the highest rank wins."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.errors import DataError, one_line
+from assay.errors import DataError, TornError, one_line
 from assay.files.folders import walked
 from assay.files.packed import plain_name
 from assay.files.probe import Probe, probe
 from assay.files.reading import beginning
+from assay.files.shards import Shards
 from assay.files.strict import PICKLES
 from assay.importers.base import Importer, Rank
 from assay.importers.fields import Losses
@@ -29,6 +30,8 @@ class Sight:
 
     path: Path
     importers: Mapping[str, Importer]
+    shards: Shards | None = None
+    """What of the path is the log, where that is not all of it."""
     found: dict[Path, dict[str, Rank]] = field(default_factory=dict)
     """Of each file, who may read it."""
     owned: dict[str, tuple[Path, ...]] = field(default_factory=dict)
@@ -83,7 +86,7 @@ class Sight:
         mine = list(dict.fromkeys([*named, *sure]))
         if not mine:
             what = f"no {importer.called} in it; name the folder that has them"
-            raise DataError(f"{self.path}: {what}")
+            raise DataError(f"{self.shards or self.path}: {what}")
         return sorted(mine, key=lambda file: (str(file.parent), len(file.name), file.name))
 
     def _like(self, name: str, least: Rank) -> list[Path]:
@@ -120,11 +123,28 @@ class Sight:
         }
         return [fault for file, fault in self.faults.items() if file not in beside]
 
+    def refuse_mixed(self, name: str) -> None:
+        """Raises DataError where several files or folders are asked for, and one is of another
+        format, or cannot be read."""
+        for file, ranks in self.found.items() if self.shards else ():
+            fault = self.faults.get(file)
+            if fault is not None and not isinstance(fault, TornError):
+                raise fault
+            sure = [n for n, rank in ranks.items() if rank > Rank.POSSIBLE]
+            if sure and ranks.get(name, 0) <= Rank.POSSIBLE:
+                raise DataError(
+                    one_line(
+                        f"{file}: is {' or '.join(sure)}, others of {self.shards} are {name}; "
+                        "expected one format: narrow the pattern, or audit them one by one"
+                    )
+                )
+
     def see(self, file: Path) -> None:
         """Ranks one file. What has a known name and stands beside one that was seen is like it."""
         named = [name for name, one in self.importers.items() if one.is_named(file)]
         twins = {n: r for n in named if (r := self._sure.get((file.parent, n)))}
-        is_log = plain_name(file).endswith(LOGS + TABLES) or file == self.path
+        named_itself = file == self.path or (self.shards is not None and file in self.shards.named)
+        is_log = named_itself or plain_name(file).endswith(LOGS + TABLES)
         if twins or not (named or is_log):
             self.found[file] = twins
             return
@@ -150,22 +170,38 @@ class Sight:
                 self.nearest = f"; {at}nearest is {name}, which needs {' and '.join(missing[:3])}"
 
 
-def look(path: Path, importers: Mapping[str, Importer], asked: str | None = None) -> Sight:
+def look(path: Path | Shards, importers: Mapping[str, Importer], asked: str | None = None) -> Sight:
     """Returns what each of `importers` says of a file, or of every file below a folder but for
     what audits and exports left there.
 
     Args:
-        path: a file or a folder.
+        path: a file, a folder, or several.
         importers: by name.
         asked: the one that is to read it. None: that is open.
     """
+    names = importers if asked is None else (asked,)
+    if isinstance(path, Shards):
+        return _of_shards(Sight(path.root, importers, path), names)
     sight = Sight(path, importers)
     if path.is_dir():
-        names = importers if asked is None else (asked,)
         sight.owned = {name: own for name in names if (own := importers[name].own(path))}
     taken = {each for own in sight.owned.values() for each in own}
     for file in _below(path, taken) if path.is_dir() else [path]:
         sight.see(file)
+    return sight
+
+
+def _of_shards(sight: Sight, names: Iterable[str]) -> Sight:
+    """Looks at each of several files and folders. What a format takes of one of the folders as a
+    whole it is sure of."""
+    for path in () if sight.shards is None else sight.shards.paths:
+        own = {name: sight.importers[name].own(path) for name in names if path.is_dir()}
+        taken = {file for files in own.values() for file in files}
+        for file in [path] if path.is_file() else _below(path, taken):
+            sight.see(file)
+        for name, files in own.items():
+            for file in files:
+                sight.found.setdefault(file, {})[name] = Rank.CERTAIN
     return sight
 
 
@@ -194,7 +230,7 @@ def refusal(sight: Sight, known: list[str]) -> str:
         then = f"; a table is read if you say which column is what: {sight.proposal}"
     else:
         then = f"; expected one of the {len(known)} formats that --format can name"
-    what = f"{sight.path}: no known log format ({_shown(sight)}){sight.nearest}"
+    what = f"{sight.shards or sight.path}: no known log format ({_shown(sight)}){sight.nearest}"
     return _within(what, then)
 
 

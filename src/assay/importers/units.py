@@ -131,7 +131,8 @@ class Kept:
         parts = [importer.parts(file) for file in log.files]
         if not parts or None in parts:
             # of a folder, all that is in it; what else a lone file leads to nobody knows
-            yield log.files, self._seen((log.path,)) if log.path.is_dir() else None
+            whole = log.path.is_dir() and not log.several
+            yield log.files, self._seen((log.path,)) if whole else None
             return
         for file, each in zip(log.files, parts, strict=True):
             yield (file,), self._seen(each or ())

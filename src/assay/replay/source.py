@@ -15,9 +15,8 @@ from assay.replay.play import Player
 from assay.rollout import Sampling, seed_of
 from assay.rollout.chain import attributed
 from assay.rollout.recording import task_name
-from assay.runs.audit import records_of
 from assay.runs.config import Config
-from assay.runs.directory import is_training_run
+from assay.runs.directory import is_training_run, records_of
 from assay.runs.folder import Folder
 from assay.runs.sections import Model as ModelSettings
 from assay.world.catalogue import BUILT_IN

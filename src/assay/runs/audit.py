@@ -32,6 +32,7 @@ from assay.batch.parallel import batch_of_file, beside, processes, processes_for
 from assay.errors import DataError, MethodError, MixedTokensError, TornError, UsageError
 from assay.files.folders import whole
 from assay.files.lines import write_rows
+from assay.files.shards import Shards, Source
 from assay.files.stamps import digest
 from assay.importers import IMPORTERS, NONE, Choices, Kept, Losses, load
 from assay.importers.base import keys
@@ -42,11 +43,11 @@ from assay.records.codec import read_some
 from assay.runs.directory import (
     around,
     files_around,
-    is_training_run,
+    name_of,
     page_of,
     place_of,
+    records_of,
     refuse_other,
-    written,
 )
 from assay.runs.explain import explained
 from assay.runs.sources import COPY, Sources
@@ -68,7 +69,7 @@ _WORTH_IT = 4_000
 class AuditRun:
     """What an audit left behind."""
 
-    source: Path
+    source: Source
     format: str
     audit: dict[str, Any]
     folder: Path | None
@@ -87,7 +88,7 @@ class AuditRun:
 
 
 def gated_batch(
-    log: Path,
+    log: Source,
     *,
     format: str | None = None,
     pass_at: float = 1.0,
@@ -100,7 +101,7 @@ def gated_batch(
     """Returns the gated batch of a log, the gates' decisions and the format's name.
 
     Args:
-        log: a file, a folder, or a run directory.
+        log: a file, a folder, a run directory, or several.
         format: its format; None: recognised.
         pass_at: a trajectory passes at this outcome or above.
         choices: see `assay.importers.load`.
@@ -123,7 +124,7 @@ def gated_batch(
     made = partial(_batch, copy_to=None if as_it_is else copy_to, kept=kept, pass_at=pass_at)
     try:
         batch = None
-        if count > 1:
+        if count > 1 and isinstance(log, Path):
             with suppress(TornError):  # `load` passes over what is not whole
                 batch = batch_of_file(log, pass_at=pass_at, processes=count)
         if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
@@ -169,7 +170,7 @@ def _copied(trajectories: Iterable[Trajectory], path: Path, kept: Kept) -> Gener
 
 
 def audit_log(
-    log: Path,
+    log: Source,
     *,
     format: str | None = None,
     out: Path | None = None,
@@ -185,7 +186,7 @@ def audit_log(
     """Audits a log under every method that it allows; with `out`, leaves a run directory.
 
     Args:
-        log: a file, a folder, or a run directory.
+        log: a file, a folder, a run directory, or several.
         format: its format; None: recognised.
         out: the run directory. None: nothing is left.
         pass_at: a trajectory passes at this outcome or above. None: 1, and doubts of it are said.
@@ -206,7 +207,8 @@ def audit_log(
     if not log.exists():  # before `out` is looked at, which may be named after it
         raise DataError(f"{log}: no such file")
     log = records_of(log)
-    if out is not None and out.resolve() in (log.resolve(), *log.resolve().parents):
+    places = [path.resolve() for path in (log.paths if isinstance(log, Shards) else (log,))]
+    if out is not None and any(out.resolve() in (at, *at.parents) for at in places):
         raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
     page = report and out is not None
     asked = _Asked(log, format, pass_at, choices, page, redact, seed, live)
@@ -231,7 +233,7 @@ def audit_log(
 class _Asked:
     """What is audited, and how."""
 
-    log: Path
+    log: Source
     format: str | None
     bar: float | None
     choices: Choices
@@ -316,7 +318,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         write_rows(folder / "audit.json", [result])
         write_rows(folder / "run.json", [_about(log, name, asked.noted, losses)])
         if page is not None:
-            said: dict[str, Any] = {"title": log.resolve().name, "live": asked.live}
+            said: dict[str, Any] = {"title": name_of(log), "live": asked.live}
             said["reading"] = f"{IMPORTERS.get(name).title} · {asked.reading}"
             said["explain"] = partial(explained, pass_at=pass_at)
             page.write(audit=result, trajectories=_again(log, copy, losses), **said)
@@ -360,32 +362,18 @@ def _credited(
     return refused
 
 
-def records_of(log: Path) -> Path:
-    """Returns the records in a run directory; anything else is returned as it is.
-
-    Raises:
-        DataError: the run directory holds none: its source held records already.
-    """
-    if not (log / "run.json").is_file():
-        return log
-    if is_training_run(log):
-        return log / "rollouts"
-    if not (records := log / "trajectories.jsonl.zst").is_file():
-        source = written(log).get("path", "that was audited")
-        raise DataError(f"{log}: holds no records, its log does; give that log, {source}")
-    return records
-
-
 def _again(
-    log: Path, copy: Path, losses: Losses
+    log: Source, copy: Path, losses: Losses
 ) -> Callable[[Container[int]], Iterable[Trajectory | None]]:
     """Returns what reads some records of an audited log, or of the copy it left, again."""
-    if copy.exists() or (log.is_file() and not losses.counts):
-        return partial(read_some, copy if copy.exists() else log)
+    if copy.exists():
+        return partial(read_some, copy)
+    if isinstance(log, Path) and log.is_file() and not losses.counts:
+        return partial(read_some, log)
     return lambda _: load(log, format="assay")[1]  # passes over what it passed over before
 
 
-def _about(log: Path, name: str, options: dict[str, Any], losses: Losses) -> dict[str, Any]:
+def _about(log: Source, name: str, options: dict[str, Any], losses: Losses) -> dict[str, Any]:
     lost = sorted(losses.counts.items())
     return {
         "schema": SCHEMA,

@@ -15,7 +15,7 @@ from assay.kernels.constancy import bar
 from assay.pipeline import gated
 from assay.recipes import Recipe
 from assay.records import Trajectory
-from assay.runs.audit import records_of
+from assay.runs.directory import records_of
 
 METRICS: Final = "metrics.jsonl"
 

@@ -2,16 +2,20 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.files.folders import refuse_current
+from assay.files.shards import Shards, Source
+
+SourceT = TypeVar("SourceT", Path, Source)
 
 
-def is_training_run(path: Path) -> bool:
+def is_training_run(path: Source) -> bool:
     """Returns whether `path` is a run directory that `assay train` made."""
-    return written(path).get("kind") == "train"
+    return isinstance(path, Path) and written(path).get("kind") == "train"
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -23,8 +27,34 @@ def written(folder: Path) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def place_of(log: Path) -> str:
+def records_of(log: SourceT) -> SourceT:
+    """Returns the records in a run directory, also in each of several; anything else is returned as
+    it is.
+
+    Raises:
+        DataError: the run directory holds none: its source held records already.
+    """
+    if isinstance(log, Shards):
+        return replace(log, paths=tuple(map(records_of, log.paths)))
+    if not (log / "run.json").is_file():
+        return log
+    if is_training_run(log):
+        return log / "rollouts"
+    if not (records := log / "trajectories.jsonl.zst").is_file():
+        source = written(log).get("path", "that was audited")
+        raise DataError(f"{log}: holds no records, its log does; give that log, {source}")
+    return records
+
+
+def name_of(log: Source) -> str:
+    """Returns what a log is called."""
+    return log.name if isinstance(log, Shards) else log.resolve().name
+
+
+def place_of(log: Source) -> str:
     """Returns where a log lies, in a form that can be written down."""
+    if isinstance(log, Shards):
+        return " ".join(place_of(Path(each)) for each in log.asked)
     return os.fsencode(os.path.realpath(log)).decode("utf-8", "backslashreplace")
 
 
@@ -40,17 +70,20 @@ def replay_of(records: Path) -> Path:
     return Path(os.path.abspath(records)).parent / "replay"
 
 
-def around(records: Path) -> dict[str, Path | None]:
+def around(records: Source) -> dict[str, Path | None]:
     """Returns what the report reads beside records: where a replay of them would be, and the
-    training run that made them, if one did."""
+    training run that made them, if one did; nothing beside several."""
+    if isinstance(records, Shards):
+        return {"replay": None, "run": None}
     run = Path(os.path.abspath(records)).parent
     return {"replay": replay_of(records), "run": run if is_training_run(run) else None}
 
 
-def files_around(records: Path) -> list[Path]:
+def files_around(records: Source) -> list[Path]:
     """Returns the files of it, as far as they are there."""
     where = around(records)
-    files = [replay_of(records) / name for name in ("decisions.jsonl", "truth.json")]
+    replay = where["replay"]
+    files = [replay / name for name in ("decisions.jsonl", "truth.json")] if replay else []
     if (run := where["run"]) is not None:
         files += [run / "metrics.jsonl", *sorted((run / "rescues").glob("*.jsonl"))]
     return [path for path in files if path.is_file()]

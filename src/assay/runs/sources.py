@@ -20,10 +20,12 @@ import msgspec
 from assay import __version__
 from assay.credit import METHODS
 from assay.files.lines import lines
+from assay.files.shards import Shards, Source
 from assay.files.stamps import Stamp, Stamps, below, digest
 from assay.gate import GATES
 from assay.importers import IMPORTERS
 from assay.importers.units import Kept, Unit
+from assay.runs.directory import place_of
 
 SCHEMA: Final = "assay.sources/1"
 NAME, COPY = "sources.json", "trajectories.jsonl.zst"
@@ -60,7 +62,7 @@ class Sources:
 
     def __init__(
         self,
-        log: Path,
+        log: Source,
         folder: Path,
         *,
         read: dict[str, Any],
@@ -79,7 +81,7 @@ class Sources:
             live: somebody writes to the log.
         """
         self._folder, self._now = folder, now
-        self._log = str(log), os.path.abspath(log)
+        self._log = str(log), _place(log)
         self._read, self._options = _plain(read), _plain(options)
         self._old = self._earlier()
         known = self._old.files if self._old else {}
@@ -152,6 +154,10 @@ class Sources:
             return
         seal = hashlib.sha256(body).hexdigest().encode()
         (folder / NAME).write_bytes(body + b"\n" + seal + b"\n")
+
+
+def _place(log: Source) -> str:
+    return place_of(log) if isinstance(log, Shards) else os.path.abspath(log)
 
 
 def _left(folder: Path) -> dict[str, tuple[int, str]]:
