@@ -26,7 +26,7 @@ def files(folder: Path) -> set[str]:
     [
         # usage: exit 2
         (["audi", "x"], "No such command 'audi'. Did you mean 'audit'? See assay --help"),
-        (["audit"], "Missing argument 'log'. See assay audit --help"),
+        (["audit"], "Missing argument 'logs'. See assay audit --help"),
         (["audit", "LOG", "--jsn", "-"], "No such option: --jsn (Possible options: --json)"),
         (["audit", "LOG", "--pass-at", "high"], "Invalid value for '--pass-at'"),
         (
