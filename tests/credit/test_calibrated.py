@@ -1,5 +1,7 @@
 """RLCR and DCPO: by hand, by an oracle in plain Python, and the laws they promise."""
 
+from itertools import product
+
 import msgspec
 import numpy as np
 import pytest
@@ -96,6 +98,41 @@ def test_dcpo_by_hand():
     close(stated, [0.717828, 0.556820, 0.449480, -1.724128])
     _, halved = parts(batch, ddof=0, calibration=0.5)
     close(halved, np.array(stated) / 2)
+
+
+def test_dcpo_s_confidence_is_not_scaled_where_that_is_said():
+    # the group above: s less its mean, .13375 .10375 .08375 -.32125, times 10; answers as above
+    batch = of([(1.0, 0.9), (1.0, 0.7), (0.0, 0.6), (1.0, 0.2)])
+    answers, stated = parts(batch, ddof=0, confidence_scale="none", calibration=10.0)
+    close(answers, [0.577349, 0.577349, -1.732047, 0.577349])
+    close(stated, [1.3375, 1.0375, 0.8375, -3.2125])
+    # s -.0025 -.0064, below the floor of what is scaled
+    agree = of([(1.0, 0.95), (1.0, 0.92)])
+    close(parts(agree, confidence_scale="none")[1], [0.00195, -0.00195], 1e-12)
+    with pytest.raises(UsageError, match=r"floor is of .*'std'; got floor = 0\.1"):
+        method("dcpo", confidence_scale="none", floor=0.1)
+
+
+def drawn_to(higher, lower, tasks, **options):
+    """By how much the expected advantage of stating `higher` exceeds that of `lower`, of four
+    attempts that state either by chance, over tasks of these chances; every case enumerated."""
+    total, attempts = 0.0, [*product((0.0, 1.0), (higher, lower))]
+    for chance, *case in product(tasks, *[attempts] * 4):
+        weigh = np.prod([chance if c else 1.0 - chance for c, _ in case])
+        if weigh:
+            stated = parts(of(case), **options)[1]
+            sign = [1.0 if q == higher else -1.0 for _, q in case]
+            total += float(weigh * np.dot(sign, stated))
+    return total
+
+
+def test_dcpo_is_drawn_to_the_rate_of_passes_unscaled_alone():
+    # tasks of which all and of which 7 of 10 attempts pass: .85. Unscaled, two that differ in s
+    # alone: E s is -(q - .85)^2 and what t varies, so that .85 beats .95 by .01 and .75 by .01
+    plain = {"tasks": (1.0, 0.7), "confidence_scale": "none"}
+    assert drawn_to(0.95, 0.85, **plain) < 0 < drawn_to(0.85, 0.75, **plain)
+    close(drawn_to(0.95, 0.75, **plain), 0.0, 1e-9)  # equally far
+    assert drawn_to(0.95, 0.85, tasks=(1.0, 0.7), confidence_scale="std") > 0
 
 
 def test_dcpo_s_target_is_mixed():

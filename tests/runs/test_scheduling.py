@@ -183,9 +183,37 @@ def test_a_run_says_what_it_practised(policy: Path, tmp_path: Path) -> None:
     assert names == {f"several[of={A}+{B}]"}
 
 
+@pytest.mark.slow
+def test_a_bandit_learns_from_advantages_and_gradients(policy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    start(config(policy, schedule={"mode": "tac"}), out, seed=1)
+    first, second, *_ = found = rows(out / "metrics.jsonl")
+    assert [row["schedule/domain"] for row in (first, second)] == [A, B], "each once"
+    assert first[f"schedule/alignment/{A}"] is None, "there was nothing to compare with"
+    assert -1 <= second[f"schedule/alignment/{B}"] <= 1
+    for row in found:
+        at = row["schedule/domain"]
+        # every token of a batch is carried: mean |A| is what mass there is by what was sampled
+        mass = row["mass/positive"] + abs(row["mass/negative"])
+        tokens = 16 * row["length/mean"]
+        assert row[f"schedule/learnability/{at}"] == pytest.approx(mass / tokens)
+        weights = [row[f"schedule/weight/{name}"] for name in (A, B)]
+        assert sum(weights) == pytest.approx(1)
+    assert min(weights) >= 0.25, "half of an equal chance"
+
+
+def test_a_batch_is_learnt_from_once(policy: Path) -> None:
+    run = prepared(config(policy, schedule={"mode": "tac"}))
+    scheduling = Scheduling(run)
+    given(scheduling, run, 1)
+    scheduling.stepped(run.model)
+    assert f"schedule/alignment/{A}" not in scheduling.facts, "nothing was credited yet"
+
+
 MODES: dict[str, dict[str, Any]] = {
     "uniform": {"guard": 0.9, "probe": 2},
     "whole": {"mode": "fixed", "weights": {A: 1.0, B: 2.0}, "whole": True},
+    "tac": {"mode": "tac", "temperature": 0.1},
     "stages": {"mode": "fixed", "order": [A, B], "guard": 0.99, "probe": 2},
 }
 
@@ -204,4 +232,5 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes(
         if not name.endswith(("random.json", "COMMITTED")):
             assert found[name] == wanted[name], name
     row = rows(resumed / "metrics.jsonl")[-1]
+    assert (f"schedule/alignment/{A}" in row) == (mode == "tac")
     assert {f"schedule/{what}/{A}" for what in ("weight", "prompts", "pass_rate")} <= {*row}

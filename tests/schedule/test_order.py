@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.schedule.order import Mix, Stages, among, drawn, order_of
+from assay.schedule.named import order_of
+from assay.schedule.order import Mix, Stages, among, drawn
 from assay.schedule.settings import Schedule
 
 OPEN = np.ones(3, bool)

@@ -13,6 +13,7 @@ from assay.kernels.proper import gives_up_below, scored
 from assay.kernels.term import Term
 
 _CONFIDENCE = ROLES.index("confidence")
+_FLOOR = 0.005
 
 
 @final
@@ -80,7 +81,10 @@ class Dcpo(Method):
     the answer is taught as by GRPO. The target t is half the group's rate of passes, which is less
     noisy than an outcome, and half the own outcome. The squared error is that of its code, the
     paper has |q - t|; both parts are scaled apart, over their own trajectories. Ours: `floor`, for
-    a deviation near 0 makes noise as large as an error, and `missing` in place of q = -1.
+    a deviation near 0 makes noise as large as an error, and `missing` in place of q = -1; and
+    `confidence_scale` = "none", w (s - mean s), which teaches q = E[t]. Division by the deviation
+    does not: a group in which all pass differs little in s and counts most, so that one number for
+    all tasks ends above the rate of passes.
     """
 
     name: ClassVar[str] = "dcpo"
@@ -94,12 +98,15 @@ class Dcpo(Method):
     mix: float = 0.5
     """Share of the group's rate of passes in the target, in [0, 1]."""
     calibration: float = 1.0
-    """Weight of the part on confidence tokens, w, at least 0."""
+    """Weight of the part on confidence tokens, w, at least 0. Unscaled, about 10 makes an error of
+    .2, .1 apart from the others', as large as an answer."""
+    confidence_scale: Literal["std", "none"] = "std"
+    """"std": that part is divided by the deviation of s in the group, as in the paper."""
     missing: float = 1.0
     """How far below a failure a trajectory that states no confidence is, at least 0."""
-    floor: float = 0.005
+    floor: float | None = None
     """Population deviation of s, in squared probability, below which a group's is not scaled up:
-    its confidence gets 0. In [0, 1)."""
+    its confidence gets 0. In [0, 1). None: 0.005 where it is scaled, else none."""
     pass_at: float = 1.0
     """An outcome at or above it is a pass."""
     ddof: int = 1
@@ -110,8 +117,20 @@ class Dcpo(Method):
     def __post_init__(self) -> None:
         require(0 <= self.mix <= 1, f"mix must lie in [0, 1]; got {self.mix:g}")
         at_least_0(self, "calibration", "missing")
-        require(0 <= self.floor < 1, f"floor must lie in [0, 1); got {self.floor:g}")
+        if self.floor is not None:
+            require(0 <= self.floor < 1, f"floor must lie in [0, 1); got {self.floor:g}")
+            require(
+                self.confidence_scale == "std",
+                f"floor is of confidence_scale = 'std'; got floor = {self.floor:g} with "
+                f"{self.confidence_scale!r}, where nothing is scaled up: leave it out",
+            )
         check_scaling(self)
+
+    @property
+    def _least(self) -> float:
+        if self.floor is None:
+            return _FLOOR if self.confidence_scale == "std" else 0.0
+        return self.floor
 
     def terms(self, batch: Batch) -> list[Term]:
         pass_K = passes(batch, self.name, self.pass_at)
@@ -120,7 +139,7 @@ class Dcpo(Method):
         silent_K = np.isnan(q_K) & ~np.isnan(pass_K)
         target_K = self.mix * means(batch, pass_K)[batch.group_K] + (1.0 - self.mix) * pass_K
         s_K = -((q_K - target_K) ** 2)
-        differs_K = (_deviation_G(batch, s_K) >= self.floor)[batch.group_K]
+        differs_K = (_deviation_G(batch, s_K) >= self._least)[batch.group_K]
         return [
             outcome_term(
                 batch,
@@ -136,6 +155,7 @@ class Dcpo(Method):
                 unit_R=np.where(states_R, batch.all_sampled_R, -1),
                 weight=self.calibration,
                 weight_U=np.where(differs_K, batch.weight_K, 0.0),
+                scale=self.confidence_scale,
             ),
         ]
 

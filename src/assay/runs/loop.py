@@ -106,6 +106,19 @@ class Budget(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
 
+@final
+class Gradients(TrainerCallback):
+    """Shows the gradient of each step to what decides the order of domains."""
+
+    def __init__(self, scheduling: Scheduling) -> None:
+        """Takes what decides it."""
+        self._scheduling = scheduling
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Shows it, after what takes it away from a step that has nothing to learn from."""
+        self._scheduling.stepped(given["model"])
+
+
 class RunTrainer(AssayTrainer):
     """Checkpoints that are committed, credit that is kept beside the rollouts."""
 
@@ -221,6 +234,7 @@ def trainer_of(run: Prepared, folder: Folder, progress: Progress) -> RunTrainer:
         )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Budget(config, rollouts))
+    trainer.add_callback(Gradients(rollouts.scheduling))
     trainer.add_callback(Following(rollouts.lessons.follow, rollouts.rewarding.follow))
     made: Any = trainer.args
     if made.disable_dropout:

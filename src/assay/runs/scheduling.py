@@ -20,8 +20,10 @@ from assay.runs.config import Config
 from assay.runs.ledger import Order as Tasks
 from assay.runs.probe import known_good
 from assay.runs.sampling import Prepared
+from assay.runs.sketch import Sketch
 from assay.schedule.guard import Guard
-from assay.schedule.order import Seen, drawn, order_of
+from assay.schedule.named import order_of
+from assay.schedule.order import Seen, drawn
 from assay.signal.origins import OriginRow
 from assay.signal.signal import Signal
 from assay.world.several import domains
@@ -46,6 +48,9 @@ class Scheduling:
         self.on = len(self.domains) > 1
         self._order = order_of(config.schedule, self.domains)
         self._guard = Guard(self.domains, config.schedule.guard)
+        self._sketch = Sketch(run.seed)
+        self._unlearnt_D: Float64[np.ndarray, " D"] | None = None
+        """Learnability of a batch on which no step was made yet."""
         self._met = [0] * len(self.domains)
         """Tasks of each domain that were given out."""
         self._tasks = [Tasks(run.seed, len(each)) for each in self._pools(config)]
@@ -165,7 +170,7 @@ class Scheduling:
         return self._domain(int(task.rpartition("/")[2]))
 
     def credited(self, made: Signal) -> None:
-        """Lets the order learn from the advantages of a batch; not from those of a start."""
+        """Takes the advantages of a batch, from which the order will learn; none of a start."""
         if not self.facts:
             return
         batch = made.batch
@@ -178,7 +183,16 @@ class Scheduling:
             mine = size_N[counted_N & (domain_N == at)]
             learnability_D[at] = mine.mean() if mine.size else 0.0
         self.facts |= self._named("learnability", learnability_D)
-        self._order.learnt(Seen(learnability_D))
+        self._unlearnt_D = learnability_D
+
+    def stepped(self, model: Any) -> None:
+        """Lets the order learn from a batch, before the first step on it: the model has gradients,
+        unless the step is skipped."""
+        if self._unlearnt_D is None:
+            return
+        gradient = self._sketch(model) if self._order.reads_gradients else None
+        self._order.learnt(Seen(self._unlearnt_D, gradient))
+        self._unlearnt_D = None
         for name, value_D in self._order.facts().items():
             self.facts |= self._named(name, value_D)
 

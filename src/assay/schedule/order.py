@@ -3,14 +3,12 @@
 Axis: D domains of a run, in the order in which its environment names them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64
-
-from assay.schedule.settings import Schedule
 
 
 @final
@@ -31,6 +29,11 @@ class Order(Protocol):
     @property
     def whole(self) -> bool:
         """Whether a batch is of one domain."""
+        ...
+
+    @property
+    def reads_gradients(self) -> bool:
+        """Whether it learns from `Seen.gradient`."""
         ...
 
     def weights(self, done: float, open_D: Bool[np.ndarray, " D"]) -> Float64[np.ndarray, " D"]:
@@ -62,6 +65,11 @@ class Order(Protocol):
 class Forgetful:
     """An order that learns nothing of batches, and has nothing to remember."""
 
+    @property
+    def reads_gradients(self) -> bool:
+        """Never."""
+        return False
+
     def learnt(self, seen: Seen) -> None:
         """Learns nothing."""
 
@@ -83,6 +91,7 @@ class Mix(Forgetful):
     """The same shares in every batch."""
 
     share_D: Float64[np.ndarray, " D"]
+    """In proportion."""
     whole: bool = False
 
     def weights(self, done: float, open_D: Bool[np.ndarray, " D"]) -> Float64[np.ndarray, " D"]:
@@ -146,12 +155,3 @@ def drawn(
     # rounding can leave the sum below 1
     found = np.minimum(found, np.flatnonzero(share_D)[-1])
     return np.broadcast_to(found, prompts).tolist()
-
-
-def order_of(settings: Schedule, domains: Sequence[str]) -> Order:
-    """Returns the order that settings ask for; of exact they are resolved."""
-    if settings.order:
-        return Stages(tuple(domains.index(name) for name in settings.order))
-    weights = settings.weights or dict.fromkeys(domains, 1.0)
-    share_D = np.array([weights.get(name, 0.0) for name in domains])
-    return Mix(share_D / share_D.sum(), settings.whole)

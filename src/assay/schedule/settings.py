@@ -7,10 +7,13 @@ from typing import Annotated, ClassVar, Final, Literal, final
 from msgspec import Meta, field, structs
 
 from assay.errors import DataError, hint
-from assay.recipes.settings import Count, NotNegative, Settings, require
+from assay.recipes.settings import Count, NotNegative, Positive, Settings, require
 
 SCHEMA: Final = "assay.schedule/1"
 """Of the plan that `assay schedule plan` writes."""
+
+
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 @final
@@ -19,9 +22,11 @@ class Schedule(Settings, frozen=True):
 
     at: ClassVar[str] = "schedule"
 
-    mode: Literal["uniform", "fixed", "exact"] = "uniform"
+    mode: Literal["uniform", "fixed", "exact", "tac"] = "uniform"
     """uniform: all domains in every batch, as many tasks of each. fixed: by `order` or `weights`.
-    exact: one after the other, in the order of a plan that `assay schedule plan` wrote."""
+    exact: one after the other, in the order of a plan that `assay schedule plan` wrote. tac: each
+    batch is of one, drawn by what it teaches and how far that helps the others
+    (`assay.schedule.bandit`)."""
     order: tuple[str, ...] = ()
     """Of fixed: stages of equal length, one domain each; it may come again. Of exact: read from the
     plan when the run begins."""
@@ -31,6 +36,14 @@ class Schedule(Settings, frozen=True):
     """Of fixed with weights: each batch is of one domain, drawn by them. False: shares of it."""
     plan: str = ""
     """Of exact: the file, or its folder."""
+    alpha: NotNegative = 1.0
+    """Of tac: weight of alignment at the start; it falls to 0 at the end. 0: learnability alone."""
+    temperature: Positive = 1.0
+    """Of tac: of the softmax. Low: the best domain nearly always."""
+    memory: Annotated[float, Meta(ge=0, lt=1)] = 0.9
+    """Of tac: what alignment keeps of what was seen before."""
+    floor: Share = 0.5
+    """Of tac: least chance of a domain, in parts of an equal one."""
     guard: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     """A domain is paused while the policy's mean token entropy on it is below this share of its
     start; .5 is usual. 0: nothing is watched."""
@@ -46,6 +59,7 @@ class Schedule(Settings, frozen=True):
             "uniform": [[]],
             "fixed": [["order"], ["weights"], ["weights", "whole"]],
             "exact": [["plan"], ["order", "plan"]],
+            "tac": [[]],
         }[self.mode]
         require(
             given in needs,
