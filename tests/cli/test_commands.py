@@ -434,6 +434,16 @@ def test_doctor(assay: Assay):
     assert assay("doctor").text.startswith("python 3.")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["vrel"], "doctor vrel: expected verl"), (["--ray", "auto"], "doctor --ray: expected verl")],
+)
+def test_doctor_of_what_it_does_not_know(assay: Assay, words: list[str], said: str):
+    ended = assay("doctor", *words)
+    assert ended.code == 2
+    assert said in ended.text + ended.error
+
+
 def test_demo_finds_what_was_planted(assay: Assay, tmp_path: Path):
     ended = assay("demo", "--audit-only")
     assert ended.code == 0

@@ -8,8 +8,9 @@ from typing import Any, final
 
 import msgspec
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from assay.errors import UsageError
+from assay.errors import UsageError, told
 
 PARTS = ("platform", "estimators", "loss", "trainer", "rollout", "agent loop", "presets")
 
@@ -72,14 +73,24 @@ def checked(actors: Mapping[str, Sequence[Any]]) -> str:
     return f"the plug-in is in all {count} processes that train: {parts}"
 
 
-def of_cluster() -> list[Seen]:
-    """Returns what a fresh worker of each node says; Ray must be connected."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+def of_cluster(address: str | None = None) -> list[Seen]:
+    """Returns what a fresh worker of each node says.
 
-    task = ray.remote(num_cpus=0)(seen)
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    asked = [
-        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
-        for node in nodes
-    ]
-    return ray.get(asked)
+    Args:
+        address: of a Ray cluster, or auto. None: one is started here, and ended.
+
+    Raises:
+        UsageError: there is no such cluster.
+    """
+    given: dict[str, Any] = {"num_cpus": 2, "include_dashboard": False}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, **({} if address else given))
+    except ConnectionError as error:
+        raise UsageError(f"ray {address}: {told(error)}; ray status says what runs") from None
+    try:
+        task = ray.remote(num_cpus=0)(seen)
+        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        near = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+        return ray.get([task.options(scheduling_strategy=each).remote() for each in near])
+    finally:
+        ray.shutdown()
