@@ -78,6 +78,29 @@ def test_a_judge_s_verdicts_go_onto_records(assay: Assay, tmp_path: Path) -> Non
     assert "2 trajectories, 2 verdicts asked for, 0 not given" in ended.text
     found = [each.rewards for each in read(out)]
     assert [(each["rubric:kind"], each["rubric:t"]) for each in found] == [(1.0, 1.0)] * 2
+    assert "untrusted: nobody has probed this judge; --probe does" in " ".join(ended.text.split())
+
+    def rate(body: dict[str, Any]) -> str:
+        reply = body["messages"][0]["content"].splitlines()[-1].partition("{")[0]
+        wrong = "error" in body["messages"][1]["content"]
+        return f'{reply}{{"rating": {3 if wrong else 8}}}{reply}'
+
+    given = ("--form", "implicit", "--votes", "1", "--probe", "-o", out)
+    with server.serving(rate) as url:
+        ended = assay("rubric", "judge", rubric, log, "--endpoint", url, *given)
+    assert ended.code == 0, ended.text
+    said = " ".join(ended.text.split())
+    assert "plain 0 of 12, claims 0 of 6, empty 0 of 6; nothing against it" in said
+    assert "2 trajectories, 2 ratings asked for, 0 not given" in said
+    assert [each.rewards["rating:rubric"] for each in read(out)] == [8.0, 8.0]
+    with server.serving(yes) as url:  # says 1 to everything, wherever it is asked
+        ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "--probe", "-o", out)
+    assert "untrusted, fooled by plain, claims, empty" in " ".join(ended.text.split())
+    with server.serving(lambda _: 503) as url:
+        ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "--probe", "-o", out)
+        assert "probes: it said nothing; untrusted" in " ".join(ended.text.split())
+    ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "--form", "implict", "-o", out)
+    assert (ended.code, "Did you mean 'implicit'" in ended.err) == (2, True)
     with server.serving(lambda _: 503) as url:
         ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "-o", out)
     assert "2 not given (votes lost: refused 6)" in " ".join(ended.text.split())

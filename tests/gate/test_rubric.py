@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from assay.credit.statistics import updated
 from assay.errors import MethodError, UnknownNameError, UsageError
 from assay.gate import Composition
-from assay.gate.rubric import EXPLOITED, SEEN, verdicts
+from assay.gate.rewards import verdicts
+from assay.gate.rubric import SEEN
+from assay.gate.watching import EXPLOITED, MEMORY
 from assay.judges.rubric import Item
 from assay.pipeline import gated, run
 from assay.recipes import Recipe
@@ -272,6 +274,90 @@ def test_a_panel_says_how_much_of_what_is_new_is_hacked():
     # all were credited before: nothing is new
     again = seen({"credited a": 1.0}, [1.0, 1.0], [0.0, 0.0])
     assert EXPLOITED not in again
+
+
+def credited(task, verdicts, **truth):
+    (name, values), *_ = truth.items()
+    name = {"panel": "panel:a", "world": "a"}[name]
+    return [
+        one(None, id=f"{task}{k}", task=task, group=task,
+            rewards={"r3": k / 10, "rubric:a": v, name: t})
+        for k, (v, t) in enumerate(zip(verdicts, values, strict=True))
+    ]  # fmt: skip
+
+
+def watched_of(known, *groups, **rubric):
+    records = [each for group in groups for each in group]
+    return dict(gated(_with(batch_of(records), known), recipe(**rubric))[0].statistics)
+
+
+def test_what_was_credited_before_is_of_the_task_itself_where_it_was_met():
+    first = watched_of(
+        {}, credited("p", [1.0, 1.0], panel=[1.0, 1.0]), credited("q", [0.0, 0.0], panel=[0.0, 0.0])
+    )
+    alone = watched_of({}, credited("p", [1.0, 1.0, 0.0, None], panel=[1.0] * 4))
+    assert alone["credited a|p"] == pytest.approx(2 / 3)
+    assert (first["credited a|p"], first["credited a|q"], first["credited a"]) == (1.0, 0.0, 0.5)
+    # p was credited as a whole: nothing there is new. q was not: two are, of which one is rejected
+    again = watched_of(
+        first,
+        credited("p", [1.0, 1.0], panel=[0.0, 0.0]),
+        credited("q", [1.0, 1.0], panel=[0.0, 1.0]),
+    )
+    assert again[EXPLOITED] == 0.5
+    # a task that nobody met goes by the batch before, in which all were: nothing new either
+    assert watched_of(again, credited("r", [1.0], panel=[0.0]))[EXPLOITED] == 0.5
+    # and by a batch in which half were: .5 of each, of one and one
+    half = {"credited a": 0.5, "credited a|q": 1.0}
+    found = watched_of(
+        half, credited("q", [1.0], panel=[0.0]), credited("r", [1.0, 1.0], panel=[0.0, 1.0])
+    )
+    assert found[EXPLOITED] == 0.5
+
+
+def test_the_world_s_own_part_is_a_known_answer():
+    # of three that a judge credits the world fails one, at .5 of what it asks
+    found = watched_of({}, credited("p", [1.0, 1.0, 1.0, None], world=[1.0, 0.5, None, 0.0]))
+    assert found[EXPLOITED] == 0.5
+    # an item that the world checks is no judge's
+    world = [{"id": "a", "checked_by": "world", "essential": True}]
+    assert EXPLOITED not in watched_of({}, credited("p", [1.0], world=[0.0]), items=world)
+    weak = [{**A, "essential": False, "weight": -3}, {**B, "id": "b"}]
+    both = credited("p", [1.0, 1.0], panel=[0.0, 1.0])
+    more = [
+        msgspec.structs.replace(each, rewards={**each.rewards, "rubric:b": 1.0, "panel:b": 1.0})
+        for each in both
+    ]
+    # 3 of item a is hacked, of 3 + 3 and of 1 + 1 of item b
+    assert watched_of({}, more, items=weak)[EXPLOITED] == pytest.approx(3 / 8)
+
+
+def test_of_tasks_that_are_remembered_those_met_last_stay():
+    known = {f"credited a|{n}": 1.0 for n in range(MEMORY)}
+    found = watched_of(known, credited("0", [1.0], panel=[1.0]), credited("x", [1.0], panel=[1.0]))
+    kept = [name for name in found if "|" in name]
+    assert len(kept) == MEMORY
+    assert kept[-2:] == ["credited a|0", "credited a|x"]
+    assert "credited a|1" not in found
+
+
+def test_a_judge_s_rating_ranks():
+    records = some([0.0] * 4, group="g")
+    rated = [
+        msgspec.structs.replace(each, rewards={"rubric:a": 1.0, "rating:rubric": value})
+        for each, value in zip(records, [1.0, 5.5, 10.0, None], strict=True)
+    ]
+    # (rating - 1) / 9; what nobody rated leaves the group, and is no 0
+    rubric = {"dense": "rubric", "score": "implicit", "items": [A, {**B, "essential": False}]}
+    value, a, why = result(rated, **rubric)
+    close(value, [0, 0.5, 1, NAN])
+    close(a, [-1.224742, 0, 1.224742, 0])
+    assert why[:3] == ["ok"] * 3
+    wrong = msgspec.structs.replace(rated[0], rewards={"rubric:a": 1.0, "rating:rubric": 0.5})
+    with pytest.raises(MethodError, match=r"rewards\['rating:rubric'\] is 0.5; expected 1 to 10"):
+        result([wrong, *rated[1:]], **rubric)
+    with pytest.raises(UsageError, match="score: implicit is one rating of all graded items"):
+        result(rated, **{**rubric, "most": 1})
 
 
 def _with(batch, statistics):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,10 @@ from assay.errors import UsageError
 from assay.judges.rubric import Item, read_rubric, with_verdicts
 from assay.records import Trajectory
 
+if TYPE_CHECKING:
+    from assay.judges.chat import Endpoint
+
+NOT_PROBED: Final = "untrusted: nobody has probed this judge; --probe does"
 app = typer.Typer(
     help="Rubrics: what may veto, and what ranks.", no_args_is_help=True, add_completion=False
 )
@@ -62,33 +66,62 @@ def judge(
     key: Annotated[
         str | None, typer.Option(help="Environment variable that holds the server's key.")
     ] = None,
+    form: Annotated[
+        str, typer.Option("--form", help="items: a question an item. implicit: one rating, 1-10.")
+    ] = "items",
     votes: Annotated[int, typer.Option(help="Answers to each question, odd.")] = 3,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="First ask about 48 made-up answers, and say so.")
+    ] = False,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds of one request.")] = 60.0,
     format: opt.Format = None,
 ) -> None:
-    """Writes verdicts on a rubric's items onto the records of a log.
+    """Writes what a judge says on a rubric onto the records of a log.
 
-    A model says yes or no to each item that a judge checks. What it does not answer is null, which
-    is never 0.
+    A model says yes or no to each item that a judge checks, or rates an answer by all graded items
+    at once. What it does not answer is null, which is never 0.
     """
     from assay.importers import load
-    from assay.judges.chat import Endpoint
-    from assay.judges.items import judged
+    from assay.judges.forms import form_named
+    from assay.judges.items import Panel, fooled, judged
     from assay.records import write
     from assay.runs.directory import records_of
 
+    asks = form_named(form)
     items, _ = read_rubric(rubric)
     opt.spare(out, log)
-    if key is not None and key not in os.environ:
-        raise UsageError(f"--key {key}: no such environment variable")
-    ask = Endpoint(url=endpoint, model=model, key=key and os.environ[key], timeout=timeout)
+    panel = Panel(_endpoint(endpoint, model, key, timeout), votes=votes)
     records = [*load(records_of(log), format=format)[1]]
-    found = judged([with_verdicts(items, each) for each in records], items, ask, votes=votes)
+    say(_probed(fooled(panel, asks)) if probe else NOT_PROBED)
+    found = judged([with_verdicts(items, each) for each in records], items, panel, asks)
     write(out, found.records)
     why = ", ".join(f"{word} {n}" for word, n in sorted(found.why.items()))
     lost = f" (votes lost: {why})" if why else ""
-    say(f"{out}  {len(records):,} trajectories, {found.asked:,} verdicts asked for, "
+    what = "verdicts" if form == "items" else "ratings"
+    say(f"{out}  {len(records):,} trajectories, {found.asked:,} {what} asked for, "
         f"{found.unjudged:,} not given{lost}")  # fmt: skip
+
+
+def _endpoint(url: str, model: str, key: str | None, timeout: float) -> "Endpoint":
+    """Returns where a model is asked.
+
+    Raises:
+        UsageError: no such environment variable, or no address.
+    """
+    from assay.judges.chat import Endpoint
+
+    if key is not None and key not in os.environ:
+        raise UsageError(f"--key {key}: no such environment variable")
+    return Endpoint(url=url, model=model, key=key and os.environ[key], timeout=timeout)
+
+
+def _probed(found: dict[str, tuple[int, int]]) -> str:
+    """Returns in words what probes found of a judge."""
+    kinds = ", ".join(f"{kind} {n} of {of}" for kind, (n, of) in found.items())
+    worst = [kind for kind, (n, of) in found.items() if 2 * n >= of]
+    said = "it said nothing" if not found else f"wrong answers put as high as right ones: {kinds}"
+    trust = f"untrusted, fooled by {', '.join(worst)}" if worst else "nothing against it"
+    return f"probes: {said}; {'untrusted' if not found else trust}"
 
 
 def _solved(env: str, dials: dict[str, Any], seeds: int) -> Iterator[Trajectory]:

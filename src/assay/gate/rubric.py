@@ -12,12 +12,14 @@ from typing import ClassVar, Final, Literal, final
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from assay.batch import CATEGORIES, ENDS, Batch
-from assay.errors import MethodError, UsageError, hint
+from assay.batch import Batch
+from assay.errors import UsageError
 from assay.gate.base import Gate, Verdicts
+from assay.gate.rewards import BROKEN, by_group, groups_asked, named, rated, verdicts
+from assay.gate.watching import watched
 from assay.judges.rubric import Item, with_verdicts
 from assay.kernels.composition import accepted, conjunction, dispersion, standardised, vetoed
-from assay.kernels.rubrics import Score, exploitation_rate, kept_items, pruned, scored
+from assay.kernels.rubrics import Score, kept_items, pruned, scored
 from assay.records import Trajectory
 
 NAME: Final = "rubric"
@@ -25,12 +27,6 @@ NAME: Final = "rubric"
 SEEN: Final = "dispersion, seen"
 """Statistic of a run: groups whose dispersion was looked at; those of the last `window` are
 "dispersion 0", "dispersion 1", ..."""
-EXPLOITED: Final = "rubric, exploited"
-"""Statistic of a run: exploitation rate of the last batch that a panel looked at."""
-PANEL: Final = "panel:"
-"""Name of a reward that says whether anybody on a panel lets an item pass, 1 or 0: "panel:ID"."""
-_BUDGET: Final = ENDS.index("budget")
-_BROKEN: Final = [CATEGORIES.index(name) for name in ("infra", "tampered")]
 
 
 @final
@@ -62,8 +58,9 @@ class Composition(Gate):
     aggregate: Literal["plain", "normalised"] = "plain"
     """Of several rewards: added up as they are, or each over its deviation in the group first, so
     that weights are of spreads."""
-    score: Score = "explicit"
-    """How graded items add up: `kernels.rubrics.scored`."""
+    score: Score | Literal["implicit"] = "explicit"
+    """How graded items add up: `kernels.rubrics.scored`. implicit: a judge weighed, who rated all
+    of them at once (`assay rubric judge --form implicit`)."""
     margin: float = 1.0
     """How far below the group a veto lies, above 0, in units of the dense reward."""
     lam: float = 1.0
@@ -120,6 +117,8 @@ class Composition(Gate):
             (0 <= self.dropout < 1, f"dropout: got {self.dropout:g}; expected in [0, 1)"),
             (NAME not in self.weights or bool(graded), 'dense: "rubric" is the score of graded '
              "items, and there is none; expected one that is not essential"),
+            (self.score != "implicit" or not (self.most or self.dropout), "score: implicit is one "
+             "rating of all graded items; expected most and dropout left out"),
         ):  # fmt: skip
             if not holds:
                 raise UsageError(f"recipe.rubric: {message}")
@@ -146,7 +145,7 @@ class Composition(Gate):
             MethodError: no trajectory has a reward of that name; says which there are.
         """
         total_K = np.zeros(len(batch.ids))
-        broken_K = np.isin(batch.category_K, _BROKEN)
+        broken_K = np.isin(batch.category_K, BROKEN)
         for name, weight in self.weights.items():
             value_K = np.where(broken_K, np.nan, self._reward(batch, name, step))
             if self.aggregate == "normalised":
@@ -183,41 +182,16 @@ class Composition(Gate):
         reasons = self._reasons(batch, value_K, ok_K, reason_G)
         weight_K = np.array([float(each == "ok") for each in reasons])
         held_K = np.where(np.isnan(value_K), batch.earned_K, value_K)
-        statistics = {**statistics, **self._watched(batch, verdict_KJ)}
+        statistics = watched(batch, self.items, verdict_KJ, statistics)
         return Verdicts(weight_K, reasons, composed_K=held_K, statistics=statistics)
-
-    def _watched(self, batch: Batch, verdict_KJ: Float64[np.ndarray, "K J"]) -> dict[str, float]:
-        """Returns how much of what is credited and was not in the batch before a panel rejects, and
-        how often each item is credited now; nothing where no panel looked.
-
-        `kernels.rubrics.exploitation_rate`, of all verdicts of the batch. The paper follows fixed
-        answers from checkpoint to checkpoint; here an item was credited before as often as in the
-        batch before.
-        """
-        looked = [j for j, item in enumerate(self.items) if PANEL + item.id in batch.reward_names]
-        if not looked:
-            return {}
-        panel_KJ = np.stack([named(batch, PANEL + self.items[j].id) for j in looked], axis=1)
-        now_KJ, shape = verdict_KJ[:, looked], panel_KJ.shape
-        keys = [f"credited {self.items[j].id}" for j in looked]
-        before_J = np.array([batch.statistics.get(key, 0.0) for key in keys])
-        weight_J = np.array([abs(self.items[j].points) for j in looked])
-        rate = exploitation_rate(
-            np.broadcast_to(weight_J, shape).ravel(),
-            np.broadcast_to(before_J, shape).ravel(),
-            now_KJ.ravel(),
-            1.0 - panel_KJ.ravel(),
-        )
-        known_J = (~np.isnan(now_KJ)).sum(axis=0)
-        share_J = np.nansum(now_KJ, axis=0) / np.maximum(known_J, 1)
-        found = {k: float(s) for k, s, n in zip(keys, share_J, known_J, strict=True) if n}
-        return found if np.isnan(rate) else {**found, EXPLOITED: rate}
 
     def _reward(self, batch: Batch, name: str, step: int) -> Float64[np.ndarray, " K"]:
         if name == "outcome":
             return batch.outcome_K
         if name != NAME:
             return named(batch, name)
+        if self.score == "implicit":
+            return rated(batch)
         graded = [item for item in self.items if not item.essential]
         verdict_KJ, _ = verdicts(batch, graded)
         if self.dropout:
@@ -260,11 +234,11 @@ class Composition(Gate):
         passing_K = np.where(ok_K == 1.0, value_K, np.nan)
         count_G = np.bincount(group_K[~np.isnan(passing_K)], minlength=n)
         spread_G = dispersion(passing_K, group_K, n)
-        wide_G = spread_G if not self.dispersion else _by_group(batch, self.dispersion)
+        wide_G = spread_G if not self.dispersion else by_group(batch, self.dispersion)
         least, statistics = self._narrow(batch.statistics, wide_G)
         cover_G, agree_G = accepted(
             verdict_KJ, value_K, group_K, n, mu=self.mu, rho=self.rho, nu=self.nu,
-            asked_GJ=_groups_asked(batch, verdict_KJ, self.items),
+            asked_GJ=groups_asked(batch, verdict_KJ, self.items),
         )  # fmt: skip
         causes = [
             ("no_pass", count_G == 0),
@@ -308,76 +282,3 @@ class Composition(Gate):
         for k in np.flatnonzero(known_K & ~np.isnan(ok_K) & np.isnan(value_K)).tolist():
             found[k] = "failed"
         return [found[k] for k in batch.vote_K.tolist()]
-
-
-def named(batch: Batch, name: str) -> Float64[np.ndarray, " K"]:
-    """Returns a named reward of each trajectory; NaN: it has none.
-
-    Raises:
-        MethodError: none has one of that name, though infrastructure did not stop them all; says
-            which there are.
-    """
-    if name in batch.reward_names:
-        return batch.reward_KJ[:, batch.reward_names.index(name)]
-    if not np.isin(batch.category_K, _BROKEN).all():
-        known = batch.reward_names
-        raise MethodError(
-            f"recipe.rubric: no trajectory has a reward {name!r}.{hint(name, known)} "
-            f"Known: {', '.join(known) or 'none'}"
-        )
-    return np.full(len(batch.ids), np.nan)
-
-
-def verdicts(
-    batch: Batch, items: Sequence[Item]
-) -> tuple[Float64[np.ndarray, "K J"], Bool[np.ndarray, "K J"]]:
-    """Returns the verdict on each item, NaN: not judged; and which items each trajectory is asked.
-
-    An item of one task is asked in that alone. One that code or the world checks is asked where
-    some trajectory of the group has its verdict: the world of another task has other items. One
-    that a judge checks is asked, whether or not the judge answered. Who used up its own budget
-    before the world could look fails what the world checks: or running out would pay.
-    """
-    column = {name: j for j, name in enumerate(batch.reward_names)}
-    verdict_KJ = np.full((len(batch.ids), len(items)), np.nan)
-    asked_KJ = np.ones(verdict_KJ.shape, bool)
-    for j, item in enumerate(items):
-        if item.task is not None:
-            asked_KJ[:, j] = np.array([name == item.task for name in batch.tasks])[batch.task_K]
-        if item.reward in column:
-            verdict_KJ[:, j] = batch.reward_KJ[:, column[item.reward]]
-        if item.checked_by != "judge":
-            known_K = ~np.isnan(verdict_KJ[:, j])
-            some_G = np.bincount(batch.group_K, known_K, batch.n_groups) > 0
-            asked_KJ[:, j] &= some_G[batch.group_K]
-        if item.checked_by == "world":
-            late_K = asked_KJ[:, j] & np.isnan(verdict_KJ[:, j]) & (batch.end_K == _BUDGET)
-            verdict_KJ[late_K, j] = 0.0
-    verdict_KJ = np.where(asked_KJ, verdict_KJ, np.nan)
-    wrong_KJ = ~np.isnan(verdict_KJ) & (verdict_KJ != 0.0) & (verdict_KJ != 1.0)
-    if wrong_KJ.any():
-        k, j = (int(i) for i in np.argwhere(wrong_KJ)[0])
-        raise MethodError(
-            f"recipe.rubric: trajectory {batch.ids[k]!r}: rewards[{items[j].reward!r}] is "
-            f"{verdict_KJ[k, j]:g}; expected 1, 0 or null"
-        )
-    return verdict_KJ, asked_KJ
-
-
-def _groups_asked(
-    batch: Batch, verdict_KJ: Float64[np.ndarray, "K J"], items: Sequence[Item]
-) -> Bool[np.ndarray, "G J"]:
-    """Returns which items each group is asked."""
-    _, asked_KJ = verdicts(batch, items)
-    asked_GJ = np.zeros((batch.n_groups, verdict_KJ.shape[1]), bool)
-    np.logical_or.at(asked_GJ, batch.group_K, asked_KJ)
-    return asked_GJ
-
-
-def _by_group(batch: Batch, name: str) -> Float64[np.ndarray, " G"]:
-    """Returns a reward that all of a group share: the mean of those that have it."""
-    value_K = np.where(np.isnan(batch.voted_K), np.nan, named(batch, name))
-    known_K = ~np.isnan(value_K)
-    count_G = np.bincount(batch.group_K[known_K], minlength=batch.n_groups)
-    sum_G = np.bincount(batch.group_K[known_K], value_K[known_K], batch.n_groups)
-    return np.divide(sum_G, count_G, out=np.full(batch.n_groups, np.nan), where=count_G > 0)

@@ -32,6 +32,8 @@ from assay.records import ModelStep, Trajectory
 
 VERDICT: Final = "rubric:"
 """What the names of verdicts begin with, in `Trajectory.rewards`."""
+RATING: Final = "rating:rubric"
+"""Name of a judge's rating of all graded items at once, 1 to 10, in `Trajectory.rewards`."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w. -]{0,63}")
 _JOINED: Final = re.compile(r"\s(?:and|as well as|plus)\s|;|\n", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`")

@@ -44,12 +44,12 @@ def scored(
     return np.where(known_KJ.any(axis=1), found_K, np.nan)
 
 
-def implicit(rating: float) -> float:
-    """Returns a judge's rating of 1 to 10 on [0, 1], RaR's implicit form: (rating - 1) / 9.
+def implicit(rating_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, " K"]:
+    """Returns a judge's ratings of 1 to 10 on [0, 1], RaR's implicit form: (rating - 1) / 9.
 
-    The paper says "normalised" and not how.
+    RaR 2025, arXiv:2507.17746, says "normalised" and not how. NaN: it was not rated.
     """
-    return (rating - 1.0) / 9.0
+    return (rating_K - 1.0) / 9.0
 
 
 def shown_share(

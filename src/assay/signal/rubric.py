@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 
 from assay.batch import Batch
-from assay.gate.rubric import EXPLOITED, NAME
+from assay.gate.rubric import NAME
+from assay.gate.watching import EXPLOITED
 from assay.kernels.rubrics import internalised
 from assay.records import Decision
 
@@ -19,7 +20,7 @@ def rubric_facts(batch: Batch, decisions: Sequence[Decision]) -> dict[str, float
 
     `rubric/rejected` of groups, in all, and `rubric/rejected/REASON` of those that occur;
     `rubric/unjudged` and `rubric/failed` (mode drop) of trajectories; `rubric/exploited`, see
-    `gate.rubric`; `rubric/gap`, nats a token of what was sampled with help: the
+    `gate.watching`; `rubric/gap`, nats a token of what was sampled with help: the
     self-internalisation gap where the help was the rubric (`kernels.rubrics.internalised`).
     """
     if batch.composed_K is None:
