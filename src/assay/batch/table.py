@@ -157,9 +157,10 @@ class Table:
         """Of what other processes read in files the names are told; else all is."""
         state = {"kind": self.tail.typecode, "dtypes": self._dtypes, "folder": self._folder}
         if self._folder is None:
-            return {**state, "done": 0, "names": {}, "rows": [r.tobytes() for r in self.chunks()]}
+            return {**state, "done": 0, "names": {}, "rows": [_sent(r) for r in self.chunks()]}
         names = {name: stream.name for name, stream in self._streams.items()}
-        return {**state, "done": self.done, "names": names, "rows": [self.tail.tobytes()]}
+        rows = [_sent(_rows(self.tail, self.width))]
+        return {**state, "done": self.done, "names": names, "rows": rows}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Becomes what `state` tells of."""
@@ -168,7 +169,13 @@ class Table:
         self._elsewhere = state["names"]
         self._full = bool(self._elsewhere)  # they are another's, who has ended
         for rows in state["rows"]:
-            self.tail.frombytes(rows)
+            self.tail.frombytes(np.full(rows, np.nan).tobytes() if type(rows) is int else rows)
+
+
+def _sent(rows: np.ndarray) -> bytes | int:
+    """Returns rows for another process; of NaN alone, as of tokens whose likelihood nobody knows,
+    how many."""
+    return rows.size if rows.dtype.kind == "f" and np.isnan(rows).all() else rows.tobytes()
 
 
 def _rows(flat: "array[Any]", width: int) -> np.ndarray:

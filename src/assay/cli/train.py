@@ -54,8 +54,8 @@ def train(
     import_from_here()
     if asked_for_more(os.environ):
         typer.echo(
-            "accelerate began one process: without several GPUs it is python -m "
-            "torch.distributed.run --nproc_per_node N -m assay train ...",
+            "accelerate began one process: without several GPUs, add --multi_gpu to begin all of "
+            "them (they are joined by gloo, on the CPU)",
             err=True,
         )
     from assay.runs.start import part, start

@@ -127,8 +127,12 @@ def collect(
             backend.run(
                 [player.prompt for player in playing],
                 lambda at, ids, logprobs, playing=playing: playing[at].read(ids, logprobs),
-                sampling=replace(sampling, spent=spent if any(spent) else ()),
-                seed=(*seed, first),
+                sampling=replace(
+                    sampling,
+                    spent=spent if any(spent) else (),
+                    names=tuple(player.name for player in playing) if sampling.apart else (),
+                ),
+                seed=seed if sampling.apart else (*seed, first),
             )
         seconds = None if clock is None or began is None else (clock() - began) / len(players)
         for player in players:
@@ -159,6 +163,12 @@ class Player:
         self._played = 0
         self._turns = 0
         self._tell()
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other of its batch: its id, or task and trial."""
+        planned = self._planned
+        return planned.id or f"{planned.group}/{planned.seed}/{planned.trial}"
 
     def _tell(self) -> None:
         if (told := self._planned.before_turn) is not None:

@@ -88,6 +88,7 @@ class Config(Settings, frozen=True):
         )
         self._check_help(recipe)
         self._check_rows()
+        self._check_apart()
         self.start.check(self.train.steps, self.train.minibatches)
         self.rlag.check({name: getattr(self, name) for name in self.__struct_fields__})
         taken = sorted(set(self.trl) & OURS)
@@ -106,6 +107,18 @@ class Config(Settings, frozen=True):
             own.stop <= held.start or held.stop <= own.start,
             f"eval tasks {held.start} to {held.stop - 1} overlap with training tasks "
             f"{own.start} to {own.stop - 1}; move eval.first_task",
+        )
+
+    def _check_apart(self) -> None:
+        plain = (self.rollout.kind, self.rollout.oversample, self.rollout.resample) == (
+            "chain",
+            1,
+            0,
+        )
+        require(
+            not self.train.apart or (self.sampling.backend == "local" and plain),
+            "train.apart: every trajectory is drawn once, by the model in this process; take "
+            "sampling.backend=local and rollout.kind=chain, without oversample and resample",
         )
 
     def _check_help(self, recipe: Recipe) -> None:

@@ -59,7 +59,7 @@ class Rollouts:
         """Returns what TRL takes: one row per prompt, the records beside them."""
         began = time.monotonic()
         step, config = trainer.state.global_step + 1, self._run.config
-        backend = self._engines(trainer)
+        backend, process = self._engines(trainer), trainer.accelerator.process_index
         if step == 1 and trainer.accelerator.is_main_process:
             probed(self._run, self._folder, backend, trainer.session.event)
         version = f"step_{step - 1 if self._engines.follows else 0}"
@@ -68,7 +68,7 @@ class Rollouts:
             self._scheduled(prompts, step, trainer),
             step,
             sampling=config.train.sampling,
-            seed=(self._run.seed, step, trainer.accelerator.process_index),
+            seed=(self._run.seed, step, 0 if config.train.apart else process),
             policy_version=version,
             watch=self._watch,
             clock=None,

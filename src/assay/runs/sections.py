@@ -123,6 +123,9 @@ class Train(Settings, frozen=True):
     beta: NotNegative = 0.0
     """Weight of the KL term."""
     temperature: float = 1.0
+    apart: bool = False
+    """Each trajectory draws with chance of its own, so that several processes sample what one does,
+    and end where one does."""
     max_tokens: Count = 400
     turn_tokens: Count = 160
     max_length: Count = 1024
@@ -164,6 +167,7 @@ class Train(Settings, frozen=True):
             max_tokens=self.max_tokens,
             turn_tokens=self.turn_tokens,
             max_length=self.max_length,
+            apart=self.apart,
         )
 
 

@@ -66,6 +66,7 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
     _processes().wait_for_everyone()
     with folder.locked() if main else nullcontext():
         try:
+            _seen_by_all(folder)
             _trained(run, folder, None)
         except UsageError:
             if main and not any(folder.rows("ledger.jsonl")):  # refused before anything
@@ -103,6 +104,25 @@ def resume(out: Path) -> Folder:
         processes.wait_for_everyone()
         _trained(_prepared(config, int(about["seed"]), out), folder, at, again=True)
     return folder
+
+
+def _seen_by_all(folder: Folder) -> None:
+    """Refuses a run directory that some machine does not see, on every process.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if _processes().num_processes == 1:
+        return
+    from accelerate.utils import gather_object
+
+    seen = gather_object([(folder.path / "run.json").is_file()])
+    if not all(seen):
+        missing = ", ".join(str(rank) for rank, here in enumerate(seen) if not here)
+        raise UsageError(
+            f"{folder.path}: process {missing} does not see it; machines share a run directory: "
+            "give --out on a disk that all of them see"
+        )
 
 
 def _processes() -> Any:

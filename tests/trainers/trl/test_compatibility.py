@@ -7,12 +7,13 @@ import pytest
 
 from assay.errors import UsageError
 from assay.recipes.recipe import Recipe
-from assay.trainers.trl.compatibility import fit, means_of_micro_batches
+from assay.trainers.trl.compatibility import check_config, fit, means_of_micro_batches
 
 
 def arguments(**given: Any) -> SimpleNamespace:
     return SimpleNamespace(
         **{"fp16": False, "deepspeed": None, "delta": None}
+        | {"fsdp": None, "device": SimpleNamespace(type="cpu")}
         | {"epsilon": 0.2, "epsilon_high": None, "beta": 0.0}
         | {"steps_per_generation": 4, "gradient_accumulation_steps": 2}
         | given
@@ -23,21 +24,48 @@ def recipe(**safety: Any) -> Recipe:
     return Recipe.of({"method": "grpo", "safety": safety})
 
 
-@pytest.mark.parametrize("given", [{"fp16": True}, {"deepspeed": "zero2.json"}])
-def test_who_cannot_leave_a_step_out_is_refused_until_none_is_left_out(
-    given: dict[str, Any],
-) -> None:
+def test_who_cannot_leave_a_step_out_is_refused_until_none_is_left_out() -> None:
     with pytest.raises(UsageError, match="skip_empty = false"):
-        fit(recipe(), arguments(**given), "dapo")
-    fit(recipe(skip_empty=False), arguments(**given), "dapo")
+        fit(recipe(), arguments(fp16=True), "dapo")
+    fit(recipe(skip_empty=False), arguments(fp16=True), "dapo")
 
 
-def test_deepspeed_that_accelerate_brings_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(UsageError, match="DeepSpeed"):
+@pytest.mark.parametrize(
+    ("given", "variable", "said"),
+    [
+        ({"deepspeed": "zero2.json"}, "ACCELERATE_USE_DEEPSPEED", "DeepSpeed is not supported"),
+        ({"fsdp": True}, "ACCELERATE_USE_FSDP", "FSDP on a CPU: accelerate keeps a whole model"),
+    ],
+)
+def test_models_in_parts(
+    given: dict[str, Any], variable: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        fit(recipe(skip_empty=False), arguments(**given), "dapo")
+    monkeypatch.setenv(variable, "true")  # as `accelerate launch` says it
+    with pytest.raises(UsageError, match=said):
         fit(recipe(), arguments(), "dapo")
-    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")
+    monkeypatch.setenv(variable, "false")
     fit(recipe(), arguments(), "dapo")
+
+
+def test_fsdp_on_gpus_is_left_to_accelerate() -> None:
+    fit(recipe(), arguments(fsdp=True, device=SimpleNamespace(type="cuda")), "dapo")
+
+
+def test_the_asynchronous_trainer_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("trl")
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+    from trl.experimental.async_grpo.async_grpo_config import AsyncGRPOConfig
+
+    from assay.trainers.trl.trainer import AssayTrainer
+
+    config: Any = object.__new__(AsyncGRPOConfig)  # its own checks ask for a GPU
+    for given in ({"args": config}, {}):
+        positional = ("model", None) if given else ("model", None, config)
+        with pytest.raises(UsageError, match="AsyncGRPOConfig: TRL's asynchronous GRPO gives"):
+            AssayTrainer(*positional, **given)
+    check_config(None)
 
 
 def test_the_two_sided_clip_is_handed_over_or_contradicted() -> None:

@@ -42,6 +42,11 @@ class Sampling:
     spent: tuple[int, ...] = ()
     """Of `max_tokens`, what each row's trajectory has written before its prompt ends. Empty:
     nothing. An engine that does not look is held to it by the reader."""
+    apart: bool = False
+    """Each trajectory draws with chance of its own, which the seed and its id name: what is sampled
+    beside it, and by which process, does not matter. Of an engine in this process."""
+    names: tuple[str, ...] = ()
+    """Of each row, what names its chance; empty: chance is dealt out among the rows."""
 
     def __post_init__(self) -> None:
         """Refuses what is out of range."""

@@ -1,9 +1,12 @@
 """Any Hugging Face causal language model in this process, batched, with a KV cache. Needs torch."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, final
 
+import numpy as np
 import torch
+from jaxtyping import Float64
 
 from assay.policy.sampling import sample
 from assay.rollout.backends.base import Reader, Sampling, number
@@ -49,6 +52,20 @@ class Transformers:
                 max_length=sampling.max_length,
                 temperature=sampling.temperature,
                 generator=generator,
+                uniform=_apart(sampling, seed, self.model.device) if sampling.names else None,
             )
         finally:
             self.model.train(training)
+
+
+def _apart(
+    sampling: Sampling, seed: Sequence[int], device: torch.device
+) -> Float64[torch.Tensor, "B T"]:
+    """Returns the numbers that each row draws by, a function of the seed and the row's name."""
+    rows = [
+        np.random.default_rng(
+            [*seed, *np.frombuffer(hashlib.sha256(name.encode()).digest(), "<u4").tolist()]
+        ).random(sampling.max_tokens)
+        for name in sampling.names
+    ]
+    return torch.from_numpy(np.stack(rows)).to(device)

@@ -58,12 +58,7 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
         raise UsageError(
             "fp16's loss scaler cannot leave a step out: take bf16, or safety.skip_empty = false"
         )
-    launched = os.environ.get("ACCELERATE_USE_DEEPSPEED", "")  # by `accelerate launch`
-    if safety.skip_empty and (args.deepspeed or launched.lower() == "true"):
-        raise UsageError(
-            "DeepSpeed's engine takes every step itself and cannot leave one out: "
-            "set safety.skip_empty = false"
-        )
+    _whole_models(args)
     _divided(recipe, args, loss_type)
     if safety.delta is None:
         return
@@ -79,6 +74,36 @@ def fit(recipe: Recipe, args: Any, loss_type: str) -> None:
             "(the larger of epsilon and epsilon_high)"
         )
     args.delta = safety.delta
+
+
+def check_config(config: Any) -> None:
+    """Raises UsageError for the configuration of TRL's asynchronous GRPO, which is a trainer of its
+    own: it has one number a row, put there by a process that sees one group at a time."""
+    if type(config).__name__ == "AsyncGRPOConfig":
+        raise UsageError(
+            "AsyncGRPOConfig: TRL's asynchronous GRPO gives each row one advantage for all its "
+            "tokens and cannot take ours; take GRPOConfig, with vllm_mode='server' to sample on "
+            "other GPUs"
+        )
+
+
+def _whole_models(args: Any) -> None:
+    """Refuses set-ups in which a model lies in parts, where it would not, or not as we train it."""
+    if args.deepspeed or _launched("ACCELERATE_USE_DEEPSPEED"):
+        raise UsageError(
+            "DeepSpeed is not supported: its engine takes every optimiser step itself, and rows "
+            "are scored apart from it here; take plain processes (accelerate launch --multi_gpu)"
+        )
+    if (args.fsdp or _launched("ACCELERATE_USE_FSDP")) and args.device.type == "cpu":
+        raise UsageError(
+            "FSDP on a CPU: accelerate keeps a whole model in each process there and does not say "
+            "so; leave FSDP out: plain processes (accelerate launch --multi_gpu) train the same"
+        )
+
+
+def _launched(variable: str) -> bool:
+    """Returns whether `accelerate launch` was asked for it."""
+    return os.environ.get(variable, "").lower() in ("1", "true")
 
 
 def _divided(recipe: Recipe, args: Any, loss_type: str) -> None:

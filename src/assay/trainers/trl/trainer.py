@@ -36,6 +36,7 @@ from assay.trainers.trl.adapter import (
 from assay.trainers.trl.compatibility import (
     TESTED,
     bounds,
+    check_config,
     fit,
     means_of_micro_batches,
     other_losses,
@@ -100,6 +101,7 @@ class AssayTrainer(GRPOTrainer):
         Raises:
             UsageError: the recipe asks what the loss type or the precision cannot do.
         """
+        check_config(kwargs.get("args", args[2] if len(args) > 2 else None))
         self.recipe = Recipe.of(recipe)
         played = playing(environment, rescue, recipe, kwargs)
         super().__init__(*args, **kwargs)
@@ -109,14 +111,12 @@ class AssayTrainer(GRPOTrainer):
         self._log = None if log is None else OwnLog(Path(log), self.session.event)
         self._probe = [s if isinstance(s, OriginRow) else row_of(s) for s in probe]
         self._probe_every, self._rows, self._counts = probe_every, rows, dict[str, float]()
-        self.promised = frozenset(promised)
-        self._window = Window()
+        self.promised, self._window = frozenset(promised), Window()
         self._intake: RewardCall | None = None
         self._sampled: Any = None
         self._open: dict[str, Any] | None = None
         self._forward: Scored | None = None
-        self._of_sequence = False
-        self._replay_now = False
+        self._of_sequence, self._replay_now = False, False
         self._pending: dict[int, OriginRow] = {}
         self._found: dict[int, OriginRow] = {}
         self.add_callback(StepHooks(self))
