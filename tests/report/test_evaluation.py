@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.report.evaluation import honesty, page, reliable, sentence
+from assay.report.evaluation import honesty, page, read_books, reliable, sentence
 
 GAP = {"value": 0.25, "low": 0.125, "high": 0.375}
 
@@ -30,6 +30,7 @@ def result(unreached: int = 4) -> dict[str, Any]:
         "k": [1, 2], "base": base, "arms": {"<b>run": arm(1, unreached)},
         "null": arm(None, unreached), "steps": {"<b>run": 8}, "samples": 4, "prompts": 6,
         "env": "lookup", "model": "start", "first_task": 1000, "temperature": 1.0, "seed": 0,
+        "books": None,
     }  # fmt: skip
 
 
@@ -89,3 +90,22 @@ def test_a_sentence_says_how_honest_an_arm_is() -> None:
         "-; recalibrated on other tasks 0.200 and 0.062; elected by majority 0.250, by confidence "
         "0.500"
     )
+
+
+def test_books_are_told_and_shown_as_text() -> None:
+    assert read_books(result(), "<b>run") is None
+    told = result()
+    base, run = {"right": 0.25, "ci": [0.2, 0.3]}, {"right": 0.5, "ci": [0.4, 0.6]}
+    both = {"base": base, "<b>run": {**run, "difference": GAP}}
+    asked = {"prompt": "?<i>a", "context": "!a is b", "right": "=b",
+             "said": {"base": "=c", "<b>run": "=b"}}  # fmt: skip
+    told["books"] = {"closed": both, "open": both, "asked": [asked]}
+    gap = "+0.250 [+0.125, +0.375] over the base's 0.250"
+    assert read_books(told, "<b>run") == (
+        f"<b>run: right option closed book 0.500, {gap}; open book 0.500, {gap}"
+    )
+    made = page(told, b"<svg/>")
+    assert made.count("<td>0.500 <small>0.400 to 0.600</small></td>") >= 2
+    assert "<td>?&lt;i&gt;a</td><td>!a is b</td><td>=b</td><td>=c</td>" in made
+    assert "<td>&check; =b</td>" in made
+    assert "Open and closed book" not in page(result(), b"<svg/>")

@@ -1,5 +1,6 @@
 """Runs that learn from contexts: what is scored, trained on, counted, kept; killed and resumed."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,24 @@ def test_an_environment_without_options_is_refused_before_anything_is_written(
     said = assay("train", path, "--out", tmp_path / "run")
     assert (said.code, (tmp_path / "run").exists()) == (2, False)
     assert "env letter, task 0: 0 options, 0 of them different, and no context" in said.err
+
+
+@pytest.mark.slow
+def test_eval_asks_with_and_without_the_context(
+    trained: Path, policy: Path, tmp_path: Path, assay: Assay
+) -> None:
+    said = assay("eval", trained, "--samples", 4, "--out", tmp_path / "eval", "--json", "-")
+    assert said.code == 0, said.err
+    books = json.loads(said.out)["books"]
+    assert set(books) == {"open", "closed", "asked"}
+    assert list(books["closed"]) == ["base", "trained"]
+    # four held-out letters, a to d, each asked once: what a policy says is what `asked` shows
+    assert [each["prompt"] for each in books["asked"]] == ["?a", "?b", "?c", "?d"]
+    for name, seen in books["closed"].items():
+        share = np.mean([each["said"][name] == each["right"] for each in books["asked"]])
+        assert seen["right"] == pytest.approx(share)
+        assert seen["ci"][0] <= seen["right"] <= seen["ci"][1]
+    gap = books["closed"]["trained"]["right"] - books["closed"]["base"]["right"]
+    assert books["closed"]["trained"]["difference"]["value"] == pytest.approx(gap)
+    told = assay("eval", trained, "--samples", 4, "--out", tmp_path / "eval")
+    assert "trained: right option closed book " in " ".join(told.out.split())

@@ -69,7 +69,7 @@ def evaluate(
 
 
 def _print(result: dict[str, Any]) -> None:
-    from assay.report.evaluation import honesty, policies, sentence
+    from assay.report.evaluation import honesty, policies, read_books, sentence
 
     title = f"pass@k, {result['prompts']} tasks, {result['samples']} samples, 95 % over tasks"
     arms = policies(result)
@@ -84,3 +84,5 @@ def _print(result: dict[str, Any]) -> None:
         console.say(sentence(result, name))
         if (honest := honesty(result, name)) is not None:
             console.say(honest)
+        if (books := read_books(result, name)) is not None:
+            console.say(books)

@@ -16,6 +16,7 @@ from jaxtyping import Float64, Int64
 from msgspec import structs
 
 from assay.errors import DataError, UsageError
+from assay.evaluate.books import books
 from assay.evaluate.confidence import summary, votes
 from assay.evaluate.curves import check_samples, curve, powers
 from assay.evaluate.diversity import answer_entropy, distinct
@@ -162,12 +163,16 @@ def evaluate_runs(
             name: play(path, of, TRAINED + at) for at, (name, (path, of)) in enumerate(arms.items())
         }
     result = _result(config, ks, base, null, trained, seed=seed, small=small, worth=worth)
-    steps = {name: int(path.name.removeprefix("step_")) for name, (path, _) in arms.items()}
+    result["steps"] = {
+        name: int(path.name.removeprefix("step_")) for name, (path, _) in arms.items()
+    }
+    every = {"base": (None, config), **arms}
+    result["books"] = books(config, every, prompts=prompts, rng=np.random.default_rng([seed, 2]))
     folder = out or runs[0] / "eval"
-    _write({**result, "steps": steps}, folder)
+    _write(result, folder)
     if recalibrate:
         _save_worth(result["arms"], folder)
-    return {**result, "steps": steps}, folder
+    return result, folder
 
 
 def held_out(

@@ -11,6 +11,7 @@ def page(result: Mapping[str, Any], curves: bytes, reliability: bytes | None = N
     """Returns the page of a result, schema "assay.eval/1", its curves and, where confidence was
     stated, its diagram of reliability as SVG in it."""
     said = [sentence(result, name) for name in result["arms"]]
+    said += [told for name in result["arms"] if (told := read_books(result, name))]
     return rendered(
         "evaluation.html",
         policies(result),
@@ -74,6 +75,22 @@ def sentence(result: Mapping[str, Any], name: str) -> str:
         f"{said}base; newly solved {new['solved']} of {new['unreached_by_base']} (by one success "
         f"{new['once']:.0%}, a frozen copy {null['once']:.0%})"
     )
+
+
+def read_books(result: Mapping[str, Any], name: str) -> str | None:
+    """Returns how often an arm chooses the right option of a question, in a sentence; None: nothing
+    asks any."""
+    if (found := result["books"]) is None:
+        return None
+    told = list[str]()
+    for book in ("closed", "open"):
+        arm, base = found[book][name], found[book]["base"]
+        gap = arm["difference"]
+        told.append(
+            f"{book} book {arm['right']:.3f}, {gap['value']:+.3f} "
+            f"[{gap['low']:+.3f}, {gap['high']:+.3f}] over the base's {base['right']:.3f}"
+        )
+    return f"{name}: right option {'; '.join(told)}"
 
 
 def policies(result: Mapping[str, Any]) -> dict[str, Any]:
