@@ -1,12 +1,13 @@
 """Records that came with the rows of a trainer's batch: held to the rows, and filled up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from assay.errors import AlignmentError, DataError
-from assay.records import ModelStep, Step, Trajectory, decode
+from assay.records import ModelStep, Step, ToolStep, Trajectory, decode
 
 FIELD: Final = "trajectory"
 """Name under which a rollout hands over the record of a row."""
@@ -19,6 +20,30 @@ def _picked(
         return None
     taken = values if ranges is None else [v for a, b in ranges for v in values[a:b]]
     return tuple(None if v != v else float(v) for v in taken)
+
+
+def steps_of_mask(
+    ids: Sequence[int],
+    mask: Sequence[int],
+    decode: Callable[[Sequence[int]], str],
+    logprobs: Sequence[float] | None = None,
+) -> Iterator[Step]:
+    """Yields the steps of a response that came without a record: each run of its mask is one.
+
+    Args:
+        ids: of the response.
+        mask: 1 per token that the policy sampled.
+        decode: token ids to text.
+        logprobs: nats, one a token, where they are known.
+    """
+    edges = np.flatnonzero(np.diff(np.array(mask), prepend=-1)).tolist()
+    for start, end in zip(edges, [*edges[1:], len(mask)], strict=True):
+        own = tuple(ids[start:end])
+        if not mask[start]:
+            yield ToolStep(text=decode(own), token_ids=own)
+            continue
+        known = None if logprobs is None else tuple(map(float, logprobs[start:end]))
+        yield ModelStep(text=decode(own), token_ids=own, logprobs=known)
 
 
 def given_record(

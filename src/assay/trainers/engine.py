@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.errors import UsageError
-from assay.recipes import Recipe, read
+from assay.recipes import Recipe
 from assay.records import Trajectory
 from assay.signal.signal import signal
+from assay.trainers.verl.settings import recipe_of
 
 VARIABLE: Final = "ASSAY_RECIPE"
 _OFF: Final = ("replay", "entropy", "back_off", "delta", "off_policy", "preserve")
@@ -58,13 +59,7 @@ class Engine:
             raise UsageError(
                 f"{VARIABLE} is not set; name a recipe, a method, or a TOML file with [recipe]"
             )
-        if name.endswith(".toml"):
-            tables = read(name)
-            if "recipe" not in tables:
-                raise UsageError(f"{name}: no section [recipe]; expected what assay train takes")
-            recipe = Recipe.of(tables["recipe"])
-        else:
-            recipe = Recipe.of(name)
+        recipe = recipe_of(name)
         if recipe.denominator == "batch":
             raise UsageError(
                 f'recipe: denominator "batch": {engine} cannot be given its divisor; take "all"'

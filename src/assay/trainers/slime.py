@@ -18,9 +18,9 @@ import numpy as np
 from msgspec import structs
 
 from assay.errors import AlignmentError, DataError, UsageError
-from assay.records import End, Grade, ModelStep, Step, ToolStep, Trajectory, UserStep
+from assay.records import End, Grade, Step, Trajectory, UserStep
+from assay.signal.given import FIELD, given_record, steps_of_mask
 from assay.trainers.engine import Credited, engine_of
-from assay.trainers.trl.completions import FIELD, given_record
 
 CARRIER: Final = "teacher_log_probs"
 _ENDS: Final[dict[str, End]] = {
@@ -164,15 +164,7 @@ def _bare(args: Any, sample: Any, start: int, outcome: float | None) -> Trajecto
     steps: list[Step] = []
     if start:
         steps.append(UserStep(text=decode(tokens[:start]), token_ids=tuple(tokens[:start])))
-    edges = np.flatnonzero(np.diff(np.array(mask), prepend=-1)).tolist()
-    logprobs = getattr(sample, "rollout_log_probs", None)
-    for begin, end in zip(edges, [*edges[1:], len(mask)], strict=True):
-        ids = tuple(tokens[start + begin : start + end])
-        if not mask[begin]:
-            steps.append(ToolStep(text=decode(ids), token_ids=ids))
-            continue
-        own = None if logprobs is None else tuple(map(float, logprobs[begin:end]))
-        steps.append(ModelStep(text=decode(ids), token_ids=ids, logprobs=own))
+    steps += steps_of_mask(tokens[start:], mask, decode, getattr(sample, "rollout_log_probs", None))
     grade = Grade(level="E3", value=outcome, source="slime's reward")
     return Trajectory(
         id="",

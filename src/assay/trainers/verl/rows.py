@@ -14,9 +14,9 @@ from jaxtyping import Float32, Float64
 from msgspec import structs
 
 from assay.errors import AlignmentError, DataError
-from assay.records import Grade, ModelStep, Step, ToolStep, Trajectory, UserStep
+from assay.records import Grade, Step, Trajectory, UserStep
 from assay.signal import Signal
-from assay.signal.given import FIELD, filled, given_record, lacking
+from assay.signal.given import FIELD, filled, given_record, lacking, steps_of_mask
 from assay.signal.origins import row_of
 
 PADDING: Final = "is_padding"
@@ -77,11 +77,7 @@ class Row:
     def _bare(self, decode: Decode) -> Trajectory:
         """Returns the record of a row that brought none: each run of the mask is a step."""
         steps: list[Step] = [UserStep(text=decode(self.prompt), token_ids=tuple(self.prompt))]
-        edges = np.flatnonzero(np.diff(np.array(self.mask), prepend=-1))
-        for start, end in zip(edges, [*edges[1:], len(self.mask)], strict=True):
-            ids = tuple(self.response[start:end])
-            kind = ModelStep if self.mask[start] else ToolStep
-            steps.append(kind(text=decode(ids), token_ids=ids))
+        steps += steps_of_mask(self.response, self.mask, decode)
         return Trajectory(
             id=self.key,
             task=self.task,
