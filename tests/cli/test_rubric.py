@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from assay.judges.rubric import read_rubric, version_of
 from assay.records import read, write
 from tests.cli.conftest import Assay
 from tests.feedback.made import record
@@ -109,3 +110,36 @@ def test_a_judge_s_verdicts_go_onto_records(assay: Assay, tmp_path: Path) -> Non
     assert (ended.code, "choose another" in ended.err) == (2, True)
     ended = assay("rubric", "judge", rubric, log, "--endpoint", url, "-o", out, "--key", "NO_KEY")
     assert (ended.code, "no such environment variable" in ended.err) == (2, True)
+
+
+def test_a_model_proposes_items_of_the_next_version(assay: Assay, tmp_path: Path) -> None:
+    rubric, log, out = (tmp_path / name for name in ("r.toml", "log.jsonl", "next.toml"))
+    rubric.write_text('reference = "Hi"\nitems = [{id = "kind", text = "Is kind"}]', "utf-8")
+    write(log, [record("0/t/0"), record("0/t/1")])
+
+    def propose(body: dict[str, Any]) -> str:
+        reply = body["messages"][0]["content"].splitlines()[-1].partition("{")[0]
+        items = [{"text": "Is kind.", "weight": 1}, {"text": "Cites a source", "weight": -1}]
+        return f"{reply}{json.dumps({'items': items})}{reply}"
+
+    with server.serving(propose) as url:
+        ended = assay("rubric", "evolve", rubric, log, "--endpoint", url, "-o", out)
+    assert ended.code == 0, ended.text
+    said = "version 1: 1 tasks, 1 items added, 0 retired; refused: duplicate 1; nothing proposed:"
+    assert said in " ".join(ended.text.split())
+    items, reference = read_rubric(out)
+    assert [(each.text, each.born) for each in items] == [("Is kind", None), ("Cites a source", 1)]
+    assert reference == "Hi"
+    # its next version; as JSON too
+    with server.serving(lambda _: 503) as url:
+        given = ("--endpoint", url, "-o", tmp_path / "third.json")
+        ended = assay("rubric", "evolve", out, log, *given)
+    assert "version 2: 1 tasks, 0 items added, 0 retired" in " ".join(ended.text.split())
+    assert "nothing proposed: refused 1" in " ".join(ended.text.split())
+    assert read_rubric(tmp_path / "third.json") == (items, "Hi")
+    assert version_of(tmp_path / "third.json") == 2
+    ended = assay("rubric", "evolve", rubric, log, "--endpoint", url, "-o", log)
+    assert (ended.code, "choose another" in ended.err) == (2, True)
+    ended = assay("rubric", "evolve", rubric, log, "--endpoint", url, "-o", out, "--fresh", "0")
+    assert (ended.code, "got fresh=0; expected at least 1" in ended.err) == (2, True)
+    assert read_rubric(out) == (items, "Hi")

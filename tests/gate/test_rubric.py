@@ -13,7 +13,7 @@ from assay.credit.statistics import updated
 from assay.errors import MethodError, UnknownNameError, UsageError
 from assay.gate import Composition
 from assay.gate.rewards import verdicts
-from assay.gate.rubric import SEEN
+from assay.gate.rubric import PERSISTENT, SCORE, SEEN
 from assay.gate.watching import EXPLOITED, MEMORY
 from assay.judges.rubric import Item
 from assay.pipeline import gated, run
@@ -358,6 +358,24 @@ def test_a_judge_s_rating_ranks():
         result([wrong, *rated[1:]], **rubric)
     with pytest.raises(UsageError, match="score: implicit is one rating of all graded items"):
         result(rated, **{**rubric, "most": 1})
+
+
+def test_what_persists_is_scored_beside_what_a_model_proposed():
+    graded = [
+        {"id": "a", "text": "Is it so", "weight": 3},
+        {"id": "b", "text": "Is it short"},
+        {"id": "c", "text": "Is it new", "weight": -1, "born": 2},
+    ]
+    # rler: (3 - 1) / 4 and 1 / 4, so .375; without c 3/4 and 1/4, so .5
+    records = some([0.1, 0.2], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0])
+    found = watched_of({}, records, items=graded, score="rler")
+    assert (found[SCORE], found[PERSISTENT]) == (pytest.approx(0.375), 0.5)
+    # where nobody proposed any there is nothing to tell apart
+    assert SCORE not in watched_of({}, records, items=graded[:2], score="rler")
+    alone = watched_of({}, records, items=graded[2:], score="rler")
+    assert (alone[SCORE], PERSISTENT in alone) == (-0.5, False)
+    made = signal(batch_of(records), recipe(items=graded, score="rler")).facts()
+    assert (made["rubric/score"], made["rubric/persistent"]) == (pytest.approx(0.375), 0.5)
 
 
 def _with(batch, statistics):

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import tomli_w
 import typer
 
 from assay.cli import options as opt
@@ -100,6 +102,53 @@ def judge(
     what = "verdicts" if form == "items" else "ratings"
     say(f"{out}  {len(records):,} trajectories, {found.asked:,} {what} asked for, "
         f"{found.unjudged:,} not given{lost}")  # fmt: skip
+
+
+@app.command("evolve")
+def evolve(
+    rubric: Annotated[Path, typer.Argument(metavar="FILE", help="Items, in TOML or JSON.")],
+    log: opt.Log,
+    out: Annotated[Path, out_option(help="File of the next version, TOML or JSON.")],
+    endpoint: Annotated[str, typer.Option(help="Address, as http://127.0.0.1:8000/v1.")],
+    model: Annotated[str, typer.Option(help="What the server calls the model.")] = "default",
+    key: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the server's key.")
+    ] = None,
+    fresh: Annotated[int, typer.Option(help="New items of a task, at most.")] = 5,
+    most: Annotated[int, typer.Option(help="Earlier ones that stay at a task, at most.")] = 5,
+    votes: Annotated[int, typer.Option(help="Of the judge on a reference, odd.")] = 3,
+    reference: Annotated[
+        bool, typer.Option(help="A task's reference answer must pass its new items.")
+    ] = True,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds of one request.")] = 60.0,
+    format: opt.Format = None,
+) -> None:
+    """Lets a model propose items that tell a log's rollouts apart.
+
+    Task by task it sees the rollouts and the items that there are. Of items proposed earlier those
+    stay that tell the rollouts apart most; those of a person stay in any case.
+    """
+    from assay.files.atomic import publish
+    from assay.importers import load
+    from assay.judges.evolving import Evolution
+    from assay.judges.items import Panel
+    from assay.judges.rubric import version_of, written
+    from assay.runs.directory import records_of
+
+    items, answer = read_rubric(rubric)
+    version = version_of(rubric) + 1
+    opt.spare(out, log)
+    ask = _endpoint(endpoint, model, key, timeout)
+    panel = Panel(ask, votes=votes) if reference else None
+    grow = Evolution(ask=ask, panel=panel, fresh=fresh, most=most)
+    found = grow([*load(records_of(log), format=format)[1]], items, version)
+    data = written(found.items, answer, version)
+    text = dumps(data, indent=1) if out.suffix == ".json" else tomli_w.dumps(data)
+    publish(out, f"{text}\n".encode())
+    lost = [", ".join(f"{w} {n}" for w, n in sorted(x.items())) for x in (found.refused, found.why)]
+    say(f"{out}  version {version}: {found.asked:,} tasks, {found.added:,} items added, "
+        f"{found.retired:,} retired; refused: {lost[0] or 'none'}; "
+        f"nothing proposed: {lost[1] or 'none'}")  # fmt: skip
 
 
 def _endpoint(url: str, model: str, key: str | None, timeout: float) -> "Endpoint":

@@ -24,6 +24,10 @@ from assay.records import Trajectory
 
 NAME: Final = "rubric"
 """What decisions call the stage, and what the graded items' score is called among rewards."""
+SCORE: Final = "rubric, score"
+"""Statistic of a run: mean score of the graded items in the last batch, where some are a model's;
+`PERSISTENT` is that of those that a person wrote."""
+PERSISTENT: Final = "rubric, persistent"
 SEEN: Final = "dispersion, seen"
 """Statistic of a run: groups whose dispersion was looked at; those of the last `window` are
 "dispersion 0", "dispersion 1", ..."""
@@ -182,8 +186,24 @@ class Composition(Gate):
         reasons = self._reasons(batch, value_K, ok_K, reason_G)
         weight_K = np.array([float(each == "ok") for each in reasons])
         held_K = np.where(np.isnan(value_K), batch.earned_K, value_K)
-        statistics = watched(batch, self.items, verdict_KJ, statistics)
+        statistics = watched(batch, self.items, verdict_KJ, statistics) | self._scores(batch)
         return Verdicts(weight_K, reasons, composed_K=held_K, statistics=statistics)
+
+    def _scores(self, batch: Batch) -> dict[str, float]:
+        """Returns the mean score of the graded items, and of those among them that persist, where a
+        model proposed some: scores of other items cannot be compared from version to version."""
+        graded = [item for item in self.items if not item.essential]
+        old = [item.born is None for item in graded]
+        if all(old) or self.score == "implicit":
+            return {}
+        verdict_KJ, _ = verdicts(batch, graded)
+        points_J = np.array([item.points for item in graded])
+        found: dict[str, float] = {}
+        for name, which in ((SCORE, [True] * len(old)), (PERSISTENT, old)):
+            score_K = scored(verdict_KJ[:, which], points_J[which], self.score)
+            if not np.isnan(score_K).all():
+                found[name] = float(np.nanmean(score_K))
+        return found
 
     def _reward(self, batch: Batch, name: str, step: int) -> Float64[np.ndarray, " K"]:
         if name == "outcome":

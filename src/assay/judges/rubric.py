@@ -65,6 +65,9 @@ class Item:
     """Code: one that it must not hold."""
     words: int | None = None
     """Code: most words that it may have."""
+    born: int | None = None
+    """Version of the rubric in which a model proposed it (`judges.evolving`). None: a person wrote
+    it, and it persists."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be a binary item.
@@ -82,6 +85,7 @@ class Item:
                 "text: empty; expected what the judge is asked",
             ),
             (len(checks) == (self.checked_by == "code"), _one_check(self.checked_by, checks)),
+            (self.born is None or self.born > 0, f"born: got {self.born}; expected above 0"),
             (self.words is None or self.words > 0, f"words: got {self.words}; expected above 0"),
             (not (self.essential and graded), "essential: has no weight; leave weight, label out"),
             (
@@ -173,6 +177,9 @@ def items_of(given: Any, where: str = "rubric") -> tuple[Item, ...]:
     return tuple(found)
 
 
+_KEYS: Final = ("items", "reference", "version")
+
+
 def read_rubric(path: Path) -> tuple[tuple[Item, ...], str | None]:
     """Returns the items of a file, TOML or JSON, and its reference answer, if it has one.
 
@@ -180,18 +187,12 @@ def read_rubric(path: Path) -> tuple[tuple[Item, ...], str | None]:
         UsageError: it cannot be read, is neither, holds no items, or its reference fails an item
             that code checks.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        data: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
+    data = _tables(path)
     if not isinstance(data, dict) or not data.get("items"):
         raise UsageError(f"{path}: no items; expected [[items]] tables")
     for key in data:
-        if key not in ("items", "reference"):
-            raise UnknownNameError(f"{path} has no key {key!r}. Known: items, reference")
+        if key not in _KEYS:
+            raise UnknownNameError(f"{path} has no key {key!r}. Known: {', '.join(_KEYS)}")
     found = items_of(data["items"], str(path))
     reference = data.get("reference")
     if reference is not None and not isinstance(reference, str):
@@ -202,6 +203,40 @@ def read_rubric(path: Path) -> tuple[tuple[Item, ...], str | None]:
             "right answer fails vetoes right answers: change the item"
         )
     return found, reference
+
+
+def _tables(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def version_of(path: Path) -> int:
+    """Returns which version of a rubric a file is; one that a person wrote is version 0.
+
+    Raises:
+        UsageError: it cannot be read, or says no number.
+    """
+    found = _tables(path).get("version", 0)
+    if type(found) is not int or found < 0:
+        raise UsageError(f"{path}: version: got {found!r}; expected a whole number, at least 0")
+    return found
+
+
+def written(items: Sequence[Item], reference: str | None, version: int) -> dict[str, Any]:
+    """Returns a rubric as a file has it; `read_rubric` reads it back."""
+    said = {} if reference is None else {"reference": reference}
+    return {"version": version, **said, "items": [*map(plain, items)]}
+
+
+def plain(item: Item) -> dict[str, Any]:
+    """Returns an item as a table: what it does not say is left out."""
+    said = {each.name: getattr(item, each.name) for each in fields(Item)}
+    return {name: value for name, value in said.items() if value not in (None, "", False)}
 
 
 def failed(items: Sequence[Item], answer: str) -> list[str]:

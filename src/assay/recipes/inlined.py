@@ -9,12 +9,11 @@ What a run writes down, hashes and resumes with are the items, not the name of a
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from assay.errors import UsageError
-from assay.judges.rubric import Item, failed, items_of, read_rubric
+from assay.judges.rubric import failed, items_of, plain, read_rubric
 
 _KEY: Final = "file"
 
@@ -53,15 +52,9 @@ def with_file(recipe: Mapping[str, Any]) -> dict[str, Any]:
             "answers: change the item"
         )
     rest = {key: value for key, value in rubric.items() if key != _KEY}
-    return {**recipe, "rubric": {**rest, "items": [*map(_plain, both)]}}
+    return {**recipe, "rubric": {**rest, "items": [*map(plain, both)]}}
 
 
 def _rubric(recipe: Any) -> Mapping[str, Any]:
     rubric = recipe.get("rubric") if isinstance(recipe, Mapping) else None
     return rubric if isinstance(rubric, Mapping) else {}
-
-
-def _plain(item: Item) -> dict[str, Any]:
-    """Returns an item as TOML has it: what it does not say is left out."""
-    said = {each.name: getattr(item, each.name) for each in fields(Item)}
-    return {name: value for name, value in said.items() if value not in (None, "", False)}

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from assay.batch import Batch
-from assay.gate.rubric import NAME
+from assay.gate.rubric import NAME, PERSISTENT, SCORE
 from assay.gate.watching import EXPLOITED
 from assay.kernels.rubrics import internalised
 from assay.records import Decision
@@ -20,8 +20,10 @@ def rubric_facts(batch: Batch, decisions: Sequence[Decision]) -> dict[str, float
 
     `rubric/rejected` of groups, in all, and `rubric/rejected/REASON` of those that occur;
     `rubric/unjudged` and `rubric/failed` (mode drop) of trajectories; `rubric/exploited`, see
-    `gate.watching`; `rubric/gap`, nats a token of what was sampled with help: the
-    self-internalisation gap where the help was the rubric (`kernels.rubrics.internalised`).
+    `gate.watching`; `rubric/score` and `rubric/persistent`, means of the graded items, and of
+    those that persist, where a model proposed some; `rubric/gap`, nats a token of what was sampled
+    with help: the self-internalisation gap where the help was the rubric
+    (`kernels.rubrics.internalised`).
     """
     if batch.composed_K is None:
         return {}
@@ -41,8 +43,11 @@ def rubric_facts(batch: Batch, decisions: Sequence[Decision]) -> dict[str, float
             facts[f"rubric/rejected/{name}"] = causes.count(name) / len(groups)
     for name in ("unjudged", "failed"):
         facts[f"rubric/{name}"] = words.count(name) / max(len(words), 1)
-    if EXPLOITED in batch.statistics:
-        facts["rubric/exploited"] = batch.statistics[EXPLOITED]
+    for name, column in (
+        (EXPLOITED, "exploited"), (SCORE, "score"), (PERSISTENT, "persistent")
+    ):  # fmt: skip
+        if name in batch.statistics:
+            facts[f"rubric/{column}"] = batch.statistics[name]
     if batch.helped_N is not None and batch.logprob_N is not None:
         gap = internalised(batch.logprob_N, batch.helped_N)
         facts |= {} if np.isnan(gap) else {"rubric/gap": gap}

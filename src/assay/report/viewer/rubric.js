@@ -28,7 +28,16 @@ function rubricTrust() {
   if (lastOf("rubric/exploited") !== null) lines.push({ name: "newly credited, rejected by the panel", kind: "up", values: column("exploited") });
   const reasons = Object.keys(metrics.columns).filter((name) => name.startsWith("rubric/rejected/")).map((name) => words(name.slice(16)));
   return [section("What the rubric rejected", `Groups that taught nothing, for a reason of the rubric's: ${reasons.join(", ") || "none"}.`,
-    lineChart("Share rejected, by step", metrics.step, lines, 0, 1)), rubricShown(column), rubricGap(column("gap"))];
+    lineChart("Share rejected, by step", metrics.step, lines, 0, 1)), rubricScores(column), rubricShown(column), rubricGap(column("gap"))];
+}
+
+/** Returns the score of items that persist beside that of all; null: no model proposed any. */
+function rubricScores(column) {
+  if (lastOf("rubric/score") === null) return null;
+  const lines = [{ name: "items that persist", kind: "up", values: column("persistent") }, { name: "all, a model's among them", kind: "down", values: column("score") }];
+  const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
+  return section("Score of graded items", "A model proposed some of the items: scores by all of them cannot be compared with those of another version of the rubric.",
+    lineChart("Mean score, by step", metrics.step, lines, Math.min(0, ...known), Math.max(1, ...known)));
 }
 
 /** Returns how much of the rubric rollouts read; null: nobody read any. */
