@@ -42,13 +42,19 @@ def training(folder: Path, *overrides: str) -> list[str]:
     ]
 
 
-def python(arguments: Sequence[str], *, timeout: float, **environment: str) -> str:
+def python(
+    arguments: Sequence[str],
+    *,
+    timeout: float,
+    executable: str | Path = sys.executable,
+    **environment: str,
+) -> str:
     """Runs Python with arguments, ends what it leaves, and returns all that it said."""
     env = {k: v for k, v in os.environ.items() if k not in UNSET} | ENVIRONMENT | environment
     alone = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "alone"]
     able = os.geteuid() == 0 and shutil.which("unshare") and shutil.which("ip")
     process = subprocess.Popen(
-        [*(alone if able else ()), sys.executable, *arguments],
+        [*(alone if able else ()), str(executable), *arguments],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
