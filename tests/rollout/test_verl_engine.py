@@ -1,5 +1,6 @@
 """Requests with chance of their own: what a text is batched with does not show. No verl needed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,6 +82,13 @@ def test_a_stop_of_several_tokens_is_seen_where_it_is_complete(parts: tuple[Any,
     assert stop not in tokenizer.decode(found.ids[:-1])
 
 
+def test_each_has_a_budget_of_its_own(parts: tuple[Any, Any]) -> None:
+    wanted = [replace(request(0, seed=3), max_tokens=count) for count in (2, 9, 5)]
+    answers = engine(parts).run(wanted)
+    assert [len(each.ids) for each in answers] == [2, 9, 5]
+    assert answers[1].ids[:5] == answers[2].ids
+
+
 def test_temperatures_do_not_mix(parts: tuple[Any, Any]) -> None:
     made = engine(parts)
     wanted = [request(0, 1), request(1, 2, temperature=0.0), request(2, 3)]
@@ -98,7 +106,12 @@ def test_requests_without_a_seed_are_numbered_by_prompt_and_weights(
     assert sorted(seeds) == sorted(mixed)
     first.load(parts[0].state_dict(), 4)
     assert first.version == 4
-    assert first.request(PROMPTS[0], {}).seed not in seeds
+    later = first.request(PROMPTS[0], {}).seed
+    assert later not in seeds
+    again.load(parts[0].state_dict(), 4)  # as a process does that resumes: it counts afresh
+    fresh = engine(parts, seed=7)
+    fresh.load(parts[0].state_dict(), 4)
+    assert later == again.request(PROMPTS[0], {}).seed == fresh.request(PROMPTS[0], {}).seed
     assert engine(parts, seed=8).request(PROMPTS[0], {}).seed not in seeds
     assert first.request(PROMPTS[0], {"seed": 11}).seed == 11
 

@@ -11,10 +11,10 @@ MASK = np.array([[1, 1, 0, 1, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0,
 
 
 def test_by_hand() -> None:
-    # dr_grpo: outcome less the group's mean. a: 1 and 0, mean 1/2; b: 0.25 and 0.75, mean 1/2
-    batch = bare(np.array([1.0, 0.25, 0.0, 0.75]), ["a", "b", "a", "b"], MASK)
+    # dr_grpo: outcome less the group's mean. a: 1 and 0, mean 1/2; b: 0.25 and 0.5, mean 0.375
+    batch = bare(np.array([1.0, 0.25, 0.0, 0.5]), ["a", "b", "a", "b"], MASK)
     advantage_KT, weight_KT = signal(batch, Recipe.of("dr_grpo")).rows(width=5)
-    expected = np.array([0.5, -0.25, -0.5, 0.25])[:, None] * MASK
+    expected = np.array([0.5, -0.125, -0.5, 0.125])[:, None] * MASK
     np.testing.assert_array_equal(advantage_KT, expected)
     np.testing.assert_array_equal(weight_KT, MASK)
 

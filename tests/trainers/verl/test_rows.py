@@ -120,16 +120,16 @@ def test_what_a_gate_dropped_leaves_the_mask_of_kept() -> None:
     ]
 
 
-def given(ids: Sequence[int], sampled: Any = None) -> dict[str, str]:
+def given(ids: Sequence[int], outcome: float | None = 0.25) -> dict[str, str]:
     record = Trajectory(
         id="own",
         task="task",
         group="own",
         steps=(
             UserStep(text="q", token_ids=(7, 8)),
-            ModelStep(text="z", token_ids=tuple(ids), sampled=sampled),
+            ModelStep(text="z", token_ids=tuple(ids)),
         ),
-        outcome=0.25,
+        outcome=outcome,
         end="answered",
     )
     return {"trajectory": encode(record).decode()}
@@ -139,6 +139,11 @@ def test_a_record_that_came_with_the_row_stands() -> None:
     record = made([row("a_5_0", [1, 1], 1.0, given((20, 21)))]).records[0]
     assert (record.outcome, record.task, record.end) == (0.25, "task", "answered")
     assert (record.id, record.group, record.trial) == ("3/0/5", "3/0", 5)
+
+
+def test_what_a_record_leaves_unscored_the_row_scores() -> None:
+    record = made([row("a_5_0", [1, 1], 0.75, given((20, 21), None))]).records[0]
+    assert record.outcome == 0.75
 
 
 def test_a_record_of_other_tokens_is_refused() -> None:

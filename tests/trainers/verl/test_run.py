@@ -48,6 +48,7 @@ WORDS = (
     "actor_rollout_ref.actor.optim.lr=3e-4",
     "actor_rollout_ref.rollout.n=4",
     "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=5",
+    "data.val_files=lookup/even@1000000:1000004",
     "trainer.total_training_steps=3",
     "trainer.save_freq=2",
 )
@@ -89,7 +90,7 @@ def ran(folder: Path, *overrides: str) -> Run:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return ran(tmp_path_factory.mktemp("verl") / "first")
+    return ran(tmp_path_factory.mktemp("verl") / "first", "trainer.val_before_train=True")
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,7 @@ def test_it_trained_and_every_process_had_the_plug_in(first: Run) -> None:
     norms = [float(each) for each in re.findall(r"actor/grad_norm:([0-9.e-]+)", first.said)]
     assert all(norm > 0 for norm in norms)
     assert len(norms) == 3
+    assert re.search(r"val-core/lookup/even/reward/mean@\d", first.said)
 
 
 def test_the_log_is_one_that_the_audit_reads(first: Run) -> None:
