@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.report.evaluation import honesty, page, read_books, reliable, sentence
+from assay.report.evaluation import honesty, learnt, page, read_books, reliable, sentence
 
 GAP = {"value": 0.25, "low": 0.125, "high": 0.375}
 
@@ -99,13 +99,20 @@ def test_books_are_told_and_shown_as_text() -> None:
     both = {"base": base, "<b>run": {**run, "difference": GAP}}
     asked = {"prompt": "?<i>a", "context": "!a is b", "right": "=b",
              "said": {"base": "=c", "<b>run": "=b"}}  # fmt: skip
-    told["books"] = {"closed": both, "open": both, "asked": [asked]}
+    course = {"<b>run": [[1, 0.25, 0.75], [5, 0.5, 1.0]]}
+    told["books"] = {"closed": both, "open": both, "asked": [asked], "course": course}
     gap = "+0.250 [+0.125, +0.375] over the base's 0.250"
     assert read_books(told, "<b>run") == (
         f"<b>run: right option closed book 0.500, {gap}; open book 0.500, {gap}"
     )
     made = page(told, b"<svg/>")
     assert made.count("<td>0.500 <small>0.400 to 0.600</small></td>") >= 2
-    assert "<td>?&lt;i&gt;a</td><td>!a is b</td><td>=b</td><td>=c</td>" in made
+    assert "<td>?&lt;i&gt;a<br><small>!a is b</small></td><td>=b</td><td>=c</td>" in made
     assert "<td>&check; =b</td>" in made
     assert "Open and closed book" not in page(result(), b"<svg/>")
+    drawn = learnt(told)
+    assert drawn is not None
+    assert made.count("<img") == 2
+    told["books"]["course"] = {"<b>run": []}  # contexts alone: nothing was asked
+    assert learnt(told) is None
+    assert page(told, b"<svg/>").count("<img") == 1

@@ -1,6 +1,7 @@
 """Runs that learn from contexts: what is scored, trained on, counted, kept; killed and resumed."""
 
 import json
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,12 @@ def test_eval_asks_with_and_without_the_context(
     said = assay("eval", trained, "--samples", 4, "--out", tmp_path / "eval", "--json", "-")
     assert said.code == 0, said.err
     books = json.loads(said.out)["books"]
-    assert set(books) == {"open", "closed", "asked"}
+    assert set(books) == {"open", "closed", "asked", "course"}
+    metrics = rows(trained / "metrics.jsonl")
+    assert books["course"]["trained"] == [
+        [at, metrics[at - 1]["rlag/closed_book"], metrics[at - 1]["rlag/open_book"]]
+        for at in (1, 5, 9)
+    ]
     assert list(books["closed"]) == ["base", "trained"]
     # four held-out letters, a to d, each asked once: what a policy says is what `asked` shows
     assert [each["prompt"] for each in books["asked"]] == ["?a", "?b", "?c", "?d"]
@@ -279,3 +285,19 @@ def test_eval_asks_with_and_without_the_context(
     assert books["closed"]["trained"]["difference"]["value"] == pytest.approx(gap)
     told = assay("eval", trained, "--samples", 4, "--out", tmp_path / "eval")
     assert "trained: right option closed book " in " ".join(told.out.split())
+
+
+@pytest.mark.slow
+def test_there_is_nothing_to_audit_and_its_page_is_viewed(
+    trained: Path, tmp_path: Path, assay: Assay
+) -> None:
+    said = assay("audit", trained)
+    assert (said.code, said.err.count("\n")) == (3, 1)
+    assert "a run without rollouts, which learns from questions; measure it with" in said.err
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    assert assay("view", run, "--no-open").code == 3
+    (run / "eval").mkdir(exist_ok=True)
+    (run / "eval" / "report.html").touch()
+    said = assay("view", run, "--no-open")
+    assert (said.code, said.out.split()) == (0, [(run / "eval" / "report.html").as_uri()])

@@ -8,7 +8,7 @@ import typer
 
 from assay.errors import DataError, UsageError
 from assay.runs.audit import audit_log
-from assay.runs.directory import files_around, is_training_run, page_of
+from assay.runs.directory import files_around, is_training_run, page_of, unrolled
 
 
 def view(
@@ -27,6 +27,8 @@ def view(
         measured, audited = run / "eval" / "report.html", run / "audit"  # where assay audit puts it
         if measured.is_file():
             _shown(measured, open_)
+            if unrolled(run):  # there is nothing to audit
+                return
         if not _is_fresh(audited, run):
             audit_log(run, out=audited)
         run = audited

@@ -14,6 +14,7 @@ import numpy as np
 from assay.evaluate.intervals import paired_difference, wilson
 from assay.rollout.questions import Question, questions, right, scored
 from assay.runs.config import Config
+from assay.runs.folder import Folder
 from assay.runs.sampling import of_config
 from assay.runs.start import opened
 from assay.world.catalogue import load
@@ -25,6 +26,7 @@ SHOWN: Final = 24
 def books(
     config: Config,
     policies: Mapping[str, tuple[Path | None, Config]],
+    folders: Mapping[str, Folder],
     *,
     prompts: int,
     rng: np.random.Generator,
@@ -33,11 +35,13 @@ def books(
 
     `open` and `closed`: by policy, `right` with its 95 % interval (Wilson) and, of all but the
     first, `difference` over it, paired by question. `asked`: the first questions, with the option
-    that each policy finds likeliest closed book. None: the environment has no options.
+    that each policy finds likeliest closed book. `course`: see there. None: the environment has no
+    options.
 
     Args:
         config: says which questions are held out.
         policies: checkpoint and configuration of each, by name, the base first; None: its start.
+        folders: of the runs, by name.
         prompts: how many questions.
         rng: of the intervals.
     """
@@ -59,6 +63,7 @@ def books(
         said[name] = np.nanargmax(found.closed_QO, axis=1).tolist()
     return {
         **{book: _measured(of, rng) for book, of in tables.items()},
+        "course": {name: course(folder) for name, folder in folders.items()},
         "asked": [
             {
                 "prompt": each.prompt,
@@ -69,6 +74,16 @@ def books(
             for at, each in enumerate(asked[:SHOWN])
         ],
     }
+
+
+def course(folder: Folder) -> list[list[float]]:
+    """Returns of each slice that a run learnt from its first step, and the share of questions whose
+    likeliest option was right closed and open book, before it was trained on."""
+    names = ("rlag/closed_book", "rlag/open_book")
+    rows = {int(row["step"]): row for row in folder.rows("metrics.jsonl")}
+    starts = (int(row["step"]) for row in folder.rows("ledger.jsonl"))
+    found = ((step, rows[step]) for step in starts if step in rows)
+    return [[float(step), *(row[n] for n in names)] for step, row in found if names[0] in row]
 
 
 def _measured(right_of: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, Any]:

@@ -167,7 +167,9 @@ def evaluate_runs(
         name: int(path.name.removeprefix("step_")) for name, (path, _) in arms.items()
     }
     every = {"base": (None, config), **arms}
-    result["books"] = books(config, every, prompts=prompts, rng=np.random.default_rng([seed, 2]))
+    of = dict(zip(arms, folders, strict=True))
+    rng = np.random.default_rng([seed, 2])
+    result["books"] = books(config, every, of, prompts=prompts, rng=rng)
     folder = out or runs[0] / "eval"
     _write(result, folder)
     if recalibrate:

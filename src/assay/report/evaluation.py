@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assay.report.figure import Line, curves
+from assay.report.figure import COLOURS, Line, curves
 from assay.report.template import rendered
 
 
@@ -19,6 +19,7 @@ def page(result: Mapping[str, Any], curves: bytes, reliability: bytes | None = N
         said=said,
         svg=curves,
         reliability=reliability,
+        learnt=learnt(result),
     )
 
 
@@ -91,6 +92,28 @@ def read_books(result: Mapping[str, Any], name: str) -> str | None:
             f"[{gap['low']:+.3f}, {gap['high']:+.3f}] over the base's {base['right']:.3f}"
         )
     return f"{name}: right option {'; '.join(told)}"
+
+
+def learnt(result: Mapping[str, Any]) -> bytes | None:
+    """Returns how closed and open book went while runs were trained, an SVG. None: nothing was
+    asked."""
+    course = (result["books"] or {}).get("course", {})
+    lines = [
+        Line(f"{name}, {book} book", [float(row[0]) for row in rows], [row[at] for row in rows])
+        for name, rows in course.items()
+        for at, book in ((1, "closed"), (2, "open"))
+        if rows
+    ]
+    if not 0 < len(lines) <= len(COLOURS):
+        return None
+    return curves(
+        lines,
+        title="right option, by step",
+        x_label="optimiser step",
+        y_label="share that is right",
+        y_range=(0.0, 1.0),
+        base=False,
+    )
 
 
 def policies(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,13 @@ def is_training_run(path: Source) -> bool:
     return isinstance(path, Path) and written(path).get("kind") == "train"
 
 
+def unrolled(run: Path) -> bool:
+    """Returns whether a training run learns without rollouts: it has spent tokens and has none."""
+    ledger = run / "ledger.jsonl"
+    begun = ledger.is_file() and ledger.stat().st_size > 0
+    return begun and not any((run / "rollouts").glob("*.jsonl"))
+
+
 def written(folder: Path) -> dict[str, Any]:
     """Returns what a run directory says of itself; nothing where it is none."""
     try:
@@ -32,13 +39,19 @@ def records_of(log: SourceT) -> SourceT:
     it is.
 
     Raises:
-        DataError: the run directory holds none: its source held records already.
+        DataError: the run directory holds none: its source held records already, or it learns
+            from questions.
     """
     if isinstance(log, Shards):
         return replace(log, paths=tuple(map(records_of, log.paths)))
     if not (log / "run.json").is_file():
         return log
     if is_training_run(log):
+        if unrolled(log):
+            raise DataError(
+                f"{log}: a run without rollouts, which learns from questions; measure it with "
+                "assay eval, its questions lie in questions/"
+            )
         return log / "rollouts"
     if not (records := log / "trajectories.jsonl.zst").is_file():
         source = written(log).get("path", "that was audited")
