@@ -138,7 +138,7 @@ class Report(Shapes):
             found["trouble"] = [self.hide(line) for line in beside.trouble]
         if helped or beside.others:
             found["rescues"] = rescues(helped, beside.others, batch, self.hide)
-        if (verdicts := rubric(batch, self.hide)) is not None:
+        if (verdicts := rubric(batch, self.hide, self.run)) is not None:
             found["rubric"] = verdicts
         if (told := course(batch, self.passed_K, helped, versions.tolist())) is not None:
             found["course"] = told

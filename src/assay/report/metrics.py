@@ -44,10 +44,17 @@ def _number(value: Any) -> float | None:
     return float(f"{value:.6g}") if isinstance(value, int | float) else None
 
 
-def _source(run: Path) -> str:
+def configured(run: Path | None) -> dict[str, Any]:
+    """Returns the configuration that a run wrote down; nothing where it cannot be read, or there is
+    no run."""
+    if run is None:
+        return {}
     try:
-        about = tomllib.loads((run / "config.toml").read_text("utf-8"))
+        return tomllib.loads((run / "config.toml").read_text("utf-8"))
     except (OSError, ValueError):
-        return ""
-    hints = about.get("hints")
+        return {}
+
+
+def _source(run: Path) -> str:
+    hints = configured(run).get("hints")
     return str(hints.get("source", "")) if isinstance(hints, dict) else ""
