@@ -210,10 +210,27 @@ def test_a_batch_is_learnt_from_once(policy: Path) -> None:
     assert f"schedule/alignment/{A}" not in scheduling.facts, "nothing was credited yet"
 
 
+@pytest.mark.slow
+def test_a_run_of_one_domain_keeps_a_pool(policy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    start(parsed(tiny.settings(policy, schedule={"pool": 3}, recipe__pass_at=0.5)), out, seed=1)
+    found, name = rows(out / "metrics.jsonl"), "tests.runs.tiny:Letter"
+    tasks = [each["tasks"] for each in rows(out / "ledger.jsonl")]
+    known = set[str]()
+    for row, batch in zip(found, tasks, strict=True):
+        assert row[f"schedule/pool/tasks/{name}"] <= 3
+        fresh = row[f"schedule/pool/fresh/{name}"]
+        assert fresh >= len({*batch} - known), "what was never met is fresh"
+        known |= {*batch}
+        assert row[f"schedule/pool/cost/{name}"] <= row["tokens_generated"]
+    assert len(known) < sum(len(batch) for batch in tasks), "some came again"
+
+
 MODES: dict[str, dict[str, Any]] = {
     "uniform": {"guard": 0.9, "probe": 2},
     "whole": {"mode": "fixed", "weights": {A: 1.0, B: 2.0}, "whole": True},
     "tac": {"mode": "tac", "temperature": 0.1},
+    "pool": {"pool": 3},
     "stages": {"mode": "fixed", "order": [A, B], "guard": 0.99, "probe": 2},
 }
 

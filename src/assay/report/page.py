@@ -38,6 +38,7 @@ SCRIPTS: Final = (
     "chart",
     "trust",
     "rubric",
+    "schedule",
     "dead",
     "course",
     "main",

@@ -1,6 +1,7 @@
 """What a run of several domains practises next, and what it says of that. Needs torch."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, final
@@ -24,6 +25,7 @@ from assay.runs.sketch import Sketch
 from assay.schedule.guard import Guard
 from assay.schedule.named import order_of
 from assay.schedule.order import Seen, drawn
+from assay.schedule.pool import Pool, Visited
 from assay.signal.origins import OriginRow
 from assay.signal.signal import Signal
 from assay.world.several import domains
@@ -45,21 +47,22 @@ class Scheduling:
         """Takes what decides it."""
         config, self._run = run.config, run
         self.domains = domains(config.env.name)
-        self.on = len(self.domains) > 1
+        self.on = len(self.domains) > 1 or config.schedule.pool > 0
         self._order = order_of(config.schedule, self.domains)
         self._guard = Guard(self.domains, config.schedule.guard)
         self._sketch = Sketch(run.seed)
         self._unlearnt_D: Float64[np.ndarray, " D"] | None = None
         """Learnability of a batch on which no step was made yet."""
         self._met = [0] * len(self.domains)
-        """Tasks of each domain that were given out."""
-        self._tasks = [Tasks(run.seed, len(each)) for each in self._pools(config)]
+        """Tasks of each domain that were given out, of the order's."""
+        self._pools = [Pool(config.schedule) for _ in self.domains if config.schedule.pool]
+        self._tasks = [Tasks(run.seed, len(each)) for each in self._ranges(config)]
         self._probe = [*self._probed()] if self._guard.share else []
         self._pass_at = Recipe.of(config.recipe).pass_at
         self.facts: dict[str, Any] = {}
         """What a step's row says of the batch."""
 
-    def _pools(self, config: Config) -> list[range]:
+    def _ranges(self, config: Config) -> list[range]:
         """Returns the training tasks of each domain."""
         first, many = config.train.first_task, len(self.domains)
         end = first + config.train.pool
@@ -68,7 +71,7 @@ class Scheduling:
     def _probed(self) -> Iterable[tuple[int, OriginRow]]:
         """Yields what entropy is taken on, and the domain of each."""
         run, config = self._run, self._run.config
-        for at, pool in enumerate(self._pools(config)):
+        for at, pool in enumerate(self._ranges(config)):
             tasks = pool[: config.schedule.probe]
             for row in known_good(run.make, run.protocol, tasks, longest=config.train.max_length):
                 yield at, row
@@ -99,7 +102,9 @@ class Scheduling:
         rng = np.random.default_rng([self._run.seed, step, _STREAM])
         whole, many = self._order.whole, config.train.prompts
         chosen = drawn(share_D, many, whole=whole, rng=rng)
-        tasks = [self._next(at) for at in chosen]
+        tasks = list[int]()
+        for at in chosen:
+            tasks.append(self._next(at, tasks, rng))
         self.facts = {"schedule/domain": self.domains[chosen[0]] if len({*chosen}) == 1 else None}
         self.facts |= self._named("weight", share_D)
         self.facts |= self._named("prompts", np.bincount(chosen, minlength=len(self.domains)))
@@ -110,14 +115,20 @@ class Scheduling:
         places = [int(prompt.split()[0]) for prompt in prompts]
         return [f"{place} {tasks[place % many]}" for place in places]
 
-    def _next(self, domain: int) -> int:
-        """Returns the next task of a domain."""
+    def _next(self, domain: int, taken: Sequence[int], rng: np.random.Generator) -> int:
+        """Returns the next task of a domain, those of the batch so far known."""
+        if self._pools:
+            return self._pools[domain].next(lambda: self._fresh(domain), taken, rng)
+        return self._fresh(domain)
+
+    def _fresh(self, domain: int) -> int:
+        """Returns the next task of a domain's own order."""
         place, self._met[domain] = self._met[domain], self._met[domain] + 1
-        return self._pools(self._run.config)[domain][self._tasks[domain].task(place)]
+        return self._ranges(self._run.config)[domain][self._tasks[domain].task(place)]
 
     def other(self, task: int, rng: np.random.Generator) -> int:
         """Returns any training task of the domain of a task."""
-        pool = self._pools(self._run.config)[self._domain(task)]
+        pool = self._ranges(self._run.config)[self._domain(task)]
         return pool[int(rng.integers(len(pool)))]
 
     def _domain(self, task: int) -> int:
@@ -158,12 +169,22 @@ class Scheduling:
         """Takes what became of a batch's own attempts, for its row; those of a start are none."""
         if not self.facts:
             return
-        passed: list[list[bool]] = [[] for _ in self.domains]
+        passed, tried, tokens = Counter[int](), Counter[int](), Counter[int]()
         for each in records:
+            task = int(each.task.rpartition("/")[2])
+            tokens[task] += each.ledger.tokens or 0
             if each.outcome is not None and each.rescue is None:
-                passed[self._of(each.task)].append(each.outcome >= bar(self._pass_at))
-        rates = [float(np.mean(one)) if one else np.nan for one in passed]
-        self.facts |= self._named("pass_rate", np.array(rates))
+                passed[task] += each.outcome >= bar(self._pass_at)
+                tried[task] += 1
+        many = len(self.domains)
+        own = [[task for task in tokens if self._domain(task) == at] for at in range(many)]
+        counts = [[sum(one[task] for task in each) for each in own] for one in (passed, tried)]
+        rates = [p / n if n else np.nan for p, n in zip(*counts, strict=True)]
+        self.facts |= self._named("pass_rate", rates)
+        for name, pool, mine in zip(self.domains, self._pools, own, strict=False):
+            visits = [Visited(task, passed[task], tried[task], tokens[task]) for task in mine]
+            told = pool.learnt(visits).items()
+            self.facts |= {f"schedule/pool/{what}/{name}": value for what, value in told}
 
     def _of(self, task: str) -> int:
         """Returns the domain of a task's name."""
@@ -207,7 +228,8 @@ class Scheduling:
 
     def _state(self) -> dict[str, Any]:
         parts = {"order": self._order.state(), "guard": self._guard.state()}
-        return {"domains": [*self.domains], "met": self._met, **parts}
+        pools = [pool.state() for pool in self._pools]
+        return {"domains": [*self.domains], "met": self._met, "pools": pools, **parts}
 
     def load(self, folder: Path) -> None:
         """Puts it back.
@@ -225,5 +247,7 @@ class Scheduling:
             self._met = [int(each) for each in state["met"]]
             self._order.restore(state["order"])
             self._guard.restore(state["guard"])
+            for pool, held in zip(self._pools, state["pools"], strict=True):
+                pool.restore(held)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: {told(error)}; expected what the run saved there") from None

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal, final
 from msgspec import Meta, field, structs
 
 from assay.errors import DataError, hint
-from assay.recipes.settings import Count, NotNegative, Positive, Settings, require
+from assay.recipes.settings import Count, NotNegative, Positive, Settings, Whole, require
 
 SCHEMA: Final = "assay.schedule/1"
 """Of the plan that `assay schedule plan` writes."""
@@ -44,6 +44,17 @@ class Schedule(Settings, frozen=True):
     """Of tac: what alignment keeps of what was seen before."""
     floor: Share = 0.5
     """Of tac: least chance of a domain, in parts of an equal one."""
+    pool: Whole = 0
+    """Tasks of each domain that are kept for further visits while the policy passes them sometimes
+    (`assay.schedule.pool`). 0: every task comes once an epoch."""
+    low: Share = 0.125
+    """With a pool: a task whose predicted pass rate is lower leaves it."""
+    high: Share = 0.875
+    """And one whose rate is higher."""
+    strength: Positive = 2.0
+    """Of the prediction: attempts that the mean of the domain is worth."""
+    recall: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    """What a task's attempts still count at its next visit."""
     guard: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     """A domain is paused while the policy's mean token entropy on it is below this share of its
     start; .5 is usual. 0: nothing is watched."""
@@ -65,6 +76,10 @@ class Schedule(Settings, frozen=True):
             given in needs,
             f"schedule: got mode={self.mode} with {', '.join(given) or 'nothing else'}; expected "
             + " or ".join(" and ".join(need) or "no order, weights or plan" for need in needs),
+        )
+        require(
+            self.low < self.high,
+            f"schedule: got low={self.low:g} and high={self.high:g}; expected low below high",
         )
         require(
             not self.weights or sum(self.weights.values()) > 0,

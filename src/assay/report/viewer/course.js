@@ -24,7 +24,7 @@ pages.course = (root) => {
   }
   add(root, [
     course && h("p", { class: "lede" }, `${plural(course.versions.length, "version")} of the policy, ${course.versions[0]} to ${course.versions[course.versions.length - 1]}, as the records name them. What was sampled with help is counted apart.`),
-    course && [solvedSection(), helpedLaterSection(), claimsSection()], hasLater && laterSection(), hintTrust(), judgeTrust(), rubricTrust(),
+    course && [solvedSection(), helpedLaterSection(), claimsSection()], hasLater && laterSection(), hintTrust(), judgeTrust(), rubricTrust(), practice(),
   ]);
   return { move: (by) => moveFocus([...root.querySelectorAll("tbody a")], by), up: to("waste") };
 };

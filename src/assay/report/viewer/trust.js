@@ -16,7 +16,8 @@ const namedIn = (kind, last) => Object.keys(metrics.columns).filter((name) => na
 const hintSources = namedIn("hints", "admitted");
 const judgeNames = namedIn("judge", "j");
 const hasLater = lastOf("rescue/later") !== null;
-const hasTrust = hintSources.length > 0 || judgeNames.length > 0 || hasLater || lastOf("rubric/rejected") !== null;
+const practised = Object.keys(metrics.columns).filter((name) => name.startsWith("schedule/weight/")).map((name) => name.slice(16));
+const hasTrust = hintSources.length > 0 || judgeNames.length > 0 || hasLater || practised.length > 0 || lastOf("rubric/rejected") !== null;
 
 function hintTrust() {
   return hintSources.map((name) => {
