@@ -1,11 +1,11 @@
 """The same recipe on verl and TRL, on CPU, from the shipped policy; the plug-in's share of a step.
 
-    python benchmarks/verl.py [--seeds 0 1 2] [--steps 30] [--work build/verl]
+    python benchmarks/verl.py [--seeds 0 1 2] [--steps 20] [--work build/verl]
 
 Needs .venv-verl (make .venv-verl/verl) beside the environment that runs it. Each seed trains both
 engines on `lookup/even` with one recipe file, one learning rate and one number of trajectories, and
 plays 64 held-out tasks, 16 times each, with base and both policies. What is done already in --work
-is not done again. Three seeds of 30 steps take most of an hour on two cores.
+is not done again. Three seeds of 20 steps take about 20 minutes on two cores.
 """
 
 import argparse
@@ -144,7 +144,7 @@ def difference(first: list[np.ndarray], second: list[np.ndarray]) -> dict[str, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "verl")
     given = parser.parse_args()
     work: Path = given.work.absolute()
