@@ -1,19 +1,24 @@
-"""What scoring a reference after each rollout costs, against one forward a rollout.
+"""What scoring a reference after each rollout, and votes of a judge, cost one by one and together.
 
     python benchmarks/dense.py    # results/dense.json
 
-The shipped policy, groups of eight. *one* is a forward over each rollout's reasoning and reference
-by itself (`policy.scoring.plain`), the same tokens. *distinct* rollouts differ from their first
-turn on and share their task; *sampled* ones are the policy's own on the world `report`, of which
-many reason alike.
+The shipped policy, groups of eight, one core. One by one is a forward over each rollout's reasoning
+and reference by itself (`policy.scoring.plain`), the same tokens. *sampled* rollouts are the
+policy's own on the world `report`, of which many reason alike; *distinct* ones differ from their
+first turn on and share a task that is a fifth of their tokens, *long task* ones a task of 128
+tokens. *votes*: eight votes on four answers, of 128 tokens each, every request by itself and all in
+a batch; tokens read and written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import torch
 
+from assay.judges.protocols import PROTOCOLS
+from assay.judges.ranking import Ranker
+from assay.policy.judging import LocalJudge
 from assay.policy.loading import load
 from assay.policy.scoring import plain
 from assay.records import ModelStep, Span, ToolStep, Trajectory, UserStep
@@ -28,21 +33,23 @@ from measure import Ratio, paired, publish
 TASKS: Final = 16
 GROUP: Final = 8
 REPEAT: Final = 3
-LEAST: Final = {"sampled": 3.0, "distinct": 1.5}
-"""What distinct rollouts share is a fifth of their tokens."""
+LEAST: Final = {"sampled": 3.0, "distinct": 1.5, "long task": 3.0, "votes": 3.0}
+"""To share a fifth of the tokens saves a fifth, and a batch keeps a core busier."""
+WRITTEN: Final = 128
+"""Tokens of a vote."""
 REFERENCE: Final = "The capital of Peru is Lima. The currency of Peru is PEN."
 
 
-def distinct(vocabulary: int) -> list[Trajectory]:
-    """Returns groups of rollouts that share their task and nothing else."""
+def distinct(vocabulary: int, low: int = 8, high: int = 14) -> list[Trajectory]:
+    """Returns groups of rollouts that share their task, of `low` to `high` tokens, and no more."""
     rng = np.random.default_rng(0)
 
-    def drawn(low: int, high: int) -> tuple[int, ...]:
-        return tuple(rng.integers(2, vocabulary, int(rng.integers(low, high))).tolist())
+    def drawn(least: int, most: int) -> tuple[int, ...]:
+        return tuple(rng.integers(2, vocabulary, int(rng.integers(least, most))).tolist())
 
     made: list[Trajectory] = []
     for task in range(TASKS):
-        prompt = UserStep("", token_ids=drawn(8, 14))
+        prompt = UserStep("", token_ids=drawn(low, high))
         for trial in range(GROUP):
             answer = (Span(role="answer", start=0, end=20),)
             steps = (
@@ -67,7 +74,12 @@ def main() -> None:
         protocol=Line(tokenizer),
     )  # fmt: skip
     found: dict[str, dict[str, float]] = {}
-    for name, records in (("distinct", distinct(model.config.vocab_size)), ("sampled", [*played])):
+    sets = {
+        "distinct": distinct(model.config.vocab_size),
+        "long task": distinct(model.config.vocab_size, 128, 129),
+        "sampled": [*played],
+    }
+    for name, records in sets.items():
         rows = [row_of(record, tokenizer) for record in records]
 
         def ours(records: Sequence[Trajectory] = records) -> object:
@@ -83,12 +95,32 @@ def main() -> None:
             "forwards": forwards,
             "tokens": sum(map(len, rows)),
         }
+    found["votes"] = votes()
     note = "tokens a second, over one forward a rollout of the same tokens"
     ratios = [
         Ratio(f"dense/{name}", numbers["over_one"], LEAST[name], "at least", note)
         for name, numbers in found.items()
     ]
     publish("dense", ratios, sets=found, tasks=TASKS, group=GROUP)
+
+
+def votes() -> dict[str, float]:
+    """Measures a judge of this machine on the votes of one group."""
+    room = 1 << 12  # more than the policy that ships holds: what it says is no matter
+    judges = [
+        LocalJudge("start", max_tokens=WRITTEN, batch=batch, room=room) for batch in (1, GROUP)
+    ]
+    answers = [f"AGENT: the number of item {n} is {n * n}" for n in range(4)]
+
+    def ask(judge: LocalJudge) -> Callable[[], object]:
+        ranker = Ranker(judge, PROTOCOLS["grm"], votes=GROUP)
+        return lambda: ranker.rank("What are the squares of 0 to 3?", answers)
+
+    one, together = map(ask, judges)
+    ratio = paired(one, together, repeat=REPEAT)
+    spent = judges[1].spent
+    tokens = (spent.read + spent.wrote) / spent.told * GROUP
+    return {"over_one": ratio, "votes": GROUP, "tokens": tokens}
 
 
 def row_of(record: Trajectory, tokenizer: Any) -> list[int]:

@@ -4,6 +4,7 @@ The layers of transformers join all keys and values anew for every token and aga
 leaves the batch; in rollouts of a small model that is no small part of the time.
 """
 
+from copy import copy
 from typing import Any, Final, cast, final
 
 import torch
@@ -21,6 +22,17 @@ def roomy(cache: Any) -> Any:
     layers = getattr(cache, "layers", [])
     layers[:] = [Roomy(each) if type(each) is DynamicLayer else each for each in layers]
     return cache
+
+
+def chosen(cache: Any, rows: torch.Tensor, length: int) -> Any:
+    """Returns a cache of `rows` of one of plain keys and values, each as often as it is named, up
+    to `length` tokens; the one that is given stays as it is."""
+    made = copy(cache)
+    made.layers = [copy(layer) for layer in cache.layers]
+    for layer in made.layers:
+        layer.keys = layer.keys[rows, :, :length]
+        layer.values = layer.values[rows, :, :length]
+    return made
 
 
 @final

@@ -30,6 +30,7 @@ class LocalJudge:
         batch: int = 16,
         seed: int = 0,
         spent: Spent | None = None,
+        room: int | None = None,
     ) -> None:
         """Opens a model: a folder, a name on Hugging Face, or "start", the one that ships.
 
@@ -40,6 +41,7 @@ class LocalJudge:
             batch: requests at a time.
             seed: of its answers.
             spent: counts its tokens; None: one of its own.
+            room: tokens of a request and its answer, at most; None: as its configuration says.
 
         Raises:
             UsageError: there is no such model, or nothing in a batch.
@@ -51,7 +53,8 @@ class LocalJudge:
         self._max_tokens, self._temperature, self._batch = max_tokens, temperature, batch
         self._chance = torch.Generator(self._model.device).manual_seed(seed)
         self._end = self._tokenizer.eos_token_id
-        self._room = int(getattr(self._model.config, "max_position_embeddings", 1 << 20))
+        held = getattr(self._model.config, "max_position_embeddings", 1 << 20)
+        self._room = int(held) if room is None else room
         self.spent = Spent() if spent is None else spent
 
     def __call__(self, asked: Sequence[Messages]) -> list[str | NoAnswer]:

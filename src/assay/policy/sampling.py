@@ -1,14 +1,16 @@
 """Continues many texts at once, with the exact ids and log-probs of what was sampled.
 
-All rows share one KV cache and take one token per forward: a row that has something to read (the
-rest of its prompt, the world's answer) is fed, the others sample. So every row is as long as every
-other, nothing is padded, and no token is ever tokenised again. Rows that are done leave the batch.
+What prompts share at their beginning is read once. All rows share one KV cache and take one token
+per forward: a row that has something to read (the rest of its prompt, the world's answer) is fed,
+the others sample. So every row is as long as every other, nothing is padded, and no token is ever
+tokenised again. Rows that are done leave the batch.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from itertools import pairwise
+from typing import Any, Final, final
 
 import torch
 from jaxtyping import Float64
@@ -16,6 +18,8 @@ from jaxtyping import Float64
 from assay.errors import UsageError
 from assay.policy.cache import roomy
 
+SAVED: Final = 64
+"""Tokens of prompts that must be saved for one more forward."""
 Reader = Callable[[int, Sequence[int], Sequence[float]], Sequence[int] | None]
 """(row, ids sampled since it last read, their log-probs) -> ids to read next; empty: go on
 sampling; None: done. It is asked after every sampled token."""
@@ -104,19 +108,45 @@ def sample(
 
 
 def _begun(model: Any, starts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.Tensor]:
-    """Returns cache and logits (B, V) after texts of one length; equal ones are read once."""
-    places = {start: place for place, start in enumerate(dict.fromkeys(starts))}
-    batch = torch.tensor([*places], device=model.device)
-    out = model(input_ids=batch, use_cache=True, logits_to_keep=1)
+    """Returns cache and logits (B, V) after texts of one length; what they share at their beginning
+    is read once."""
+    cache: Any = None
+    out: Any = None
+    read, nodes = 0, list[tuple[int, ...]]()
+    for end in branches(starts):
+        before = {start: place for place, start in enumerate(nodes)}
+        nodes = [*dict.fromkeys(start[:end] for start in starts)]
+        if cache is not None:
+            above = [before[node[:read]] for node in nodes]
+            cache.batch_select_indices(torch.tensor(above, device=model.device))
+        batch = torch.tensor([node[read:] for node in nodes], device=model.device)
+        out = model(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache, read = out.past_key_values, end
+    places = {start: place for place, start in enumerate(nodes)}
     of_row = torch.tensor([places[start] for start in starts], device=model.device)
-    if len(places) < len(starts):
-        out.past_key_values.batch_select_indices(of_row)
-    return roomy(out.past_key_values), _scores(out.logits[of_row, -1])
+    if len(nodes) < len(starts):
+        cache.batch_select_indices(of_row)
+    return roomy(cache), _scores(out.logits[of_row, -1])
 
 
 def _scores(logits: torch.Tensor) -> torch.Tensor:
     """Returns logits in 32 bits, or 64 where the model has them."""
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def branches(starts: Sequence[tuple[int, ...]]) -> list[int]:
+    """Returns at which lengths texts of one length are read on, the last being the whole: where
+    they part, if to read what is before that once saves at least `SAVED` tokens."""
+    texts, found = sorted(set(starts)), list[int]()
+    shared = [
+        next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        for one, other in pairwise(texts)
+    ]
+    for end in sorted(set(shared)):
+        nodes = 1 + sum(each < end for each in shared)
+        if (len(texts) - nodes) * (end - (found[-1] if found else 0)) >= SAVED:
+            found.append(end)
+    return [*found, len(starts[0])]
 
 
 def _next(

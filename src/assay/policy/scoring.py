@@ -1,19 +1,23 @@
 """How likely a policy finds given tokens after given texts; no gradient.
 
 A history is read once, however many texts go on from places in it: keys and values of its tokens
-are kept, and each continuation looks at those before its place. Needs torch.
+are kept, and each continuation looks at those before its place. Continuations of like length are
+scored together, whichever history they go on from. Needs torch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 import torch
 from jaxtyping import Float
 
 from assay.errors import UsageError
+from assay.policy.cache import chosen
 
 Read = TypeVar("Read")
+ROWS: Final = 16
+"""Histories, or continuations, of one pass: few, as all of them are as long as the longest."""
 Table = Float[torch.Tensor, "N V"]
 """Of each of N tokens, all V tokens of the vocabulary."""
 
@@ -38,7 +42,7 @@ def score(
     histories: Sequence[Sequence[int]],
     asked: Sequence[Asked],
     *,
-    batch: int = 16,
+    batch: int = ROWS,
     temperature: float = 1.0,
 ) -> list[list[float]]:
     """Returns log p of each scored token given all before it, nats, for each continuation; see
@@ -58,7 +62,7 @@ def scanned(
     asked: Sequence[Asked],
     read: Callable[[int, Table], Read],
     *,
-    batch: int = 16,
+    batch: int = ROWS,
     temperature: float = 1.0,
 ) -> list[Read]:
     """Returns what `read` makes of each continuation: of its number, and of the log-probabilities
@@ -71,7 +75,7 @@ def scanned(
         histories: token ids.
         asked: continuations, in any order.
         read: called once for each of them.
-        batch: histories of one pass.
+        batch: histories of one pass, and continuations of one.
         temperature: logits are divided by it.
 
     Raises:
@@ -91,10 +95,14 @@ def scanned(
         for first in range(0, len(histories), batch):
             mine = range(first, min(first + batch, len(histories)))
             places = [at for at, each in enumerate(asked) if each.history in mine]
-            if places:
-                tables = _pass(model, histories, [asked[at] for at in places], mine)
-                for at, table in zip(places, tables, strict=True):
-                    found[at] = read(at, (table.float() / temperature).log_softmax(-1))
+            past = _past(model, histories, [asked[at] for at in places], mine)
+            places.sort(key=lambda at: _length(asked[at], past is None))
+            for one in range(0, len(places), batch):
+                some = places[one : one + batch]
+                tables = _pass(model, histories, [asked[at] for at in some], mine.start, past)
+                for at, table in zip(some, tables, strict=True):
+                    logits = table.float() if temperature == 1.0 else table.float() / temperature
+                    found[at] = read(at, logits.log_softmax(-1))
     finally:
         model.train(training)
     return [found[at] for at in range(len(asked))]
@@ -114,43 +122,55 @@ def plain(model: Any, ids: Sequence[int], *, temperature: float = 1.0) -> list[f
     return (table.float() / temperature).log_softmax(-1).gather(1, following)[:, 0].tolist()
 
 
+def _length(each: Asked, whole: bool) -> int:
+    """Returns the tokens of a continuation's row, `whole` with those of its history."""
+    return (each.cut if whole else 0) + len(each.given) + len(each.scored)
+
+
+def _past(
+    model: Any, histories: Sequence[Sequence[int]], asked: Sequence[Asked], mine: range
+) -> Any:
+    """Returns keys and values of some histories, as far as their continuations look at them but for
+    the last token. None: nothing of them is kept, or no continuation has a token before that."""
+    reach = [max([e.cut for e in asked if e.history == at], default=1) - 1 for at in mine]
+    if max(reach) == 0 or not _keeps_all(model.config):
+        return None
+    read = [histories[at][:n] for at, n in zip(mine, reach, strict=True)]
+    ids, seen = _padded(read, model.device)
+    out = model(input_ids=ids, attention_mask=seen, use_cache=True, logits_to_keep=1)
+    return out.past_key_values
+
+
 def _pass(
     model: Any,
     histories: Sequence[Sequence[int]],
     asked: Sequence[Asked],
-    mine: range,
+    start: int,
+    past: Any,
 ) -> Iterator[Table]:
-    """Returns the logits (scored tokens, V) of the continuations of some histories."""
-    if not _keeps_all(model.config):
-        starts = [tuple(histories[each.history][: each.cut]) for each in asked]
-        rows = [(*s, *each.given, *each.scored) for s, each in zip(starts, asked, strict=True)]
-        ids, seen = _padded(rows, model.device)
-        last = _behind(rows, asked)
-        out = model(input_ids=ids, attention_mask=seen, logits_to_keep=last)
-        return _of_scored(out.logits, rows, asked)
-    reach = [max([e.cut for e in asked if e.history == at], default=1) - 1 for at in mine]
-    rows = [(histories[each.history][each.cut - 1], *each.given, *each.scored) for each in asked]
+    """Returns the logits (scored tokens, V) of some continuations; `past` is of the histories from
+    the one at `start` on. The last token scored is not read: nothing follows it."""
+    starts = [
+        tuple(histories[each.history][0 if past is None else each.cut - 1 : each.cut])
+        for each in asked
+    ]
+    rows = [(*s, *each.given, *each.scored[:-1]) for s, each in zip(starts, asked, strict=True)]
     ids, seen = _padded(rows, model.device)
-    before = torch.tensor([each.cut - 1 for each in asked], device=model.device)
-    position = before[:, None] + torch.arange(ids.shape[1], device=model.device)
-    last = _behind(rows, asked)
-    if max(reach) == 0:
-        out = model(input_ids=ids, attention_mask=seen, logits_to_keep=last)
-        return _of_scored(out.logits, rows, asked)
-    past, read = _padded([histories[at][:n] for at, n in zip(mine, reach, strict=True)], ids.device)
-    cache = model(input_ids=past, attention_mask=read, use_cache=True, logits_to_keep=1)
-    cache = cache.past_key_values
-    of = torch.tensor([each.history - mine.start for each in asked], device=model.device)
-    cache.batch_select_indices(of)
-    kept = (torch.arange(past.shape[1], device=ids.device) < before[:, None]).long()
+    if past is None:
+        more = {}
+    else:
+        before = torch.tensor([each.cut - 1 for each in asked], device=ids.device)
+        length = int(before.max())
+        of = torch.tensor([each.history - start for each in asked], device=ids.device)
+        kept = (torch.arange(length, device=ids.device) < before[:, None]).long()
+        seen = torch.cat([kept, seen], 1)
+        position = before[:, None] + torch.arange(ids.shape[1], device=ids.device)
+        more = {"past_key_values": chosen(past, of, length), "position_ids": position}
+    first = min(len(row) - len(each.scored) for row, each in zip(rows, asked, strict=True))
     out = model(
-        input_ids=ids,
-        attention_mask=torch.cat([kept, seen], 1),
-        position_ids=position,
-        past_key_values=cache,
-        logits_to_keep=last,
-    )
-    return _of_scored(out.logits, rows, asked)
+        input_ids=ids, attention_mask=seen, logits_to_keep=ids.shape[1] - first, **more
+    )  # fmt: skip
+    return _of_scored(out.logits, rows, asked, first)
 
 
 def _keeps_all(config: Any) -> bool:
@@ -176,18 +196,10 @@ def _padded(
     return ids, seen
 
 
-def _behind(rows: Sequence[Sequence[int]], asked: Sequence[Asked]) -> int:
-    """Returns at how many last tokens of padded rows logits are needed: from the first that is
-    read in any row on."""
-    first = min(len(row) - len(each.scored) - 1 for row, each in zip(rows, asked, strict=True))
-    return max(map(len, rows)) - first
-
-
 def _of_scored(
-    logits: torch.Tensor, rows: Sequence[Sequence[int]], asked: Sequence[Asked]
+    logits: torch.Tensor, rows: Sequence[Sequence[int]], asked: Sequence[Asked], first: int
 ) -> Iterator[Table]:
-    """Yields the logits at the last tokens of each row, those that are scored; `logits` are of the
-    last tokens that all have."""
-    left = max(map(len, rows)) - logits.shape[1]
+    """Yields the logits that foretell what is scored of each row: at as many of its last tokens;
+    `logits` are of the padded rows from token `first` on."""
     for at, (row, each) in enumerate(zip(rows, asked, strict=True)):
-        yield logits[at, len(row) - len(each.scored) - 1 - left : len(row) - 1 - left]
+        yield logits[at, len(row) - len(each.scored) - first : len(row) - first]

@@ -212,33 +212,14 @@ def looked(
     """Returns what `read` makes of each question, in order: of its number, and of the
     log-probabilities of all tokens at those of the step, nats.
 
-    Those of like length are scored together, and of one pass what they share is read once.
+    What questions share is read once.
     """
-    order = sorted(range(len(questions)), key=lambda at: _size(questions[at]))
-    made: dict[int, Read] = {}
-    for first in range(0, len(order), rows):
-        places = order[first : first + rows]
-        histories: dict[tuple[int, ...], int] = {}
-        asked = [
-            Asked(
-                histories.setdefault(each.history, len(histories)),
-                len(each.history),
-                each.given,
-                each.scored,
-            )
-            for each in (questions[at] for at in places)
-        ]
-
-        def one(n: int, logp: Table, places: Sequence[int] = places) -> Read:
-            return read(places[n], logp)
-
-        found = scanned(model, [*histories], asked, one, batch=rows, temperature=temperature)
-        made |= zip(places, found, strict=True)
-    return [made[at] for at in range(len(questions))]
-
-
-def _size(question: Question) -> tuple[int, int]:
-    return len(question.given) + len(question.scored), len(question.history)
+    order = sorted(dict.fromkeys(question.history for question in questions), key=len)
+    place = {history: at for at, history in enumerate(order)}
+    asked = [
+        Asked(place[each.history], len(each.history), each.given, each.scored) for each in questions
+    ]
+    return scanned(model, order, asked, read, temperature=temperature, batch=rows)
 
 
 def _with(
