@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from assay.errors import MethodError
 from assay.kernels.transfer import (
     MOST,
+    backward_error,
     backward_transfer,
     best_order,
     plan,
@@ -37,6 +38,30 @@ def test_backward_transfer_by_hand():
         backward_transfer(score[:2])
     with pytest.raises(MethodError, match="1 stages of 1 tasks"):
         backward_transfer(np.ones((1, 1)))
+
+
+def test_the_error_of_backward_transfer_by_hand():
+    # three domains of two tasks: the first changes by .2 and .4, variance .02; the second by 0 and
+    # -.2, the same: sqrt(.01 + .01) / 2
+    score = np.zeros((3, 3, 2))
+    score[0, 0], score[1, 1], score[2, 2] = (0.1, 0.2), (0.5, 0.5), (0.3, 0.9)
+    score[2, 0], score[2, 1] = (0.3, 0.6), (0.5, 0.3)
+    assert backward_error(score) == pytest.approx(np.sqrt(0.02) / 2, abs=1e-12)
+    with pytest.raises(MethodError, match="2 stages of 3 domains of 2 tasks"):
+        backward_error(score[:2])
+    for few in (score[:, :, :1], score[:1, :1]):
+        with pytest.raises(MethodError, match="at least 2 of each"):
+            backward_error(few)
+
+
+@few
+@given(seed=st.integers(0, 99))
+def test_it_is_the_deviation_of_backward_transfer_over_tasks(seed):
+    """Tasks drawn anew: the deviation of backward transfer is what one draw says of it."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=(400, 3, 3, 20))
+    seen = np.std([backward_transfer(each.mean(2)) for each in drawn])
+    assert np.mean([backward_error(each) for each in drawn[:50]]) == pytest.approx(seen, rel=0.2)
 
 
 def test_finals_of_every_order_by_hand():

@@ -17,11 +17,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _root() -> None:
-    """Keeps `plan` a verb of its own while it is the only one."""
-
-
 @app.command("plan")
 def plan(
     runs: Annotated[
@@ -55,3 +50,35 @@ def plan(
         for line in sentences(result):
             say(line)
         typer.echo(f"page  {folder / 'transfer.html'}")
+
+
+@app.command("measure")
+def measure(
+    run: Annotated[Path, typer.Argument(help="A run that trained each of its domains once.")],
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Attempts at each task [default: the recipe's].")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option(min=2, help="Held-out tasks of each [default: the recipe's].")
+    ] = None,
+    seed: Annotated[int, seed_option(help="Of sampling.")] = 0,
+    out: Annotated[
+        Path | None, out_option(dir_okay=False, help="File [default: RUN/stages.json].")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Says what later stages did to the domains of earlier ones.
+
+    Every stage's last checkpoint plays the held-out tasks of all domains.
+    """
+    check_installed("assay schedule measure")
+    import_from_here()
+    from assay.evaluate.stages import measured_stages, sentences
+
+    result, path = measured_stages(run, samples=samples, prompts=prompts, seed=seed, out=out)
+    if json is not None:
+        emit_one(result, json)
+    if json != "-":
+        for line in sentences(result):
+            say(line)
+        typer.echo(f"file  {path}")

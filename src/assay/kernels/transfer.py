@@ -57,6 +57,25 @@ def backward_transfer(score_TB: Float64[np.ndarray, "T B"]) -> float:
     return float((score_TB[-1, :-1] - own_B[:-1]).mean())
 
 
+def backward_error(score_TBG: Float64[np.ndarray, "T B G"]) -> float:
+    """Returns the standard error of `backward_transfer` over G tasks of each domain, paired.
+
+        sqrt(sum over b < T - 1 of var over g of (R[T - 1, b, g] - R[b, b, g]) / G) / (T - 1)
+
+    Raises:
+        MethodError: not as many stages as domains, fewer than two, or fewer than two tasks.
+    """
+    stages, domains, tasks = score_TBG.shape
+    if stages != domains or stages < 2 or tasks < 2:
+        raise MethodError(
+            f"backward transfer: {stages} stages of {domains} domains of {tasks} tasks; expected "
+            "as many of the first two, at least 2 of each"
+        )
+    first = np.arange(stages - 1)
+    change_BG = score_TBG[-1, :-1] - score_TBG[first, first]
+    return float(np.sqrt((change_BG.var(1, ddof=1) / tasks).sum()) / (stages - 1))
+
+
 def shrunk(
     gain_AB: Float64[np.ndarray, "A B"], error_AB: Float64[np.ndarray, "A B"]
 ) -> Float64[np.ndarray, "A B"]:
