@@ -192,3 +192,20 @@ def test_a_batch_is_the_same_however_little_of_it_is_worked_on_together(monkeypa
     monkeypatch.setattr(mapped, "LARGE", 32)
     for name, values in everything(Batch.of(log)).items():
         np.testing.assert_array_equal(values, expected[name], err_msg=name)
+
+
+def test_numbers_that_nobody_knows_travel_as_how_many_there_are() -> None:
+    table = Table("d", value=np.float64)
+    table.tail.extend([float("nan")] * 50_000)
+    said = pickle.dumps(table)
+    assert len(said) < 1000
+    there = pickle.loads(said)  # noqa: S301 - ours
+    assert len(there) == 50_000
+    assert np.isnan(there.arrays()["value"]).all()
+    table.tail[49_999] = 0.5  # one is known: all travel as they are
+    again = pickle.loads(pickle.dumps(table)).arrays()["value"]  # noqa: S301 - ours
+    assert again[-1] == 0.5
+    assert np.isnan(again[:-1]).all()
+    whole = Table("q", value=np.int64)
+    whole.tail.extend(range(3))
+    assert pickle.loads(pickle.dumps(whole)).arrays()["value"].tolist() == [0, 1, 2]  # noqa: S301
