@@ -7,7 +7,7 @@ import pytest
 
 from assay.errors import UnknownNameError, UsageError
 from assay.recipes import Recipe, read
-from assay.trainers.verl.settings import recipe_of, settings_of
+from assay.trainers.verl.settings import chosen, recipe_of, settings_of
 
 
 class Node(dict[str, Any]):
@@ -35,6 +35,18 @@ def test_the_words_of_the_command() -> None:
     assert made.recipe == Recipe.of("assay")
     assert made.off == ("safety.replay",)
     assert (made.by_row, made.kept, made.log) == (False, False, None)
+
+
+def test_a_recipe_that_nothing_reads_is_refused() -> None:
+    given = config(recipe="assay")
+    given.algorithm.adv_estimator = "grpo"
+    with pytest.raises(UsageError, match=r"adv_estimator is grpo, which does not read it"):
+        chosen(given)
+    given.algorithm.adv_estimator = "assay"
+    assert chosen(given) == settings_of(config(recipe="assay"))
+    given = config(turn_tokens=32)
+    given.algorithm.adv_estimator = "grpo"
+    assert chosen(given) is None
 
 
 def test_one_file_for_trl_and_verl(tmp_path: Path) -> None:

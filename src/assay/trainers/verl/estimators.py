@@ -19,8 +19,8 @@ from assay.credit import METHODS
 from assay.errors import UsageError
 from assay.recipes import Recipe
 from assay.signal import bare, signal
+from assay.trainers.verl.settings import LEVEL_2
 
-LEVEL_2: Final = "assay"
 INSIDE: Final = ContextVar("inside", default=False)
 """Set while the trainer asks for what it will replace."""
 Estimator = Callable[..., tuple[torch.Tensor, torch.Tensor]]

@@ -16,6 +16,8 @@ from assay.errors import UsageError
 from assay.recipes import Recipe, read, shipped
 from assay.recipes.settings import known_only
 
+LEVEL_2: Final = "assay"
+"""The adv_estimator under which the recipe is read."""
 KEYS: Final = ("recipe", "log", "turn_tokens", "max_tokens", "protocol")
 BY_ROW: Final = "seq-mean-token-mean"
 """verl's loss_agg_mode that takes the mean over a row's own tokens first."""
@@ -36,6 +38,23 @@ class Settings:
     """What a gate dropped or nobody scored leaves the loss's divisor."""
     off: tuple[str, ...] = ()
     """Settings of the recipe that do nothing here."""
+
+
+def chosen(config: Any) -> Settings | None:
+    """Returns what a configuration of verl says of us. None: its own estimators are asked.
+
+    Raises:
+        UsageError: a recipe that nothing would read; and as `settings_of`.
+    """
+    name = config.algorithm.adv_estimator
+    if name == LEVEL_2:
+        return settings_of(config)
+    if (config.get("assay") or {}).get("recipe"):
+        raise UsageError(
+            f"assay.recipe is given and algorithm.adv_estimator is {name}, which does not read it: "
+            "set algorithm.adv_estimator=assay"
+        )
+    return None
 
 
 def settings_of(config: Any) -> Settings:

@@ -22,12 +22,12 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from assay.files.atomic import publish
 from assay.records import Trajectory, encode
 from assay.signal import Signal, signal
-from assay.trainers.verl.estimators import INSIDE, LEVEL_2
+from assay.trainers.verl.estimators import INSIDE
 from assay.trainers.verl.loss import LARGEST
 from assay.trainers.verl.memory import Memory
 from assay.trainers.verl.processes import checked
 from assay.trainers.verl.rows import PADDING, Records, Row, records_of
-from assay.trainers.verl.settings import Settings, settings_of
+from assay.trainers.verl.settings import Settings, chosen
 
 FIELDS: Final = ("prompts", "responses", "response_mask", "rm_scores", "extra_fields", "index")
 """Fields of verl's store that we read of each row."""
@@ -48,7 +48,7 @@ class AssayTrainer(PPOTrainerSync):
         Raises:
             UsageError: no recipe, or one that verl cannot train.
         """
-        self.assay = None if config.algorithm.adv_estimator != LEVEL_2 else settings_of(config)
+        self.assay = chosen(config)
         super().__init__(config)
         if self.assay is None:
             return
