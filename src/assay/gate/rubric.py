@@ -6,7 +6,7 @@ stays, and counts and rates are of it. Axes: K trajectories, G groups, J items o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Literal, final
 
 import numpy as np
@@ -17,7 +17,9 @@ from assay.errors import UsageError
 from assay.gate.base import Gate, Verdicts
 from assay.gate.rewards import BROKEN, by_group, groups_asked, named, rated, verdicts
 from assay.gate.watching import watched
+from assay.judges.ranked import PREFIX
 from assay.judges.rubric import Item, with_verdicts
+from assay.judges.tested import Trust
 from assay.kernels.composition import accepted, conjunction, dispersion, standardised, vetoed
 from assay.kernels.rubrics import Score, kept_items, pruned, scored
 from assay.records import Trajectory
@@ -28,6 +30,9 @@ SCORE: Final = "rubric, score"
 """Statistic of a run: mean score of the graded items in the last batch, where some are a model's;
 `PERSISTENT` is that of those that a person wrote."""
 PERSISTENT: Final = "rubric, persistent"
+TRUST: Final = "rubric, trust"
+"""Statistic of a run: agreement with outcomes of the judge whose word ranks, at least; the lowest
+of several."""
 SEEN: Final = "dispersion, seen"
 """Statistic of a run: groups whose dispersion was looked at; those of the last `window` are
 "dispersion 0", "dispersion 1", ..."""
@@ -93,6 +98,10 @@ class Composition(Gate):
     """Share of the graded items that earn something that does not count in a step, in [0, 1), one
     draw a group: `kernels.rubrics.kept_items`."""
 
+    trust: Mapping[str, Trust] = field(default_factory=dict[str, Trust])
+    """Of each dense reward that is a judge's word, "judge:NAME", what its test found; in a recipe
+    the file that `assay judge test -o` wrote. Without a test that found nothing against it the word
+    is refused."""
     most: int = 0
     """RLER: of the graded items so many count in a group, those that tell its trajectories apart
     most (`kernels.rubrics.pruned`); of a group that none tells apart all do. 0: all."""
@@ -103,6 +112,7 @@ class Composition(Gate):
         Raises:
             UsageError: says which, and what was expected.
         """
+        self._check_trust()
         weights = self.weights.values()
         graded = [item for item in self.items if not item.essential]
         for holds, message in (
@@ -126,6 +136,23 @@ class Composition(Gate):
         ):  # fmt: skip
             if not holds:
                 raise UsageError(f"recipe.rubric: {message}")
+
+    def _check_trust(self) -> None:
+        """Refuses the word of a judge that nobody tested, or whose test speaks against it."""
+        judges = [name for name in self.weights if name.startswith(PREFIX)]
+        for name in judges:
+            if name not in self.trust:
+                raise UsageError(
+                    f"recipe.rubric: dense: {name!r} is a judge's word, and nobody has tested it; "
+                    f'expected trust = {{ "{name}" = FILE }}, as assay judge test -o FILE writes'
+                )
+            if against := self.trust[name].against:
+                raise UsageError(f"recipe.rubric: dense: {name!r} is not trusted: {against}")
+        if unread := set(self.trust) - set(judges):
+            raise UsageError(
+                f"recipe.rubric: trust: {min(unread)!r} is no dense reward by a judge; expected "
+                f"names among {', '.join(judges) or 'none'}"
+            )
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -187,6 +214,9 @@ class Composition(Gate):
         weight_K = np.array([float(each == "ok") for each in reasons])
         held_K = np.where(np.isnan(value_K), batch.earned_K, value_K)
         statistics = watched(batch, self.items, verdict_KJ, statistics) | self._scores(batch)
+        if self.trust:
+            low = [each.low for each in self.trust.values() if each.low is not None]
+            statistics = {**statistics, TRUST: min(low)}
         return Verdicts(weight_K, reasons, composed_K=held_K, statistics=statistics)
 
     def _scores(self, batch: Batch) -> dict[str, float]:

@@ -1,42 +1,63 @@
-"""A rubric that lies in a file of its own: read once, and from then on part of the recipe.
+"""Files that a rubric names: read once, and from then on part of the recipe.
 
     [recipe.rubric]
     file = "rubric.toml"           # as `assay rubric check` reads it; relative to the recipe's file
+    dense = "judge:grm"
+    trust = { "judge:grm" = "judge.json" }     # as `assay judge test -o` writes it
     [[recipe.rubric.items]]        # beside it, and behind it
     ...
 
-What a run writes down, hashes and resumes with are the items, not the name of a file.
+What a run writes down, hashes and resumes with are the items, and what a test found of a judge;
+not the name of a file.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import to_builtins
+
 from assay.errors import UsageError
 from assay.judges.rubric import failed, items_of, plain, read_rubric
+from assay.judges.tested import trust_of
 
 _KEY: Final = "file"
+_TRUST: Final = "trust"
 
 
 def anchored(tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Returns the tables of a recipe whose file of items is looked for in `folder`, unless its name
-    is absolute."""
-    rubric = _rubric(tables.get("recipe"))
-    if not isinstance(name := rubric.get(_KEY), str):
+    """Returns the tables of a recipe whose files of items and of tests are looked for in `folder`,
+    unless their names are absolute."""
+    rubric = dict(_rubric(tables.get("recipe")))
+    if isinstance(name := rubric.get(_KEY), str):
+        rubric[_KEY] = str(folder / name)
+    if isinstance(tests := rubric.get(_TRUST), Mapping):
+        rubric[_TRUST] = {
+            name: str(folder / path) if isinstance(path, str) else path
+            for name, path in tests.items()
+        }
+    if rubric.keys().isdisjoint((_KEY, _TRUST)):
         return dict(tables)
-    named = {**rubric, _KEY: str(folder / name)}
-    return {**tables, "recipe": {**tables["recipe"], "rubric": named}}
+    return {**tables, "recipe": {**tables["recipe"], "rubric": rubric}}
 
 
 def with_file(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the table [recipe] with the items of `rubric.file` before its own, in place of the
-    name; as it is where no file is named.
+    """Returns the table [recipe] with the items of `rubric.file` before its own, and with what the
+    tests of `rubric.trust` found, in place of the names; as it is where no file is named.
 
     Raises:
         UsageError: no name, a file that is no rubric (`judges.rubric.read_rubric`), or a reference
             of it that fails an item beside it.
+        DataError: what is no test of a judge.
     """
     rubric = _rubric(recipe)
+    if isinstance(tests := rubric.get(_TRUST), Mapping):
+        found = {
+            name: to_builtins(trust_of(Path(path))) if isinstance(path, str) else path
+            for name, path in tests.items()
+        }
+        rubric = {**rubric, _TRUST: found}
+        recipe = {**recipe, "rubric": rubric}
     if _KEY not in rubric:
         return dict(recipe)
     name = rubric[_KEY]

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from assay.batch import Batch
-from assay.gate.rubric import NAME, PERSISTENT, SCORE
+from assay.gate.rubric import NAME, PERSISTENT, SCORE, TRUST
 from assay.gate.watching import EXPLOITED
 from assay.kernels.rubrics import internalised
 from assay.records import Decision
@@ -21,7 +21,8 @@ def rubric_facts(batch: Batch, decisions: Sequence[Decision]) -> dict[str, float
     `rubric/rejected` of groups, in all, and `rubric/rejected/REASON` of those that occur;
     `rubric/unjudged` and `rubric/failed` (mode drop) of trajectories; `rubric/exploited`, see
     `gate.watching`; `rubric/score` and `rubric/persistent`, means of the graded items, and of
-    those that persist, where a model proposed some; `rubric/gap`, nats a token of what was sampled
+    those that persist, where a model proposed some; `rubric/trust`, agreement with outcomes, at
+    least, of the judge whose word ranks; `rubric/gap`, nats a token of what was sampled
     with help: the self-internalisation gap where the help was the rubric
     (`kernels.rubrics.internalised`).
     """
@@ -44,7 +45,7 @@ def rubric_facts(batch: Batch, decisions: Sequence[Decision]) -> dict[str, float
     for name in ("unjudged", "failed"):
         facts[f"rubric/{name}"] = words.count(name) / max(len(words), 1)
     for name, column in (
-        (EXPLOITED, "exploited"), (SCORE, "score"), (PERSISTENT, "persistent")
+        (EXPLOITED, "exploited"), (SCORE, "score"), (PERSISTENT, "persistent"), (TRUST, "trust")
     ):  # fmt: skip
         if name in batch.statistics:
             facts[f"rubric/{column}"] = batch.statistics[name]
