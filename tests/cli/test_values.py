@@ -235,7 +235,7 @@ def test_brackets_in_the_name_of_a_run_are_no_markup(capsys: pytest.CaptureFixtu
     gap = {"value": 0.25, "low": 0.125, "high": 0.5}
     eval_._print(
         {
-            **{"prompts": 2, "samples": 2, "k": [1]},
+            **{"prompts": 2, "samples": 2, "k": [1], "books": None},
             "base": curve,
             "null": {**none, "newly_solved": new},
             "arms": {
