@@ -160,6 +160,13 @@ def test_no_share_of_a_gain_that_is_none():
     assert measures.share_of_gain(Rows(rows.rows[:2]), "nsr", "grpo", "weak") is None
 
 
+def test_one_attempt_bears_k_of_one():
+    cell = {"env": "lookup", "start": "weak", "arm": "grpo", "seed": 0}
+    assert [measures.largest(Rows([Row(cell, {"0": [1]}, n)])) for n in (1, 2, 3, 4, 8)] == [
+        1, 1, 1, 2, 4,
+    ]  # fmt: skip
+
+
 def test_over_the_base_at_the_largest_k():
     # four attempts bear k = 2: base c = 1 gives .5, nsr c = 3 gives 1 - 0 = 1
     rows = Rows([base([1, 1]), row("nsr", [3, 3])])

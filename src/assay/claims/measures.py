@@ -36,9 +36,10 @@ Measure = Callable[[Rows], Seen | None]
 
 
 def largest(rows: Rows) -> int:
-    """Returns the largest power of two k that the samples bear, n >= 2k."""
+    """Returns the largest power of two k that the samples bear, n >= 2k; of one, which is enough
+    where nothing is sampled, 1."""
     fewest = min((row.samples for row in rows.rows), default=2)
-    return 1 << ((fewest // 2).bit_length() - 1)
+    return 1 << max((fewest // 2).bit_length() - 1, 0)
 
 
 def together(
