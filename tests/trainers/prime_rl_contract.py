@@ -1,4 +1,4 @@
-"""What prime-rl's main of November 2026 hands to an algorithm, and what it does with advantages:
+"""What prime-rl, as of autumn 2026, hands to an algorithm, and what it does with advantages:
 verifiers' episodes, traces and nodes; `Algorithm`, its table, `assign_advantages`. Written from its
 documented contract; none of its code is here.
 """

@@ -1,4 +1,4 @@
-"""What slime's main of November 2026 does between a rollout and its advantage function: the fields
+"""What slime, as of autumn 2026, does between a rollout and its advantage function: the fields
 of a `Sample`, `BatchBuilder.convert`, what `split_by_dp` hands to a rank, and the calls of the two
 hooks. Written from its documented contract; none of its code is here.
 """

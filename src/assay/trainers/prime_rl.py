@@ -4,7 +4,7 @@
 
 starts prime-rl's own orchestrator with the algorithm in its table as "grpo" (`[orchestrator.algo]
 type = "grpo"`, the default): prime-rl has no setting that names user code, and only that process
-computes advantages. Trainer and inference start as always. Read from prime-rl's main of 2026-11.
+computes advantages. Trainer and inference start as always. Read from prime-rl as of autumn 2026.
 
 prime-rl trains a node of a trace once, and leaves tokens of advantage exactly 0 out of its policy
 loss and its divisor; so a recipe's `denominator` changes nothing here. A trace of which nothing was
@@ -55,7 +55,7 @@ def install() -> type[Any]:
         assign = import_module(f"{package}.routing").assign_advantages
         if not isinstance(getattr(found, "ALGORITHM_CLASSES", None), dict):
             raise UsageError(
-                f"{package} has no ALGORITHM_CLASSES; expected prime-rl's main of November 2026"
+                f"{package} has no ALGORITHM_CLASSES; expected prime-rl as of autumn 2026"
             )
         made = algorithm(found.Algorithm, assign, engine)
         found.ALGORITHM_CLASSES[NAME] = made

@@ -7,7 +7,7 @@
 A rank sees its own samples alone, so credit is computed by the first function, which sees all of a
 rollout. slime hands its ranks a fixed list of fields; the one that holds a number for each token of
 a response, and that nothing reads without --use-opd, is `teacher_log_probs`: credit travels there.
-Sample metadata does not arrive. Read from slime's main of 2026-11 (batch_builder, loss).
+Sample metadata does not arrive. Read from slime as of autumn 2026 (docs/export.md).
 """
 
 from collections.abc import Callable, Sequence
