@@ -15,7 +15,8 @@ from assay.importers import Choices, Losses
 from assay.importers import load as load_log
 from assay.recipes import Recipe
 from assay.records import Trajectory
-from assay.runs.audit import audit_log, gated_batch
+from assay.runs.audit import audit_log
+from assay.runs.reading import gated_batch
 
 Source: TypeAlias = str | Path | Iterable[Trajectory] | Batch
 """What is asked about: a log (a file, a folder, a run directory), trajectories, or their batch."""

@@ -1,4 +1,4 @@
-"""A file read by several processes gives the batch that one process gives."""
+"""Jobs in forks, and columns that several processes have filled."""
 
 import dataclasses
 import multiprocessing
@@ -14,10 +14,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from assay.batch import Batch, mapped, parallel
-from assay.batch.parallel import Fork, batch_of_file, beside
+from assay.batch import Batch, mapped
+from assay.batch.parallel import Fork, beside
 from assay.errors import DataError
-from assay.files import lines
 from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
 
 
@@ -37,47 +36,6 @@ def trajectory(number: int) -> Trajectory:
         outcome=None if number == 7 else float(number % 2),
         steps=steps,
     )
-
-
-@pytest.mark.parametrize("processes", [1, 2, 3, 7])
-def test_the_batch_does_not_depend_on_the_number_of_processes(tmp_path, processes):
-    path = tmp_path / "log.jsonl"
-    write(path, map(trajectory, range(23)))
-    alone, together = Batch.of(read(path)), batch_of_file(path, processes=processes)
-    for field in dataclasses.fields(Batch):
-        one, other = getattr(alone, field.name), getattr(together, field.name)
-        np.testing.assert_array_equal(one, other, err_msg=field.name)
-
-
-def test_an_error_names_the_line_of_the_file_and_not_of_the_part(tmp_path):
-    path = tmp_path / "log.jsonl"
-    write(path, map(trajectory, range(20)))
-    lines = path.read_bytes().splitlines()
-    lines[16] = b'{"schema": "assay.trajectory/1"}'
-    path.write_bytes(b"\n".join(lines))  # and no newline at the end
-    with pytest.raises(DataError, match=r"log\.jsonl line 17: .*id"):
-        batch_of_file(path, processes=3)
-
-
-@pytest.mark.parametrize("over", [-1, 0, 1, 2, 100])
-def test_a_record_is_as_long_as_one_reader_lets_it_be(tmp_path, monkeypatch, over):
-    path = tmp_path / "log.jsonl"
-    write(path, map(trajectory, range(8)))
-    longest = max(map(len, path.read_bytes().splitlines()))
-    monkeypatch.setattr(lines, "MAX_RECORD", longest - over)
-    monkeypatch.setattr(parallel, "MAX_RECORD", longest - over)
-    monkeypatch.setattr(parallel, "_LINE", longest - over + 2)
-
-    def said(read_it):
-        try:
-            return read_it().ids
-        except DataError as error:
-            return str(error)
-
-    alone = said(lambda: Batch.of(read(path)))
-    assert (type(alone) is str) == (over > 0)
-    for processes in (1, 2, 5):
-        assert said(lambda n=processes: batch_of_file(path, processes=n)) == alone
 
 
 HALF = """

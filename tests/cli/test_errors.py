@@ -292,12 +292,12 @@ def test_an_interrupt_of_the_imports_is_one_line(log: Path):
 
 DEAF = """
 import time
-import assay.batch.parallel as parallel, assay.runs.audit as run_dir
-run_dir.processes_for = lambda path: 2
-def _part(path, start, *more):
-    open(path.parent / f"started-{start}", "w").close()
+import assay.batch.pieces as pieces, assay.runs.reading as reading
+reading.WORTH_IT = pieces.SIZE = 1_000
+def read_piece(asked, piece, *more):
+    open(asked.log.path.parent / f"started-{piece.within.start}", "w").close()
     time.sleep(60)
-parallel._part = _part
+pieces.read_piece = read_piece
 from assay.cli import main
 main()
 """

@@ -10,7 +10,8 @@ from assay.credit import credit, method
 from assay.errors import DataError, MethodError
 from assay.importers import Choices, Losses, load
 from assay.records import ModelStep, ToolStep
-from assay.runs.audit import audit_log, gated_batch
+from assay.runs.audit import audit_log
+from assay.runs.reading import gated_batch
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 pytestmark = [

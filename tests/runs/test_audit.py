@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ import zstandard
 import assay.runs.audit as run_dir
 from assay import __version__
 from assay.batch import parallel
+from assay.batch.pieces import Workers
 from assay.errors import DataError, UsageError
 from assay.records import ModelStep, Trajectory, read, write
 from assay.report import build
-from assay.runs.audit import audit_log, gated_batch
+from assay.runs.audit import audit_log
 from assay.runs.directory import records_of
+from assay.runs.reading import gated_batch
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CHAT = [  # two tasks, two trials
@@ -327,7 +330,7 @@ def test_a_mixed_log_of_another_format_leaves_records_that_can_be_read(tmp_path:
     assert len(records) == run.audit["trajectories"]["total"] > 30
 
 
-def test_how_a_file_is_read_changes_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_how_a_file_is_read_changes_no_id(tmp_path: Path):
     """Several processes cannot see each other's ids; one reader tells copies apart."""
     from assay.importers import Losses
 
@@ -338,9 +341,10 @@ def test_how_a_file_is_read_changes_no_id(tmp_path: Path, monkeypatch: pytest.Mo
     write(tmp_path / "records.jsonl", records)
     expected = ("a", "b", "c", "d", "c~2", "a~2")
     for processes in (1, 2, 3):
-        monkeypatch.setattr(run_dir, "processes_for", lambda _, n=processes: n)
+        by = partial(Workers, processes)
         losses = Losses()
-        assert gated_batch(tmp_path / "records.jsonl", losses=losses)[0].ids == expected
+        log = tmp_path / "records.jsonl"
+        assert gated_batch(log, losses=losses, by=lambda _, by=by: by())[0].ids == expected
         assert losses.counts == {"repeated_id": 2}
 
 

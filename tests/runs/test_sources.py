@@ -84,7 +84,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     real = base.documents
     with monkeypatch.context() as patch:
         patch.setattr(
-            base, "documents", lambda path, told: (read.append(path.name), real(path, told))[1]
+            base, "documents", lambda path, *told: (read.append(path.name), real(path, *told))[1]
         )
         yield read
 

@@ -8,23 +8,15 @@ import gc
 import multiprocessing
 import os
 import signal
-import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import FrameType
 from typing import Generic, TypeVar, final
 
-from assay.batch.batch import Batch
-from assay.batch.build import Builder
 from assay.errors import DataError
 from assay.files.lines import MAX_RECORD
-from assay.files.shards import Shards, Source
-from assay.records import Trajectory
-from assay.records.codec import decode
 
 T = TypeVar("T")
 WORTH_IT = 32 * 1024 * 1024
@@ -40,12 +32,8 @@ def processes(size: int, worth: int) -> int:
     return max(1, min(os.cpu_count() or 1, size // worth)) if forks else 1
 
 
-def processes_for(path: Source) -> int:
-    """Returns how many processes a file is worth; 1 where it cannot be split or forked for."""
-    if isinstance(path, Shards):
-        return 1
-    splits = path.is_file() and path.name.endswith(".jsonl")
-    return processes(path.stat().st_size, WORTH_IT) if splits else 1
+class LostError(DataError):
+    """Whoever had a job is gone, and what it did is lost."""
 
 
 @final
@@ -74,12 +62,12 @@ class Fork(Generic[T]):
         """Waits for what the job returns.
 
         Raises:
-            DataError: the fork was killed. What the job raises is raised.
+            LostError: the fork was killed. What the job raises is raised.
         """
         try:
             done, answer = self._answer.recv()
         except (EOFError, OSError):  # before its answer, or within it
-            raise DataError("a process of ours was killed; is there memory enough?") from None
+            raise LostError("a process of ours was killed") from None
         if not done:
             raise answer
         return answer
@@ -151,69 +139,3 @@ def _answer(job: Callable[[], object], to: Connection) -> None:
     except Exception as error:
         answer = False, error
     to.send(answer)
-
-
-def batch_of_file(path: Path, *, pass_at: float = 1.0, processes: int) -> Batch:
-    """Returns `Batch.of(read(path))`, read by this process and forks of it.
-
-    Raises:
-        DataError: a line is not a record; names file and line, as `read` does.
-        MixedTokensError: some model steps have token ids and others have none.
-    """
-    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        whole, *parts = in_forks(
-            [
-                partial(_part, path, *each, pass_at, Path(folder))
-                for each in _stretches(path, processes)
-            ]
-        )
-        for part in parts:
-            whole.absorb(part)
-        return Batch(**whole.arrays())
-
-
-def _part(path: Path, start: int, end: int, line: int, pass_at: float, folder: Path) -> Builder:
-    builder = Builder(pass_at=pass_at)
-    part = folder / f"{start}"
-    part.mkdir()
-    builder.into(part)
-    builder.extend(_records(path, start, end, line))
-    return builder
-
-
-def _records(path: Path, start: int, end: int, before: int) -> Iterator[Trajectory]:
-    """Yields the records of the lines in [start, end) of a file."""
-    with path.open("rb", buffering=_BUFFER) as stream:
-        stream.seek(start)
-        number = before
-        while start < end and (line := stream.readline(_LINE)):
-            number += 1
-            where = f"{path} line {number}"
-            if len(line) == _LINE:
-                raise DataError(
-                    f"{where}: record is longer than {MAX_RECORD:,} bytes; split the file"
-                )
-            if record := line.rstrip(b"\r\n"):
-                yield decode(record, where=where)
-            start += len(line)
-
-
-def _stretches(path: Path, count: int) -> list[tuple[int, int, int]]:
-    """Returns (start, end, lines before it) of stretches that begin and end at line ends."""
-    size = path.stat().st_size
-    stretches: list[tuple[int, int, int]] = []
-    start = before = 0
-    with path.open("rb", buffering=_BUFFER) as stream:
-        for part in range(1, count + 1):
-            stream.seek(max(size * part // count - 1, start))
-            stream.readline(_LINE)  # one that is longer is refused where it begins
-            end = stream.tell()
-            if end > start:
-                stretches.append((start, end, before))
-                stream.seek(start)
-                before += sum(
-                    stream.read(min(_BUFFER, end - at)).count(b"\n")
-                    for at in range(start, end, _BUFFER)
-                )
-            start = end
-    return stretches

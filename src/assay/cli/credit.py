@@ -24,9 +24,9 @@ from assay.pipeline import credits
 from assay.recipes import Recipe
 from assay.records import write
 from assay.rollout.elicitation import ELICIT
-from assay.runs.audit import gated_batch
 from assay.runs.directory import is_training_run, records_of
 from assay.runs.folder import Folder
+from assay.runs.reading import gated_batch
 from assay.runs.scored import GIVEN, Scorer
 
 SCORED: Final = "scored.jsonl.zst"

@@ -20,8 +20,8 @@ from assay.importers import NONE, Choices, Losses, load
 from assay.pipeline import credits
 from assay.recipes import Recipe
 from assay.records import Decision
-from assay.runs.audit import gated_batch
 from assay.runs.directory import records_of
+from assay.runs.reading import gated_batch
 
 SCHEMA: Final = "assay.export/1"
 

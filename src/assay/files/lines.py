@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -23,25 +23,61 @@ MAX_RECORD: Final = 64 * 1024 * 1024
 _encoder = msgspec.json.Encoder()
 
 
+class Stretch(NamedTuple):
+    """Some lines of a plain file."""
+
+    start: int
+    """Byte at which the first of them begins."""
+    end: int
+    """Byte after the last."""
+    before: int
+    """Lines before them."""
+    first: int
+    """Records before them, if every line is one."""
+
+
+def stretches_of(path: Path, size: int) -> Iterator[Stretch]:
+    """Yields the lines of a plain file in stretches of about `size` bytes."""
+    total, start, before = path.stat().st_size, 0, 0
+    with path.open("rb", buffering=1 << 20) as stream:
+        while start < total:
+            stream.seek(min(start + size, total) - 1)
+            stream.readline(MAX_RECORD + 2)  # one that is longer is refused where it begins
+            end = stream.tell()
+            yield Stretch(start, end, before, before)
+            stream.seek(start)
+            for at in range(start, end, 1 << 20):
+                before += stream.read(min(1 << 20, end - at)).count(b"\n")
+            start = end
+
+
 @contextmanager
-def lines(path: str | os.PathLike[str]) -> Generator[Iterator[tuple[int, bytes]]]:
+def lines(
+    path: str | os.PathLike[str], within: Stretch | None = None
+) -> Generator[Iterator[tuple[int, bytes]]]:
     """Opens a line file, plain, gzip or zstd, as (line number from 1, bytes without newline).
 
     Blank lines are skipped but counted.
+
+    Args:
+        path: the file.
+        within: of a plain one these lines alone. None: all.
 
     Raises:
         TornError: a packed file is cut short.
         DataError: the file cannot be read, is damaged, or a line is longer than `MAX_RECORD`.
     """
     with opened(path) as stream:
-        yield _numbered(stream, path)
+        if within is not None:
+            stream.seek(within.start)
+        yield _numbered(stream, path, within)
 
 
 def _numbered(
-    stream: io.BufferedIOBase, path: str | os.PathLike[str]
+    stream: io.BufferedIOBase, path: str | os.PathLike[str], within: Stretch | None
 ) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while True:
+    number = 0 if within is None else within.before
+    while within is None or stream.tell() < within.end:
         number += 1
         with unpacking(f"{path} line {number}"):
             line = stream.readline(MAX_RECORD + 2)

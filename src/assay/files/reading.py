@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import DataError, TornError
-from assay.files.lines import MAX_RECORD, lines
+from assay.files.lines import MAX_RECORD, Stretch, lines
 from assay.files.packed import is_packed, opened, plain_name, unpacking
 from assay.files.strict import parse
 
@@ -37,7 +37,9 @@ class Tolerance:
 STRICT = Tolerance()
 
 
-def documents(path: Path, told: Tolerance = STRICT) -> Iterator[tuple[str, Any]]:
+def documents(
+    path: Path, told: Tolerance = STRICT, within: Stretch | None = None
+) -> Iterator[tuple[str, Any]]:
     """Yields (where, value) for each record of a file: a line, an element of its list, or itself.
 
     A file whose first character is `[` is one JSON array and is taken apart element by element, so
@@ -47,13 +49,16 @@ def documents(path: Path, told: Tolerance = STRICT) -> Iterator[tuple[str, Any]]
     Args:
         path: the file.
         told: of records that are not whole, which are skipped, and of NaN.
+        within: of a file of lines these alone. None: all.
 
     Raises:
         TornError: a record is not whole, and nobody tolerates it.
         DataError: the file is missing, empty, or not JSON; names file and record.
     """
     try:
-        if first_byte(path) == b"[":
+        if within is not None:
+            yield from _lines(path, told, within)
+        elif first_byte(path) == b"[":
             yield from _elements(path, told)
         elif is_lines(path):
             yield from _lines(path, told)
@@ -64,8 +69,8 @@ def documents(path: Path, told: Tolerance = STRICT) -> Iterator[tuple[str, Any]]
         told.torn(error)
 
 
-def _lines(path: Path, told: Tolerance) -> Iterator[tuple[str, Any]]:
-    with lines(path) as numbered:
+def _lines(path: Path, told: Tolerance, within: Stretch | None = None) -> Iterator[tuple[str, Any]]:
+    with lines(path, within) as numbered:
         for number, line in numbered:
             if line.strip():
                 where = f"{path} line {number}"

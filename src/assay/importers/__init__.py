@@ -1,15 +1,17 @@
 """Foreign logs to `Trajectory` records. Adding a format is one file and one line here."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import final
 
 import msgspec
 
 from assay.errors import DataError, UsageError, hint, one_line
 from assay.files.probe import Probe
-from assay.files.shards import Shards
+from assay.files.shards import Shards, Source
 from assay.importers.areal import Areal
 from assay.importers.art import Art
 from assay.importers.assay_records import AssayRecords
@@ -63,11 +65,12 @@ IMPORTERS: Registry[Importer] = Registry(
 )
 
 
-_MOST_PARTS = 1_000
+MOST_PARTS = 1_000
+"""Names of parts of rewards that are kept to be told."""
 
 
 def load(
-    path: Path | Shards,
+    path: Source,
     *,
     format: str | None = None,
     losses: Losses | None = None,
@@ -91,7 +94,45 @@ def load(
         UnknownNameError: no such format.
         UsageError: columns are named for a format that is no table.
     """
-    losses = Losses() if losses is None else losses
+    return (it := opened(path, format, losses or Losses(), choices, groups)).name, it.read(kept)
+
+
+@final
+@dataclass
+class Opened:
+    """A log whose format is known, and of which nothing is read yet."""
+
+    name: str
+    importer: Importer
+    asked: Source
+    _log: Log
+    _sight: Sight | None
+    _found: Log | None = None
+
+    def read(self, kept: Kept | None = None) -> Iterator[Trajectory]:
+        """Yields its trajectories; see `load`."""
+        return _guarded(self, Kept() if kept is None else kept)
+
+    def found(self, kept: Kept) -> Log:
+        """Returns the log with the files that are read of it; what is not read is counted."""
+        if self._found is not None:
+            return self._found
+        log, sight, importer = self._log, self._sight, self.importer
+        if sight is None and log.path.is_dir():
+            sight = look(self.asked, {**_all(), importer.name: importer}, importer.name)
+        if sight is not None:
+            sight.refuse_mixed(importer.name)
+        found = (log.path,) if sight is None else sight.files(importer.name, log.losses)
+        if kept.live and log.losses.counts.pop("torn_record", 0):
+            kept.vouched, _ = False, log.losses.first.pop("torn_record")
+        self._found = replace(log, files=tuple(sorted(found, key=importer.late)))
+        return self._found
+
+
+def opened(
+    path: Source, format: str | None, losses: Losses, choices: Choices, groups: Groups | None
+) -> Opened:
+    """Returns a log, see `load`."""
     if isinstance(path, Path) and not path.is_dir() and not path.is_file():
         missing = "no regular file; save it to one first" if path.exists() else "no such file"
         raise DataError(one_line(f"{path}: {missing}"))
@@ -108,10 +149,10 @@ def load(
     several = isinstance(path, Shards)
     root = path.root if several else path
     log = Log(root, (), losses, groups or Groups(), choices, several=several)
-    return name, _guarded(importer, log, sight, kept or Kept(), path)
+    return Opened(name, importer, path, log, sight)
 
 
-def recognise(path: Path | Shards, choices: Choices = NONE) -> tuple[str, Sight]:
+def recognise(path: Source, choices: Choices = NONE) -> tuple[str, Sight]:
     """Returns the name of the format of `path`, by its content, and what was seen there.
 
     Raises:
@@ -132,32 +173,23 @@ def _all() -> dict[str, Importer]:
     return {name: IMPORTERS.get(name)() for name in IMPORTERS.names()}
 
 
-def _guarded(
-    importer: Importer, log: Log, sight: Sight | None, kept: Kept, asked: Path | Shards
-) -> Iterator[Trajectory]:
+def _guarded(of: Opened, kept: Kept) -> Iterator[Trajectory]:
     """Yields what the importer reads, with ids that are unique and errors that are one line."""
-    path, losses, choices, where = str(asked), log.losses, log.choices, str(asked)
+    where = path = str(of.asked)
     seen: Counter[str] = Counter()
     parts: set[str] = set()
-    try:
+    with as_one_line(lambda: where):
+        importer, log = of.importer, of.found(kept)
+        losses, choices = log.losses, log.choices
         given = None if choices.labels is None else Given(Path(choices.labels))
-        if sight is None and log.path.is_dir():
-            sight = look(asked, {**_all(), importer.name: importer}, importer.name)
-        if sight is not None:
-            sight.refuse_mixed(importer.name)
-        found = (log.path,) if sight is None else sight.files(importer.name, losses)
-        files = tuple(sorted(found, key=importer.late))
-        if kept.live and losses.counts.pop("torn_record", 0):
-            kept.vouched, _ = False, losses.first.pop("torn_record")
-        log = replace(log, files=files)
-        for trajectory in kept.read(importer, log) if files else importer.read(log):
+        for trajectory in kept.read(importer, log) if log.files else importer.read(log):
             where = f"{path} after trajectory {trajectory.id[:60]!r}"
             if trajectory.id in seen:
                 losses.add("repeated_id", where)
                 trajectory = _told_apart(trajectory, seen)
                 kept.renamed()
             seen[trajectory.id] = 1
-            if choices.outcome is not None and len(parts) < _MOST_PARTS:
+            if choices.outcome is not None and len(parts) < MOST_PARTS:
                 parts.update(trajectory.rewards)
             trajectory = choices.applied(trajectory)
             if given is not None and (more := given.take(trajectory)):
@@ -166,14 +198,18 @@ def _guarded(
             yield trajectory
         if given is not None and (left := given.left()):
             losses.add("label_of_no_trajectory", left[0], len(left))
-        if not seen:
-            torn = losses.first.get("torn_record")
-            raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")
-        _check(path, choices, parts, losses, len(seen))
+        check_read(importer, log, of.asked, parts, len(seen))
+
+
+@contextmanager
+def as_one_line(where: Callable[[], str]) -> Generator[None]:
+    """Turns what goes wrong while a log is read into an error of one line."""
+    try:
+        yield
     except RecursionError:
-        raise DataError(one_line(f"{where}: JSON nested too deeply")) from None
+        raise DataError(one_line(f"{where()}: JSON nested too deeply")) from None
     except OSError as error:
-        raise DataError(one_line(f"{where}: {error.strerror or error}")) from None
+        raise DataError(one_line(f"{where()}: {error.strerror or error}")) from None
     except DataError as error:
         raise type(error)(one_line(str(error))) from None
 
@@ -186,8 +222,23 @@ def _told_apart(trajectory: Trajectory, seen: Counter[str]) -> Trajectory:
     return msgspec.structs.replace(trajectory, id=name)
 
 
-def _check(path: str, choices: Choices, parts: set[str], losses: Losses, read: int) -> None:
-    """Raises DataError where the outcome or the group that was chosen is nowhere."""
+def check_read(
+    importer: Importer, log: Log, path: Source, parts: Collection[str], read: int
+) -> None:
+    """Raises DataError where nothing was read, or the outcome or the group that was chosen is
+    nowhere.
+
+    Args:
+        importer: that read the log.
+        log: and what could not be carried over.
+        path: of the log.
+        parts: names of parts of rewards.
+        read: trajectories.
+    """
+    choices, losses = log.choices, log.losses
+    if not read:
+        torn = losses.first.get("torn_record")
+        raise DataError(torn or f"{path}: no trajectory in it; expected {importer.title}")
     chosen = choices.outcome
     if chosen is not None and chosen not in parts:
         known = ", ".join(sorted(parts)[:20]) or "none"
@@ -202,6 +253,7 @@ def _check(path: str, choices: Choices, parts: set[str], losses: Losses, read: i
 
 __all__ = [
     "IMPORTERS",
+    "MOST_PARTS",
     "NONE",
     "Choices",
     "Fields",
@@ -209,8 +261,12 @@ __all__ = [
     "Kept",
     "Log",
     "Losses",
+    "Opened",
     "Probe",
     "Rank",
     "Record",
+    "as_one_line",
+    "check_read",
     "load",
+    "opened",
 ]

@@ -45,10 +45,14 @@ class AssayRecords(Importer):
     def parts(self, file: Path) -> tuple[Path, ...]:
         return (file,)
 
+    @property
+    def splits(self) -> bool:
+        return True
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         for file in log.files:
             try:
-                with lines(file) as numbered:
+                with lines(file, log.within) as numbered:
                     for number, line in numbered:
                         try:
                             trajectory = decode(line, where=f"{file} line {number}")

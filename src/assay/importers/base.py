@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from assay.errors import DataError, TornError, hint
+from assay.files.lines import Stretch
 from assay.files.packed import plain_name
 from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, Tolerance, contents, documents
@@ -183,6 +184,10 @@ class Log(Tolerance):
     losses: Losses
     groups: Groups
     choices: Choices = NONE
+    last: list[int] = field(default_factory=lambda: [-1])
+    """Number of the record of its file that was read last, where they are numbered."""
+    within: Stretch | None = None
+    """Of the one file these lines alone. None: all."""
     several: bool = False
     """It is some of the files and folders below the path, not all of them."""
     waited: list[str] | None = None
@@ -190,7 +195,7 @@ class Log(Tolerance):
 
     def documents(self, file: Path) -> Iterator[tuple[str, Any]]:
         """Yields (where, value) of each whole record of a file; counts the others."""
-        return documents(file, self)
+        return documents(file, self, self.within)
 
     def document(self, file: Path) -> Any:
         """Returns the one JSON value of a file; None, counted, where the file is cut short."""
@@ -293,6 +298,11 @@ class Importer(ABC):
         log decide it as well."""
         return (file, *self.beside(file)) if type(self).read is Importer.read else None
 
+    @property
+    def splits(self) -> bool:
+        """Can lines of a file be read without those before them?"""
+        return type(self).read is Importer.read and type(self).records is Importer.records
+
     def read(self, log: Log) -> Iterator[Trajectory]:
         """Yields the trajectories of a log, in its order, one at a time.
 
@@ -300,9 +310,11 @@ class Importer(ABC):
             DataError: one line naming file, record, field, got, expected, and what to do.
         """
         for place, file in enumerate(log.files):
-            for index, (where, value) in enumerate(self.records(log, file)):
+            first = 0 if log.within is None else log.within.first
+            for index, (where, value) in enumerate(self.records(log, file), first):
                 record = Record(value, where, log, self, place, index)
                 yield from log.whole(self.trajectories(record))
+                log.last[0] = index
 
     def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
         """Yields (where, value) of each record of a file."""

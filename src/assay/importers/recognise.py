@@ -9,7 +9,7 @@ from assay.files.folders import walked
 from assay.files.packed import plain_name
 from assay.files.probe import Probe, probe
 from assay.files.reading import beginning
-from assay.files.shards import Shards
+from assay.files.shards import Shards, Source
 from assay.files.strict import PICKLES
 from assay.importers.base import Importer, Rank
 from assay.importers.fields import Losses
@@ -170,7 +170,7 @@ class Sight:
                 self.nearest = f"; {at}nearest is {name}, which needs {' and '.join(missing[:3])}"
 
 
-def look(path: Path | Shards, importers: Mapping[str, Importer], asked: str | None = None) -> Sight:
+def look(path: Source, importers: Mapping[str, Importer], asked: str | None = None) -> Sight:
     """Returns what each of `importers` says of a file, or of every file below a folder but for
     what audits and exports left there.
 

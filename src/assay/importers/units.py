@@ -6,7 +6,7 @@ taken over only where they are again what they were.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -39,6 +39,22 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     losses: dict[str, tuple[int, str]]
     seen: Noted
     owner: Noted
+
+
+def joined(units: Sequence[Unit]) -> list[Unit]:
+    """Returns as one the units of one file that was read in several stretches."""
+    if not units:
+        return []
+    losses: dict[str, tuple[int, str]] = {}
+    seen, owner = Noted(), Noted()
+    for unit in units:
+        for kind, (count, where) in unit.losses.items():
+            before, first = losses.get(kind, (0, where))
+            losses[kind] = before + count, first
+        for notes, more in ((seen, unit.seen), (owner, unit.owner)):
+            notes |= {key: (notes.get(key, each)[0], each[1]) for key, each in more.items()}
+    count = sum(unit.count for unit in units)
+    return [msgspec.structs.replace(units[0], count=count, losses=losses, seen=seen, owner=owner)]
 
 
 @final
@@ -114,7 +130,7 @@ class Kept:
 
     def read(self, importer: Importer, log: Log) -> Iterator[Trajectory]:
         """Yields the trajectories of a log, in its order, one at a time."""
-        for files, decide in self._divided(importer, log):
+        for files, decide in self.divided(importer, log):
             self.vouched &= decide is not None
             old = None if decide is None else self._old.get(decide)
             if old is not None and self._holds(old, log):
@@ -122,9 +138,27 @@ class Kept:
                 yield from self._taken_over(old, log)
             else:
                 self.fresh += len(files)
-                yield from self._read(importer, log, files, decide)
+                yield from self.read_unit(importer, log, files, decide)
 
-    def _divided(
+    @property
+    def begins(self) -> bool:
+        """Is there nothing to take over, and nothing to wait for?"""
+        return not self._old and not self.live
+
+    def took(self, files: int, units: Iterable[Unit], count: int) -> None:
+        """Takes note of units that another process read.
+
+        Args:
+            files: that it read.
+            units: what they gave, numbered from its first record.
+            count: its records.
+        """
+        self.fresh += files
+        for unit in units:
+            self.units.append(msgspec.structs.replace(unit, first=self._number + unit.first))
+        self._number += count
+
+    def divided(
         self, importer: Importer, log: Log
     ) -> Iterator[tuple[tuple[Path, ...], tuple[str, ...] | None]]:
         """Yields what is read together, and all files that decide it; None: that is not known."""
@@ -181,15 +215,16 @@ class Kept:
         if not self._renamed:
             self.units.append(msgspec.structs.replace(unit, first=first))
 
-    def _read(
+    def read_unit(
         self,
         importer: Importer,
         log: Log,
         files: tuple[Path, ...],
         decide: tuple[str, ...] | None,
     ) -> Iterator[Trajectory]:
+        """Yields the trajectories of one unit, which nothing is taken over for."""
         first, losses, self._renamed = self._number, Losses(), False
-        seen, owner = _Notes(log.groups.seen), _Notes(log.groups.owner)
+        seen, owner = Notes(log.groups.seen), Notes(log.groups.owner)
         waited = list[str]() if self.live else None
         alone = replace(log, files=files, losses=losses, groups=Groups(seen, owner), waited=waited)
         for trajectory in importer.read(alone):
@@ -211,11 +246,12 @@ class Kept:
 
 
 @final
-class _Notes(MutableMapping[str, V]):
+class Notes(MutableMapping[str, V]):
     """A dict that notes of each key that is asked for what it was, and what it became. Who goes
     through all keys learns nothing that is noted: no importer does."""
 
     def __init__(self, inner: MutableMapping[str, V]) -> None:
+        """Begins without any note."""
         self._inner = inner
         self._before: dict[str, V | None] = {}
 
@@ -229,19 +265,24 @@ class _Notes(MutableMapping[str, V]):
             self._before[key] = self._inner.get(key)
 
     def __getitem__(self, key: str) -> V:
+        """Returns what is known of a key, and notes it."""
         self._note(key)
         return self._inner[key]
 
     def __setitem__(self, key: str, value: V) -> None:
+        """Says something of a key."""
         self._note(key)
         self._inner[key] = value
 
     def __delitem__(self, key: str) -> None:
+        """Forgets a key."""
         self._note(key)
         del self._inner[key]
 
     def __iter__(self) -> Iterator[str]:
+        """Yields every key."""
         return iter(self._inner)
 
     def __len__(self) -> int:
+        """Returns how many keys there are."""
         return len(self._inner)

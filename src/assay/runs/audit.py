@@ -10,35 +10,32 @@ sources.json                  what it was made from, schema "assay.sources/1" (`
 """
 
 import hashlib
-from collections.abc import Callable, Container, Generator, Iterable, Sequence
-from contextlib import closing, nullcontext, suppress
+from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import msgspec
-import numpy as np
-import zstandard
 
 from assay import __version__
 from assay.audit import Audit, KeptSteps, annotations, step_credit
 from assay.audit.kinds import told
-from assay.audit.warnings import with_tokens
-from assay.batch import Batch, Measure
+from assay.batch import Batch
 from assay.batch.blocks import Blocks
 from assay.batch.mapped import give_back
-from assay.batch.parallel import batch_of_file, beside, processes, processes_for
-from assay.errors import DataError, MethodError, MixedTokensError, TornError, UsageError
+from assay.batch.parallel import beside, processes
+from assay.errors import DataError, MethodError, UsageError
 from assay.files.folders import whole
 from assay.files.lines import write_rows
 from assay.files.shards import Shards, Source
 from assay.files.stamps import digest
 from assay.importers import IMPORTERS, NONE, Choices, Kept, Losses, load
 from assay.importers.base import keys
-from assay.pipeline import credits_in_blocks, gated
+from assay.pipeline import credits_in_blocks
 from assay.recipes import Recipe
-from assay.records import Decision, Trajectory, encode
+from assay.records import Decision, Trajectory
 from assay.records.codec import read_some
 from assay.runs.directory import (
     around,
@@ -50,6 +47,7 @@ from assay.runs.directory import (
     refuse_other,
 )
 from assay.runs.explain import explained
+from assay.runs.reading import By, gated_batch, here
 from assay.runs.sources import COPY, Sources
 
 if TYPE_CHECKING:
@@ -87,88 +85,6 @@ class AuditRun:
         return f"{trajectories} in {told('{n} [group|groups]', groups)}"
 
 
-def gated_batch(
-    log: Source,
-    *,
-    format: str | None = None,
-    pass_at: float = 1.0,
-    choices: Choices = NONE,
-    losses: Losses | None = None,
-    copy_to: Path | None = None,
-    kept: Kept | None = None,
-    recipe: Recipe | None = None,
-) -> tuple[Batch, Sequence[Decision], str]:
-    """Returns the gated batch of a log, the gates' decisions and the format's name.
-
-    Args:
-        log: a file, a folder, a run directory, or several.
-        format: its format; None: recognised.
-        pass_at: a trajectory passes at this outcome or above.
-        choices: see `assay.importers.load`.
-        losses: what could not be carried over is counted here.
-        copy_to: write the records to this file on the way, unless the log holds records already.
-        kept: see `assay.importers.load`.
-        recipe: its gates decide, and records are prepared for its methods. None: grpo's.
-
-    Raises:
-        DataError: the log cannot be read, or holds no trajectory.
-    """
-    log, losses = records_of(log), Losses() if losses is None else losses
-    kept = Kept() if kept is None else kept
-    recipe = Recipe(pass_at=pass_at) if recipe is None else recipe
-    prepared = partial(map, recipe.prepared) if recipe.prepares else iter
-    read = partial(load, log, losses=losses, choices=choices, kept=kept)
-    name, found = read(format=format)
-    as_it_is = name == "assay" and choices == NONE
-    count = processes_for(log) if as_it_is and not recipe.prepares else 1
-    made = partial(_batch, copy_to=None if as_it_is else copy_to, kept=kept, pass_at=pass_at)
-    try:
-        batch = None
-        if count > 1 and isinstance(log, Path):
-            with suppress(TornError):  # `load` passes over what is not whole
-                batch = batch_of_file(log, pass_at=pass_at, processes=count)
-        if batch is None or len(set(batch.ids)) < len(batch.ids):  # `load` tells copies apart
-            batch = made(prepared(found))
-    except MixedTokensError:
-        losses.counts.clear()  # they are counted again, from the first record to the last
-        losses.first.clear()
-        kept.begin()
-        again = with_tokens(read(format=name)[1], losses)
-        batch = made(prepared(again), measure="characters")
-    if not batch.ids:
-        raise DataError(f"{log}: no trajectory in it; expected at least one")
-    left = int(np.isnan(batch.outcome_K).sum())
-    if choices.labels is not None and losses.counts.pop("no_outcome", 0) and left:
-        losses.counts["no_outcome"] = left  # after the labels
-    return *gated(batch, recipe), name
-
-
-def _batch(
-    trajectories: Iterable[Trajectory],
-    copy_to: Path | None,
-    kept: Kept,
-    *,
-    pass_at: float,
-    measure: Measure | None = None,
-) -> Batch:
-    """Returns the batch of trajectories and, with `copy_to`, leaves a compressed copy of each."""
-    if copy_to is None:
-        return Batch.of(trajectories, measure=measure, pass_at=pass_at)
-    with closing(_copied(trajectories, copy_to, kept)) as copied:  # or it ends over a later copy
-        return Batch.of(copied, measure=measure, pass_at=pass_at)
-
-
-def _copied(trajectories: Iterable[Trajectory], path: Path, kept: Kept) -> Generator[Trajectory]:
-    """Yields trajectories and leaves a compressed copy of each in `path`."""
-    with (
-        path.open("wb") as raw,
-        zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw) as stream,
-    ):
-        for trajectory in trajectories:
-            stream.write((kept.line_of(trajectory) or encode(trajectory)) + b"\n")
-            yield trajectory
-
-
 def audit_log(
     log: Source,
     *,
@@ -182,6 +98,7 @@ def audit_log(
     reuse: bool = False,
     now: int | None = None,
     live: bool = False,
+    by: By = here,
 ) -> AuditRun:
     """Audits a log under every method that it allows; with `out`, leaves a run directory.
 
@@ -199,6 +116,7 @@ def audit_log(
         now: the clock, in nanoseconds. None: what has changed is told by content alone.
         live: somebody writes to the log, of which what is not whole yet is waited for; the page
             looks for newer ones.
+        by: who reads it; the result does not depend on it.
 
     Raises:
         DataError: there is no log, or it cannot be read.
@@ -211,7 +129,7 @@ def audit_log(
     if out is not None and any(out.resolve() in (at, *at.parents) for at in places):
         raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
     page = report and out is not None
-    asked = _Asked(log, format, pass_at, choices, page, redact, seed, live)
+    asked = _Asked(log, format, pass_at, choices, page, redact, seed, live, by)
     if out is not None:
         refuse_other(out, SCHEMA)
     sources = None
@@ -241,6 +159,7 @@ class _Asked:
     redact: bool
     seed: int
     live: bool
+    by: By
 
     @property
     def pass_at(self) -> float:
@@ -296,6 +215,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
         losses=losses,
         copy_to=copy,
         kept=kept,
+        by=asked.by,
     )
     give_back()
     found, page = Audit(batch, decisions, pass_at=pass_at), None
