@@ -108,7 +108,8 @@ def credits_in_blocks(
         MethodError: while the blocks of a method are asked for: it cannot run on the batch, and
             what it gave of blocks before does not count.
     """
-    blocks.facts = held(blocks.batch)
+    if blocks.facts is None:
+        blocks.facts = held(blocks.batch)
     for part in recipe.parts:
         yield part.name, _blocks(part, blocks)
 

@@ -177,7 +177,7 @@ def test_a_piece_whose_process_is_killed_is_read_again_and_that_is_said(tmp_path
     made = joined(path, 2, begin, say=said.append)
     same(Batch(**made.builder.arrays()), Batch.of(read(path)))
     assert len(said) in (1, 2), "a process that has answered is not missed"
-    assert all("a process of ours was killed; read again, try " in line for line in said)
+    assert all("a process of ours was killed; begun again, try " in line for line in said)
     assert str(path) in said[0]
 
 

@@ -92,6 +92,15 @@ class Audit:
             }
             self._of_grpo = summed(self._of_grpo, of_block)
 
+    def taken(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns what was counted so far, for `absorb`."""
+        return self._recovered, self._of_grpo
+
+    def absorb(self, taken: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        """Takes over what another audit of the batch counted, of other methods."""
+        self._recovered |= taken[0]
+        self._of_grpo = self._of_grpo or taken[1]
+
     def drop(self, name: str) -> None:
         """Forgets a method that was added in part."""
         self._recovered.pop(name, None)

@@ -9,16 +9,22 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Generic, TypeVar, final
+from typing import Any, Final, Generic, Protocol, TypeVar, final, runtime_checkable
 
 from assay.errors import DataError
 from assay.files.lines import MAX_RECORD
 
 T = TypeVar("T")
+TRIES: Final = 3
+"""How often a job is begun that is lost each time."""
+WAIT: Final = 0.002
+"""Seconds between two looks at jobs."""
 WORTH_IT = 32 * 1024 * 1024
 """Bytes that a process must have to read, at least."""
 _BUFFER = 1 << 20
@@ -34,6 +40,87 @@ def processes(size: int, worth: int) -> int:
 
 class LostError(DataError):
     """Whoever had a job is gone, and what it did is lost."""
+
+
+@runtime_checkable
+class Job(Protocol):
+    """Something that is being done somewhere."""
+
+    def ready(self) -> bool:
+        """Returns whether it has ended."""
+        ...
+
+    def answer(self) -> Any:
+        """Returns what came of it; raises LostError where whoever had it is gone."""
+        ...
+
+    def close(self) -> None:
+        """Ends it."""
+        ...
+
+
+@final
+class Again:
+    """A job that is begun again where whoever had it is lost, and that is said."""
+
+    def __init__(self, begin: Callable[[], Job], what: str, say: Callable[[str], None]) -> None:
+        """Begins it.
+
+        Args:
+            begin: begins it, each time from the start.
+            what: it is, for people.
+            say: is told that it is begun again.
+        """
+        self._begin, self._what, self._say = begin, what, say
+        self._job, self._tries, self._done, self._answer = begin(), 1, False, None
+
+    def ready(self) -> bool:
+        """Returns whether it has ended and was not lost.
+
+        Raises:
+            DataError: it was lost too often. What the job raises is raised.
+        """
+        if self._done or not self._job.ready():
+            return self._done
+        try:
+            self._answer, self._done = self._job.answer(), True
+        except LostError as error:
+            said = f"{self._what}: {error}"
+            if self._tries >= TRIES:
+                raise DataError(f"{said}, {TRIES} times; is there memory enough?") from None
+            self._tries += 1
+            self._say(f"{said}; begun again, try {self._tries} of {TRIES}")
+            self._job.close()
+            self._job = self._begin()
+        return self._done
+
+    def answer(self) -> Any:
+        """Returns what came of it, once it is ready."""
+        return self._answer
+
+    def close(self) -> None:
+        """Ends it."""
+        self._job.close()
+
+
+def in_order(
+    jobs: Mapping[str, Callable[[], T]], count: int, say: Callable[[str], None]
+) -> Iterator[tuple[str, T]]:
+    """Yields what each of some named jobs returns, in order: in forks, some at a time."""
+    left, running = [*jobs.items()], list[tuple[str, Again]]()
+    with ExitStack() as stack:
+        while left or running:
+            ready = [each.ready() for _, each in running]
+            if ready and ready[0]:
+                name, first = running.pop(0)
+                yield name, first.answer()
+                first.close()
+            elif left and ready.count(False) < count:
+                name, job = left.pop(0)
+                running.append((name, Again(partial(Fork, job), name, say)))
+                stack.callback(running[-1][1].close)
+            else:
+                time.sleep(WAIT)
 
 
 @final

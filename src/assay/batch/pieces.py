@@ -9,17 +9,17 @@ batch is that of one process. A piece whose process is lost is read again as wel
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple, Protocol, final, runtime_checkable
+from typing import Any, Final, NamedTuple, final
 
 from assay.batch.build import Builder
-from assay.batch.parallel import Fork, LostError
+from assay.batch.parallel import WAIT, Again, Fork, Job
 from assay.errors import DataError
 from assay.files.lines import Stretch, stretches_of
 from assay.files.packed import is_packed, plain_name
@@ -31,27 +31,7 @@ from assay.records import Trajectory, encode
 
 SIZE: Final = 32 * 1024 * 1024
 """Bytes of a piece, about."""
-TRIES: Final = 3
-"""How often a piece is begun whose process is lost each time."""
-_WAIT = 0.002
 Prepare = Callable[[Trajectory], Trajectory]
-
-
-@runtime_checkable
-class Job(Protocol):
-    """A piece that is being read somewhere."""
-
-    def ready(self) -> bool:
-        """Returns whether it has ended."""
-        ...
-
-    def answer(self) -> Any:
-        """Returns what was read; raises LostError where whoever read it is gone."""
-        ...
-
-    def close(self) -> None:
-        """Ends it."""
-        ...
 
 
 @final
@@ -225,18 +205,24 @@ class _Turn:
     """A piece on its way into the batch."""
 
     piece: Piece
-    job: Job | None = None
+    job: Again | None = None
     answer: Answer | DataError | None = None
     exact: bool = False
     """Was it begun when all before it was joined?"""
     early: bool = False
     """Was it read again before it was next?"""
-    tries: int = 0
     folder: Path | None = None
+
+    def take(self) -> None:
+        """Takes the answer of a job that has ended."""
+        if self.job is not None:
+            self.answer = self.job.answer()
+            self.job.close()
+            self.job = None
 
     def forget(self) -> None:
         """Lets it be read again."""
-        self.answer, self.tries = None, 0
+        self.answer = None
         self.tidy()
 
     def tidy(self) -> None:
@@ -298,7 +284,7 @@ class Joined:
                 self._begin(turn, folder)
         ready = [turn for turn in self._window if turn.job is not None and turn.job.ready()]
         for turn in ready:
-            self._take(turn)
+            turn.take()
         while self._window and (answer := self._window[0].answer) is not None:
             if not self._is_next(self._window[0], answer):
                 return
@@ -306,31 +292,22 @@ class Joined:
         if ready:
             self._look_ahead()
         else:
-            time.sleep(_WAIT)
+            time.sleep(WAIT)
 
     def _begin(self, turn: _Turn, folder: Path) -> None:
         before = self._window[: self._window.index(turn)]
         effects = [each.answer.effect for each in before if isinstance(each.answer, Answer)]
-        turn.exact, turn.tries = not before, turn.tries + 1
-        turn.folder = folder / f"{id(turn)}-{time.monotonic_ns()}" if self._workers.shared else None
-        job = partial(read_piece, self._asked, turn.piece, effects, turn.folder)
-        turn.job = self._workers.begin(job)
+        turn.exact = not before
+        turn.job = Again(
+            partial(self._tried, turn, effects, folder), str(turn.piece), self._workers.say
+        )
 
-    def _take(self, turn: _Turn) -> None:
-        """Takes the answer of a job that has ended; nothing of one that was lost."""
-        job, turn.job = turn.job, None
-        if job is None:
-            return
-        with closing(job):
-            try:
-                turn.answer = job.answer()
-                return
-            except LostError as error:
-                said = f"{turn.piece}: {error}"
+    def _tried(self, turn: _Turn, effects: Sequence[Effect], folder: Path) -> Job:
         turn.tidy()
-        if turn.tries >= TRIES:
-            raise DataError(f"{said}, {TRIES} times; is there memory enough?")
-        self._workers.say(f"{said}; read again, try {turn.tries + 1} of {TRIES}")
+        turn.folder = folder / f"{id(turn)}-{time.monotonic_ns()}" if self._workers.shared else None
+        return self._workers.begin(
+            partial(read_piece, self._asked, turn.piece, effects, turn.folder)
+        )
 
     def _is_next(self, turn: _Turn, answer: Answer | DataError) -> bool:
         """Can the first piece be joined? Else it is to be read again."""

@@ -12,7 +12,7 @@ sources.json                  what it was made from, schema "assay.sources/1" (`
 import hashlib
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -23,9 +23,11 @@ from assay import __version__
 from assay.audit import Audit, KeptSteps, annotations, step_credit
 from assay.audit.kinds import told
 from assay.batch import Batch
-from assay.batch.blocks import Blocks
+from assay.batch.blocks import Block, Blocks
 from assay.batch.mapped import give_back
-from assay.batch.parallel import beside, processes
+from assay.batch.parallel import beside, in_order, processes
+from assay.credit import Advantages
+from assay.credit.facts import held
 from assay.errors import DataError, MethodError, UsageError
 from assay.files.folders import whole
 from assay.files.lines import write_rows
@@ -224,7 +226,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
 
         html = folder / "report.html"
         page = Report(html, batch, decisions, pass_at=pass_at, redact=asked.redact, **around(log))
-    refused = _credited(found, page, batch, decisions, folder, pass_at=pass_at)
+    refused = _credited(found, page, batch, decisions, folder, asked)
     result = found.result(
         refused=refused,
         losses=losses.counts,
@@ -251,35 +253,77 @@ def _credited(
     batch: Batch,
     decisions: Sequence[Decision],
     folder: Path | None,
-    *,
-    pass_at: float,
+    asked: _Asked,
 ) -> dict[str, str]:
     """Hands each method's advantages to audit, annotation file and report; returns refusals."""
-    refused = dict[str, str]()
-    with beside(processes(len(batch.ids), _WORTH_IT) - 1) as do:
+    recipe, refused = Recipe.compared(pass_at=asked.pass_at), dict[str, str]()
+    count = processes(len(batch.ids), _WORTH_IT)
+    if page is None and count > 1:
+        blocks = Blocks(batch)
+        blocks.facts = held(batch)
+        jobs = {
+            part.name: partial(
+                _counted, found, batch, blocks, decisions, folder, replace(recipe, parts=(part,))
+            )
+            for part in recipe.parts
+        }
+        for name, (taken, why) in in_order(jobs, count, asked.by(0).say):
+            found.absorb(taken)
+            refused |= {name: why} if why else {}
+        return refused
+    with beside(count - 1) as do:
         of_batch = Blocks(batch) if page is None else page.blocks
-        for name, blocks in credits_in_blocks(of_batch, Recipe.compared(pass_at=pass_at)):
-            shape, kept = None if page is None else page.method(name), KeptSteps(batch)
-            try:
-                for block, advantages in blocks:
-                    steps = step_credit(block.batch, advantages)
-                    found.add(name, advantages, steps, block.batch)
-                    if folder is not None:
-                        kept.add(block, steps)
-                    if shape is not None:
-                        shape.add(block, advantages, steps.advantage_S)
-                    del block, advantages, steps  # or two blocks' lie in memory at once
-            except MethodError as error:
-                refused[name] = str(error)
-                found.drop(name)
-                continue
-            if page is not None and shape is not None:
-                page.keep(shape)
-            give_back()  # or a fork has what this process no longer needs
-            if folder is not None:
-                path = folder / "credit" / f"{name}.jsonl"
-                do(partial(write_rows, path, annotations(batch, decisions, name, kept)))
+        for name, blocks in credits_in_blocks(of_batch, recipe):
+            why = _one(found, page, batch, decisions, folder, name, blocks, do)
+            refused |= {name: why} if why else {}
     return refused
+
+
+def _counted(
+    found: Audit,
+    batch: Batch,
+    blocks: Blocks,
+    decisions: Sequence[Decision],
+    folder: Path | None,
+    recipe: Recipe,
+) -> tuple[Any, str]:
+    """Runs in a fork: returns what is counted of one method, and why it does not run, if so."""
+    ((name, of),) = credits_in_blocks(blocks, recipe)
+    why = _one(found, None, batch, decisions, folder, name, of, lambda job: job())
+    return found.taken(), why
+
+
+def _one(
+    found: Audit,
+    page: "Report | None",
+    batch: Batch,
+    decisions: Sequence[Decision],
+    folder: Path | None,
+    name: str,
+    blocks: Iterable[tuple[Block, Advantages]],
+    do: Callable[[Callable[[], object]], object],
+) -> str:
+    """Hands on one method's advantages; returns why there are none, else nothing."""
+    shape, kept = None if page is None else page.method(name), KeptSteps(batch)
+    try:
+        for block, advantages in blocks:
+            steps = step_credit(block.batch, advantages)
+            found.add(name, advantages, steps, block.batch)
+            if folder is not None:
+                kept.add(block, steps)
+            if shape is not None:
+                shape.add(block, advantages, steps.advantage_S)
+            del block, advantages, steps  # or two blocks' lie in memory at once
+    except MethodError as error:
+        found.drop(name)
+        return str(error)
+    if page is not None and shape is not None:
+        page.keep(shape)
+    give_back()  # or a fork has what this process no longer needs
+    if folder is not None:
+        path = folder / "credit" / f"{name}.jsonl"
+        do(partial(write_rows, path, annotations(batch, decisions, name, kept)))
+    return ""
 
 
 def _again(
