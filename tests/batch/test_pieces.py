@@ -27,7 +27,7 @@ class Here:
     def __init__(self, job, *, lost: bool = False) -> None:
         self._answer, self._lost = None if lost else job(), lost
 
-    def ready(self) -> bool:
+    def ready(self, seconds: float = 0.0) -> bool:
         return True
 
     def answer(self):

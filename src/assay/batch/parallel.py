@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -23,8 +22,8 @@ from assay.files.lines import MAX_RECORD
 T = TypeVar("T")
 TRIES: Final = 3
 """How often a job is begun that is lost each time."""
-WAIT: Final = 0.002
-"""Seconds between two looks at jobs."""
+WAIT: Final = 0.02
+"""Seconds between two looks at all jobs."""
 WORTH_IT = 32 * 1024 * 1024
 """Bytes that a process must have to read, at least."""
 _BUFFER = 1 << 20
@@ -46,8 +45,8 @@ class LostError(DataError):
 class Job(Protocol):
     """Something that is being done somewhere."""
 
-    def ready(self) -> bool:
-        """Returns whether it has ended."""
+    def ready(self, seconds: float = 0.0) -> bool:
+        """Returns whether it has ended, or ends within so many seconds."""
         ...
 
     def answer(self) -> Any:
@@ -74,13 +73,13 @@ class Again:
         self._begin, self._what, self._say = begin, what, say
         self._job, self._tries, self._done, self._answer = begin(), 1, False, None
 
-    def ready(self) -> bool:
-        """Returns whether it has ended and was not lost.
+    def ready(self, seconds: float = 0.0) -> bool:
+        """Returns whether it has ended and was not lost, or so ends within so many seconds.
 
         Raises:
             DataError: it was lost too often. What the job raises is raised.
         """
-        if self._done or not self._job.ready():
+        if self._done or not self._job.ready(seconds):
             return self._done
         try:
             self._answer, self._done = self._job.answer(), True
@@ -120,7 +119,7 @@ def in_order(
                 running.append((name, Again(partial(Fork, job), name, say)))
                 stack.callback(running[-1][1].close)
             else:
-                time.sleep(WAIT)
+                running[0][1].ready(WAIT)
 
 
 @final
@@ -141,9 +140,9 @@ class Fork(Generic[T]):
                 self.close()
             raise
 
-    def ready(self) -> bool:
-        """Returns whether it has ended."""
-        return self._answer.poll()
+    def ready(self, seconds: float = 0.0) -> bool:
+        """Returns whether it has ended, or ends within so many seconds."""
+        return self._answer.poll(seconds)
 
     def answer(self) -> T:
         """Waits for what the job returns.

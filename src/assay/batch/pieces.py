@@ -292,7 +292,7 @@ class Joined:
         if ready:
             self._look_ahead()
         else:
-            time.sleep(WAIT)
+            next(turn.job for turn in self._window if turn.job is not None).ready(WAIT)
 
     def _begin(self, turn: _Turn, folder: Path) -> None:
         before = self._window[: self._window.index(turn)]
