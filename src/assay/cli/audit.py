@@ -79,6 +79,7 @@ def audit(
         redact=redact,
         seed=seed,
         reuse=cache,
+        by=opt.readers,
     )
     if watch and not isinstance(log, Shards):
         run = Watch(log, lambda live: look(now=time.time_ns(), live=live), _print).run(interval)

@@ -99,7 +99,7 @@ def credit(
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
     with _scored(log, recipe, model, elicit, out, format, choices) as (read, form, chosen):
         batch, decisions, _ = gated_batch(
-            read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe
+            read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe, by=opt.readers
         )
         _possible(recipe, batch, asks=None if model else log)
         if np.isnan(batch.outcome_K).all():

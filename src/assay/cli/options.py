@@ -13,12 +13,14 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 
-from assay.cli.prose import fitted
+from assay.batch.pieces import Workers
+from assay.cli.prose import fitted, say
 from assay.errors import UsageError
 from assay.files.atomic import published, refuse_folder
 from assay.files.shards import Shards, Source
 from assay.importers import Choices
 from assay.importers.columns import pairs
+from assay.runs.reading import here
 
 LOOK: Final[dict[str, Any]] = {"title_justify": "left", "box": SIMPLE_HEAD, "pad_edge": False}
 """How our tables look."""
@@ -161,6 +163,11 @@ class Terminal(Console):
     def say(self, text: str) -> None:
         """Prints a sentence as it is, with line ends between words."""
         self.print(fitted(text, terminal=self.is_terminal), markup=False, soft_wrap=True)
+
+
+def readers(size: int) -> Workers:
+    """Returns who reads a log of so many bytes; what is lost on the way is said."""
+    return here(size, lambda line: say(f"assay: {line}", err=True))
 
 
 def encoded(value: Any) -> bytes:
