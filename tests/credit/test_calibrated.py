@@ -44,6 +44,7 @@ def close(found, expected, atol=1e-5):
     np.testing.assert_allclose(found, expected, atol=atol)
 
 
+few = settings(max_examples=40, deadline=None)
 GROUP = [(1.0, 0.9), (1.0, 0.6), (0.0, 0.8), (0.0, 0.2)]
 
 
@@ -111,6 +112,35 @@ def test_dcpo_s_confidence_is_not_scaled_where_that_is_said():
     close(parts(agree, confidence_scale="none")[1], [0.00195, -0.00195], 1e-12)
     with pytest.raises(UsageError, match=r"floor is of .*'std'; got floor = 0\.1"):
         method("dcpo", confidence_scale="none", floor=0.1)
+
+
+def likely(q, chance):
+    """A pass whose confidence was stated with some chance, its answer with another."""
+    logprobs = (-9.0, -9.0, float(np.log(chance)))
+    step = ModelStep(text="a~", token_ids=(1, 2, 3), spans=SAID, confidence=q, logprobs=logprobs)
+    return one(1.0, steps=[step])
+
+
+def test_dcpo_s_surprise_is_worth_something():
+    # s -.01 -.01, stated with chances of e^-1 and e^-3, .2 a nat: .19 .59, off their mean -.2 .2
+    batch = batch_of([likely(0.9, np.exp(-1.0)), likely(0.9, np.exp(-3.0))])
+    stated = parts(batch, confidence_scale="none", explore=0.2)[1]
+    close(stated, [-0.2, 0.2], 1e-12)
+    with pytest.raises(MethodError, match="dcpo needs logprobs"):
+        method("dcpo", explore=0.01)(of([(1.0, 0.9), (0.0, 0.9)]))
+    with pytest.raises(UsageError, match="explore must be at least 0"):
+        method("dcpo", explore=-1.0)
+
+
+@few
+@given(worth=st.floats(0.002, 0.5))
+def test_levels_that_are_as_likely_as_their_score_says_earn_the_same(worth):
+    # p(q) ~ exp(s / explore): s - explore log p is one number, so that nothing moves any more
+    q = np.array([0.65, 0.75, 0.95])
+    score = -((q - 1.0) ** 2) / worth
+    p = np.exp(score - np.log(np.exp(score).sum()))
+    batch = batch_of([likely(*each) for each in zip(q.tolist(), p.tolist(), strict=True)])
+    close(parts(batch, confidence_scale="none", explore=worth)[1], [0.0] * 3, 1e-9)
 
 
 def drawn_to(higher, lower, tasks, **options):
@@ -203,7 +233,6 @@ def oracle(pairs, brier):
 groups = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.none() | st.floats(0, 1)), min_size=2, max_size=9
 ).filter(lambda pairs: any(q is not None for _, q in pairs))
-few = settings(max_examples=40, deadline=None)
 
 
 @few

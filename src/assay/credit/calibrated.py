@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from assay.batch import ROLES, Batch
 from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
-from assay.credit.groups import counts, means, passes, stated_K, sums
+from assay.credit.groups import counts, means, passes, stated_K, sums, totals
 from assay.kernels.proper import gives_up_below, scored
 from assay.kernels.term import Term
 
@@ -84,7 +84,8 @@ class Dcpo(Method):
     a deviation near 0 makes noise as large as an error, and `missing` in place of q = -1; and
     `confidence_scale` = "none", w (s - mean s), which teaches q = E[t]. Division by the deviation
     does not: a group in which all pass differs little in s and counts most, so that one number for
-    all tasks ends above the rate of passes.
+    all tasks ends above the rate of passes. `explore` is ours too, entropy as in REINFORCE
+    (Williams and Peng 1991): it keeps levels in use that answers which get better will need.
     """
 
     name: ClassVar[str] = "dcpo"
@@ -98,12 +99,15 @@ class Dcpo(Method):
     mix: float = 0.5
     """Share of the group's rate of passes in the target, in [0, 1]."""
     calibration: float = 1.0
-    """Weight of the part on confidence tokens, w, at least 0. Unscaled, about 10 makes an error of
-    .2, .1 apart from the others', as large as an answer."""
+    """Weight of the part on confidence tokens, w, at least 0. Unscaled, 10 makes an error of .3
+    beside one of .1 about as large as an answer."""
     confidence_scale: Literal["std", "none"] = "std"
     """"std": that part is divided by the deviation of s in the group, as in the paper."""
     missing: float = 1.0
     """How far below a failure a trajectory that states no confidence is, at least 0."""
+    explore: float = 0.0
+    """Worth of a nat of surprise, in squared probability, at least 0: s becomes
+    -(q - t)^2 - explore log p(q). .01 keeps what lies within .1 of the target in use."""
     floor: float | None = None
     """Population deviation of s, in squared probability, below which a group's is not scaled up:
     its confidence gets 0. In [0, 1). None: 0.005 where it is scaled, else none."""
@@ -116,7 +120,7 @@ class Dcpo(Method):
 
     def __post_init__(self) -> None:
         require(0 <= self.mix <= 1, f"mix must lie in [0, 1]; got {self.mix:g}")
-        at_least_0(self, "calibration", "missing")
+        at_least_0(self, "calibration", "missing", "explore")
         if self.floor is not None:
             require(0 <= self.floor < 1, f"floor must lie in [0, 1); got {self.floor:g}")
             require(
@@ -125,6 +129,11 @@ class Dcpo(Method):
                 f"{self.confidence_scale!r}, where nothing is scaled up: leave it out",
             )
         check_scaling(self)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Log-probabilities too, where surprise is worth something."""
+        return (*self.needs, "logprobs") if self.explore else self.needs
 
     @property
     def _least(self) -> float:
@@ -139,6 +148,8 @@ class Dcpo(Method):
         silent_K = np.isnan(q_K) & ~np.isnan(pass_K)
         target_K = self.mix * means(batch, pass_K)[batch.group_K] + (1.0 - self.mix) * pass_K
         s_K = -((q_K - target_K) ** 2)
+        if self.explore:
+            s_K = s_K + self.explore * _surprise_K(batch)
         differs_K = (_deviation_G(batch, s_K) >= self._least)[batch.group_K]
         return [
             outcome_term(
@@ -158,6 +169,15 @@ class Dcpo(Method):
                 scale=self.confidence_scale,
             ),
         ]
+
+
+def _surprise_K(batch: Batch) -> Float64[np.ndarray, " K"]:
+    """Returns -log p of the tokens in which each trajectory states its confidence, in nats; NaN
+    where that of one is not known."""
+    states_N = np.repeat((batch.role_R == _CONFIDENCE) & (batch.all_sampled_R >= 0), batch.length_R)
+    traj_N = np.repeat(batch.traj_R, batch.length_R)[states_N]
+    logprob_N = np.zeros(0) if batch.logprob_N is None else batch.logprob_N[states_N]
+    return -totals(logprob_N.astype(float), traj_N, len(batch.ids))
 
 
 def _deviation_G(batch: Batch, value_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, " G"]:
