@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test test-fast check bench test-verl schema reference lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
-BENCHMARKS = advantages structure audit imports viewer train_step teacher
+BENCHMARKS = advantages structure audit imports viewer train_step teacher processes
 STEPS = generate long dead trees
 EACH_CORE = -n auto --dist loadfile --no-loadscope-reorder
 FAST = -m 'not slow and not verl and not chromium and not shared_data'
