@@ -3,6 +3,7 @@
 from typing import Any
 
 from assay.report.evaluation import honesty, learnt, page, read_books, reliable, sentence
+from assay.report.figure import COLOURS
 
 GAP = {"value": 0.25, "low": 0.125, "high": 0.375}
 
@@ -80,6 +81,14 @@ def test_a_diagram_of_reliability_where_somebody_stated_any() -> None:
     made = reliable(stated())
     assert made is not None
     assert b"right as often as stated" in made
+    # colours as on the rest of the page: grey is the base's, which states nothing here
+    colours = [colour.encode() for colour in COLOURS[:3]]
+    assert [each in made for each in colours] == [False, True, False]
+    told = stated()
+    told["base"] = {**told["base"], "calibration": told["arms"]["<b>run"]["calibration"]}
+    made = reliable(told)
+    assert made is not None
+    assert [each in made for each in colours] == [True, True, False]
     assert b"&lt;b&gt;run" in made
 
 

@@ -26,7 +26,7 @@ def page(result: Mapping[str, Any], curves: bytes, reliability: bytes | None = N
 def reliable(result: Mapping[str, Any]) -> bytes | None:
     """Returns the diagram of reliability, an SVG: how often answers are right by how sure they were
     stated, of base and arms. None: nobody stated any confidence."""
-    lines = [Line("right as often as stated", [0.0, 1.0], [0.0, 1.0])]
+    lines = list[Line]()
     for name, arm in {"base": result["base"], **result["arms"]}.items():
         if (seen := arm["calibration"]) is not None:
             bins = seen["reliability"]
@@ -38,10 +38,12 @@ def reliable(result: Mapping[str, Any]) -> bytes | None:
                     [(each["low"], each["high"]) for each in bins],
                 )
             )
-    if len(lines) == 1:
+    if not lines:
         return None
     return curves(
         lines,
+        diagonal="right as often as stated",
+        base=lines[0].name == "base",  # who states nothing takes no colour from others
         title="stated confidence, and how often it was right",
         x_label="stated confidence",
         y_label="share that is right, 95 %",

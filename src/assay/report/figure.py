@@ -64,6 +64,7 @@ def curves(
     x_scale: Literal["linear", "log2"] = "linear",
     y_range: tuple[float, float] | None = None,
     base: bool = True,
+    diagonal: str | None = None,
     kind: Literal["svg", "png"] = "svg",
 ) -> bytes:
     """Returns a picture of curves on common axes.
@@ -76,6 +77,7 @@ def curves(
         x_scale: "log2" for k, ticks at the values that occur.
         y_range: None: what the values and bands need.
         base: the first line is the base, drawn in grey.
+        diagonal: what a thin line from (0, 0) to (1, 1) says. None: there is none.
         kind: of file.
 
     Raises:
@@ -90,11 +92,13 @@ def curves(
             axes.set_xscale("log", base=2)
             axes.set_xticks(at, [f"{x:g}" for x in at])
             axes.minorticks_off()
+        if diagonal is not None:
+            axes.plot([0.0, 1.0], [0.0, 1.0], color="#333333", lw=0.8, label=diagonal)
         for line, colour, style in zip(lines, COLOURS[not base :], _STYLES, strict=False):
             marker = "o" if len(line.x) <= 24 else ""
-            axes.plot(
-                line.x, line.y, marker=marker, ms=3.5, ls=style, color=colour, label=line.name
-            )
+            look = {"marker": marker, "ms": 3.5, "ls": style, "color": colour}
+            # a dot on the edge is drawn whole
+            axes.plot(line.x, line.y, label=line.name, clip_on=diagonal is None, **look)
             if line.band is not None:
                 low, high = zip(*line.band, strict=True)
                 axes.fill_between(line.x, low, high, color=colour, alpha=0.14, lw=0)
