@@ -43,6 +43,7 @@ def audit(
     report: Annotated[bool, typer.Option(help="Build report.html.")] = True,
     redact: Annotated[bool, typer.Option(help="Blank secrets in the report.")] = True,
     seed: Annotated[int, opt.seed_option(help="Of the bootstrap intervals.")] = 0,
+    ray: opt.Ray = None,
     cache: Annotated[
         bool, typer.Option(help="Read only what changed since the last audit into --out.")
     ] = True,
@@ -79,7 +80,7 @@ def audit(
         redact=redact,
         seed=seed,
         reuse=cache,
-        by=opt.readers,
+        by=opt.readers(ray),
     )
     if watch and not isinstance(log, Shards):
         run = Watch(log, lambda live: look(now=time.time_ns(), live=live), _print).run(interval)

@@ -63,6 +63,7 @@ def credit(
         float | None, typer.Option("--dose", help="Scale to this mean |A| of a trained token.")
     ] = None,
     seed: Annotated[int, opt.seed_option(help="Of the control.")] = 0,
+    ray: opt.Ray = None,
     pass_at: opt.PassAt = 1.0,
     outcome: opt.Outcome = None,
     group: opt.Group = None,
@@ -97,9 +98,10 @@ def credit(
         dose=dose,
     )
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
+    by = opt.readers(ray)
     with _scored(log, recipe, model, elicit, out, format, choices) as (read, form, chosen):
         batch, decisions, _ = gated_batch(
-            read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe, by=opt.readers
+            read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe, by=by
         )
         _possible(recipe, batch, asks=None if model else log)
         if np.isnan(batch.outcome_K).all():

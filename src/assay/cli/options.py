@@ -13,14 +13,13 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 
-from assay.batch.pieces import Workers
 from assay.cli.prose import fitted, say
 from assay.errors import UsageError
 from assay.files.atomic import published, refuse_folder
 from assay.files.shards import Shards, Source
 from assay.importers import Choices
 from assay.importers.columns import pairs
-from assay.runs.reading import here
+from assay.runs.reading import By, here
 
 LOOK: Final[dict[str, Any]] = {"title_justify": "left", "box": SIMPLE_HEAD, "pad_edge": False}
 """How our tables look."""
@@ -95,6 +94,10 @@ Labels = Annotated[
     Path | None,
     typer.Option("--labels", help="Outcomes that `assay label` wrote beside the log."),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Read on a Ray cluster: auto, or HOST:PORT."),
+]
 PassAt = Annotated[
     float,
     typer.Option(
@@ -165,9 +168,17 @@ class Terminal(Console):
         self.print(fitted(text, terminal=self.is_terminal), markup=False, soft_wrap=True)
 
 
-def readers(size: int) -> Workers:
-    """Returns who reads a log of so many bytes; what is lost on the way is said."""
-    return here(size, lambda line: say(f"assay: {line}", err=True))
+def readers(ray: str | None) -> By:
+    """Returns who reads a log: this machine, or a cluster; what is lost on the way is said."""
+
+    def lost(line: str) -> None:
+        say(f"assay: {line}", err=True)
+
+    if ray is None:
+        return partial(here, say=lost)
+    from assay.runs.on_ray import on_ray
+
+    return on_ray(ray, lost)
 
 
 def encoded(value: Any) -> bytes:
