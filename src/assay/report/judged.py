@@ -33,10 +33,10 @@ def _vote(row: Mapping[str, Any], vote: Mapping[str, Any]) -> dict[str, Any]:
     said = [f"shown as {order}"]
     if vote["why"]:
         said.append(f"lost: {vote['why']}")
-    if (grade := vote.get("grade")) is not None:
-        said.append(f"graded {grade:.2f}")
-    if not vote.get("kept", True):
+    elif not vote.get("kept", True):
         said.append("left out")
+    if (grade := vote.get("grade")) is not None:
+        said.insert(1, f"graded {grade:.2f}")
     return {"of": of, "said": ", ".join(said), "text": vote["text"]}
 
 
