@@ -295,7 +295,8 @@ EXPERIMENT: Final = Experiment(
         "numbers fitted afterwards on other tasks leave an error of .003 or less in every run but "
         "one of dcpo (.053): what is stated is shifted, and tells no right answer from a wrong "
         "one. Not run: accuracy at equal entropy, other levels and families, confidence out of "
-        "domain (prediction 13), the paper's weight of 1 on the shipped policy, and the shipped "
+        "domain (prediction 13: [confidence](confidence.md)), the paper's weight of 1 on the "
+        "shipped policy, and the shipped "
         "recipe's hundred steps"
     ),
 )
