@@ -13,7 +13,7 @@ from typing import Any, Final, final
 
 from assay.batch.parallel import LostError
 from assay.batch.pieces import SIZE, Workers
-from assay.errors import UsageError, imported, one_line
+from assay.errors import DataError, UsageError, imported, one_line
 from assay.runs.reading import By
 
 _SECONDS: Final = 10
@@ -44,9 +44,12 @@ def on_ray(address: str, say: Callable[[str], None]) -> By:
     task = ray.remote(max_retries=0)(_done)
 
     def by(size: int) -> Workers:
+        folder = os.getcwd()
         cores = int(ray.cluster_resources().get("CPU", 1))
         count = max(2, min(cores, -(-size // SIZE)))
-        return Workers(count, lambda job: _Task(ray, task.remote(job)), shared=False, say=say)
+        return Workers(
+            count, lambda job: _Task(ray, task.remote(job, folder)), shared=False, say=say
+        )
 
     return by
 
@@ -71,8 +74,9 @@ def _joined(ray: Any, address: str) -> None:
         ) from None
 
 
-def _done(job: Callable[[], Any]) -> Any:
-    """Runs on a node."""
+def _done(job: Callable[[], Any], folder: str) -> Any:
+    """Runs on a node, where paths lead from the same folder."""
+    os.chdir(folder)
     return job()
 
 
@@ -81,17 +85,18 @@ class _Task:
     """A piece that a node reads."""
 
     def __init__(self, ray: Any, of: Any) -> None:
-        self._ray, self._of = ray, of
+        self._ray, self._of, self._ended = ray, of, False
 
     def ready(self, seconds: float = 0.0) -> bool:
         return bool(self._ray.wait([self._of], timeout=seconds)[0])
 
     def answer(self) -> Any:
-        errors = self._ray.exceptions
+        errors, self._ended = self._ray.exceptions, True
         try:
             return self._ray.get(self._of)
-        except errors.RayTaskError:
-            raise
+        except errors.RayTaskError as error:
+            said = one_line(f"{type(error.cause).__name__}: {error.cause}")
+            raise DataError(f"--ray: a node cannot read the log as this one does: {said}") from None
         except (errors.NodeDiedError, errors.ObjectLostError, errors.OwnerDiedError):
             raise LostError("a node of the cluster was lost") from None
         except errors.RayError as error:
@@ -99,4 +104,5 @@ class _Task:
             raise LostError(f"a worker of the cluster was lost ({kind})") from None
 
     def close(self) -> None:
-        self._ray.cancel(self._of, force=True)
+        if not self._ended:  # Ray ends this process where a task is cancelled that has ended
+            self._ray.cancel(self._of, force=True)
