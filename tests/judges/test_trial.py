@@ -106,7 +106,8 @@ def test_a_judge_that_likes_the_first_place_is_seen_in_both_orders() -> None:
 
 def test_a_judge_that_says_nothing_is_not_trusted() -> None:
     found = tried(data(), Ranker(lambda asked: ["?" for _ in asked], Grm(), votes=1), most=1)
-    assert found.why[0] == "fooled by plain: 0 of 0"
+    assert found.why[0] == "no verdict that could be read on probes: plain, claims, obeys, empty"
+    assert not any("fooled" in each for each in found.why)
     assert np.isnan(found.votes_together)
     assert found.about()["first"] is None
     assert list(found.sentences(1))[-1].startswith("untrusted: ")

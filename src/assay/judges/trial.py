@@ -73,7 +73,10 @@ class Trial:
     @property
     def why(self) -> list[str]:
         """What speaks against trusting it; empty: nothing."""
-        found = [f"fooled by {k}: {n} of {of}" for k, (n, of) in self.probes.items() if 2 * n >= of]
+        kinds = self.probes.items()
+        found = [f"fooled by {k}: {n} of {of}" for k, (n, of) in kinds if of and 2 * n >= of]
+        if mute := [kind for kind, (_, of) in kinds if not of]:
+            found.append(f"no verdict that could be read on probes: {', '.join(mute)}")
         seen, planted = (sum(each[i] for each in self.planted.values()) for i in (0, 1))
         if planted == 0 or seen < RECALL * planted:
             found.append(f"planted defects found: {seen} of {planted}")
