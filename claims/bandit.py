@@ -134,13 +134,11 @@ def shown(rows: Rows) -> Shown:
             share = f"{100 * np.mean(dead):.0f}" if dead else ""
             lines.append(f"| {arm} | {told} | {share} | {len(found)} | {spent:,.0f} |")
     trained = [row for row in rows.rows if row.tokens]
-    asked = len(ARMS) * SCALES["full"].seeds
     ran = (
-        f"The shipped policy on four domains, {len(trained)} of {asked} runs of about {TOKENS:,} "
-        "sampled tokens (some 18 steps) in batches of 8 tasks by 8 attempts, all with GRPO and one "
+        f"The shipped policy on four domains, {len(trained)} runs of about {TOKENS:,} sampled "
+        "tokens (some 18 steps) in batches of 8 tasks by 8 attempts, all with GRPO and one "
         f"learning rate; {sum(row.seconds for row in rows.rows) / 60:.0f} minutes on a machine "
-        "that others shared, 41 seconds a run where they did not. `assay claims run bandit "
-        "--committed` runs the others."
+        "that others shared, 41 seconds a run where they did not."
     )
     return Shown(ran=ran, tables="\n".join(lines))
 
