@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra assay[train]")
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.policy.loading import load
 from assay.policy.scoring import plain
 from assay.rollout.protocols.line import Line
@@ -40,6 +40,16 @@ class Double(tiny.Asked):
 class One(tiny.Asked):
     def options(self) -> Sequence[str]:
         return (self.best(),)
+
+
+class Spelt(tiny.Asked):
+    def options(self) -> Any:
+        return "=abcd"
+
+
+class Broken(tiny.Asked):
+    def options(self) -> Any:
+        raise ZeroDivisionError("by zero")
 
 
 class Bookless(tiny.Asked):
@@ -100,10 +110,18 @@ def test_a_likeliest_option_is_right_or_not(opened: tuple[Any, Any]) -> None:
         (Double, "3 options, 2 of them different, and a context"),
         (One, "1 options, 1 of them different, and a context"),
         (Bookless, "4 options, 4 of them different, and no context"),
+        (Spelt, "got options '=abcd', one text"),
         (Alone, "the right turn is '=?', which is none of its options"),
     ],
 )
 def test_what_asks_no_question_is_refused(opened: tuple[Any, Any], made: Any, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         question(made(), 1, Line(opened[1]))
+    assert words in str(refused.value)
+
+
+def test_an_environment_that_raises_is_named(opened: tuple[Any, Any]) -> None:
+    with pytest.raises(DataError) as refused:
+        question(Broken(), 1, Line(opened[1]))
+    words = "environment Broken, task of seed 1: reset, options, context or best raised"
     assert words in str(refused.value)

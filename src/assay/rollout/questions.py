@@ -16,6 +16,7 @@ from jaxtyping import Float64, Int64
 
 from assay.errors import UsageError
 from assay.policy.scoring import Asked, score
+from assay.rollout.chain import attributed
 from assay.rollout.protocols.base import Protocol
 from assay.world.environment import Environment
 
@@ -65,9 +66,16 @@ def question(environment: Environment, task: int, protocol: Protocol) -> Questio
     Raises:
         UsageError: the environment has no options or no context for it, an option twice, or its
             expert's turn is none of the options.
+        DataError: the environment raises.
     """
-    prompt = environment.reset(task)
-    options, context, best = environment.options(), environment.context(), environment.best()
+    with attributed(environment, task, "reset, options, context or best"):
+        prompt = environment.reset(task)
+        options, context, best = environment.options(), environment.context(), environment.best()
+    if isinstance(options, str):
+        raise UsageError(
+            f"env {environment.title()}, task {task}: got options {options!r}, one text; expected "
+            "Environment.options to be a sequence of texts"
+        )
     if len(set(options)) < 2 or len(set(options)) < len(options) or not context:
         raise UsageError(
             f"env {environment.title()}, task {task}: {len(options)} options, "
