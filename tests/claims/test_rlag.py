@@ -42,7 +42,7 @@ def test_every_arm_reads_as_many_tokens():
 
 def test_the_page_is_what_the_committed_rows_say():
     known, rows = load(CLAIMS)["rlag"], committed(CLAIMS, "rlag")
-    assert len(rows.rows) == 2 + 3 * (len(experiment.CLEAN) + len(experiment.MISLED))
+    assert len(rows.rows) == 2 + 5 * (len(experiment.CLEAN) + len(experiment.MISLED))
     said = (CLAIMS.parent / "docs" / "claims" / "rlag.md").read_text("utf-8")
     assert said == page(known, rows, {}), "assay claims show rlag -o docs/claims"
     verdicts = {each["id"]: each["verdict"] for each in summary(known, rows)["predictions"]}
