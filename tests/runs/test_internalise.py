@@ -238,6 +238,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "recipe": ({"recipe__method": "psr"}, "credit rollouts; got {'method': 'psr'}"),
     "probe": ({"train__probe": 1}, "rlag: got train.probe=1; expected 0"),
+    "pool": ({"schedule__pool": 4}, "rlag: got schedule.pool=4; expected 0"),
     "kind": ({"rlag__kind": "dpo"}, "rlag"),
     "weight": ({"rlag__naive": -1.0}, "naive"),
 }
@@ -249,6 +250,13 @@ def test_what_it_cannot_do_is_refused(fault: str) -> None:
     with pytest.raises(UsageError) as refused:
         parsed(tables(Path("start"), **more))
     assert words in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_context_that_is_too_long_is_refused(policy: Path, tmp_path: Path) -> None:
+    settings = tables(policy, train__max_length=5)
+    with pytest.raises(UsageError, match=r"option are 8 tokens; expected at most train.max_length"):
+        started(settings, tmp_path / "run")
 
 
 @pytest.mark.slow

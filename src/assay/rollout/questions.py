@@ -46,6 +46,11 @@ class Question:
     given: int
     """Tokens that all turns begin with alike."""
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text that is scored."""
+        return len(self.open) + max(map(len, self.turns))
+
 
 @final
 @dataclass(frozen=True, slots=True)

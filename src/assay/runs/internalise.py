@@ -20,6 +20,7 @@ from assay.errors import DataError
 from assay.files.lines import write_rows
 from assay.kernels import rlag
 from assay.policy.loading import device
+from assay.recipes.settings import require
 from assay.rollout.progress import Progress
 from assay.rollout.questions import Question, Scored, questions, right, scored
 from assay.runs import checkpoint as disk
@@ -136,6 +137,12 @@ class Internalising:
         places = range(number * settings.slice, (number + 1) * settings.slice)
         tasks = [self._order.task(place) for place in places]
         asked = questions(run.make, tasks, run.protocol)
+        for each in asked:
+            require(
+                each.longest <= run.config.train.max_length,
+                f"rlag: task {each.task}: context, question and option are {each.longest} tokens; "
+                f"expected at most train.max_length, {run.config.train.max_length}",
+            )
         right_Q = np.array([each.right for each in asked])
         if settings.kind == "cpt":
             return Slice(asked, rlag.Pairs(right_Q, right_Q), np.ones(len(asked)), None)

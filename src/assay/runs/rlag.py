@@ -14,6 +14,8 @@ OTHERS: Final = (
     ("reward", "kind", "none"),
     ("scaffold", "kind", "none"),
     ("schedule", "mode", "uniform"),
+    ("schedule", "guard", 0.0),
+    ("schedule", "pool", 0),
     ("rollout", "kind", "chain"),
     ("sampling", "backend", "local"),
     ("probe", "tasks", 0),

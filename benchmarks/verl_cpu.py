@@ -1,6 +1,6 @@
 """The same recipe on verl and TRL, on CPU, from the shipped policy; the plug-in's share of a step.
 
-    python benchmarks/verl.py [--seeds 0 1 2] [--steps 20] [--work build/verl]
+    python benchmarks/verl_cpu.py [--seeds 0 1 2] [--steps 20] [--work build/verl]
 
 Needs .venv-verl (make .venv-verl/verl) beside the environment that runs it. Each seed trains both
 engines on `lookup/even` with one recipe file, one learning rate and one number of trajectories, and
