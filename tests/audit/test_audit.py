@@ -445,8 +445,7 @@ def test_any_set_is_partitioned(records: list[Trajectory]):
     assert sum(trajectory["by_end"].values()) == len(records)
     claims = result["claims"]
     two_by_two = ("claimed_verified", "claimed_failed", "silent_verified", "silent_failed")
-    counted = len(records) - trajectory["rescued"]
-    assert sum(claims[cell] for cell in two_by_two) + claims["unscored"] == counted
+    assert sum(claims[cell] for cell in two_by_two) + claims["unscored"] == trajectory["sessions"]
     kept = sum(d.weight > 0 for d in decisions)
     assert kept + sum(result["trust"]["dropped"].values()) == len(records)
     if np.isfinite(batch.outcome_K).all():
