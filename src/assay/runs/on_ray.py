@@ -55,6 +55,8 @@ def on_ray(address: str, say: Callable[[str], None]) -> By:
 
 
 def _joined(ray: Any, address: str) -> None:
+    # or it writes of a node that dies to standard output, log_to_driver or not
+    ray._private.worker._worker_logs_enabled = False
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address != "auto":
