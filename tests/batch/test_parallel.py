@@ -188,3 +188,22 @@ def test_what_no_step_has_takes_no_memory():
     assert batch.belief_S.shape == batch.traj_S.shape
     assert batch.belief_S.strides == (0,)
     assert batch.reward_S.strides == (8,)
+
+
+def test_forks_end_where_their_parent_is_killed_before_they_answer():
+    code = """
+import sys, time
+from assay.batch.parallel import Fork
+def large():
+    time.sleep(0.5)
+    return bytes(1 << 20)  # more than a pipe holds
+forks = [Fork(large) for _ in range(2)]
+print("begun", flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"begun\n"
+    parent.kill()
+    # standard output ends when the last process that has it does
+    assert parent.communicate(timeout=20)[0] == b""

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -130,7 +130,7 @@ class Fork(Generic[T]):
         """Begins the job."""
         context = multiprocessing.get_context("fork")
         self._answer, its = context.Pipe(duplex=False)
-        self._process = context.Process(target=_answer, args=(job, its), daemon=True)
+        self._process = context.Process(target=_answer, args=(job, its, self._answer), daemon=True)
         try:
             with _uninterrupted():
                 self._process.start()
@@ -212,10 +212,13 @@ def beside(count: int) -> Generator[Callable[[Callable[[], object]], None]]:
             fork.answer()
 
 
-def _answer(job: Callable[[], object], to: Connection) -> None:
+def _answer(job: Callable[[], object], to: Connection, read: Connection) -> None:
     """Runs in a fork: sends what the job returns, or raises. An interrupt is the parent's, and so
     is what this process does when it is asked to end. What it shares with its parent it does not
-    search for garbage: that writes on every page, and a page written on is a page of its own."""
+    search for garbage: that writes on every page, and a page written on is a page of its own. Its
+    copy of the end where answers are read is closed, or it would wait for ever to give its own to a
+    parent that was killed."""
+    read.close()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -224,4 +227,5 @@ def _answer(job: Callable[[], object], to: Connection) -> None:
         answer = True, job()
     except Exception as error:
         answer = False, error
-    to.send(answer)
+    with suppress(BrokenPipeError):  # nobody is left to read it
+        to.send(answer)
