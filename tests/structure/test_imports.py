@@ -28,6 +28,7 @@ ORDER = """
     world policy
     rollout
     rescue feedback schedule
+    skills
     trainers
     runs
     exporters

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from assay.errors import DataError
+from assay.kernels.wilson import wilson as rate_interval
 
 Over = Literal["prompts", "seeds", "both"]
 
@@ -31,18 +32,12 @@ class Estimate:
 
 
 def wilson(passed: int, total: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Returns Wilson's interval of a rate: close to its level where the normal one is not.
-
-    Wilson 1927, Probable Inference, JASA 22; by scipy.
-    """
-    from scipy.stats import binomtest
-
+    """Returns Wilson's interval of a rate (`kernels.wilson`); of nothing there is none."""
     if not 0 <= passed <= total or total < 1:
         raise DataError(
             f"wilson: got {passed} of {total}; expected 0 <= passed <= total, total >= 1"
         )
-    ends = binomtest(passed, total).proportion_ci(level, method="wilson")
-    return float(ends.low), float(ends.high)
+    return rate_interval(passed, total, level=level)
 
 
 def resampled(count: int, draws: int, rng: np.random.Generator) -> Float64[np.ndarray, "D _"]:

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from assay.evaluate.intervals import Estimate, wilson
+from assay.kernels.wilson import apart
 from assay.records import Value
 from assay.records.replayed import Verdict
 
@@ -53,10 +54,8 @@ def difference(before: Value, after: Value, *, level: float = LEVEL) -> Estimate
     if all(side.passed is None and side.spread for side in sides) and sides:
         half = _welch(before, after, level)
         return Estimate(gap, max(gap - half, -1.0), min(gap + half, 1.0))
-    (low_0, high_0), (low_1, high_1) = _interval(before, level), _interval(after, level)
-    down = math.hypot(after.mean - low_1, high_0 - before.mean)
-    up = math.hypot(high_1 - after.mean, before.mean - low_0)
-    return Estimate(gap, gap - down, gap + up)
+    ends = _interval(before, level), _interval(after, level)
+    return Estimate(gap, *apart(before.mean, ends[0], after.mean, ends[1]))
 
 
 def verdict(found: Estimate | None) -> Verdict:

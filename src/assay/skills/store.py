@@ -1,0 +1,83 @@
+"""A bank on disk: versions that never change, and a pointer to the one that counts.
+
+    bank.json               schema "assay.bank/1": version and hash
+    versions/000001.json    one whole version each, named by its number
+
+A version is written whole before the pointer names it: a kill at any moment leaves a bank that
+opens as the version before.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from assay.errors import DataError
+from assay.files.atomic import publish
+from assay.files.folders import locked
+from assay.files.strict import parse
+from assay.skills.bank import Bank
+
+SCHEMA: Final = "assay.bank/1"
+_POINTER: Final = "bank.json"
+
+
+def is_bank(path: Path) -> bool:
+    """Returns whether there is a bank."""
+    return (path / _POINTER).is_file()
+
+
+def save(path: Path, bank: Bank) -> Bank:
+    """Writes a version and points to it; returns it.
+
+    Raises:
+        UsageError: another process writes the bank.
+        DataError: it cannot be written.
+    """
+    (path / "versions").mkdir(parents=True, exist_ok=True)
+    with locked(path / "LOCK", f"{path}: another process writes this bank"):
+        publish(_version(path, bank.version), msgspec.json.encode(bank))
+        point(path, bank)
+    return bank
+
+
+def point(path: Path, bank: Bank) -> None:
+    """Makes a version the one that counts."""
+    said = {"schema": SCHEMA, "version": bank.version, "sha256": bank.sha256}
+    publish(path / _POINTER, msgspec.json.encode(said) + b"\n")
+
+
+def opened(path: Path, version: int | None = None) -> Bank:
+    """Returns a version of a bank; None: the one that counts.
+
+    Raises:
+        DataError: there is none, or what lies there is not what was written.
+    """
+    if not is_bank(path):
+        raise DataError(f"{path}: no skill bank (bank.json); assay skills build makes one")
+    said = parse((path / _POINTER).read_bytes(), f"{path / _POINTER}")
+    if not isinstance(said, dict) or said.get("schema") != SCHEMA:
+        raise DataError(f"{path / _POINTER}: expected schema {SCHEMA}")
+    number = said.get("version") if version is None else version
+    if type(number) is not int:
+        raise DataError(f"{path / _POINTER}: version is {number!r}; expected a number")
+    bank = _read(_version(path, number))
+    if version is None and bank.sha256 != said.get("sha256"):
+        raise DataError(f"{_version(path, number)}: its hash is not that of {_POINTER}: changed")
+    return bank
+
+
+def _read(path: Path) -> Bank:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; expected a version of a bank") from None
+    parse(content, f"{path}")
+    try:
+        return msgspec.json.decode(content, type=Bank)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _version(path: Path, number: int) -> Path:
+    return path / "versions" / f"{number:06d}.json"
