@@ -32,6 +32,7 @@ ORDER = """
     trainers
     runs
     exporters
+    live
     api
     evaluate
     replay

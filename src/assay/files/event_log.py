@@ -1,0 +1,223 @@
+"""An append-only log of events in one SQLite file, read by other processes while it is written.
+
+WAL, so that readers never wait for the writer. What is deleted is overwritten (`secure_delete`).
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from assay.errors import DataError, one_line
+
+HEAD: Final = b"SQLite format 3\x00"
+APPLICATION: Final = 0x41737961
+"""What the file's header holds at byte 68: that the log is one of ours."""
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS events(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    session TEXT NOT NULL,
+    once TEXT UNIQUE,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS of_session ON events(session, seq);
+CREATE INDEX IF NOT EXISTS of_kind ON events(kind, seq);
+"""
+_WAIT: Final = 10.0
+"""Seconds that a write waits for one of another process."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event."""
+
+    kind: str
+    session: str
+    body: bytes
+    once: str | None = None
+    """Of rows with the same text here the first alone is kept."""
+    seq: int = 0
+    """Its place in the log, from 1; 0: not in it yet."""
+
+
+def is_log(head: bytes) -> bool:
+    """Do these first bytes of a file say that it is an event log?"""
+    return head.startswith(HEAD) and head[68:72] == APPLICATION.to_bytes(4, "big")
+
+
+@final
+class EventLog:
+    """One connection; of the thread that opened it, where it writes."""
+
+    def __init__(self, path: Path, *, write: bool) -> None:
+        """Opens a log; one to write into is made where there is none.
+
+        Raises:
+            DataError: it is no log, or cannot be opened.
+        """
+        self.path, self._durable = path, True
+        try:
+            if write:
+                self._db = self._made(path)
+            else:
+                if not is_log(_head(path)):
+                    raise DataError(f"{path}: no event log; expected one that a store wrote")
+                self._db = _reading(path)
+        except (sqlite3.Error, OSError) as error:
+            raise DataError(one_line(f"{path}: {error}; expected an event log")) from None
+
+    def _made(self, path: Path) -> sqlite3.Connection:
+        fresh = not path.exists() or not path.stat().st_size
+        if not fresh and not is_log(_head(path)):
+            raise DataError(f"{path}: no event log; expected one that a store wrote, or none")
+        db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        if fresh:
+            path.chmod(0o600)
+            db.execute(f"PRAGMA application_id={APPLICATION}")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA secure_delete=ON")
+        db.execute("PRAGMA synchronous=FULL")
+        db.executescript(_SCHEMA)
+        return db
+
+    def append(self, rows: Sequence[Row], *, durable: bool = True) -> list[int | None]:
+        """Writes rows, all or none; returns the place of each, None of one that was there already.
+
+        Args:
+            rows: in their order.
+            durable: they outlive a loss of power once this returns, not the process's end alone.
+
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        if durable != self._durable:
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        found: list[int | None] = []
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for row in rows:
+                done = self._db.execute(
+                    "INSERT OR IGNORE INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
+                    (row.kind, row.session, row.once, row.body),
+                )
+                found.append(done.lastrowid if done.rowcount else None)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return found
+
+    def rows(
+        self,
+        *,
+        after: int = 0,
+        session: str | None = None,
+        kinds: Sequence[str] = (),
+        most: int = -1,
+    ) -> Iterator[Row]:
+        """Yields rows in their order.
+
+        Args:
+            after: only those behind this place.
+            session: only those of it.
+            kinds: only those of these kinds.
+            most: how many.
+
+        Raises:
+            DataError: the file is broken.
+        """
+        where, values = ["seq > ?"], list[int | str]([after])
+        if session is not None:
+            where.append("session = ?")
+            values.append(session)
+        if kinds:
+            where.append(f"kind IN ({', '.join('?' * len(kinds))})")
+            values += kinds
+        asked = f"SELECT kind, session, body, once, seq FROM events WHERE {' AND '.join(where)}"
+        try:
+            for found in self._db.execute(f"{asked} ORDER BY seq LIMIT ?", (*values, most)):
+                yield Row(*found)
+        except sqlite3.Error as error:
+            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
+
+    def once(self, text: str) -> Row | None:
+        """Returns the row that was written under a text that is taken once."""
+        asked = "SELECT kind, session, body, once, seq FROM events WHERE once = ?"
+        found = self._db.execute(asked, (text,)).fetchone()
+        return None if found is None else Row(*found)
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many rows there are of each kind."""
+        return dict(self._db.execute("SELECT kind, COUNT(*) FROM events GROUP BY kind").fetchall())
+
+    def replace(self, session: str, changed: Sequence[Row], added: Sequence[Row]) -> int:
+        """Deletes all rows of a session, gives others new bodies, and adds some; all or nothing.
+
+        Returns how many were deleted. `settle` then takes their bytes off the disk.
+
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            gone = self._db.execute("DELETE FROM events WHERE session = ?", (session,)).rowcount
+            for row in changed:
+                self._db.execute("UPDATE events SET body = ? WHERE seq = ?", (row.body, row.seq))
+            for row in added:
+                self._db.execute(
+                    "INSERT INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
+                    (row.kind, row.session, row.once, row.body),
+                )
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        return gone
+
+    def settle(self, wait: float) -> bool:
+        """Moves all into the one file and empties what lies beside it; False where a reader that
+        was at work for `wait` seconds kept it from that."""
+        self._db.execute(f"PRAGMA busy_timeout={int(1000 * wait)}")
+        try:
+            return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout={int(1000 * _WAIT)}")
+
+    def close(self) -> None:
+        """Closes it."""
+        self._db.close()
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(100)
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    """Returns a connection that only reads; of a folder that cannot be written, as the file is."""
+    try:
+        return _asked(path, "?mode=ro")
+    except sqlite3.OperationalError:
+        return _asked(path, "?mode=ro&immutable=1")
+
+
+def _asked(path: Path, how: str) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        path.resolve().as_uri() + how,
+        uri=True,
+        timeout=_WAIT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
