@@ -27,7 +27,7 @@ ORDER = """
     report
     world policy
     rollout
-    rescue feedback schedule
+    rescue feedback schedule cluster
     skills
     trainers
     runs
