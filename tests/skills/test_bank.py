@@ -115,6 +115,12 @@ def test_a_bank_is_bounded_and_in_order(rows: list[tuple[int, str]]):
     assert [*bank.skills] == sorted(bank.skills, key=lambda each: each.id)
 
 
+def test_of_candidates_the_newest_are_kept():
+    made = [skill(str(n), used=n) for n in range(2 * SPARE + 1)]
+    kept = Bank(cap=2).next(made).of("candidate")
+    assert {each.used for each in kept} == set(range(1, 2 * SPARE + 1))
+
+
 def test_what_is_no_bank_is_refused():
     one = skill("a")
     with pytest.raises(DataError, match="repeat"):

@@ -17,6 +17,7 @@ _EXTRAS = {
     "verl": ("verl", "ray"),
     "live": ("starlette", "uvicorn", "httpx"),
     "parquet": ("pyarrow",),
+    "skills": ("bm25s",),
     "trackio": ("trackio",),
     "wandb": ("wandb",),
 }
