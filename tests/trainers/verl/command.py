@@ -47,9 +47,18 @@ def python(
     *,
     timeout: float,
     executable: str | Path = sys.executable,
+    code: int = 0,
     **environment: str,
 ) -> str:
-    """Runs Python with arguments, ends what it leaves, and returns all that it said."""
+    """Runs Python with arguments, ends what it leaves, and returns all that it said.
+
+    Args:
+        arguments: of the command.
+        timeout: in seconds.
+        executable: the Python of the environment.
+        code: that it must exit with.
+        **environment: variables, set beside `ENVIRONMENT`.
+    """
     env = {k: v for k, v in os.environ.items() if k not in UNSET} | ENVIRONMENT | environment
     alone = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "alone"]
     able = os.geteuid() == 0 and shutil.which("unshare") and shutil.which("ip")
@@ -66,7 +75,7 @@ def python(
     finally:
         end_session(process.pid)
         process.wait()
-    assert process.returncode == 0, said[-6000:]
+    assert process.returncode == code, said[-6000:]
     return said
 
 

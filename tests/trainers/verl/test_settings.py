@@ -20,13 +20,20 @@ class Node(dict[str, Any]):
         self[name] = value
 
 
-def config(mode: str = "token-mean", trainer: str = "sync", kl: bool = False, **assay: Any) -> Node:
+def config(
+    mode: str = "token-mean",
+    trainer: str = "sync",
+    *,
+    v1: bool = True,
+    kl: bool = False,
+    **assay: Any,
+) -> Node:
     actor = Node(loss_agg_mode=mode, clip_ratio_c=3.0, policy_loss=Node(loss_mode="vanilla"))
     return Node(
         assay=Node(assay),
         actor_rollout_ref=Node(actor=actor),
         algorithm=Node(use_kl_in_reward=kl),
-        trainer=Node(v1=Node(trainer_mode=trainer)),
+        trainer=Node(v1=Node(trainer_mode=trainer), use_v1=v1),
     )
 
 
@@ -47,6 +54,10 @@ def test_a_recipe_that_nothing_reads_is_refused() -> None:
     given = config(turn_tokens=32)
     given.algorithm.adv_estimator = "grpo"
     assert chosen(given) is None
+    given = config(log="logs")
+    given.algorithm.adv_estimator = "grpo"
+    with pytest.raises(UsageError, match=r"assay.log is given and .* is grpo"):
+        chosen(given)
 
 
 def test_one_file_for_trl_and_verl(tmp_path: Path) -> None:
@@ -92,7 +103,14 @@ def test_what_the_loss_divides_by() -> None:
         ({}, "needs a recipe"),
         ({"recipe": "grpo", "lgo": "x"}, "lgo"),
         ({"recipe": "grpo", "trainer": "separate_async"}, "take sync"),
+        ({"recipe": "grpo", "v1": False}, "trainer.use_v1=False: .* take True"),
         ({"recipe": "grpo", "kl": True}, "use_kl_loss=True"),
+        ({"recipe": "grop"}, "^assay.recipe=grop: no method 'grop'"),
+        ({"recipe": "./mine"}, "^assay.recipe=./mine: no recipe './mine': no such file"),
+        ({"recipe": 3}, "assay.recipe: Expected .*, got `int`"),
+        ({"recipe": Node(method="grpo", pass_at="x")}, "^assay.recipe: recipe.pass_at"),
+        ({"recipe": "grpo", "turn_tokens": 0}, "assay.turn_tokens: got 0; expected at least 1"),
+        ({"recipe": "grpo", "protocol": "lin"}, "got 'lin'; expected one of auto, line, chat"),
         ({"recipe": Node(method="grpo", safety=Node(off_policy=0.5))}, "safety.off_policy"),
         ({"recipe": Node(method="grpo", safety=Node(preserve=0.2))}, "safety.preserve"),
     ],

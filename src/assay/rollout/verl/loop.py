@@ -17,7 +17,7 @@ from verl.experimental.agent_loop.agent_loop import (
     AgentLoopOutput,
 )
 
-from assay.errors import DataError
+from assay.errors import AssayError, DataError, told
 from assay.records import ModelStep, Trajectory, encode
 from assay.rollout.backends.base import Sampling, number
 from assay.rollout.backends.turns import begun
@@ -30,6 +30,9 @@ from assay.world.catalogue import load
 
 SEEDED: Final = ("assay", "vllm")
 """Engines that take a seed with each request."""
+LOST: Final[list[str]] = []
+"""What the first trajectory of this process that could not be played ended in; see `lost` of
+`assay.trainers.verl.processes`."""
 
 
 @final
@@ -46,6 +49,16 @@ class WorldLoop(AgentLoopBase):
         Raises:
             DataError: the row names no environment and seed.
         """
+        try:
+            return await self._played(sampling_params, kwargs)
+        except Exception as error:
+            if not LOST:
+                LOST.append(str(error) if isinstance(error, AssayError) else told(error))
+            raise
+
+    async def _played(
+        self, sampling_params: dict[str, Any], kwargs: Mapping[str, Any]
+    ) -> AgentLoopOutput:
         info = task_of(kwargs)
         sampling = self._sampling(float(sampling_params.get("temperature", 1.0)))
         environment = load(info["environment"], **info.get("dials", {}))
@@ -63,6 +76,12 @@ class WorldLoop(AgentLoopBase):
             sampling,
         )
         row = begun([player.prompt], sampling)[0]
+        if row.done:
+            raise DataError(
+                f"agent loop assay: {info['environment']}@{seed}: its prompt of {len(row.ids)} "
+                f"tokens leaves no room for an answer in {sampling.max_length}; raise "
+                "data.max_prompt_length"
+            )
         step, versions = int(kwargs.get("global_steps", 0)), list[int]()
         chance = (int(self.rollout_config.get("seed", 0)), step, seed, trial)
         while not row.done:

@@ -7,6 +7,7 @@
     rollout       assay: transformers                              rollout.name
     agent loop    assay: a task of an environment                  agent.default_agent_loop
     presets       cpu, world                                       +assay=[cpu,world]
+    start         looks at the command before Ray starts
 
 verl says of a plug-in that fails no more than a line at DEBUG, and goes on without it; so we say it
 ourselves, on stderr, and `LOADED` tells what is there (`assay doctor verl`).
@@ -74,6 +75,12 @@ def _agent_loop() -> None:
     _agent_loop_registry["assay"] = {"_target_": LOOP}
 
 
+def _start() -> None:
+    from assay.trainers.verl import start
+
+    start.install()
+
+
 def _presets() -> None:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
@@ -92,6 +99,7 @@ PARTS: Final[dict[str, Callable[[], None]]] = {
     "rollout": _rollout,
     "agent loop": _agent_loop,
     "presets": _presets,
+    "start": _start,
 }
 
 

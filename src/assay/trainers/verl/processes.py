@@ -12,7 +12,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from assay.errors import UsageError, told
 
-PARTS = ("platform", "estimators", "loss", "trainer", "rollout", "agent loop", "presets")
+PARTS = ("platform", "estimators", "loss", "trainer", "rollout", "agent loop", "presets", "start")
+
+LOOP = "assay.rollout.verl.loop"
 
 
 @final
@@ -71,6 +73,23 @@ def checked(actors: Mapping[str, Sequence[Any]]) -> str:
     count = sum(map(len, found.values()))
     parts = ", ".join(f"{len(these)} {name}" for name, these in found.items())
     return f"the plug-in is in all {count} processes that train: {parts}"
+
+
+def lost(agent_loops: Sequence[Any]) -> str:
+    """Returns what a trajectory of the agent loop `assay` ended in, or "": verl leaves it out of
+    the batch, and says at the end only that a group has none.
+
+    Args:
+        agent_loops: handles of the actors that play.
+    """
+    found = ray.get([each.__ray_call__.remote(lost_here) for each in agent_loops])
+    return next(filter(None, found), "")
+
+
+def lost_here(_: Any = None) -> str:
+    """Returns what the first one of this process ended in, or ""."""
+    said = getattr(sys.modules.get(LOOP), "LOST", ())
+    return said[0] if said else ""
 
 
 def of_cluster(address: str | None = None) -> list[Seen]:

@@ -7,22 +7,45 @@
 +assay.protocol=auto            auto, line or chat
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError
 from assay.recipes import Recipe, read, shipped
-from assay.recipes.settings import known_only
+from assay.recipes.settings import Count, converted, require
+from assay.recipes.settings import Settings as Checked
 
 LEVEL_2: Final = "assay"
 """The adv_estimator under which the recipe is read."""
-KEYS: Final = ("recipe", "log", "turn_tokens", "max_tokens", "protocol")
+PROTOCOLS: Final = ("auto", "line", "chat")
 BY_ROW: Final = "seq-mean-token-mean"
 """verl's loss_agg_mode that takes the mean over a row's own tokens first."""
 CONSTANT: Final = "seq-mean-token-sum-norm"
 """verl's loss_agg_mode that divides by a constant."""
+
+
+@final
+class Words(Checked, frozen=True):
+    """The section as it was given; types are checked."""
+
+    at: ClassVar[str] = "assay"
+
+    recipe: str | dict[str, Any] | list[Any] | None = None
+    log: str | None = None
+    turn_tokens: Count | None = None
+    max_tokens: Count | None = None
+    protocol: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuses a protocol that there is not."""
+        super().__post_init__()
+        require(
+            self.protocol in PROTOCOLS,
+            f"assay.protocol: got {self.protocol!r}; expected one of {', '.join(PROTOCOLS)}",
+        )
 
 
 @final
@@ -49,12 +72,18 @@ def chosen(config: Any) -> Settings | None:
     name = config.algorithm.adv_estimator
     if name == LEVEL_2:
         return settings_of(config)
-    if (config.get("assay") or {}).get("recipe"):
-        raise UsageError(
-            f"assay.recipe is given and algorithm.adv_estimator is {name}, which does not read it: "
-            "set algorithm.adv_estimator=assay"
-        )
+    given = _words(config)
+    for word in ("recipe", "log"):
+        if getattr(given, word):
+            raise UsageError(
+                f"assay.{word} is given and algorithm.adv_estimator is {name}, which does not read "
+                "it: set algorithm.adv_estimator=assay"
+            )
     return None
+
+
+def _words(config: Any) -> Words:
+    return converted(_plain(config.get("assay") or {}), Words, "assay")
 
 
 def settings_of(config: Any) -> Settings:
@@ -67,29 +96,40 @@ def settings_of(config: Any) -> Settings:
         UsageError: no recipe, a key that is not known, or what verl cannot do.
         UnknownNameError: no such recipe or method.
     """
-    given: Mapping[str, Any] = config.get("assay") or {}
-    known_only(given, KEYS, "assay")
-    if not given.get("recipe"):
+    given = _words(config)
+    if not given.recipe:
         raise UsageError(
             "algorithm.adv_estimator=assay needs a recipe: add +assay.recipe=assay, the name of a "
             f"method, or a TOML file; shipped: {', '.join(shipped())}"
         )
-    recipe, actor = recipe_of(given["recipe"]), config.actor_rollout_ref.actor
+    _synchronous(config)
+    actor = config.actor_rollout_ref.actor
     mode = actor.loss_agg_mode
-    _fit(recipe, config, mode)
+    with _named(given.recipe):
+        recipe = recipe_of(given.recipe)
+        _fit(recipe, mode)
     safety = recipe.safety
     if safety.delta is not None:
         actor.clip_ratio_c = safety.delta
     if safety.back_off is not None and actor.policy_loss.loss_mode == "vanilla":
         actor.policy_loss.loss_mode = "assay"  # the same, and it says how far tokens moved
-    log = given.get("log")
     return Settings(
         recipe=recipe,
-        log=None if log is None else Path(log).absolute(),
+        log=None if given.log is None else Path(given.log).absolute(),
         by_row=mode == BY_ROW,
         kept=recipe.denominator == "kept",
         off=() if safety.replay is None else ("safety.replay",),
     )
+
+
+@contextmanager
+def _named(given: Any) -> Generator[None]:
+    """Says of what goes wrong with which word of the command it began."""
+    try:
+        yield
+    except AssayError as error:
+        word = f"={given}" if isinstance(given, str) else ""
+        raise type(error)(f"assay.recipe{word}: {error}") from None
 
 
 def recipe_of(given: Any) -> Recipe:
@@ -99,7 +139,7 @@ def recipe_of(given: Any) -> Recipe:
         UnknownNameError: there is none of this name.
         UsageError: the file has no section [recipe], or a value is out of its range.
     """
-    if not isinstance(given, str) or not given.endswith(".toml"):
+    if not isinstance(given, str) or not (given.endswith(".toml") or "/" in given):
         return Recipe.of(given if isinstance(given, str) else _plain(given))
     tables = read(given)
     if "recipe" not in tables:
@@ -116,16 +156,26 @@ def _plain(given: Any) -> Any:
     return [_plain(each) for each in given]
 
 
-def _fit(recipe: Recipe, config: Any, mode: str) -> None:
+def _synchronous(config: Any) -> None:
+    """Refuses what rewards or rows of a group would be lost in."""
+    trainer = config.trainer
+    if not trainer.get("use_v1", True):
+        raise UsageError("trainer.use_v1=False: rows have no records there; take True")
+    if (mode := trainer.v1.trainer_mode) != "sync":
+        raise UsageError(
+            f"trainer.v1.trainer_mode={mode}: rows of a group come apart there; take sync"
+        )
+    if config.algorithm.get("use_kl_in_reward"):
+        raise UsageError(
+            "algorithm.use_kl_in_reward=True: advantages here come from outcomes, not from rewards "
+            "less a KL; take actor_rollout_ref.actor.use_kl_loss=True"
+        )
+
+
+def _fit(recipe: Recipe, mode: str) -> None:
     """Refuses what would not train as the recipe says."""
-    safety, trainer = recipe.safety, config.trainer.v1.trainer_mode
+    safety = recipe.safety
     refused = {
-        f"trainer.v1.trainer_mode={trainer}: rows of a group come apart there; take sync": trainer
-        != "sync",
-        "algorithm.use_kl_in_reward=True: advantages here come from outcomes, not from rewards "
-        "less a KL; take actor_rollout_ref.actor.use_kl_loss=True": config.algorithm.get(
-            "use_kl_in_reward"
-        ),
         f'recipe: denominator "batch" with loss_agg_mode={mode}; take {CONSTANT}': (
             recipe.denominator == "batch" and mode != CONSTANT
         ),

@@ -19,13 +19,14 @@ import transfer_queue as tq
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from assay.errors import DataError
 from assay.files.atomic import publish
 from assay.records import Trajectory, encode
 from assay.signal import Signal, signal
 from assay.trainers.verl.estimators import INSIDE
 from assay.trainers.verl.loss import LARGEST
 from assay.trainers.verl.memory import Memory
-from assay.trainers.verl.processes import checked
+from assay.trainers.verl.processes import checked, lost
 from assay.trainers.verl.rows import PADDING, Records, Row, records_of
 from assay.trainers.verl.settings import Settings, chosen
 
@@ -63,10 +64,16 @@ class AssayTrainer(PPOTrainerSync):
 
         Raises:
             UsageError: one has not.
+            DataError: no trajectory of a task could be played; what the first one ended in.
         """
         if self.assay is not None:
             self.memory.say(checked(self._processes(agent_loop_manager)))
-        super().fit(agent_loop_manager)
+        try:
+            super().fit(agent_loop_manager)
+        except RuntimeError as error:
+            if not (why := lost(agent_loop_manager.agent_loop_workers)):
+                raise
+            raise DataError(f"no trajectory of a task could be played: {why}") from error
 
     def _processes(self, agent_loop_manager: Any) -> dict[str, Sequence[Any]]:
         """Returns the actors that verl started for this run, by what they do."""
