@@ -18,6 +18,7 @@ from assay.batch import Batch, mapped
 from assay.batch.parallel import Fork, beside
 from assay.errors import DataError
 from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
+from tests.processes import process
 
 
 def trajectory(number: int) -> Trajectory:
@@ -201,9 +202,9 @@ forks = [Fork(large) for _ in range(2)]
 print("begun", flush=True)
 time.sleep(60)
 """
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == b"begun\n"
-    parent.kill()
-    # standard output ends when the last process that has it does
-    assert parent.communicate(timeout=20)[0] == b""
+    with process([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"begun\n"
+        parent.kill()
+        # standard output ends when the last process that has it does
+        assert parent.communicate(timeout=60)[0] == b""

@@ -23,6 +23,7 @@ from assay.recipes import read as load_recipe
 from assay.rollout.recording import solve
 from assay.runs.config import parsed as configured
 from assay.world import load
+from tests.processes import process
 
 CLAIMS = Path(__file__).parents[2] / "claims"
 EXPERIMENTS = experiments(CLAIMS)
@@ -240,7 +241,7 @@ if __name__ == "__main__":
 """
     script = tmp_path / "parent.py"
     script.write_text(code)
-    with subprocess.Popen(
+    with process(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as parent:
         assert parent.stdout is not None
@@ -267,7 +268,7 @@ def test_a_run_that_is_told_to_end_leaves_no_worker_and_no_message_of_pythons_ow
         "--only",
         "lookup-dead-base",
     )
-    with subprocess.Popen(
+    with process(
         [sys.executable, "-m", "assay", *quick, "--folder", str(CLAIMS), "-o", str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

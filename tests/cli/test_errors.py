@@ -13,6 +13,7 @@ import pytest
 
 from assay.errors import hint
 from tests.cli.conftest import Assay
+from tests.processes import process
 
 MAIN = [sys.executable, "-c", "import sys; from assay.cli import main; main()"]
 
@@ -229,15 +230,12 @@ def test_a_closed_pipe_is_no_error(log: Path, tmp_path: Path, arguments: list[st
     log.write_text("\n".join([log.read_text()] * 200))  # more than a pipe holds
     arguments = [str(log) if a == "LOG" else a for a in arguments]
     read, write = os.pipe()
-    process = subprocess.Popen(
-        [*MAIN, *arguments], stdout=write, stderr=subprocess.PIPE, cwd=tmp_path
-    )
-    os.close(write)
-    os.close(read)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    process.stderr.close()
-    assert (process.wait(timeout=60), said) == (0, b"")
+    command = [*MAIN, *arguments]
+    with process(command, stdout=write, stderr=subprocess.PIPE, cwd=tmp_path) as writer:
+        os.close(write)
+        os.close(read)
+        _, said = writer.communicate(timeout=120)
+    assert (writer.returncode, said) == (0, b"")
 
 
 SLOW = """
@@ -253,17 +251,17 @@ main()
 
 
 def test_an_interrupt_leaves_nothing(log: Path, tmp_path: Path):
-    process = subprocess.Popen(
+    with process(
         [sys.executable, "-c", SLOW, "audit", str(log), "-o", "run"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    ) as audit:
+        assert audit.stdout is not None
+        assert audit.stdout.readline() == b"ready\n"
+        audit.send_signal(signal.SIGINT)
+        out, err = audit.communicate(timeout=60)
+    assert audit.returncode == 130
     assert err == b"assay: interrupted; nothing was half-written\n"
     assert out == b""
     assert files(tmp_path) == {"log.jsonl"}
@@ -307,20 +305,20 @@ def test_an_interrupt_of_several_readers_is_one_line(assay: Assay, log: Path, tm
     """Ctrl-C goes to every process of the terminal; only one has something to say."""
     (tmp_path / "set").mkdir()
     assay("import", log, "-o", "set/records.jsonl")
-    process = subprocess.Popen(
+    with process(
         [sys.executable, "-c", DEAF, "audit", "set/records.jsonl", "-o", "run"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while len(list((tmp_path / "set").glob("started-*"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    ) as audit:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "set").glob("started-*"))) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(audit.pid, signal.SIGINT)
+        _, err = audit.communicate(timeout=60)
+    assert audit.returncode == 130
     assert err == b"assay: interrupted; nothing was half-written\n"
     assert not (tmp_path / "run").exists()
 

@@ -17,6 +17,7 @@ from assay.demo.plan import opened, plan
 from assay.demo.words import verdict
 from assay.errors import UsageError
 from assay.runs.config import Config
+from tests.processes import process
 from tests.runs.tiny import PATHS, assay, policy
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def asked(folder: Path) -> list[str]:
 
 def ended(folder: Path, end: Callable[[int], None], *more: str) -> int:
     """Begins a demo, and ends it once every arm has a checkpoint; returns its exit code."""
-    with subprocess.Popen(
+    with process(
         [sys.executable, "-m", "assay", *asked(folder), *more],
         cwd=folder, env={**os.environ, "PYTHONPATH": PATHS}, stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -29,6 +29,7 @@ from assay.records import (
     read,
     write,
 )
+from tests.processes import process
 from tests.records.strategies import trajectories
 
 NAN, INF = float("nan"), float("inf")
@@ -362,13 +363,11 @@ while True:
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path, ending):
     path = tmp_path / f"a{ending}"
     for kill in range(6):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        time.sleep(0.03 + 0.017 * kill)
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait()
-        writer.stdout.close()
+        with process([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            time.sleep(0.03 + 0.017 * kill)
+            os.kill(writer.pid, signal.SIGKILL)
         if path.exists():
             records = list(read(path))
             assert len(records) == int(records[0].id)

@@ -24,6 +24,7 @@ from assay.report import build
 from assay.runs.audit import audit_log
 from assay.runs.directory import records_of
 from assay.runs.reading import gated_batch
+from tests.processes import process
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CHAT = [  # two tasks, two trials
@@ -400,16 +401,12 @@ run_dir.audit_log(Path(sys.argv[1]), out=Path(sys.argv[2]), report=False)
 def test_killed_in_the_middle(log: Path, tmp_path: Path, number: signal.Signals):
     out = tmp_path / "run"
     audit_log(log, out=out, report=False)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(log), str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(number)
-    process.wait(timeout=30)
-    process.stdout.close()
+    command = [sys.executable, "-c", SLOW, str(log), str(out)]
+    with process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as audit:
+        assert audit.stdout is not None
+        assert audit.stdout.readline() == b"ready\n"
+        audit.send_signal(number)
+        audit.wait(timeout=30)
     assert json.loads((out / "run.json").read_bytes())["kind"] == "audit"
     left = sorted(path.name for path in tmp_path.iterdir())
     if number == signal.SIGINT:
@@ -428,15 +425,15 @@ def test_readers_see_the_old_or_the_new_and_nothing_between(log: Path, tmp_path:
         "for seed in range(6):\n"
         "    audit_log(Path(sys.argv[1]), out=Path(sys.argv[2]), report=False, seed=seed)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(log), str(out)])
     seen = set()
-    while process.poll() is None:
-        try:
-            seen.add(frozenset(os.listdir(out)))
-        except FileNotFoundError:
-            continue
-        time.sleep(0.0005)
-    assert process.returncode == 0
+    with process([sys.executable, "-c", program, str(log), str(out)]) as audits:
+        while audits.poll() is None:
+            try:
+                seen.add(frozenset(os.listdir(out)))
+            except FileNotFoundError:
+                continue
+            time.sleep(0.0005)
+    assert audits.returncode == 0
     whole = {"audit.json", "credit", "decisions.jsonl", "run.json", "trajectories.jsonl.zst"}
     assert seen == {frozenset(whole)}
     assert run_dir.SCHEMA == "assay.run/1"

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from assay.errors import UsageError
 from assay.records import read
 from assay.runs.config import changed, parsed
+from tests.processes import kill
 
 from . import tiny
 
@@ -46,7 +47,7 @@ def begun(
 def ended(*processes: subprocess.Popen[str]) -> None:
     with ExitStack() as all_of_them:
         for each in processes:
-            all_of_them.enter_context(each)
+            all_of_them.callback(kill, each)
         said = [each.communicate(timeout=300)[1] for each in processes]
     codes = [each.returncode for each in processes]
     assert not any(codes), "\n".join(each[-3000:] for each in said)
@@ -150,14 +151,17 @@ def test_hosts_that_share_no_disk_are_refused_in_one_line(
     policy: Path, tmp_path: Path, hosts: list[tuple[str, str, str]]
 ) -> None:
     disks = [tmp_path / "disk0", tmp_path / "disk1"]
-    for each in on(hosts, disks, recipe(tmp_path, policy)):
-        with each:
-            said = each.communicate(timeout=300)[1]
+    both = on(hosts, disks, recipe(tmp_path, policy))
+    with ExitStack() as stack:
+        for each in both:
+            stack.callback(kill, each)
+        said = [each.communicate(timeout=300)[1] for each in both]
+    for each, words in zip(both, said, strict=True):
         assert each.returncode
         assert (
             "assay: run: process 1 does not see it; machines share a run directory: give --out on "
             "a disk that all of them see"
-        ) in said.splitlines()
+        ) in words.splitlines()
     assert not any((disk / "run").exists() for disk in disks)
 
 
