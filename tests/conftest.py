@@ -4,11 +4,15 @@ import os
 
 import jaxtyping
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import checked
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a tokenizer writes down whether it was offline
 jaxtyping.jaxtyped = checked.jaxtyped
+# how busy a machine is decides no test
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
