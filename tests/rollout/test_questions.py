@@ -42,6 +42,16 @@ class One(tiny.Asked):
         return (self.best(),)
 
 
+class Silent(tiny.Asked):
+    def options(self) -> Sequence[str]:
+        return ("", self.best())
+
+
+class Half(tiny.Asked):
+    def context(self) -> str:
+        return "b\ud800"
+
+
 class Spelt(tiny.Asked):
     def options(self) -> Any:
         return "=abcd"
@@ -111,6 +121,8 @@ def test_a_likeliest_option_is_right_or_not(opened: tuple[Any, Any]) -> None:
         (One, "1 options, 1 of them different, and a context"),
         (Bookless, "4 options, 4 of them different, and no context"),
         (Spelt, "got options '=abcd', one text"),
+        (Silent, "a prompt, context or option is empty: ''; expected text"),
+        (Half, "a prompt, context or option is half a surrogate pair: 'b"),
         (Alone, "the right turn is '=?', which is none of its options"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any, Final, final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from assay.errors import UsageError
+from assay.errors import UsageError, one_line
 from assay.policy.scoring import Asked, score
 from assay.rollout.chain import attributed
 from assay.rollout.protocols.base import Protocol
@@ -22,6 +22,8 @@ from assay.world.environment import Environment
 
 ROWS: Final = 16
 """Questions of one pass."""
+SURROGATES: Final = frozenset(map(chr, range(0xD800, 0xE000)))
+"""Halves of what is one character; alone they are no text, and no tokenizer reads them."""
 
 
 @final
@@ -70,7 +72,7 @@ def question(environment: Environment, task: int, protocol: Protocol) -> Questio
 
     Raises:
         UsageError: the environment has no options or no context for it, an option twice, or its
-            expert's turn is none of the options.
+            expert's turn is none of the options; a text is empty or no Unicode.
         DataError: the environment raises.
     """
     with attributed(environment, task, "reset, options, context or best"):
@@ -87,6 +89,7 @@ def question(environment: Environment, task: int, protocol: Protocol) -> Questio
             f"{len(set(options))} of them different, and {'a' if context else 'no'} context; "
             "expected 2 or more and a context: Environment.options and .context, as almanac has"
         )
+    _check_texts(f"env {environment.title()}, task {task}", (prompt, context, *options))
     if best not in options:
         raise UsageError(
             f"env {environment.title()}, task {task}: the right turn is {best!r}, which is none of "
@@ -112,6 +115,15 @@ def question(environment: Environment, task: int, protocol: Protocol) -> Questio
         turns=turns,
         given=min(shared, min(map(len, turns)) - 1),
     )
+
+
+def _check_texts(where: str, texts: Sequence[str]) -> None:
+    for text in texts:
+        said = "empty" if not text else "half a surrogate pair" if set(text) & SURROGATES else ""
+        if said:
+            raise UsageError(
+                f"{where}: a prompt, context or option is {said}: {one_line(text)!r}; expected text"
+            )
 
 
 def questions(
