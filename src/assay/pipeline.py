@@ -86,10 +86,10 @@ def credits(
             advantages = credit(batch, part.method)
             advantages = controlled(batch, advantages, recipe.control, seed)
             advantages = blamed(batch, advantages, recipe.blame)
-        except _FAILS as error:
+        except FAILS as error:
             if refused is None:
                 raise
-            refused[part.name] = _reason(part.name, error)
+            refused[part.name] = reason_of(part.name, error)
         else:
             yield part.name, dosed(batch, advantages, recipe.dose)
             del advantages  # or two methods' lie in memory at once
@@ -117,14 +117,15 @@ def credits_in_blocks(
 def _blocks(part: Part, blocks: Blocks) -> Iterator[tuple[Block, Advantages]]:
     try:
         yield from in_blocks(part.method, blocks)
-    except _FAILS as error:
-        raise MethodError(_reason(part.name, error)) from error
+    except FAILS as error:
+        raise MethodError(reason_of(part.name, error)) from error
 
 
-_FAILS = (AssayError, ArithmeticError, ValueError, LookupError, TypeError)
+FAILS = (AssayError, ArithmeticError, ValueError, LookupError, TypeError)
+"""How methods of others fail too."""
 
 
-def _reason(name: str, error: Exception) -> str:
+def reason_of(name: str, error: Exception) -> str:
     """Returns why a method does not run: what it says itself, or how it failed."""
     if isinstance(error, MethodError):
         return str(error)

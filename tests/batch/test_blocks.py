@@ -160,6 +160,7 @@ def test_blocks_are_a_batch_cut_between_groups(monkeypatch, mixed, most):
         order = np.random.default_rng(0).permutation(24).tolist()
     batch = Batch.of([trajectory(n) for n in order])
     monkeypatch.setattr(blocks, "AT_ONCE", most)
+    monkeypatch.setattr(blocks, "ROWS", 0)
     monkeypatch.setattr(blocks, "MOST", 1000)
     found = list(Blocks(batch))
     assert (len(found) == 1) == (most == 10_000)
@@ -176,6 +177,7 @@ def test_a_part_with_as_many_characters_as_spans_is_no_block(monkeypatch):
     texts = ("a", "b", "long", "c", "longer")
     log = [made(ModelStep(text=text), identity=text, group=text) for text in texts]
     monkeypatch.setattr(blocks, "AT_ONCE", 1)
+    monkeypatch.setattr(blocks, "ROWS", 0)
     assert len(Blocks(Batch.of(log))) == 1, "what is kept per token would look as if per span"
     assert len(Blocks(Batch.of([log[2], log[4]]))) == 2
 

@@ -141,6 +141,7 @@ def world(seed: int, *, mixed: bool) -> Batch:
 @pytest.fixture(params=["in turn", "mixed"])
 def batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Batch:
     monkeypatch.setattr(parts_of, "AT_ONCE", 60)
+    monkeypatch.setattr(parts_of, "ROWS", 0)
     made = world(len(request.param), mixed=request.param == "mixed")
     assert len(Blocks(made)) > 5
     return made
@@ -205,6 +206,7 @@ def test_whether_peers_are_constant_is_told_by_the_values_of_all_blocks(
     by = method("gigpo", returns="rewards", w=1.0)
     assert np.abs(by(batch_of(near)).parts["step"]).max() > 0
     monkeypatch.setattr(parts_of, "AT_ONCE", 5)
+    monkeypatch.setattr(parts_of, "ROWS", 0)
     both = batch_of([*near, *far])
     assert len(Blocks(both)) == 2
     (_, first), (_, second) = in_blocks(by, blocks_of(both))
@@ -230,6 +232,7 @@ class Picky(Method):
 def test_a_method_that_refuses_a_block_and_not_the_whole_sees_the_whole(monkeypatch):
     made = [one(outcome, group=name) for name in "ab" for outcome in (1.0, float(name == "b"))]
     monkeypatch.setattr(parts_of, "AT_ONCE", 5)
+    monkeypatch.setattr(parts_of, "ROWS", 0)
     batch = batch_of(made)
     assert len(Blocks(batch)) == 2
     ((block, given),) = in_blocks(Picky(), blocks_of(batch))

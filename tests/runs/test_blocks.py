@@ -50,6 +50,7 @@ def test_an_audit_leaves_the_same_bytes_in_blocks(tmp_path, monkeypatch, mixed, 
 
     whole = left("whole")
     monkeypatch.setattr(blocks, "AT_ONCE", 50)
+    monkeypatch.setattr(blocks, "ROWS", 0)
     monkeypatch.setattr(mapped, "AT_ONCE", 11)
     monkeypatch.setattr(mapped, "LARGE", 64)
     monkeypatch.setattr(shape, "_AT_ONCE", 5)

@@ -3,8 +3,9 @@
 Axes: K trajectories, S steps, C calls.
 """
 
+from collections.abc import Sequence
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -24,11 +25,49 @@ def behaviour(batch: Batch) -> dict[str, Any]:
     A call is a repeat if its trajectory made the same call before and was answered the same.
     """
     blocks = Blocks(batch)
-    found: dict[str, Any] = reduce(summed, map(_of_block, blocks), {})
-    longest = found["stalls"]["longest"]
-    longest.sort(key=lambda row: (-row["length"], row["trajectory"]))
-    del longest[_LISTED:]
-    return {**found, "cost": _cost(blocks)}
+    return together(blocks, [*map(seen, blocks)])
+
+
+class Seen(NamedTuple):
+    """What was counted in a block."""
+
+    ks: Int64[np.ndarray, " _"]
+    own: Int64[np.ndarray, " _"]
+    """Own steps of these trajectories."""
+    once: dict[str, int]
+    """Steps, calls, and tokens or characters in all, where what branches share counts once."""
+    counts: dict[str, Any]
+
+
+def seen(block: Block) -> Seen:
+    """Counts a block."""
+    batch, once_S = block.batch, block.batch.once_S
+    own_K = np.bincount(batch.traj_S[batch.own_S], minlength=len(batch.ids))
+    written_R = np.append(once_S, False)[batch.step_R]
+    once = {
+        "steps": int(once_S.sum()),
+        "calls": int(once_S[batch.step_C].sum()),
+        batch.measure: int(batch.length_R[written_R].sum()),
+    }
+    return Seen(block.ks, own_K[block.ks], once, _of_block(block))
+
+
+def own_steps(blocks: Blocks, seen: Sequence[Seen]) -> Int64[np.ndarray, " K"]:
+    """Returns how many own steps each trajectory has, from what was counted in every block."""
+    own_K = np.zeros(len(blocks.batch.ids), np.int64)
+    for each in seen:
+        own_K[each.ks] = each.own
+    return own_K
+
+
+def together(blocks: Blocks, seen: Sequence[Seen]) -> dict[str, Any]:
+    """Returns `behaviour` from what was counted in every block, in their order."""
+    found: dict[str, Any] = reduce(summed, (each.counts for each in seen), {})
+    longest = sorted(
+        found["stalls"]["longest"], key=lambda row: (-row["length"], row["trajectory"])
+    )
+    stalls = {**found["stalls"], "longest": longest[:_LISTED]}
+    return {**found, "stalls": stalls, "cost": _cost(blocks, seen)}
 
 
 def summed(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -144,28 +183,11 @@ def _claims(
     }
 
 
-def steps_of(blocks: Blocks) -> tuple[Int64[np.ndarray, " K"], dict[str, int]]:
-    """Returns how many own steps each trajectory has, and how many steps, calls, and tokens or
-    characters there are in all, where what branches share counts once."""
-    own_K, once = np.zeros(len(blocks.batch.ids), np.int64), dict[str, int]()
-    for block in blocks:
-        batch, once_S = block.batch, block.batch.once_S
-        own_K += np.bincount(batch.traj_S[batch.own_S], minlength=own_K.size)
-        written_R = np.append(once_S, False)[batch.step_R]
-        counts = {
-            "steps": int(once_S.sum()),
-            "calls": int(once_S[batch.step_C].sum()),
-            batch.measure: int(batch.length_R[written_R].sum()),
-        }
-        once = summed(once, counts)
-    return own_K, once
-
-
-def _cost(blocks: Blocks) -> dict[str, dict[str, float | int]]:
+def _cost(blocks: Blocks, seen: Sequence[Seen]) -> dict[str, dict[str, float | int]]:
     """Returns what trajectories took, in steps, calls, and tokens or characters of the policy."""
-    own_K, once = steps_of(blocks)
+    once: dict[str, int] = reduce(summed, (each.once for each in seen), {})
     of = {
-        "steps": own_K,
+        "steps": own_steps(blocks, seen),
         "calls": blocks.counted("C"),
         blocks.batch.measure: blocks.batch.wrote_K,
     }

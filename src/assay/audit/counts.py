@@ -4,21 +4,21 @@ The result is the JSON of `assay audit --json`, schema "assay.audit/2" (docs/for
 that other programs read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
-from typing import Any, Final, final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from typing import Any, Final, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from assay.audit.annotations import StepCredit, step_credit
-from assay.audit.behaviour import behaviour, steps_of, summed
+from assay.audit.behaviour import Seen, own_steps, seen, summed, together
 from assay.audit.fates import alike_groups, fate_table, group_fates
 from assay.audit.judged import judged
 from assay.audit.punished import punished_calls, split
 from assay.audit.warnings import trust
 from assay.batch import CATEGORIES, CLAIMS, ENDS, Batch
-from assay.batch.blocks import Blocks
+from assay.batch.blocks import Block, Blocks
 from assay.credit import METHODS
 from assay.gate import components_cancel
 from assay.kernels.advantages import Advantages
@@ -36,6 +36,18 @@ from assay.kernels.passk import honest_interval, pass_at_k, pass_hat_k
 from assay.records import Decision
 
 SCHEMA: Final = "assay.audit/2"
+
+
+class Found(NamedTuple):
+    """What was counted."""
+
+    recovered: dict[str, dict[str, int]]
+    """Of dead groups, by method."""
+    of_grpo: dict[str, Any]
+    """Calls that are punished, and fates."""
+    seen: list[Seen]
+    """What no method is needed for, by block."""
+    calls: dict[str, int]
 
 
 @final
@@ -57,8 +69,17 @@ class Audit:
         self._alike_G = alike_groups(batch)
         lost_G = self._dead_G & self._alike_G & (self._fate_G != UNSCORED)
         self._dead_K = lost_G[batch.group_K]
-        self._recovered: dict[str, dict[str, int]] = {}
-        self._of_grpo: dict[str, Any] = {}
+        self._passed_K = batch.outcome_K >= bar(pass_at)
+        self._found = Found({}, {}, [], {})
+        self.blocks = Blocks(batch)
+        """Its blocks, in which it is counted."""
+
+    def look(self, block: Block) -> None:
+        """Counts what no method is needed for, in a block of `blocks`; each once, in their order.
+        Where nobody does, `result` does."""
+        self._found.seen.append(seen(block))
+        calls = _calls_of(block.batch, self._fate_G, self._passed_K)
+        self._found = self._found._replace(calls=summed(self._found.calls, calls))
 
     def add(
         self,
@@ -82,7 +103,8 @@ class Audit:
             "groups": int(np.unique(batch.group_K[batch.traj_S[live_S]]).size),
             "steps": int(live_S.sum()),
         }
-        self._recovered[name] = summed(self._recovered.get(name, {}), live)
+        recovered = self._found.recovered
+        recovered[name] = summed(recovered.get(name, {}), live)
         if name == "grpo":
             punished_C = punished_calls(batch, steps.advantage_S)
             of_block = {
@@ -90,27 +112,47 @@ class Audit:
                 | split(batch, steps.advantage_S, punished_C & (batch.correct_C == 1)),
                 "fate": fate_table(batch, self._alike_G, advantages),
             }
-            self._of_grpo = summed(self._of_grpo, of_block)
+            of_grpo = summed(self._found.of_grpo, of_block)
+            self._found = self._found._replace(of_grpo=of_grpo)
 
-    def taken(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def begin(self, names: Iterable[str]) -> None:
+        """Says which methods there are, in whose order they are told: they may be added in any, and
+        those that are not are to be dropped."""
+        self._found.recovered.update({name: {} for name in names})
+
+    def part(self) -> "Audit":
+        """Returns an audit of the same batch without any count."""
+        made = copy(self)
+        made._found = Found({}, {}, [], {})
+        return made
+
+    def taken(self) -> "Found":
         """Returns what was counted so far, for `absorb`."""
-        return self._recovered, self._of_grpo
+        return self._found
 
-    def absorb(self, taken: tuple[dict[str, Any], dict[str, Any]]) -> None:
-        """Takes over what another audit of the batch counted, of other methods."""
-        self._recovered |= taken[0]
-        self._of_grpo = self._of_grpo or taken[1]
+    def absorb(self, taken: "Found") -> None:
+        """Adds what a `part` counted: of other blocks, or other methods."""
+        mine = self._found
+        for name, live in taken.recovered.items():
+            mine.recovered[name] = summed(mine.recovered.get(name, {}), live)
+        self._found = Found(
+            mine.recovered,
+            summed(mine.of_grpo, taken.of_grpo) if taken.of_grpo else mine.of_grpo,
+            [*mine.seen, *taken.seen],
+            summed(mine.calls, taken.calls) if taken.calls else mine.calls,
+        )
 
     def drop(self, name: str) -> None:
         """Forgets a method that was added in part."""
-        self._recovered.pop(name, None)
+        self._found.recovered.pop(name, None)
 
     def _shares(self) -> dict[str, Any]:
-        """Returns how much of dead groups each method reaches."""
-        dead = max(int(steps_of(Blocks(self._batch))[0][self._dead_K].sum()), 1)
+        """Returns how much of dead groups each method reaches, in the order of the methods."""
+        own_K, recovered = own_steps(self.blocks, self._found.seen), self._found.recovered
+        dead = max(int(own_K[self._dead_K].sum()), 1)
         return {
             name: {**live, "share_of_dead": float(live["steps"] / dead)}
-            for name, live in self._recovered.items()
+            for name, live in recovered.items()
         }
 
     def result(
@@ -133,10 +175,12 @@ class Audit:
             chosen: which part of the reward the reader named as the outcome.
             stated: the reader said at which outcome a trajectory passes.
         """
-        batch, pass_at = self._batch, self._pass_at
-        did = behaviour(batch)
-        passed_K = batch.outcome_K >= bar(pass_at)
-        missing = [name for name in METHODS.names() if name not in self._recovered]
+        batch, pass_at, passed_K = self._batch, self._pass_at, self._passed_K
+        if not self._found.seen:
+            for block in self.blocks:
+                self.look(block)
+        did = together(self.blocks, self._found.seen)
+        missing = [name for name in METHODS.names() if name not in self._found.recovered]
         return {
             "schema": SCHEMA,
             "measure": batch.measure,
@@ -144,9 +188,9 @@ class Audit:
             "groups": _groups(batch, self._fate_G, self._dead_G),
             "trajectories": _trajectories(batch, passed_K),
             **_pass_rates(batch, passed_K, seed),
-            "calls": self._calls(passed_K) | self._of_grpo["punished"],
+            "calls": self._found.calls | self._found.of_grpo["punished"],
             "steps": {"total": did["cost"]["steps"]["total"]},
-            "fate": self._of_grpo["fate"],
+            "fate": self._found.of_grpo["fate"],
             "recovered": self._shares(),
             "not_applicable": {
                 name: (refused or {}).get(name, "not asked for") for name in missing
@@ -166,10 +210,6 @@ class Audit:
                 stated=stated,
             ),
         }
-
-    def _calls(self, passed_K: Bool[np.ndarray, " K"]) -> dict[str, int]:
-        counts = (_calls_of(b.batch, self._fate_G, passed_K) for b in Blocks(self._batch))
-        return reduce(summed, counts, {})
 
 
 def audit(

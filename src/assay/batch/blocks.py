@@ -14,11 +14,13 @@ from assay.batch.parts import Place, place, starts, together
 from assay.kernels.codes import numbered
 
 MOST: Final = 64
-"""Blocks of a large batch: every one of them looks at all trajectories."""
+"""Blocks of a large batch, at most."""
+ROWS: Final = 2
+"""Rows that a block has for each trajectory of the batch, at least."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Block:
     """Some trajectories of a batch, and where what is theirs stands in the whole."""
 
@@ -32,7 +34,7 @@ class Block:
     R: Place
     N: Place
 
-    @property
+    @cached_property
     def alone(self) -> Batch:
         """The same without any other trajectory or group: they are numbered anew too."""
         batch, ks = self.batch, self.ks
@@ -95,7 +97,8 @@ class Blocks:
         size_K = np.ones(len(self.batch.ids), np.int64)
         for axis in "SCRN" if self._has_tokens else "SCR":
             size_K += self.counted(axis)
-        most = max(AT_ONCE, int(size_K.sum()) // MOST)
+        # every block looks at all trajectories: with as many rows of its own that stays linear
+        most = max(AT_ONCE, int(size_K.sum()) // MOST, ROWS * len(self.batch.ids))
         parts = list(together(self.batch.group_K, size_K, most))
         whole = [np.arange(len(self.batch.ids))]
         return whole if len(parts) < 2 or self._ambiguous(parts) else parts
@@ -109,10 +112,14 @@ class Blocks:
         """Returns how many there are."""
         return len(self._parts)
 
+    def __getitem__(self, number: int) -> Block:
+        """Returns a block by its number."""
+        return self.of(self._parts[number]) if len(self) > 1 else self.whole()
+
     def __iter__(self) -> Iterator[Block]:
         """Yields one block after the other; memory that the last one took is given back."""
-        for ks in self._parts:
-            yield self.of(ks) if len(self) > 1 else self.whole()
+        for number in range(len(self)):
+            yield self[number]
             give_back()
 
     def whole(self) -> Block:

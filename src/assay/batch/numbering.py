@@ -1,11 +1,17 @@
 """Numbers for what is equal among more entries than are to be in memory at once."""
 
+from collections.abc import Iterator
+from typing import Final
+
 import numpy as np
 from jaxtyping import Int64
 
 from assay.batch import mapped
 from assay.batch.mapped import let_go, room, stretches
 from assay.kernels.codes import numbered
+
+_SHORT: Final = 1 << 16
+"""So many piles have numbers of two bytes."""
 
 
 def taken(source: Int64[np.ndarray, " _"], at: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
@@ -24,18 +30,33 @@ def numbered_apart(
     Rows are put into piles by their last column, so that equal ones are in one pile, and each pile
     is numbered by itself.
     """
-    key, n = columns[-1], columns[-1].size
-    piles = -(-n // mapped.AT_ONCE)
-    first = room(n, np.int64)
-    for pile in range(piles):
-        at = np.concatenate(
-            [np.flatnonzero(key[some] % piles == pile) + some.start for some in stretches(n)]
-        )
+    first = room(columns[-1].size, np.int64)
+    for at in _piles(columns[-1]):
         code = numbered(*(column[at] for column in columns))
         begins = np.empty(int(code.max(initial=-1)) + 1, np.int64)
         begins[code[::-1]] = at[::-1]  # of equal places the last that is written stays
         first[at] = begins[code]
     return _ranked(first, known)
+
+
+def _piles(key: Int64[np.ndarray, " N"]) -> Iterator[Int64[np.ndarray, " _"]]:
+    """Yields where the entries of each pile are, ascending: all are looked at twice, however many
+    piles there are."""
+    piles = -(-key.size // mapped.AT_ONCE)
+    size_P = np.zeros(piles, np.int64)
+    for some in stretches(key.size):
+        size_P += np.bincount(key[some] % piles, minlength=piles)
+    end_P = np.cumsum(size_P)
+    free_P, order = end_P - size_P, room(key.size, np.int64)
+    for some in stretches(key.size):
+        pile = (key[some] % piles).astype(np.uint16 if piles <= _SHORT else np.int64)
+        here_P = np.bincount(pile, minlength=piles)
+        within = np.arange(pile.size) - np.repeat(np.cumsum(here_P) - here_P, here_P)
+        by = np.argsort(pile, kind="stable")  # of short numbers in linear time
+        order[np.repeat(free_P, here_P) + within] = by + some.start
+        free_P += here_P
+    for end, size in zip(end_P.tolist(), size_P.tolist(), strict=True):
+        yield order[end - size : end]
 
 
 def _ranked(

@@ -9,6 +9,9 @@ from assay.errors import MethodError
 from assay.kernels.advantages import Advantages, advantages
 from assay.kernels.votes import Reach, reach
 
+Reaches = list[Reach | None]
+"""How far the values of each term reach."""
+
 
 def in_blocks(by: Method, blocks: Blocks) -> Iterator[tuple[Block, Advantages]]:
     """Yields the advantages of `by` on each block, which are those of the whole batch there.
@@ -20,36 +23,53 @@ def in_blocks(by: Method, blocks: Blocks) -> Iterator[tuple[Block, Advantages]]:
         MethodError: the method cannot run on the batch.
     """
     by.check(blocks.batch)
-    reached: list[Reach | None] = []
-    alone = by.reads == "groups"
+    reached: Reaches = []
     try:
-        whole = by.reads == "set" or len(blocks) == 1
-        if alone and not whole:
-            reached = _reached(by, blocks)
+        whole = not divides(by, blocks)
+        if by.reads == "groups" and not whole:
+            for block in blocks:
+                reached = further(reached, reaches(by, block))
+                del block
     except MethodError:
         whole = True
     if whole:
         yield blocks.whole(), by(blocks.batch)
         return
     for block in blocks:
-        terms = by.terms(block.alone if alone else block.batch)
-        if alone:
-            terms = [
-                replace(term, reach=each or (0.0, 0.0))
-                for term, each in zip(terms, reached, strict=True)
-            ]
-        yield block, advantages(terms, block.batch.length_R, by.combine)
-        del block, terms  # or two blocks' lie in memory at once
+        yield block, of_block(by, block, reached)
+        del block  # or two blocks' lie in memory at once
 
 
-def _reached(by: Method, blocks: Blocks) -> list[Reach | None]:
-    """Returns the least and the greatest value of each term over all blocks."""
-    reached: list[Reach | None] = []
-    for block in blocks:
-        of = [reach(term) for term in by.terms(block.alone)]
-        reached = [_both(*each) for each in zip(reached or of, of, strict=True)]
-        del block
-    return reached
+def divides(by: Method, blocks: Blocks) -> bool:
+    """Can it be computed block by block, of several?"""
+    return by.reads != "set" and len(blocks) > 1
+
+
+def of_block(by: Method, block: Block, reached: Reaches) -> Advantages:
+    """Returns the advantages of a method on a block.
+
+    Args:
+        by: it can be computed so.
+        block: of the batch.
+        reached: how far each term reaches over all blocks; read where the method reads "groups".
+    """
+    terms = by.terms(block.alone if by.reads == "groups" else block.batch)
+    if by.reads == "groups":
+        terms = [
+            replace(term, reach=each or (0.0, 0.0))
+            for term, each in zip(terms, reached, strict=True)
+        ]
+    return advantages(terms, block.batch.length_R, by.combine)
+
+
+def reaches(by: Method, block: Block) -> Reaches:
+    """Returns the least and the greatest value of each term in a block."""
+    return [reach(term) for term in by.terms(block.alone)]
+
+
+def further(one: Reaches, other: Reaches) -> Reaches:
+    """Returns how far terms reach in two parts together; nothing is known of no part."""
+    return [_both(*each) for each in zip(one or other, other, strict=True)]
 
 
 def _both(one: Reach | None, other: Reach | None) -> Reach | None:

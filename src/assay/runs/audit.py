@@ -39,6 +39,7 @@ from assay.pipeline import credits_in_blocks
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
 from assay.records.codec import read_some
+from assay.runs.counting import counted, looked
 from assay.runs.directory import (
     around,
     files_around,
@@ -257,9 +258,12 @@ def _credited(
 ) -> dict[str, str]:
     """Hands each method's advantages to audit, annotation file and report; returns refusals."""
     recipe, refused = Recipe.compared(pass_at=asked.pass_at), dict[str, str]()
-    count = processes(len(batch.ids), _WORTH_IT)
+    count, say = processes(len(batch.ids), _WORTH_IT), asked.by(0).say
+    if folder is None:
+        return counted(found, recipe, count, say)
+    looked(found, count, say)
     if page is None and count > 1:
-        blocks = Blocks(batch)
+        blocks = found.blocks
         blocks.facts = held(batch)
         jobs = {
             part.name: partial(
@@ -267,12 +271,12 @@ def _credited(
             )
             for part in recipe.parts
         }
-        for name, (taken, why) in in_order(jobs, count, asked.by(0).say):
+        for name, (taken, why) in in_order(jobs, count, say):
             found.absorb(taken)
             refused |= {name: why} if why else {}
         return refused
     with beside(count - 1) as do:
-        of_batch = Blocks(batch) if page is None else page.blocks
+        of_batch = found.blocks if page is None else page.blocks
         for name, blocks in credits_in_blocks(of_batch, recipe):
             why = _one(found, page, batch, decisions, folder, name, blocks, do)
             refused |= {name: why} if why else {}
@@ -284,13 +288,14 @@ def _counted(
     batch: Batch,
     blocks: Blocks,
     decisions: Sequence[Decision],
-    folder: Path | None,
+    folder: Path,
     recipe: Recipe,
 ) -> tuple[Any, str]:
     """Runs in a fork: returns what is counted of one method, and why it does not run, if so."""
     ((name, of),) = credits_in_blocks(blocks, recipe)
-    why = _one(found, None, batch, decisions, folder, name, of, lambda job: job())
-    return found.taken(), why
+    part = found.part()
+    why = _one(part, None, batch, decisions, folder, name, of, lambda job: job())
+    return part.taken(), why
 
 
 def _one(
@@ -298,7 +303,7 @@ def _one(
     page: "Report | None",
     batch: Batch,
     decisions: Sequence[Decision],
-    folder: Path | None,
+    folder: Path,
     name: str,
     blocks: Iterable[tuple[Block, Advantages]],
     do: Callable[[Callable[[], object]], object],
@@ -309,8 +314,7 @@ def _one(
         for block, advantages in blocks:
             steps = step_credit(block.batch, advantages)
             found.add(name, advantages, steps, block.batch)
-            if folder is not None:
-                kept.add(block, steps)
+            kept.add(block, steps)
             if shape is not None:
                 shape.add(block, advantages, steps.advantage_S)
             del block, advantages, steps  # or two blocks' lie in memory at once
@@ -320,9 +324,8 @@ def _one(
     if page is not None and shape is not None:
         page.keep(shape)
     give_back()  # or a fork has what this process no longer needs
-    if folder is not None:
-        path = folder / "credit" / f"{name}.jsonl"
-        do(partial(write_rows, path, annotations(batch, decisions, name, kept)))
+    path = folder / "credit" / f"{name}.jsonl"
+    do(partial(write_rows, path, annotations(batch, decisions, name, kept)))
     return ""
 
 
