@@ -2,7 +2,9 @@
 
 import dataclasses
 import io
+import os
 import pickle
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,30 @@ def test_what_is_equal_gets_the_number_it_has_without_piles(values, at_once):
     np.testing.assert_array_equal(one, numbered(column))
     np.testing.assert_array_equal(both, numbered(other, column))
     np.testing.assert_array_equal(some, np.where(other < 1, -1, numbered(column)))
+
+
+@pytest.mark.parametrize("large", [64, 1 << 20])
+@pytest.mark.parametrize("killed", [False, True])
+def test_numbers_that_are_needed_later_are_the_same(monkeypatch, large, killed):
+    monkeypatch.setattr(mapped, "LARGE", large)
+    monkeypatch.setattr(numbering, "processes", lambda *_: 2)
+    here, seen = os.getpid(), np.random.default_rng(0).integers(-1, 9, (2, 500))
+    if killed:
+        before = numbering._number
+
+        def number(*given: Any) -> None:
+            if os.getpid() != here:
+                os.kill(os.getpid(), signal.SIGKILL)
+            before(*given)
+
+        monkeypatch.setattr(numbering, "_number", number)
+    later = numbering.Later()
+    one, both = later.numbered(seen[0], known=seen[0]), later.numbered(*seen)
+    assert mapped.is_shared(one) == mapped.is_shared(both) == (large == 64)
+    later.begin()
+    later.end()
+    np.testing.assert_array_equal(one, numbering.numbered_apart(seen[0], known=seen[0]))
+    np.testing.assert_array_equal(both, numbered(*seen))
 
 
 @given(INTEGERS, st.integers(1, 40))

@@ -4,7 +4,7 @@ import pytest
 
 from assay.errors import DataError
 from assay.files import lines as module
-from assay.files.lines import append, cut, lines, rows, write_rows
+from assay.files.lines import append, cut, lines, rows, stretches_of, write_rows
 
 
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
@@ -22,6 +22,23 @@ def test_a_line_beyond_the_limit_is_refused_before_it_is_parsed(tmp_path, monkey
         assert next(numbered) == (1, b"x" * 100)
         with pytest.raises(DataError, match="line 2: record is longer than 100 bytes"):
             next(numbered)
+
+
+@pytest.mark.parametrize("size", [1, 3_000, 5_000, 1 << 20])
+def test_stretches_are_whole_lines_numbered_from_the_first(tmp_path, size):
+    path = tmp_path / "a.jsonl"
+    content = [b"x" * (700 * n % 2_300) for n in range(40)]  # blank ones among them
+    path.write_bytes(b"\n".join(content))  # and no newline at the end
+    found = list(stretches_of(path, size))
+    assert (len(found) == 1) == (size == 1 << 20)
+    assert [each.start for each in found] == [0, *(each.end for each in found[:-1])]
+    assert found[-1].end == path.stat().st_size
+    numbered = [(n, line) for n, line in enumerate(content, 1) if line]
+    for each in found:
+        with lines(path, each) as some:
+            for own in some:
+                assert own == numbered.pop(0)
+    assert not numbered
 
 
 def test_a_torn_last_line_is_no_row_and_is_cut_away(tmp_path):

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int64
 
 from assay.batch.columns import COPIED, Columns, by_name
 from assay.batch.mapped import let_go, room, stretches
-from assay.batch.numbering import numbered_apart, taken
+from assay.batch.numbering import Later, numbered_apart, taken
 from assay.batch.parts import place, starts, together
 from assay.batch.table import Table
 from assay.kernels.constancy import bar
@@ -23,18 +23,13 @@ Arrays = dict[str, np.ndarray]
 def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
     """Returns the fields of a `Batch`; evidence that needs other trajectories is added here."""
     of_K = {**columns.K.arrays(), **columns.outcome.arrays()}
-    of_K["content_K"] = numbered_apart(of_K["content_K"])
-    spans, steps = columns.R.arrays(), _steps(columns, of_K)
-    tokens = {
-        name: table.arrays()[name] if there else None
-        for name, table, there in (
-            ("logprob_N", columns.logprob, columns.has_logprob),
-            ("entropy_N", columns.entropy, columns.has_entropy),
-        )
-    }
-    for name in ("told", "neutral", "helped"):
-        table: Table = getattr(columns, name)
-        tokens[f"{name}_N"] = table.spread(len(columns.logprob), np.nan) if len(table) else None
+    later, calls = Later(), columns.C.arrays()
+    of_K["content_K"] = later.numbered(of_K["content_K"])
+    spans, steps = columns.R.arrays(), _steps(columns, of_K, later)
+    answer = calls["answer_C"]
+    calls["answer_C"] = later.numbered(answer, known=answer)
+    later.begin()
+    calls = _calls(columns, calls, steps, of_K, pass_at)
     names, reward_KJ = by_name(columns.rewards, columns.reward_names, len(columns.ids))
     score_names, score_SJ = by_name(columns.scores, columns.score_names, len(columns.S))
     made = {
@@ -53,13 +48,29 @@ def arrays(columns: Columns, pass_at: float) -> dict[str, Any]:
         "score_SJ": score_SJ,
         "weight_K": np.ones(len(columns.ids)),
         **spans,
-        **_calls(columns, steps, of_K, pass_at),
+        **calls,
         **steps,
-        **tokens,
+        **_tokens(columns),
         "statistics": {},
     }
+    later.end()
     let_go()
     return made
+
+
+def _tokens(columns: Columns) -> dict[str, np.ndarray | None]:
+    """Returns what is kept per token; None: no trajectory has any."""
+    tokens: dict[str, np.ndarray | None] = {
+        name: table.arrays()[name] if there else None
+        for name, table, there in (
+            ("logprob_N", columns.logprob, columns.has_logprob),
+            ("entropy_N", columns.entropy, columns.has_entropy),
+        )
+    }
+    for name in ("told", "neutral", "helped"):
+        table: Table = getattr(columns, name)
+        tokens[f"{name}_N"] = table.spread(len(columns.logprob), np.nan) if len(table) else None
+    return tokens
 
 
 def _written(spans: Arrays, own_S: Bool[np.ndarray, " S"], n: int) -> Arrays:
@@ -74,7 +85,7 @@ def _written(spans: Arrays, own_S: Bool[np.ndarray, " S"], n: int) -> Arrays:
     return {"spans_K": spans_K, "wrote_K": wrote_K}
 
 
-def _steps(columns: Columns, of_K: Arrays) -> Arrays:
+def _steps(columns: Columns, of_K: Arrays, later: Later) -> Arrays:
     """Returns the arrays of steps."""
     made = columns.S.arrays()
     shown, n = made.pop("shown_S"), len(columns.S)
@@ -82,7 +93,7 @@ def _steps(columns: Columns, of_K: Arrays) -> Arrays:
     node_S, parent_S = _nodes(columns.node, made["traj_S"], of_K["tree_K"])
     return {
         **made,
-        "seen_S": numbered_apart(task_S, shown),
+        "seen_S": later.numbered(task_S, shown),
         "state_S": _states(columns.state, task_S),
         "node_S": node_S,
         "parent_S": parent_S,
@@ -137,12 +148,10 @@ def _nodes(
     return node_S, parent_S
 
 
-def _calls(columns: Columns, steps: Arrays, of_K: Arrays, pass_at: float) -> Arrays:
+def _calls(columns: Columns, made: Arrays, steps: Arrays, of_K: Arrays, pass_at: float) -> Arrays:
     """Returns the arrays of calls, with what siblings and experts say."""
-    made = columns.C.arrays()
-    form, answer, n = made.pop("form_C"), made["answer_C"], len(columns.C)
+    form, n = made.pop("form_C"), len(columns.C)
     made["key_C"] = numbered_apart(form)
-    made["answer_C"] = numbered_apart(answer, known=answer)
     made["on_path_C"] = columns.on_path.spread(n, np.int8(-1))
     made["sibling_C"] = sibling_C = room(n, np.int8)
     expert_C, made["expert_C"] = made["expert_C"], room(n, np.int8)

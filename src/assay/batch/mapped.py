@@ -40,6 +40,11 @@ def room(size: int, dtype: Any) -> np.ndarray:
         return np.zeros(size, dtype)
 
 
+def is_shared(values: np.ndarray) -> bool:
+    """Does it lie in a file, so that what a fork writes into it is seen here?"""
+    return isinstance(getattr(values.base, "obj", None), mmap.mmap)
+
+
 def _map(stream: IO[bytes], access: int) -> mmap.mmap:
     whole = mmap.mmap(stream.fileno(), 0, access=access)
     _maps.add(whole)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any, Final, Generic, Protocol, TypeVar, final, runtime_checkable
 
@@ -23,7 +23,9 @@ T = TypeVar("T")
 TRIES: Final = 3
 """How often a job is begun that is lost each time."""
 WAIT: Final = 0.02
-"""Seconds between two looks at all jobs."""
+"""Seconds between two looks at all jobs that are no forks."""
+_LONG: Final = 1.0
+"""Seconds between two looks at forks, of which each says at once that it has ended."""
 WORTH_IT = 32 * 1024 * 1024
 """Bytes that a process must have to read, at least."""
 _BUFFER = 1 << 20
@@ -101,6 +103,20 @@ class Again:
         """Ends it."""
         self._job.close()
 
+    @property
+    def pipe(self) -> Connection | None:
+        """Where its answer comes from, if it is a fork that has not answered yet."""
+        return self._job.pipe if isinstance(self._job, Fork) and not self._done else None
+
+
+def wait_for(jobs: Sequence[Again]) -> None:
+    """Waits until one of some jobs may have ended."""
+    pipes = [pipe for job in jobs if (pipe := job.pipe) is not None]
+    if pipes and len(pipes) == len(jobs):
+        wait(pipes, _LONG)
+    elif jobs:
+        jobs[0].ready(WAIT)
+
 
 def in_order(
     jobs: Mapping[str, Callable[[], T]], count: int, say: Callable[[str], None]
@@ -119,7 +135,7 @@ def in_order(
                 running.append((name, Again(partial(Fork, job), name, say)))
                 stack.callback(running[-1][1].close)
             else:
-                running[0][1].ready(WAIT)
+                wait_for([each for (_, each), done in zip(running, ready, strict=True) if not done])
 
 
 @final
@@ -139,6 +155,11 @@ class Fork(Generic[T]):
             if self._process.pid is not None:
                 self.close()
             raise
+
+    @property
+    def pipe(self) -> Connection:
+        """Where its answer comes from."""
+        return self._answer
 
     def ready(self, seconds: float = 0.0) -> bool:
         """Returns whether it has ended, or ends within so many seconds."""

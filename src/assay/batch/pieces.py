@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, final
 
 from assay.batch.build import Builder
-from assay.batch.parallel import WAIT, Again, Fork, Job
+from assay.batch.parallel import Again, Fork, Job, wait_for
 from assay.errors import DataError
 from assay.files.lines import Stretch, stretches_of
 from assay.files.packed import is_packed, plain_name
@@ -277,14 +277,14 @@ class Joined:
         self._settle(())
 
     def _step(self, folder: Path) -> None:
-        """Begins what can begin, takes what is ready, and joins what is next."""
+        """Takes what is ready, begins what can begin, and joins what is next."""
+        ready = [turn for turn in self._window if turn.job is not None and turn.job.ready()]
+        for turn in ready:
+            turn.take()
         for turn in self._window:
             running = sum(each.job is not None for each in self._window)
             if turn.job is None and turn.answer is None and running < self._workers.count:
                 self._begin(turn, folder)
-        ready = [turn for turn in self._window if turn.job is not None and turn.job.ready()]
-        for turn in ready:
-            turn.take()
         while self._window and (answer := self._window[0].answer) is not None:
             if not self._is_next(self._window[0], answer):
                 return
@@ -292,7 +292,7 @@ class Joined:
         if ready:
             self._look_ahead()
         else:
-            next(turn.job for turn in self._window if turn.job is not None).ready(WAIT)
+            wait_for([turn.job for turn in self._window if turn.job is not None])
 
     def _begin(self, turn: _Turn, folder: Path) -> None:
         before = self._window[: self._window.index(turn)]
