@@ -129,6 +129,14 @@ def started(name: str, temporary: Path, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=log, stderr=log, env=QUIET, start_new_session=True)
 
 
+def wait_for(name: str, temporary: Path) -> None:
+    """Waits until a node says that it runs."""
+    until = time.monotonic() + 100
+    while b"Ray runtime started" not in (said := (temporary / f"{name}.log").read_bytes()):
+        assert time.monotonic() < until, said[-2000:]
+        time.sleep(0.1)
+
+
 def ended(node: subprocess.Popen[bytes], name: str) -> None:
     """Ends a node with all its processes, which are those of its namespace."""
     listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, check=True)
@@ -146,9 +154,9 @@ def test_two_nodes_give_the_same_and_a_lost_one_is_said(logs: Path, nodes: tuple
     )  # fmt: skip
     other = None
     try:
-        time.sleep(15)
+        wait_for(nodes[0], logs)
         other = started(nodes[1], logs, "--address=10.77.0.1:6399", "--node-ip-address=10.77.0.2")
-        time.sleep(15)
+        wait_for(nodes[1], logs)
         command = ["ip", "netns", "exec", nodes[0], sys.executable, "-c", SMALL + SLOW + PROGRAM]
         command += ["audit", "logs/*.jsonl", "--json", "-", "--ray", "10.77.0.1:6399"]
         audit = subprocess.Popen(

@@ -79,9 +79,10 @@ def witness(**given: Any) -> Any:
     folder = Path(os.environ[SEEN])
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: given[name].detach().numpy() for name in ("advantages", "response_mask")}
-    number = len(list(folder.glob("*.npz")))
+    rank = os.environ.get("RANK", "0")
+    number = len(list(folder.glob(f"{rank}_*.npz")))
     made = folder / f"{uuid4().hex}.tmp"
     with made.open("wb") as file:
         np.savez(file, **arrays)
-    made.rename(folder / f"{number:04d}.npz")
+    made.rename(folder / f"{rank}_{number:04d}.npz")
     return get_policy_loss_fn("vanilla")(**given)

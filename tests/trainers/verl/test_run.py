@@ -1,11 +1,13 @@
 """verl from end to end on CPU: Ray, FSDP2 on gloo, the world, the shipped policy. `make test-verl`.
 
-Two runs of verl's own command: three steps, and the third of them again from the checkpoint.
+Two runs of verl's own command, each with two ranks: three steps, and the third of them again from
+the checkpoint.
 """
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,10 @@ cap = 2.0
 all_fail = "zero"
 [recipe.safety.entropy]
 """
+RANKS = 2
 WORDS = (
+    f"trainer.n_gpus_per_node={RANKS}",
+    f"ray_kwargs.ray_init.num_gpus={RANKS}",
     "data.train_batch_size=5",
     f"data.custom_cls.path=pkg://{RAGGED}",
     "data.custom_cls.name=Ragged",
@@ -65,13 +70,14 @@ class Run:
     def records(self, step: int) -> list[Trajectory]:
         return list(read(self.folder / "log" / f"step_{step:06d}.jsonl"))
 
-    def seen(self) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-        """(advantages, mask) of each row that the actor trained on, in order."""
-        rows: list[Any] = []
-        for path in sorted((self.folder / "witness").glob("*.npz")):
-            with np.load(path) as file:
-                rows += zip(file["advantages"], file["response_mask"], strict=True)
-        return rows
+    def seen(self) -> list[list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]]:
+        """(advantages, mask) of each row that a rank trained on, in order; one list a rank."""
+        ranks: list[Any] = [[] for _ in range(RANKS)]
+        for rank, rows in enumerate(ranks):
+            for path in sorted((self.folder / "witness").glob(f"{rank}_*.npz")):
+                with np.load(path) as file:
+                    rows += zip(file["advantages"], file["response_mask"], strict=True)
+        return ranks
 
 
 def ran(folder: Path, *overrides: str) -> Run:
@@ -104,8 +110,8 @@ def resumed(first: Run) -> Run:
 
 
 def test_it_trained_and_every_process_had_the_plug_in(first: Run) -> None:
-    assert re.search(r"the plug-in is in all \d+ processes that train: 1 actor, 1 agent loop, "
-                     r"1 reward loop, 1 rollout server", first.said)  # fmt: skip
+    assert re.search(r"the plug-in is in all \d+ processes that train: 2 actor, 1 agent loop, "
+                     r"1 reward loop, 2 rollout server", first.said)  # fmt: skip
     steps = re.findall(r"(?<!global_)step:(\d) - ", first.said)
     assert steps == ["0", "1", "2", "3"]  # 0: the validation before
     norms = [float(each) for each in re.findall(r"actor/grad_norm:([0-9.e-]+)", first.said)]
@@ -136,35 +142,49 @@ def recipe() -> Any:
 
 
 def test_the_actor_saw_the_offline_path_to_the_bit(first: Run) -> None:
-    seen, statistics = first.seen(), {}
-    kinds = {"padding": 0, "several": 0, "ragged": set[int](), "bare": 0, "zero": 0}
+    ranks, statistics = first.seen(), {}
+    kinds = {"padding": 0, "several": 0, "ragged": set[int](), "bare": 0}
     for step in (1, 2, 3):
         records = first.records(step)
         made, advantage_KT = offline(records, statistics, step)
         statistics = made.statistics
-        count = -(-len(records) // 20) * 20  # verl fills up to 5 prompts of 4
-        rows, seen = seen[:count], seen[count:]
-        real = [row for row in rows if row[1].any()]
-        for (advantages, mask), record, expected in zip(real, records, advantage_KT, strict=True):
-            sampled = np.array(row_of(record).sampled)
-            width = min(sampled.size, mask.size)
-            np.testing.assert_array_equal(mask[:width], sampled[:width] > 0)
-            exact = np.where(mask, np.resize(expected, mask.size).astype(np.float32), 0)
-            np.testing.assert_array_equal(advantages[:width], exact[:width])
-            assert not advantages[width:].any()
+        count = -(-len(records) // 20) * 20 // RANKS  # verl fills up to 5 prompts of 4
+        rows = [row for rank in ranks for row in rank[:count]]
         for advantages, mask in rows:
             assert not advantages[~mask.astype(bool)].any()
+        real = [row for row in rows if row[1].any()]
+        expected = (
+            (np.resize(advantage, len(sampled)), np.array(sampled))
+            for advantage, sampled in zip(advantage_KT, map(sampled_of, records), strict=True)
+        )
+        assert in_bits(real) == in_bits(expected)
+        for rank in ranks:
+            assert any(advantages.any() for advantages, _ in rank[:count])
+            del rank[:count]
         kinds["padding"] += len(rows) - len(real)
         kinds["several"] += sum(each.session is not None for each in records)
         kinds["bare"] += sum(each.end == "unknown" for each in records)
         kinds["ragged"] |= {len(each) for each in groups(records)}
-        kinds["zero"] += int((advantage_KT != 0).any())
-    assert seen == []
+    assert ranks == [[], []]
     assert kinds["padding"] > 0
     assert kinds["several"] > 0
     assert kinds["bare"] >= kinds["several"]
     assert kinds["ragged"] == {2, 3, 4}
-    assert kinds["zero"] == 3
+
+
+def sampled_of(record: Trajectory) -> list[int]:
+    return [int(each > 0) for each in row_of(record).sampled]
+
+
+def in_bits(rows: Iterable[Any]) -> Counter[Any]:
+    """Rows of (advantages, mask) as bytes up to the last sampled token, with 0 off the mask: which
+    of them lies on which rank is verl's to choose."""
+    found = Counter[Any]()
+    for advantages, mask in rows:
+        end = int(np.flatnonzero(mask)[-1]) + 1
+        exact = np.where(mask[:end], advantages[:end].astype(np.float32), np.float32(0))
+        found[(mask[:end] > 0).tobytes(), exact.tobytes()] += 1
+    return found
 
 
 def groups(records: Sequence[Trajectory]) -> list[set[Any]]:
@@ -190,10 +210,11 @@ def test_the_third_step_again_from_the_checkpoint(first: Run, resumed: Run) -> N
     # statistics of step 2: the same rollouts and the same numbers, byte by byte
     assert re.findall(r"(?<!global_)step:(\d) - ", resumed.said) == ["3"]
     assert resumed.log(3) == first.log(3)
-    own, other = resumed.seen(), first.seen()[-len(resumed.seen()) :]
-    for (a, mask), (b, other_mask) in zip(own, other, strict=True):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(mask, other_mask)
+    for own, all_of in zip(resumed.seen(), first.seen(), strict=True):
+        assert own
+        for (a, mask), (b, other_mask) in zip(own, all_of[-len(own) :], strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(mask, other_mask)
     last = [re.findall(r"actor/pg_loss:([0-9.e-]+)", run.said)[-1] for run in (first, resumed)]
     assert last[0] == last[1]
 
