@@ -94,10 +94,10 @@ def test_consent_that_is_taken_back_reaches_turns_of_before(store):
 def test_one_request_is_one_turn_however_often_it_is_written(store):
     assert wrote(store, turn("t-1", request="q")) == [1]
     assert wrote(store, turn("t-2", request="q")) == [None]
-    assert wrote(store, turn("t-3", "s-2", request="q")) != [None], "of another session"
-    assert [each.turn.id for each in store.turns("s-1")] == ["t-1"]
-    assert store.turn_of("s-1", "q").id == "t-1"
-    assert store.turn_of("s-1", "other") is None
+    assert wrote(store, turn("t-3", "s-2", request="q")) == [None]
+    assert [each.turn.id for each in store.turns()] == ["t-1"]
+    assert store.turn_of("q").id == "t-1"
+    assert store.turn_of("other") is None
 
 
 def test_of_several_labels_of_a_source_the_last_counts(store):

@@ -15,7 +15,7 @@ _EXTRAS = {
     "core": ("numpy", "msgspec", "typer", "rich", "jaxtyping", "zstandard"),
     "train": ("torch", "transformers", "trl", "accelerate", "peft", "datasets"),
     "verl": ("verl", "ray"),
-    "live": ("starlette", "uvicorn", "httpx"),
+    "live": ("starlette", "uvicorn", "aiohttp"),
     "parquet": ("pyarrow",),
     "skills": ("bm25s",),
     "trackio": ("trackio",),

@@ -37,6 +37,7 @@ from assay.live.forgetting import Forgot, digest_of, forgotten
 from assay.records.live import (
     Event,
     Forgotten,
+    Opened,
     Turn,
     TurnLabel,
     Version,
@@ -210,9 +211,15 @@ class Store:
     def _row(self, event: Event) -> Row:
         if self._redact is not None:
             event = self._redact(event)
-        once = f"{event.session}\0{event.request}" if isinstance(event, Turn) else None
-        if isinstance(event, Turn) and not event.request:
-            once = f"\0{event.id}"
+        match event:
+            case Turn(request=name) if name:
+                once = f"request {name}"
+            case Turn(id=name):
+                once = f"turn {name}"
+            case Opened(session=name):
+                once = f"opened {name}"
+            case _:
+                once = None
         return Row(str(type(event).__struct_config__.tag), event.session, encode_event(event), once)
 
     def close(self) -> None:
@@ -253,9 +260,9 @@ class Store:
         """Returns the turns of a session, or of all, whole."""
         return [turn for each in self.sessions(session).values() for turn in each.turns]
 
-    def turn_of(self, session: str, request: str) -> Turn | None:
-        """Returns the turn that a session's request became; None: none yet."""
-        row = self._log.once(f"{session}\0{request}")
+    def turn_of(self, request: str) -> Turn | None:
+        """Returns the turn that a request became; None: none yet."""
+        row = self._log.once(f"request {request}")
         if row is None:
             return None
         event = decode_event(row.body, f"{self.path} event {row.seq}")

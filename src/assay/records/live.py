@@ -80,9 +80,10 @@ class Turn(Record, frozen=True, tag_field="kind", tag="turn"):
     rule: str = ""
     """What told its type."""
     request: str = ""
-    """The client's name of the request; one request is one turn, however often it is sent."""
+    """Stands for the client's name of the request, and whose it is: one request is one turn,
+    however often it is sent. Empty: it had none."""
     digest: str = ""
-    """Of the request's body."""
+    """Of the request's body, so that another one under the same name is refused."""
     shape: str = "chat"
     model: str = ""
     after: str | None = None

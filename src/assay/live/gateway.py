@@ -1,0 +1,301 @@
+"""The gateway: requests of three APIs in, one engine behind, turns into the store.
+
+POST /r/RUN/v1/chat/completions   POST /r/RUN/v1/responses   POST /r/RUN/v1/messages
+GET  /r/RUN/v1/models             and nothing else
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from assay.errors import AssayError, DataError, UsageError
+from assay.live.exchange import Serving, replayed
+from assay.live.guard import Guard, Limits, RefusedError, check_size, name_in, parsed
+from assay.live.keys import Key
+from assay.live.recorder import Exchange, Recorder
+from assay.live.sessions import Placed, Sessions
+from assay.live.shapes import SHAPES, Shape
+from assay.live.store import Store, digest
+from assay.live.upstream import Upstream, UpstreamError
+from assay.live.versions import Versions
+from assay.records.live import Turn
+
+IDLE: Final = 1800.0
+"""Seconds without a word after which a session's last turn has no next state."""
+RESTORED: Final = 3600.0
+"""Seconds: sessions of which something was heard within them go on after a restart."""
+_LOOK: Final = 1.0
+"""Seconds between looks for new versions."""
+_JSON: Final = "application/json"
+
+
+@final
+@dataclass(kw_only=True)
+class Gateway:
+    """What serves. `app` is the ASGI application."""
+
+    upstream: Upstream
+    store: Store | None
+    """None: nothing is kept."""
+    guard: Guard
+    limits: Limits = field(default_factory=Limits)
+    processed: bool = False
+    """The engine's log-probs count the temperature in."""
+    idle: float = IDLE
+    clock: Callable[[], float] = time.time
+    counts: Counter[str] = field(default_factory=Counter[str])
+    """What was served, kept and refused, by kind."""
+
+    def __post_init__(self) -> None:
+        """Takes up sessions where they were left."""
+        self.sessions, self.versions = Sessions(), Versions(self.store)
+        self.recorder = Recorder(
+            self.store,
+            processed=self.processed,
+            patience=self.limits.patience,
+            clock=self.clock,
+            counts=self.counts,
+        )
+        self._under_way = set[str]()
+        self._busy = 0
+        if self.store is not None:
+            since = self.clock() - RESTORED
+            going = [s for s in self.store.sessions().values() if s.last_at >= since]
+            self.sessions.restore(each for each in going if not each.closed)
+            self.versions.refresh()
+
+    @property
+    def app(self) -> Starlette:
+        """The application."""
+        posts = [
+            Route(f"/r/{{run}}/v1/{path}", self._post(shape), methods=["POST"])
+            for path, shape in SHAPES.items()
+        ]
+        models = Route("/r/{run}/v1/models", self._models, methods=["GET"])
+        return Starlette(routes=[*posts, models], lifespan=self._life)
+
+    @asynccontextmanager
+    async def _life(self, app: Starlette) -> AsyncGenerator[None]:
+        del app
+        watch = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+            await self.upstream.close()
+
+    async def _watch(self) -> None:
+        """Looks for new versions, and for sessions that went quiet."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            for session in self.sessions.idle(before=self.clock() - self.idle):
+                await self.recorder.ended(session, closed=False)
+            try:
+                self.versions.refresh()
+            except DataError:
+                self.counts["store_failures"] += 1
+
+    async def _models(self, request: Request) -> Response:
+        try:
+            self.guard.check(request.path_params["run"], request.headers, self.clock())
+            return Response(await self.upstream.models(), media_type=_JSON)
+        except (RefusedError, UpstreamError) as error:
+            return self._refusal(SHAPES["chat/completions"], error)
+
+    def _post(self, shape: Shape) -> "_Endpoint":
+        return _Endpoint(self, shape)
+
+    def _refusal(self, shape: Shape, error: RefusedError | UpstreamError) -> Response:
+        self.counts[f"refused:{error.status}"] += 1
+        headers = {}
+        if isinstance(error, RefusedError) and error.after is not None:
+            headers["Retry-After"] = str(error.after)
+        body = msgspec.json.encode(shape.error(error.status, str(error)))
+        return Response(body, error.status, headers, _JSON)
+
+    async def answer(self, request: Request, shape: Shape, send: Send, receive: Receive) -> None:
+        """Serves one request."""
+        scope = request.scope
+        try:
+            if self._busy >= self.limits.at_once:
+                raise RefusedError(429, f"{self._busy} requests are under way", 1)
+            self._busy += 1
+            try:
+                await self._serve(request, shape, send, receive)
+            finally:
+                self._busy -= 1
+        except ClientDisconnect:
+            self.counts["client_left"] += 1
+        except (RefusedError, UpstreamError) as error:
+            await self._refusal(shape, error)(scope, receive, send)
+
+    async def _serve(self, request: Request, shape: Shape, send: Send, receive: Receive) -> None:
+        began, headers = self.clock(), request.headers
+        run: str = request.path_params["run"]
+        key = self.guard.check(run, headers, began)
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+            raise RefusedError(415, f"expected content-type {_JSON}")
+        raw = await self._body(request)
+        chat = self._chat(shape, raw)
+        name, mark = self._name(key, headers), digest(raw)
+        if name in self._under_way:
+            raise RefusedError(409, "a request of this name is under way", 1)
+        if (kept := self._kept(name, mark)) is not None:
+            return await replayed(kept, shape, chat, began)(request.scope, receive, send)
+        if name:
+            self._under_way.add(name)
+        try:
+            placed = await self._placed(key, headers, chat)
+            if placed.session.consent == "train" and not await self.recorder.room():
+                raise RefusedError(429, "turns to train on wait to be written; come again", 1)
+            serving = await self._serving(placed, shape, chat, raw, key, name, mark, began)
+            await serving.run(send, receive)
+            if headers.get("x-session-done") is not None:
+                await self._done(placed)
+        finally:
+            self._under_way.discard(name)
+
+    def _chat(self, shape: Shape, raw: bytes) -> dict[str, Any]:
+        """Returns a body in the chat shape."""
+        try:
+            chat = shape.request(parsed(raw, self.limits))
+        except UsageError as error:
+            raise RefusedError(400, str(error)) from None
+        except (TypeError, AttributeError, KeyError, ValueError):
+            raise RefusedError(400, "the request has not the shape of its API") from None
+        check_size(chat, self.limits)
+        return chat
+
+    async def _body(self, request: Request) -> bytes:
+        length = request.headers.get("content-length", "0")
+        too_long = RefusedError(413, f"the body is longer than {self.limits.body:,} bytes")
+        if not length.isdigit() or int(length) > self.limits.body:
+            raise too_long
+        parts, size = list[bytes](), 0
+        try:
+            async with asyncio.timeout(self.limits.upload):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > self.limits.body:
+                        raise too_long
+                    parts.append(part)
+        except TimeoutError:
+            raise RefusedError(408, "the body did not come in time") from None
+        return b"".join(parts)
+
+    def _name(self, key: Key, headers: Mapping[str, str]) -> str:
+        """Returns what stands for a request's name; empty: it has none."""
+        name = name_in(headers, "idempotency-key") or name_in(headers, "x-request-id")
+        return digest(f"{key.run}\0{key.user}\0{name}".encode()) if name else ""
+
+    def _kept(self, name: str, mark: str) -> Turn | None:
+        """Returns the turn that a request of this name became already.
+
+        Raises:
+            RefusedError: it said something else.
+        """
+        try:
+            kept = self.store.turn_of(name) if self.store is not None and name else None
+        except AssayError:
+            self.counts["store_failures"] += 1
+            return None
+        if kept is not None and kept.digest != mark:
+            raise RefusedError(409, "another request had this name")
+        if kept is not None:
+            self.counts["replayed"] += 1
+        return kept
+
+    async def _placed(self, key: Key, headers: Mapping[str, str], chat: dict[str, Any]) -> Placed:
+        """Returns where a request belongs, its session's consent brought up to date."""
+        named, said = None, name_in(headers, "x-session-id")
+        whose = f"{key.run}/{key.user}" if key.user else key.run
+        if key.session is not None:
+            named = (f"{whose}/{key.session}", "key")
+        elif said is not None:
+            named = (f"{whose}/{said}", "header")
+        placed = self.sessions.place(
+            chat,
+            owner=f"{key.run}\0{key.user}",
+            named=named,
+            turn_type=headers.get("x-turn-type"),
+            fresh_id=f"{whose}/{secrets.token_hex(8)}",
+            now=self.clock(),
+        )
+        consent = self.guard.consent_of(key, headers.get("x-assay-consent"))
+        if placed.new:
+            placed.session.consent = consent
+            current = self.versions.current
+            version = None if current is None else current.name
+            try:
+                await self.recorder.opened(placed, key.run, key.user, version)
+            except AssayError:
+                self.counts["store_failures"] += 1
+        await self.recorder.consented(placed.session, consent)
+        return placed
+
+    async def _serving(
+        self,
+        placed: Placed,
+        shape: Shape,
+        chat: dict[str, Any],
+        raw: bytes,
+        key: Key,
+        name: str,
+        mark: str,
+        began: float,
+    ) -> Serving:
+        version = self.versions.of(placed.session.version)
+        exchange = Exchange(
+            placed=placed,
+            run=key.run,
+            user=key.user,
+            shape=shape.name,
+            request=chat,
+            turn=secrets.token_hex(12),
+            name=name,
+            digest=mark,
+            version=None if version is None else version.name,
+            skillbank=None if version is None else version.skillbank_version,
+            began=began,
+        )
+        engine = await self.upstream.engine()
+        return Serving(
+            self.upstream, self.recorder, self.limits, shape, exchange, engine, raw, self._take
+        )
+
+    def _take(self, exchange: Exchange) -> None:
+        """Remembers what a main turn came to, for the requests that go on from it."""
+        placed, answer = exchange.placed, exchange.answer
+        if placed.turn_type == "main" and not answer.broken:
+            session, said = placed.session, answer.message()
+            self.sessions.answered(session, exchange.turn, exchange.request, said)
+
+    async def _done(self, placed: Placed) -> None:
+        if (session := self.sessions.drop(placed.session.id)) is not None:
+            await self.recorder.ended(session, closed=True)
+
+
+@final
+class _Endpoint:
+    """One route, as an ASGI application: what it sends it sends itself."""
+
+    def __init__(self, gateway: Gateway, shape: Shape) -> None:
+        self._gateway, self._shape = gateway, shape
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._gateway.answer(Request(scope, receive), self._shape, send, receive)
