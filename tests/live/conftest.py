@@ -8,6 +8,7 @@ import pytest
 
 from assay.live.store import Store
 from assay.records.live import Opened, Turn, packed, packed_floats
+from tests.cli.conftest import assay as assay
 
 
 def turn(id: str, session: str = "s-1", **more: Any) -> Turn:

@@ -19,11 +19,13 @@ from assay.cli import (
     import_,
     judge,
     label,
+    live,
     methods,
     recipes,
     replay,
     rubric,
     schedule,
+    serve,
     train,
     view,
     world,
@@ -52,12 +54,14 @@ app.command("train")(train.train)
 app.command("eval")(eval_.evaluate)
 app.command("replay")(replay.replay)
 app.command("recipes")(recipes.recipes)
+app.command("serve")(serve.serve)
 app.add_typer(world.app, name="world")
 app.add_typer(claims.app, name="claims")
 app.add_typer(hints.app, name="hints")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(rubric.app, name="rubric")
 app.add_typer(judge.app, name="judge")
+app.add_typer(live.app, name="live")
 
 
 def _version(asked: bool) -> bool:

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, final
 
+from assay.errors import UsageError
+
 Engine = Literal["vllm", "sglang", "embedded", "plain"]
 ENGINES: Final[tuple[Engine, ...]] = ("vllm", "sglang", "embedded", "plain")
 NEUTRAL: Final[Mapping[str, float]] = {
@@ -38,6 +40,18 @@ _KEPT: Final = (
     *("tool_choice", "response_format", "min_tokens", "ignore_eos", "bad_words"),
 )
 _PROMPT: Final = "token_id:"
+
+
+def known(name: str) -> Engine:
+    """Returns the engine of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for each in ENGINES:
+        if each == name:
+            return each
+    raise UsageError(f"--engine {name}: expected auto, {', '.join(ENGINES)}")
 
 
 def asked(request: Mapping[str, Any], engine: Engine) -> dict[str, Any]:

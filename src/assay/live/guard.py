@@ -96,6 +96,18 @@ class Guard:
         raise RefusedError(400, f"x-assay-consent: got {said[:20]!r}; expected {', '.join(ORDER)}")
 
 
+def consented(word: str) -> Consent:
+    """Returns what a word allows.
+
+    Raises:
+        UsageError: it is none of the three.
+    """
+    for each in ORDER:
+        if each == word:
+            return each
+    raise UsageError(f"--consent {word}: expected {', '.join(ORDER)}")
+
+
 def _host(value: str) -> str:
     """Returns a host without its port."""
     if value.startswith("["):

@@ -46,3 +46,7 @@ class Versions:
         """Returns the version of a session that began with it; where it serves no more, because it
         was taken back or three came after it, the current one."""
         return self._all[name] if name in self._served[-_KEPT:] else self.current
+
+    def path(self, name: str) -> str | None:
+        """Returns where the weights of a version lie; None: there is no such version."""
+        return self._all[name].path if name in self._all else None

@@ -1,0 +1,133 @@
+"""`assay serve`: a model behind the APIs of OpenAI and Anthropic, what it samples kept."""
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assay.cli.prose import say
+from assay.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from assay.live.embedded import Embedded
+    from assay.live.serve import Listen
+    from assay.live.upstream import Server
+
+STORE = Path("runs/live")
+
+
+def serve(
+    upstream: Annotated[
+        str | None, typer.Option(metavar="URL", help="The engine, as http://127.0.0.1:8000/v1.")
+    ] = None,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="No engine: a policy of this process.")
+    ] = False,
+    model: Annotated[str, typer.Option(help="Of --embedded: start, a folder, a name.")] = "start",
+    store: Annotated[Path, typer.Option(help="Folder of what is kept.")] = STORE,
+    consent: Annotated[
+        str, typer.Option(help="What sessions allow: none, record, or train.")
+    ] = "record",
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8400,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Take requests with a key alone: assay live key.")
+    ] = False,
+    cert: Annotated[Path | None, typer.Option(help="Certificate, for TLS.")] = None,
+    cert_key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="auto, vllm, sglang, or plain: it returns no token ids.")
+    ] = "auto",
+    processed: Annotated[
+        bool, typer.Option("--processed", help="Its log-probs count the temperature in.")
+    ] = False,
+    key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Variable with the engine's key.")
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact/--no-redact", help="Keep secrets out of the store.")
+    ] = True,
+    retain: Annotated[
+        float | None, typer.Option(min=0.0, metavar="DAYS", help="Forget sessions after so long.")
+    ] = None,
+) -> None:
+    """Serves a model to any client, and keeps what it samples.
+
+    Clients change their base URL: ADDRESS/r/RUN/v1 for OpenAI's APIs, ADDRESS/r/RUN for
+    Anthropic's. Stops with Ctrl-C.
+    """
+    try:
+        from assay.live.gateway import Gateway
+        from assay.live.guard import LOOPBACK, Guard, check_bind, consented
+        from assay.live.keys import secret_of
+        from assay.live.redaction import Redacted
+        from assay.live.serve import serve as run
+        from assay.live.store import Store
+    except ImportError as error:
+        raise MissingExtraError.of(error.name or "aiohttp", extra="live", to="serve") from None
+    allowed = consented(consent)
+    check_bind(host, needs_key=keys, tls=cert is not None)
+    listen = _listen(host, port, cert, cert_key)
+    behind = _engine(upstream, embedded, model, engine, key_env)
+    opened = Store.open(store, redact=Redacted() if redact else None)
+    names = frozenset(LOOPBACK) if host in LOOPBACK else None
+    guard = Guard(
+        secret=secret_of(opened.path.parent), needs_key=keys, consent=allowed, hosts=names
+    )
+    gateway = Gateway(
+        upstream=behind,
+        store=opened,
+        guard=guard,
+        processed=processed or embedded,
+        clock=time.time,
+    )
+    if embedded:
+        behind.where = gateway.versions.path  # pyright: ignore[reportAttributeAccessIssue]
+    run(
+        gateway,
+        listen,
+        retain=None if retain is None else retain * 86_400,
+        ready=lambda address: _ready(address, store, consent, keys=keys),
+    )
+    say("stopped; every turn that was acknowledged is in the store")
+
+
+def _ready(address: str, store: Path, consent: str, *, keys: bool) -> None:
+    way = {"none": "is kept", "record": "is trained on: --consent train"}
+    said = f"; nothing {way[consent]}" if consent in way else ""
+    say(f"{address}  store {store}, consent {consent}{said}  (Ctrl-C stops)")
+    say(f"OPENAI_BASE_URL={address}/r/myrun/v1  ANTHROPIC_BASE_URL={address}/r/myrun")
+    if keys:
+        say(f"a key: assay live key {store} --run myrun")
+
+
+def _listen(host: str, port: int, cert: Path | None, key: Path | None) -> "Listen":
+    from assay.live.serve import Listen
+
+    if (cert is None) != (key is None):
+        raise UsageError("--cert, --cert-key: give both, or neither")
+    return Listen(host=host, port=port, cert=cert, key=key)
+
+
+def _engine(
+    upstream: str | None, embedded: bool, model: str, engine: str, key_env: str | None
+) -> "Server | Embedded":
+    from assay.live.engines import known
+    from assay.live.upstream import Server
+
+    if (upstream is None) != embedded:
+        raise UsageError("serve: give --upstream URL or --embedded, one of the two")
+    if upstream is None:
+        from assay.policy.loading import check_installed
+
+        check_installed("assay serve --embedded")
+        from assay.live.embedded import Embedded
+
+        return Embedded(model)
+    asked = None if engine == "auto" else known(engine)
+    key = None if key_env is None else os.environ.get(key_env)
+    if key_env is not None and not key:
+        raise UsageError(f"--key-env {key_env}: there is no such variable, or it is empty")
+    return Server(upstream, key=key, engine=asked, timeout=600.0, most=512)

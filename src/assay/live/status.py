@@ -1,0 +1,189 @@
+"""What a store holds, in numbers, and as a page that looks for a newer one itself."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from assay.files.atomic import publish
+from assay.live.store import Store
+from assay.records.live import Derived, TurnLabel
+from assay.records.turns import Seen, Session
+from assay.report.template import rendered
+
+GATEWAY: Final = "gateway.json"
+"""How the gateway of a store is: its name in the store's folder."""
+EVERY: Final = 5
+"""Seconds after which the page looks for a newer one."""
+SHOWN: Final = 50
+"""Sessions on the page: those last heard of."""
+_LONG: Final = 2000
+
+
+def status(store: Store, *, now: float) -> dict[str, Any]:
+    """Returns what a store holds, schema "assay.live/1".
+
+    Args:
+        store: open to read or to write.
+        now: seconds since 1970.
+    """
+    sessions = store.sessions()
+    turns = [turn for each in sessions.values() for turn in each.turns]
+    labels = [label for each in sessions.values() for label in each.labels.values()]
+    labels += [label for turn in turns for label in turn.labels.values()]
+    return {
+        "schema": "assay.live/1",
+        "at": now,
+        "store": str(store.path),
+        "gateway": gateway_of(store.path.parent),
+        "sessions": {
+            "all": len(sessions),
+            **_counted(each.consent for each in sessions.values()),
+            "over": sum(each.closed for each in sessions.values()),
+            "forgotten": store.counts().get("forgotten", 0),
+        },
+        "turns": _turns(sessions.values()),
+        "progress": _counted(turn.progress for turn in turns),
+        "labels": _labels(labels),
+        "hints": _hints(turns),
+        "versions": [
+            {
+                "name": each.name,
+                "state": each.state,
+                "parent": each.parent,
+                "sessions": len(each.sessions),
+                "why": each.why,
+            }
+            for each in store.versions().values()
+        ],
+    }
+
+
+def gateway_of(folder: Path) -> dict[str, Any] | None:
+    """Returns how the gateway of a store says it is. None: none runs on this machine."""
+    with suppress(OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError):
+        found: dict[str, Any] = msgspec.json.decode((folder / GATEWAY).read_bytes())
+        os.kill(int(found["pid"]), 0)
+        return found
+    return None
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def _turns(sessions: Iterable[Session]) -> dict[str, int]:
+    """Returns how many turns there are, how many may be trained on, and why the others may not."""
+    found = Counter[str]()
+    for session in sessions:
+        for turn in session.turns:
+            found["all"] += 1
+            found[turn.turn.turn_type] += 1
+            why = turn.why_not or ("" if session.consent == "train" else "no_consent")
+            found[f"not trained on: {why}" if why else "to train on"] += 1
+    return dict(sorted(found.items(), key=lambda item: (item[0] != "all", item[0])))
+
+
+def _labels(labels: Iterable[TurnLabel]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for each in labels:
+        row = found.setdefault(
+            each.source, {"evidence": each.evidence, "one": 0, "zero": 0, "between": 0, "none": 0}
+        )
+        name = {None: "none", 1.0: "one", 0.0: "zero"}.get(each.value, "between")
+        row[name] += 1
+    return dict(sorted(found.items()))
+
+
+def _hints(turns: Iterable[Seen]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for hint in (each for turn in turns for each in turn.hints):
+        row = found.setdefault(hint.source, {"count": 0, "admitted": 0})
+        row["count"] += 1
+        row["admitted"] += hint.admitted
+    return dict(sorted(found.items()))
+
+
+def sentences(found: Mapping[str, Any]) -> list[str]:
+    """Returns a status in sentences."""
+    sessions, turns, gateway = found["sessions"], found["turns"], found["gateway"]
+    consent = ", ".join(f"{sessions[k]} {k}" for k in ("train", "record") if k in sessions)
+    gone = f"; {sessions['forgotten']} forgotten" if sessions["forgotten"] else ""
+    said = [
+        "no gateway runs here"
+        if gateway is None
+        else f"the gateway listens at {gateway['address']}, {gateway['sessions']} sessions go on",
+        f"{sessions['all']} sessions ({consent or 'none'}; {sessions['over']} over{gone})",
+        f"{turns.get('all', 0)} turns, {turns.get('to train on', 0)} to train on",
+    ]
+    if gateway is not None and gateway["failing"]:
+        said.append(f"turns are served and not kept: {gateway['failing']}")
+    why = [f"{n} {k.partition(': ')[2]}" for k, n in turns.items() if k.startswith("not trained")]
+    if why:
+        said.append(f"not trained on: {', '.join(why)}")
+    for name, each in found["labels"].items():
+        said.append(
+            f"labels by {name or 'nobody'} ({each['evidence']}): {each['one']} of 1, "
+            f"{each['zero']} of 0, {each['between']} between, {each['none']} not scored"
+        )
+    for name, each in found["hints"].items():
+        said.append(f"hints by {name or 'nobody'}: {each['count']}, {each['admitted']} admitted")
+    served = [each["name"] for each in found["versions"] if each["state"] == "served"]
+    said.append(f"serves {served[-1]}" if served else "serves the policy as it was given")
+    return said
+
+
+def write_page(store: Store, path: Path, *, now: float) -> None:
+    """Writes the page of a store, and into the store that it holds texts of its sessions.
+
+    Raises:
+        UsageError: the store was opened to read.
+        StoreError: the store cannot be written.
+    """
+    found = status(store, now=now)
+    shown = sorted(store.sessions().values(), key=lambda each: -each.last_at)[:SHOWN]
+    found["at_text"] = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    found["shown"] = [_shown(each) for each in shown]
+    names = tuple(each.id for each in shown)
+    where = str(path.resolve())
+    known = [e for _, e in store.events("derived") if isinstance(e, Derived) and e.path == where]
+    told = {name for each in known for name in each.sessions}
+    if not told.issuperset(names):
+        store.append(
+            Derived(at=now, path=where, sessions=names, what="page of assay live status"),
+            durable=True,
+        ).result()
+    publish(path, rendered("live.html", status=found, said=sentences(found), every=EVERY).encode())
+
+
+def _shown(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "consent": session.consent,
+        "closed": session.closed,
+        "turns": [_turn(each) for each in session.turns],
+    }
+
+
+def _turn(seen: Seen) -> dict[str, Any]:
+    answer, state = seen.turn.answer, seen.next_state
+    calls = [each.get("function", {}) for each in answer.get("tool_calls") or ()]
+    texts = [str(answer.get("content") or "")]
+    texts += [f"{each.get('name')}({each.get('arguments')})" for each in calls]
+    return {
+        "id": seen.turn.id,
+        "type": seen.turn.turn_type,
+        "rule": seen.turn.rule,
+        "progress": seen.progress,
+        "why_not": seen.why_not,
+        "text": "\n".join(text for text in texts if text)[:_LONG],
+        "role": None if state is None else state.role,
+        "next": None if state is None else state.text[:_LONG],
+        "labels": list(seen.labels.values()),
+        "hints": seen.hints,
+    }

@@ -1,0 +1,190 @@
+"""`assay serve` and `assay live`, as a person types them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import openai
+import pytest
+
+from assay.errors import UsageError
+from assay.live.guard import check_bind
+from assay.live.keys import opened as key_opened
+from assay.live.keys import secret_of
+from assay.live.status import status, write_page
+from assay.live.store import Store
+from assay.records.live import NextState, TurnHint, TurnLabel, Version
+from tests.live.conftest import opened, turn
+from tests.live.engines import Stub, served
+
+SPITE = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture
+def kept(tmp_path):
+    with Store.open(tmp_path / "live") as store:
+        store.append(
+            opened("r/s-1"),
+            turn("t-1", "r/s-1", answer={"role": "assistant", "content": SPITE}),
+            NextState(session="r/s-1", at=11.0, turn="t-1", role="user", text=SPITE),
+            turn("t-2", "r/s-1", index=1, turn_type="side", trainable=False, why_not="side"),
+            TurnLabel(session="r/s-1", at=12.0, turn="t-1", value=1.0, source="user", reason=SPITE),
+            TurnHint(session="r/s-1", at=13.0, turn="t-1", text=SPITE, source="judge"),
+            Version(at=14.0, name="pol-1", state="served", sessions=("r/s-1",)),
+            durable=True,
+        ).result(timeout=30)
+        yield store
+
+
+def test_status_is_told_in_numbers(kept):
+    made = status(kept, now=20.0)
+    assert made["sessions"] == {"all": 1, "train": 1, "over": 0, "forgotten": 0}
+    assert made["turns"] == {
+        "all": 2, "main": 1, "not trained on: side": 1, "side": 1, "to train on": 1
+    }  # fmt: skip
+    assert made["labels"]["user"] == {
+        "evidence": "E1", "one": 1, "zero": 0, "between": 0, "none": 0
+    }  # fmt: skip
+    assert made["hints"] == {"judge": {"count": 1, "admitted": 0}}
+    assert made["versions"][0]["sessions"] == 1
+    assert made["gateway"] is None
+
+
+def test_the_page_shows_text_as_text_and_is_forgotten_with_its_sessions(kept, tmp_path):
+    page = tmp_path / "page.html"
+    write_page(kept, page, now=20.0)
+    write_page(kept, page, now=21.0)
+    text = page.read_text()
+    assert SPITE not in text
+    assert text.count("&lt;img src=x onerror=") == 4
+    assert 'http-equiv="refresh" content="5"' in text
+    assert "default-src 'none'" in text
+    assert kept.counts()["derived"] == 1
+    assert kept.forget("r/s-1", at=22.0).deleted == [str(page)]
+    assert not page.exists()
+
+
+def test_the_verbs_work_on_a_store(kept, tmp_path, assay):
+    store = str(tmp_path / "live")
+    said = assay("live", "status", store)
+    assert said.code == 0
+    assert "2 turns, 1 to train on" in said.text
+    assert "serves pol-1" in said.text
+    made = json.loads(assay("live", "status", store, "--json", "-").out)
+    assert made["schema"] == "assay.live/1"
+    page = tmp_path / "page.html"
+    assert assay("live", "status", store, "--page", str(page)).code == 0
+    assert assay("live", "label", "t-1", "0.5", "--store", store, "--reason", "slow").code == 0
+    assert assay("live", "label", "r/s-1", "none", "--store", store).code == 0
+    session = kept.sessions()["r/s-1"]
+    given = session.turns[0].labels["person"]
+    assert (given.value, given.evidence, given.reason) == (0.5, "E4", "slow")
+    assert session.labels["person"].value is None
+    gone = assay("live", "forget", "r/s-1", "--store", store)
+    assert gone.code == 0, gone.err
+    assert "pol-1 trained on it" in gone.text
+    assert str(page) in gone.text
+    assert kept.sessions() == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("status",), "no store there"),
+        (("label", "t", "1"), "no store there"),
+        (("forget", "t"), "no store there"),
+        (("key",), "no store there"),
+    ],
+)
+def test_where_no_store_is_the_verbs_say_so(tmp_path, assay, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    said = assay("live", *words)
+    assert said.code == 3
+    assert told in said.err
+    assert len(said.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["2", "-1", "much", "nan"])
+def test_a_label_that_is_no_value_is_refused(kept, tmp_path, assay, value):
+    said = assay("live", "label", "--store", str(tmp_path / "live"), "--", "t-1", value)
+    assert said.code == 2
+    assert "from 0 to 1" in said.err
+    assert "person" not in kept.labels()["t-1"]
+
+
+def test_of_what_is_not_there_nothing_is_labelled_or_forgotten(kept, tmp_path, assay):
+    store = str(tmp_path / "live")
+    assert assay("live", "label", "t-9", "1", "--store", store).code == 2
+    assert assay("live", "forget", "r/s-1", "r/s-9", "--store", store).code == 2
+    assert list(kept.sessions()) == ["r/s-1"], "all or none"
+
+
+def test_a_key_is_of_its_store(kept, tmp_path, assay):
+    store = tmp_path / "live"
+    said = assay("live", "key", str(store), "--run", "r", "--user", "ann", "--consent", "train")
+    key = key_opened(secret_of(store), said.text.strip(), now=0.0)
+    assert (key.run, key.user, key.consent, key.session) == ("r", "ann", "train", None)
+    assert assay("live", "key", str(store), "--consent", "all").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "--upstream URL or --embedded"),
+        (("--upstream", "http://x/v1", "--embedded"), "--upstream URL or --embedded"),
+        (("--upstream", "nowhere"), "expected an address"),
+        (("--upstream", "http://x/v1", "--host", "0.0.0.0"), "add --keys and --cert"),
+        (("--upstream", "http://x/v1", "--host", "0.0.0.0", "--keys"), "add --cert"),
+        (("--upstream", "http://x/v1", "--consent", "all"), "expected none, record, train"),
+        (("--upstream", "http://x/v1", "--engine", "other"), "expected auto, vllm"),
+        (("--upstream", "http://x/v1", "--cert", "c.pem"), "give both"),
+        (("--upstream", "http://x/v1", "--key-env", "NO_SUCH_KEY"), "no such variable"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(tmp_path, assay, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    said = assay("serve", *words)
+    assert said.code == 2
+    assert told in said.err
+    assert list(tmp_path.iterdir()) == [], "before a store is made"
+
+
+def test_loopback_needs_neither_key_nor_certificate():
+    for host in ("127.0.0.1", "localhost", "::1"):
+        check_bind(host, needs_key=False, tls=False)
+    check_bind("0.0.0.0", needs_key=True, tls=True)
+    with pytest.raises(UsageError):
+        check_bind("192.0.2.1", needs_key=False, tls=True)
+
+
+def test_a_gateway_serves_until_it_is_told_to_stop(tmp_path):
+    stub = Stub()
+    with served(stub.app) as behind:
+        words = ["serve", "--upstream", f"{behind}/v1", "--port", "0", "--consent", "train"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "assay", *words, "--store", str(tmp_path / "live")],
+            stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        try:
+            address = process.stdout.readline().split()[0]
+            with openai.OpenAI(base_url=f"{address}/r/r/v1", api_key="x", timeout=30) as client:
+                said = [{"role": "user", "content": "hi"}]
+                client.chat.completions.create(model="m", messages=said)
+            deadline = time.monotonic() + 20
+            with Store.open(tmp_path / "live", write=False) as store:
+                while (made := status(store, now=1.0))["gateway"] is None:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+            assert made["turns"]["to train on"] == 1
+            assert made["gateway"]["address"] == address
+            process.send_signal(signal.SIGTERM)
+            rest, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode == 0
+        assert "every turn that was acknowledged is in the store" in rest
+        assert not (tmp_path / "live" / "gateway.json").exists()
