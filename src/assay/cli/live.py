@@ -141,7 +141,7 @@ def forget(
 def key(
     store: Store = STORE,
     run: Annotated[str, typer.Option(help="The run that it is for.")] = "myrun",
-    session: Annotated[str | None, typer.Option(help="It is for this session alone.")] = None,
+    session: Annotated[str | None, typer.Option(help="It is for one session alone.")] = None,
     user: Annotated[str, typer.Option(help="Whose it is.")] = "",
     consent: Annotated[
         str | None, typer.Option(help="The most its sessions allow: none, record, train.")

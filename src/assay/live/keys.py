@@ -32,7 +32,7 @@ class Key(Record, frozen=True):
 
     run: str
     session: str | None = None
-    """All requests with it are of this session. None: sessions are told apart by other means."""
+    """All requests with it are of the one session. None: sessions are told apart by other means."""
     user: str = ""
     consent: Consent | None = None
     """The most that may be done with its sessions. None: what the gateway does."""
