@@ -97,6 +97,8 @@ def test_exposures_add_up_and_count_as_use():
     found = bank.counted({one.id: Exposure(shown=2, passed=1, held=3, held_passed=1)}).get(one.id)
     assert found.exposure == Exposure(shown=3, passed=2, held=3, held_passed=1)
     assert found.used == 4
+    again = bank.counted({one.id: Exposure(shown=2)}, afresh=True).get(one.id)
+    assert again.exposure == Exposure(shown=2)
 
 
 def test_help_is_shown_less_held_back():

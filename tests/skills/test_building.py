@@ -32,6 +32,17 @@ def test_a_failure_is_a_lesson_and_a_success_a_demonstration():
     assert {lesson.category, shown.category} == {"lookup"}
 
 
+def test_a_failure_that_never_left_the_solution_went_wrong_at_its_end():
+    lost = attempt("x", 0.0, ">smallest(San Marino)", ">capital(Italy)", "=Milan")
+    lesson = built([lost], written).skills[0]
+    assert (lesson.avoid, lesson.evidence[0].steps) == ("=Milan", (5,))
+
+
+def test_what_is_the_task_s_own_is_taken_out_longest_first():
+    lost = attempt("x", 0.0, ">look(San)", ">look(Marino)", "=Milan")
+    assert built([lost], written).skills[0].when == "city of least of"
+
+
 def test_without_a_solution_a_lesson_rests_on_another_attempt():
     lost = structs.replace(LOST, expert=None)
     lesson = built([lost, WON], written).skills[0]

@@ -9,6 +9,7 @@
     schedule which of several environments comes next
     reward   how likely the reference answer is after each rollout: a dense reward
     scaffold which rollouts read part of the rubric, and are trained without it
+    skills   what rollouts read of a skill bank, how it grows, and when it is withdrawn
     rlag     learning from contexts in place of rollouts
     trl      any other of TRL's GRPOConfig
 
@@ -40,6 +41,7 @@ from assay.runs.micro import micro_rows
 from assay.runs.rlag import Rlag
 from assay.runs.sections import About, Engine, Env, Eval, Model, Rollout, Train
 from assay.schedule.settings import Schedule
+from assay.skills.settings import Skills
 from assay.world.several import domains
 
 
@@ -61,6 +63,7 @@ class Config(Settings, frozen=True):
     reward: Reward = field(default_factory=Reward)
     schedule: Schedule = field(default_factory=Schedule)
     scaffold: Scaffold = field(default_factory=Scaffold)
+    skills: Skills = field(default_factory=Skills)
     rlag: Rlag = field(default_factory=Rlag)
     eval: Eval = field(default_factory=Eval)
     recipe: dict[str, Any] = field(default_factory=lambda: {"method": "grpo"})
@@ -138,6 +141,16 @@ class Config(Settings, frozen=True):
             () if recipe.rubric is None else recipe.rubric.items,
             alone=whole and self.rescue.kind == "none",
             corrected=recipe.importance != "none",
+        )
+
+        train, held = self.train, self.eval
+        self.skills.check(
+            alone=whole and self.rescue.kind == "none" and not self.scaffold.on,
+            corrected=recipe.importance != "none",
+            others=(
+                range(train.first_task, train.first_task + train.pool),
+                range(held.first_task, held.first_task + held.prompts),
+            ),
         )
 
     def _check_rows(self) -> None:

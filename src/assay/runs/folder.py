@@ -9,6 +9,7 @@
     questions/         likewise, of a run that learns from contexts: schema "assay.questions/1"
     rescues/           likewise: tries that came to nothing, failures whose place was taken
     credit/            step_000001.jsonl ...: annotations, schema "assay.credit/1"
+    bank/              every version of its skill bank, schema "assay.bank/1", where it has [skills]
     headroom.json      schema "assay.headroom/1", of the start, where [probe] asks for it
     checkpoints/       step_N/: see `assay.runs.checkpoint`
     timing.jsonl       seconds, by step and start             LOCK   held while a process trains

@@ -76,7 +76,7 @@ class StepRows:
         clocks = {name: row[name] for name in CLOCKS if name in row}
         row |= self._rollouts.lessons.facts | self._rollouts.rewarding.facts
         row |= self._rollouts.scheduling.facts
-        row |= self._rollouts.scaffolding.facts
+        row |= self._rollouts.scaffolding.facts | self._rollouts.skilling.facts
         if (rescuing := self._rollouts.rescuing) is not None:
             row |= rescuing.facts()
         if (hinting := self._rollouts.hinting) is not None:

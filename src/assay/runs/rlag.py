@@ -13,6 +13,7 @@ OTHERS: Final = (
     ("feedback", "kind", "none"),
     ("reward", "kind", "none"),
     ("scaffold", "kind", "none"),
+    ("skills", "on", False),
     ("schedule", "mode", "uniform"),
     ("schedule", "guard", 0.0),
     ("schedule", "pool", 0),

@@ -26,6 +26,7 @@ from assay.runs.rewarding import Rewarding
 from assay.runs.sampling import Engines, Prepared
 from assay.runs.scaffolding import Scaffolding
 from assay.runs.scheduling import Scheduling
+from assay.runs.skilled import Skilling
 from assay.signal.origins import columns
 from assay.world.environment import Environment
 
@@ -54,6 +55,8 @@ class Rollouts:
             self.last = each
         hinted = run.config.hints.source != "none"
         self.hinting = Hinting(run, self.last) if hinted else None
+        self.skilling = Skilling(run, folder, self.last)
+        self._showing = self.skilling if self.skilling.settings.on else self.scaffolding
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Returns what TRL takes: one row per prompt, the records beside them."""
@@ -63,6 +66,8 @@ class Rollouts:
         if step == 1 and trainer.accelerator.is_main_process:
             probed(self._run, self._folder, backend, trainer.session.event)
         version = f"step_{step - 1 if self._engines.follows else 0}"
+        seed = (self._run.seed, step)
+        tried = self.skilling.grown(step, backend, seed, trainer.accelerator.num_processes)
         made = self._played(
             backend,
             self._scheduled(prompts, step, trainer),
@@ -74,9 +79,12 @@ class Rollouts:
             clock=None,
             protocol=self._run.protocol,
         )
-        records, thrown = [each for group in made.groups for each in group], [*made.thrown]
+        records, thrown = [each for group in made.groups for each in group], [*made.thrown, *tried]
         if self.scaffolding.settings.on and step > config.start.steps:
             records, thrown = self._bared(records, thrown, backend, prompts, trainer)
+        if step > config.start.steps:
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            records = self.skilling.settled(records, model)
         self.scheduling.met(records)
         if self.rescuing is not None and step > config.start.steps:
             climbed = self.rescuing(records, backend, trainer, step, version)
@@ -150,12 +158,12 @@ class Rollouts:
                 prefix=f"{place}/",
                 experts=self._experts,
             )
-            planned += self.scaffolding.planned(group, options["seed"], place, step)
+            planned += self._showing.planned(group, options["seed"], place, step)
         if shape:
             made = iter(grow(backend, planned, shape, lambda: next(free), **options))
         else:
             played = collect(backend, planned, **self.scaffolding.unseen(planned, options))
-            made = iter(self.scaffolding.restored(played, planned))
+            made = iter(self._showing.restored(played, planned))
         return [[*islice(made, trials)] for _, _, trials in rows]
 
     def _bared(
@@ -235,6 +243,8 @@ class Rollouts:
         self.last = row(step, first, records, before, thrown)
         if self.hinting is not None:
             self.last |= {"hints": self.hinting.row()}
+        if self.skilling.settings.on:
+            self.last |= {"skills": self.skilling.row()}
         if spent := self.last.get("thrown"):
             tokens = spent["tokens"] - counted_twice(records)
             trainer.session.spend(**{**spent, "tokens": tokens})

@@ -32,6 +32,7 @@ class Scaffolding:
         self._run, self.settings = run, run.config.scaffold
         self._items = () if rubric is None else rubric.items
         self._steps = run.config.train.steps - run.config.start.steps
+        self._heat = run.config.train.temperature or 1.0
         self._share: dict[str, float] = {}
         self.facts: dict[str, float | None] = {}
         """What a step's row says of the batch: `rollout.scaffold.aided`, and `rubric/gap` where it
@@ -96,18 +97,7 @@ class Scaffolding:
         shares = [self._share.get(each.id, 0.0) for each in records]
         self.facts = aided(records, shares) if self.settings.kind != "none" else {}
         self._share = {}
-        return self._reread(records, model)
-
-    def _reread(self, records: Sequence[Trajectory], model: Any) -> list[Trajectory]:
-        """Returns the records; one that infrastructure left without a turn has nothing to read."""
-        from assay.rollout.unaided import reread
-
-        made = [*records]
-        at = [n for n, each in enumerate(made) if scaffolded(each) and any(_turns(each))]
-        heat = self._run.config.train.temperature or 1.0
-        for n, each in zip(at, reread([made[n] for n in at], model, temperature=heat), strict=True):
-            made[n] = each
-        return made
+        return reread_bare(records, model, self._heat)
 
     def measured(
         self,
@@ -136,10 +126,29 @@ class Scaffolding:
         planned = [each for each in planned if each.notes[0]]
         seed = (*options.pop("seed"), _GAP)
         played = list(collect(backend, planned, seed=seed, **options))
-        read = self._reread(self.restored(played, planned), model)
+        read = reread_bare(self.restored(played, planned), model, self._heat)
         gap = internalised(*_logprobs(read))
         self.facts |= {"rubric/gap": None if np.isnan(gap) else gap}
         return read
+
+
+def reread_bare(records: Sequence[Trajectory], model: Any, heat: float) -> list[Trajectory]:
+    """Returns the records, those that read more than their task with log-probabilities of the
+    policy that reads the task alone; one that infrastructure left without a turn has nothing to
+    read.
+
+    Args:
+        records: of a batch.
+        model: the policy.
+        heat: temperature of sampling.
+    """
+    from assay.rollout.unaided import reread
+
+    made = [*records]
+    at = [n for n, each in enumerate(made) if scaffolded(each) and any(_turns(each))]
+    for n, each in zip(at, reread([made[n] for n in at], model, temperature=heat), strict=True):
+        made[n] = each
+    return made
 
 
 def _turns(record: Trajectory) -> list[ModelStep]:

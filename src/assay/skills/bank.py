@@ -125,11 +125,14 @@ class Bank(Record, frozen=True, dict=True, gc=True):
             kept[draft.id] = structs.replace(old, evidence=old.evidence + more)
         return self.next(kept.values())
 
-    def counted(self, exposures: Mapping[str, Exposure]) -> "Bank":
-        """Returns the bank with exposures added; those skills were used in its generation."""
+    def counted(self, exposures: Mapping[str, Exposure], *, afresh: bool = False) -> "Bank":
+        """Returns the bank with exposures added, or put in the place of what was known; those
+        skills were used in its generation."""
         return self.next(
             structs.replace(
-                each, exposure=each.exposure.plus(exposures[each.id]), used=self.generation
+                each,
+                exposure=(Exposure() if afresh else each.exposure).plus(exposures[each.id]),
+                used=self.generation,
             )
             if each.id in exposures
             else each

@@ -37,7 +37,7 @@ class Case:
     passed: bool
     level: Resolved
     successes: Sequence[Trajectory] = ()
-    """Verified ones at the same task, this one aside."""
+    """Verified ones at the same task."""
     kind: Kind = "lesson"
     raw: bool = False
     """Its transcript is wanted, and nothing else."""
@@ -133,12 +133,11 @@ def _cases(
         kind: Kind = "demonstration" if passed else "lesson"
         if how != "asymmetric":
             kind = "lesson" if how == "lessons" else "demonstration"
-        others = [each for each in verified.get(record.task, ()) if each is not record]
         yield Case(
             record=record,
             passed=passed,
             level=found,
-            successes=others,
+            successes=verified.get(record.task, ()),
             kind=kind,
             raw=how == "raw",
         )

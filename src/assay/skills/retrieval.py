@@ -2,10 +2,12 @@
 
     sum over words w of the task:  idf(w) f / (f + k1 (1 - b + b |skill| / mean))
 
-by bm25s (Lucene's variant, k1 1.5, b .75: Kamphuis 2020), https://arxiv.org/abs/2407.03618, which
-keeps the scores of every word and skill in a sparse matrix: a task is a few rows of it. There is no
-scale on which a score could be compared with a cosine, so what scores below `LEAST` of the best
-skill is left out.
+by bm25s (Lucene's variant, k1 1.5, b .75), https://arxiv.org/abs/2407.03618, which keeps the scores
+of every word and skill in a sparse matrix: a task is a few rows of it. A word counts once.
+
+BM25 has no scale of its own. What is left out is a skill that gets less from the task than `LEAST`
+of what it would get from its own words, all of them: a share in [0, 1], of its rare words more than
+of its common ones. Against the best skill of a bank this could not be said: the best may be bad.
 """
 
 import re
@@ -20,8 +22,8 @@ from assay.skills.skill import Skill
 
 MOST: Final = 6
 """Skills of a task."""
-LEAST: Final = 0.5
-"""Of the best score."""
+LEAST: Final = 0.6
+"""Of a skill's own score."""
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -44,7 +46,9 @@ class Index:
         if self._known:
             bm25s: Any = imported("bm25s", extra="skills", to="retrieval of skills")
             self._scores = bm25s.BM25()
-            self._scores.index(words, show_progress=False)
+            self._scores.index([list(dict.fromkeys(each)) for each in words], show_progress=False)
+            table = self._scores.scores  # by word: skills, and what they score
+            self._own = np.bincount(table["indices"], table["data"], len(self.skills))
 
     @staticmethod
     def of(bank: Bank) -> "Index":
@@ -60,17 +64,14 @@ class Index:
             task: its text, without skills.
             category: of the task; general skills are for all.
             most: at most so many.
-            least: share of the best score.
+            least: share of its own score that a skill must have.
         """
-        asked = [word for word in words_of(task) if word in self._known]
+        asked = [word for word in dict.fromkeys(words_of(task)) if word in self._known]
         if not asked:
             return ()
         score = self._scores.get_scores(asked).astype(np.float64)
         score = np.where(self._mask(category), score, 0.0)
-        best = float(score.max(initial=0.0))
-        if best <= 0:
-            return ()
-        fit = np.flatnonzero((score > 0) & (score >= least * best))
+        fit = np.flatnonzero((score > 0) & (score >= least * self._own))
         order = fit[np.argsort(-score[fit], kind="stable")]  # ids are in order already
         return tuple(self.skills[at] for at in order[:most])
 

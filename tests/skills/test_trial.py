@@ -1,0 +1,190 @@
+"""Who is admitted: a lesson helps a policy that does as it is told, or it does not."""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+from assay.kernels.uplift import LEVEL, Uplift
+from assay.records import Trajectory
+from assay.rollout import Reader, Sampling
+from assay.rollout.protocols.line import Line
+from assay.skills.bank import Bank
+from assay.skills.shelf import Shelf
+from assay.skills.skill import Skill
+from assay.skills.trial import Arena, broken, defects, injected, sound, tried
+from assay.world import Reply
+from tests.rollout.fakes import END, Characters, Guess
+from tests.skills.test_bank import skill
+
+
+class Kinds(Guess):
+    """A number that the kind of the task decides: 1, 2 or 3."""
+
+    def reset(self, seed: int) -> str:
+        self.secret = seed % 3 + 1
+        return f"?a number of kind{self.secret} please"
+
+    def step(self, text: str) -> Reply:
+        right = text.strip() == f"={self.secret}"
+        return Reply(done=True, score=float(right))
+
+
+class Obeys:
+    """Answers with the last digit that stands behind a "!", else with 9."""
+
+    def __init__(self) -> None:
+        self.tokenizer, self.prompts = Characters(), list[str]()
+
+    def run(
+        self,
+        prompts: Sequence[Sequence[int]],
+        reader: Reader,
+        *,
+        sampling: Sampling,
+        seed: Sequence[int],
+    ) -> None:
+        for at, prompt in enumerate(prompts):
+            text = "".join(map(chr, prompt))
+            self.prompts.append(text)
+            digits = [c for c in text.partition("!")[2] if c.isdigit()]
+            reader(at, [ord("="), ord(digits[-1] if digits else "9"), END], [-1.0] * 3)
+
+
+def lesson(kind: int, said: int, **more: Any) -> Skill:
+    return skill(f"say {said} there", when=f"kind{kind}", category="guess", **more)
+
+
+def arena(**more: Any) -> Arena:
+    made: dict[str, Any] = {
+        "backend": Obeys(),
+        "make": Kinds,
+        "tasks": range(60),
+        "sampling": Sampling(),
+        "protocol": Line(Characters()),
+        "pairs": 20,
+        **more,
+    }
+    return Arena(**made)
+
+
+def test_what_helps_is_admitted_and_what_does_not_is_not():
+    right, wrong, nowhere = lesson(1, 1), lesson(2, 7), lesson(5, 5)
+    where = arena()
+    found, played = tried(Bank(), [right, wrong, nowhere], where, (3,))
+    assert (found[right.id].pairs, found[right.id].told, found[right.id].bare) == (20, 20.0, 0.0)
+    assert found[right.id].admitted
+    assert found[right.id].lower == 1.0, "no pair differs from another"
+    assert (found[wrong.id].told, found[wrong.id].admitted) == (0.0, False)
+    assert (found[nowhere.id].pairs, found[nowhere.id].lower) == (0, None)
+    assert len(played) == 80
+    assert [each.outcome for each in played[:2]] == [1.0, 0.0]
+    texts = where.backend.prompts  # type: ignore[attr-defined]
+    assert texts[0] == "?a number of kind1 please\n!say 1 there\n"
+    assert texts[1] == "?a number of kind1 please\n", "bare, and otherwise the same"
+
+
+def test_what_is_active_stands_beside_both():
+    active = lesson(1, 4, status="active")
+    bank, better = Bank(skills=(active,)), lesson(1, 1)
+    _, played = tried(bank, [better], arena(pairs=16), (0,))
+    told, bare = (each.steps[0].text for each in played[:2])
+    assert set(told.splitlines()[1:]) == {"!say 4 there", "!say 1 there"}
+    assert bare.splitlines()[1:] == ["!say 4 there"]
+
+
+def test_few_tasks_are_played_again_and_too_few_pairs_admit_nothing():
+    found, played = tried(Bank(), [lesson(1, 1)], arena(tasks=range(6), pairs=20), (0,))
+    (only,) = found.values()
+    assert only.pairs == 20
+    assert [each.trial for each in played[::2]][:4] == [0, 0, 1, 1], "tasks 0 and 3, again"
+    few, _ = tried(Bank(), [lesson(1, 1)], arena(pairs=15), (0,))
+    assert not next(iter(few.values())).admitted
+
+
+def test_defects_are_broken_in_each_way():
+    some = [skill("first home then capital", when="a"), skill("do it", when="b")]
+    made = defects(some, np.random.default_rng(0))
+    assert [each.principle for each in made["shuffled"]] == ["do it", "first home then capital"]
+    # words of five letters and more change places: "first" and "capital"
+    assert [each.principle for each in made["corrupted"]] == ["capital home then first"]
+    assert [each.principle for each in made["empty"]] == [
+        "this line says nothing "[:23],
+        "this ",
+    ]
+    assert {each.status for kind in made.values() for each in kind} == {"candidate"}
+    assert [each.when for each in made["shuffled"]] == ["a", "b"]
+    bank = Bank(skills=tuple(sorted((structs.replace(s, status="active") for s in some),
+                                    key=lambda s: s.id)))  # fmt: skip
+    control = broken(bank, "shuffled", np.random.default_rng(0))
+    assert {each.principle for each in control.active} == {each.principle for each in some}
+    assert not {each.id for each in control.active} & {each.id for each in bank.active}
+
+
+def test_a_judge_that_believes_whatever_was_read_is_found_out():
+    some = [lesson(1, 1), lesson(2, 2), lesson(3, 3)]
+    honest = injected(Bank(), some, arena(), (1,))
+    assert honest["shuffled"] == (0, 3)
+    assert sound(honest)
+
+    def believes(record: Trajectory) -> float:
+        return float("!" in record.steps[0].text)
+
+    fooled = injected(Bank(), some, arena(grade=believes), (1,))
+    assert fooled["shuffled"] == (3, 3)
+    assert not sound(fooled)
+
+
+def test_what_nobody_graded_is_no_pair():
+    def half(record: Trajectory) -> float | None:
+        return 1.0 if "!" in record.steps[0].text else None
+
+    one_side, _ = tried(Bank(), [lesson(1, 1)], arena(grade=half), (1,))
+    assert next(iter(one_side.values())).pairs == 0
+    found, _ = tried(Bank(), [lesson(1, 1)], arena(grade=lambda _: None), (1,))
+    assert next(iter(found.values())).pairs == 0
+
+
+def test_exposure_is_drawn_for_each_skill_by_itself():
+    tokenizer = Characters()
+    bank = Bank(skills=tuple(sorted(
+        (lesson(1, n, status="active") for n in range(1, 4)), key=lambda each: each.id
+    )))  # fmt: skip
+    shelf = Shelf.of(bank, "line", tokenizer)
+    found = shelf.found("kind1", "guess")
+    rng = np.random.default_rng(5)
+    drawn = [shelf.drawn(found, 0.8, rng) for _ in range(2000)]
+    shares = np.mean([[each in one.skills for each in found] for one in drawn], 0)
+    np.testing.assert_allclose(shares, 0.8, atol=0.03)
+    assert all({*one.skills, *one.held} == {*found} for one in drawn)
+    assert list(drawn[0].skills) == [s for s in found if s in drawn[0].skills]
+    assert shelf.drawn(found, 0.0, rng).text == ""
+
+
+# One look at n pairs of a base of .40 whose two sides correlate by .6 (a Gaussian copula): of
+# useless skills .107 and .098 pass at 64 and 128, of those worth ten points .596 and .791. With
+# 20,000 trials the standard error is .0022 at .107 and .0035 at .6; the reference has it too.
+@pytest.mark.parametrize(
+    ("n", "gain", "share", "within"),
+    [(64, 0.0, 0.107, 0.010), (64, 0.1, 0.596, 0.015), (128, 0.0, 0.098, 0.010),
+     (128, 0.1, 0.791, 0.013)],
+)  # fmt: skip
+def test_the_gate_s_rates_are_those_of_the_simulation(
+    n: int, gain: float, share: float, within: float
+):
+    rng, trials = np.random.default_rng(11), 20_000
+    common, own = rng.standard_normal((trials, n)), rng.standard_normal((2, trials, n))
+    score = math.sqrt(0.6) * common + math.sqrt(0.4) * own
+    ends = [NormalDist().inv_cdf(p) for p in (0.4, 0.4 + gain)]
+    bare, told = (score[k] < end for k, end in enumerate(ends))
+    differ = (told != bare).sum(1)
+    counts = zip(told.sum(1).tolist(), bare.sum(1).tolist(), differ.tolist(), strict=True)
+    admits = cache(lambda t, b, d: Uplift(t, b, n, d).admits)
+    passed = [admits(*each) for each in counts]
+    assert LEVEL == 0.9
+    assert np.mean(passed) == pytest.approx(share, abs=within)
