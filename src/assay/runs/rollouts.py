@@ -80,11 +80,8 @@ class Rollouts:
             protocol=self._run.protocol,
         )
         records, thrown = [each for group in made.groups for each in group], [*made.thrown, *tried]
-        if self.scaffolding.settings.on and step > config.start.steps:
-            records, thrown = self._bared(records, thrown, backend, prompts, trainer)
         if step > config.start.steps:
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            records = self.skilling.settled(records, model)
+            records, thrown = self._bared(records, thrown, backend, prompts, trainer)
         self.scheduling.met(records)
         if self.rescuing is not None and step > config.start.steps:
             climbed = self.rescuing(records, backend, trainer, step, version)
@@ -174,9 +171,11 @@ class Rollouts:
         prompts: Sequence[str],
         trainer: Any,
     ) -> tuple[list[Trajectory], list[Trajectory]]:
-        """Returns a batch as the policy reads it without the rubric, and what was thrown, with what
-        was sampled to measure how far it has taken the rubric in."""
+        """Returns a batch as it is trained, without the rubric where some read it, and what was
+        thrown, with what was sampled to measure how far the policy has taken the rubric in."""
         model, step = trainer.accelerator.unwrap_model(trainer.model), trainer.state.global_step + 1
+        if not self.scaffolding.settings.on:
+            return self.skilling.settled(records, model), thrown
         records, free = self.scaffolding.settled(records, model), self._free()
         if not self.scaffolding.settings.gap:
             return records, thrown
