@@ -66,8 +66,7 @@ class Rollouts:
         if step == 1 and trainer.accelerator.is_main_process:
             probed(self._run, self._folder, backend, trainer.session.event)
         version = f"step_{step - 1 if self._engines.follows else 0}"
-        seed = (self._run.seed, step)
-        tried = self.skilling.grown(step, backend, seed, trainer.accelerator.num_processes)
+        tried = self._grown(step, backend, trainer)
         made = self._played(
             backend,
             self._scheduled(prompts, step, trainer),
@@ -90,18 +89,24 @@ class Rollouts:
         if self.hinting is not None and step > config.start.steps:
             records, replays = self._hinted(self.hinting, records, backend, trainer)
             thrown += replays
-        records = self._scored(records, trainer)
-        if self.lessons.on and step > config.start.steps:
-            records = self.lessons(
-                records,
-                trainer.accelerator.unwrap_model(trainer.model),
-                own=self._engines.follows,
-                say=trainer.session.once,
-            )
+        records = self._taught(self._scored(records, trainer), trainer)
         records = [*map(trainer.recipe.prepared, records)]
         self._keep(step, prompts, records, thrown, trainer)
         self.seconds = time.monotonic() - began
         return columns(records)
+
+    def _grown(self, step: int, backend: Backend, trainer: Any) -> list[Trajectory]:
+        """Lets the skill bank grow, where a step is due for it; returns what that was tried by."""
+        seed = (self._run.seed, step)
+        return self.skilling.grown(step, backend, seed, trainer.accelerator.num_processes)
+
+    def _taught(self, records: list[Trajectory], trainer: Any) -> list[Trajectory]:
+        """Returns the trajectories with what a teacher says of them, if there is one."""
+        if not self.lessons.on or trainer.state.global_step < self._run.config.start.steps:
+            return records
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        own, say = self._engines.follows, trainer.session.once
+        return self.lessons(records, model, own=own, say=say)
 
     def _played(
         self, backend: Backend, prompts: Sequence[str], step: int, **options: Any
