@@ -37,6 +37,8 @@ def said(*after: Step) -> tuple[float | None, list[str]]:
             ["please use the other tool next time"],
         ),
         ("not what I asked", -1.0, []),
+        ("no, that is not what I asked for", -1.0, []),
+        ("not what I asked for. Please be brief.", -1.0, ["Please be brief"]),
         ("You should answer in one line.", -1.0, ["You should answer in one line"]),
         ("good, but that is wrong", -1.0, []),
         ("thanks but no", None, []),

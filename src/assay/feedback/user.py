@@ -36,7 +36,7 @@ _DISPLEASED: Final = re.compile(
 )
 _ASKS: Final = re.compile(
     r"""\b(?:i\s(?:meant|asked\sfor|said|want(?:ed)?|prefer|would\srather|like)|please|next\stime|
-        you\s(?:should|must|need\sto)|always|never|do\snot|don't|use|instead)\b[^.\n;!?]*""",
+        you\s(?:should|must|need\sto)|always|never|do\snot|don't|use)\s+[^\s.;!?][^.\n;!?]*""",
     re.VERBOSE | re.IGNORECASE,
 )
 """What says how it should have been: up to the end of its sentence."""

@@ -1,0 +1,192 @@
+"""Versions of the policy: named once and for ever, tried before they serve, taken back in one go.
+
+    made         `assay live train` made it                      STORE/versions/NAME holds its files
+    canary       its suites are being played
+    refused      a suite said no; its files go                    served      new sessions get it
+    rolled_back  somebody took it back; it never serves again     retired     three newer ones did
+
+Where a version stands is the last event of its name in the store; the one that was served last and
+still is serves. A file STOP in the folder of the store is the kill switch: while it is there
+nothing is trained and nothing published (rolling back goes on working).
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, final
+
+from msgspec.structs import replace
+
+from assay.errors import DataError, UsageError
+from assay.live.canary import Play, Seen, canary, figures_of
+from assay.live.selection import BASE
+from assay.live.store import Store
+from assay.live.suites import Suite
+from assay.records.live import Version
+
+KEPT: Final = 3
+"""Versions that are kept: the one that serves, and those before it."""
+STOP: Final = "STOP"
+FOLDER: Final = "versions"
+_NAME: Final = re.compile(r"pol-(\d{6,})")
+
+
+def folder_of(store: Store) -> Path:
+    """Returns the folder of a store."""
+    return store.path.parent.resolve()
+
+
+def check_not_stopped(store: Store) -> None:
+    """Raises UsageError where the kill switch is there, with what is written in it."""
+    switch = folder_of(store) / STOP
+    if switch.exists():
+        said = " ".join(switch.read_text("utf-8", "replace").split())[:200]
+        raise UsageError(
+            f"{switch}: stops training and publishing{f' ({said})' if said else ''}; remove it to "
+            "go on"
+        )
+
+
+def next_name(store: Store) -> str:
+    """Returns a name that no version ever had: events are never taken back."""
+    known = (_NAME.fullmatch(name) for name in store.versions())
+    last = max((int(each[1]) for each in known if each), default=0)
+    return f"pol-{last + 1:06d}"
+
+
+def served(store: Store) -> list[Version]:
+    """Returns the versions that serve or may serve again, the one that serves last."""
+    order: list[str] = []
+    for _, event in store.events("version"):
+        if isinstance(event, Version):
+            order = [name for name in order if name != event.name]
+            if event.state == "served":
+                order.append(event.name)
+    known = store.versions()
+    return [known[name] for name in order]
+
+
+def serving(store: Store) -> Version | None:
+    """Returns the version that serves; None: the policy that there was before any."""
+    found = served(store)
+    return found[-1] if found else None
+
+
+@final
+class Publisher:
+    """Decides which version serves."""
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        """Takes a store that is open to write, and seconds since 1970."""
+        self._store, self._clock = store, clock
+
+    def candidate(self, name: str | None) -> Version:
+        """Returns the version to publish; None: the one that was made last.
+
+        Raises:
+            UsageError: there is none, it was tried or served before, or another serves than the one
+                that it was made from.
+        """
+        known = self._store.versions()
+        made = [each for each in known.values() if each.state == "made"]
+        if name is None and not made:
+            raise UsageError("live: no version is waiting; assay live train makes one")
+        found = made[-1] if name is None else known.get(name)
+        if found is None:
+            raise UsageError(f"live: no version {name!r}; known: {', '.join(known) or 'none'}")
+        if found.state != "made":
+            raise UsageError(f"live: {found.name} is {found.state}; a name is published once")
+        now = serving(self._store)
+        if (found.parent or BASE) != (now.name if now else BASE):
+            raise UsageError(
+                f"live: {found.name} was made from {found.parent or BASE}, and "
+                f"{now.name if now else BASE} serves; train again"
+            )
+        return found
+
+    def publish(
+        self, version: Version, suites: Sequence[Suite], before: Play, after: Play
+    ) -> list[Seen]:
+        """Plays the suites, and lets the version serve if every one of them holds.
+
+        Args:
+            version: as `candidate` returns it.
+            suites: at least one.
+            before: plays for the version that serves.
+            after: plays for the new one.
+
+        Raises:
+            UsageError: the kill switch is there, before or after the suites were played.
+        """
+        check_not_stopped(self._store)
+        self._say(version, "canary")
+        try:
+            found = canary(suites, before, after)
+            check_not_stopped(self._store)
+        except BaseException:
+            self._say(version, "made")
+            raise
+        figures = dict(figures_of(found))
+        if found and all(each.holds for each in found):
+            self._say(version, "served", figures=figures)
+            self._retire()
+        else:
+            lost = ", ".join(each.suite.name for each in found if not each.holds)
+            self._say(version, "refused", figures=figures, why=f"suites that fail: {lost}")
+            self._remove(version)
+        return found
+
+    def rollback(self, why: str = "") -> tuple[Version, Version | None]:
+        """Takes back the version that serves; returns it, and the one that serves now (None: the
+        policy that there was before any).
+
+        Raises:
+            UsageError: none serves.
+        """
+        now = serving(self._store)
+        if now is None:
+            raise UsageError("live: no version serves that could be taken back")
+        self._say(now, "rolled_back", why=why)
+        return now, serving(self._store)
+
+    def _retire(self) -> None:
+        for old in served(self._store)[:-KEPT]:
+            self._say(old, "retired", why=f"{KEPT} newer ones are kept")
+            self._remove(old)
+
+    def _remove(self, version: Version) -> None:
+        """Deletes the files of a version that lie in the folder of the store, and no others."""
+        own = folder_of(self._store) / FOLDER / version.name
+        if version.path and Path(version.path) == own:
+            shutil.rmtree(own, ignore_errors=True)
+
+    def _say(
+        self,
+        version: Version,
+        state: str,
+        *,
+        figures: dict[str, float | None] | None = None,
+        why: str = "",
+    ) -> None:
+        event = replace(
+            version,
+            at=self._clock(),
+            state=state,
+            figures=version.figures if figures is None else figures,
+            why=why,
+        )
+        self._store.append(event, durable=True).result()
+
+
+def files_of(version: Version | None, base: str) -> str:
+    """Returns where the policy of a version is: its folder, or the name of the base policy.
+
+    Raises:
+        DataError: its files are gone.
+    """
+    if version is None:
+        return base
+    if not Path(version.path).is_dir():
+        raise DataError(f"live: {version.name}: {version.path} is gone; roll back to one before it")
+    return version.path

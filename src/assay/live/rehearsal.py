@@ -1,0 +1,156 @@
+"""Serving and learning in turn, with the simulated user: for the demo, and for the claim.
+
+Everything goes the way of live use: sessions into the store, next states to labels and hints by the
+resolver, the selection with its bounds, the update. Seeded: the same seed, the same bytes of turns.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+
+from assay.live.learning import Learner, Learning
+from assay.live.resolver import Resolver, by_rule
+from assay.live.selection import BASE, Rules, selected
+from assay.live.simulated import HELD_OUT, Request, request, served, session_of, understood
+from assay.live.store import Store
+from assay.records.live import Moved, NextState, Version
+
+USERS: Final = 4
+"""Whose words are the same: none has more than a quarter of an update."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What an update was, and what serving was like before it."""
+
+    number: int
+    understood: float
+    """Of held-out requests, after the update: mean chance of the tool that was meant."""
+    pleased: float
+    """Of the requests served before it: share of answers that pleased."""
+    facts: Mapping[str, Any]
+
+
+@final
+class Rehearsal:
+    """A policy that serves the simulated user and learns from what he says."""
+
+    def __init__(
+        self,
+        store: Store,
+        model: Any,
+        tokenizer: Any,
+        learning: Learning,
+        *,
+        seed: int,
+        turns: int = 32,
+        held_out: int = 96,
+        shuffled: bool = False,
+    ) -> None:
+        """Takes an empty store and a policy.
+
+        Args:
+            store: open to write.
+            model: the policy, which is trained in place.
+            tokenizer: its own.
+            learning: how.
+            seed: of the requests and of all chance.
+            turns: served before each update.
+            held_out: requests on which is measured whether the words are understood.
+            shuffled: what the user says of the answers of a round changes places among them.
+        """
+        self._store, self._model, self._tokenizer = store, model, tokenizer
+        self._learner = Learner(model, tokenizer, learning)
+        self._resolver = Resolver(store, by_rule(), clock=lambda: float(self._at))
+        self._rules, self._turns = Rules(turns=turns, sessions=min(8, turns)), turns
+        self._seed, self._shuffled = seed, shuffled
+        self.held_out = [request(HELD_OUT + n) for n in range(held_out)]
+        self._statistics: Mapping[str, float] = {}
+        self._at, self._first = 0, seed * 10_007
+        self._asked = set[tuple[int, str]]()
+
+    def measured(self) -> float:
+        """Returns how well the policy understands words of held-out requests, in [0, 1]."""
+        return float(understood(self._model, self._tokenizer, self.held_out).mean())
+
+    def rounds(self, updates: int) -> Iterator[Round]:
+        """Serves and learns, and yields each update."""
+        for number in range(1, updates + 1):
+            pleased = self._serve(number)
+            self._resolver.step()
+            facts = self._learn(number)
+            yield Round(number, self.measured(), pleased, facts)
+
+    @property
+    def version(self) -> str:
+        """The version that serves now."""
+        return next(reversed(self._store.versions()), BASE)
+
+    def _serve(self, number: int) -> float:
+        asked = [self._next(n % USERS) for n in range(self._turns)]
+        answers = served(self._model, self._tokenizer, asked, (self._seed, number))
+        events = [
+            [*session_of(each, answer, name=f"s{number}-{n}", user=f"u{n % USERS}",
+                         version=self.version, at=float(self._at + n))]
+            for n, (each, answer) in enumerate(zip(asked, answers, strict=True))
+        ]  # fmt: skip
+        if self._shuffled:
+            events = _mixed(events, (self._seed, number))
+        for each in events:
+            self._store.append(*each)
+        self._store.append(durable=True).result()
+        self._at += self._turns
+        return float(np.mean([_pleased(a, b.text) for a, b in zip(asked, answers, strict=True)]))
+
+    def _next(self, user: int) -> Request:
+        """Returns a request that this user did not make before: it would be taken for a replay."""
+        while True:
+            made = request(self._first % HELD_OUT)
+            self._first += 1
+            if (user, made.text) not in self._asked:
+                self._asked.add((user, made.text))
+                return made
+
+    def _learn(self, number: int) -> dict[str, Any]:
+        versions = [*self._store.versions().values()]
+        found = selected(self._store.sessions().values(), versions, self.version, self._rules)
+        if found.missing:
+            return {"missing": found.missing}
+        records = [each.record for each in found.turns]
+        version = self.version
+        learnt = self._learner.update(
+            records, self._statistics, own=lambda r: (r.policy_version or BASE) == version
+        )
+        self._statistics = learnt.statistics
+        at, name = float(self._at), f"pol-{number:06d}"
+        self._store.append(
+            *(
+                Moved(session=each.session, at=at, turn=each.record.id, to="trained")
+                for each in found.turns
+            ),
+            Version(at=at, name=name, state="made", parent=version, sessions=found.sessions),
+            durable=True,
+        ).result()
+        return {**found.facts(), **learnt.facts}
+
+
+def _pleased(asked: Request, answer: str) -> bool:
+    return asked.reply(answer).startswith("thanks")
+
+
+def _mixed(events: list[list[Any]], seed: tuple[int, int]) -> list[list[Any]]:
+    """Returns sessions whose user's words changed places."""
+    order = np.random.default_rng([*seed, 1]).permutation(len(events)).tolist()
+    said = [next(e.text for e in each if isinstance(e, NextState)) for each in events]
+    return [
+        [
+            NextState(session=e.session, at=e.at, turn=e.turn, role=e.role, text=said[order[n]])
+            if isinstance(e, NextState)
+            else e
+            for e in each
+        ]
+        for n, each in enumerate(events)
+    ]

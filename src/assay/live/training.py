@@ -1,0 +1,229 @@
+"""`assay live train STORE -o RUN`: what was served, resolved and agreed to becomes a new version.
+
+    RUN/run.json              schema "assay.run/1", kind "live": parent, settings, what was picked
+    RUN/turns.jsonl           the turns that it was trained on, assay.trajectory/1; to forget a
+                              session takes its lines out
+    RUN/metrics.jsonl         one line
+    STORE/versions/NAME       the policy, as transformers opens it (of LoRA, as peft does)
+
+The folder is made whole or not at all, and the version is in the store only after it. Needs torch.
+"""
+
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, final
+
+import msgspec
+
+from assay.errors import DataError, UsageError, imported
+from assay.files.folders import locked, whole
+from assay.live.learning import Learner, Learning, Learnt, Teaching
+from assay.live.publisher import (
+    FOLDER,
+    check_not_stopped,
+    files_of,
+    folder_of,
+    next_name,
+    serving,
+)
+from assay.live.selection import BASE, Rules, Selection, selected
+from assay.live.store import Store
+from assay.policy.averaging import Average
+from assay.policy.loading import START, device, load
+from assay.records import write
+from assay.records.live import Derived, Moved, Version
+
+ABOUT: Final = "live.json"
+"""In a version's folder: its base, and the running statistics of labels."""
+
+
+@final
+class Training:
+    """One update of the policy that serves."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        learning: Learning,
+        rules: Rules,
+        base: str = START,
+        clock: Callable[[], float],
+    ) -> None:
+        """Takes a store that is open to write.
+
+        Args:
+            store: whose turns teach.
+            learning: how.
+            rules: how much it takes.
+            base: the policy that there was before any version.
+            clock: seconds since 1970.
+        """
+        self._store, self._learning, self._rules = store, learning, rules
+        self._base, self._clock = base, clock
+
+    def selection(self) -> Selection:
+        """Returns the turns that teach now, or what is missing."""
+        now, known = serving(self._store), [*self._store.versions().values()]
+        name = now.name if now else BASE
+        return selected(self._store.sessions().values(), known, name, self._rules)
+
+    def run(self, out: Path) -> Version:
+        """Trains, and returns the version that was made; it does not serve yet.
+
+        Raises:
+            DataError: too few turns teach; says what is missing.
+            UsageError: the kill switch is there, `out` is taken, or another process trains.
+        """
+        check_not_stopped(self._store)
+        if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+            raise UsageError(f"{out}: exists already; choose another --out")
+        home = folder_of(self._store)
+        with locked(home / "TRAIN", f"{home}: another process trains from this store"):
+            found = self.selection()
+            if found.missing:
+                raise DataError(found.missing)
+            return self._trained(out, found)
+
+    def _trained(self, out: Path, found: Selection) -> Version:
+        parent = serving(self._store)
+        where = files_of(parent, self._base)
+        before = about_of(where)
+        model, tokenizer = opened(where, self._base)
+        model = _adapted(model, self._learning.lora)
+        teaching = base_of(model, where, self._base)
+        name, at = next_name(self._store), self._clock()
+        own = parent.name if parent else BASE
+        learnt = Learner(model, tokenizer, self._learning, teaching).update(
+            [each.record for each in found.turns],
+            before.get("statistics", {}),
+            own=lambda record: (record.policy_version or BASE) == own,
+        )
+        home = folder_of(self._store) / FOLDER / name
+        with whole(home, synced=True) as fresh:
+            _saved(model, tokenizer, fresh, self._base, learnt)
+        with whole(out, synced=True) as fresh:
+            self._write(fresh, name, own, found, learnt)
+        version = Version(
+            at=at,
+            name=name,
+            state="made",
+            parent=own,
+            path=str(home),
+            sha256=digest_of(home),
+            sessions=found.sessions,
+        )
+        self._record(out, version, found)
+        return version
+
+    def _write(self, out: Path, name: str, parent: str, found: Selection, learnt: Learnt) -> None:
+        facts = {**found.facts(), **learnt.facts}
+        about = {
+            "schema": "assay.run/1",
+            "kind": "live",
+            "version": name,
+            "parent": parent,
+            "base": self._base,
+            "learning": msgspec.to_builtins(self._learning),
+            "rules": msgspec.to_builtins(self._rules),
+            "status": "finished",
+            **facts,
+        }
+        (out / "run.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+        (out / "metrics.jsonl").write_text(json.dumps({"step": 1, **facts}) + "\n", "utf-8")
+        write(out / "turns.jsonl", [each.record for each in found.turns])
+
+    def _record(self, out: Path, version: Version, found: Selection) -> None:
+        """Says in the store what was made, of which sessions; where it cannot, nothing was."""
+        turns = str((out / "turns.jsonl").resolve())
+        events = [
+            Derived(at=version.at, path=turns, sessions=found.sessions, how="lines", what="turns"),
+            *(
+                Moved(session=e.session, at=version.at, turn=e.record.id, to="trained")
+                for e in found.turns
+            ),
+            version,
+        ]
+        try:
+            self._store.append(*events, durable=True).result()
+        except OSError:
+            shutil.rmtree(version.path, ignore_errors=True)
+            shutil.rmtree(out, ignore_errors=True)
+            raise
+
+
+def about_of(where: str) -> Mapping[str, Any]:
+    """Returns what a version's folder says of it; of a base policy nothing."""
+    file = Path(where) / ABOUT
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+
+
+def opened(where: str, base: str) -> tuple[Any, Any]:
+    """Returns the policy of a version, or of the base, and its tokenizer."""
+    if not (Path(where) / "adapter_config.json").is_file():
+        return load(where, device=device())
+    model, tokenizer = load(about_of(where).get("base", base), device=device())
+    with _quiet():
+        peft = imported("peft", extra="train", to="LoRA")
+        model = peft.PeftModel.from_pretrained(model, where, is_trainable=True)
+    return model.eval(), tokenizer
+
+
+def _adapted(model: Any, rank: int) -> Any:
+    """Returns the model with adapters where a rank is asked for and it has none.
+
+    Raises:
+        UsageError: it has adapters, and the whole is to be trained.
+    """
+    has = hasattr(model, "peft_config")
+    if has and not rank:
+        raise UsageError("live: the version that serves is of adapters; expected lora above 0")
+    if has or not rank:
+        return model
+    from assay.trainers.trl.one_gpu import adapters
+
+    with _quiet():
+        peft = imported("peft", extra="train", to="LoRA")
+        return peft.get_peft_model(model, adapters(rank)).eval()
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keeps what PEFT and transformers have to say of each other from people."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def base_of(model: Any, where: str, base: str) -> Teaching | None:
+    """Returns what makes a version's model the base policy; None: it is that now."""
+    if hasattr(model, "peft_config"):
+        return model.disable_adapter
+    if where == base:
+        return None
+    weights = Average(load(about_of(where).get("base", base), device=device())[0], 1.0)
+    return partial(weights.worn, model)
+
+
+def _saved(model: Any, tokenizer: Any, out: Path, base: str, learnt: Learnt) -> None:
+    with _quiet():
+        model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    about = {"base": base, "statistics": learnt.statistics}
+    (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+
+
+def digest_of(folder: Path) -> str:
+    """Returns a digest of the files of a folder, names and bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
