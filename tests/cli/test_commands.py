@@ -267,6 +267,16 @@ def test_credit_writes_one_file_a_method(assay: Assay, log: Path, tmp_path: Path
     assert len(terms) == 2  # outcome and tools, apart
 
 
+def test_a_method_that_refuses_leaves_nothing_of_those_before_it(assay: Assay, log: Path):
+    log.write_text(log.read_text().replace('"reward": 0.0', '"reward": -4.0'))
+    for to in (("-o", "credit"), ("--json", "-"), ("--json", "made.jsonl")):
+        ended = assay("credit", log, "-m", "grpo", "-m", "max_rl", *to)
+        assert (ended.code, ended.out) == (3, b"")
+        assert "max_rl needs mean outcomes above 0" in ended.err
+    assert not Path("credit").exists()
+    assert not Path("made.jsonl").exists()
+
+
 def test_credit_and_its_controls(assay: Assay, log: Path, tmp_path: Path):
     ended = assay("credit", log, "-m", "toolpo", "--control", "random", "--dose", "0.5", "-o", "c")
     assert ended.code == 0

@@ -1,12 +1,12 @@
 """`assay credit`: one annotation file per method, beside the log and never in it."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
-from tempfile import TemporaryDirectory
-from typing import Annotated, Final
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+from typing import IO, Annotated, Any, Final
 
 import numpy as np
 import typer
@@ -17,7 +17,7 @@ from assay.cli import options as opt
 from assay.cli.prose import say
 from assay.credit.facts import holds, need
 from assay.errors import MethodError, UsageError
-from assay.files.atomic import published
+from assay.files.atomic import about, published
 from assay.files.shards import Shards, Source, log_of
 from assay.importers import NONE, Choices, load
 from assay.pipeline import credits
@@ -99,29 +99,46 @@ def credit(
     )
     choices = opt.chosen(outcome, group, map, strict=strict, labels=labels)
     by = opt.readers(ray)
-    with _scored(log, recipe, model, elicit, out, format, choices) as (read, form, chosen):
-        batch, decisions, _ = gated_batch(
-            read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe, by=by
-        )
-        _possible(recipe, batch, asks=None if model else log)
-        if np.isnan(batch.outcome_K).all():
-            say(
-                f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
-                "outcomes with --outcome, or with assay label",
-                err=True,
+    with ExitStack() as stack:
+        with _scored(log, recipe, model, elicit, out, format, choices) as (read, form, chosen):
+            batch, decisions, _ = gated_batch(
+                read, format=form, pass_at=pass_at, choices=chosen, recipe=recipe, by=by
             )
-        made: dict[str, list[bytes]] = {}
-        for plain, advantages in credits(batch, recipe, seed=(seed, 0)):
-            also = (blame, None if control == "none" else control)
-            name = "-".join([plain, *filter(None, also)])
-            steps = step_credit(batch, advantages)
-            made[name] = [opt.encoded(each) for each in annotations(batch, decisions, name, steps)]
-    if out is not None:
-        for name, lines in made.items():
-            opt.emit(lines, str(out / f"{name}.jsonl"))
-            say(f"{out / f'{name}.jsonl'}  {len(lines):,} trajectories")
-    if json is not None:
-        opt.emit([line for lines in made.values() for line in lines], json)
+            _possible(recipe, batch, asks=None if model else log)
+            _warn(batch, log)
+            also = [each for each in (blame, control) if each not in (None, "none")]
+            made = {
+                (name := "-".join([plain, *also])): stack.enter_context(
+                    _spooled(annotations(batch, decisions, name, step_credit(batch, advantages)))
+                )
+                for plain, advantages in credits(batch, recipe, seed=(seed, 0))
+            }
+        if out is not None:
+            for name, lines in made.items():
+                opt.emit(lines, str(out / f"{name}.jsonl"))
+                say(f"{out / f'{name}.jsonl'}  {len(decisions):,} trajectories")
+        if json is not None:
+            opt.emit(chain.from_iterable(made.values()), json)
+
+
+def _warn(batch: Batch, log: Source) -> None:
+    if np.isnan(batch.outcome_K).all():
+        say(
+            f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
+            "outcomes with --outcome, or with assay label",
+            err=True,
+        )
+
+
+@contextmanager
+def _spooled(values: Iterable[Any]) -> Generator[IO[bytes]]:
+    """Values, one a line, in a file that nobody else sees: no target is touched until all methods
+    are computed, and no more than a line is in memory."""
+    with TemporaryFile(prefix="assay-") as stream:
+        with about(f"{gettempdir()}: cannot be written"):
+            stream.writelines(map(opt.encoded, values))
+            stream.seek(0)
+        yield stream
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -191,7 +192,7 @@ def emit_one(value: Any, to: str) -> None:
     emit([encoded(value)], to)
 
 
-def emit(lines: list[bytes], to: str) -> None:
+def emit(lines: Iterable[bytes], to: str) -> None:
     """Writes lines to standard output ("-") or to a file that appears whole."""
     if to == "-":
         sys.stdout.buffer.writelines(lines)
