@@ -22,13 +22,13 @@ class Lines:
 
     def __init__(self, most: int) -> None:
         self._most, self._left, self.done = most, b"", False
-        self._held = b""
+        self._held, self._size = b"", 0
 
     def feed(self, data: bytes) -> tuple[bytes, list[bytes]]:
         """Returns what may pass on of some bytes, and the data of the events that ended in them.
 
         Raises:
-            ValueError: an event is longer than it may be.
+            ValueError: the stream is longer than it may be.
         """
         whole = self._held + data
         self._held, passed = b"", whole
@@ -39,8 +39,9 @@ class Lines:
             self.done = whole.startswith(DONE, at)
         lines = (self._left + passed).split(b"\n")
         self._left = lines.pop()
-        if len(self._left) > self._most:
-            raise ValueError(f"an event of more than {self._most:,} bytes")
+        self._size += len(data)
+        if self._size > self._most:
+            raise ValueError(f"more than {self._most:,} bytes")
         return passed, [line[5:].strip() for line in lines if line.startswith(b"data:")]
 
     def rest(self) -> bytes:

@@ -15,6 +15,7 @@ temperature in.
 """
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, final
@@ -103,7 +104,7 @@ def bent(sampler: Mapping[str, Any], *, processed: bool) -> str | None:
 class Sampled:
     """What an engine said that it sampled, added up over the pieces of a stream."""
 
-    prompt_ids: list[int] | None = None
+    prompt_ids: "array[int] | None" = None
     ids: list[int] | None = None
     logprobs: list[float | None] | None = None
     broken: str = ""
@@ -112,9 +113,8 @@ class Sampled:
 
     def take(self, top: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
         """Adds what one answer, or one piece of it, says: itself, and its first choice."""
-        prompt = _ids(top.get("prompt_token_ids")) or _ids(choice.get("prompt_token_ids"))
-        if prompt is not None and self.prompt_ids is None:
-            self.prompt_ids = prompt
+        if self.prompt_ids is None:
+            self.prompt_ids = _prompt(top.get("prompt_token_ids", choice.get("prompt_token_ids")))
         info = choice.get("meta_info")
         if isinstance(info, Mapping) and isinstance(
             rows := info.get("output_token_logprobs"), list
@@ -173,6 +173,16 @@ def _ids(value: Any) -> list[int] | None:
     if not isinstance(value, list) or not all(type(each) is int for each in value):
         return None
     return value
+
+
+def _prompt(value: Any) -> "array[int] | None":
+    """Returns the ids of a prompt, None where it is no list of ids."""
+    if not isinstance(value, list):
+        return None
+    try:
+        return array("i", cast("list[int]", value))
+    except (TypeError, OverflowError):
+        return None
 
 
 def _named(rows: Sequence[Mapping[str, Any]]) -> list[int] | None:

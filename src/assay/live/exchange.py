@@ -42,7 +42,7 @@ class Serving:
         self._upstream, self._recorder, self._limits = upstream, recorder, limits
         self._shape, self._raw, self._take = shape, raw, take
         self._engine: Engine = engine
-        self._begun = False
+        self._begun = self._trains = False
 
     async def run(self, send: Send, receive: Receive) -> None:
         """Serves it.
@@ -52,10 +52,10 @@ class Serving:
         """
         self._send, exchange = send, self.exchange
         placed = exchange.placed
-        trains = placed.session.consent == "train" and placed.turn_type == "main"
+        self._trains = placed.session.consent == "train" and placed.turn_type == "main"
         self._leaving = leaving = asyncio.ensure_future(_left(receive))
         try:
-            if trains and self._engine != "plain":
+            if self._trains and self._engine != "plain":
                 body = self._body(asked(exchange.request, self._engine))
                 if await self._try(body, may_fail=True):
                     return
@@ -129,30 +129,49 @@ class Serving:
         await self._piece(body, last=True)
 
     async def _streamed(self, reply: Reply) -> None:
-        """Passes a stream on as it comes; its end waits until the turn is on the disk."""
+        """Passes a stream on as it comes; its end waits until the turn is on the disk, where it may
+        be trained on. What passes unchanged is read once it has passed."""
         exchange, lines = self.exchange, Lines(self._limits.answer)
         events = self._shape.stream({**exchange.request}, id=exchange.turn, now=exchange.began)
         await self._start(200, _EVENTS, {"Cache-Control": "no-cache"})
+        unread: list[bytes] = []
         if events is not None:
             await self._piece(events.begin())
         async for data in reply.chunks:
-            try:
-                passed, found = lines.feed(data)
-            except ValueError as error:
-                raise UpstreamError(f"the engine sent {error}") from None
-            chunks = [exchange.answer.chunk(each) for each in found]
+            passed = self._fed(lines, data, unread)
             if events is not None:
-                passed = b"".join(events.more(chunk) for chunk in chunks if chunk is not None)
+                chunks = self._read_in(unread)
+                passed = b"".join(events.more(chunk) for chunk in chunks)
             if passed:
                 await self._piece(passed)
             if self._leaving.done():
                 exchange.answer.broken = "client_left"
                 break
+        waits = self._trains or events is not None or not lines.done
+        if not waits:
+            await self._piece(lines.rest(), last=True)
+        self._read_in(unread)
         if not lines.done and not exchange.answer.broken and not exchange.answer.finish_reason:
             raise UpstreamError("the engine's stream ended before its end")
         await self._kept()
-        last = lines.rest() if events is None else events.end(exchange.answer)
-        await self._piece(last, last=True)
+        if waits:
+            last = lines.rest() if events is None else events.end(exchange.answer)
+            await self._piece(last, last=True)
+
+    def _fed(self, lines: Lines, data: bytes, unread: list[bytes]) -> bytes:
+        """Returns what may pass of some bytes; what is to be read of them goes to `unread`."""
+        try:
+            passed, found = lines.feed(data)
+        except ValueError as error:
+            raise UpstreamError(f"the engine sent {error}") from None
+        unread += found
+        return passed
+
+    def _read_in(self, unread: list[bytes]) -> list[dict[str, Any]]:
+        """Takes what was not read yet into the answer; returns it."""
+        chunks = [self.exchange.answer.chunk(each) for each in unread]
+        unread.clear()
+        return [chunk for chunk in chunks if chunk is not None]
 
     async def _kept(self) -> str | None:
         """Writes the turn, and remembers it before its client can go on from it."""

@@ -42,7 +42,7 @@ class Limits:
     at_once: int = 256
     """Requests under way."""
     answer: int = 64 << 20
-    """Bytes of an answer, or of one event of a stream."""
+    """Bytes of an answer."""
     patience: float = 5.0
     """Seconds that a turn to train on waits for room in the store; then its client is asked to come
     again."""

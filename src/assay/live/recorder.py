@@ -152,7 +152,7 @@ class Recorder:
         placed, answer, session = exchange.placed, exchange.answer, exchange.placed.session
         sampled = answer.sampled
         usable = sampled.why_not() is None
-        prompt = array("i", sampled.prompt_ids) if usable and sampled.prompt_ids else None
+        prompt = sampled.prompt_ids if usable else None
         on = placed.after is not None and placed.after == session.turn
         before = shared(session.ids, prompt) if on and prompt is not None else 0
         messages = tuple(exchange.request["messages"])
@@ -245,7 +245,7 @@ def _whole(turn: Turn, answer: Answer) -> "array[int] | None":
     sampled = answer.sampled
     if turn.completion_ids is None or not sampled.prompt_ids or not sampled.ids:
         return None
-    return array("i", [*sampled.prompt_ids, *sampled.ids])
+    return sampled.prompt_ids + array("i", sampled.ids)
 
 
 def _nats(values: "list[float | None] | None") -> bytes | None:
