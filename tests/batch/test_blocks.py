@@ -80,6 +80,38 @@ def test_a_table_without_room_for_all_keeps_the_rest_in_memory(monkeypatch):
     check(table)
 
 
+OWNERS = range(-1, 40)
+
+
+@pytest.mark.parametrize("large", [64, 1 << 20])
+@pytest.mark.parametrize("full", [None, 2, 9])
+def test_a_table_takes_over_the_rows_of_others(monkeypatch, tmp_path, large, full):
+    monkeypatch.setattr(mapped, "LARGE", large)
+
+    def part(number: int, folder: Path) -> Table:
+        folder.mkdir()
+        made = Table("q", owner=np.int64, name=np.int64, value=np.int8)
+        made.into(folder)
+        for n in OWNERS:
+            made.tail.extend((n, n % 3 - 1, number))
+            made.settle()
+        return pickle.loads(pickle.dumps(made))  # noqa: S301 - ours
+
+    mine = Table("q", owner=np.int64, name=np.int64, value=np.int8)
+    rows: list[list[int]] = []
+    for number in range(4):
+        mine.absorb(part(number, tmp_path / f"{number}"), [100 * number, np.array([7, 5, -1])])
+        rows += [[n + 100 * number if n >= 0 else n, (-1, 7, 5)[n % 3], number] for n in OWNERS]
+        if number == full and mine.done:  # the disk is full, for a while
+            stream, mine._streams["value"] = mine._streams["value"], Full()
+        if full == 9:  # there are rows of its own between them
+            mine.tail.extend((9, 9, 9))
+            rows.append([9, 9, 9])
+    if full == 2 and mine.done:
+        mine._streams["value"] = stream
+    assert np.stack([*mine.arrays().values()], 1).tolist() == rows
+
+
 @pytest.mark.parametrize("at_once", [1, 3, 100])
 def test_values_of_few_rows_are_written_over_the_others(monkeypatch, at_once):
     monkeypatch.setattr(mapped, "AT_ONCE", at_once)

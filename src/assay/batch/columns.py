@@ -160,15 +160,10 @@ class Columns:
         }
         theirs = other.tables()
         for name, mine in self.tables().items():
-            for rows in theirs[name].chunks():
-                for column, kind in enumerate(_REFERS.get(name, ())):
-                    here = rows[:, column]
-                    if kind in first:
-                        here[here >= 0] += first[kind]
-                    else:
-                        here[:] = codes[kind][here.astype(np.int64)]
-                mine.tail.frombytes(rows.tobytes())
-                mine.settle()
+            refers = (
+                first[kind] if kind in first else codes[kind] for kind in _REFERS.get(name, ())
+            )
+            mine.absorb(theirs[name], [*refers])
         self.ids += other.ids
         self.has_logprob |= other.has_logprob
         self.has_entropy |= other.has_entropy

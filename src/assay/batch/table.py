@@ -2,7 +2,7 @@
 
 import tempfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, final
@@ -79,9 +79,8 @@ class Table:
     def _write(self) -> None:
         rows = _rows(self.tail, self.width)
         try:
+            self._open()
             for column, (name, dtype) in enumerate(self._dtypes.items()):
-                if name not in self._streams:
-                    self._streams[name] = self._opened(name)
                 self._streams[name].write(rows[:, column].astype(dtype).data)
             for stream in self._streams.values():
                 stream.flush()
@@ -92,19 +91,69 @@ class Table:
         del rows
         self.tail = array(self.tail.typecode)
 
+    def _open(self) -> None:
+        """Opens a file for each column."""
+        for name in self._dtypes:
+            if name not in self._streams:
+                self._streams[name] = self._opened(name)
+
     def _opened(self, name: str) -> IO[bytes]:
         if self._folder is None:
             return tempfile.TemporaryFile(prefix="assay-")
         return (self._folder / f"{id(self)}.{name}").open("w+b")
 
-    def chunks(self) -> Iterator[np.ndarray]:
-        """Yields the rows, some at a time, as they were in `tail`; may be written on."""
+    def chunks(self, start: int = 0) -> Iterator[np.ndarray]:
+        """Yields the rows, some at a time, as they were in `tail`; may be written on.
+
+        Args:
+            start: 0, or `done`: those in files are passed over.
+        """
         kind = _rows(self.tail, self.width).dtype
-        columns = self._mapped() if self.done else {}
-        for at in stretches(self.done):
+        columns = self._mapped() if self.done > start else {}
+        for at in stretches(self.done - start):
             yield np.stack([values[at].astype(kind) for values in columns.values()], 1)
         if self.tail:
             yield _rows(array(self.tail.typecode, self.tail), self.width)
+
+    def absorb(self, other: "Table", refers: Sequence[int | np.ndarray]) -> None:
+        """Appends the rows of another table of the same columns.
+
+        Args:
+            other: the other table.
+            refers: of what its first columns are numbers: how many of that there are here, which is
+                added unless they are below 0, or the number here of each number there.
+        """
+        done = other.done if self._take(other, refers) else 0
+        for rows in other.chunks(done):
+            for column, to in enumerate(refers):
+                rows[:, column] = _renumbered(rows[:, column], to)
+            self.tail.frombytes(rows.tobytes())
+            self.settle()
+
+    def _take(self, other: "Table", refers: Sequence[int | np.ndarray]) -> bool:
+        """Lets rows that are in files of another go to ours, column by column; are they there?"""
+        if not other.done or self._full:
+            return False
+        if self.tail:
+            self._write()
+        if self.tail:
+            return False
+        columns = other._mapped()
+        try:
+            self._open()
+            for column, (name, values) in enumerate(columns.items()):
+                for at in stretches(other.done):
+                    some = values[at]
+                    if column < len(refers):
+                        some = _renumbered(some, refers[column])
+                    self._streams[name].write(np.ascontiguousarray(some, self._dtypes[name]).data)
+            for stream in self._streams.values():
+                stream.flush()
+        except OSError:
+            self._full = True
+            return False
+        self.done += other.done
+        return True
 
     def _mapped(self) -> dict[str, np.ndarray]:
         """Returns the rows that are in files, by column."""
@@ -170,6 +219,13 @@ class Table:
         self._full = bool(self._elsewhere)  # they are another's, who has ended
         for rows in state["rows"]:
             self.tail.frombytes(np.full(rows, np.nan).tobytes() if type(rows) is int else rows)
+
+
+def _renumbered(values: np.ndarray, to: int | np.ndarray) -> np.ndarray:
+    """Returns numbers of another table as ours; those below 0 are of nothing, and stay."""
+    if isinstance(to, np.ndarray):
+        return to[values.astype(np.int64)]
+    return np.where(values >= 0, values + to, values)
 
 
 def _sent(rows: np.ndarray) -> bytes | int:
