@@ -165,7 +165,9 @@ def measure(
     from assay.rollout.progress import Progress
     from assay.runs.uplift import measured
 
-    config, checkpoint = _config(recipe, {"env.name": env, "model.name": model}, settings(set_))
+    named = {"env.name": env, "model.name": model}
+    changes = {name: value for name, value in named.items() if value is not None}
+    config, checkpoint = configured(recipe, {**settings(set_), **changes}, "hints")
     chosen_ = asked(source, base=msgspec.to_builtins(config.hints))
     by = opened(chosen_)
     with Progress(4 * pairs, "attempts") as progress:
@@ -182,13 +184,16 @@ def measure(
         say(sentence(by.name, seen, found["level"]))
 
 
-def _config(
-    recipe: str, named: "dict[str, str | None]", changes: dict[str, Any]
-) -> "tuple[Config, Path | None]":
+def configured(recipe: str, changes: dict[str, Any], section: str) -> "tuple[Config, Path | None]":
     """Returns a recipe's configuration, or a run's with its last checkpoint.
 
+    Args:
+        recipe: name or file of a recipe, or a run.
+        changes: section.key and value.
+        section: the one that may be changed of a run.
+
     Raises:
-        UsageError: a run, and changes of more than its hints.
+        UsageError: a run, and changes of more than its section.
     """
     from msgspec import structs
 
@@ -197,14 +202,14 @@ def _config(
     from assay.runs.directory import is_training_run
     from assay.runs.folder import Folder
 
-    changes |= {name: value for name, value in named.items() if value is not None}
     if not is_training_run(Path(recipe)):
         return config_of(recipe, changes), None
-    if other := [name for name in changes if not name.startswith("hints.")]:
-        raise UsageError(f"--set {other[0]}: a run says it itself; expected hints.KEY alone")
+    if other := [name for name in changes if not name.startswith(f"{section}.")]:
+        raise UsageError(f"--set {other[0]}: a run says it itself; expected {section}.KEY alone")
     folder = Folder.open(Path(recipe))
     config, whole = folder.config, committed(folder.checkpoints)
-    more = {name.removeprefix("hints."): value for name, value in changes.items()}
-    hints = converted({**msgspec.to_builtins(config.hints), **more}, type(config.hints), "[hints]")
+    more = {name.removeprefix(f"{section}."): value for name, value in changes.items()}
+    kept = getattr(config, section)
+    made = converted({**msgspec.to_builtins(kept), **more}, type(kept), f"[{section}]")
     at = intact(folder.checkpoints / f"step_{whole[-1]}") if whole else None
-    return structs.replace(config, hints=hints), at
+    return structs.replace(config, **{section: made}), at

@@ -92,7 +92,7 @@ def judge(
     asks = form_named(form)
     items, _ = read_rubric(rubric)
     opt.spare(out, log)
-    panel = Panel(_endpoint(endpoint, model, key, timeout), votes=votes)
+    panel = Panel(endpoint_of(endpoint, model, key, timeout), votes=votes)
     records = [*load(records_of(log), format=format)[1]]
     say(_probed(fooled(panel, asks)) if probe else NOT_PROBED)
     found = judged([with_verdicts(items, each) for each in records], items, panel, asks)
@@ -138,7 +138,7 @@ def evolve(
     items, answer = read_rubric(rubric)
     version = version_of(rubric) + 1
     opt.spare(out, log)
-    ask = _endpoint(endpoint, model, key, timeout)
+    ask = endpoint_of(endpoint, model, key, timeout)
     panel = Panel(ask, votes=votes) if reference else None
     grow = Evolution(ask=ask, panel=panel, fresh=fresh, most=most)
     found = grow([*load(records_of(log), format=format)[1]], items, version)
@@ -151,7 +151,7 @@ def evolve(
         f"nothing proposed: {lost[1] or 'none'}")  # fmt: skip
 
 
-def _endpoint(url: str, model: str, key: str | None, timeout: float) -> "Endpoint":
+def endpoint_of(url: str, model: str, key: str | None, timeout: float) -> "Endpoint":
     """Returns where a model is asked.
 
     Raises:

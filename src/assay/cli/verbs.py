@@ -26,6 +26,7 @@ from assay.cli import (
     rubric,
     schedule,
     serve,
+    skills,
     train,
     view,
     world,
@@ -61,6 +62,7 @@ app.add_typer(hints.app, name="hints")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(rubric.app, name="rubric")
 app.add_typer(judge.app, name="judge")
+app.add_typer(skills.app, name="skills")
 app.add_typer(live.app, name="live")
 
 

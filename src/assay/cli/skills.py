@@ -1,0 +1,336 @@
+"""`assay skills`: a bank of what rollouts taught, tried before it is shown, and audited after."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assay.cli import options as opt
+from assay.cli.options import Json, emit_one, out_option, seed_option, set_option, settings
+from assay.cli.prose import say
+from assay.errors import UsageError, one_line
+
+if TYPE_CHECKING:
+    from assay.skills.bank import Bank
+    from assay.skills.trial import Arena
+
+app = typer.Typer(
+    help="Skill memory: what rollouts teach, and whom it helps.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+At = Annotated[Path, typer.Argument(metavar="BANK", help="Folder of a bank.")]
+On = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe, or a run: its last policy on its tasks.")
+]
+Set = Annotated[
+    list[str] | None,
+    set_option(help="section.key=value, as skills.tasks=512 or env.name=lookup/dead."),
+]
+
+
+@app.command("build")
+def build(
+    log: opt.Log,
+    out: Annotated[Path, out_option(help="The bank; one that is there grows.")],
+    writer: Annotated[
+        str, typer.Option(help="template, a model's address (http://...), or policy:NAME.")
+    ] = "template",
+    how: Annotated[
+        str, typer.Option(help="asymmetric; for comparison lessons, demonstrations, raw.")
+    ] = "asymmetric",
+    held_out: Annotated[
+        Path | None, typer.Option(help="Names of tasks, a line each, that teach nothing.")
+    ] = None,
+    active: Annotated[
+        bool, typer.Option("--active", help="Show them at once, without a gate.")
+    ] = False,
+    model: Annotated[str, typer.Option(help="What the server calls the model.")] = "default",
+    key: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the server's key.")
+    ] = None,
+    format: opt.Format = None,
+    pass_at: opt.PassAt = 1.0,
+) -> None:
+    """Writes lessons from failures and demonstrations from verified successes.
+
+    Each names the steps that it rests on. They are candidates until assay skills gate admits them.
+    """
+    from assay.importers import load
+    from assay.runs.directory import records_of
+    from assay.skills import store
+    from assay.skills.bank import Bank
+    from assay.skills.building import built
+
+    if how not in ("asymmetric", "lessons", "demonstrations", "raw"):
+        raise UsageError(f"--how {how}: expected asymmetric, lessons, demonstrations or raw")
+    opt.spare(out, log)
+    tasks = {line.strip() for line in held_out.read_text().splitlines()} if held_out else set()
+    write = _writer(writer, model, key)
+    records = load(records_of(log), format=format)[1]
+    before = store.opened(out) if store.is_bank(out) else Bank()
+    made = built(records, write, name=writer, how=how, held_out=tasks, pass_at=pass_at)
+    bank = before.merged(made.skills, status="active" if active else "candidate")
+    store.save(out, bank)
+    left = ", ".join(f"{why} {n:,}" for why, n in sorted(made.left.items()))
+    say(f"{out}  version {bank.version}: {len(bank.active)} active, "
+        f"{len(bank.of('candidate'))} candidates, of {len(made.skills):,} drafts; left out: "
+        f"{left or 'nothing'}")  # fmt: skip
+
+
+def _writer(name: str, model: str, key: str | None) -> Any:
+    """Returns who writes: the template, a model behind an address, or one of this machine."""
+    from assay.skills.asking import Asked
+    from assay.skills.templates import written
+
+    if name == "template":
+        return written
+    if name.startswith(("http://", "https://")):
+        from assay.cli.rubric import endpoint_of
+
+        return Asked(endpoint_of(name, model, key, 60.0))
+    if name.startswith("policy:"):
+        from assay.policy.judging import LocalJudge
+
+        local = LocalJudge(name.removeprefix("policy:"))
+
+        def ask(messages: Any) -> str:
+            (said,) = local([messages])
+            if isinstance(said, Exception):
+                raise said
+            return said
+
+        return Asked(ask, parallel=1)
+    raise UsageError(f"--writer {name}: expected template, an address (http://...) or policy:NAME")
+
+
+@app.command("list")
+def list_(
+    bank: At,
+    status: Annotated[
+        str | None, typer.Option(help="Only these: candidate, active or retired.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Lists the skills of a bank."""
+    import msgspec
+
+    from assay.skills import store
+
+    known = store.opened(bank)
+    some = [each for each in known.skills if status in (None, each.status)]
+    if json is not None:
+        rows = [msgspec.to_builtins(each) for each in some]
+        emit_one({"schema": "assay.skills/1", "bank": known.name, "skills": rows}, json)
+    if json != "-":
+        say(f"{bank}  {known.name}, version {known.version}, generation {known.generation}")
+        for each in some:
+            said = f"{one_line(each.when)[:32]:<32} {one_line(each.principle)[:60]}"
+            typer.echo(f"{each.id}  {each.status:<9} {each.kind:<13} {said}")
+
+
+@app.command("show")
+def show(bank: At, id: Annotated[str, typer.Argument(help="Of a skill.")]) -> None:
+    """Shows one skill, and the steps that it rests on."""
+    from assay.skills import store
+
+    each = store.opened(bank).get(id)
+    for name in ("id", "kind", "category", "status", "why", "title", "when", "principle", "avoid"):
+        if text := getattr(each, name):
+            typer.echo(f"{name:<10} {one_line(text)}")
+    for rests in each.evidence:
+        steps = ", ".join(map(str, rests.steps)) or "-"
+        typer.echo(f"from       {one_line(rests.trajectory)}  step {steps}  {rests.level}")
+    if each.trial is not None:
+        typer.echo(f"trial      {_tried(each.trial)}")
+
+
+def _tried(trial: Any) -> str:
+    if not trial.pairs:
+        return "no task of the trial is like it"
+    verdict = "admitted" if trial.admitted else "not admitted"
+    return (
+        f"{verdict}: {trial.told:g} of {trial.pairs} pass with it, {trial.bare:g} without; uplift "
+        f"at least {trial.lower:+.1%} by 90 %"
+    )
+
+
+@app.command("gate")
+def gate(
+    bank: At,
+    on: On,
+    pairs: Annotated[int, typer.Option(min=16, help="Paired runs of each candidate.")] = 64,
+    most: Annotated[int, typer.Option(min=1, help="Candidates, most evidence first.")] = 16,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Try defects too: may the gate be trusted?")
+    ] = False,
+    set_: Set = None,
+    seed: Annotated[int, seed_option(help="Of all chance.")] = 0,
+    json: Json = None,
+) -> None:
+    """Tries candidates on held-out tasks, with them and without, and admits what helps."""
+    from assay.skills import store
+    from assay.skills.trial import injected, sound, tried
+
+    known, arena = store.opened(bank), _arena(on, set_, pairs)
+    fresh = sorted(known.of("candidate"), key=lambda each: (-len(each.evidence), each.id))[:most]
+    found, _ = tried(known, fresh, arena, (seed,))
+    probed = injected(known, fresh, arena, (seed,)) if probe else {}
+    after = store.save(bank, known.decided(found))
+    if json is not None:
+        rows = {id: _plain(each) for id, each in found.items()}
+        said = {"probes": probed, "sound": sound(probed) if probe else None}
+        emit_one({"schema": "assay.skills-gate/1", "bank": after.name, "found": rows, **said}, json)
+    if json != "-":
+        for id, each in found.items():
+            typer.echo(f"{id}  {_tried(each)}")
+        if probe:
+            told = ", ".join(f"{kind} {n} of {of}" for kind, (n, of) in probed.items())
+            fit = "nothing against it" if sound(probed) else "not to be trusted"
+            say(f"defects admitted: {told}; {fit}")
+        say(f"{bank}  version {after.version}: {len(after.active)} active")
+
+
+def _plain(trial: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(trial)
+
+
+def _arena(on: str, set_: list[str] | None, pairs: int) -> "Arena":
+    from assay.cli.hints import configured
+    from assay.cli.train import import_from_here
+    from assay.policy.loading import check_installed
+    from assay.runs.remembered import arena_of
+
+    check_installed("assay skills")
+    import_from_here()
+    config, checkpoint = configured(on, settings(set_), "skills")
+    return arena_of(config, checkpoint, pairs=pairs)
+
+
+@app.command("retire")
+def retire(
+    bank: At,
+    log: Annotated[
+        Path | None, typer.Option(help="Rollouts that read it: what they say counts.")
+    ] = None,
+    unused: Annotated[int, typer.Option(min=1, help="Generations without a task.")] = 20,
+    format: opt.Format = None,
+    pass_at: opt.PassAt = 1.0,
+) -> None:
+    """Retires skills that surely harm, and those that no task asks for.
+
+    With a log its exposures take the place of the bank's own.
+    """
+    from assay.skills import store
+    from assay.skills.credit import base, by_skill, exposures
+
+    known = store.opened(bank)
+    if log is None:
+        after = known.retired(unused=unused)
+    else:
+        records = _records(log, format)
+        counted = known.counted(by_skill(exposures(records, pass_at)), afresh=True)
+        after = counted.retired(base(records, pass_at) or None, unused=unused)
+    store.save(bank, after)
+    gone = {each.id for each in after.of("retired")} - {each.id for each in known.of("retired")}
+    for id in sorted(gone):
+        typer.echo(f"{id}  {after.get(id).why}")
+    say(f"{bank}  version {after.version}: {len(gone)} retired, {len(after.active)} active")
+
+
+def _records(log: Path, format: str | None) -> Sequence[Any]:
+    from assay.importers import load
+    from assay.runs.directory import records_of
+
+    return [*load(records_of(log), format=format)[1]]
+
+
+@app.command("export")
+def export_(bank: At, out: Annotated[Path, out_option(help="Folder of skill folders.")]) -> None:
+    """Writes active skills as Markdown folders that coding agents read: NAME/SKILL.md."""
+    from assay.skills import store
+    from assay.skills.export import export
+
+    names = export(store.opened(bank), out)
+    say(f"{out}  {len(names)} skills")
+
+
+@app.command("audit")
+def audit(
+    bank: At,
+    log: Annotated[Path | None, typer.Option(help="Rollouts that read the bank.")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="A recipe or a run: play the bank and its controls.")
+    ] = None,
+    set_: Set = None,
+    seed: Annotated[int, seed_option(help="Of all chance.")] = 0,
+    format: opt.Format = None,
+    pass_at: opt.PassAt = 1.0,
+    json: Json = None,
+) -> None:
+    """Says whether a bank is used at all, and what each skill did.
+
+    From a log by randomised exposure; with --on beside nothing, and its skills shuffled and
+    corrupted.
+    """
+    from assay.skills import store
+
+    if log is None and on is None:
+        raise UsageError("skills audit: expected --log, --on, or both")
+    known = store.opened(bank)
+    said: dict[str, Any] = {"schema": "assay.skills-audit/1", "bank": known.name}
+    said |= _of_log(known, _records(log, format), pass_at) if log else {}
+    if on is not None:
+        from assay.runs.remembered import compared
+
+        said["arms"] = compared(known, _arena(on, set_, 64), seed)
+    if json is not None:
+        emit_one(said, json)
+    if json != "-":
+        for line in _audited(said):
+            typer.echo(line)
+
+
+def _of_log(known: "Bank", records: Sequence[Any], pass_at: float) -> dict[str, Any]:
+    from assay.skills.credit import banks, exposures, overall, rows, used
+
+    found = exposures(records, pass_at)
+    seen = overall(found.values())
+    return {
+        "banks": banks(records),
+        "used": used(found.values()),
+        "help": list(seen.help) if seen.help else None,
+        "skills": [*rows(known, found)],
+    }
+
+
+def _audited(said: dict[str, Any]) -> list[str]:
+    """Returns an audit in lines."""
+    made = list[str]()
+    if "used" in said:
+        named = ", ".join(f"{name or 'none'} {n:,}" for name, n in said["banks"].items())
+        made.append(f"rollouts by bank: {named}")
+        made.append(f"shown less held back: {_effect(said['help'])}: {said['used']}")
+        made += [
+            f"{each['id']}  {each['status']:<9} {each['category'] or 'general':<12} shown "
+            f"{each['passed']} of {each['shown']}, held back {each['held_passed']} of "
+            f"{each['held']}, help {_effect(each['help'])}{' ' * bool(each['why'])}{each['why']}"
+            for each in said["skills"]
+            if each["shown"] or each["held"] or each["why"]
+        ]
+    for name, each in said.get("arms", {}).items():
+        made.append(
+            f"{name:<10} {each['passed']} of {each['attempts']} pass, {each['tokens']:.1f} tokens "
+            f"read, over nothing {_effect(each['over_nothing'])}"
+        )
+    return made
+
+
+def _effect(found: Sequence[float] | None) -> str:
+    if found is None:
+        return "not known"
+    value, low, high = found
+    return f"{value:+.1%} [{low:+.1%}, {high:+.1%}]"

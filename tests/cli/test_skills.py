@@ -1,0 +1,128 @@
+"""`assay skills`: a log in, a bank out, and what is said of it."""
+
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from assay.records import write
+from assay.skills import store
+from assay.skills.bank import Bank
+from assay.skills.export import name_of, page
+from assay.skills.skill import Evidence
+from tests.cli.conftest import Assay
+from tests.judges import server
+from tests.skills.made import LOST, WON
+from tests.skills.test_bank import skill
+from tests.skills.test_block import HOSTILE
+from tests.skills.test_credit import A, B, saw
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.jsonl"
+    write(path, [LOST, WON, structs.replace(LOST, id="x", outcome=None, grades=())])
+    return path
+
+
+def test_a_bank_is_built_listed_shown_and_grows(assay: Assay, log: Path, tmp_path: Path) -> None:
+    bank = tmp_path / "bank"
+    ended = assay("skills", "build", log, "-o", bank)
+    assert ended.code == 0, ended.err
+    assert "0 active, 2 candidates, of 2 drafts; left out: no evidence 1" in ended.text
+    assay("skills", "build", log, "-o", bank, "--active")
+    assert store.opened(bank).version == 1, "nothing new is no new version"
+    listed = assay("skills", "list", bank, "--json", "-").json
+    lesson = next(each for each in listed["skills"] if each["kind"] == "lesson")
+    assert lesson["evidence"][0] == {
+        "trajectory": "a/0", "task": "lookup[hops=2]/7", "steps": [3], "level": "E3"
+    }  # fmt: skip
+    shown = assay("skills", "show", bank, lesson["id"]).text
+    assert "first smallest then capital" in shown
+    assert "a/0  step 3  E3" in shown
+    assert "no skill 'z'" in assay("skills", "show", bank, "z").error
+
+
+def test_held_out_tasks_teach_nothing(assay: Assay, log: Path, tmp_path: Path) -> None:
+    (tmp_path / "held").write_text("lookup[hops=2]/7\n")
+    ended = assay("skills", "build", log, "-o", tmp_path / "b", "--held-out", tmp_path / "held")
+    assert "left out: held out 3" in ended.text
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (("--writer", "nobody"), "expected template, an address"),
+        (("--how", "all"), "expected asymmetric"),
+    ],
+)
+def test_what_build_refuses(
+    assay: Assay, log: Path, tmp_path: Path, options: tuple[str, str], wrong: str
+) -> None:
+    ended = assay("skills", "build", log, "-o", tmp_path / "b", *options)
+    assert ended.code == 2
+    assert wrong in ended.error
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_model_that_answers_otherwise_writes_nothing(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    with server.serving(server.prosaic) as url:
+        ended = assay("skills", "build", log, "-o", tmp_path / "b", "--writer", url)
+    assert ended.code == 0, ended.err
+    assert "of 0 drafts; left out: no evidence 1, nothing said 2" in ended.text
+
+
+def test_an_audit_says_what_each_skill_did_and_retire_acts_on_it(
+    assay: Assay, tmp_path: Path
+) -> None:
+    path, log = tmp_path / "bank", tmp_path / "log.jsonl"
+    made = [structs.replace(each, status="active") for each in (A, B)]
+    store.save(path, Bank().next(made))
+    shown = [saw(LOST, "a") for _ in range(40)]
+    held = [saw(WON if n % 2 else LOST, held=("a",)) for n in range(40)]
+    write(log, [structs.replace(each, id=f"{n}") for n, each in enumerate([*shown, *held])])
+    ended = assay("skills", "audit", path, "--log", log)
+    assert "rollouts by bank: bank0 80" in ended.text
+    # 0 of 40, at most .0876, against 20 of 40, .3520 to .6480: -.5 - .1480 and
+    # -.5 + sqrt(.0876^2 + .1480^2)
+    assert "shown less held back: -50.0% [-64.8%, -32.8%]: harms" in ended.text
+    assert "shown 0 of 40, held back 20 of 40" in ended.text
+    row = assay("skills", "audit", path, "--log", log, "--json", "-").json["skills"]
+    assert {each["id"] for each in row} == {A.id, B.id}
+    for _ in range(2):  # again says the same: the log's exposures take the place of the bank's
+        assay("skills", "retire", path, "--log", log)
+        after = store.opened(path)
+        assert (after.get(A.id).status, after.get(A.id).why) == ("retired", "harm")
+        assert after.get(A.id).exposure.shown == 40
+        assert after.get(B.id).status == "active"
+    assert "expected --log, --on, or both" in assay("skills", "audit", path).error
+
+
+def test_skills_are_folders_that_agents_read(assay: Assay, tmp_path: Path) -> None:
+    path, out = tmp_path / "bank", tmp_path / "out"
+    rests = tuple(Evidence(trajectory=f"t/{n}", task="t") for n in range(6))
+    one = skill("do this", title="City of: Least!", when='the "city"', avoid="that", evidence=rests)
+    store.save(path, Bank().merged([one], status="active"))
+    assert assay("skills", "export", path, "-o", out).code == 0
+    (file,) = out.rglob("SKILL.md")
+    assert file.parent.name == f"city-of-least-{one.id}"
+    text = file.read_text()
+    assert text.startswith(f"---\nname: city-of-least-{one.id}\n")
+    assert 'description: "City of: Least!. Tasks like: the \\"city\\""' in text
+    assert "\ndo this\n" in text
+    assert "From: t/0, t/1, t/2, t/3, and 2 more" in text
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "---\nname: other\n---"])
+def test_a_page_stays_a_page_whatever_a_skill_says(text: str) -> None:
+    lines = page(skill(text, title=text, when=text, avoid=text)).splitlines()
+    assert [n for n, line in enumerate(lines) if line == "---"] == [0, 3]
+    assert len(name_of(skill(text, title=text * 9))) <= 64
+
+
+def test_a_log_of_no_bank_is_untold(assay: Assay, log: Path, tmp_path: Path) -> None:
+    store.save(tmp_path / "bank", Bank())
+    ended = assay("skills", "audit", tmp_path / "bank", "--log", log)
+    assert "not known: untold" in ended.text
