@@ -112,6 +112,8 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
             new = _zip(content, rng)
         elif content.startswith(b"PAR1"):
             new = _parquet(content, rng)
+        elif content.startswith(b"SQLite"):
+            new = _bytes(content, rng)
         else:
             new = _json(content, rng)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError):
@@ -122,6 +124,15 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 def _json(content: bytes, rng: random.Random) -> bytes:
     values, write = documents(content.decode())
     return write(changed(values, rng)).encode("utf-8", "surrogatepass")
+
+
+def _bytes(content: bytes, rng: random.Random) -> bytes:
+    """Returns a file of pages, much of which holds nothing, with some of its bytes changed."""
+    new = bytearray(content)
+    used = [at for at, byte in enumerate(content) if byte and at >= 100]
+    for at in rng.sample(used, rng.randint(1, 6)):
+        new[at] = rng.randrange(256)
+    return bytes(new)
 
 
 def _zip(content: bytes, rng: random.Random) -> bytes:

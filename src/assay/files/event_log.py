@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS events(
 CREATE INDEX IF NOT EXISTS of_session ON events(session, seq);
 CREATE INDEX IF NOT EXISTS of_kind ON events(kind, seq);
 """
+_BROKEN: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged file comes to; of what it holds SQLite also makes its errors' texts."""
 _WAIT: Final = 10.0
 """Seconds that a write waits for one of another process."""
 
@@ -66,7 +68,7 @@ class EventLog:
                 if not is_log(_head(path)):
                     raise DataError(f"{path}: no event log; expected one that a store wrote")
                 self._db = _reading(path)
-        except (sqlite3.Error, OSError) as error:
+        except (*_BROKEN, OSError) as error:
             raise DataError(one_line(f"{path}: {error}; expected an event log")) from None
 
     def _made(self, path: Path) -> sqlite3.Connection:
@@ -141,8 +143,10 @@ class EventLog:
         asked = f"SELECT kind, session, body, once, seq FROM events WHERE {' AND '.join(where)}"
         try:
             for found in self._db.execute(f"{asked} ORDER BY seq LIMIT ?", (*values, most)):
+                if not all(map(isinstance, found, (str, str, bytes))):
+                    raise DataError(f"{self.path} event {found[4]}: damaged; expected an event")
                 yield Row(*found)
-        except sqlite3.Error as error:
+        except _BROKEN as error:
             raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
 
     def once(self, text: str) -> Row | None:

@@ -27,6 +27,7 @@ from assay.importers.hal import Hal
 from assay.importers.harbor import Harbor
 from assay.importers.inspect import Inspect
 from assay.importers.intercode import InterCode
+from assay.importers.live import Live
 from assay.importers.mapped import Mapped
 from assay.importers.mini_swe_agent import MiniSweAgent
 from assay.importers.nemo import Nemo
@@ -58,7 +59,7 @@ _TABLE: tuple[type[Importer], ...] = (
     *(AssayRecords, Chat, TauBench, Tau2Bench, InterCode, WhoAndWhen, SweAgent, MiniSweAgent),
     *(Atif, Harbor, Verifiers, Inspect, Verl, Trl, Nemo, Rllm),
     *(NemoGym, Atropos, Skyrl, Areal, Tinker, Art, Otel, VerifiersResults, TerminalBench, Hal),
-    *(ClaudeCode, Codex, Pi, SessionTraces, OpenHands, OpenHandsV0, Mapped),
+    *(ClaudeCode, Codex, Pi, SessionTraces, OpenHands, OpenHandsV0, Live, Mapped),
 )
 IMPORTERS: Registry[Importer] = Registry(
     "format", {importer.name: importer for importer in _TABLE}, group="assay.importers"

@@ -183,7 +183,7 @@ class Sessions:
         self._going.move_to_end(session.id)
         while len(self._going) > self._most:
             self._going.popitem(last=False)
-        while len(self._states) > 4 * self._most:
+        while len(self._states) > 2 * self._most:
             self._states.popitem(last=False)
 
     def answered(

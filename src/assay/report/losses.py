@@ -66,6 +66,7 @@ _REST: Final[Mapping[str, str]] = {
     " that infrastructure stopped have scores]: unscored",
     "score_per_token": "{n} [score is|scores are] given token by token: their sum counts",
     "several_blocks": "{n} [message holds|messages hold] several blocks of code: no call",
+    "side_turn": "{n} [turn is|turns are] no turn of the agent's own, but of its client beside it",
     "span_in_characters": "{n} [stretch of thought is|stretches of thought are] counted in "
     "characters beside token ids: left out",
     "step_extra": "{n} [step holds|steps hold] more of its writer's own: not kept",

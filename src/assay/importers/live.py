@@ -1,0 +1,162 @@
+"""The store of a gateway, also while it is written: what agents in use did."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, final
+
+import msgspec
+
+from assay.errors import DataError
+from assay.files.event_log import EventLog, is_log
+from assay.files.probe import Probe
+from assay.importers.base import Importer, Log, Rank, Record, ends, prompt_name
+from assay.importers.fields import Fields
+from assay.importers.messages import chat, copied, unfolded
+from assay.importers.tokens import Turn, join
+from assay.records import End, Grade, Hint, Mark, ModelStep, Step, Trajectory
+from assay.records.live import TurnLabel, decode_event
+from assay.records.turns import Seen, Session, folded
+
+FILE: Final = "store.sqlite"
+_ENDS: Final = ends("stop", budget="length")
+_BROKE: Final = ("upstream_broke_off", "client_left", "upstream_error", "unreadable_answer")
+_ORDER: Final = ("E3", "E2", "E1")
+
+
+@final
+class Live(Importer):
+    """A folder of `assay serve --store`, or the `store.sqlite` in it.
+
+    A session is a trajectory, or several where its client began anew in it (`session`). Main turns
+    alone are its steps. What a session is labelled with is its outcome, the label of a turn a score
+    of its step; a person's word (E4) is a grade, as everywhere.
+    """
+
+    name = "live"
+    title = "a store of assay serve"
+    record = "a session"
+
+    def rank(self, seen: Probe) -> Rank:
+        return Rank.CERTAIN if is_log(seen.head) else Rank.NO
+
+    def own(self, folder: Path) -> tuple[Path, ...]:
+        file = folder / FILE
+        return (file,) if file.is_file() else ()
+
+    def beside(self, file: Path) -> tuple[Path, ...]:
+        return (file.with_name(f"{file.name}-wal"),)
+
+    def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
+        opened = EventLog(file, write=False)
+        try:
+            events = [decode_event(row.body, f"{file} event {row.seq}") for row in opened.rows()]
+        finally:
+            opened.close()
+        for name, session in folded(events).items():
+            yield f"{file} session {name[:60]!r}", {"session": name, "it": session}
+
+    def trajectories(self, record: Record) -> Iterator[Trajectory]:
+        session: Session = record.raw["it"]
+        main = [turn for turn in session.turns if turn.turn.turn_type == "main"]
+        if len(main) < len(session.turns):
+            record.lose("side_turn", len(session.turns) - len(main))
+        lines = _lines(main)
+        for at, line in enumerate(lines):
+            try:
+                yield self._trajectory(record, session, line, at, whole=at == len(lines) - 1)
+            except (TypeError, AttributeError, ValueError) as error:
+                if isinstance(error, DataError):
+                    raise
+                raise DataError(f"{record.where}: {error}; expected a turn") from None
+
+    def _trajectory(
+        self, record: Record, session: Session, line: Sequence[Seen], at: int, *, whole: bool
+    ) -> Trajectory:
+        last = line[-1]
+        steps, marks = _steps(record, line)
+        task = prompt_name(msgspec.json.encode(line[0].messages[:2]).decode())
+        grades = _grades(session.labels) if whole else ()
+        versions = dict.fromkeys(each.turn.policy_version for each in line)
+        return record.trajectory(
+            task,
+            steps,
+            trial=record.groups.trial(task),
+            id=session.id if at == 0 else f"{session.id}#{at}",
+            session=session.id if at or not whole else None,
+            outcome=_outcome(grades),
+            grades=grades,
+            end=_end(session, last, whole=whole),
+            policy_version="-".join(each for each in versions if each) or None,
+            marks=marks,
+            origin=record.origin(
+                run=session.run or None, user=session.user or None, consent=session.consent
+            ),
+        )
+
+
+def _lines(turns: Sequence[Seen]) -> list[list[Seen]]:
+    """Returns the turns, those that go on from each other together."""
+    made: list[list[Seen]] = []
+    for turn in turns:
+        home = next((each for each in made if each[-1].turn.id == turn.turn.after), None)
+        if home is None:
+            made.append([turn])
+        else:
+            home.append(turn)
+    return made
+
+
+def _steps(record: Record, line: Sequence[Seen]) -> tuple[tuple[Step, ...], tuple[Mark, ...]]:
+    """Returns the steps of turns that go on from each other, and marks where tokens broke off."""
+    messages = [*line[-1].messages, line[-1].turn.answer]
+    ours = {len(each.messages): each for each in line}
+    told = list(unfolded(messages, f"{record.where}.messages", record.losses))
+    steps = list(chat((raw for _, raw in told), f"{record.where}.messages", record.losses))
+    turns: list[Turn] = []
+    for at, (place, _) in enumerate(told):
+        step, seen = steps[at], ours.get(place)
+        if seen is None or type(step) is not ModelStep:
+            steps[at] = copied(step)
+            continue
+        steps[at] = _said(step, seen)
+        turns += _tokens(seen, at, record)
+    return join(steps, turns)
+
+
+def _said(step: ModelStep, seen: Seen) -> ModelStep:
+    """Returns the step of a turn with what others said of it."""
+    scores = {f"label:{name}": each.value for name, each in seen.labels.items()}
+    hints = tuple(Hint(text=each.text, source=each.source or "live") for each in seen.hints)
+    barred = None if seen.why_not is None else "masked"
+    return msgspec.structs.replace(step, scores=scores, hints=hints, untrainable=barred)
+
+
+def _tokens(seen: Seen, at: int, record: Fields) -> list[Turn]:
+    if seen.completion_ids is None or seen.prompt_ids is None:
+        return []
+    nats = None if seen.logprobs is None else tuple(seen.logprobs)
+    return [Turn(at, tuple(seen.prompt_ids), tuple(seen.completion_ids), nats, record)]
+
+
+def _grades(labels: Mapping[str, TurnLabel]) -> tuple[Grade, ...]:
+    return tuple(
+        Grade(level=each.evidence, value=each.value, source=each.source, reason=each.reason)
+        for each in labels.values()
+    )
+
+
+def _outcome(grades: Sequence[Grade]) -> float | None:
+    """Returns what the strongest of E1 to E3 says; None where they disagree, or nobody did."""
+    for level in _ORDER:
+        values = {each.value for each in grades if each.level == level and each.value is not None}
+        if values:
+            return values.pop() if len(values) == 1 else None
+    return None
+
+
+def _end(session: Session, last: Seen, *, whole: bool) -> End:
+    if last.turn.why_not in _BROKE:
+        return "infra"
+    reason = _ENDS.get(last.turn.finish_reason or "", "unknown")
+    over = session.closed or (last.next_state is not None and last.next_state.role == "none")
+    return reason if reason != "answered" or (whole and over) else "unknown"
