@@ -7,7 +7,7 @@ from assay.cluster.machine import Machine
 
 simpy = pytest.importorskip("simpy")
 
-THREE = Measured(length=[[2.0]], tokens=[[10.0]], start=1.0, forward=1.0, update=1.0)
+THREE = Measured(length=[[2.0]], tokens=[[10.0]], start=1.0, update=1.0)
 """Pieces of one trajectory take 1 + 2 = 3 s, an update 1 s."""
 
 
@@ -26,9 +26,7 @@ def played(history):
 def test_a_synchronous_round():
     # Three pieces of 3 s on two workers: 0-3, 0-3, 3-6. An update of 30 tokens: 2 + 0.1 * 30 = 5 s,
     # 6-11. Of two workers' 22 s they play 9. Groups 0 and 1 wait 3 s for group 2, which waits 0.
-    measured = Measured(
-        length=[[2.0]], tokens=[[10.0]], start=1.0, forward=1.0, update=2.0, token=0.1
-    )
+    measured = Measured(length=[[2.0]], tokens=[[10.0]], start=1.0, update=2.0, token=0.1)
     history = simulate(plan(workers=2, groups=3), measured, updates=2)
     assert times(history) == [(6.0, 11.0), (17.0, 22.0)]
     seen = history.outcome()
@@ -50,12 +48,28 @@ def test_more_trainers_share_the_tokens_of_an_update():
 
 
 def test_the_parts_of_a_piece():
-    # A group of lengths 2 and 2, two at a time, forward 0.5 and 0.25 a row:
-    # 1 + 0.5 * 2 + 0.25 * (2 + 2) = 3 s. Weights are loaded for the second group: 4 s more.
+    # A group of lengths 2 and 2, forward passes of 0.5 s of one and 1 s of two: 1 + 2 * 1 = 3 s.
+    # Weights are loaded for the second group: 4 s more.
     measured = Measured(
-        length=[[2.0]], tokens=[[10.0]], start=1.0, forward=0.5, row=0.25, load=4.0, update=1.0
+        length=[[2.0]], tokens=[[10.0]], start=1.0, forward=(0.5, 1.0), load=4.0, update=1.0
     )
     assert times(simulate(plan(size=2), measured, updates=2)) == [(3.0, 4.0), (11.0, 12.0)]
+    # Lengths 5, 1 and 3: one pass of three, as of two, two of two, two of one: 1 + 3 * 1 + 2 * 0.5.
+    assert measured.piece_seconds([5.0, 1.0, 3.0]) == 5.0
+
+
+def test_who_waited_wakes_up():
+    # The trainer waits 3 s, then 1 + 0.5 s: 3-4.5. The worker waited too: 3 + 0.25, 4.5-7.75.
+    measured = Measured(length=[[3.0]], tokens=[[10.0]], wake=0.25, wake_update=0.5, update=1.0)
+    assert times(simulate(plan(), measured, updates=2)) == [(3.0, 4.5), (7.75, 9.25)]
+
+
+def test_a_crowd():
+    # Two pieces on one core. The second begins beside the first: 6 s of work instead of 3, the
+    # first done at 6, the second at 9.
+    measured = Measured(length=[[3.0]], tokens=[[10.0]], update=1.0, crowded=(2.0,))
+    history = simulate(plan(workers=2, groups=2, cores=1), measured, updates=1)
+    assert [p.ended for p in history.pieces] == [6.0, 9.0]
 
 
 def test_a_group_in_pieces_waits_for_its_last():
@@ -94,9 +108,7 @@ def test_staleness_is_a_trajectory_s():
 
 def test_weights_are_loaded_once():
     # Round 0: 0-3, 3-6, 6-7. Round 1: 4 s to load, 7-14; the second group has them, 14-17.
-    measured = Measured(
-        length=[[2.0]], tokens=[[10.0]], start=1.0, forward=1.0, load=4.0, update=1.0
-    )
+    measured = Measured(length=[[2.0]], tokens=[[10.0]], start=1.0, load=4.0, update=1.0)
     assert times(simulate(plan(groups=2), measured, updates=2)) == [(6.0, 7.0), (17.0, 18.0)]
 
 
@@ -181,28 +193,32 @@ def test_lost_again_while_it_starts():
 
 
 def shared(jobs, rate):
-    env = simpy.Environment()
-    machine, ends = Machine(env, rate), {}
+    return mixed([(*job, False) for job in jobs], lambda n, _: (rate(n), rate(n)))
 
-    def job(name, begins, seconds):
+
+def mixed(jobs, rates):
+    env = simpy.Environment(0.0)
+    machine, ends = Machine(env, rates), {}
+
+    def job(name, begins, seconds, trains):
         yield env.timeout(begins)
-        yield from machine.work(seconds)
+        yield from machine.work(seconds, trains=trains)
         ends[name] = env.now
 
-    for name, (begins, seconds) in enumerate(jobs):
-        env.process(job(name, begins, seconds))
+    for name, given in enumerate(jobs):
+        env.process(job(name, *given))
     env.run()
     return ends
 
 
 def test_two_jobs_share_one_core():
     # Of 1 and 2 s: each at half the speed, the first is done at 2; 1 s is left, done at 3.
-    assert shared([(0.0, 1.0), (0.0, 2.0)], lambda n: 1 / n) == {0: 2.0, 1: 3.0}
+    assert shared([(0.0, 1.0), (0.0, 2.0)], lambda n: 1 / max(n, 1)) == {0: 2.0, 1: 3.0}
 
 
 def test_a_job_that_comes_later():
     # 2 s from 0, 2 s from 1: 1 is left at 1, done at 3; the other has 1 left there, done at 4.
-    assert shared([(0.0, 2.0), (1.0, 2.0)], lambda n: 1 / n) == {0: 3.0, 1: 4.0}
+    assert shared([(0.0, 2.0), (1.0, 2.0)], lambda n: 1 / max(n, 1)) == {0: 3.0, 1: 4.0}
 
 
 def test_rates_that_were_measured():
@@ -211,11 +227,29 @@ def test_rates_that_were_measured():
     assert ends == {0: pytest.approx(4 / 3), 1: pytest.approx(7 / 3)}
 
 
-def test_rates_of_more_than_were_measured():
-    measured = Measured(length=[[1.0]], tokens=[[1.0]], rates=(1.0, 0.9))
-    assert [measured.rate(n, 2) for n in (1, 2, 4)] == [1.0, 0.9, 0.45]
-    alone = Measured(length=[[1.0]], tokens=[[1.0]])
-    assert [alone.rate(n, 2) for n in (1, 2, 4)] == [1.0, 1.0, 0.5]
+def test_a_trainer_may_have_a_speed_of_its_own():
+    # Beside each other the worker goes on at 0.5, the trainer at 0.8. The trainer's 2 s are done at
+    # 2.5, when the worker has 0.75 of its 2 s left, alone: 3.25.
+    def rates(workers, trainers):
+        return (0.5, 0.8) if workers and trainers else (1.0, 1.0)
+
+    ends = mixed([(0.0, 2.0, False), (0.0, 2.0, True)], rates)
+    assert ends == {0: pytest.approx(3.25), 1: pytest.approx(2.5)}
+
+
+def test_speeds_of_more_than_were_measured():
+    one = {"length": [[1.0]], "tokens": [[1.0]]}
+    alone = Measured(**one)
+    assert [alone.speeds(n, 0, 2)[0] for n in (1, 2, 4)] == [1.0, 1.0, 0.5]
+    assert alone.speeds(3, 1, 2) == (0.5, 0.5)
+    some = Measured(**one, rates=(1.0, 0.9))
+    assert [some.speeds(n, 0, 2)[0] for n in (1, 2, 4)] == [1.0, 0.9, 0.45]
+    assert (some.speeds(0, 1, 2), some.speeds(1, 1, 2)) == ((1.0, 1.0), (0.9, 0.9))
+    more = Measured(**one, rates=(1.0, 0.9), beside=(0.7, 0.4), burdened=(0.8, 0.6))
+    assert more.speeds(2, 0, 2) == (0.9, 0.9)
+    assert more.speeds(1, 1, 2) == (0.7, 0.8)
+    assert more.speeds(4, 1, 2) == (0.2, 0.3)
+    assert more.speeds(0, 1, 2) == (1.0, 1.0)
 
 
 def test_workers_and_trainer_share_a_machine():

@@ -21,7 +21,8 @@ def measures(draw):
     """Lengths equal tokens, so that a piece's length can be read off the history. As fields: types
     are checked at random, which must not be in a strategy."""
     tasks = draw(st.lists(st.lists(quarters, min_size=1, max_size=3), min_size=1, max_size=3))
-    seconds = {name: draw(quarters) for name in ("start", "forward", "row", "update", "restart")}
+    seconds = {name: draw(quarters) for name in ("start", "update", "restart")}
+    seconds["forward"] = draw(st.lists(quarters, min_size=1, max_size=3))
     return {"length": tasks, "tokens": tasks, **seconds}
 
 
@@ -119,7 +120,7 @@ def test_synchronous_rounds_are_list_schedules(plan, measured):
         ends, tokens = [], 0.0
         for _ in range(plan.groups):
             begun = heapq.heappop(free)
-            ends.append(begun + measured.start + (measured.forward + measured.row) * length[number])
+            ends.append(begun + measured.start + measured.forward[0] * length[number])
             heapq.heappush(free, ends[-1])
             tokens, number = tokens + length[number], number + 1
         now = max(ends) + measured.update + measured.token * tokens

@@ -39,7 +39,9 @@ def test_plans_that_cannot_be(wrong, said):
         {"length": [[]], "tokens": [[]]},
         {"length": [[1.0, 2.0]]},
         {"update": -1.0},
-        {"forward": float("nan")},
+        {"start": float("nan")},
+        {"forward": (-1.0,)},
+        {"forward": ()},
         {"jitter": ()},
         {"rates": (1.0, 0.0)},
     ],
@@ -89,7 +91,7 @@ def test_a_log_says_lengths_and_tokens():
     seen = Measured.of(log, update=1.5)
     assert seen.length == [[2.0, 3.0], [5.0]]
     assert seen.tokens == [[30.0, 40.0], [70.0]]
-    assert (seen.update, seen.forward) == (1.5, 1.0)
+    assert (seen.update, seen.forward) == (1.5, (1.0,))
 
 
 def test_a_log_without_times():

@@ -16,8 +16,8 @@ from assay.records import Trajectory
 class Measured:
     """Lengths of trajectories by group, and seconds of one core.
 
-    A piece of trajectories of lengths l takes  start + forward max(l) + row sum(l);  an update on
-    n tokens takes  update + token n / trainers.
+    A piece of trajectories of lengths l takes  start + sum over t of forward(w_t),  w_t being how
+    many of them are longer than t; an update on n tokens takes  update + token n / trainers.
     """
 
     length: Sequence[Sequence[float]]
@@ -27,23 +27,33 @@ class Measured:
     """Tokens that the policy wrote in each, as `length`; what throughput and update count."""
     start: float = 0.0
     """Of a piece, before its first forward pass."""
-    forward: float = 1.0
-    """Of a forward pass, however many trajectories are in it."""
-    row: float = 0.0
-    """More for each trajectory in a forward pass."""
+    forward: Sequence[float] = (1.0,)
+    """Of a forward pass with 1, 2, ... trajectories in it; with more it is as with the last."""
+    wake: float = 0.0
+    """More for the first piece after a worker had nothing to do."""
     update: float = 0.0
     """Of an update, however many tokens, with the publication of its weights."""
     token: float = 0.0
     """More for each token of an update."""
+    wake_update: float = 0.0
+    """More for an update before which the trainer had nothing to do."""
     load: float = 0.0
     """Until a worker has newer weights."""
     restart: float = 0.0
     """From the loss of a worker until it can play."""
     jitter: Sequence[float] = (1.0,)
     """What times of pieces are multiplied by, drawn from these."""
-    rates: Sequence[float] = (1.0,)
-    """On a machine that is shared: speed of each of 1, 2, ... busy processes, 1 being alone. Beyond
-    them all together are as fast as the last ones were together."""
+    crowded: Sequence[float] = ()
+    """The same of pieces that begin where more processes are busy than there are cores, which no
+    system shares out evenly. Empty: as `jitter`."""
+    rates: Sequence[float] = ()
+    """On a machine that is shared: speed of each of 1, 2, ... busy workers, 1 being alone. Beyond
+    them all together are as fast as the last ones were together. Empty: processes share the cores
+    evenly."""
+    beside: Sequence[float] = ()
+    """The same of workers beside a trainer that is at work. Empty: a trainer counts as a worker."""
+    burdened: Sequence[float] = ()
+    """Speed of the trainer beside 1, 2, ... busy workers. Empty: as a worker's."""
 
     def __post_init__(self) -> None:
         """Checks every number."""
@@ -53,13 +63,16 @@ class Measured:
                 f"measured: {len(shapes[0])} tasks with lengths and {len(shapes[1])} with tokens; "
                 "expected as many of each, and as many trajectories in each, at least one"
             )
-        many = [*self.length, *self.tokens, self.jitter, self.rates]
-        times = ("start", "forward", "row", "update", "token", "load", "restart")
+        shared = [*self.rates, *self.beside, *self.burdened]
+        many = [*self.length, *self.tokens, self.forward, self.jitter, self.crowded, shared]
+        times = ("start", "wake", "update", "token", "wake_update", "load", "restart")
         many += [[getattr(self, name)] for name in times]
         if not all(0 <= each < math.inf for values in many for each in values):
             raise DataError("measured: a number is negative, or none; expected at least 0")
-        if not self.jitter or not self.rates or min(self.rates) <= 0:
-            raise DataError("measured: jitter or rates are empty, or a rate is 0; expected some")
+        if not self.jitter or not self.forward or 0 in shared:
+            raise DataError(
+                "measured: forward or jitter is empty, or a rate is 0; expected numbers above 0"
+            )
 
     @classmethod
     def of(cls, records: Iterable[Trajectory], **seconds: float | Sequence[float]) -> "Measured":
@@ -67,8 +80,8 @@ class Measured:
 
         Args:
             records: with `ledger.wall_seconds` and `ledger.tokens`; others are passed over.
-            **seconds: the fields of this class that no log has. `forward` stays 1, for a length is
-                in seconds here.
+            **seconds: the fields of this class that no log has. A length is in seconds here, so
+                `forward` stays 1.
 
         Raises:
             DataError: no record has both.
@@ -96,18 +109,36 @@ class Measured:
 
     def piece_seconds(self, length: Sequence[float]) -> float:
         """Returns the seconds of trajectories that are played together, before jitter."""
-        return self.start + self.forward * max(length) + self.row * sum(length)
+        longest = sorted(length, reverse=True)
+        shorter = [*longest[1:], 0.0]
+        widest = len(self.forward) - 1
+        return self.start + sum(
+            (end - begin) * self.forward[min(at, widest)]
+            for at, (end, begin) in enumerate(zip(longest, shorter, strict=True))
+        )
 
     def update_seconds(self, tokens: float, trainers: int = 1) -> float:
         """Returns the seconds of an update."""
         return self.update + self.token * tokens / trainers
 
-    def rate(self, busy: int, cores: int) -> float:
-        """Returns the speed of each of some busy processes on a machine, 1 being alone.
+    def speeds(self, workers: int, trainers: int, cores: int) -> tuple[float, float]:
+        """Returns the speed of each worker and of a trainer on a shared machine, 1 being alone.
 
-        Where none was measured they share the cores evenly; beyond the last that was, its sum.
+        Args:
+            workers: that are busy.
+            trainers: 0 or 1, at work.
+            cores: of the machine, read where no rates were measured.
         """
-        if len(self.rates) == 1:
-            return min(1.0, cores / busy)
-        known = len(self.rates)
-        return self.rates[min(busy, known) - 1] * min(1.0, known / busy)
+        alike = _speed(self.rates, workers + trainers, cores)
+        if not trainers or not workers:
+            return alike, alike
+        return (
+            _speed(self.beside, workers, cores) if self.beside else alike,
+            _speed(self.burdened, workers, cores) if self.burdened else alike,
+        )
+
+
+def _speed(rates: Sequence[float], busy: int, cores: int) -> float:
+    if not rates:
+        return min(1.0, cores / max(busy, 1))
+    return rates[min(max(busy, 1), len(rates)) - 1] * min(1.0, len(rates) / max(busy, 1))

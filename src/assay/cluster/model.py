@@ -87,7 +87,7 @@ class _Model:
         self._down: dict[int, float] = {}
         self._machine: Machine | None = None
         if (cores := plan.cores) is not None:
-            self._machine = Machine(self.env, lambda busy: measured.rate(busy, cores))
+            self._machine = Machine(self.env, lambda w, t: measured.speeds(w, t, cores))
         self._workers = [self.env.process(self._work(n)) for n in range(plan.workers)]
         if losses is not None:
             self.env.process(self._given(sorted(losses)))
@@ -109,13 +109,16 @@ class _Model:
 
     def _train(self, updates: int) -> Generator[Any, Any, None]:
         for _ in range(updates):
+            waited = not self._rules.ready
             while not self._rules.ready:
                 yield self._ready
             groups, begun = self._rules.take(), self.env.now
             self._changed()
             numbers = [group.number for group in groups]
             tokens = sum(sum(self._drawn.pop(number)[1]) for number in numbers)
-            yield from self._busy(self._measured.update_seconds(tokens, self.plan.trainers))
+            seconds = self._measured.update_seconds(tokens, self.plan.trainers)
+            seconds += waited * self._measured.wake_update
+            yield from self._busy(seconds, trains=True)
             version = self._rules.version
             self.history.updates.append(Updated(begun, self.env.now, numbers, version))
             self._rules.updated()
@@ -126,11 +129,14 @@ class _Model:
         held = 0
         while True:
             piece: Piece | None = None
+            waited = False
             try:
                 while (piece := self._rules.begin()) is None:
+                    waited = True
                     yield self._news
                 self._open[piece] = worker, self.env.now
                 seconds = self._seconds(piece) + (piece.version > held) * self._measured.load
+                seconds += waited * self._measured.wake
                 held = piece.version
                 yield from self._busy(seconds / speed)
                 self._ended(piece, "done")
@@ -166,18 +172,20 @@ class _Model:
     def _up(self, worker: int) -> None:
         self.history.down.append((worker, self._down.pop(worker), self.env.now))
 
-    def _busy(self, seconds: float) -> Generator[Any, Any, None]:
+    def _busy(self, seconds: float, *, trains: bool = False) -> Generator[Any, Any, None]:
         if self._machine is None:
             yield self.env.timeout(seconds)
         else:
-            yield from self._machine.work(seconds)
+            yield from self._machine.work(seconds, trains=trains)
 
     def _seconds(self, piece: Piece) -> float:
         while piece.group.number not in self._drawn:
             self._drawn[self._begun] = self._measured.drawn(self.plan.size, self._lengths)
             self._begun += 1
         length, _ = self._drawn[piece.group.number]
-        jitter = self._measured.jitter
+        machine, crowded = self._machine, self._measured.crowded
+        crowd = machine is not None and machine.busy >= (self.plan.cores or 0)
+        jitter = crowded if crowd and crowded else self._measured.jitter
         times = jitter[int(self._luck.integers(len(jitter)))] if len(jitter) > 1 else jitter[0]
         return times * self._measured.piece_seconds(length[piece.first : piece.first + piece.rows])
 
