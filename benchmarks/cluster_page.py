@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from textwrap import fill
 from typing import Any, Final
 
 import numpy as np
@@ -118,14 +119,18 @@ def page(
     document: Mapping[str, Any], found: Sequence[Mapping[str, Any]], measured: Measured
 ) -> str:
     """Returns the page, as Markdown."""
-    parts = (
-        HEAD,
-        *_cost(document),
-        *_checks(document, found, measured),
-        *_thousand(measured),
-        TAIL,
+    made = (*_cost(document), *_checks(document, found, measured), *_thousand(measured))
+    return "\n".join((HEAD, filled("\n".join(made)), TAIL))
+
+
+def filled(text: str) -> str:
+    """Returns Markdown whose paragraphs are filled up to the width of a page."""
+    blocks = (block.strip("\n") for block in text.split("\n\n"))
+    return "\n\n".join(
+        block if block[:1] in "|#!-" else fill(block, 100, break_on_hyphens=False)
+        for block in blocks
+        if block
     )
-    return "\n".join(parts).rstrip() + "\n"
 
 
 HEAD: Final = """\
@@ -244,9 +249,8 @@ def _thousand(measured: Measured) -> Iterator[str]:
         cells = [_share(each[name]["tokens_per_second"], best) for each in every.values()]
         yield f"| {name} | {' | '.join(cells)} |"
     again = _share(given_up["tokens_per_second"], best)
-    yield "\nWhere the groups of lost workers are dropped, and not played again, *lost* with at"
-    yield f"most 2 late comes to {again}; {np.mean(given_up['lost']):.1%} of the groups are dropped"
-    yield "for it."
+    yield "\nWith the groups of lost workers dropped, not played again, *lost* with at most 2 late"
+    yield f"comes to {again}; {np.mean(given_up['lost']):.1%} of the groups are dropped for it."
     yield "\nWith *slow and lost*, means over seeds. *In vain*: share of workers' time that no"
     yield "update takes. *Length*: tokens of a trained trajectory, over those of all played.\n"
     head = "workers idle | in vain | trainer idle | groups dropped | staleness mean, p95, max | "
@@ -255,9 +259,22 @@ def _thousand(measured: Measured) -> Iterator[str]:
     usual = float(np.mean(every["none"]["no bound"]["tokens_per_trajectory"]))
     for name in PLANS:
         yield f"| {name} | {' | '.join(_cells(trouble[name], usual))} |"
+    alone, slow, both = ({name: _of(each[name], best) for name in PLANS}
+                         for each in (every["none"], every["slow"], trouble))  # fmt: skip
+    kept, more, late = "synchronous", "synchronous, 10 % more groups", "at most 2 late"
+    yield "\nA round waits for its slowest: one slow worker in 50 takes *synchronous* from"
+    yield f"{alone[kept]} to {slow[kept]}; with 10 % more groups it is {slow[more]}, with a bound"
+    yield f"of 2 {slow[late]}. In order the slowest hold up all others: {both[late + ', in order']}"
+    yield f"with *slow and lost*, beside {both[late]}. What is late is longer than what is not, so"
+    yield "trained trajectories get shorter where groups are dropped; little here, where lengths"
+    yield "differ little."
     yield "\n![Share of workers' time that ends in an update, by workers and plan](cluster.svg)\n"
     yield "The picture has *slow and lost*; groups of an update and ranks of the trainer grow with"
     yield "the workers; bands are 95 % over 3 seeds.\n"
+
+
+def _of(each: Mapping[str, list[float]], best: float) -> str:
+    return f"{np.mean(each['tokens_per_second']) / best:.0%}"
 
 
 def _share(values: Sequence[float], best: float) -> str:
