@@ -51,57 +51,57 @@ def against_writing(batch: Batch) -> list[Ratio]:
     return ratios
 
 
-def against_verl(batch: Batch, lengths: np.ndarray) -> list[Ratio]:
-    """Returns verl's time over ours on the same outcomes, theirs padded, ours both ways."""
+VERL = {"grpo": ("grpo_vectorized", "grpo"), "rloo": ("rloo_vectorized", "rloo")}
+"""Methods that verl has too, and its variants: in tensors, which write their rows as fast as the
+memory takes them, as we do; and in a loop."""
+
+
+def against_verl(batch: Batch, lengths: np.ndarray) -> tuple[list[Ratio], dict[str, float]]:
+    """Returns verl's time over ours on the same outcomes, theirs padded and ours ragged; and, in
+    milliseconds, what each takes that is given verl's padded rows and gives such."""
     import torch
     from verl.trainer.ppo import core_algos
 
+    from assay.recipes import Recipe
+    from assay.trainers.verl.estimators import advantage_of
+
     torch.set_num_threads(2)
     width = int(lengths.max())
-    mask = torch.arange(width)[None, :] < torch.as_tensor(lengths)[:, None]
+    mask = (torch.arange(width)[None, :] < torch.as_tensor(lengths)[:, None]).float()
     rewards = torch.zeros(K, width)
     rewards[torch.arange(K), torch.as_tensor(lengths) - 1] = torch.as_tensor(
         batch.outcome_K, dtype=torch.float32
     )
     index = np.array([str(g) for g in batch.group_K], dtype=object)
-    ratios = []
-    variants = {
-        "grpo": ("grpo_vectorized", "grpo"),
-        "rloo": ("rloo_vectorized", "rloo"),
-    }
-    for name, theirs in variants.items():
-        by = method(name)
-        ours = best(lambda by=by: by(batch).advantage_N, repeat=31)
-        for variant, budget in zip(theirs, (4.0, 20.0), strict=True):
+    given = {"token_level_rewards": rewards, "response_mask": mask, "index": index}
+    ratios: list[Ratio] = []
+    padded: dict[str, float] = {}
+    for name, variants in VERL.items():
+        by, recipe = method(name), Recipe.of(name, like="verl")
+        ours = best(lambda by=by: by(batch).advantage_N, repeat=101)
+        whole = lambda recipe=recipe: advantage_of(recipe, rewards, mask, index)  # noqa: E731
+        padded[f"assay {name}"] = best(whole, repeat=101) * 1e3
+        for variant, budget in zip(variants, (1.0, 20.0), strict=True):
             estimator = core_algos.get_adv_estimator_fn(variant)
-            other = best(
-                lambda estimator=estimator: estimator(
-                    token_level_rewards=rewards,
-                    response_mask=mask.float(),
-                    index=index,
-                    config=None,
-                ),
-                repeat=9,
-            )
-            ratios.append(
-                Ratio(
-                    f"verl {variant} / {name}",
-                    other / ours,
-                    budget,
-                    "at least",
-                    f"{other * 1e3:.2f} ms / {ours * 1e3:.2f} ms",
-                )
-            )
-    return ratios
+            other = best(lambda estimator=estimator: estimator(**given, config=None), repeat=101)
+            padded[f"verl {variant}"] = other * 1e3
+            note = f"{other * 1e3:.2f} ms / {ours * 1e3:.2f} ms"
+            called = f"verl {variant} / {name}"
+            ratios.append(Ratio(called, other / ours, budget, "at least", note))
+    return ratios, padded
 
 
 def main() -> None:
     batch, lengths = ragged()
     ratios = against_writing(batch)
-    verl = "--verl" in sys.argv
-    if verl:
-        ratios += against_verl(batch, lengths)
-    publish("advantages_verl" if verl else "advantages", ratios, tokens=int(lengths.sum()))
+    tokens = int(lengths.sum())
+    if "--verl" not in sys.argv:
+        publish("advantages", ratios, tokens=tokens)
+        return
+    verl, padded = against_verl(batch, lengths)
+    for name, milliseconds in padded.items():
+        print(f"{name}, padded rows in and out: {milliseconds:.2f} ms")
+    publish("advantages_verl", ratios + verl, tokens=tokens, padded_ms=padded)
 
 
 if __name__ == "__main__":

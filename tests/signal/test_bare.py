@@ -1,36 +1,84 @@
-"""Rows of which a trainer knows reward, mask and group."""
+"""Rows of which a trainer knows reward, length and group."""
+
+import re
 
 import numpy as np
 import pytest
 
 from assay.batch import CATEGORIES
+from assay.credit import METHODS
+from assay.errors import MethodError
 from assay.recipes import Recipe
-from assay.signal import bare, signal
+from assay.records import ModelStep, Trajectory
+from assay.signal import bare, per_row, signal
 
-MASK = np.array([[1, 1, 0, 1, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 0]], bool)
+LENGTH = np.array([3, 1, 5, 2])
 
 
 def test_by_hand() -> None:
     # dr_grpo: outcome less the group's mean. a: 1 and 0, mean 1/2; b: 0.25 and 0.5, mean 0.375
-    batch = bare(np.array([1.0, 0.25, 0.0, 0.5]), ["a", "b", "a", "b"], MASK)
-    advantage_KT, weight_KT = signal(batch, Recipe.of("dr_grpo")).rows(width=5)
-    expected = np.array([0.5, -0.125, -0.5, 0.125])[:, None] * MASK
-    np.testing.assert_array_equal(advantage_KT, expected)
-    np.testing.assert_array_equal(weight_KT, MASK)
+    batch = bare(np.array([1.0, 0.25, 0.0, 0.5]), ["a", "b", "a", "b"], LENGTH)
+    found = per_row(batch, Recipe.of("dr_grpo"))
+    np.testing.assert_array_equal(found, [0.5, -0.125, -0.5, 0.125])
+    assert batch.length_R.tolist() == LENGTH.tolist()
+    assert batch.wrote_K.tolist() == LENGTH.tolist()
+
+
+def test_weights_of_several_methods() -> None:
+    # psr gives +1 to a pass, nsr -1 to a failure: 1/4 of the one, and the other whole
+    batch = bare(np.array([1.0, 0.0, 0.0, 1.0]), ["a"] * 4, LENGTH)
+    recipe = Recipe.of({"methods": [{"name": "psr", "weight": 0.25}, "nsr"]})
+    np.testing.assert_array_equal(per_row(batch, recipe), [0.25, -1.0, -1.0, 0.25])
 
 
 def test_nobody_scored_it() -> None:
-    batch = bare(np.array([1.0, np.nan, 0.0, np.nan]), ["a"] * 4, MASK)
-    advantage_KT, weight_KT = signal(batch, Recipe.of("dr_grpo")).rows(width=5)
-    np.testing.assert_array_equal(advantage_KT[[1, 3]], 0.0)
-    np.testing.assert_array_equal(weight_KT[[1, 3]], 0.0)
-    assert advantage_KT[0, 0] == 0.5
+    batch = bare(np.array([1.0, np.nan, 0.0, np.nan]), ["a"] * 4, LENGTH)
+    for unscored in (True, False):  # the gate drops it, or it is carried and has no number
+        gate = {"name": "integrity", "unscored": unscored}
+        recipe = Recipe.of({"method": "dr_grpo", "gates": [gate]})
+        np.testing.assert_array_equal(per_row(batch, recipe), [0.5, 0.0, -0.5, 0.0])
+
+
+def test_a_row_without_a_sampled_token_moves_nothing() -> None:
+    # the mean of a is that of the others: 1 and 0
+    batch = bare(np.array([1.0, 1.0, 0.0]), ["a"] * 3, np.array([3, 0, 2]))
+    np.testing.assert_array_equal(per_row(batch, Recipe.of("dr_grpo")), [0.5, 0.0, -0.5])
 
 
 @pytest.mark.parametrize(("bar", "passes"), [(1.0, 0.0), (0.2, 0.5)])
 def test_the_bar_is_the_recipe_s(bar: float, passes: float) -> None:
-    batch = bare(np.array([0.25, 0.0]), ["a", "a"], MASK[:2], pass_at=bar)
+    batch = bare(np.array([0.25, 0.0]), ["a", "a"], LENGTH[:2], pass_at=bar)
     made = signal(batch, Recipe.of({"method": "dr_grpo", "pass_at": bar}))
     assert made.facts()["pass_rate"] == passes
     solved = [batch.category_K[0] == CATEGORIES.index("true_success")]
     assert solved == [passes > 0]
+
+
+OUTCOME = np.array([1.0, 0.0, 0.0, 1.0, 0.25, 0.0, 0.0, 1.0, 1.0])
+GROUPS = ["a", "a", "a", "b", "b", "b", "c", "d", "d"]
+LENGTHS = np.array([3, 1, 5, 2, 2, 7, 4, 1, 6])
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_every_method_gives_what_it_gives_records(name: str) -> None:
+    records = [
+        Trajectory(
+            id=str(k),
+            task=group,
+            group=group,
+            outcome=float(OUTCOME[k]),
+            steps=(ModelStep(token_ids=tuple(range(10 * k, 10 * k + int(LENGTHS[k])))),),
+            claim="none",
+        )
+        for k, group in enumerate(GROUPS)
+    ]
+    recipe = Recipe.of(name)
+    batch = bare(OUTCOME, GROUPS, LENGTHS)
+    try:
+        expected, weight_KT = signal(records, recipe).rows()
+    except MethodError as error:
+        with pytest.raises(MethodError, match=re.escape(str(error))):
+            per_row(batch, recipe)
+        return
+    found = per_row(batch, recipe)
+    np.testing.assert_array_equal(np.where(weight_KT > 0, found[:, None], 0.0), expected)

@@ -8,7 +8,7 @@ from assay.recipes import (
     ReplaySettings,
     Safety,
 )
-from assay.signal.bare import bare
+from assay.signal.bare import bare, per_row
 from assay.signal.rows import LAYOUTS, Layout, padded_rows, ragged
 from assay.signal.signal import Signal, signal
 
@@ -24,6 +24,7 @@ __all__ = [
     "Signal",
     "bare",
     "padded_rows",
+    "per_row",
     "ragged",
     "signal",
 ]

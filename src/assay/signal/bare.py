@@ -1,43 +1,70 @@
-"""Rows of which a trainer knows no more than reward, mask and group."""
+"""Rows of which a trainer knows reward, length and group, and no more: one advantage a row."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64, Int64
 
+from assay import pipeline
 from assay.batch import Batch
 from assay.batch.build import Builder
 from assay.batch.completions import Completions
+from assay.errors import MethodError
+from assay.recipes import Recipe
 
 
 def bare(
     outcome_K: Float64[np.ndarray, " K"],
     groups: Sequence[str],
-    sampled_KT: Bool[np.ndarray, "K T"],
+    length_K: Int64[np.ndarray, " K"],
     *,
     pass_at: float = 1.0,
 ) -> Batch:
-    """Returns a batch of one model step a row, as long as the padded row: what no span carries has
-    no advantage.
+    """Returns a batch of one model step a row, of the tokens that the policy sampled.
 
     Args:
         outcome_K: NaN: unscored.
         groups: what each row is compared within.
-        sampled_KT: which tokens the policy sampled; padding was not.
+        length_K: tokens that the policy sampled; others are nowhere.
         pass_at: see `Batch.of`.
     """
-    count, width = sampled_KT.shape
+    count = length_K.size
+    names = [str(k) for k in range(count)]
     builder = Builder(measure="tokens", pass_at=pass_at)
     builder.complete(
         Completions(
-            ids=[str(k) for k in range(count)],
+            ids=names,
             groups=groups,
-            texts=[str(k) for k in range(count)],  # nobody knows which are alike
+            texts=names,  # nobody knows which are alike
             outcome_K=outcome_K,
-            rewards=[{} for _ in range(count)],
+            rewards=[{}] * count,
             answered_K=np.ones(count, bool),
-            length_K=np.full(count, width, np.int64),
-            sampled_N=sampled_KT.reshape(-1),
+            length_K=np.minimum(length_K, 1),  # nothing here is known by the token
         )
     )
-    return Batch(**builder.arrays())
+    batch = Batch(**builder.arrays())
+    return replace(batch, length_R=length_K[batch.traj_R], wrote_K=length_K)
+
+
+def per_row(batch: Batch, recipe: Recipe) -> Float64[np.ndarray, " K"]:
+    """Returns what each token of a row gets: gates and methods, added up by their weights; 0 where
+    nobody scored or carries it. Safety, control, blame and dose of the recipe are not read.
+
+    Args:
+        batch: as `bare` makes it.
+        recipe: its gates and methods.
+
+    Raises:
+        MethodError: a method tells tokens of a row apart, or cannot run on such rows.
+    """
+    batch, _ = pipeline.gated(batch, recipe)
+    total_R = np.zeros(batch.length_R.size)
+    for part, (name, made) in zip(recipe.parts, pipeline.credits(batch, recipe), strict=True):
+        total = made.total
+        if total.size != total_R.size:
+            raise MethodError(f"{name} tells tokens of a row apart: it needs records, or log-probs")
+        total_R += part.weight * np.where(np.isnan(total), 0.0, total)
+    advantage_K = np.zeros(len(batch.ids))
+    advantage_K[batch.traj_R] = total_R
+    return advantage_K

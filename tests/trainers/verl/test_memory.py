@@ -17,8 +17,9 @@ BOTH = Safety(entropy=RegimeSettings(), back_off=BackOffSettings())
 
 def test_what_is_saved_is_what_is_put_back(tmp_path: Path) -> None:
     memory = Memory(BOTH)
-    mask = np.ones((2, 4), bool)
-    memory.credited(signal(bare(np.array([1.0, np.nan]), ["a", "a"], mask), Recipe.of("grpo")))
+    memory.credited(
+        signal(bare(np.array([1.0, np.nan]), ["a", "a"], np.array([4, 4])), Recipe.of("grpo"))
+    )
     assert memory.length == 4.0  # two rows of four sampled tokens
     memory.trained(entropy=1.0, ratio=50.0)
     assert memory.controllers.scales[1].negative < 1.0

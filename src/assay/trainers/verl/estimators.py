@@ -12,13 +12,12 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 from assay.credit import METHODS
 from assay.errors import UsageError
 from assay.recipes import Recipe
-from assay.signal import bare, signal
+from assay.signal import bare, per_row
 from assay.trainers.verl.settings import LEVEL_2
 
 INSIDE: Final = ContextVar("inside", default=False)
@@ -58,16 +57,14 @@ def advantage_of(
     """
     if index is None:
         raise UsageError("estimator: verl gave no index; each row's group is needed")
-    sampled_KT = (mask > 0).cpu().numpy()
     batch = bare(
-        rewards.double().sum(-1).cpu().numpy(),
+        rewards.sum(-1).double().cpu().numpy(),  # in verl's precision: it compares the same
         [str(each) for each in index],
-        sampled_KT,
+        mask.sum(-1).long().cpu().numpy(),
         pass_at=recipe.pass_at,
     )
-    advantage_KT, _ = signal(batch, recipe).rows(width=sampled_KT.shape[1])
-    made = torch.as_tensor(np.where(sampled_KT, advantage_KT, 0.0), device=rewards.device)
-    return made.to(rewards.dtype)
+    made = torch.as_tensor(per_row(batch, recipe), dtype=rewards.dtype, device=rewards.device)
+    return made[:, None] * mask.to(rewards.dtype)
 
 
 def by_trainer(
