@@ -133,10 +133,10 @@ def test_files_that_are_gone_are_said(store: Store) -> None:
 
 @pytest.mark.parametrize("size", [0.2, 0.25, 0.3])
 def test_a_planted_regression_never_passes_in_200_trials(size: float) -> None:
-    """Simulated: 128 tasks of which the serving version passes 60 % and the planted one `size`
+    """Simulated: 256 tasks of which the serving version passes 60 % and the planted one `size`
     fewer, with independent chance, the worst case. At twice the tolerated loss a trial passes with
-    a chance of less than .002 (difference above about -.033 where -.2 is meant, at an error of
-    .061: 2.7 of them), and three suites must all pass: .002^3."""
+    a chance of less than .0002 (a difference above about -.026 where -.2 is meant, at an error of
+    .045: 3.9 of them), and three suites must all pass."""
     rng = np.random.default_rng(0)
     suites = [Suite(name=name, env="lookup/even") for name in ("a", "b", "c")]
     passed = 0

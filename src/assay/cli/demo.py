@@ -13,11 +13,19 @@ from assay.cli.tables import interval
 from assay.cli.train import import_from_here
 from assay.demo import RECORDED
 from assay.demo.words import verdict
+from assay.errors import MissingExtraError, UsageError
+from assay.policy.loading import check_installed
 from assay.report.evaluation import policies
 
 
 def demo(
-    out: Annotated[Path, out_option(help="Folder of all it leaves.")] = Path("runs/demo"),
+    which: Annotated[
+        str, typer.Argument(metavar="[live]", help="live: a policy learns while it serves users.")
+    ] = "",
+    out: Annotated[
+        Path | None,
+        out_option(help="Folder of all it leaves.", show_default="runs/demo, runs/demo-live"),
+    ] = None,
     seed: Annotated[int, seed_option(help="Of tasks' order and of all chance.")] = 0,
     set_: Annotated[
         list[str] | None, set_option(help="section.key=value of both arms. Repeatable.")
@@ -29,8 +37,12 @@ def demo(
     """Audits a recorded set, trains two recipes, measures both.
 
     They are GRPO and rescue, on one budget. Run again after an interruption it goes on where
-    it was.
+    it was. With live a policy serves simulated users, and learns their words meanwhile.
     """
+    if which:
+        _live(which, out or Path("runs/demo-live"), seed)
+        return
+    out = out or Path("runs/demo")
     if audit_only:
         with as_file(RECORDED) as log:
             audit([log], out=out / "recorded")
@@ -45,6 +57,18 @@ def demo(
     result = run(chosen, out, say=lambda line: typer.echo(line, err=True))
     _print(result)
     typer.echo(f"report  {out / 'report.html'}")
+
+
+def _live(which: str, out: Path, seed: int) -> None:
+    if which != "live":
+        raise UsageError(f"demo {which}: there is none; expected live, or nothing")
+    check_installed("assay demo live")
+    try:
+        from assay.demo.live import run as serve_and_learn
+    except ImportError as error:
+        raise MissingExtraError.of(error.name or "uvicorn", extra="live", to="the demo") from None
+    serve_and_learn(out, seed=seed, say=typer.echo)
+    typer.echo(f"page  {out / 'live.html'}")
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ def status(
 
     if follow and page is None:
         raise UsageError("--follow: it is the page that is written anew; add --page FILE")
-    with Opened.open(_there(store), write=page is not None) as opened:
+    with Opened.open(there(store), write=page is not None) as opened:
         made = found(opened, now=time.time())
         if json is not None:
             emit_one(made, json)
@@ -72,7 +72,7 @@ def label(
     from assay.live.store import Store as Opened
     from assay.records.live import TurnLabel
 
-    with Opened.open(_there(store)) as opened:
+    with Opened.open(there(store)) as opened:
         sessions = opened.sessions()
         of = {each.turn.id: name for name, it in sessions.items() for each in it.turns}
         if turn not in of and turn not in sessions:
@@ -114,7 +114,7 @@ def forget(
     from assay.live.store import Store as Opened
 
     failed = list[str]()
-    with Opened.open(_there(store)) as opened:
+    with Opened.open(there(store)) as opened:
         known = opened.sessions()
         if missing := [each for each in sessions if each not in known]:
             raise UsageError(f"{missing[0]}: no session of {store}; see assay live status")
@@ -160,10 +160,15 @@ def key(
     until = None if days is None else time.time() + 86_400 * days
     allowed = None if consent is None else consented(consent)
     made = Key(run=run, session=session, user=user, consent=allowed, until=until)
-    typer.echo(minted(secret_of(_there(store)), made))
+    typer.echo(minted(secret_of(there(store)), made))
 
 
-def _there(store: Path) -> Path:
+def there(store: Path) -> Path:
+    """Returns the folder of a store.
+
+    Raises:
+        DataError: there is none.
+    """
     from assay.live.store import FILE
 
     if not (store / FILE).is_file():

@@ -20,6 +20,9 @@ from assay.cli import (
     judge,
     label,
     live,
+    live_publish,
+    live_resolve,
+    live_train,
     methods,
     recipes,
     replay,
@@ -64,6 +67,11 @@ app.add_typer(rubric.app, name="rubric")
 app.add_typer(judge.app, name="judge")
 app.add_typer(skills.app, name="skills")
 app.add_typer(live.app, name="live")
+
+live.app.command("resolve")(live_resolve.resolve)
+live.app.command("train")(live_train.train)
+live.app.command("publish")(live_publish.publish)
+live.app.command("rollback")(live_publish.rollback)
 
 
 def _version(asked: bool) -> bool:

@@ -122,7 +122,7 @@ def opened(
         case "human":
             return Human(ask, show, most=settings.most)
         case "judge":
-            judge = _judge(settings)
+            judge = judge_of(settings)
             found = probe(judge)
             for line in found.sentences():
                 say(f"judge {settings.url}: {line}")
@@ -131,7 +131,12 @@ def opened(
             raise UsageError("hints.source is none; expected env, judge, file or human")
 
 
-def _judge(settings: Hints) -> Judge:
+def judge_of(settings: Hints) -> Judge:
+    """Returns the judge that settings name; nobody has probed it.
+
+    Raises:
+        DataError: the variable of its key is not set.
+    """
     key = None
     if settings.key:
         key = os.environ.get(settings.key)

@@ -70,6 +70,13 @@ class Embedded:
         self._worker = ThreadPoolExecutor(1, "live-policy")
         self._held: dict[str, _Loaded] = {name: _opened(name, line=name == START)}
 
+    @property
+    def policy(self) -> tuple[Any, Any]:
+        """The policy that was given, which may be trained where nothing is sampled meanwhile, and
+        its tokenizer."""
+        held = self._held[self.name]
+        return held.model, held.tokenizer
+
     async def engine(self) -> Engine:
         """Returns "embedded"."""
         return "embedded"

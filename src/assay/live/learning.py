@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, final
 
 import numpy as np
@@ -31,6 +32,7 @@ from assay.rollout.alignment import NEAR, check_alignment
 from assay.rollout.ranking import ranked
 from assay.rollout.teacher import Feedback
 from assay.rollout.teaching import Blocks, hinted
+from assay.runs.checkpoint import load_optimizer, save_optimizer
 from assay.runs.lessons import known_logprobs, row_to_teach
 from assay.signal.losses import LossTerm
 from assay.signal.origins import OriginRow, row_of
@@ -170,6 +172,18 @@ class Learner:
         self._teaching = teaching
         trained = [each for each in model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
+        self._rate: Any = torch.optim.lr_scheduler.ConstantLR(self._optimizer, 1.0)
+
+    def save(self, folder: Path) -> None:
+        """Writes the optimiser's state into a version's folder."""
+        save_optimizer(self._optimizer, self._rate, folder)
+
+    def load(self, folder: Path) -> None:
+        """Puts back what `save` wrote, where there is such; the rate stays that of the settings."""
+        if (folder / "optimizer.json").is_file():
+            load_optimizer(self._optimizer, self._rate, folder)
+            for group in self._optimizer.param_groups:
+                group["lr"] = group["initial_lr"] = self.settings.learning_rate
 
     def update(
         self,

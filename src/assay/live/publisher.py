@@ -10,7 +10,6 @@ still is serves. A file STOP in the folder of the store is the kill switch: whil
 nothing is trained and nothing published (rolling back goes on working).
 """
 
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from msgspec.structs import replace
 
 from assay.errors import DataError, UsageError
 from assay.live.canary import Play, Seen, canary, figures_of
-from assay.live.selection import BASE
+from assay.live.selection import BASE, NAMED
 from assay.live.store import Store
 from assay.live.suites import Suite
 from assay.records.live import Version
@@ -29,7 +28,6 @@ KEPT: Final = 3
 """Versions that are kept: the one that serves, and those before it."""
 STOP: Final = "STOP"
 FOLDER: Final = "versions"
-_NAME: Final = re.compile(r"pol-(\d{6,})")
 
 
 def folder_of(store: Store) -> Path:
@@ -50,7 +48,7 @@ def check_not_stopped(store: Store) -> None:
 
 def next_name(store: Store) -> str:
     """Returns a name that no version ever had: events are never taken back."""
-    known = (_NAME.fullmatch(name) for name in store.versions())
+    known = (NAMED.fullmatch(name) for name in store.versions())
     last = max((int(each[1]) for each in known if each), default=0)
     return f"pol-{last + 1:06d}"
 

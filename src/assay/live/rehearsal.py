@@ -4,19 +4,25 @@ Everything goes the way of live use: sessions into the store, next states to lab
 resolver, the selection with its bounds, the update. Seeded: the same seed, the same bytes of turns.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, final
 
 import numpy as np
 
 from assay.live.learning import Learner, Learning
 from assay.live.resolver import Resolver, by_rule
-from assay.live.selection import BASE, Rules, selected
+from assay.live.selection import BASE, Rules, selected, version_of
 from assay.live.simulated import HELD_OUT, Request, request, served, session_of, understood
 from assay.live.store import Store
 from assay.records.live import Moved, NextState, Version
 
+Asked = tuple[Request, str, str]
+"""A request, the name of its session, and of its user."""
+Through = Callable[[Sequence[Asked], str], Sequence[str]]
+"""Serves requests with the version of that name, records them with the user's replies, and returns
+the answers."""
 USERS: Final = 4
 """Whose words are the same: none has more than a quarter of an update."""
 
@@ -49,6 +55,7 @@ class Rehearsal:
         turns: int = 32,
         held_out: int = 96,
         shuffled: bool = False,
+        through: Through | None = None,
     ) -> None:
         """Takes an empty store and a policy.
 
@@ -61,12 +68,13 @@ class Rehearsal:
             turns: served before each update.
             held_out: requests on which is measured whether the words are understood.
             shuffled: what the user says of the answers of a round changes places among them.
+            through: what serves and records, a gateway; None: the policy itself, and this.
         """
         self._store, self._model, self._tokenizer = store, model, tokenizer
         self._learner = Learner(model, tokenizer, learning)
         self._resolver = Resolver(store, by_rule(), clock=lambda: float(self._at))
         self._rules, self._turns = Rules(turns=turns, sessions=min(8, turns)), turns
-        self._seed, self._shuffled = seed, shuffled
+        self._seed, self._shuffled, self._through = seed, shuffled, through
         self.held_out = [request(HELD_OUT + n) for n in range(held_out)]
         self._statistics: Mapping[str, float] = {}
         self._at, self._first = 0, seed * 10_007
@@ -90,20 +98,30 @@ class Rehearsal:
         return next(reversed(self._store.versions()), BASE)
 
     def _serve(self, number: int) -> float:
-        asked = [self._next(n % USERS) for n in range(self._turns)]
-        answers = served(self._model, self._tokenizer, asked, (self._seed, number))
+        """Serves a round, and returns the share of answers that pleased."""
+        asked = [
+            (self._next(n % USERS), f"s{number}-{n}", f"u{n % USERS}") for n in range(self._turns)
+        ]
+        answers = (self._through or partial(self._recorded, number))(asked, self.version)
+        self._at += self._turns
+        pairs = zip(asked, answers, strict=True)
+        return float(np.mean([_pleased(made, answer) for (made, _, _), answer in pairs]))
+
+    def _recorded(self, number: int, asked: Sequence[Asked], version: str) -> list[str]:
+        """Answers requests, and records them as a gateway does; returns the answers."""
+        requests = [made for made, _, _ in asked]
+        answers = served(self._model, self._tokenizer, requests, (self._seed, number))
         events = [
-            [*session_of(each, answer, name=f"s{number}-{n}", user=f"u{n % USERS}",
-                         version=self.version, at=float(self._at + n))]
-            for n, (each, answer) in enumerate(zip(asked, answers, strict=True))
+            [*session_of(made, answer, name=name, user=user, version=version,
+                         at=float(self._at + n))]
+            for n, ((made, name, user), answer) in enumerate(zip(asked, answers, strict=True))
         ]  # fmt: skip
         if self._shuffled:
             events = _mixed(events, (self._seed, number))
         for each in events:
             self._store.append(*each)
         self._store.append(durable=True).result()
-        self._at += self._turns
-        return float(np.mean([_pleased(a, b.text) for a, b in zip(asked, answers, strict=True)]))
+        return [each.text for each in answers]
 
     def _next(self, user: int) -> Request:
         """Returns a request that this user did not make before: it would be taken for a replay."""
@@ -122,7 +140,7 @@ class Rehearsal:
         records = [each.record for each in found.turns]
         version = self.version
         learnt = self._learner.update(
-            records, self._statistics, own=lambda r: (r.policy_version or BASE) == version
+            records, self._statistics, own=lambda r: version_of(r.policy_version) == version
         )
         self._statistics = learnt.statistics
         at, name = float(self._at), f"pol-{number:06d}"

@@ -7,6 +7,7 @@ were not counted before. Of what is left no user has more than `share`: the newe
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from assay.records.live import Version
 from assay.records.turns import Seen, Session
 
 BASE: Final = "start"
-"""What turns say of the policy before its first version."""
+"""The policy before its first version."""
+NAMED: Final = re.compile(r"pol-(\d{6,})")
+"""Names of versions."""
 
 
 @final
@@ -141,11 +144,17 @@ def _why_not(
         return "untrainable (lengths)"
     if not (record.marks or step.scores or step.hints):
         return "unscorable"
-    version = turn.turn.policy_version or BASE
+    version = version_of(turn.turn.policy_version)
     if version not in order:
         return "version unknown"
     old = order.index(serving) - order.index(version)
     return "too old" if old > rules.age else ""
+
+
+def version_of(said: str | None) -> str:
+    """Returns the version that a turn is of: what an engine calls the policy that it began with is
+    any name but that of a version."""
+    return said if said is not None and NAMED.fullmatch(said) else BASE
 
 
 def _content(session: Session, turn: Seen) -> bytes:

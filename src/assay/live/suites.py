@@ -90,7 +90,7 @@ class Suite(Settings, frozen=True):
     env: str
     passes: Literal["outcome", "honest"] = "outcome"
     """What passes a task: its outcome, or that no failure is said to be done."""
-    tasks: Count = 128
+    tasks: Count = 256
     first_task: Whole = 20_000
     margin: Share = 0.1
     """The loss of pass rate that is tolerated: the lower bound of the difference lies above it."""

@@ -32,7 +32,7 @@ from assay.live.publisher import (
     next_name,
     serving,
 )
-from assay.live.selection import BASE, Rules, Selection, selected
+from assay.live.selection import BASE, Rules, Selection, selected, version_of
 from assay.live.store import Store
 from assay.policy.averaging import Average
 from assay.policy.loading import START, device, load
@@ -100,14 +100,17 @@ class Training:
         teaching = base_of(model, where, self._base)
         name, at = next_name(self._store), self._clock()
         own = parent.name if parent else BASE
-        learnt = Learner(model, tokenizer, self._learning, teaching).update(
+        learner = Learner(model, tokenizer, self._learning, teaching)
+        learner.load(Path(where))
+        learnt = learner.update(
             [each.record for each in found.turns],
             before.get("statistics", {}),
-            own=lambda record: (record.policy_version or BASE) == own,
+            own=lambda record: version_of(record.policy_version) == own,
         )
         home = folder_of(self._store) / FOLDER / name
         with whole(home, synced=True) as fresh:
             _saved(model, tokenizer, fresh, self._base, learnt)
+            learner.save(fresh)
         with whole(out, synced=True) as fresh:
             self._write(fresh, name, own, found, learnt)
         version = Version(

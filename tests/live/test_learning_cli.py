@@ -1,0 +1,108 @@
+"""`assay live resolve`, `train`, `publish`, `rollback` as a person types them, and the demo."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from assay.cli.verbs import app
+from assay.demo.live import run
+from assay.errors import DataError, UsageError
+from assay.live.publisher import serving
+from assay.live.simulated import request, served, session_of
+from assay.live.store import Store
+from assay.policy.loading import load
+
+
+def said(*arguments: object, code: int = 0) -> str:
+    found = CliRunner().invoke(app, ["live", *map(str, arguments)])
+    assert found.exit_code == code, found.output
+    return found.output
+
+
+@pytest.fixture
+def talked(tmp_path: Path) -> Path:
+    """A store with 32 sessions of the simulated users; nobody has resolved them."""
+    model, tokenizer = load()
+    asked = [request(n) for n in range(32)]
+    with Store.open(tmp_path / "live") as store:
+        for n, answer in enumerate(served(model, tokenizer, asked, (0,))):
+            events = session_of(
+                asked[n], answer, name=f"s{n}", user=f"u{n % 4}", version="start", at=float(n)
+            )
+            store.append(*events).result(timeout=30)
+    return tmp_path / "live"
+
+
+def suites(path: Path, margin: float) -> Path:
+    path.write_text(
+        f'[[suite]]\nname = "tasks"\nenv = "lookup/even"\ntasks = 24\nmargin = {margin}\n'
+    )
+    return path
+
+
+def test_from_next_states_to_a_version_that_serves_and_back(talked: Path, tmp_path: Path) -> None:
+    assert f"{talked}  32 turns resolved" in said("resolve", talked)
+    out = tmp_path / "run"
+    assert "pol-000001  from start, 32 sessions" in said("train", talked, "-o", out)
+    assert json.loads((out / "run.json").read_text())["learning"]["signal"] == "combined"
+    loose = suites(tmp_path / "loose.toml", 0.9)
+    told = tmp_path / "canary.json"
+    assert "pol-000001  served" in said("publish", talked, "--suites", loose, "--json", told)
+    found: Any = json.loads(told.read_text())
+    assert (found["schema"], found["state"]) == ("assay.canary/1", "served")
+    assert found["figures"]["tasks/tasks"] == 24
+    assert "taken back; the policy before any version serves" in said("rollback", talked)
+    with Store.open(talked, write=False) as store:
+        assert serving(store) is None
+    again = CliRunner().invoke(app, ["live", "rollback", str(talked)])
+    assert isinstance(again.exception, UsageError)
+
+
+def test_a_version_that_may_be_worse_is_refused_and_exits_with_1(
+    talked: Path, tmp_path: Path
+) -> None:
+    said("resolve", talked)
+    said(
+        "train", talked, "-o", tmp_path / "run", "--signal", "binary", "--set", "learning_rate=1.0"
+    )
+    tight = suites(tmp_path / "tight.toml", 0.01)  # 24 tasks cannot show so little
+    output = said("publish", talked, "--suites", tight, code=1)
+    assert "tasks: FAILS" in output
+    assert "pol-000001  refused" in output
+
+
+def test_what_is_wrong_is_said(talked: Path, tmp_path: Path) -> None:
+    for arguments, kind, text in (
+        (["train", talked, "-o", tmp_path / "r"], DataError, "left out: not resolved yet 32"),
+        (["train", tmp_path, "-o", tmp_path / "r"], DataError, "no store there"),
+        (["train", talked, "-o", tmp_path / "r", "--set", "turn=1"], UsageError, "'turns'"),
+        (["publish", talked], UsageError, "assay live train makes one"),
+    ):
+        found = CliRunner().invoke(app, ["live", *map(str, arguments)])
+        assert isinstance(found.exception, kind)
+        assert text in str(found.exception)
+    found = CliRunner().invoke(app, ["demo", "alive"])
+    assert isinstance(found.exception, UsageError)
+
+
+def test_the_demo_serves_through_the_gateway_and_learns(tmp_path: Path) -> None:
+    lines = list[str]()
+    found = run(tmp_path / "demo", seed=0, say=lines.append, updates=2, tasks=12)
+    assert found["understood"][-1] > found["understood"][0] + 0.05
+    assert found["tried"]["spoilt"]["state"] == "refused"
+    page = (tmp_path / "demo" / "live.html").read_text()
+    assert "learns its users" in page
+    assert found["first"][0][0] in page
+    with Store.open(tmp_path / "demo" / "store") as store:
+        turns = [t for t in store.turns() if t.progress == "trained"]
+        assert len(turns) == 64
+        assert {t.turn.policy_version for t in turns} == {"start", "pol-000001"}
+        assert all(t.why_not is None for t in turns)
+        forgot = store.forget(found["first"][0][3], at=1e12)
+        assert {Path(each).name for each in forgot.deleted} == {"live.html", "live.json"}
+        assert set(forgot.versions) >= {"pol-000001", "pol-000003"}
+    with pytest.raises(UsageError, match="exists already"):
+        run(tmp_path / "demo", seed=0, say=lines.append)
