@@ -157,6 +157,7 @@ def main() -> None:
         outs = [killed(few, whole.seconds, chance, driver=n % 2 == 1) for n in range(args.kills)]
         different = float(sum(out != whole.out for out in outs))
         ratios.append(Ratio("killed audits that end otherwise", different, 0, "at most"))
+        print(f"{args.kills} killed: {different:.0f} end otherwise", flush=True)
         if not args.only_kills:
             ratios += compared(
                 written(Path(name) / f"{args.count}", args.count), few, args, measured
@@ -164,11 +165,16 @@ def main() -> None:
     publish("shards", ratios, **measured)
 
 
+def shown(name: str, run: Run) -> Run:
+    print(f"{name}: {run.seconds:.0f} s, CPU {run.cpu:.0f} s, {run.megabytes:.0f} MB", flush=True)
+    return run
+
+
 def compared(
     log: Path, few: Path, args: argparse.Namespace, measured: dict[str, object]
 ) -> list[Ratio]:
     """Returns what one process and two take for many trajectories, and notes it."""
-    one, two, both = audited(log, 1), audited(log, 2), apart(log)
+    one, two, both = shown("one", audited(log, 1)), shown("two", audited(log, 2)), apart(log)
     at_few = statistics.median(audited(few, 2).cpu for _ in range(3)) / args.few
     gain, most = one.seconds / two.seconds, one.seconds / both[0]
     measured |= {
@@ -181,6 +187,7 @@ def compared(
     return [
         Ratio("two processes over one", gain, 1.8, "at least", seconds),
         Ratio("of what two that share nothing gain", gain / most, 0.95, "at least", f"{most:.2f}"),
+        Ratio("CPU, two processes over two that share nothing", two.cpu / both[1], 1.05, "at most"),
         Ratio("private memory of a process (GB)", two.megabytes / 1024, 1.0, "at most"),
         Ratio(
             "cost of a trajectory, many over few", two.cpu / args.count / at_few, 1.15, "at most"
