@@ -120,7 +120,7 @@ def page(
 ) -> str:
     """Returns the page, as Markdown."""
     made = (*_cost(document), *_checks(document, found, measured), *_thousand(measured))
-    return "\n".join((HEAD, filled("\n".join(made)), TAIL))
+    return f"{HEAD}\n{filled(chr(10).join(made))}\n\n{TAIL}"
 
 
 def filled(text: str) -> str:
@@ -168,6 +168,7 @@ TAIL: Final = """\
   / trainers`, a worker has new weights after `load`, however many ask for them.
 - Weights that change while a trajectory is played; a piece keeps those that it began with.
 - A trainer that is lost. An engine that plays many groups at once: a worker is one slot of it.
+- Whoever else uses the machine.
 - What staleness and dropped groups do to learning.
 """
 
@@ -210,11 +211,13 @@ def _checks(
         cells = [_pair(mine[name]) for name in names]
         yield f"| {row['case']} | {' | '.join(cells)} |"
     worst = max(each["error"] for each in found if each["what"] == "tokens_per_second")
-    yield f"\nThroughput is off by at most {worst:.0%}. While the runs were made others took"
+    yield "\nThis is the second model. The first missed more, and showed what was missing"
+    yield "([log](log.md#a-model-of-a-cluster)); that was measured by itself, and these runs are"
+    yield f"new. In them throughput is off by at most {worst:.0%}, always too high where it is far off,"
     share = [row["foreign"] for row in document["runs"]]
-    yield f"{min(share):.0%} to {max(share):.0%} of the machine's cores, of which the model knows"
-    yield "nothing. Two processes never need more than the two cores: what they wait for one is"
-    yield "others' doing."
+    yield f"while others took {min(share):.0%} to {max(share):.0%} of the machine's cores, of which"
+    yield "the model knows nothing. Two processes never need more than two cores: what they wait"
+    yield "for one is others' doing."
     for row in document.get("again", []):
         guess = next(
             each["predicted"]
@@ -223,7 +226,8 @@ def _checks(
         )
         yield f'Run again, "{row["case"]}" waited for {row["waited"]:.0%} of its busy time and came'
         yield f"to {row['tokens_per_second']:.0f} tokens/s; {guess:.0f} were predicted."
-    yield ""
+    yield "What waiting does not account for is not explained. On an idle machine the check has not"
+    yield "been made.\n"
 
 
 def _pair(each: Mapping[str, Any]) -> str:
