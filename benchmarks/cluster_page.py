@@ -213,7 +213,8 @@ def _checks(
     worst = max(each["error"] for each in found if each["what"] == "tokens_per_second")
     yield "\nThis is the second model. The first missed more, and showed what was missing"
     yield "([log](log.md#a-model-of-a-cluster)); that was measured by itself, and these runs are"
-    yield f"new. In them throughput is off by at most {worst:.0%}, always too high where it is far off,"
+    yield f"new. In them throughput is off by at most {worst:.0%}, always too high where it is far"
+    yield "off,"
     share = [row["foreign"] for row in document["runs"]]
     yield f"while others took {min(share):.0%} to {max(share):.0%} of the machine's cores, of which"
     yield "the model knows nothing. Two processes never need more than two cores: what they wait"
