@@ -68,6 +68,8 @@ def fitting(
 ) -> tuple[Skill, ...]:
     """Returns the skills, best first, whose block has at most `budget` tokens; one that does not
     fit is left out, and a shorter one behind it may still fit."""
+    if count(block(skills, protocol, special)) <= budget:
+        return tuple(skills)
     kept: list[Skill] = []
     for each in skills:
         if count(block([*kept, each], protocol, special)) <= budget:

@@ -69,9 +69,10 @@ class Index:
         asked = [word for word in dict.fromkeys(words_of(task)) if word in self._known]
         if not asked:
             return ()
-        score = self._scores.get_scores(asked).astype(np.float64)
-        score = np.where(self._mask(category), score, 0.0)
-        fit = np.flatnonzero((score > 0) & (score >= least * self._own))
+        score = self._scores.get_scores(asked)
+        own = np.flatnonzero(score)
+        own = own[self._mask(category)[own]]
+        fit = own[score[own] >= least * self._own[own]]
         order = fit[np.argsort(-score[fit], kind="stable")]  # ids are in order already
         return tuple(self.skills[at] for at in order[:most])
 
