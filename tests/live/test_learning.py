@@ -115,6 +115,27 @@ def test_an_update_goes_the_label_s_way(policy: Any, label: float) -> None:
     assert (likely() - before) * label > 0
 
 
+def test_what_is_kept_stays_likely() -> None:
+    """Two updates on a turn that displeased, with and without the turn itself among what is kept:
+    with it the turn is likelier after them. At the first nothing has moved, and it does nothing."""
+    ends, firsts = list[float](), list[float]()
+    for many in (0, 1):
+        model, tokenizer = load()
+        record = turn(tokenizer, model, label=-1.0)
+        kept = [bare(record)] * many
+        learner = Learner(model, tokenizer, Learning(learning_rate=1e-4), kept=kept)
+        losses = learner.update([record], {}), learner.update([record], {}, own=lambda _: False)
+        assert losses[0].facts["kept"] == many
+        firsts.append(losses[0].facts["loss_1"])
+        found = bare(record)
+        given, own = found.steps[0].token_ids, found.steps[1].token_ids
+        assert given is not None
+        assert own is not None
+        ends.append(sum(score(model, [given], [Asked(0, len(given), (), tuple(own))])[0]))
+    assert ends[1] > ends[0]
+    assert firsts[1] == pytest.approx(firsts[0], abs=1e-5)
+
+
 def test_log_probs_of_another_policy_are_refused(policy: Any) -> None:
     model, tokenizer = policy
     record = turn(tokenizer, model, label=1.0)

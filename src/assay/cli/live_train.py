@@ -1,8 +1,9 @@
 """`assay live train`: a new version of the policy, from the turns that may teach."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from assay.cli.live import STORE, Store, there
 from assay.cli.options import out_option, set_option, settings
 from assay.cli.prose import say
 from assay.policy.loading import START, check_installed
+
+if TYPE_CHECKING:
+    from assay.records import Trajectory
 
 
 def train(
@@ -23,6 +27,9 @@ def train(
         str, typer.Option(help="combined; labels alone: binary; hints alone: hints.")
     ] = "combined",
     lora: Annotated[int, typer.Option(min=0, help="Rank of adapters; 0: the whole policy.")] = 0,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="LOG", help="Trajectories of it that stay likely.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         set_option(metavar="NAME=VALUE", help="learning_rate, turns, share, ... Repeatable."),
@@ -49,8 +56,19 @@ def train(
         {"signal": signal, "lora": lora, **of_learning}, Learning, "assay live train"
     )
     rules = converted(of_rules, Rules, "assay live train")
+    kept = () if keep is None else tuple(_read(keep))
     with Opened.open(there(store)) as opened:
-        training = Training(opened, learning=learning, rules=rules, base=model, clock=time.time)
+        training = Training(
+            opened, learning=learning, rules=rules, base=model, kept=kept, clock=time.time
+        )
         made = training.run(out)
     say(f"{made.name}  from {made.parent}, {len(made.sessions)} sessions; run {out}")
     say(f"it does not serve yet: assay live publish {store}")
+
+
+def _read(log: Path) -> "Iterator[Trajectory]":
+    """Yields the trajectories of a log."""
+    from assay.importers import load
+    from assay.runs.directory import records_of
+
+    yield from load(records_of(log))[1]

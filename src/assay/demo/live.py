@@ -35,14 +35,20 @@ from assay.live.selection import BASE
 from assay.live.store import Store
 from assay.live.suites import SUITES
 from assay.policy.loading import load
+from assay.records import Trajectory
 from assay.records.live import Derived, Version
 from assay.report.figure import Line, curves
 from assay.report.template import rendered
+from assay.rollout import Planned, Sampling, collect
+from assay.rollout.backends.local import Transformers
+from assay.world import catalogue
 
 UPDATES: Final = 16
 RUN: Final = "demo"
 NOISE: Final = 0.05
 """Of the weights of the version that is spoilt."""
+KEPT: Final = ("lookup/even", "lookup/hard")
+"""Tasks of which the policy keeps what it wrote before; the canary's are others."""
 SHOWN: Final = 6
 """Dialogues at either end that the page shows."""
 _WAIT: Final = 60.0
@@ -144,7 +150,15 @@ def run(
         model, tokenizer = engine.policy
         with listening(gateway) as port:
             clients = Clients(port, secret)
-            rehearsal = Rehearsal(store, model, tokenizer, Learning(), seed=seed, through=clients)
+            rehearsal = Rehearsal(
+                store,
+                model,
+                tokenizer,
+                Learning(),
+                seed=seed,
+                through=clients,
+                kept=_before(model, tokenizer, seed),
+            )
             before, rounds = rehearsal.measured(), list[Round]()
             say(f"before: the words are understood {before:.0%} of the time")
             for each in rehearsal.rounds(updates):
@@ -165,6 +179,18 @@ def _written(store: Store, out: Path, result: dict[str, Any]) -> None:
         event = Derived(at=time.time(), path=str(path), sessions=names, what="demo")
         store.append(event, durable=True).result()
         publish(path, text.encode())
+
+
+def _before(model: Any, tokenizer: Any, seed: int) -> list[Trajectory]:
+    """Returns what the policy writes in other tasks before it learns anything: that is to stay."""
+    planned = [
+        Planned(environment=catalogue.load(name), seed=task, id=f"{name}/{task}", group=name)
+        for name in KEPT
+        for task in range(64)
+    ]
+    sampling = Sampling(apart=True, max_tokens=160, turn_tokens=48)
+    backend = Transformers(model, tokenizer)
+    return [*collect(backend, planned, sampling=sampling, seed=(seed,), clock=None)]
 
 
 def _sentence(each: Round) -> str:

@@ -3,6 +3,8 @@
     rl      A = label - b, the method `next_state`: PPO's clip on the ids that were sampled, with
             log-probs of the version that sampled them (b: the moving mean of the source's labels)
     hint    `sdpo` towards the base policy, told a turn's hints, over the likeliest tokens there
+    keep    what the base policy says of what it wrote elsewhere, where that is given: it is not to
+            be unlearnt
 
 Each is divided by its own tokens. Combined, the label says which way and the hint what instead: a
 hint is heard only where the label says that the turn was wrong (`agrees`); one on a turn that
@@ -25,6 +27,7 @@ from msgspec import Meta, structs
 from assay.errors import DataError
 from assay.live.resolver import SCORE
 from assay.policy.averaging import Average
+from assay.policy.scoring import Asked, Table, scanned
 from assay.recipes import Recipe
 from assay.recipes.settings import Positive, Settings, Whole
 from assay.records import ModelStep, Trajectory
@@ -34,7 +37,7 @@ from assay.rollout.teacher import Feedback
 from assay.rollout.teaching import Blocks, hinted
 from assay.runs.checkpoint import load_optimizer, save_optimizer
 from assay.runs.lessons import known_logprobs, row_to_teach
-from assay.signal.losses import LossTerm
+from assay.signal.losses import LossTerm, TopK
 from assay.signal.origins import OriginRow, row_of
 from assay.signal.signal import signal
 from assay.trainers.trl.replay import counted, padded, row_losses
@@ -50,6 +53,8 @@ HIGH: Final = 0.28
 """Of the clip, below and above 1."""
 MICRO: Final = 16
 """Rows of one pass."""
+KEPT: Final = 32
+"""Kept trajectories beside an update, drawn anew for each."""
 Teaching = Callable[[], AbstractContextManager[None]]
 """Within it the model is the teacher, the base policy."""
 
@@ -67,6 +72,8 @@ class Learning(Settings, frozen=True):
     """Optimiser steps on the same turns."""
     weight: Positive = 5.0
     """Of the hint term beside the labels'."""
+    keep: Positive = 5.0
+    """Of what holds the policy to kept trajectories; without such nothing reads it."""
     k: Annotated[int, Meta(ge=1)] = 20
     """Tokens at each place over which the hinted policy is heard."""
     lora: Whole = 0
@@ -143,6 +150,26 @@ def _taught(
     ]
 
 
+def kept_rows(records: Sequence[Trajectory], model: Any, settings: Learning) -> list[OriginRow]:
+    """Returns trajectories as rows that hold the policy to what the model, which is the base policy
+    now, says at their sampled tokens: KL(base || policy) over its likeliest tokens. Its gradient is
+    0 as long as nothing moved; that of the tokens' own likelihood is so only on average."""
+    rows = [row_of(record) for record in records]
+    asked = [Asked(at, len(row.prompt_ids), (), row.completion_ids) for at, row in enumerate(rows)]
+
+    def held(at: int, logp: Table) -> OriginRow:
+        found = logp.topk(min(settings.k, logp.shape[1]), dim=1)
+        target = TopK(
+            token_NV=found.indices.cpu().numpy(),
+            logprob_NV=found.values.double().cpu().numpy(),
+            alpha=0.0,
+        )
+        term = LossTerm("keep", "topk_kl", settings.keep * rows[at].sampled_N, target)
+        return rows[at].trained_on(term, origin="replayed", ratio="one", cap=1.0)
+
+    return scanned(model, [row.prompt_ids for row in rows], asked, held)
+
+
 def bare(record: Trajectory) -> Trajectory:
     """Returns a turn without what came after it, of which no token is trained or read."""
     steps = record.steps
@@ -155,7 +182,12 @@ class Learner:
     """A policy with an optimiser that lives as long as it does."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, settings: Learning, teaching: Teaching | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        settings: Learning,
+        teaching: Teaching | None = None,
+        kept: Sequence[Trajectory] = (),
     ) -> None:
         """Takes the policy that is trained, adapters and all, in evaluation mode.
 
@@ -164,12 +196,15 @@ class Learner:
             tokenizer: its own.
             settings: how it learns.
             teaching: makes the model the base policy; None: it is that now.
+            kept: trajectories of the base policy that stay likely.
         """
         self.model, self.tokenizer, self.settings = model, tokenizer, settings
         if teaching is None:
             base = Average(model, 1.0)
             teaching = partial(base.worn, model)
         self._teaching = teaching
+        with teaching():
+            self._kept = kept_rows(kept, model, settings)
         trained = [each for each in model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
         self._rate: Any = torch.optim.lr_scheduler.ConstantLR(self._optimizer, 1.0)
@@ -191,6 +226,7 @@ class Learner:
         statistics: Mapping[str, float],
         *,
         own: Callable[[Trajectory], bool] = lambda _: True,
+        seed: Sequence[int] = (0,),
     ) -> Learnt:
         """Takes `passes` steps on turns, as `assay.live.resolver.record_of` makes them.
 
@@ -198,6 +234,7 @@ class Learner:
             turns: with ids and log-probs as they were sampled.
             statistics: running ones, of the updates before.
             own: whether the policy, as it is now, sampled a turn.
+            seed: names the draw of what is kept.
 
         Raises:
             AlignmentError: the policy does not say what was recorded of its own turns.
@@ -215,10 +252,12 @@ class Learner:
                 f"live: of {len(turns)} turns none has a label that differs from its source's mean "
                 "or a hint that is heard; wait for more"
             )
-        facts = {"rows": float(len(rows)), "mismatch": gap}
+        drawn = np.random.default_rng([*seed]).permutation(len(self._kept))[:KEPT].tolist()
+        facts = {"rows": float(len(rows)), "mismatch": gap, "kept": float(len(drawn))}
+        rows += [self._kept[at] for at in drawn]
         for number in range(self.settings.passes):
             facts[f"loss_{number + 1}"] = self._step(rows)
-        facts["hinted"] = float(sum(row.losses[0].kind == "topk_kl" for row in rows))
+        facts["hinted"] = float(sum(row.losses[0].name == "sdpo" for row in rows))
         return Learnt(facts, after)
 
     def _step(self, rows: Sequence[OriginRow]) -> float:

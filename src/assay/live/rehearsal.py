@@ -16,6 +16,7 @@ from assay.live.resolver import Resolver, by_rule
 from assay.live.selection import BASE, Rules, selected, version_of
 from assay.live.simulated import HELD_OUT, Request, request, served, session_of, understood
 from assay.live.store import Store
+from assay.records import Trajectory
 from assay.records.live import Moved, NextState, Version
 
 Asked = tuple[Request, str, str]
@@ -56,6 +57,7 @@ class Rehearsal:
         held_out: int = 96,
         shuffled: bool = False,
         through: Through | None = None,
+        kept: Sequence[Trajectory] = (),
     ) -> None:
         """Takes an empty store and a policy.
 
@@ -69,9 +71,10 @@ class Rehearsal:
             held_out: requests on which is measured whether the words are understood.
             shuffled: what the user says of the answers of a round changes places among them.
             through: what serves and records, a gateway; None: the policy itself, and this.
+            kept: of the base policy, what is to stay likely.
         """
         self._store, self._model, self._tokenizer = store, model, tokenizer
-        self._learner = Learner(model, tokenizer, learning)
+        self._learner = Learner(model, tokenizer, learning, kept=kept)
         self._resolver = Resolver(store, by_rule(), clock=lambda: float(self._at))
         self._rules, self._turns = Rules(turns=turns, sessions=min(8, turns)), turns
         self._seed, self._shuffled, self._through = seed, shuffled, through
@@ -140,7 +143,10 @@ class Rehearsal:
         records = [each.record for each in found.turns]
         version = self.version
         learnt = self._learner.update(
-            records, self._statistics, own=lambda r: version_of(r.policy_version) == version
+            records,
+            self._statistics,
+            own=lambda r: version_of(r.policy_version) == version,
+            seed=(self._seed, number),
         )
         self._statistics = learnt.statistics
         at, name = float(self._at), f"pol-{number:06d}"

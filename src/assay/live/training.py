@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from assay.live.selection import BASE, Rules, Selection, selected, version_of
 from assay.live.store import Store
 from assay.policy.averaging import Average
 from assay.policy.loading import START, device, load
-from assay.records import write
+from assay.records import Trajectory, write
 from assay.records.live import Derived, Moved, Version
 
 ABOUT: Final = "live.json"
@@ -54,6 +54,7 @@ class Training:
         learning: Learning,
         rules: Rules,
         base: str = START,
+        kept: Sequence[Trajectory] = (),
         clock: Callable[[], float],
     ) -> None:
         """Takes a store that is open to write.
@@ -63,10 +64,11 @@ class Training:
             learning: how.
             rules: how much it takes.
             base: the policy that there was before any version.
+            kept: trajectories of it that stay likely.
             clock: seconds since 1970.
         """
         self._store, self._learning, self._rules = store, learning, rules
-        self._base, self._clock = base, clock
+        self._base, self._kept, self._clock = base, kept, clock
 
     def selection(self) -> Selection:
         """Returns the turns that teach now, or what is missing."""
@@ -100,12 +102,13 @@ class Training:
         teaching = base_of(model, where, self._base)
         name, at = next_name(self._store), self._clock()
         own = parent.name if parent else BASE
-        learner = Learner(model, tokenizer, self._learning, teaching)
+        learner = Learner(model, tokenizer, self._learning, teaching, self._kept)
         learner.load(Path(where))
         learnt = learner.update(
             [each.record for each in found.turns],
             before.get("statistics", {}),
             own=lambda record: version_of(record.policy_version) == own,
+            seed=(len(self._store.versions()),),
         )
         home = folder_of(self._store) / FOLDER / name
         with whole(home, synced=True) as fresh:
