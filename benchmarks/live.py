@@ -135,7 +135,11 @@ async def ask(port: int, path: str, data: bytes, headers: str = "") -> tuple[flo
     first = time.perf_counter() - began
     if b" 200 " not in found[:20]:
         raise ConnectionError(found[:200])
-    rest = await reader.readuntil(b"0\r\n\r\n")
+    length = found.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+    if length:  # an answer that was kept, for a request that comes again
+        rest = await reader.readexactly(int(length))
+    else:
+        rest = await reader.readuntil(b"0\r\n\r\n")
     last = time.perf_counter() - began
     _FREE.setdefault(port, []).append((reader, writer))
     return first, last, rest

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import openai
 import pytest
 
 from assay.errors import UsageError
+from assay.importers import load
 from assay.live.guard import check_bind
 from assay.live.keys import opened as key_opened
 from assay.live.keys import secret_of
@@ -20,6 +23,7 @@ from assay.records.live import NextState, TurnHint, TurnLabel, Version
 from tests.live.conftest import opened, turn
 from tests.live.engines import Stub, served
 
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "live"
 SPITE = '<img src=x onerror="alert(1)">'
 
 
@@ -188,3 +192,50 @@ def test_a_gateway_serves_until_it_is_told_to_stop(tmp_path):
         assert process.returncode == 0
         assert "every turn that was acknowledged is in the store" in rest
         assert not (tmp_path / "live" / "gateway.json").exists()
+
+
+@pytest.mark.parametrize("to", ["atif", "otel"])
+def test_what_is_exported_is_read_back_alike(tmp_path, assay, to):
+    store, out = tmp_path / "live", tmp_path / f"{to}.jsonl"
+    shutil.copytree(FIXTURE, store)
+    assert assay("live", "export", str(store), "--to", to, "-o", str(out)).code == 0
+    name, found = load(out)
+    assert name == to
+    back = {each.id: each for each in found}
+    ours = {each.id: each for each in load(store)[1]}
+    assert len(back) == 2
+    for mine, theirs in zip(ours.values(), back.values(), strict=True):
+        assert [type(step) for step in theirs.steps] == [type(step) for step in mine.steps]
+        assert [step.text for step in theirs.steps] == [step.text for step in mine.steps]
+        if to == "atif":
+            assert theirs.id == mine.id
+            assert theirs.outcome == mine.outcome
+            assert [s.token_ids for s in theirs.steps] == [s.token_ids for s in mine.steps]
+            assert theirs.steps[1].logprobs == mine.steps[1].logprobs
+    with Store.open(store) as opened_:
+        assert opened_.forget("r/a", at=1.0).deleted == [str(out)]
+
+
+def test_verifiers_get_the_credit(tmp_path, assay):
+    store, out = tmp_path / "live", tmp_path / "v"
+    shutil.copytree(FIXTURE, store)
+    said = assay("live", "export", str(store), "--to", "verifiers", "-o", str(out))
+    assert said.code == 0, said.err
+    assert "4 tokens with an advantage" in said.text
+    with Store.open(store) as opened_:
+        assert opened_.forget("r/a", at=1.0).deleted == [str(out)]
+
+
+def test_an_export_that_cannot_be_is_refused(kept, tmp_path, assay):
+    store = str(tmp_path / "live")
+    out = str(tmp_path / "x.jsonl")
+    assert assay("live", "export", store, "--to", "other", "-o", out).code == 2
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_audit_reads_a_store_directly(tmp_path, assay):
+    store = tmp_path / "live"
+    shutil.copytree(FIXTURE, store)
+    said = assay("audit", store, "--json", "-")
+    assert said.code == 0, said.err
+    assert said.json["trajectories"]["total"] == 2

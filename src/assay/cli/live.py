@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Json, emit_one
+from assay.cli.options import Json, emit_one, out_option, spare
 from assay.cli.prose import say
 from assay.errors import DataError, MissingExtraError, UsageError
 
@@ -135,6 +135,42 @@ def forget(
                 failed.append(f"{opened.path}-wal: a reader holds it; forget {name} again")
     if failed:
         raise DataError(f"not all was reached: {'; '.join(failed)}")
+
+
+@app.command("export")
+def export(
+    to: Annotated[str, typer.Option(help="atif, otel, or verifiers.")],
+    out: Annotated[Path, out_option(help="A .jsonl file; of verifiers a folder.")],
+    store: Store = STORE,
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="Of verifiers: whose credit it holds.")
+    ] = "grpo",
+) -> None:
+    """Writes a store's conversations in a form of others.
+
+    What it writes is known to the store: to forget a session reaches it.
+    """
+    from assay.live.store import Store as Opened
+    from assay.live.traces import write_traces
+    from assay.records.live import Derived
+
+    spare(out, _there(store))
+    with Opened.open(store) as opened:
+        if to != "verifiers":
+            count = write_traces(opened, out, to=to, now=time.time())
+            say(f"{out}  {count:,} conversations")
+            return
+        from assay.exporters.export import export as export_log
+
+        made = export_log(store, out, to=to, method=method)
+        told = Derived(
+            at=time.time(),
+            path=str(out.resolve()),
+            sessions=tuple(opened.sessions()),
+            what=f"export to {to}",
+        )
+        opened.append(told, durable=True).result()
+        say(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
 
 
 @app.command("key")

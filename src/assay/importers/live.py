@@ -60,10 +60,10 @@ class Live(Importer):
         main = [turn for turn in session.turns if turn.turn.turn_type == "main"]
         if len(main) < len(session.turns):
             record.lose("side_turn", len(session.turns) - len(main))
-        lines = _lines(main)
-        for at, line in enumerate(lines):
+        several = lines(main)
+        for at, line in enumerate(several):
             try:
-                yield self._trajectory(record, session, line, at, whole=at == len(lines) - 1)
+                yield self._trajectory(record, session, line, at, whole=at == len(several) - 1)
             except (TypeError, AttributeError, ValueError) as error:
                 if isinstance(error, DataError):
                     raise
@@ -94,7 +94,7 @@ class Live(Importer):
         )
 
 
-def _lines(turns: Sequence[Seen]) -> list[list[Seen]]:
+def lines(turns: Sequence[Seen]) -> list[list[Seen]]:
     """Returns the turns, those that go on from each other together."""
     made: list[list[Seen]] = []
     for turn in turns:
