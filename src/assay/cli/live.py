@@ -154,7 +154,7 @@ def export(
     from assay.live.traces import write_traces
     from assay.records.live import Derived
 
-    spare(out, _there(store))
+    spare(out, there(store))
     with Opened.open(store) as opened:
         if to != "verifiers":
             count = write_traces(opened, out, to=to, now=time.time())
