@@ -91,20 +91,20 @@ def selected(
 
     Args:
         sessions: of the store.
-        versions: all that there were, oldest first.
+        versions: all that there were.
         serving: name of the version that is trained on; `BASE`: there was none yet.
         rules: what is asked of them.
     """
     left, fit = Counter[str](), list[tuple[float, Picked]]()
     seen = set[bytes]()
-    order = [BASE, *(each.name for each in versions if each.name != BASE)]
+    chain = descent(serving, versions)
     for session in sorted(sessions, key=lambda each: (each.opened_at, each.id)):
         records = [(each, record_of(session, each)) for each in session.turns]
         poisoned = any(record.marks for _, record in records)
         for turn, record in records:
             if turn.turn.turn_type != "main":
                 continue
-            why = _why_not(session, turn, record, order, serving, rules)
+            why = _why_not(session, turn, record, chain, rules)
             why = why or ("session speaks to a judge" if poisoned else "")
             content = _content(session, turn)
             if not why and content in seen:
@@ -128,8 +128,7 @@ def _why_not(
     session: Session,
     turn: Seen,
     record: Trajectory,
-    order: Sequence[str],
-    serving: str,
+    chain: Sequence[str],
     rules: Rules,
 ) -> str:
     """Returns why a turn does not teach; empty: it may."""
@@ -145,10 +144,19 @@ def _why_not(
     if not (record.marks or step.scores or step.hints):
         return "unscorable"
     version = version_of(turn.turn.policy_version)
-    if version not in order:
-        return "version unknown"
-    old = order.index(serving) - order.index(version)
-    return "too old" if old > rules.age else ""
+    if version not in chain:
+        return "of a version that this one does not come from"
+    return "too old" if chain.index(version) > rules.age else ""
+
+
+def descent(serving: str, versions: Sequence[Version]) -> list[str]:
+    """Returns a version and those that it was made from, the nearest first, down to the base: the
+    place of one is its age. Versions that were refused or taken back are in no other's way."""
+    parents = {each.name: each.parent or BASE for each in versions}
+    chain = [serving]
+    while chain[-1] in parents and parents[chain[-1]] not in chain:
+        chain.append(parents[chain[-1]])
+    return chain
 
 
 def version_of(said: str | None) -> str:
