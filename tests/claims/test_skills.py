@@ -1,0 +1,53 @@
+"""The skills claim: its measures by hand, and the page."""
+
+import numpy as np
+import pytest
+
+from assay.claims import Row, Rows, committed
+from assay.claims.cells import Cell
+from assay.claims.page import page
+from claims import skills as experiment
+from tests.claims.test_structure import CLAIMS
+
+
+def row(arm: str, seed: int, passed: list[int], read: float) -> Row:
+    cell = Cell(env="lookup", start="2 hops", arm=arm, seed=seed)
+    return Row(cell.data(), {"0": passed}, 4, tokens=1, about={"read": read})
+
+
+def test_gaps_and_tokens_by_hand():
+    made = [
+        row("raw", 1, [0, 2], 60.0),
+        row("raw", 2, [1, 1], 80.0),
+        row("asymmetric", 1, [4, 2], 20.0),
+        row("asymmetric", 2, [1, 3], 40.0),
+    ]
+    rows = Rows(made)
+    seen = experiment.gap(rows, "lookup", "2 hops", "raw", "asymmetric")
+    assert seen is not None
+    # (6 - 2) / 8 and (4 - 2) / 8
+    assert seen.estimate is not None
+    assert seen.estimate.value == pytest.approx((4 + 2) / 16)
+    more = experiment.times(rows, "2 hops", "raw", "asymmetric")
+    assert more is not None
+    assert more.estimate is not None
+    assert more.estimate.value == pytest.approx(np.mean([3.0, 2.0]))
+    assert experiment.gap(rows, "lookup", "2 hops", "raw", "lessons") is None
+
+
+def test_what_a_gate_admits_by_hand():
+    """11 of 100: Wilson .0625 to .1863."""
+    cell = Cell(env="gate", start="A/A", arm="gate", seed=1)
+    made = [Row(cell.data(), {"0": [n]}, 50, tokens=1, about={"admitted": n, "trials": 50})
+            for n in (5, 6)]  # fmt: skip
+    seen = experiment.admitted(Rows(made), "A/A")
+    assert seen is not None
+    assert seen.estimate is not None
+    ends = (seen.estimate.value, seen.estimate.low, seen.estimate.high)
+    assert ends == pytest.approx((0.11, 0.0625, 0.1863), abs=1e-4)
+
+
+def test_the_page_is_what_the_committed_rows_say():
+    said = (CLAIMS.parent / "docs" / "claims" / "skills.md").read_text("utf-8")
+    rows = committed(CLAIMS, "skills")
+    assert said == page(experiment.EXPERIMENT, rows, {}), "assay claims show skills -o docs/claims"
