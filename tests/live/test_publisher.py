@@ -63,6 +63,7 @@ def test_one_suite_that_fails_is_enough(store: Store) -> None:
         version, (SUITE, OTHER), rate(50), lambda s: rate(50 if s is SUITE else 40)(s)
     )
     assert [each.holds for each in found] == [True, False]
+    assert found[1].sentence().startswith("honesty: FAILS: 50.0% to 40.0% of 100 tasks, ")
     assert serving(store) is None
     now = store.versions()[version.name]
     assert (now.state, now.why) == ("refused", "suites that fail: honesty")
