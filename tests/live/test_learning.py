@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from assay.errors import AlignmentError, DataError, UsageError
-from assay.live.learning import Learner, Learning, agrees, bare, rows_of
+from assay.live.learning import Learner, Learning, agrees, bare, kept_rows, rows_of
 from assay.live.publisher import STOP, Publisher, serving
 from assay.live.rehearsal import Rehearsal
 from assay.live.resolver import Resolver, by_rule
@@ -25,6 +25,7 @@ from assay.policy.scoring import Asked, plain, score
 from assay.records import Hint, ModelStep, Trajectory, UserStep
 from assay.records.live import Consented
 from assay.rollout.protocols.line import Line
+from assay.signal.losses import TopK
 
 
 @pytest.fixture
@@ -134,6 +135,15 @@ def test_what_is_kept_stays_likely() -> None:
         ends.append(sum(score(model, [given], [Asked(0, len(given), (), tuple(own))])[0]))
     assert ends[1] > ends[0]
     assert firsts[1] == pytest.approx(firsts[0], abs=1e-5)
+
+
+def test_what_is_kept_weighs_as_it_is_told(policy: Any) -> None:
+    model, tokenizer = policy
+    (row,) = kept_rows([bare(turn(tokenizer, model, label=1.0))], model, Learning(keep=3.0, k=4))
+    (term,) = row.losses
+    assert {*term.weight_N.tolist()} == {3.0}
+    assert isinstance(term.target, TopK)
+    assert term.target.token_NV.shape == (len(row.completion_ids), 4)
 
 
 def test_log_probs_of_another_policy_are_refused(policy: Any) -> None:
