@@ -65,8 +65,8 @@ def main() -> None:
         turns[0] = sum(each.ledger.env_steps or 1 for each in records)
 
     played()
-    share = paired(found, played, repeat=5)
-    millis = 1000 * best(found) / ROLLOUTS
+    share = paired(found, played, repeat=3)
+    millis = 1000 * best(found, repeat=3) / ROLLOUTS
     publish(
         "skills",
         [
