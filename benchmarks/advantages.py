@@ -65,7 +65,7 @@ def against_verl(batch: Batch, lengths: np.ndarray) -> tuple[list[Ratio], dict[s
     from assay.recipes import Recipe
     from assay.trainers.verl.estimators import advantage_of
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # as we have; several wait for each other on a busy machine
     width = int(lengths.max())
     mask = (torch.arange(width)[None, :] < torch.as_tensor(lengths)[:, None]).float()
     rewards = torch.zeros(K, width)

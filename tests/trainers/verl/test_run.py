@@ -26,6 +26,7 @@ from .command import python, training
 pytestmark = [
     pytest.mark.verl,
     pytest.mark.slow,
+    pytest.mark.timeout(580),  # a run is most of a minute, and some on a busy machine
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.skipif(
         importlib.util.find_spec("verl") is None, reason="needs verl: make test-verl"
@@ -87,7 +88,7 @@ def ran(folder: Path, *overrides: str) -> Run:
     words = training(folder, f"+assay.recipe={recipe}", *WORDS, *overrides)
     said = python(
         words,
-        timeout=400,
+        timeout=550,
         VERL_USE_EXTERNAL_MODULES=RAGGED,
         ASSAY_TEST_WITNESS=str(folder / "witness"),
     )
