@@ -39,6 +39,14 @@ def test_an_engine_that_is_down_is_a_502(tmp_path):
         assert live.turns() == []
 
 
+def test_a_kept_connection_that_the_engine_closed_is_no_failure(tmp_path):
+    closing = Stub()
+    closing.hook = lambda body: JSONResponse(closing.whole(body), headers={"Connection": "close"})
+    with running(tmp_path, stub=closing) as live:
+        for at in range(5):
+            assert ask(live.openai(), f"{at}").choices[0].message.content == "Hello you"
+
+
 def test_an_engine_that_is_slow_is_a_504(tmp_path):
     stub = Stub()
     stub.hook = lambda _: time.sleep(1.0)

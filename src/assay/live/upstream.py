@@ -15,6 +15,8 @@ from assay.live.engines import Engine, objects
 
 CONNECT: Final = 5.0
 """Seconds in which the engine must take a connection."""
+_AGAIN: Final = 30.0
+"""Seconds after which an engine that did not say who it is is asked again."""
 _OWNERS: Final[dict[str, Engine]] = {"vllm": "vllm", "sglang": "sglang", "assay": "embedded"}
 
 
@@ -87,6 +89,7 @@ class Server:
         check_address("--upstream", url, key)
         self._url, self._most = url.rstrip("/"), most
         self._engine: Engine | None = engine
+        self._again = 0.0
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -108,7 +111,9 @@ class Server:
 
     async def engine(self) -> Engine:
         """Returns which one it is: who it says owns its models. Until it answers: "plain"."""
-        if self._engine is None:
+        now = asyncio.get_running_loop().time()
+        if self._engine is None and now >= self._again:
+            self._again = now + _AGAIN
             try:
                 made = json.loads(await self.models())
             except (UpstreamError, ValueError):
@@ -116,17 +121,27 @@ class Server:
             models = objects(cast("Any", made).get("data")) if isinstance(made, dict) else []
             owners = {str(each.get("owned_by", "")).lower() for each in models}
             self._engine = named(owners)
-        return self._engine
+        return self._engine or "plain"
 
     @asynccontextmanager
     async def ask(self, body: bytes) -> AsyncGenerator[Reply]:
         """Asks for a chat completion."""
-        url = f"{self._url}/chat/completions"
         try:
-            async with self._client().post(url, data=body, allow_redirects=False) as answer:
+            async with await self._posted(body) as answer:
                 yield Reply(answer.status, answer.content_type, _chunks(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise failed(error) from None
+
+    async def _posted(self, body: bytes) -> aiohttp.ClientResponse:
+        """Returns the answer, as it begins. Where a connection that was kept turns out to be closed
+        another one is tried: nothing was answered yet."""
+        url = f"{self._url}/chat/completions"
+        try:
+            return await self._client().post(url, data=body, allow_redirects=False)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await self._client().post(url, data=body, allow_redirects=False)
 
     async def models(self) -> bytes:
         """Returns its models."""
