@@ -363,3 +363,62 @@ def test_too_many_at_once_are_asked_to_come_again(tmp_path):
             ask(live.openai(), "y")
         list(stream)
         ask(live.openai(), "y")
+
+
+# --- shapes that nothing may be made of
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"tools": ["x"]}, "tools: expected a list of objects"),
+        ({"tools": 5}, "tools: expected a list of objects"),
+        ({"tool_calls": 5}, "tool_calls: expected a list of objects"),
+        ({"tool_calls": ["x"]}, "tool_calls: expected a list of objects"),
+        ({"tool_calls": [{"function": "x"}]}, "tool_calls: expected function to be an object"),
+    ],
+)
+def test_tools_and_calls_of_another_shape_are_refused_and_leave_the_store_whole(live, more, said):
+    answer = {"role": "assistant", "content": "", **more}
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}, answer], **more}
+    body.pop("tool_calls", None)
+    status, told = post(live.url, body=json.dumps(body).encode())
+    assert (status, json.loads(told)["error"]["message"]) == (400, said)
+    live.sessions()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"token_ids": [1 << 40]},
+        {"token_ids": [-1]},
+        {"meta_info": {"output_token_logprobs": [[-0.5, 1 << 40, "x"]]}},
+        {"logprobs": {"content": ["x", {"token": "token_id:99999999999", "logprob": -1.0}]}},
+        {
+            "message": {"tool_calls": [{"function": "x"}]},
+            "delta": {"tool_calls": [{"function": 5}]},
+        },
+    ],
+)
+def test_what_an_engine_says_oddly_is_passed_on_and_not_trained_on(live, odd):
+    choice = {"index": 0, "message": {}, "delta": {}, "finish_reason": "stop", **odd}
+    said = json.dumps({"choices": [choice], "prompt_token_ids": [1, 2]})
+
+    def answer(body):
+        if body.get("stream"):
+            return Response(f"data: {said}\n\ndata: [DONE]\n\n", media_type="text/event-stream")
+        return Response(said, media_type="application/json")
+
+    ways = [(path, stream) for path in ("chat/completions", "messages", "responses")
+            for stream in (False, True)]  # fmt: skip
+    before, live.stub.hook = len(live.turns()), answer
+    try:
+        for path, stream in ways:
+            asked = {"model": "m", "max_tokens": 9, "stream": stream, "input": "x"}
+            if path != "responses":
+                asked["messages"] = [{"role": "user", "content": "x"}]
+            status, _ = post(live.url, body=json.dumps(asked).encode(), path=f"/r/r/v1/{path}")
+            assert status == 200
+    finally:
+        live.stub.hook = lambda _: None
+    assert [seen.turn.trainable for seen in live.turns()[before:]] == [False] * len(ways)

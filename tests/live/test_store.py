@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 from assay.errors import DataError, UsageError
 from assay.live.redaction import Redacted
-from assay.live.store import FILE, Store, StoreError
+from assay.live.store import FILE, Store, StoreError, _Job
 from assay.records.live import (
     Consented,
     Derived,
@@ -357,7 +357,9 @@ def test_what_was_derived_from_it_is_reached(store, tmp_path):
 def test_a_forgotten_session_is_not_written_again(store):
     wrote(store, *texts("s-1"))
     store.forget("s-1", at=30.0)
-    assert len(wrote(store, turn("late", "s-1"), turn("t-2", "s-2"))) == 1
+    late, fresh = wrote(store, turn("late", "s-1"), turn("t-2", "s-2"))
+    assert late is None
+    assert fresh is not None
     assert [each.turn.id for each in store.turns()] == ["t-2"]
     store.close()
     with Store.open(store.path.parent) as again:
@@ -408,3 +410,34 @@ def test_an_event_without_a_secret_passes_as_it_is():
     assert Redacted()(said) is said
     told = NextState(session="s", at=1.0, turn="t", role="tool", text=f"KEY={SECRET}")
     assert SECRET not in Redacted()(told).text
+
+
+def test_what_another_process_forgot_is_not_written_again(tmp_path):
+    with Store.open(tmp_path) as serving, Store.open(tmp_path) as other:
+        wrote(serving, opened(), turn("t-1"))
+        other.forget("s-1", at=30.0)
+        assert wrote(serving, turn("t-2"), turn("u-1", session="s-2")) == [None, 4]
+        assert list(serving.sessions()) == ["s-2"]
+
+
+def test_an_event_that_cannot_be_written_takes_no_neighbour_along(store):
+    held = threading.Event()
+    first = store._put(_Job((), True, lambda _: held.wait(20)))
+    before = store.append(turn("t-1"))
+    broken = store.append(turn("t-2", sampler={"seed": 1 << 80}))
+    after = store.append(turn("t-3"), durable=True)
+    held.set()
+    assert first.result(timeout=30)
+    assert before.result(timeout=30) == [1]
+    assert after.result(timeout=30) == [2]
+    with pytest.raises(StoreError, match="nothing of it is written"):
+        broken.result(timeout=30)
+    assert store.down == 1
+
+
+def test_a_request_s_name_in_a_damaged_store_is_one_line(store):
+    wrote(store, turn("t-1", request="once"))
+    assert store.turn_of("once").id == "t-1"
+    store._log._db.close()
+    with pytest.raises(DataError, match="expected an event log"):
+        store.turn_of("once")

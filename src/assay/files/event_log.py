@@ -4,7 +4,7 @@ WAL, so that readers never wait for the writer. What is deleted is overwritten (
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -85,12 +85,20 @@ class EventLog:
         db.executescript(_SCHEMA)
         return db
 
-    def append(self, rows: Sequence[Row], *, durable: bool = True) -> list[int | None]:
-        """Writes rows, all or none; returns the place of each, None of one that was there already.
+    def append(
+        self,
+        rows: Sequence[Row],
+        *,
+        durable: bool = True,
+        barred: Callable[[], Container[str]] = frozenset,
+    ) -> list[int | None]:
+        """Writes rows, all or none; returns the place of each, None of one that was there already,
+        or is left out.
 
         Args:
             rows: in their order.
             durable: they outlive a loss of power once this returns, not the process's end alone.
+            barred: sessions whose rows are left out; asked when no other process can write.
 
         Raises:
             sqlite3.Error: nothing was written.
@@ -101,7 +109,11 @@ class EventLog:
         found: list[int | None] = []
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            out = barred()
             for row in rows:
+                if row.session in out:
+                    found.append(None)
+                    continue
                 done = self._db.execute(
                     "INSERT OR IGNORE INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
                     (row.kind, row.session, row.once, row.body),
@@ -150,9 +162,16 @@ class EventLog:
             raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
 
     def once(self, text: str) -> Row | None:
-        """Returns the row that was written under a text that is taken once."""
+        """Returns the row that was written under a text that is taken once.
+
+        Raises:
+            DataError: the file is broken.
+        """
         asked = "SELECT kind, session, body, once, seq FROM events WHERE once = ?"
-        found = self._db.execute(asked, (text,)).fetchone()
+        try:
+            found = self._db.execute(asked, (text,)).fetchone()
+        except _BROKEN as error:
+            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
         return None if found is None else Row(*found)
 
     def counts(self) -> dict[str, int]:

@@ -84,7 +84,7 @@ class Answer:
             return None
         try:
             made = _decode(data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.broken = self.broken or "unreadable_answer"
             return None
         if not isinstance(made, dict):
@@ -129,7 +129,8 @@ class Answer:
         at = piece.get("index")
         at = at if isinstance(at, int) else place
         call = self.calls.setdefault(at, {"id": "", "name": "", "arguments": ""})
-        function = piece.get("function") or {}
+        function = piece.get("function")
+        function = cast("dict[str, Any]", function) if isinstance(function, dict) else {}
         call["id"] = _text(piece.get("id")) or call["id"]
         call["name"] += _text(function.get("name")) if not call["name"] else ""
         call["arguments"] += _text(function.get("arguments"))

@@ -15,6 +15,7 @@ temperature in.
 """
 
 import math
+import re
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ _KEPT: Final = (
     *("seed", "n", "stop", "stop_token_ids", "max_tokens", "max_completion_tokens", "logit_bias"),
     *("tool_choice", "response_format", "min_tokens", "ignore_eos", "bad_words"),
 )
-_PROMPT: Final = "token_id:"
+_ID: Final = re.compile(r"token_id:(\d{1,10})", re.ASCII)
 
 
 def known(name: str) -> Engine:
@@ -143,10 +144,11 @@ class Sampled:
     def _rows(self, rows: Sequence[Any]) -> None:
         """Takes SGLang's rows: log-prob, id, text."""
         try:
-            self.ids = [int(row[1]) for row in rows]
-            self.logprobs = [_nats(row[0]) for row in rows]
-        except (TypeError, ValueError, IndexError, KeyError):
-            self.broken = "unreadable_token_ids"
+            ids, nats = _ids([row[1] for row in rows]), [_nats(row[0]) for row in rows]
+        except (TypeError, IndexError, KeyError):
+            ids, nats = None, []
+        self.ids, self.logprobs = ids, nats
+        self.broken = "unreadable_token_ids" if ids is None else ""
 
     def why_not(self) -> str | None:
         """Returns why these are no tokens to train on; None: they are."""
@@ -170,9 +172,13 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 def _ids(value: Any) -> list[int] | None:
     """Returns a list of ids, None where it is none."""
-    if not isinstance(value, list) or not all(type(each) is int for each in value):
+    if not isinstance(value, list) or not all(map(_is_id, value)):
         return None
     return value
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 31
 
 
 def _prompt(value: Any) -> "array[int] | None":
@@ -185,12 +191,11 @@ def _prompt(value: Any) -> "array[int] | None":
         return None
 
 
-def _named(rows: Sequence[Mapping[str, Any]]) -> list[int] | None:
+def _named(rows: Sequence[Any]) -> list[int] | None:
     """Returns the ids that tokens are named by, as vLLM's return_tokens_as_token_ids has them."""
-    names = [str(row.get("token", "")) for row in rows]
-    if not all(name.startswith(_PROMPT) and name[len(_PROMPT) :].isdigit() for name in names):
-        return None
-    return [int(name.removeprefix(_PROMPT)) for name in names]
+    names = [str(row.get("token", "")) if isinstance(row, Mapping) else "" for row in rows]
+    found = [_ID.fullmatch(name) for name in names]
+    return _ids([int(each[1]) if each else None for each in found])
 
 
 def _nats(value: Any) -> float | None:

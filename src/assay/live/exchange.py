@@ -109,7 +109,7 @@ class Serving:
         body, exchange = await _read(reply, self._limits.answer), self.exchange
         try:
             made: Any = msgspec.json.decode(body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UpstreamError("the engine's answer is no JSON") from None
         if not isinstance(made, dict):
             raise UpstreamError("the engine's answer is no JSON object")

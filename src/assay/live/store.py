@@ -28,6 +28,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -73,11 +74,10 @@ class Store:
         """Why, the last time; empty: the last write went well."""
         self._log, self._redact = log, redact
         self._jobs: queue.Queue[_Job | None] = queue.Queue(room)
-        self._gone = set[str]()
+        self._gone, self._heard = set[str](), 0
         self._writer: EventLog | None = None
         self._thread: threading.Thread | None = None
         if write:
-            self._gone = {e.digest for _, e in self.events("forgotten") if isinstance(e, Forgotten)}
             self._thread = threading.Thread(target=self._work, name="live-store", daemon=True)
             self._thread.start()
 
@@ -110,7 +110,7 @@ class Store:
 
     def append(self, *events: Event, durable: bool = False) -> "Future[list[int | None]]":
         """Writes events, all or none. Returns at once a Future of the place of each; of one that
-        was there already, a turn of the same request, None.
+        was there already, a turn of the same request, or is left out, None.
 
         Args:
             events: in their order; those of a session that was forgotten are left out.
@@ -137,7 +137,6 @@ class Store:
         """
 
         def work(log: EventLog) -> Any:
-            self._gone.add(digest_of(session))
             return forgotten(log, session, at=at, why=why)
 
         return self._put(_Job((), True, work)).result()
@@ -176,14 +175,22 @@ class Store:
         """Does jobs in their order; the events of neighbours share a commit."""
         for works, some in itertools.groupby(jobs, key=lambda job: job.work is not None):
             for group in [[each] for each in some] if works else [list(some)]:
-                try:
-                    results = self._done(group)
-                except Exception as error:
-                    self._failed(group, error)
-                else:
-                    self.why = ""
-                    for job, result in zip(group, results, strict=True):
-                        job.done.set_result(result)
+                self._tried(group)
+
+    def _tried(self, jobs: "list[_Job]") -> None:
+        """Does jobs together; one that cannot be written takes none of its neighbours along."""
+        try:
+            results = self._done(jobs)
+        except Exception as error:
+            if len(jobs) == 1 or isinstance(error, sqlite3.Error | DataError | OSError):
+                return self._failed(jobs, error)
+            for each in jobs:
+                self._tried([each])
+        else:
+            self.why = ""
+            for job, result in zip(jobs, results, strict=True):
+                job.done.set_result(result)
+        return None
 
     def _done(self, jobs: "list[_Job]") -> list[Any]:
         """Returns the result of each job: of one piece of work, or of events in one commit."""
@@ -191,10 +198,20 @@ class Store:
             self._writer = EventLog(self.path, write=True)
         if (work := jobs[0].work) is not None:
             return [work(self._writer)]
-        rows = [[self._row(event) for event in job.events if self._kept(event)] for job in jobs]
+        rows = [[self._row(event) for event in job.events] for job in jobs]
         flat = [row for each in rows for row in each]
-        places = iter(self._writer.append(flat, durable=any(job.durable for job in jobs)))
+        barred = partial(self._barred, self._writer, {row.session for row in flat})
+        on_disk = any(job.durable for job in jobs)
+        places = iter(self._writer.append(flat, durable=on_disk, barred=barred))
         return [[next(places) for _ in each] for each in rows]
+
+    def _barred(self, log: EventLog, sessions: set[str]) -> set[str]:
+        """Returns which of some sessions were forgotten, by this process or by another."""
+        for row in log.rows(after=self._heard, kinds=("forgotten",)):
+            event, self._heard = decode_event(row.body, f"{self.path} event {row.seq}"), row.seq
+            if isinstance(event, Forgotten):
+                self._gone.add(event.digest)
+        return {each for each in sessions if digest_of(each) in self._gone} if self._gone else set()
 
     def _failed(self, jobs: "list[_Job]", error: Exception) -> None:
         self.why = one_line(f"{self.path}: {error}; nothing of it is written")
@@ -204,9 +221,6 @@ class Store:
         for job in jobs:
             self.down += len(job.events)
             job.done.set_exception(StoreError(self.why))
-
-    def _kept(self, event: Event) -> bool:
-        return not self._gone or digest_of(event.session) not in self._gone
 
     def _row(self, event: Event) -> Row:
         if self._redact is not None:

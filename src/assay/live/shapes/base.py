@@ -100,6 +100,8 @@ def pieces_of(delta: Mapping[str, Any]) -> list[tuple[int, Body]]:
     found: list[tuple[int, Body]] = []
     for place, call in enumerate(objects(delta.get("tool_calls"))):
         at = call.get("index")
+        if not isinstance(call.get("function"), dict):
+            call = {**call, "function": {}}
         found.append((at if isinstance(at, int) else place, call))
     return found
 

@@ -1,5 +1,6 @@
 """OpenAI's chat completions: what engines are asked in, so it passes as it is."""
 
+from collections.abc import Sequence
 from typing import final
 
 from assay.errors import UsageError
@@ -18,6 +19,10 @@ class Chat:
         for message in items(body, "messages"):
             if not isinstance(message.get("role"), str):
                 raise UsageError("messages: one has no role")
+            for call in _some(message, "tool_calls"):
+                if not isinstance(call.get("function", {}), dict):
+                    raise UsageError("tool_calls: expected function to be an object")
+        _some(body, "tools")
         return body
 
     def answer(self, answer: Answer, request: Body, *, id: str, now: float) -> Body:
@@ -49,6 +54,11 @@ class Chat:
     def error(self, status: int, message: str) -> Body:
         """Returns OpenAI's form of an error."""
         return _error(status, message)
+
+
+def _some(body: Body, key: str) -> Sequence[Body]:
+    """Returns the objects of a list that need not be there."""
+    return () if body.get(key) is None else items(body, key)
 
 
 def _error(status: int, message: str) -> Body:
