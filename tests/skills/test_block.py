@@ -76,7 +76,9 @@ def test_equal_scores_are_in_the_order_of_ids():
 def test_nothing_in_common_is_nothing_found():
     assert Index(LOOKUP)("zebra", "lookup") == ()
     assert Index([])("city", "lookup") == ()
-    assert Index.of(Bank().merged(LOOKUP))("city", "lookup") == (), "candidates are not shown"
+    asked = "city of least of", "lookup"
+    assert Index(LOOKUP)(*asked)
+    assert Index.of(Bank().merged(LOOKUP))(*asked) == (), "candidates are not shown"
 
 
 HOSTILE = [
