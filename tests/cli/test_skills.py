@@ -110,3 +110,14 @@ def test_a_log_of_no_bank_is_untold(assay: Assay, log: Path, tmp_path: Path) -> 
     store.save(tmp_path / "bank", Bank())
     ended = assay("skills", "audit", tmp_path / "bank", "--log", log)
     assert "not known: untold" in ended.text
+
+
+def test_words_that_are_none_and_lists_that_are_no_text_are_one_line(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "held").write_bytes(b"\xff\xfe")
+    ended = assay("skills", "build", log, "-o", tmp_path / "b", "--held-out", tmp_path / "held")
+    assert ended.code == 3
+    assert "expected UTF-8" in ended.error
+    store.save(tmp_path / "bank", Bank().merged([skill("a")]))
+    assert "expected candidate" in assay("skills", "list", tmp_path / "bank", "--status", "x").error

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from assay.cli.verbs import app
 from assay.demo.live import run
 from assay.errors import DataError, UsageError
+from assay.live.learning import Learner
 from assay.live.publisher import serving
 from assay.live.simulated import request, served, session_of
 from assay.live.store import Store
@@ -86,6 +87,27 @@ def test_what_is_wrong_is_said(talked: Path, tmp_path: Path) -> None:
         assert text in str(found.exception)
     found = CliRunner().invoke(app, ["demo", "alive"])
     assert isinstance(found.exception, UsageError)
+
+
+def test_a_session_forgotten_while_it_is_trained_on_leaves_no_version(
+    talked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said("resolve", talked)
+    update = Learner.update
+
+    def forgets(self: Learner, *given: Any, **more: Any) -> Any:
+        with Store.open(talked) as other:
+            other.forget(next(iter(other.sessions())), at=1e12)
+        return update(self, *given, **more)
+
+    monkeypatch.setattr(Learner, "update", forgets)
+    found = CliRunner().invoke(app, ["live", "train", str(talked), "-o", str(tmp_path / "run")])
+    assert isinstance(found.exception, DataError)
+    assert "forgotten while it was trained on" in str(found.exception)
+    assert not (tmp_path / "run").exists()
+    assert not [*(talked / "versions").glob("pol-*")]
+    with Store.open(talked, write=False) as store:
+        assert not store.versions()
 
 
 def test_the_demo_serves_through_the_gateway_and_learns(tmp_path: Path) -> None:

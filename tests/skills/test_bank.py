@@ -176,3 +176,11 @@ def test_a_bank_that_is_killed_while_it_is_written_opens_as_before(tmp_path: Pat
     assert store.opened(tmp_path / "bank") == bank
     more = store.save(tmp_path / "bank", bank.merged([skill("other")]))
     assert store.opened(tmp_path / "bank") == more, "and is written again"
+
+
+def test_what_another_process_wrote_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    before = store.save(tmp_path, Bank().merged([skill("a")]))
+    other = store.save(tmp_path, before.merged([skill("b")]), since=before)
+    with pytest.raises(DataError, match="changed it meanwhile"):
+        store.save(tmp_path, before.merged([skill("c")]), since=before)
+    assert store.opened(tmp_path) == other

@@ -9,7 +9,7 @@ import typer
 from assay.cli import options as opt
 from assay.cli.options import Json, emit_one, out_option, seed_option, set_option, settings
 from assay.cli.prose import say
-from assay.errors import UsageError, one_line
+from assay.errors import DataError, UsageError, one_line
 
 if TYPE_CHECKING:
     from assay.skills.bank import Bank
@@ -66,17 +66,24 @@ def build(
     if how not in ("asymmetric", "lessons", "demonstrations", "raw"):
         raise UsageError(f"--how {how}: expected asymmetric, lessons, demonstrations or raw")
     opt.spare(out, log)
-    tasks = {line.strip() for line in held_out.read_text().splitlines()} if held_out else set()
+    tasks = _tasks(held_out) if held_out else set[str]()
     write = _writer(writer, model, key)
     records = load(records_of(log), format=format)[1]
     before = store.opened(out) if store.is_bank(out) else Bank()
     made = built(records, write, name=writer, how=how, held_out=tasks, pass_at=pass_at)
     bank = before.merged(made.skills, status="active" if active else "candidate")
-    store.save(out, bank)
+    store.save(out, bank, since=before)
     left = ", ".join(f"{why} {n:,}" for why, n in sorted(made.left.items()))
     say(f"{out}  version {bank.version}: {len(bank.active)} active, "
         f"{len(bank.of('candidate'))} candidates, of {len(made.skills):,} drafts; left out: "
         f"{left or 'nothing'}")  # fmt: skip
+
+
+def _tasks(path: Path) -> set[str]:
+    try:
+        return {line.strip() for line in path.read_text("utf-8").splitlines()}
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {error.reason} at byte {error.start}; expected UTF-8") from None
 
 
 def _writer(name: str, model: str, key: str | None) -> Any:
@@ -118,6 +125,8 @@ def list_(
 
     from assay.skills import store
 
+    if status not in (None, "candidate", "active", "retired"):
+        raise UsageError(f"--status {status}: expected candidate, active or retired")
     known = store.opened(bank)
     some = [each for each in known.skills if status in (None, each.status)]
     if json is not None:
@@ -177,7 +186,7 @@ def gate(
     fresh = sorted(known.of("candidate"), key=lambda each: (-len(each.evidence), each.id))[:most]
     found, _ = tried(known, fresh, arena, (seed,))
     probed = injected(known, fresh, arena, (seed,)) if probe else {}
-    after = store.save(bank, known.decided(found))
+    after = store.save(bank, known.decided(found), since=known)
     if json is not None:
         rows = {id: _plain(each) for id, each in found.items()}
         said = {"probes": probed, "sound": sound(probed) if probe else None}
@@ -234,7 +243,7 @@ def retire(
         records = _records(log, format)
         counted = known.counted(by_skill(exposures(records, pass_at)), afresh=True)
         after = counted.retired(base(records, pass_at) or None, unused=unused)
-    store.save(bank, after)
+    store.save(bank, after, since=known)
     gone = {each.id for each in after.of("retired")} - {each.id for each in known.of("retired")}
     for id in sorted(gone):
         typer.echo(f"{id}  {after.get(id).why}")

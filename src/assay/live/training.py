@@ -148,20 +148,26 @@ class Training:
     def _record(self, out: Path, version: Version, found: Selection) -> None:
         """Says in the store what was made, of which sessions; where it cannot, nothing was."""
         turns = str((out / "turns.jsonl").resolve())
-        events = [
-            Derived(at=version.at, path=turns, sessions=found.sessions, how="lines", what="turns"),
-            *(
-                Moved(session=e.session, at=version.at, turn=e.record.id, to="trained")
-                for e in found.turns
-            ),
-            version,
+        derived = Derived(
+            at=version.at, path=turns, sessions=found.sessions, how="lines", what="turns"
+        )
+        moved = [
+            Moved(session=e.session, at=version.at, turn=e.record.id, to="trained")
+            for e in found.turns
         ]
         try:
-            self._store.append(*events, durable=True).result()
-        except OSError:
+            self._store.append(derived, durable=True).result()
+            self._check_known(found)
+            self._store.append(*moved, version, durable=True).result()
+        except (OSError, DataError):
             shutil.rmtree(version.path, ignore_errors=True)
             shutil.rmtree(out, ignore_errors=True)
             raise
+
+    def _check_known(self, found: Selection) -> None:
+        """Raises DataError where a session was forgotten while it was trained on."""
+        if any(name not in self._store.sessions(name) for name in found.sessions):
+            raise DataError("live: a session was forgotten while it was trained on; train again")
 
 
 def about_of(where: str) -> Mapping[str, Any]:

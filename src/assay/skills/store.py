@@ -27,15 +27,22 @@ def is_bank(path: Path) -> bool:
     return (path / _POINTER).is_file()
 
 
-def save(path: Path, bank: Bank) -> Bank:
+def save(path: Path, bank: Bank, *, since: Bank | None = None) -> Bank:
     """Writes a version and points to it; returns it.
+
+    Args:
+        path: folder of the bank.
+        bank: the version.
+        since: the version that it was made from. None: whatever counts now.
 
     Raises:
         UsageError: another process writes the bank.
-        DataError: it cannot be written.
+        DataError: it cannot be written, or another version than `since` counts by now.
     """
     (path / "versions").mkdir(parents=True, exist_ok=True)
     with locked(path / "LOCK", f"{path}: another process writes this bank"):
+        if since is not None and is_bank(path) and opened(path).sha256 != since.sha256:
+            raise DataError(f"{path}: another process changed it meanwhile; run this again")
         publish(_version(path, bank.version), msgspec.json.encode(bank))
         point(path, bank)
     return bank
