@@ -76,7 +76,9 @@ def label(
         sessions = opened.sessions()
         of = {each.turn.id: name for name, it in sessions.items() for each in it.turns}
         if turn not in of and turn not in sessions:
-            raise UsageError(f"{turn}: no turn and no session of {store}; see assay live status")
+            raise UsageError(
+                f"{turn}: no turn and no session of {store}; assay live status --page names them"
+            )
         made = TurnLabel(
             session=of.get(turn, turn),
             at=time.time(),
@@ -117,7 +119,9 @@ def forget(
     with Opened.open(there(store)) as opened:
         known = opened.sessions()
         if missing := [each for each in sessions if each not in known]:
-            raise UsageError(f"{missing[0]}: no session of {store}; see assay live status")
+            raise UsageError(
+                f"{missing[0]}: no session of {store}; assay live status --page names them"
+            )
         for name in sessions:
             made = opened.forget(name, at=time.time(), why="asked for")
             files = [*made.rewritten, *made.deleted]
