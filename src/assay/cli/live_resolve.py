@@ -36,7 +36,8 @@ def resolve(
     listeners = _listeners(judge, model, key, votes)
     with Opened.open(place) as opened:
         resolver = Resolver(opened, listeners, say=lambda text: say(text, err=True))
-        say(f"{place}  {resolver.step()} turns resolved")
+        count = resolver.step()
+        say(f"{place}  {count} turn{'s' * (count != 1)} resolved")
         if follow:
             resolver.follow(threading.Event())
 

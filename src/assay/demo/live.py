@@ -149,6 +149,7 @@ def run(
         gateway = Gateway(upstream=engine, store=store, guard=guard, processed=True)
         model, tokenizer = engine.policy
         with listening(gateway) as port:
+            say(f"{updates} rounds of users; first what it writes in other tasks is noted")
             clients = Clients(port, secret)
             rehearsal = Rehearsal(
                 store,
