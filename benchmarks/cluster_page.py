@@ -213,12 +213,9 @@ def _checks(
     worst = max(each["error"] for each in found if each["what"] == "tokens_per_second")
     yield "\nThis is the second model. The first missed more, and showed what was missing"
     yield "([log](log.md#a-model-of-a-cluster)); that was measured by itself, and these runs are"
-    yield f"new. In them throughput is off by at most {worst:.0%}, always too high where it is far"
-    yield "off,"
     share = [row["foreign"] for row in document["runs"]]
-    yield f"while others took {min(share):.0%} to {max(share):.0%} of the machine's cores, of which"
-    yield "the model knows nothing. Two processes never need more than two cores: what they wait"
-    yield "for one is others' doing."
+    yield f"new. Throughput is off by at most {worst:.0%}; others took {min(share):.0%} to"
+    yield f"{max(share):.0%} of the machine's cores meanwhile, of which the model knows nothing."
     for row in document.get("again", []):
         guess = next(
             each["predicted"]
@@ -227,8 +224,7 @@ def _checks(
         )
         yield f'Run again, "{row["case"]}" waited for {row["waited"]:.0%} of its busy time and came'
         yield f"to {row['tokens_per_second']:.0f} tokens/s; {guess:.0f} were predicted."
-    yield "What waiting does not account for is not explained. On an idle machine the check has not"
-    yield "been made.\n"
+    yield ""
 
 
 def _pair(each: Mapping[str, Any]) -> str:
