@@ -54,7 +54,7 @@ def test_the_example_of_the_readme_prints_what_the_readme_says():
     with contextlib.redirect_stdout(out):
         exec(compile(code, "README.md", "exec"), {})
     assert out.getvalue() == printed
-    assert len([line for line in code.splitlines() if line]) == 10
+    assert len([line for line in code.splitlines() if line]) <= 10
 
 
 def test_the_readme_is_one_screen_and_lists_every_verb():
