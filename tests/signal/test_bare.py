@@ -1,11 +1,12 @@
 """Rows of which a trainer knows reward, length and group."""
 
 import re
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
-from assay.batch import CATEGORIES
+from assay.batch import CATEGORIES, Batch
 from assay.credit import METHODS
 from assay.errors import MethodError
 from assay.recipes import Recipe
@@ -52,6 +53,28 @@ def test_the_bar_is_the_recipe_s(bar: float, passes: float) -> None:
     assert made.facts()["pass_rate"] == passes
     solved = [batch.category_K[0] == CATEGORIES.index("true_success")]
     assert solved == [passes > 0]
+
+
+def test_the_batch_is_that_of_records() -> None:
+    outcome, groups = [1.0, 0.0, np.nan, 0.5, 1.0, 0.0], ["b", "a", "b", "c", "a", "c"]
+    records = [
+        Trajectory(
+            id=str(k),
+            task=group,
+            group=group,
+            outcome=None if np.isnan(outcome[k]) else outcome[k],
+            steps=(ModelStep(text=str(k), token_ids=tuple(range(2 * k))),),
+            claim="none",
+            end="answered",
+        )
+        for k, group in enumerate(groups)
+    ]
+    made = Batch.of(records, pass_at=0.5)
+    for found in (bare(np.array(outcome), groups, 2 * np.arange(6), pass_at=0.5) for _ in range(2)):
+        for each in fields(Batch):
+            mine, theirs = getattr(found, each.name), getattr(made, each.name)
+            np.testing.assert_array_equal(mine, theirs, each.name)
+            assert getattr(mine, "dtype", None) == getattr(theirs, "dtype", None), each.name
 
 
 OUTCOME = np.array([1.0, 0.0, 0.0, 1.0, 0.25, 0.0, 0.0, 1.0, 1.0])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, Shaped
+from jaxtyping import Bool, Float64, Int8, Int64, Shaped
 from xxhash import xxh3_64_intdigest
 
 from assay.batch.columns import CATEGORIES, CLAIMS, ENDS, ROLES, Columns, hash_of
@@ -40,12 +40,7 @@ class Completions:
         count, n_K = len(self.ids), self.length_K
         group = np.array([columns.group[each] for each in self.groups])
         task = np.array([columns.task[each] for each in self.groups])
-        passed_K = self.outcome_K >= bar(pass_at)
-        category = np.select(
-            [np.isnan(self.outcome_K), passed_K],
-            [CATEGORIES.index("unscorable"), CATEGORIES.index("true_success")],
-            CATEGORIES.index("honest_failure"),
-        )
+        category = categories(self.outcome_K, pass_at)
         end = np.where(self.answered_K, ENDS.index("answered"), ENDS.index("budget"))
         none = np.full(count, CLAIMS.index("none"))
         alone = np.full(count, -1)
@@ -75,6 +70,17 @@ class Completions:
             column.add(np.where(sampled_N, value_N, np.nan))
         columns.has_logprob |= self.logprob_N is not None
         columns.has_entropy |= self.entropy_N is not None
+
+
+def categories(outcome_K: Float64[np.ndarray, " K"], pass_at: float) -> Int8[np.ndarray, " K"]:
+    """Returns what each trajectory is, of which nothing but its outcome is known; as codes."""
+    failed, passed, unscored = map(
+        CATEGORIES.index, ("honest_failure", "true_success", "unscorable")
+    )
+    category_K = np.full(outcome_K.size, failed, np.int8)
+    category_K[outcome_K >= bar(pass_at)] = passed
+    category_K[np.isnan(outcome_K)] = unscored
+    return category_K
 
 
 def _starts(value_N: Shaped[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:

@@ -116,8 +116,9 @@ def dosed(batch: Batch, credited: Advantages, dose: float | None) -> Advantages:
         credited: what a method gave it.
         dose: above 0, in units of the advantage. None: as it is.
     """
-    total_N = credited.on_tokens(credited.total)
-    factor = dose_factor(batch, total_N, dose)
+    if dose is None:
+        return credited
+    factor = dose_factor(batch, credited.on_tokens(credited.total), dose)
     if factor == 1.0:
         return credited
     parts = {name: part * factor for name, part in credited.parts.items()}

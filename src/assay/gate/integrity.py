@@ -8,7 +8,7 @@ import numpy as np
 from assay.batch import CATEGORIES, UNTRAINABLE, Batch
 from assay.gate.base import Gate, Verdicts
 
-_BROKEN = (CATEGORIES.index("infra"), CATEGORIES.index("tampered"))
+_BROKEN = np.isin(CATEGORIES, ("infra", "tampered"))
 _REASONS = (*CATEGORIES, "unscored", "empty", "masked", "ok")
 _MASKED = UNTRAINABLE.index("masked")
 
@@ -33,7 +33,7 @@ class Integrity(Gate):
     next_state does on turns with a user; what infrastructure stopped is dropped all the same."""
 
     def __call__(self, batch: Batch) -> Verdicts:
-        broken_K = np.isin(batch.category_K, _BROKEN)
+        broken_K = _BROKEN[batch.category_K]
         own_S, masked_S = batch.own_S, batch.untrainable_S == _MASKED
         own_K, masked_K = (
             np.bincount(batch.traj_S[each], minlength=len(batch.ids)) for each in (own_S, masked_S)
@@ -44,7 +44,9 @@ class Integrity(Gate):
         masked_K = (own_K > 0) & (masked_K == own_K)
         n = len(CATEGORIES)
         unscored_K = np.isnan(batch.earned_K) & self.unscored
-        conditions = [broken_K, unscored_K, ~wrote_K, masked_K]
-        code_K = np.select(conditions, [batch.category_K, n, n + 1, n + 2], n + 3)
+        code_K = np.full(len(batch.ids), n + 3)
+        for holds_K, code in ((masked_K, n + 2), (~wrote_K, n + 1), (unscored_K, n)):
+            code_K[holds_K] = code
+        code_K[broken_K] = batch.category_K[broken_K]
         reasons = [_REASONS[code] for code in code_K.tolist()]
         return Verdicts((code_K == n + 3).astype(float), reasons)

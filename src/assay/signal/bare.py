@@ -1,7 +1,8 @@
 """Rows of which a trainer knows reward, length and group, and no more: one advantage a row."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -9,14 +10,15 @@ from jaxtyping import Float64, Int64
 from assay import pipeline
 from assay.batch import Batch
 from assay.batch.build import Builder
-from assay.batch.completions import Completions
+from assay.batch.columns import Codes
+from assay.batch.completions import Completions, categories
 from assay.errors import MethodError
 from assay.recipes import Recipe
 
 
 def bare(
     outcome_K: Float64[np.ndarray, " K"],
-    groups: Sequence[str],
+    groups: Iterable[Hashable],
     length_K: Int64[np.ndarray, " K"],
     *,
     pass_at: float = 1.0,
@@ -25,26 +27,49 @@ def bare(
 
     Args:
         outcome_K: NaN: unscored.
-        groups: what each row is compared within.
+        groups: what each row is compared within; equal ones are one group.
         length_K: tokens that the policy sampled; others are nowhere.
         pass_at: see `Batch.of`.
     """
-    count = length_K.size
+    rows, codes = _rows(length_K.size), Codes()
+    group_K = np.array([codes[each] for each in groups], np.int64)
+    names = tuple(map(str, codes))
+    wrote_R = np.flatnonzero(length_K)
+    spans = ("traj_R", "step_R", "call_R", "role_R")
+    return replace(
+        rows,
+        groups=names,
+        tasks=names,
+        group_K=group_K,
+        task_K=group_K,
+        outcome_K=outcome_K,
+        category_K=categories(outcome_K, pass_at),
+        spans_K=np.minimum(length_K, 1),
+        wrote_K=length_K,
+        seen_S=group_K,
+        length_R=length_K[wrote_R],
+        **{name: getattr(rows, name)[wrote_R] for name in spans},
+    )
+
+
+@lru_cache(maxsize=8)
+def _rows(count: int) -> Batch:
+    """Returns a batch of so many rows of one token, unscored, each a group of its own: nothing is
+    known of them, and so it is the same for every batch of the size."""
     names = [str(k) for k in range(count)]
-    builder = Builder(measure="tokens", pass_at=pass_at)
+    builder = Builder(measure="tokens")
     builder.complete(
         Completions(
             ids=names,
-            groups=groups,
+            groups=names,
             texts=names,  # nobody knows which are alike
-            outcome_K=outcome_K,
+            outcome_K=np.full(count, np.nan),
             rewards=[{}] * count,
             answered_K=np.ones(count, bool),
-            length_K=np.minimum(length_K, 1),  # nothing here is known by the token
+            length_K=np.ones(count, np.int64),
         )
     )
-    batch = Batch(**builder.arrays())
-    return replace(batch, length_R=length_K[batch.traj_R], wrote_K=length_K)
+    return Batch(**builder.arrays())
 
 
 def per_row(batch: Batch, recipe: Recipe) -> Float64[np.ndarray, " K"]:

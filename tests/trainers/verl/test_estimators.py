@@ -53,17 +53,34 @@ def test_dr_grpo_by_hand() -> None:
     )
 
 
-def test_a_method_of_ours_equals_verl_s_where_both_have_it() -> None:
+@pytest.mark.parametrize("mask_dtype", ["int64", "float32", "bool"])
+@pytest.mark.parametrize(
+    ("name", "theirs", "options"),
+    [
+        ("grpo", "grpo", {}),
+        ("grpo", "grpo_vectorized", {}),
+        ("dr_grpo", "grpo", {"norm_adv_by_std_in_grpo": False}),
+        ("dr_grpo", "grpo_vectorized", {"norm_adv_by_std_in_grpo": False}),
+        ("rloo", "rloo", {}),
+        ("rloo", "rloo_vectorized", {}),
+    ],
+)
+def test_a_method_of_ours_equals_verl_s_where_both_have_it(
+    name: str, theirs: str, options: dict[str, Any], mask_dtype: str
+) -> None:
+    import torch
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
     from assay.recipes import Recipe
     from assay.trainers.verl.estimators import advantage_of
 
     _, rewards, mask = data()
+    mask = mask.to(getattr(torch, mask_dtype))
     index = np.array([g for g, scores in SCORES.items() for _ in scores], dtype=object)
-    theirs, _ = get_adv_estimator_fn("grpo")(rewards, mask, index)
-    ours = advantage_of(Recipe.of("grpo", like="verl"), rewards, mask, index)
-    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-7)
+    given = {"token_level_rewards": rewards, "response_mask": mask, "index": index}
+    expected, _ = get_adv_estimator_fn(theirs)(**given, **options)
+    found = advantage_of(Recipe.of(name, like="verl"), rewards, mask, index)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6, atol=1e-7)
 
 
 def test_failures_alone_teach_in_nsr() -> None:

@@ -57,14 +57,16 @@ def advantage_of(
     """
     if index is None:
         raise UsageError("estimator: verl gave no index; each row's group is needed")
+    outcome = rewards.sum(-1)  # in verl's precision: it compares the same
+    sampled = mask.to(rewards.dtype)  # verl's masks are int64: read once, and written over below
     batch = bare(
-        rewards.sum(-1).double().cpu().numpy(),  # in verl's precision: it compares the same
-        [str(each) for each in index],
-        mask.sum(-1).long().cpu().numpy(),
+        outcome.double().cpu().numpy(),
+        index.tolist() if hasattr(index, "tolist") else index,
+        sampled.sum(-1, dtype=torch.float32).long().cpu().numpy(),  # exact below 2^24 tokens
         pass_at=recipe.pass_at,
     )
     made = torch.as_tensor(per_row(batch, recipe), dtype=rewards.dtype, device=rewards.device)
-    return made[:, None] * mask.to(rewards.dtype)
+    return torch.mul(sampled, made[:, None], out=None if sampled is mask else sampled)
 
 
 def by_trainer(

@@ -1,0 +1,86 @@
+"""Padded rows in and out, as verl gives and takes them, whatever mask and groups are made of.
+
+verl itself is not needed.
+"""
+
+import numpy as np
+import pytest
+
+from assay.errors import UsageError
+from assay.recipes import Recipe
+
+torch = pytest.importorskip("torch")
+
+# group, outcome, and which of six tokens the policy sampled; a row may have none
+ROWS = (
+    ("a", 1.0, (1, 1, 0, 1, 0, 0)),
+    ("b", 0.25, (1, 0, 0, 0, 0, 0)),
+    ("a", 0.0, (0, 0, 1, 1, 1, 1)),
+    ("b", 0.75, (1, 1, 1, 0, 0, 0)),
+    ("a", 0.0, (0, 0, 0, 0, 0, 0)),
+)
+GROUPS = [group for group, *_ in ROWS]
+# less the group's mean; a's is that of two, for the row without a token has no vote. b: 0.5
+EXPECTED = np.array([0.5, -0.25, -0.5, 0.25, 0.0])[:, None] * np.array([row[2] for row in ROWS])
+
+
+def given(mask_dtype="int64", reward_dtype="float32"):
+    mask = torch.tensor([row[2] for row in ROWS]).to(getattr(torch, mask_dtype))
+    rewards = torch.zeros(len(ROWS), 6, dtype=getattr(torch, reward_dtype))
+    for k, (_, outcome, _) in enumerate(ROWS):
+        rewards[k, k] = outcome  # in whatever token they are paid
+    return rewards, mask
+
+
+def found(rewards, mask, index, recipe=None):
+    from assay.trainers.verl.estimators import advantage_of
+
+    before = rewards.clone(), mask.clone()
+    made = advantage_of(Recipe.of(recipe or "dr_grpo"), rewards, mask, index)
+    assert torch.equal(rewards, before[0])  # verl goes on to read both
+    assert torch.equal(mask, before[1])
+    assert made.dtype == rewards.dtype
+    return made
+
+
+@pytest.mark.parametrize("rewards", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("mask", ["int64", "int32", "bool", "float32", "bfloat16"])
+def test_by_hand(mask, rewards):
+    made = found(*given(mask, rewards), np.array(GROUPS, object))
+    np.testing.assert_array_equal(made.float().numpy(), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        GROUPS,
+        np.array(GROUPS),
+        np.array([0, 7, 0, 7, 0]),
+        torch.tensor([0, 7, 0, 7, 0]),
+        np.array([0, "b", 0, "b", 0], object),
+    ],
+)
+def test_groups_are_whatever_is_equal(index):
+    np.testing.assert_array_equal(found(*given(), index).numpy(), EXPECTED)
+
+
+def test_what_is_read_of_rows(monkeypatch):
+    # bfloat16 counts to 256 and no further: 257 tokens are 257 of them still
+    from assay.signal import bare
+    from assay.trainers.verl import estimators
+
+    seen = []
+    monkeypatch.setattr(estimators, "bare", lambda *a, **k: seen.append((a, k)) or bare(*a, **k))
+    mask = torch.ones(2, 300, dtype=torch.int64)
+    mask[0, 257:] = 0
+    rewards = torch.zeros(2, 300, dtype=torch.bfloat16)
+    rewards[1, 7] = 0.5
+    found(rewards, mask, ["a", "a"], {"method": "dr_grpo", "pass_at": 0.25})
+    (((outcome_K, groups, length_K), options),) = seen
+    assert (outcome_K.tolist(), groups, length_K.tolist()) == ([0.0, 0.5], ["a", "a"], [257, 300])
+    assert options == {"pass_at": 0.25}
+
+
+def test_without_groups_it_is_refused_in_one_line():
+    with pytest.raises(UsageError, match="each row's group is needed"):
+        found(*given(), None)
