@@ -10,6 +10,8 @@ from assay.skills import store
 from assay.skills.bank import Bank
 from tests.cli.conftest import Assay
 from tests.judges import server
+from tests.report import test_skills as pages
+from tests.report.samples import index_of
 from tests.skills.made import LOST, WON
 from tests.skills.test_bank import skill
 from tests.skills.test_credit import A, B, saw
@@ -121,3 +123,28 @@ def test_words_that_are_none_and_lists_that_are_no_text_are_one_line(
     assert "expected UTF-8" in ended.error
     store.save(tmp_path / "bank", Bank().merged([skill("a")]))
     assert "expected candidate" in assay("skills", "list", tmp_path / "bank", "--status", "x").error
+
+
+def test_the_page_says_what_the_audit_of_the_bank_says(assay: Assay, tmp_path: Path) -> None:
+    known = pages.bank(tmp_path / "bank")
+    records = pages.log(tmp_path / "log.jsonl", known)
+    audit = assay("skills", "audit", tmp_path / "bank", "--log", records, "--json", "-").json
+    ended = assay("skills", "audit", tmp_path / "bank", "--log", records, "-o", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    assert f"report  {tmp_path / 'out' / 'report.html'}" in ended.text
+    said = index_of(tmp_path / "out" / "report.html")["skills"]
+    for name in ("used", "help", "read", "unscored"):
+        assert said[name] == audit[name]
+    by = {each["id"]: each for each in audit["skills"]}
+    assert {row["id"] for row in said["rows"]} == set(by)
+    for row in said["rows"]:
+        for name in ("shown", "passed", "held", "held_passed", "help", "harm", "trial", "status"):
+            assert row[name] == by[row["id"]][name]
+    # 9 of 9 against 0 of 10; one that nobody scored is in neither
+    assert (by[pages.GOOD.id]["shown"], by[pages.GOOD.id]["held"]) == (9, 10)
+    assert by[pages.GOOD.id]["help"][0] == 1.0
+    assert said["banks"] == [["", 1, None], [known.name, 19, 1], ["feedfacefeed", 1, None]]
+    assert (said["read"], said["unscored"], said["version"]) == (10, 1, 1)
+    first = said["rows"][0]
+    # GOOD rests on the second record of the log, and on one that is not in it
+    assert [(each["k"], each["steps"]) for each in first["from"]] == [(1, [1, 3]), (None, [2])]

@@ -19,7 +19,7 @@ from assay.skills.skill import Evidence, Exposure, Skill, Trial, named
 
 
 def skill(principle: str, **more: Any) -> Skill:
-    made = {"kind": "lesson", "category": "c", "when": "w", **more}
+    made: dict[str, Any] = {"kind": "lesson", "category": "c", "when": "w", **more}
     id = named(made["kind"], made["category"], made["when"], principle)
     return Skill(id=id, principle=principle, **made)
 
@@ -143,6 +143,9 @@ def test_a_bank_on_disk_is_what_was_written(tmp_path: Path):
         store.opened(tmp_path / "bank")
     with pytest.raises(DataError, match="no skill bank"):
         store.opened(tmp_path)
+    (tmp_path / "bank" / "bank.json").write_text('{"schema": "assay.bank/2", "version": 1}')
+    with pytest.raises(DataError, match=r"expected schema assay\.bank/1"):
+        store.opened(tmp_path / "bank")
 
 
 KILLED = """
@@ -184,3 +187,9 @@ def test_what_another_process_wrote_meanwhile_is_not_lost(tmp_path: Path) -> Non
     with pytest.raises(DataError, match="changed it meanwhile"):
         store.save(tmp_path, before.merged([skill("c")]), since=before)
     assert store.opened(tmp_path) == other
+
+
+def test_versions_are_known_by_what_records_call_them(tmp_path: Path) -> None:
+    first = store.save(tmp_path, Bank().merged([skill("a")]))
+    second = store.save(tmp_path, first.merged([skill("b")]))
+    assert store.names(tmp_path) == {first.name: 1, second.name: 2}

@@ -7,7 +7,18 @@ from msgspec import structs
 from assay.records import Origin, Trajectory, decode, encode
 from assay.rollout.recording import FORMAT
 from assay.skills.bank import Bank
-from assay.skills.credit import banks, base, by_skill, difference, exposures, overall, rows, used
+from assay.skills.credit import (
+    Tally,
+    audited,
+    base,
+    by_skill,
+    difference,
+    exposures,
+    overall,
+    rows,
+    tallied,
+    used,
+)
 from assay.skills.shelf import Shown
 from assay.skills.skill import Evidence, Exposure
 from tests.skills.made import LOST, WON
@@ -38,11 +49,37 @@ def test_exposures_by_hand():
     assert found[B.id, "lookup"] == Exposure(shown=1, passed=1, held=2, held_passed=0)
     assert by_skill(found)[A.id] == found[A.id, "lookup"]
     assert overall(found.values()) == Exposure(shown=4, passed=3, held=4, held_passed=1)
-    assert banks(RECORDS) == {"bank0": 6, "": 1}
+    tally = tallied(RECORDS)
+    assert tally.banks == {"bank0": 6, "": 1}
+    # four were shown something, one of which nobody scored
+    assert (tally.read, tally.unscored) == (4, 1)
+
+
+def test_what_is_counted_in_parts_comes_to_the_same():
+    whole, made = tallied(RECORDS), Tally()
+    for part in (RECORDS[:3], RECORDS[3:], []):
+        made.absorb(tallied(part))
+    assert vars(made) == vars(whole)
+
+
+def test_a_record_that_names_a_skill_twice_read_it_once():
+    twice = structs.replace(
+        WON, origin=Origin(format=FORMAT, extra={"skills_shown": f"{A.id} {A.id}"})
+    )
+    assert [*exposures([twice]).values()] == [Exposure(shown=1, passed=1)]
+
+
+def test_an_audit_says_which_banks_are_not_the_one_that_is_looked_at():
+    found = audited(Bank(skills=(A,)), tallied(RECORDS), {"bank1"})
+    assert found["strange"] == ["bank0"]
+    assert audited(Bank(), tallied(RECORDS), {"bank0"})["strange"] == []
+    assert audited(Bank(), tallied([]), ())["used"] == "untold"
 
 
 def test_the_base_is_of_attempts_that_read_nothing_of_a_bank():
-    assert base(RECORDS) == {"lookup": (1, 2)}
+    nobody = structs.replace(LOST, outcome=None)
+    assert base([*RECORDS, saw(nobody, held=("a",))]) == {"lookup": (1, 2)}
+    assert tallied([nobody]).unscored == 0, "it names no bank"
 
 
 def test_a_record_that_names_its_bank_is_written_and_read_as_it_is():

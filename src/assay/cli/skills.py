@@ -12,7 +12,6 @@ from assay.cli.prose import say
 from assay.errors import DataError, UsageError, one_line
 
 if TYPE_CHECKING:
-    from assay.skills.bank import Bank
     from assay.skills.trial import Arena
 
 app = typer.Typer(
@@ -276,6 +275,9 @@ def audit(
     ] = None,
     set_: Set = None,
     seed: Annotated[int, seed_option(help="Of all chance.")] = 0,
+    out: Annotated[
+        Path | None, out_option(help="Folder of an audit of the log, whose page has the skills.")
+    ] = None,
     format: opt.Format = None,
     pass_at: opt.PassAt = 1.0,
     json: Json = None,
@@ -286,12 +288,17 @@ def audit(
     corrupted.
     """
     from assay.skills import store
+    from assay.skills.credit import audited, tallied
 
     if log is None and on is None:
         raise UsageError("skills audit: expected --log, --on, or both")
+    if out is not None and log is None:
+        raise UsageError("skills audit: --out takes the page of a log; give --log too")
     known = store.opened(bank)
     said: dict[str, Any] = {"schema": "assay.skills-audit/1", "bank": known.name}
-    said |= _of_log(known, _records(log, format), pass_at) if log else {}
+    if log is not None:
+        tally = tallied(_records(log, format), pass_at)
+        said |= audited(known, tally, store.names(bank))
     if on is not None:
         from assay.runs.remembered import compared
 
@@ -301,30 +308,27 @@ def audit(
     if json != "-":
         for line in _audited(said):
             typer.echo(line)
+    if out is not None and log is not None:
+        from assay.runs.audit import audit_log
 
-
-def _of_log(known: "Bank", records: Sequence[Any], pass_at: float) -> dict[str, Any]:
-    from assay.skills.credit import banks, exposures, overall, rows, used
-
-    found = exposures(records, pass_at)
-    seen = overall(found.values())
-    return {
-        "banks": banks(records),
-        "used": used(found.values()),
-        "help": list(seen.help) if seen.help else None,
-        "skills": [*rows(known, found)],
-    }
+        made = audit_log(log, format=format, out=out, pass_at=pass_at, bank=bank)
+        if json != "-":
+            say(f"report  {made.report}")
 
 
 def _audited(said: dict[str, Any]) -> list[str]:
     """Returns an audit in lines."""
     made = list[str]()
     if "used" in said:
-        named = ", ".join(f"{name or 'none'} {n:,}" for name, n in said["banks"].items())
+        named = ", ".join(f"{one_line(name) or 'none'} {n:,}" for name, n in said["banks"].items())
         made.append(f"rollouts by bank: {named}")
+        if said["strange"]:
+            names = ", ".join(one_line(name) for name in said["strange"])
+            made.append(f"no version of this bank: {names}; what they were shown may be another's")
         made.append(f"shown less held back: {_effect(said['help'])}: {said['used']}")
         made += [
-            f"{each['id']}  {each['status']:<9} {each['category'] or 'general':<12} shown "
+            f"{one_line(each['id'])}  {each['status']:<9} "
+            f"{one_line(each['category']) or 'general':<12} shown "
             f"{each['passed']} of {each['shown']}, held back {each['held_passed']} of "
             f"{each['held']}, help {_effect(each['help'])}{' ' * bool(each['why'])}{each['why']}"
             for each in said["skills"]

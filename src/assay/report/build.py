@@ -36,6 +36,7 @@ from assay.report.redact import Redactor
 from assay.report.rescued import Beside, Helped, failed_alone, rescues, shown_beside
 from assay.report.rubric import rubric
 from assay.report.shape import Shapes
+from assay.report.skills import Skills, skills
 from assay.report.store import Spool, shards
 from assay.report.stream import Listed, pieces
 from assay.report.words import headline
@@ -64,6 +65,7 @@ class Report(Shapes):
         live: bool = False,
         reading: str = "",
         explain: Explain | None = None,
+        skilled: Skills | None = None,
     ) -> Path:
         """Returns the page to open: `out`, or `index.html` in a folder named like `out` when large.
 
@@ -80,6 +82,7 @@ class Report(Shapes):
             live: somebody writes to the log: where it is served, the page looks for a newer one.
             reading: as what the log was read; shown under the title.
             explain: says what could be tried where all failed. None: nothing is said of it.
+            skilled: says what rollouts saw of skills. None: nothing is said of it.
 
         Raises:
             DataError: the records are not the ones that the batch was built from.
@@ -99,7 +102,11 @@ class Report(Shapes):
             known = explain and Explaining(
                 explain, self.batch, self.fate_G, self.passed_K, trajectories
             )
-            jobs = [partial(fill, part, self, trajectories, known) for part in parts]
+            counting = [None if skilled is None else skilled.counting() for _ in parts]
+            jobs = [
+                partial(fill, part, self, trajectories, known, each)
+                for part, each in zip(parts, counting, strict=True)
+            ]
             made = [part.filled(got) for part, got in zip(parts, in_forks(jobs), strict=True)]
             index = _index(title, audit, self, parts, made)
             index["reading"] = self.hide(reading)
@@ -107,6 +114,8 @@ class Report(Shapes):
                 index["live"] = True
             if self.replays.index is not None:
                 index["replay"] = self.replays.index
+            if (told := _skills(made, skilled, self)) is not None:
+                index["skills"] = told
             beside = stack.enter_context(closing(Spool(self.folder)))
             index |= self._told(made, parts, beside, sum(len(part.chunks) for part in parts))
             parts.append(Part(self.batch.n_groups, self.batch.n_groups, beside, beside))
@@ -145,6 +154,17 @@ class Report(Shapes):
         if (row := metrics(self.run, self.hide)) is not None:
             found["metrics"] = row
         return found
+
+
+def _skills(made: Sequence[Made], skilled: Skills | None, of: Shapes) -> dict[str, Any] | None:
+    """Returns what the pages know of skills; None: there are none."""
+    if skilled is None:
+        return None
+    counted = skilled.counting()
+    for each in made:
+        counted.absorb(each.skilled)
+    said = skilled.said(counted)
+    return None if said is None else skills(said, of.batch.ids, of.hide)
 
 
 def _index(

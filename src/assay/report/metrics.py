@@ -1,4 +1,4 @@
-"""What a run's metrics say of its hints, judges, rescues, rubric and domains, step by step."""
+"""What a run's metrics say of hints, judges, rescues, rubric, domains and skills, step by step."""
 
 import tomllib
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from assay.files.lines import rows
 
-_SHOWN: Final = ("hints/", "judge/", "rescue/", "rubric/", "schedule/")
+_SHOWN: Final = ("hints/", "judge/", "rescue/", "rubric/", "schedule/", "skills/")
 _MOST: Final = 1_000
 """Steps that are shown; of more, every so many are."""
 

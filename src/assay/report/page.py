@@ -41,6 +41,7 @@ SCRIPTS: Final = (
     "schedule",
     "dead",
     "course",
+    "skills",
     "main",
     "live",
 )

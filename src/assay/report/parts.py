@@ -17,6 +17,7 @@ from assay.report.explaining import Explaining
 from assay.report.redact import Redactor
 from assay.report.rescued import Notes
 from assay.report.shape import Shapes
+from assay.report.skills import Counting
 from assay.report.store import BODY, Spool, body, compressed
 
 
@@ -33,6 +34,8 @@ class Made(NamedTuple):
     secrets: Counter[str]
     missing: dict[int, dict[str, str | None]]
     """By group, as far as it was explained: see `report.explaining`."""
+    skilled: Counting | None
+    """What its rollouts saw of skills. None: nobody asked."""
 
 
 class Part(NamedTuple):
@@ -62,6 +65,7 @@ def fill(
     shapes: Shapes,
     trajectories: Callable[[Container[int]], Iterable[Trajectory | None]],
     explaining: Explaining | None = None,
+    skilled: Counting | None = None,
 ) -> Made:
     """Fills the spools of a part."""
     redactor = Redactor() if shapes.redact else None
@@ -74,6 +78,8 @@ def fill(
             for k, trajectory in _checked(trajectories(wanted), shapes.batch.ids, wanted):
                 records.add(msgspec.json.encode(trajectory))
                 notes.add(k, trajectory)
+                if skilled is not None:
+                    skilled.add(trajectory)
                 tasks.setdefault(int(group_K[k]), shapes.hide(trajectory.task))
                 yield trajectory
 
@@ -99,6 +105,7 @@ def fill(
         [tasks[g] for g in range(part.low, part.high)],
         Counter() if redactor is None else redactor.counts,
         missing,
+        skilled,
     )
 
 

@@ -42,6 +42,7 @@ from assay.records.codec import read_some
 from assay.runs.counting import counted, looked
 from assay.runs.directory import (
     around,
+    bank_of,
     files_around,
     name_of,
     page_of,
@@ -50,6 +51,7 @@ from assay.runs.directory import (
     refuse_other,
 )
 from assay.runs.explain import explained
+from assay.runs.exposed import Exposed
 from assay.runs.reading import By, gated_batch, here
 from assay.runs.sources import COPY, Sources
 
@@ -102,6 +104,7 @@ def audit_log(
     now: int | None = None,
     live: bool = False,
     by: By = here,
+    bank: Path | None = None,
 ) -> AuditRun:
     """Audits a log under every method that it allows; with `out`, leaves a run directory.
 
@@ -120,6 +123,7 @@ def audit_log(
         live: somebody writes to the log, of which what is not whole yet is waited for; the page
             looks for newer ones.
         by: who reads it; the result does not depend on it.
+        bank: folder of the skill bank that its rollouts read. None: that of the run that made it.
 
     Raises:
         DataError: there is no log, or it cannot be read.
@@ -132,7 +136,8 @@ def audit_log(
     if out is not None and any(out.resolve() in (at, *at.parents) for at in places):
         raise UsageError(f"{out}: holds the log and would be replaced; choose another with --out")
     page = report and out is not None
-    asked = _Asked(log, format, pass_at, choices, page, redact, seed, live, by)
+    bank = bank_of(log) if bank is None else bank
+    asked = _Asked(log, format, pass_at, choices, page, redact, seed, live, by, bank)
     if out is not None:
         refuse_other(out, SCHEMA)
     sources = None
@@ -163,6 +168,7 @@ class _Asked:
     seed: int
     live: bool
     by: By
+    bank: Path | None
 
     @property
     def pass_at(self) -> float:
@@ -202,7 +208,8 @@ class _Asked:
     def options(self) -> dict[str, Any]:
         """What else decides what the audit says and leaves."""
         names = ("bar", "report", "redact", "seed", "live")
-        beside = [digest(path) for path in files_around(self.log)] if self.report else []
+        files = [*files_around(self.log), *([self.bank / "bank.json"] if self.bank else [])]
+        beside = [digest(path) for path in files] if self.report else []
         return {**{name: getattr(self, name) for name in names}, "beside": beside}
 
 
@@ -244,6 +251,7 @@ def _audited(asked: _Asked, folder: Path | None, kept: Kept) -> tuple[str, dict[
             said: dict[str, Any] = {"title": name_of(log), "live": asked.live}
             said["reading"] = f"{IMPORTERS.get(name).title} · {asked.reading}"
             said["explain"] = partial(explained, pass_at=pass_at)
+            said["skilled"] = Exposed(asked.bank, pass_at)
             page.write(audit=result, trajectories=_again(log, copy, losses), **said)
     return name, result
 

@@ -4,12 +4,14 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from assay.errors import DataError, UsageError
 from assay.files.folders import refuse_current
 from assay.files.shards import Shards, Source
 
+BANK: Final = "bank"
+"""Of a run directory: its skill bank, every version that it had."""
 SourceT = TypeVar("SourceT", Path, Source)
 
 
@@ -90,6 +92,13 @@ def around(records: Source) -> dict[str, Path | None]:
         return {"replay": None, "run": None}
     run = Path(os.path.abspath(records)).parent
     return {"replay": replay_of(records), "run": run if is_training_run(run) else None}
+
+
+def bank_of(records: Source) -> Path | None:
+    """Returns the folder of the skill bank that a training run keeps beside its records; None: it
+    keeps none."""
+    run = around(records)["run"]
+    return run / BANK if run is not None and (run / BANK / "bank.json").is_file() else None
 
 
 def files_around(records: Source) -> list[Path]:

@@ -13,6 +13,7 @@ from assay.records import Trajectory, read
 from assay.rollout.backends.base import Backend
 from assay.rollout.chain import Planned, attributed
 from assay.rollout.scaffold import bare
+from assay.runs.directory import BANK
 from assay.runs.folder import Folder
 from assay.runs.sampling import Prepared
 from assay.runs.scaffolding import reread_bare
@@ -24,8 +25,6 @@ from assay.skills.store import opened, save
 from assay.skills.templates import written
 from assay.skills.trial import Arena, tried
 
-BANK: Final = "bank"
-"""Of a run directory: its bank, every version that it had."""
 _DRAWS: Final = 0x736B696C6C73
 """Sets the chance of what is shown apart from that of the batch."""
 

@@ -59,7 +59,7 @@ class Bank(Record, frozen=True, dict=True, gc=True):
     @property
     def name(self) -> str:
         """What records call it: how its hash begins."""
-        return self.sha256[:12]
+        return name_of(self.sha256)
 
     @property
     def active(self) -> tuple[Skill, ...]:
@@ -182,6 +182,11 @@ class Bank(Record, frozen=True, dict=True, gc=True):
             passed[each.category] += each.exposure.held_passed
             count[each.category] += each.exposure.held
         return {name: (passed[name], count[name]) for name in count}
+
+
+def name_of(sha256: str) -> str:
+    """Returns what records call the bank of a hash."""
+    return sha256[:12]
 
 
 def _verdict(skill: Skill, trial: Trial) -> dict[str, Any]:

@@ -6,8 +6,10 @@ Both were retrieved for the same tasks, and chance chose between them, so that t
 the skill's doing and no property of its tasks (`Shelf.drawn`).
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, final
+
+import msgspec
 
 from assay.kernels.constancy import bar
 from assay.kernels.wilson import apart, wilson
@@ -15,24 +17,63 @@ from assay.records import Trajectory
 from assay.skills.bank import Bank
 from assay.skills.building import category_of
 from assay.skills.shelf import BANK, HELD, SHOWN
-from assay.skills.skill import Exposure
+from assay.skills.skill import Exposure, Skill
 
 Exposures = dict[tuple[str, str], Exposure]
 """By id of the skill and category of the tasks."""
 
 
+@final
+class Tally:
+    """Counts what attempts saw of banks, one at a time."""
+
+    def __init__(self, pass_at: float = 1.0) -> None:
+        """Begins at nothing."""
+        self.pass_at = pass_at
+        self.found: Exposures = {}
+        """What skills were shown to and held back from; what nobody scored is left out."""
+        self.banks: dict[str, int] = {}
+        """Attempts by the bank that they name; "" is none."""
+        self.read, self.unscored = 0, 0
+        """Of those that name one: how many were shown anything, and how many nobody scored."""
+
+    def add(self, record: Trajectory) -> None:
+        """Takes note of an attempt."""
+        extra = record.origin.extra if record.origin else {}
+        name = extra.get(BANK, "")
+        self.banks[name] = self.banks.get(name, 0) + 1
+        self.read += bool(extra.get(SHOWN))
+        if record.outcome is None:
+            self.unscored += bool(name)
+            return
+        passed, category = int(record.outcome >= bar(self.pass_at)), category_of(record)
+        for key in (SHOWN, HELD):
+            for id in dict.fromkeys(extra.get(key, "").split()):
+                self._count((id, category), _one(key == SHOWN, passed))
+
+    def absorb(self, other: "Tally") -> None:
+        """Adds what another has counted."""
+        for name, count in other.banks.items():
+            self.banks[name] = self.banks.get(name, 0) + count
+        for key, one in other.found.items():
+            self._count(key, one)
+        self.read, self.unscored = self.read + other.read, self.unscored + other.unscored
+
+    def _count(self, key: tuple[str, str], one: Exposure) -> None:
+        self.found[key] = self.found.get(key, Exposure()).plus(one)
+
+
+def tallied(records: Iterable[Trajectory], pass_at: float = 1.0) -> Tally:
+    """Returns what attempts saw of banks."""
+    made = Tally(pass_at)
+    for record in records:
+        made.add(record)
+    return made
+
+
 def exposures(records: Iterable[Trajectory], pass_at: float = 1.0) -> Exposures:
     """Returns what skills were shown to and held back from; what nobody scored is left out."""
-    found: Exposures = {}
-    for record in records:
-        if record.outcome is None or record.origin is None:
-            continue
-        passed, category = int(record.outcome >= bar(pass_at)), category_of(record)
-        for name in (SHOWN, HELD):
-            one = _one(name == SHOWN, passed)
-            for id in record.origin.extra.get(name, "").split():
-                found[id, category] = found.get((id, category), Exposure()).plus(one)
-    return found
+    return tallied(records, pass_at).found
 
 
 def _one(shown: bool, passed: int) -> Exposure:
@@ -61,15 +102,6 @@ def base(records: Iterable[Trajectory], pass_at: float = 1.0) -> dict[str, tuple
     return made
 
 
-def banks(records: Iterable[Trajectory]) -> dict[str, int]:
-    """Returns how many attempts name each bank; "" is none."""
-    made: dict[str, int] = {}
-    for record in records:
-        name = record.origin.extra.get(BANK, "") if record.origin else ""
-        made[name] = made.get(name, 0) + 1
-    return made
-
-
 def overall(found: Iterable[Exposure]) -> Exposure:
     """Returns exposures together."""
     made = Exposure()
@@ -88,6 +120,27 @@ def used(found: Iterable[Exposure]) -> str:
     return "helps" if seen[1] > 0 else "harms" if seen[2] < 0 else "unclear"
 
 
+def audited(bank: Bank, tally: Tally, versions: Collection[str]) -> dict[str, Any]:
+    """Returns what a log says of a bank: what `assay skills audit` prints and the report shows.
+
+    Args:
+        bank: what its skills say, and what became of them.
+        tally: of the log.
+        versions: names of the bank's versions; attempts that name another read another bank.
+    """
+    seen = overall(tally.found.values())
+    return {
+        "bank": bank.name,
+        "banks": tally.banks,
+        "strange": sorted(name for name in tally.banks if name and name not in versions),
+        "read": tally.read,
+        "unscored": tally.unscored,
+        "used": used(tally.found.values()),
+        "help": list(seen.help) if seen.help else None,
+        "skills": [*rows(bank, tally.found)],
+    }
+
+
 def rows(bank: Bank, found: Exposures) -> Iterator[dict[str, Any]]:
     """Yields what a report says of each skill and category: exposure, help and harm with their
     intervals, where it comes from, and what became of it.
@@ -103,22 +156,29 @@ def rows(bank: Bank, found: Exposures) -> Iterator[dict[str, Any]]:
         yield {
             "id": id,
             "category": category,
-            "kind": skill.kind if skill else None,
-            "status": skill.status if skill else "unknown",
-            "principle": skill.principle if skill else None,
-            "when": skill.when if skill else None,
+            **_about(skill),
             "shown": each.shown,
             "passed": each.passed,
             "held": each.held,
             "held_passed": each.held_passed,
             "help": list(each.help) if each.help else None,
             "harm": [lost / each.shown, *wilson(lost, each.shown)] if each.shown else None,
-            "from": [
-                {"trajectory": e.trajectory, "task": e.task, "steps": [*e.steps], "level": e.level}
-                for e in (skill.evidence if skill else ())
-            ],
-            "why": skill.why if skill else "",
         }
+
+
+def _about(skill: Skill | None) -> dict[str, Any]:
+    """Returns what a bank says of a skill; of one that it does not hold, nothing."""
+    trial = None if skill is None else skill.trial
+    return {
+        **{name: getattr(skill, name, None) for name in ("kind", "principle", "when", "writer")},
+        "status": "unknown" if skill is None else skill.status,
+        "why": "" if skill is None else skill.why,
+        "trial": None if trial is None else msgspec.to_builtins(trial),
+        "from": [
+            {"trajectory": e.trajectory, "task": e.task, "steps": [*e.steps], "level": e.level}
+            for e in (() if skill is None else skill.evidence)
+        ],
+    }
 
 
 def difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float, float]:

@@ -15,8 +15,9 @@ import msgspec
 from assay.errors import DataError
 from assay.files.atomic import publish
 from assay.files.folders import locked
+from assay.files.stamps import digest
 from assay.files.strict import parse
-from assay.skills.bank import Bank
+from assay.skills.bank import Bank, name_of
 
 SCHEMA: Final = "assay.bank/1"
 _POINTER: Final = "bank.json"
@@ -72,6 +73,12 @@ def opened(path: Path, version: int | None = None) -> Bank:
     if version is None and bank.sha256 != said.get("sha256"):
         raise DataError(f"{_version(path, number)}: its hash is not that of {_POINTER}: changed")
     return bank
+
+
+def names(path: Path) -> dict[str, int]:
+    """Returns the versions of a bank, by what records call them."""
+    files = (path / "versions").glob("[0-9]*.json")
+    return {name_of(digest(each)): int(each.stem) for each in sorted(files)}
 
 
 def _read(path: Path) -> Bank:

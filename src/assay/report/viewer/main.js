@@ -1,6 +1,6 @@
 // The header, the keyboard, and the start.
 
-const NAV = [["waste", "Overview"], ["groups", "Groups"], ...(report.dead.length ? [["dead", "Dead groups"]] : []), ["claims", "Claims"], ...(course || hasTrust ? [["course", "Over the run"]] : []), ...(replay ? [["replay", "Replay"]] : [])];
+const NAV = [["waste", "Overview"], ["groups", "Groups"], ...(report.dead.length ? [["dead", "Dead groups"]] : []), ["claims", "Claims"], ...(course || hasTrust ? [["course", "Over the run"]] : []), ...(skills ? [["skills", "Skills"]] : []), ...(replay ? [["replay", "Replay"]] : [])];
 const KEYS = [
   ["j, k", "next, previous row or step"],
   ["Enter", "open"],
@@ -12,6 +12,7 @@ const KEYS = [
   ["w, g, v", "overview, groups, claimed and verified"],
   ["d", "groups that failed as a whole, and what was tried"],
   ...(course || hasTrust ? [["o", "over the run"]] : []),
+  ...(skills ? [["s", "skills that attempts read"]] : []),
   ...(replay ? [["r", "credit against replay"]] : []),
   ["/", "filter groups"],
   ["arrow keys", "inside a heat-map, the steps of a group, a tree"],
@@ -67,6 +68,7 @@ const ACTIONS = {
   v: () => go(to("claims")),
   d: () => go(to("dead")),
   o: () => (course || hasTrust) && go(to("course")),
+  s: () => skills && go(to("skills")),
   r: () => replay && go(to("replay")),
   "/": () => (pageKeys.find ? pageKeys.find() : go(to("groups"))),
   "?": help,
