@@ -441,3 +441,27 @@ def test_a_request_s_name_in_a_damaged_store_is_one_line(store):
     store._log._db.close()
     with pytest.raises(DataError, match="expected an event log"):
         store.turn_of("once")
+
+
+def test_another_process_that_closes_takes_no_turn_along(store: Store) -> None:
+    """A file that SQLite holds is opened by nobody else in its process: closing it would drop the
+    process's locks, and whoever closes next would take the log beside the file for nobody's."""
+    store.append(opened(), turn("t-1"), durable=True).result(timeout=30)
+    code = (
+        "import sys; from pathlib import Path; from assay.live.store import Store\n"
+        "from assay.records.live import TurnLabel\n"
+        "with Store.open(Path(sys.argv[1])) as s:\n"
+        "    label = TurnLabel(session='s-1', at=1.0, turn='t-1', value=1.0)\n"
+        "    s.append(label, durable=True).result()\n"
+        "    print(len(list(s.events())))"
+    )
+    counts = list[int]()
+    for number in range(2, 4):
+        said = subprocess.run(
+            [sys.executable, "-c", code, str(store.path.parent)],
+            check=True, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        counts.append(int(said.stdout))
+        store.append(turn(f"t-{number}"), durable=True).result(timeout=30)
+    assert counts == [3, 5]
+    assert len([*store.events()]) == 6

@@ -159,14 +159,15 @@ def export(
     from assay.records.live import Derived
 
     spare(out, there(store))
-    with Opened.open(store) as opened:
-        if to != "verifiers":
+    if to != "verifiers":
+        with Opened.open(store) as opened:
             count = write_traces(opened, out, to=to, now=time.time())
-            say(f"{out}  {count:,} conversations")
-            return
-        from assay.exporters.export import export as export_log
+        say(f"{out}  {count:,} conversations")
+        return
+    from assay.exporters.export import export as export_log
 
-        made = export_log(store, out, to=to, method=method)
+    made = export_log(store, out, to=to, method=method)  # it reads the file itself, unopened by us
+    with Opened.open(store) as opened:
         told = Derived(
             at=time.time(),
             path=str(out.resolve()),
@@ -174,7 +175,7 @@ def export(
             what=f"export to {to}",
         )
         opened.append(told, durable=True).result()
-        say(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
+    say(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
 
 
 @app.command("key")

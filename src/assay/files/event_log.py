@@ -65,7 +65,7 @@ class EventLog:
             if write:
                 self._db = self._made(path)
             else:
-                if not is_log(_head(path)):
+                if not _is_ours(path):
                     raise DataError(f"{path}: no event log; expected one that a store wrote")
                 self._db = _reading(path)
         except (*_BROKEN, OSError) as error:
@@ -73,7 +73,7 @@ class EventLog:
 
     def _made(self, path: Path) -> sqlite3.Connection:
         fresh = not path.exists() or not path.stat().st_size
-        if not fresh and not is_log(_head(path)):
+        if not fresh and not _is_ours(path):
             raise DataError(f"{path}: no event log; expected one that a store wrote, or none")
         db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         if fresh:
@@ -217,9 +217,20 @@ class EventLog:
         self._db.close()
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(100)
+def _is_ours(path: Path) -> bool:
+    """Returns whether a file is a log, read through SQLite, which changes nothing and keeps its
+    locks: they are the process's, and are gone once anybody in it opens and closes the file beside
+    SQLite. Then the next process that closes the log takes itself for the last one, removes what
+    lies beside it, and what this one writes there from then on is lost."""
+    if not path.stat().st_size:
+        return False
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        db.close()
 
 
 def _reading(path: Path) -> sqlite3.Connection:
