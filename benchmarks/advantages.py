@@ -4,14 +4,18 @@ python benchmarks/advantages.py            # against np.repeat
 python benchmarks/advantages.py --verl     # and against verl 0.9.1, in .venv-verl
 """
 
-import sys
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 
 from assay.batch import Batch
 from assay.credit import method
 from assay.records import ModelStep, Trajectory
-from measure import Ratio, best, paired, publish
+from measure import Ratio, best, bests, paired, publish
 
 K, GROUP, LONGEST = 1024, 8, 4096
 RAGGED = (
@@ -51,57 +55,97 @@ def against_writing(batch: Batch) -> list[Ratio]:
     return ratios
 
 
-VERL = {"grpo": ("grpo_vectorized", "grpo"), "rloo": ("rloo_vectorized", "rloo")}
-"""Methods that verl has too, and its variants: in tensors, which write their rows as fast as the
-memory takes them, as we do; and in a loop."""
+VERL = {
+    "grpo": (("grpo_vectorized", "grpo"), {}),
+    "dr_grpo": (("grpo_vectorized", "grpo"), {"norm_adv_by_std_in_grpo": False}),
+    "rloo": (("rloo_vectorized", "rloo"), {}),
+}
+"""Methods that verl has too, and its variants: in tensors, and in a loop over rows."""
 
 
-def against_verl(batch: Batch, lengths: np.ndarray) -> tuple[list[Ratio], dict[str, float]]:
-    """Returns verl's time over ours on the same outcomes, theirs padded and ours ragged; and, in
-    milliseconds, what each takes that is given verl's padded rows and gives such."""
+def given_by_verl(batch: Batch, lengths: np.ndarray, mask_dtype: str = "int64") -> dict[str, Any]:
+    """Returns the outcomes as verl's trainer hands them over: rewards in float32, its mask of
+    whole numbers, and an id of 36 letters for each prompt."""
     import torch
+
+    last = torch.as_tensor(lengths) - 1
+    mask = torch.arange(LONGEST)[None, :] <= last[:, None]
+    rewards = torch.zeros(K, LONGEST)
+    rewards[torch.arange(K), last] = torch.as_tensor(batch.outcome_K, dtype=torch.float32)
+    uid = [str(UUID(int=g)) for g in range(batch.n_groups)]
+    return {
+        "token_level_rewards": rewards,
+        "response_mask": mask.to(getattr(torch, mask_dtype)),
+        "index": np.array([uid[g] for g in batch.group_K], dtype=object),
+    }
+
+
+def memory_s_limit(given: dict[str, Any]) -> Callable[[], object]:
+    """Returns what nobody can do without: rewards and mask read once, the advantages written."""
+    import torch
+
+    rewards, mask = given["token_level_rewards"], given["response_mask"]
+    as_many_bytes = torch.zeros(mask.numel() * mask.element_size() // 4)
+
+    def work() -> object:
+        return rewards.sum(), as_many_bytes.sum(), torch.empty_like(rewards).fill_(1.0)
+
+    return work
+
+
+def milliseconds(*seconds: float) -> str:
+    """Returns times of a ratio, to be read."""
+    return " / ".join(f"{1e3 * each:.2f} ms" for each in seconds)
+
+
+def against_verl(batch: Batch, lengths: np.ndarray, mask_dtype: str = "int64") -> list[Ratio]:
+    """Returns what an estimator of ours takes over the memory's limit and what verl's take over
+    ours, padded rows in and out; and over ours where nothing is padded."""
     from verl.trainer.ppo import core_algos
 
     from assay.recipes import Recipe
     from assay.trainers.verl.estimators import advantage_of
 
-    torch.set_num_threads(1)  # as we have; several wait for each other on a busy machine
-    width = int(lengths.max())
-    mask = (torch.arange(width)[None, :] < torch.as_tensor(lengths)[:, None]).float()
-    rewards = torch.zeros(K, width)
-    rewards[torch.arange(K), torch.as_tensor(lengths) - 1] = torch.as_tensor(
-        batch.outcome_K, dtype=torch.float32
-    )
-    index = np.array([str(g) for g in batch.group_K], dtype=object)
-    given = {"token_level_rewards": rewards, "response_mask": mask, "index": index}
-    ratios: list[Ratio] = []
-    padded: dict[str, float] = {}
-    for name, variants in VERL.items():
-        by, recipe = method(name), Recipe.of(name, like="verl")
-        ours = best(lambda by=by: by(batch).advantage_N, repeat=101)
-        whole = lambda recipe=recipe: advantage_of(recipe, rewards, mask, index)  # noqa: E731
-        padded[f"assay {name}"] = best(whole, repeat=101) * 1e3
-        for variant, budget in zip(variants, (1.0, 20.0), strict=True):
-            estimator = core_algos.get_adv_estimator_fn(variant)
-            other = best(lambda estimator=estimator: estimator(**given, config=None), repeat=101)
-            padded[f"verl {variant}"] = other * 1e3
-            note = f"{other * 1e3:.2f} ms / {ours * 1e3:.2f} ms"
-            called = f"verl {variant} / {name}"
-            ratios.append(Ratio(called, other / ours, budget, "at least", note))
-    return ratios, padded
+    given = given_by_verl(batch, lengths, mask_dtype)
+    limit, ratios = memory_s_limit(given), list[Ratio]()
+    for name, (variants, options) in VERL.items():
+        ragged_by = method(name)
+        ours = partial(advantage_of, Recipe.of(name, like="verl"), *given.values())
+        found = [core_algos.get_adv_estimator_fn(each) for each in variants]
+        theirs = [partial(each, **given, **options) for each in found]
+        unpadded = lambda by=ragged_by: by(batch).advantage_N  # noqa: E731
+        least, padded, tensors, short = bests(limit, ours, theirs[0], unpadded, repeat=51)
+        loop = best(theirs[1], repeat=7)
+        called = f"{name}, {mask_dtype} mask"
+        note = f"{milliseconds(padded, least)}; verl {variants[0]} {tensors / least:.2f}"
+        ratios.append(Ratio(f"{called} / memory's limit", padded / least, 3.5, "at most", note))
+        for variant, other, least_won, short_won in (
+            (variants[0], tensors, 0.6, 1.0),
+            (variants[1], loop, 2.0, 10.0),
+        ):
+            for kind, own, budget in (("padded", padded, least_won), ("ragged", short, short_won)):
+                won, note = f"verl {variant} / {called}, {kind}", milliseconds(other, own)
+                ratios.append(Ratio(won, other / own, budget, "at least", note))
+    return ratios
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--verl", action="store_true", help="and against verl's estimators")
+    verl = parser.parse_args().verl
     batch, lengths = ragged()
-    ratios = against_writing(batch)
-    tokens = int(lengths.sum())
-    if "--verl" not in sys.argv:
+    ratios, tokens = against_writing(batch), int(lengths.sum())
+    if not verl:
         publish("advantages", ratios, tokens=tokens)
         return
-    verl, padded = against_verl(batch, lengths)
-    for name, milliseconds in padded.items():
-        print(f"{name}, padded rows in and out: {milliseconds:.2f} ms")
-    publish("advantages_verl", ratios + verl, tokens=tokens, padded_ms=padded)
+    import torch
+
+    torch.set_num_threads(1)  # as Ray gives verl's trainer
+    for mask_dtype in ("int64", "float32"):  # as its trainers hand it over, and as cheap as it gets
+        ratios += against_verl(batch, lengths, mask_dtype)
+    publish("advantages_verl", ratios, tokens=tokens)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,6 +55,18 @@ def paired(ours: Callable[[], object], theirs: Callable[[], object], *, repeat: 
         theirs()
         ratios.append((middle - start) / (time.perf_counter() - middle))
     return statistics.median(ratios)
+
+
+def bests(*works: Callable[[], object], repeat: int = 7) -> list[float]:
+    """Returns the shortest wall time of each in seconds, over alternating runs."""
+    times: list[list[float]] = []
+    for _ in range(repeat + 1):
+        start = [time.perf_counter()]
+        for work in works:
+            work()
+            start.append(time.perf_counter())
+        times.append([end - begin for begin, end in pairwise(start)])
+    return [min(each) for each in zip(*times[1:], strict=True)]
 
 
 def publish(name: str, ratios: list[Ratio], **measured: object) -> None:
