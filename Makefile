@@ -94,16 +94,16 @@ clean:
 	@touch $@
 
 .venv/train: .venv/bin/python pyproject.toml constraints.txt
-	@echo '== install assay[train] (a minute or two)'
+	@echo '== install assay[train] (a minute or two, up to ten on a slow machine)'
 	@.venv/bin/python $(PIP) -c constraints.txt -e '.[train]'
 	@touch $@ .venv/core
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
-	@echo '== install assay[train,parquet,dev] (a minute or two)'
+	@echo '== install assay[train,parquet,dev] (a minute or two, up to ten on a slow machine)'
 	@.venv/bin/python $(PIP) -c constraints.txt -e '.[train,parquet,dev]'
 	@touch $@ .venv/core .venv/train
 
 .venv-verl/verl: .venv-verl/bin/python pyproject.toml constraints-verl.txt
-	@echo '== install assay[verl,test] (a few minutes)'
+	@echo '== install assay[verl,test] (some minutes, up to fifteen on a slow machine)'
 	@.venv-verl/bin/python $(PIP) -c constraints-verl.txt -e '.[verl,test]'
 	@touch $@

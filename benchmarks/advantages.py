@@ -4,7 +4,6 @@ python benchmarks/advantages.py            # against np.repeat
 python benchmarks/advantages.py --verl     # and against verl 0.9.1, in .venv-verl
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from assay.batch import Batch
 from assay.credit import method
 from assay.records import ModelStep, Trajectory
-from measure import Ratio, best, bests, paired, publish
+from measure import Ratio, best, bests, paired, parser, publish
 
 K, GROUP, LONGEST = 1024, 8, 4096
 RAGGED = (
@@ -130,11 +129,9 @@ def against_verl(batch: Batch, lengths: np.ndarray, mask_dtype: str = "int64") -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--verl", action="store_true", help="and against verl's estimators")
-    verl = parser.parse_args().verl
+    options = parser(__doc__)
+    options.add_argument("--verl", action="store_true", help="and against verl's estimators")
+    verl = options.parse_args().verl
     batch, lengths = ragged()
     ratios, tokens = against_writing(batch), int(lengths.sum())
     if not verl:

@@ -28,7 +28,7 @@ from assay.rollout.chain import collect, tasks
 from assay.rollout.dense import certainty
 from assay.rollout.protocols.line import Line
 from assay.world.report import Report
-from measure import Ratio, paired, publish
+from measure import Ratio, paired, parser, publish
 
 TASKS: Final = 16
 GROUP: Final = 8
@@ -65,6 +65,7 @@ def distinct(vocabulary: int, low: int = 8, high: int = 14) -> list[Trajectory]:
 
 def main() -> None:
     """Measures both."""
+    parser(__doc__).parse_args()
     torch.set_num_threads(1)
     model, tokenizer = load()
     planned = tasks(Report, range(TASKS), GROUP)

@@ -6,7 +6,7 @@ python benchmarks/imports.py
 import subprocess
 import sys
 
-from measure import Ratio, best, publish
+from measure import Ratio, best, parser, publish
 
 
 def fresh(code: str) -> float:
@@ -19,6 +19,7 @@ def fresh(code: str) -> float:
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     package = fresh("import assay")
     pipeline = fresh("import assay.pipeline")
     command = fresh("import assay.cli.verbs")

@@ -1,5 +1,6 @@
 """What every benchmark shares: the best of several runs, the machine, ratios against budgets."""
 
+import argparse
 import json
 import os
 import platform
@@ -31,6 +32,13 @@ class Ratio:
     def kept(self) -> bool:
         at_most = self.sense == "at most"
         return self.measured <= self.budget if at_most else self.measured >= self.budget
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Returns a benchmark's options: none but --help, which says what it measures."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def best(work: Callable[[], object], *, repeat: int = 7) -> float:

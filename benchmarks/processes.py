@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import Ratio, publish
+from measure import Ratio, parser, publish
 
 REPO = Path(__file__).parents[1]
 SHORT, LONG = 2, 8
@@ -59,6 +59,7 @@ def run(folder: Path, processes: int, steps: int) -> tuple[float, float]:
 
 def main() -> None:
     """Measures runs in turn, and publishes."""
+    parser(__doc__).parse_args()
     cpu: dict[int, list[float]] = {1: [], 2: []}
     wall: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(REPEAT):

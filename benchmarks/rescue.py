@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter
 from typing import Final
 
-from benchmarks.measure import Ratio, best, publish
+from benchmarks.measure import Ratio, best, parser, publish
 from msgspec import structs
 
 from assay.policy.loading import load
@@ -31,6 +31,7 @@ BUDGET: Final = 0.05
 
 def main() -> None:
     """Measures, and writes the result."""
+    parser(__doc__).parse_args()
     model, tokenizer = load()
     make, line = partial(environment, "lookup/even"), Line(tokenizer)
     backend, sampling = Transformers(model, tokenizer), Sampling(max_tokens=160, turn_tokens=32)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Final
 
 import numpy as np
@@ -250,7 +251,7 @@ def _agreement(seen: Mapping[str, Any]) -> Iterator[str]:
         mark = " *" if left["method"] in LABELLED else ""
         yield f"| {left['method']}{mark} | {' | '.join(cells)} |"
     yield "\n\\* reads the expert's actions. Constant in time, so equal to their control:"
-    yield f"{', '.join(flat)}.\n"
+    yield fill(f"{', '.join(flat)}.", 100) + "\n"
 
 
 def _blame(seen: Mapping[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from assay.skills.bank import Bank
 from assay.skills.shelf import Shelf
 from assay.skills.skill import Skill, named
 from assay.world.lookup import RENAMED, Lookup
-from measure import Ratio, best, paired, publish
+from measure import Ratio, best, paired, parser, publish
 
 SKILLS: Final = 10_000
 ROLLOUTS: Final = 64
@@ -48,6 +48,7 @@ def skills() -> list[Skill]:
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     model, tokenizer = load()
     world = Lookup(hops=3, renamed=True)
     asked = [world.reset(seed) for seed in range(ROLLOUTS)]

@@ -14,7 +14,7 @@ import numpy as np
 from assay.batch import Batch
 from assay.credit import method
 from assay.records import ModelStep, ToolStep, Trajectory
-from measure import Ratio, best, paired, publish
+from measure import Ratio, best, paired, parser, publish
 
 LEAVES, TREES, TASKS, DEPTH = 8, 2, 64, 6
 WROTE, SHOWN = 60, 120
@@ -160,6 +160,7 @@ def against_dictionaries() -> tuple[Ratio, dict[str, float]]:
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     ratios, trees = against_rows()
     ratio, states = against_dictionaries()
     publish("structure", [*ratios, ratio], trees=trees, states=states)

@@ -19,7 +19,7 @@ from assay.records import Hint, ModelStep, Step, ToolStep, Trajectory, UserStep
 from assay.rollout import teaching
 from assay.rollout.scoring import ids_of
 from assay.rollout.teaching import Blocks, Place, question, taught
-from measure import Ratio, paired, publish
+from measure import Ratio, paired, parser, publish
 
 TASKS: Final = 4
 REPEAT: Final = 5
@@ -83,6 +83,7 @@ def forward(model: Any, rows: Sequence[Sequence[int]]) -> None:
 
 def main() -> None:
     """Measures each place."""
+    parser(__doc__).parse_args()
     torch.set_num_threads(1)
     model, tokenizer = load()
     made = records(model.config.vocab_size)

@@ -18,7 +18,6 @@ import contextlib
 import io
 import os
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -36,10 +35,14 @@ from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
 from assay.trainers.trl import shared_prefixes  # noqa: E402
 from assay.trainers.trl.trainer import AssayTrainer  # noqa: E402
-from measure import Ratio, publish  # noqa: E402
+from measure import Ratio, parser, publish  # noqa: E402
 
 WAYS = ("generate", "long", "dead", "trees")
-GENERATE, LONG, DEAD, TREES = (f"--{way}" in sys.argv for way in WAYS)
+OPTIONS = parser(__doc__)
+for _way in WAYS:
+    OPTIONS.add_argument(f"--{_way}", action="store_true")
+ASKED = OPTIONS.parse_args()
+GENERATE, LONG, DEAD, TREES = (getattr(ASKED, way) for way in WAYS)
 CHAIN, SAMPLED, READ = 6, 7, 5
 """Steps of a chain, tokens that the policy samples in each, and tokens that it reads after it."""
 ROWS, TOKENS, GROUP = (96, CHAIN * (SAMPLED + READ), 6) if TREES else (256, 32, 8)

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 from assay.records import ModelStep, Trajectory, write
 from assay.runs.audit import audit_log
 from generate import write_set
-from measure import Ratio, publish
+from measure import Ratio, parser, publish
 
 COUNT, OPENED, LONG, BEST_OF = 10_000, 40, 32_000, 3
 LAYERS = ("rl_zvp", "grpo")
@@ -85,6 +85,7 @@ def bush(leaves: int, depth: int) -> list[Trajectory]:
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         logs = folder / "many.jsonl", folder / "tokens.jsonl"
