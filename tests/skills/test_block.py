@@ -74,6 +74,9 @@ def test_equal_scores_are_in_the_order_of_ids():
 
 
 def test_nothing_in_common_is_nothing_found():
+    assert "look before you leap" not in {
+        each.principle for each in Index(LOOKUP)("city of", "lookup", least=0.0)
+    }
     assert Index(LOOKUP)("zebra", "lookup") == ()
     assert Index([])("city", "lookup") == ()
     asked = "city of least of", "lookup"

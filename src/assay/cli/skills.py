@@ -25,7 +25,7 @@ On = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    set_option(help="section.key=value, as skills.tasks=512 or env.name=lookup/dead."),
+    set_option(help="section.key=value, as skills.tasks=512 or skills.retrieval=embedding."),
 ]
 
 
@@ -181,10 +181,11 @@ def gate(
     from assay.skills import store
     from assay.skills.trial import injected, sound, tried
 
-    known, arena = store.opened(bank), _arena(on, set_, pairs)
+    known = store.opened(bank)
+    arena, shelf = _arena(on, set_, pairs)
     fresh = sorted(known.of("candidate"), key=lambda each: (-len(each.evidence), each.id))[:most]
-    found, _ = tried(known, fresh, arena, (seed,))
-    probed = injected(known, fresh, arena, (seed,)) if probe else {}
+    found, _ = tried(known, fresh, arena, (seed,), **shelf)
+    probed = injected(known, fresh, arena, (seed,), **shelf) if probe else {}
     after = store.save(bank, known.decided(found), since=known)
     if json is not None:
         rows = {id: _plain(each) for id, each in found.items()}
@@ -206,7 +207,8 @@ def _plain(trial: Any) -> Any:
     return msgspec.to_builtins(trial)
 
 
-def _arena(on: str, set_: list[str] | None, pairs: int) -> "Arena":
+def _arena(on: str, set_: list[str] | None, pairs: int) -> tuple["Arena", dict[str, Any]]:
+    """Returns where skills are tried, and how attempts read them: as [skills] says."""
     from assay.cli.hints import configured
     from assay.cli.train import import_from_here
     from assay.policy.loading import check_installed
@@ -215,7 +217,7 @@ def _arena(on: str, set_: list[str] | None, pairs: int) -> "Arena":
     check_installed("assay skills")
     import_from_here()
     config, checkpoint = configured(on, settings(set_), "skills")
-    return arena_of(config, checkpoint, pairs=pairs)
+    return arena_of(config, checkpoint, pairs=pairs), config.skills.shelf
 
 
 @app.command("retire")
@@ -302,7 +304,8 @@ def audit(
     if on is not None:
         from assay.runs.remembered import compared
 
-        said["arms"] = compared(known, _arena(on, set_, 64), seed)
+        arena, shelf = _arena(on, set_, 64)
+        said["arms"] = compared(known, arena, seed, **shelf)
     if json is not None:
         emit_one(said, json)
     if json != "-":

@@ -62,8 +62,7 @@ class Skilling:
             bank,
             self._run.protocol.name,
             self._run.tokenizer,
-            budget=self.settings.budget,
-            most=self.settings.most,
+            **self.settings.shelf,
         )
 
     def planned(
@@ -195,10 +194,8 @@ class Skilling:
             pass_at=self._pass_at,
             pairs=self.settings.pairs,
         )
-        found, played = tried(
-            bank, fresh[: self.settings.candidates], arena, seed,
-            budget=self.settings.budget, most=self.settings.most,
-        )  # fmt: skip
+        some = fresh[: self.settings.candidates]
+        found, played = tried(bank, some, arena, seed, **self.settings.shelf)
         return bank.decided(found), played
 
     def row(self) -> dict[str, Any]:

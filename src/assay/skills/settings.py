@@ -1,13 +1,13 @@
 """Skills in a run: the section [skills]."""
 
-from typing import Annotated, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 from msgspec import Meta
 
 from assay.recipes.settings import Count, Settings, Whole, require
 from assay.skills.bank import CAP
 from assay.skills.block import BUDGET
-from assay.skills.retrieval import MOST
+from assay.skills.retrieval import MOST, Retrieval
 from assay.skills.shelf import SHOW
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -29,6 +29,8 @@ class Skills(Settings, frozen=True):
     """Tokens of the block, at most."""
     most: Count = MOST
     """Skills of a task, at most."""
+    retrieval: Retrieval = "bm25"
+    """By which skills are found: the words of a task, or its meaning (extra `embeddings`)."""
     train: Literal["read", "bare"] = "read"
     """What the policy is trained on: the prompt with the skills that it read (SkillRL), or without
     them, weighed by `recipe.importance`."""
@@ -55,6 +57,11 @@ class Skills(Settings, frozen=True):
     def on(self) -> bool:
         """Whether there is a bank."""
         return bool(self.bank) or self.every > 0
+
+    @property
+    def shelf(self) -> dict[str, Any]:
+        """How rollouts read the bank: options of `Shelf`."""
+        return {"budget": self.budget, "most": self.most, "retrieval": self.retrieval}
 
     def check(self, *, alone: bool, corrected: bool, others: tuple[range, ...]) -> None:
         """Refuses skills whose rollouts something else takes apart, and trials on other tasks.

@@ -14,7 +14,7 @@ from msgspec import structs
 from assay.records import Origin, Trajectory
 from assay.skills.bank import Bank
 from assay.skills.block import BUDGET, block, fitting
-from assay.skills.retrieval import MOST, Index
+from assay.skills.retrieval import MOST, Index, Retrieval
 from assay.skills.skill import Skill
 from assay.skills.templates import BLOCK
 
@@ -70,11 +70,12 @@ class Shelf:
     special: Sequence[str] = ()
     budget: int = BUDGET
     most: int = MOST
+    retrieval: Retrieval = "bm25"
     index: Index = field(init=False)
 
     def __post_init__(self) -> None:
         """Makes the index of the active skills."""
-        object.__setattr__(self, "index", Index.of(self.bank))
+        object.__setattr__(self, "index", Index.of(self.bank, self.retrieval))
 
     @staticmethod
     def of(bank: Bank, protocol: str, tokenizer: Any, **options: Any) -> "Shelf":
