@@ -43,7 +43,6 @@ MetaModel = Annotated[
 Parallel = Annotated[int, typer.Option(min=1, help="Requests at the same time.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Of what it writes, at most.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Of what it writes.")]
-Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds of one request.")]
 Seed = Annotated[int, opt.seed_option(help="Of orders and brackets.")]
 
 
@@ -72,7 +71,7 @@ def rank(
     parallel: Parallel = 8,
     max_tokens: MaxTokens = 1024,
     temperature: Temperature = 0.6,
-    timeout: Timeout = 60.0,
+    timeout: opt.Timeout = 60.0,
     seed: Seed = 0,
     format: opt.Format = None,
     json: opt.Json = None,
@@ -131,7 +130,7 @@ def measure(
     parallel: Parallel = 8,
     max_tokens: MaxTokens = 1024,
     temperature: Temperature = 0.6,
-    timeout: Timeout = 60.0,
+    timeout: opt.Timeout = 60.0,
     seed: Seed = 0,
     format: opt.Format = None,
     json: opt.Json = None,

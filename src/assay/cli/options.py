@@ -114,6 +114,7 @@ Bar = Annotated[
         help="A trajectory passes at this outcome or above.",
     ),
 ]
+Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds of one request.")]
 Json = Annotated[
     str | None,
     typer.Option(

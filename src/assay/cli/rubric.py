@@ -24,11 +24,15 @@ NOT_PROBED: Final = "untrusted: nobody has probed this judge; --probe does"
 app = typer.Typer(
     help="Rubrics: what may veto, and what ranks.", no_args_is_help=True, add_completion=False
 )
+Rubric = Annotated[Path, typer.Argument(metavar="FILE", help="Items, in TOML or JSON.")]
+Address = Annotated[str, typer.Option(help="Address, as http://127.0.0.1:8000/v1.")]
+Model = Annotated[str, typer.Option(help="What the server calls the model.")]
+Key = Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")]
 
 
 @app.command("check")
 def check(
-    rubric: Annotated[Path, typer.Argument(metavar="FILE", help="Items, in TOML or JSON.")],
+    rubric: Rubric,
     env: Annotated[
         str | None, typer.Option(help="An environment: its own solutions must pass.")
     ] = None,
@@ -60,14 +64,12 @@ def check(
 
 @app.command("judge")
 def judge(
-    rubric: Annotated[Path, typer.Argument(metavar="FILE", help="Items, in TOML or JSON.")],
+    rubric: Rubric,
     log: opt.Log,
     out: Annotated[Path, out_option(help="File of records with verdicts.")],
-    endpoint: Annotated[str, typer.Option(help="Address, as http://127.0.0.1:8000/v1.")],
-    model: Annotated[str, typer.Option(help="What the server calls the model.")] = "default",
-    key: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the server's key.")
-    ] = None,
+    endpoint: Address,
+    model: Model = "default",
+    key: Key = None,
     form: Annotated[
         str, typer.Option("--form", help="items: a question an item. implicit: one rating, 1-10.")
     ] = "items",
@@ -75,7 +77,7 @@ def judge(
     probe: Annotated[
         bool, typer.Option("--probe", help="First ask about 48 made-up answers, and say so.")
     ] = False,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds of one request.")] = 60.0,
+    timeout: opt.Timeout = 60.0,
     format: opt.Format = None,
 ) -> None:
     """Writes what a judge says on a rubric onto the records of a log.
@@ -106,21 +108,19 @@ def judge(
 
 @app.command("evolve")
 def evolve(
-    rubric: Annotated[Path, typer.Argument(metavar="FILE", help="Items, in TOML or JSON.")],
+    rubric: Rubric,
     log: opt.Log,
     out: Annotated[Path, out_option(help="File of the next version, TOML or JSON.")],
-    endpoint: Annotated[str, typer.Option(help="Address, as http://127.0.0.1:8000/v1.")],
-    model: Annotated[str, typer.Option(help="What the server calls the model.")] = "default",
-    key: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the server's key.")
-    ] = None,
+    endpoint: Address,
+    model: Model = "default",
+    key: Key = None,
     fresh: Annotated[int, typer.Option(help="New items of a task, at most.")] = 5,
     most: Annotated[int, typer.Option(help="Earlier ones that stay at a task, at most.")] = 5,
     votes: Annotated[int, typer.Option(help="Of the judge on a reference, odd.")] = 3,
     reference: Annotated[
         bool, typer.Option(help="A task's reference answer must pass its new items.")
     ] = True,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds of one request.")] = 60.0,
+    timeout: opt.Timeout = 60.0,
     format: opt.Format = None,
 ) -> None:
     """Lets a model propose items that tell a log's rollouts apart.

@@ -1,7 +1,8 @@
 """`assay schedule`: in which order to train tasks one after the other."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+Samples = Annotated[
+    int | None, typer.Option(min=1, help="Attempts at each task [default: the recipe's].")
+]
+Prompts = Annotated[
+    int | None, typer.Option(min=2, help="Held-out tasks of each [default: the recipe's].")
+]
+Seed = Annotated[int, seed_option(help="Of sampling.")]
 
 
 @app.command("plan")
@@ -22,13 +30,9 @@ def plan(
     runs: Annotated[
         list[Path], typer.Argument(help="One run of each task, all of the same base; 2 to 15.")
     ],
-    samples: Annotated[
-        int | None, typer.Option(min=1, help="Attempts at each task [default: the recipe's].")
-    ] = None,
-    prompts: Annotated[
-        int | None, typer.Option(min=2, help="Held-out tasks of each [default: the recipe's].")
-    ] = None,
-    seed: Annotated[int, seed_option(help="Of sampling.")] = 0,
+    samples: Samples = None,
+    prompts: Prompts = None,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, out_option(file_okay=False, help="Folder [default: RUN/schedule].")
     ] = None,
@@ -44,24 +48,15 @@ def plan(
     from assay.report.transfer import sentences
 
     result, folder = measured_plan(runs, samples=samples, prompts=prompts, seed=seed, out=out)
-    if json is not None:
-        emit_one(result, json)
-    if json != "-":
-        for line in sentences(result):
-            say(line)
-        typer.echo(f"page  {folder / 'transfer.html'}")
+    _told(result, sentences(result), f"page  {folder / 'transfer.html'}", json)
 
 
 @app.command("measure")
 def measure(
     run: Annotated[Path, typer.Argument(help="A run that trained each of its domains once.")],
-    samples: Annotated[
-        int | None, typer.Option(min=1, help="Attempts at each task [default: the recipe's].")
-    ] = None,
-    prompts: Annotated[
-        int | None, typer.Option(min=2, help="Held-out tasks of each [default: the recipe's].")
-    ] = None,
-    seed: Annotated[int, seed_option(help="Of sampling.")] = 0,
+    samples: Samples = None,
+    prompts: Prompts = None,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, out_option(dir_okay=False, help="File [default: RUN/stages.json].")
     ] = None,
@@ -76,9 +71,13 @@ def measure(
     from assay.evaluate.stages import measured_stages, sentences
 
     result, path = measured_stages(run, samples=samples, prompts=prompts, seed=seed, out=out)
+    _told(result, sentences(result), f"file  {path}", json)
+
+
+def _told(result: Any, lines: Iterable[str], where: str, json: str | None) -> None:
     if json is not None:
         emit_one(result, json)
     if json != "-":
-        for line in sentences(result):
+        for line in lines:
             say(line)
-        typer.echo(f"file  {path}")
+        typer.echo(where)
