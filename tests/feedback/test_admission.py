@@ -21,34 +21,11 @@ from assay.records import (
     Trajectory,
     UserStep,
 )
-from assay.rollout import Reader, Sampling
+from assay.rollout import Sampling
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
 from tests.feedback.made import record
-from tests.rollout.fakes import END, Characters, Guess
-
-
-class Obeys:
-    """Answers with the digit of a hint that names one, else with 9."""
-
-    def __init__(self) -> None:
-        self.tokenizer, self.prompts, self.seeds = Characters(), list[str](), list[Any]()
-
-    def run(
-        self,
-        prompts: Sequence[Sequence[int]],
-        reader: Reader,
-        *,
-        sampling: Sampling,
-        seed: Sequence[int],
-    ) -> None:
-        self.seeds.append(tuple(seed))
-        for at, prompt in enumerate(prompts):
-            text = "".join(map(chr, prompt))
-            self.prompts.append(text)
-            digits = [c for c in text.partition("!")[2] if c.isdigit()]
-            said = f"={digits[0] if digits else 9}"
-            reader(at, [*map(ord, said), END], [-1.0] * 3)
+from tests.rollout.fakes import Characters, Guess, Obeys, Said
 
 
 def failures(n: int, told: str | None = "it is {}") -> list[Trajectory]:
@@ -274,20 +251,12 @@ def test_where_nobody_passes_how_far_they_came_decides() -> None:
 class Again(Obeys):
     """Says the same at every turn."""
 
-    def run(
-        self,
-        prompts: Sequence[Sequence[int]],
-        reader: Reader,
-        *,
-        sampling: Sampling,
-        seed: Sequence[int],
-    ) -> None:
-        def over(at: int, ids: Sequence[int], logprobs: Sequence[float]) -> Any:
-            more = reader(at, ids, logprobs)
-            while more is not None:
-                more = reader(at, ids, logprobs)
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        def over(ids: Sequence[int], logprobs: Sequence[float]) -> None:
+            while said(ids, logprobs) is not None:
+                pass
 
-        super().run(prompts, over, sampling=sampling, seed=seed)
+        super().row(at, prompt, over, sampling)
 
 
 def way(*states: float | None, outcome: float = 0.0, calls: str = "") -> Trajectory:

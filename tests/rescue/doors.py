@@ -9,10 +9,10 @@ from msgspec import structs
 
 from assay.records import ModelStep, Trajectory
 from assay.rescue.climb import World
-from assay.rollout import Line, Reader, Sampling, collect, tasks
+from assay.rollout import Line, Sampling, collect, tasks
 from assay.world import Environment, Reply
 from assay.world.environment import HintKind
-from tests.rollout.fakes import END, Characters
+from tests.rollout.fakes import END, Backend, Said
 
 
 class Doors(Environment):
@@ -62,31 +62,21 @@ class Silent(Doors):
         return None
 
 
-class Policy:
+class Policy(Backend):
     """Says in each turn what `says(everything before)` returns; the n-th token of a turn has the
     log-probability -n/8."""
 
     def __init__(self, says: Callable[[str], str]) -> None:
-        self.says, self.tokenizer, self.asked = says, Characters(), list[str]()
+        super().__init__()
+        self.says = says
 
-    def run(
-        self,
-        prompts: Sequence[Sequence[int]],
-        reader: Reader,
-        *,
-        sampling: Sampling,
-        seed: Sequence[int],
-    ) -> None:
-        for at, prompt in enumerate(prompts):
-            text = "".join(map(chr, prompt))
-            self.asked.append(text)
-            while True:
-                said = self.says(text)
-                ids = [ord(c) for c in said] + ([END] if said[0] == "=" else [])
-                more = reader(at, ids, [-n / 8 for n in range(1, len(ids) + 1)])
-                if not more:
-                    break
-                text += said + "".join(map(chr, more))
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        more: Sequence[int] | None = ()
+        while more is not None:
+            text = self.says(prompt)
+            ids = [ord(c) for c in text] + ([END] if text[0] == "=" else [])
+            more = said(ids, [-n / 8 for n in range(1, len(ids) + 1)]) or None
+            prompt += text + "".join(map(chr, more or ()))
 
 
 SAMPLING = Sampling(max_tokens=60, turn_tokens=20, max_length=400)

@@ -25,7 +25,7 @@ def climbed(
     """Returns a batch, what came of it, and the policy; the right doors are the seeds plus one."""
     policy = Policy(says)
     rows = sampled(policy, seeds, make=make)
-    policy.asked.clear()
+    policy.prompts.clear()
     given: dict[str, Any] = {"after": 1, "tries": 1, "share": 1.0, "budget": 100.0, **settings}
     scheduler = Scheduler(Rescues(kind="ladder", rungs=rungs, **given))
     if before:
@@ -52,7 +52,7 @@ def unless(advice: str) -> Callable[[str], str]:
 def test_under_a_hint_it_is_sampled_with_the_hint_and_trained_without() -> None:
     rows, made, policy = climbed(unless("!it is 2"), "oracle")
     record = rescued(made)
-    assert policy.asked == ["?open a door\n!it is 2\n"]
+    assert policy.prompts == ["?open a door\n!it is 2\n"]
     assert text_of(record) == "?open a door\n=2"
     assert record.steps[0] == rows[0].steps[0]
     assert record.outcome == 1.0
@@ -96,7 +96,7 @@ def test_tries_that_come_to_nothing_are_kept_beside_with_what_they_were_given() 
 def test_rungs_are_climbed_in_order_until_one_helps() -> None:
     _, made, policy = climbed(unless("it is 2"), "wrong_answers", "oracle", "critique")
     assert [event.rung for event in made.events] == ["wrong_answers", "oracle"]
-    assert policy.asked[0] == "?open a door\n!not =7\n"
+    assert policy.prompts[0] == "?open a door\n!not =7\n"
 
 
 def test_a_critique_names_the_first_mistake_and_never_the_answer() -> None:
@@ -104,7 +104,7 @@ def test_a_critique_names_the_first_mistake_and_never_the_answer() -> None:
         "=2" if "but >look(2)" in seen else ">look(0)\n" if seen.endswith("door\n") else "=7"
     )
     _, made, policy = climbed(says, "critique")
-    assert policy.asked == ["?open a door\n!not >look(0) but >look(2)\n"]
+    assert policy.prompts == ["?open a door\n!not >look(0) but >look(2)\n"]
     assert text_of(rescued(made)) == "?open a door\n=2"
     assert given_to(rescued(made)).of is not None
 
@@ -119,7 +119,7 @@ class Named(Doors):
 @pytest.mark.parametrize("rung", ["oracle", "critique"])
 def test_help_that_names_the_answer_is_not_given(rung: str) -> None:
     rows, made, policy = climbed(unless("2"), rung, make=Named)
-    assert (made.rows, made.beside, policy.asked) == (rows, [], [])
+    assert (made.rows, made.beside, policy.prompts) == (rows, [], [])
 
 
 def test_behind_an_error_the_turns_before_are_read_and_not_trained() -> None:
@@ -127,7 +127,7 @@ def test_behind_an_error_the_turns_before_are_read_and_not_trained() -> None:
     turns = iter(["=7", "=7", "=7", "=2"])
     rows, made, policy = climbed(says, "feedback")
     record = rescued(made)
-    assert policy.asked == ["?open a door\n>look(0)\n<error no 0\n"]
+    assert policy.prompts == ["?open a door\n>look(0)\n<error no 0\n"]
     assert given_to(record).given == "<error no 0\n"
     first, last = (step for step in record.steps if type(step) is ModelStep)
     assert (first.untrainable, first.sampled, first.logprobs) == ("copied", (), None)
@@ -143,7 +143,7 @@ def test_a_success_from_before_is_a_head_start() -> None:
     (success,) = sampled(policy, [1], size=1)
     says = lambda seen: next(opened)  # noqa: E731
     _, made, asked = climbed(says, "prefix", before=(success,))
-    assert asked.asked == ["?open a door\n>look(2)\n<saw 2\n"]
+    assert asked.prompts == ["?open a door\n>look(2)\n<saw 2\n"]
     record = rescued(made)
     assert [s.untrainable for s in record.steps if type(s) is ModelStep] == ["copied", None]
 
@@ -161,7 +161,7 @@ def test_a_failure_is_relabelled_with_the_goal_it_reached() -> None:
     says = lambda seen: ">look(4)\n" if seen.endswith("door\n") else "=4"  # noqa: E731
     rows, made, policy = climbed(says, "relabel")
     record = rescued(made)
-    assert policy.asked == []
+    assert policy.prompts == []
     assert text_of(record) == "?open door 4\n>look(4)\n<saw 4\n=4"
     assert given_to(record).goal == "?open door 4"
     assert given_to(record).of == rows[0].id
@@ -189,8 +189,8 @@ def test_a_hint_of_its_own_is_written_from_a_failure() -> None:
         "look at two\n" if "failed" in seen else "=2" if "!look at two" in seen else "=7"
     )
     _, made, policy = climbed(says, "self_hint")
-    assert "=7" in policy.asked[0]
-    assert "does not give the answer" in policy.asked[0]
+    assert "=7" in policy.prompts[0]
+    assert "does not give the answer" in policy.prompts[0]
     record = rescued(made)
     assert given_to(record).given == "!look at two"
     assert record.ledger.tokens == len("look at two\n") + 3
@@ -200,13 +200,13 @@ def test_a_hint_of_its_own_is_written_from_a_failure() -> None:
 def test_where_the_world_knows_nothing_nothing_is_given(rung: str) -> None:
     says = lambda seen: ">look(4)\n" if seen.endswith("door\n") else "=4"  # noqa: E731
     rows, made, policy = climbed(says, rung, make=Silent)
-    assert (made.rows, policy.asked) == (rows, [])
+    assert (made.rows, policy.prompts) == (rows, [])
 
 
 def test_an_expert_s_turns_are_read_and_less_of_them_as_the_oracle_is_withdrawn() -> None:
     says = lambda seen: "=2" if "saw 2" in seen else "=7"  # noqa: E731
     _, made, policy = climbed(says, "oracle", oracle="prefix")
-    assert policy.asked == ["?open a door\n>look(2)\n<saw 2\n"]
+    assert policy.prompts == ["?open a door\n>look(2)\n<saw 2\n"]
     assert text_of(rescued(made)) == "?open a door\n>look(2)\n<saw 2\n=2"
 
 
@@ -222,7 +222,7 @@ def test_of_several_that_help_the_one_that_was_given_least_is_trained() -> None:
     rows, made, policy = climbed(
         lambda seen: "=2" if "saw 5" in seen else "=7", "oracle", make=Far, oracle="prefix", tries=8
     )
-    given = [asked.count("look") for asked in policy.asked]
+    given = [asked.count("look") for asked in policy.prompts]
     assert len({*given}) > 1
     record = rescued(made)
     assert text_of(record).count("look") == min(given)
@@ -245,20 +245,20 @@ def test_how_far_to_go_back_is_drawn_where_chances_are_even() -> None:
     scheduler.places = {
         "oracle/1": [1000.0, 1000.0], "oracle/2": [0.0, 0.0], "oracle/3": [1000.0, 0.0],
     }  # fmt: skip
-    policy.asked.clear()
+    policy.prompts.clear()
     climb(rows, scheduler, world(policy, Far))
-    assert [asked.count("look") for asked in policy.asked].count(2) >= 38
+    assert [asked.count("look") for asked in policy.prompts].count(2) >= 38
 
 
 @pytest.mark.parametrize("kind", ["hint", "prefix"])
 def test_a_withdrawn_oracle_gives_nothing(kind: Any) -> None:
     policy = Policy(lambda _: "=7")
     rows = sampled(policy, [1])
-    policy.asked.clear()
+    policy.prompts.clear()
     scheduler = Scheduler(Rescues(kind="ladder", rungs=("oracle",), after=1, oracle=kind, share=1))
     scheduler.visited([rows])
     made = climb(rows, scheduler, world(policy, left=0.0))
-    assert (made.rows, policy.asked) == (rows, [])
+    assert (made.rows, policy.prompts) == (rows, [])
 
 
 def test_the_share_of_rows_and_the_budget_bound_what_is_done() -> None:

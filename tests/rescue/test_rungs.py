@@ -166,7 +166,7 @@ def test_what_was_said_of_a_step_of_another_task_is_forgotten() -> None:
 def test_a_hint_of_its_own_that_names_the_answer_is_paid_for_and_not_given() -> None:
     line = "try door 2\n"
     rows, made, policy = climbed(lambda seen: line if "failed" in seen else "=7", "self_hint")
-    assert (made.rows, made.beside, len(policy.asked)) == (rows, [], 1)
+    assert (made.rows, made.beside, len(policy.prompts)) == (rows, [], 1)
     (event,) = made.events
     assert (event.tried, event.tokens) == (0, len(line))
 

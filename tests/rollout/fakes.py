@@ -1,6 +1,7 @@
 """A tokenizer of characters, a backend that says what it is told to, and small worlds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,12 +25,16 @@ class Characters:
         return "".join("" if i == END else chr(i) for i in ids)
 
 
-class Scripted:
-    """Row k says texts[k], token by token; the log-prob of the n-th token of a row is -n/8."""
+Said = Callable[[Sequence[int], Sequence[float]], Sequence[int] | None]
+"""A row's `Reader`."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.texts, self.seeds = list(texts), []
+
+class Backend:
+    """Row by row, what `row` says behind a prompt; keeps what it was asked."""
+
+    def __init__(self) -> None:
         self.tokenizer = Characters()
+        self.prompts, self.seeds = list[str](), list[tuple[int, ...]]()
 
     def run(
         self,
@@ -40,16 +45,42 @@ class Scripted:
         seed: Sequence[int],
     ) -> None:
         self.seeds.append(tuple(seed))
-        for at, _ in enumerate(prompts):
-            since = 0
-            said = [END if c == "$" else ord(c) for c in self.texts[at]]
-            for n in range(1, min(len(said), sampling.max_tokens) + 1):
-                chances = [-i / 8 for i in range(since + 1, n + 1)]
-                more = reader(at, said[since:n], chances)
-                if more is None:
-                    break
-                if more:
-                    since = n
+        for at, prompt in enumerate(prompts):
+            self.prompts.append("".join(map(chr, prompt)))
+            self.row(at, self.prompts[-1], partial(reader, at), sampling)
+
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        raise NotImplementedError
+
+
+class Obeys(Backend):
+    """Answers with a digit that stands behind a "!", the first or the last, else with 9."""
+
+    def __init__(self, which: int = 0) -> None:
+        super().__init__()
+        self.which = which
+
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        digits = [c for c in prompt.partition("!")[2] if c.isdigit()] or ["9"]
+        said([ord("="), ord(digits[self.which]), END], [-1.0] * 3)
+
+
+class Scripted(Backend):
+    """Row k says texts[k], token by token; the log-prob of the n-th token of a row is -n/8."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__()
+        self.texts = list(texts)
+
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        since = 0
+        ids = [END if c == "$" else ord(c) for c in self.texts[at]]
+        for n in range(1, min(len(ids), sampling.max_tokens) + 1):
+            more = said(ids[since:n], [-i / 8 for i in range(since + 1, n + 1)])
+            if more is None:
+                break
+            if more:
+                since = n
 
 
 class Guess(Environment):

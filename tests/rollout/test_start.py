@@ -11,7 +11,7 @@ from assay.rollout import Planned, Sampling, Start, collect, points, seed_of, st
 from assay.rollout.backends.turns import begun
 from assay.rollout.protocols.line import Line
 from assay.world import Environment, Reply, load
-from tests.rollout.fakes import Characters, Guess, Scripted, Silent
+from tests.rollout.fakes import Characters, Guess, Said, Scripted, Silent
 
 SAMPLING = Sampling()
 SAID = ">ask(3)\n>ask(7)\n=5$"  # seed 4: the number is 5
@@ -94,9 +94,9 @@ def test_an_engine_that_knows_what_was_spent_asks_for_no_more() -> None:
 class Overshoots(Scripted):
     """An engine that stops at line ends alone, whatever the limits."""
 
-    def run(self, prompts: Any, reader: Any, *, sampling: Any, seed: Any) -> None:
-        ids = [ord(c) for c in self.texts[0]]
-        reader(0, ids, [-1.0] * len(ids))
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        ids = [ord(c) for c in self.texts[at]]
+        said(ids, [-1.0] * len(ids))
 
 
 def test_what_an_engine_samples_beyond_the_budget_is_left_out() -> None:

@@ -10,40 +10,30 @@ import pytest
 from assay.batch import Batch
 from assay.errors import UsageError
 from assay.records import ModelStep, Trajectory, decode, encode
-from assay.rollout import Reader, Sampling, Shape, grow, tasks
+from assay.rollout import Sampling, Shape, grow, tasks
 from assay.rollout.choice import Node, choose, surprise, wilson
 from assay.world import Reply, load
-from tests.rollout.fakes import END, Characters, Guess
+from tests.rollout.fakes import END, Backend, Guess, Said
 
 SAMPLING = Sampling()
 
 
-class Chance:
+class Chance(Backend):
     """Asks for a random number until the chance says that it answers; log-prob -1 a token."""
 
     def __init__(self, stops: float = 0.3) -> None:
-        self.tokenizer, self.stops = Characters(), stops
-        self.seeds, self.prompts, self.sampled = [], [], 0
+        super().__init__()
+        self.stops, self.sampled = stops, 0
 
-    def run(
-        self,
-        prompts: Sequence[Sequence[int]],
-        reader: Reader,
-        *,
-        sampling: Sampling,
-        seed: Sequence[int],
-    ) -> None:
-        self.seeds.append(tuple(seed))
-        for at, prompt in enumerate(prompts):
-            self.prompts.append(list(prompt))
-            rng = np.random.default_rng([*seed, at])
-            for _ in range(1000):
-                number = rng.integers(1, 10)
-                said = f"={number}" if rng.random() < self.stops else f">ask({number})\n"
-                ids = [ord(c) for c in said] + ([END] if said[0] == "=" else [])
-                self.sampled += len(ids)
-                if reader(at, ids, [-1.0] * len(ids)) is None:
-                    break
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        rng = np.random.default_rng([*self.seeds[-1], at])
+        for _ in range(1000):
+            number = rng.integers(1, 10)
+            text = f"={number}" if rng.random() < self.stops else f">ask({number})\n"
+            ids = [ord(c) for c in text] + ([END] if text[0] == "=" else [])
+            self.sampled += len(ids)
+            if said(ids, [-1.0] * len(ids)) is None:
+                break
 
 
 class Copied(Guess):
@@ -156,7 +146,8 @@ def test_a_branch_reads_the_tokens_of_its_node() -> None:
     for leaf, prompt in zip(leaves, backend.prompts, strict=True):
         new = leaf.ledger.env_steps or 0
         at = leaf.steps.index(turns(leaf)[-new])
-        assert prompt == [i for step in leaf.steps[:at] for i in step.token_ids or ()]
+        read = (i for step in leaf.steps[:at] for i in step.token_ids or ())
+        assert prompt == "".join(map(chr, read))
 
 
 def test_every_node_that_is_no_leaf_is_chosen_the_root_included() -> None:
@@ -277,11 +268,9 @@ def test_families_grow_the_same_tree_by_copy_and_by_playing_again() -> None:
 class Asks(Chance):
     """Asks about letters."""
 
-    def run(self, prompts: Any, reader: Any, *, sampling: Any, seed: Any) -> None:
-        for at, _ in enumerate(prompts):
-            rng = np.random.default_rng([*seed, at])
-            for _ in range(20):
-                said = f">ask(letter {'ABCDEFGHIJ'[rng.integers(10)]})\n"
-                ids = [ord(c) for c in said]
-                if reader(at, ids, [-1.0] * len(ids)) is None:
-                    break
+    def row(self, at: int, prompt: str, said: Said, sampling: Sampling) -> None:
+        rng = np.random.default_rng([*self.seeds[-1], at])
+        for _ in range(20):
+            ids = [*map(ord, f">ask(letter {'ABCDEFGHIJ'[rng.integers(10)]})\n")]
+            if said(ids, [-1.0] * len(ids)) is None:
+                break

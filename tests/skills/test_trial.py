@@ -1,7 +1,6 @@
 """Who is admitted: a lesson helps a policy that does as it is told, or it does not."""
 
 import math
-from collections.abc import Sequence
 from functools import cache
 from statistics import NormalDist
 from typing import Any
@@ -12,14 +11,14 @@ from msgspec import structs
 
 from assay.kernels.uplift import LEVEL, Uplift
 from assay.records import Trajectory
-from assay.rollout import Reader, Sampling
+from assay.rollout import Sampling
 from assay.rollout.protocols.line import Line
 from assay.skills.bank import Bank
 from assay.skills.shelf import Shelf
 from assay.skills.skill import Skill
 from assay.skills.trial import Arena, broken, defects, injected, sound, tried
 from assay.world import Reply
-from tests.rollout.fakes import END, Characters, Guess
+from tests.rollout.fakes import Characters, Guess, Obeys
 from tests.skills.test_bank import skill
 
 
@@ -35,34 +34,13 @@ class Kinds(Guess):
         return Reply(done=True, score=float(right))
 
 
-class Obeys:
-    """Answers with the last digit that stands behind a "!", else with 9."""
-
-    def __init__(self) -> None:
-        self.tokenizer, self.prompts = Characters(), list[str]()
-
-    def run(
-        self,
-        prompts: Sequence[Sequence[int]],
-        reader: Reader,
-        *,
-        sampling: Sampling,
-        seed: Sequence[int],
-    ) -> None:
-        for at, prompt in enumerate(prompts):
-            text = "".join(map(chr, prompt))
-            self.prompts.append(text)
-            digits = [c for c in text.partition("!")[2] if c.isdigit()]
-            reader(at, [ord("="), ord(digits[-1] if digits else "9"), END], [-1.0] * 3)
-
-
 def lesson(kind: int, said: int, **more: Any) -> Skill:
     return skill(f"say {said} there", when=f"kind{kind}", category="guess", **more)
 
 
 def arena(**more: Any) -> Arena:
     made: dict[str, Any] = {
-        "backend": Obeys(),
+        "backend": Obeys(which=-1),
         "make": Kinds,
         "tasks": range(60),
         "sampling": Sampling(),
