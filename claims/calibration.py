@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float64
@@ -22,7 +22,7 @@ from jaxtyping import Float64
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims.cells import Arm, Cell, Scale
 from assay.claims.experiment import Shown
-from assay.claims.measures import Seen, student
+from assay.claims.measures import Seen, over_seeds
 from assay.evaluate.calibration import ece
 from assay.kernels.proper import scored
 
@@ -160,11 +160,6 @@ def trained(cell: Cell, scale: Scale, folder: Path) -> Row:
     )
 
 
-def over_seeds(values: list[float]) -> Seen | None:
-    """Returns the mean over seeds with Student's interval."""
-    return Seen(student(np.array(values)), len(values)) if values else None
-
-
 def given_up(rows: Rows, rule: str, below: float) -> Seen | None:
     """Returns how often prompts below a chance are given up."""
     known = rows.find("table", "honest", rule)
@@ -196,16 +191,7 @@ def of_arm(rows: Rows, arm: str, key: str, less: str | None = None) -> Seen | No
     return over_seeds([own[seed] for seed in sorted(own)])
 
 
-def _told(
-    id: str, says: str, size: str, refuted: str, measure: Any, holds: tuple[float, float],
-    refutes: tuple[float, float], unit: str = "points",
-) -> Prediction:  # fmt: skip
-    return Prediction(
-        id=id, says=says, expected=size, refuted_if=refuted, measure=measure, holds=holds,
-        refutes=(refutes,), unit=unit,
-    )  # fmt: skip
-
-
+_told: Final = Prediction.of
 PREDICTIONS: Final = (
     Prediction(
         id="P25",

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float64, Int64
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims.cells import Arm, Cell, Scale
 from assay.claims.experiment import Shown
-from assay.claims.measures import Seen, student
+from assay.claims.measures import Seen, over_seeds
 from assay.evaluate.calibration import auroc, brier, ece
 from assay.evaluate.recalibration import fit
 from assay.records import ModelStep, Trajectory
@@ -229,11 +229,6 @@ def of_arm(rows: Rows, arm: str, key: str, less: str | None = None) -> Seen | No
     )
 
 
-def over_seeds(values: list[float]) -> Seen | None:
-    """Returns the mean over seeds with Student's interval."""
-    return Seen(student(np.array(values)), len(values)) if values else None
-
-
 def slope(row: Row) -> float:
     """Returns the slope of mean confidence on the share that is right, over levels; its own too."""
     own = row.about["arms"]["unscaled"]
@@ -255,16 +250,7 @@ def over_rows(rows: Rows, of: Callable[[Row], float]) -> Seen | None:
     return over_seeds([of(row) for row in rows.rows])
 
 
-def _told(
-    id: str, says: str, size: str, refuted: str, measure: Any, holds: tuple[float, float],
-    refutes: tuple[float, float], unit: str = "points",
-) -> Prediction:  # fmt: skip
-    return Prediction(
-        id=id, says=says, expected=size, refuted_if=refuted, measure=measure, holds=holds,
-        refutes=(refutes,), unit=unit,
-    )  # fmt: skip
-
-
+_told: Final = Prediction.of
 PREDICTIONS: Final = (
     _told("P11 answers", "answers: AUROC of what is stated", ".45 to .55", "above .6",
           partial(of_arm, arm="answers", key="auroc"), (0.45, 0.55), (0.6, inf)),
@@ -284,7 +270,7 @@ PREDICTIONS: Final = (
           "+.2", "below 0", partial(of_arm, arm="unscaled", key="drawn"), (0.0, inf), (-inf, 0.0)),
     _told("P13 slope", "unscaled, other tasks: slope of mean confidence on the share that is right",
           ".1 to .5", "above .8", partial(over_rows, of=slope), (-inf, 0.5), (0.8, inf),
-          "by slope"),
+          unit="by slope"),
     _told("P13 mended", "other tasks: share of excess Brier that a hundred labels take away",
           "above .5", "below .5", partial(over_rows, of=mended), (0.5, inf), (-inf, 0.5)),
 )  # fmt: skip

@@ -17,7 +17,6 @@ from jaxtyping import Float64
 
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims.cells import Cell, Scale
-from assay.claims.experiment import Shown
 from assay.claims.measures import Seen, student
 from assay.kernels.fusion import bounded, coherence, printed
 from assay.kernels.ranking import elo, firsts, kept_votes, summed_votes
@@ -215,15 +214,6 @@ PREDICTIONS: Final = (
 )  # fmt: skip
 
 
-def shown(rows: Rows) -> Shown:
-    """Returns the page: what the worlds are, and every number."""
-    ran = (
-        f"{simulated.ran(rows, WORLDS)} What the worlds are is said in `claims/judges.py`; what "
-        "`assay judge` makes of it in [judges](../judges.md)."
-    )
-    return Shown(ran=ran, tables=simulated.tables(rows, WORLDS))
-
-
 EXPERIMENT: Final = Experiment(
     id="judges",
     title="Judges that err: what votes, filters and bounds buy",
@@ -237,5 +227,10 @@ EXPERIMENT: Final = Experiment(
     scales=SCALES,
     quick=tuple(f"simulated-known-{arm}" for arm in WORLDS),
     work=work,
-    shown=shown,
+    shown=partial(
+        simulated.shown,
+        worlds=WORLDS,
+        more="What the worlds are is said in `claims/judges.py`; what `assay judge` makes of it in "
+        "[judges](../judges.md).",
+    ),
 )

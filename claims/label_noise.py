@@ -18,7 +18,6 @@ from jaxtyping import Float64
 
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims.cells import Cell, Scale
-from assay.claims.experiment import Shown
 from assay.claims.measures import Seen, student
 from assay.kernels.noise import backward, others, weighed
 from assay.verify.rates import Audits, audits_for, rates
@@ -298,15 +297,6 @@ PREDICTIONS: Final = (
 )  # fmt: skip
 
 
-def shown(rows: Rows) -> Shown:
-    """Returns the page: what the worlds are, and every number."""
-    ran = (
-        f"{simulated.ran(rows, WORLDS)} What the worlds are is said in `claims/label_noise.py`, "
-        "what follows from it in [label noise](../label_noise.md)."
-    )
-    return Shown(ran=ran, tables=simulated.tables(rows, WORLDS))
-
-
 EXPERIMENT: Final = Experiment(
     id="label_noise",
     title="Labels that err: what they teach, and what corrections make of it",
@@ -319,5 +309,10 @@ EXPERIMENT: Final = Experiment(
     scales=SCALES,
     quick=tuple(f"simulated-known-{arm}" for arm in WORLDS),
     work=work,
-    shown=shown,
+    shown=partial(
+        simulated.shown,
+        worlds=WORLDS,
+        more="What the worlds are is said in `claims/label_noise.py`, what follows from it in "
+        "[label noise](../label_noise.md).",
+    ),
 )

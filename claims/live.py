@@ -25,7 +25,7 @@ from jaxtyping import Float64
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims import measures as m
 from assay.claims.cells import Cell, Scale
-from assay.claims.experiment import Shown
+from assay.claims.experiment import Shown, each_seed
 from assay.claims.measures import Seen
 from assay.evaluate.intervals import paired_difference
 
@@ -162,9 +162,8 @@ def _tables(rows: Rows) -> Iterator[str]:
             continue
         curves = np.array([row.about["curve"] for row in found])
         at = [f"{curves[:, n].mean():.3f}" for n in (0, 4, 8, 12) if n < curves.shape[1]]
-        ends = ", ".join(f"{value:.2f}" for value in curves[:, -1])
         pleased = np.mean([row.about["pleased"][-1] for row in found])
-        cells_ = [arm, *at, f"{curves[:, -1].mean():.3f} ({ends})", f"{pleased:.0%}"]
+        cells_ = [arm, *at, each_seed(curves[:, -1]), f"{pleased:.0%}"]
         yield f"| {' | '.join(cells_)} |"
 
 

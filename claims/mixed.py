@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.errors import UsageError
-from assay.world.environment import Environment, HintKind, Reply
+from assay.world.environment import Reply
 from assay.world.lookup import Lookup
+from claims.inside import Inside
 
 
-class Mixed(Environment):
+class Mixed(Inside):
     """Questions of lookup that take some number of calls, with one turn more than they need."""
 
     def __init__(self, *, hops: Sequence[int]) -> None:
@@ -30,22 +31,6 @@ class Mixed(Environment):
     def step(self, text: str) -> Reply:
         """Returns what the environment of that difficulty answers."""
         return self._inner.step(text)
-
-    def best(self) -> str | None:
-        """Returns the expert's next turn."""
-        return self._inner.best()
-
-    def answer(self) -> str | None:
-        """Returns the right answer."""
-        return self._inner.answer()
-
-    def state_key(self) -> str | None:
-        """Returns a name of the current state."""
-        return self._inner.state_key()
-
-    def hint(self, kind: HintKind) -> str | None:
-        """Returns the hint."""
-        return self._inner.hint(kind)
 
     def dials(self) -> Mapping[str, Any]:
         """Returns the numbers of calls."""

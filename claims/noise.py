@@ -8,10 +8,11 @@ from random import Random
 from typing import ClassVar
 
 from assay.errors import UsageError
-from assay.world.environment import Environment, HintKind, Reply
+from assay.world.environment import Reply
+from claims.inside import Inside
 
 
-class Erring(Environment):
+class Erring(Inside):
     """Another environment, whose scores are not its own.
 
     What is drawn is drawn anew at every attempt; each object has a source of chance of its own,
@@ -33,10 +34,6 @@ class Erring(Environment):
         self._inner, self._rate = load(env), rate
         self._chance = Random(f"{seed}/{next(self._made)}")
 
-    def reset(self, seed: int) -> str:
-        """Starts the task."""
-        return self._inner.reset(seed)
-
     def step(self, text: str) -> Reply:
         """Returns what the inner environment answers, and errs about how it ended."""
         reply = self._inner.step(text)
@@ -45,22 +42,6 @@ class Erring(Environment):
     @abstractmethod
     def score(self, reply: Reply) -> float | None:
         """Returns what the verifier says of the last reply of a task."""
-
-    def best(self) -> str | None:
-        """Returns the expert's next turn."""
-        return self._inner.best()
-
-    def answer(self) -> str | None:
-        """Returns the right answer."""
-        return self._inner.answer()
-
-    def state_key(self) -> str | None:
-        """Returns a name of the current state."""
-        return self._inner.state_key()
-
-    def hint(self, kind: HintKind) -> str | None:
-        """Returns the inner environment's hint."""
-        return self._inner.hint(kind)
 
     def dials(self) -> Mapping[str, float | int | str]:
         """Returns the settings."""

@@ -20,7 +20,7 @@ from jaxtyping import Float64
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims.cells import Cell, Scale
 from assay.claims.experiment import Shown
-from assay.claims.measures import Seen, student
+from assay.claims.measures import Seen, over_seeds
 from assay.kernels.transfer import plan, predicted
 
 SCALES: Final = {
@@ -80,7 +80,7 @@ def over(rows: Rows, tasks: int, error: float, what: str, less: str | None = Non
     """Returns a number of the cells, less another of theirs, with Student's interval over seeds."""
     found = rows.find("transfers", f"k{tasks}", f"error-{error:g}")
     values = [row.about[what] - (row.about[less] if less else 0.0) for row in found]
-    return Seen(student(np.array(values)), len(values)) if values else None
+    return over_seeds(values)
 
 
 def _more(id: str, tasks: int, error: float, size: str) -> Prediction:

@@ -9,7 +9,7 @@ see what a run costs and at how many tokens arms can differ.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -21,7 +21,7 @@ from jaxtyping import Float64
 from assay.claims import Arm, Experiment, Prediction, Row, Rows
 from assay.claims import measures as m
 from assay.claims.cells import Cell, Scale
-from assay.claims.experiment import Shown
+from assay.claims.experiment import Shown, each_seed
 from assay.claims.measures import Seen
 from assay.evaluate.intervals import paired_difference
 
@@ -155,16 +155,7 @@ def _seen(first: np.ndarray, second: np.ndarray) -> Seen:
     return Seen(paired_difference(first, second, rng=rng, draws=m.DRAWS), len(first))
 
 
-def _says(
-    id: str, says: str, expected: str, refuted_if: str, measure: m.Measure,
-    holds: tuple[float, float] = (0.0, inf), *refutes: tuple[float, float],
-) -> Prediction:  # fmt: skip
-    return Prediction(
-        id=id, says=says, expected=expected, refuted_if=refuted_if, measure=measure, holds=holds,
-        refutes=refutes or ((-inf, 0.0),),
-    )  # fmt: skip
-
-
+_says: Final = Prediction.of
 PREDICTIONS: Final = (
     _says("figure", "corrected RLAG less continued pre-training, closed book", "above 0",
           "below 0", partial(gap, first="cpt", second="corrected")),
@@ -215,13 +206,8 @@ def _tables(rows: Rows) -> Iterator[str]:
             lines = "right" if start == "clean" else f"{WRONG:.0%} wrong"
             bad = f"{closed[:, which].mean():.3f}" if which.size else "-"
             steps = f"{np.mean([row.about['steps'] for row in found]):.0f}"
-            yield f"| {lines} | {arm} | {_each(closed.mean(1))} | {bad} | {opened:.3f} | {steps} |"
-
-
-def _each(values: Sequence[float] | np.ndarray) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})"
+            told = lines, arm, each_seed(closed.mean(1)), bad, f"{opened:.3f}", steps
+            yield f"| {' | '.join(told)} |"
 
 
 EXPERIMENT: Final = Experiment(

@@ -7,6 +7,7 @@ import numpy as np
 
 from assay.claims import Row, Rows
 from assay.claims.cells import Cell, Scale
+from assay.claims.experiment import Shown
 
 World = Callable[[np.random.Generator, Scale], Mapping[str, float]]
 """Returns the numbers of one world at one seed."""
@@ -42,6 +43,11 @@ def ran(rows: Rows, worlds: Mapping[str, World]) -> str:
 def tables(rows: Rows, worlds: Mapping[str, World]) -> str:
     """Returns every number of every world that was run: its mean, least and most over seeds."""
     return "\n".join(line for arm in worlds for line in _table(arm, rows_of(rows, arm)))
+
+
+def shown(rows: Rows, *, worlds: Mapping[str, World], more: str) -> Shown:
+    """Returns the page: how much was run, what more there is to say, and every number."""
+    return Shown(ran=f"{ran(rows, worlds)} {more}", tables=tables(rows, worlds))
 
 
 def _table(arm: str, found: Sequence[Row]) -> Iterator[str]:

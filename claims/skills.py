@@ -24,7 +24,7 @@ import numpy as np
 from assay.claims import Experiment, Prediction, Row, Rows
 from assay.claims import measures as m
 from assay.claims.cells import Cell, Scale
-from assay.claims.experiment import Shown
+from assay.claims.experiment import Shown, each_seed
 from assay.claims.measures import Seen
 from assay.evaluate.intervals import paired_difference
 from assay.records import Trajectory
@@ -165,14 +165,7 @@ def times(rows: Rows, start: str, more: str, less: str) -> Seen | None:
     return Seen(m.student(np.array(read[0][:count]) / np.array(read[1][:count])), count)
 
 
-def _says(
-    id: str, says: str, expected: str, refuted_if: str, measure: m.Measure,
-    holds: tuple[float, float] = (0.0, inf), *refutes: tuple[float, float], unit: str = "points",
-) -> Prediction:  # fmt: skip
-    return Prediction(
-        id=id, says=says, expected=expected, refuted_if=refuted_if, measure=measure, holds=holds,
-        refutes=refutes or ((-inf, 0.0),), unit=unit,
-    )  # fmt: skip
+_says: Final = Prediction.of
 
 
 def _of(start: str, less: str, more: str) -> m.Measure:
@@ -206,6 +199,7 @@ _SEVERAL: Final = [
               "lessons")),
     )
 ]  # fmt: skip
+_says: Final = Prediction.of
 PREDICTIONS: Final = (
     *_SEVERAL,
 )  # fmt: skip
@@ -236,13 +230,7 @@ def _tables(rows: Rows) -> Iterator[str]:
             means = [np.mean([row.about[name] for row in found])
                      for name in ("read", "wrote", "skills")]  # fmt: skip
             said = " | ".join(f"{mean:.1f}" for mean in means[:2])
-            yield f"| {start} | {arm} | {_each(rates.mean(1))} | {said} | {means[2]:.0f} |"
-
-
-def _each(values: np.ndarray) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})"
+            yield f"| {start} | {arm} | {each_seed(rates.mean(1))} | {said} | {means[2]:.0f} |"
 
 
 EXPERIMENT: Final = Experiment(

@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from assay.claims import committed, load
 from assay.claims.cells import Scale
-from assay.claims.page import page, summary
 from assay.recipes import Recipe
 from claims import gates as experiment
-from tests.claims.test_structure import CLAIMS
+from tests.claims.pages import checked
 
 TINY = Scale(name="quick", steps=2, held_out=1, samples=16, seeds=1)
 
@@ -49,9 +47,6 @@ def test_worlds_go_on_from_their_start_and_are_the_same_again():
 
 
 def test_the_page_is_what_the_committed_rows_say():
-    known, rows = load(CLAIMS)["gates"], committed(CLAIMS, "gates")
+    rows, verdicts = checked("gates")
     assert len(rows.rows) == 5 * len(experiment.ARMS)
-    said = (CLAIMS.parent / "docs" / "claims" / "gates.md").read_text("utf-8")
-    assert said == page(known, rows, {}), "assay claims show gates -o docs/claims"
-    verdicts = {each["id"]: each["verdict"] for each in summary(known, rows)["predictions"]}
     assert set(verdicts.values()) == {"held"}

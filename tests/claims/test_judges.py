@@ -3,13 +3,8 @@
 import numpy as np
 import pytest
 
-from assay.claims import committed, load
-from assay.claims.cells import Cell, Scale
-from assay.claims.page import page, summary
 from claims import judges as experiment
-from tests.claims.test_structure import CLAIMS
-
-SMALL = Scale(name="quick", steps=60, prompts=30, held_out=1, samples=8, seeds=1)
+from tests.claims.pages import checked
 
 
 def test_marks_and_who_is_better_by_hand():
@@ -27,22 +22,8 @@ def test_ranks_correlate_by_hand():
     assert experiment.spearman(np.arange(4.0), right) == pytest.approx(4 / 20**0.5)
 
 
-@pytest.mark.parametrize("arm", experiment.WORLDS)
-def test_a_cell_is_the_same_again_and_another_at_another_seed(arm, tmp_path):
-    def run(seed):
-        cell = Cell(env="simulated", start="known", arm=arm, seed=seed)
-        return experiment.work(cell, SMALL, tmp_path).about["seen"]
-
-    assert run(1) == run(1)
-    assert run(1) != run(2)
-
-
 def test_the_page_is_what_the_committed_rows_say():
-    known = load(CLAIMS)["judges"]
-    rows = committed(CLAIMS, "judges")
+    rows, verdicts = checked("judges")
     assert len(rows.rows) == 5 * len(experiment.WORLDS)
-    said = (CLAIMS.parent / "docs" / "claims" / "judges.md").read_text("utf-8")
-    assert said == page(known, rows, {}), "assay claims show judges -o docs/claims"
-    verdicts = {each["id"]: each["verdict"] for each in summary(known, rows)["predictions"]}
     lost = {name for name, verdict in verdicts.items() if verdict != "held"}
     assert (lost, verdicts["18d"]) == ({"18d"}, "refuted"), "else say so in docs of reasonflux"

@@ -1,15 +1,10 @@
 """Simulated labels that err: worlds in small, by hand where that can be, and the page."""
 
 import numpy as np
-import pytest
 
-from assay.claims import committed, load
-from assay.claims.cells import Cell, Scale
-from assay.claims.page import page, summary
 from claims import label_noise as experiment
-from tests.claims.test_structure import CLAIMS
+from tests.claims.pages import checked
 
-SMALL = Scale(name="quick", steps=50, prompts=500, held_out=1, samples=8, seeds=1)
 RNG = np.random.default_rng
 
 
@@ -46,21 +41,7 @@ def test_climbing_goes_up_and_leaves_out_what_has_no_worth():
     np.testing.assert_allclose(without, grown / grown.sum(), atol=1e-12)
 
 
-@pytest.mark.parametrize("arm", experiment.WORLDS)
-def test_a_cell_is_the_same_again_and_another_at_another_seed(arm, tmp_path):
-    def run(seed):
-        cell = Cell(env="simulated", start="known", arm=arm, seed=seed)
-        return experiment.work(cell, SMALL, tmp_path).about["seen"]
-
-    assert run(1) == run(1)
-    assert run(1) != run(2)
-
-
 def test_the_page_is_what_the_committed_rows_say():
-    known = load(CLAIMS)["label_noise"]
-    rows = committed(CLAIMS, "label_noise")
+    rows, verdicts = checked("label_noise")
     assert len(rows.rows) == 5 * len(experiment.WORLDS)
-    said = (CLAIMS.parent / "docs" / "claims" / "label_noise.md").read_text("utf-8")
-    assert said == page(known, rows, {}), "assay claims show label_noise -o docs/claims"
-    verdicts = {each["id"]: each["verdict"] for each in summary(known, rows)["predictions"]}
     assert set(verdicts.values()) == {"held"}, "else say so in docs/label_noise.md"

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from assay.claims import committed, load
-from assay.claims.page import page, summary
 from claims import r3 as experiment
-from tests.claims.test_structure import CLAIMS
+from tests.claims.pages import checked
 
 TINY = experiment.SCALES["quick"]
 
@@ -35,11 +33,8 @@ def test_what_is_simulated_is_the_same_again_and_shows_in_a_few_tokens():
 
 
 def test_the_page_is_what_the_committed_rows_say():
-    known, rows = load(CLAIMS)["r3"], committed(CLAIMS, "r3")
+    rows, verdicts = checked("r3")
     assert len(rows.rows) == 5 * (len(experiment.LENGTHS) + len(experiment.FACTS))
-    said = (CLAIMS.parent / "docs" / "claims" / "r3.md").read_text("utf-8")
-    assert said == page(known, rows, {}), "assay claims show r3 -o docs/claims"
-    verdicts = {each["id"]: each["verdict"] for each in summary(known, rows)["predictions"]}
     refuted = {id for id, verdict in verdicts.items() if verdict == "refuted"}
     assert refuted == {"R1", "R1b", "R1c", "R1x"}
     assert {*verdicts.values()} == {"held", "refuted"}

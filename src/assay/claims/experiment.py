@@ -12,6 +12,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
+import numpy as np
+from jaxtyping import Float64
+
 from assay.claims.cells import Cell, Scale
 from assay.claims.measures import Measure, Seen
 from assay.claims.results import Row, Rows
@@ -46,6 +49,18 @@ class Prediction:
     unit: str = "points"
     """"points": shares, shown in percent; "p": of a test, without an interval; else as they are."""
 
+    @staticmethod
+    def of(
+        id: str, says: str, expected: str, refuted_if: str, measure: Measure,
+        holds: Zone = POSITIVE, *refutes: Zone, unit: str = "points",
+    ) -> "Prediction":  # fmt: skip
+        """Returns a prediction written as one row, its words first; without a zone that refutes it,
+        what is negative does."""
+        return Prediction(
+            id=id, says=says, expected=expected, refuted_if=refuted_if, measure=measure,
+            holds=holds, refutes=refutes or (NEGATIVE,), unit=unit,
+        )  # fmt: skip
+
     def verdict(self, seen: Seen | None) -> Verdict:
         """Returns what an interval says: it must lie in a zone as a whole, with `ENOUGH` seeds."""
         if seen is None:
@@ -69,6 +84,13 @@ class Shown:
     ran: str
     """What was run, and with what."""
     tables: str
+
+
+def each_seed(values: Float64[np.ndarray, " _"]) -> str:
+    """Returns a mean, and behind it the value of each seed, as a table's cell shows them."""
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})"
 
 
 @final

@@ -320,6 +320,11 @@ def student(values: Float64[np.ndarray, " _"]) -> Estimate | None:
     return Estimate(mean, mean - half, mean + half)
 
 
+def over_seeds(values: Sequence[float]) -> Seen | None:
+    """Returns the mean over seeds with Student's interval; None: there are none."""
+    return Seen(student(np.array(values, float)), len(values)) if values else None
+
+
 def _gains(
     rows: Rows,
     arms: Sequence[tuple[str, dict[str, Any]]],
