@@ -1,11 +1,13 @@
 """`assay skills`: a log in, a bank out, and what is said of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
-from assay.records import write
+from assay.files.folders import locked
+from assay.records import Origin, write
 from assay.skills import store
 from assay.skills.bank import Bank
 from tests.cli.conftest import Assay
@@ -148,3 +150,70 @@ def test_the_page_says_what_the_audit_of_the_bank_says(assay: Assay, tmp_path: P
     first = said["rows"][0]
     # GOOD rests on the second record of the log, and on one that is not in it
     assert [(each["k"], each["steps"]) for each in first["from"]] == [(1, [1, 3]), (None, [2])]
+
+
+def test_a_log_without_evidence_makes_an_empty_bank_and_a_torn_line_is_said(
+    assay: Assay, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.jsonl"
+    write(log, [structs.replace(each, outcome=None, grades=()) for each in (WON, LOST)])
+    log.write_bytes(log.read_bytes() + b'{"id": "x", "ta')
+    ended = assay("skills", "build", log, "-o", tmp_path / "b")
+    assert "of 0 drafts; left out: no evidence 2, not read (torn_record) 1" in ended.text
+    assert store.opened(tmp_path / "b").skills == ()
+    for verb in (("retire", tmp_path / "b"), ("export", tmp_path / "b", "-o", tmp_path / "out")):
+        assert assay("skills", *verb).code == 0
+    gated = assay("skills", "gate", tmp_path / "b", "grpo", "--json", "-")
+    assert (gated.code, gated.json["found"]) == (0, {})
+    assert "no candidate to try" in assay("skills", "gate", tmp_path / "b", "grpo").text
+
+
+def test_a_record_that_cannot_be_read_leaves_the_bank_as_it_was(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    before = store.save(tmp_path / "b", Bank().merged([skill("a")]))
+    log.write_bytes(log.read_bytes() + b'{"id": 3}\n')
+    ended = assay("skills", "build", log, "-o", tmp_path / "b")
+    assert ended.code == 3
+    assert "log.jsonl line 4" in ended.error
+    assert store.opened(tmp_path / "b") == before
+
+
+def test_of_two_builds_at_once_one_is_told_and_nothing_is_lost(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    """The second build ends while the first one's writer is still being asked."""
+
+    def answer(body: dict[str, Any]) -> str:
+        del body
+        if not store.is_bank(tmp_path / "b"):
+            store.save(tmp_path / "b", Bank().merged([skill("the other's")]))
+        return "nothing"
+
+    with server.serving(answer) as url:
+        ended = assay("skills", "build", log, "-o", tmp_path / "b", "--writer", url)
+    assert ended.code == 3
+    assert "another process changed it meanwhile; run this again" in ended.error
+    assert [each.principle for each in store.opened(tmp_path / "b").skills] == ["the other's"]
+
+
+def test_a_bank_that_is_being_written_is_not_written_too(
+    assay: Assay, log: Path, tmp_path: Path
+) -> None:
+    store.save(tmp_path / "b", Bank())
+    with locked(tmp_path / "b" / "LOCK", "held"):
+        ended = assay("skills", "build", log, "-o", tmp_path / "b")
+    assert ended.code == 2
+    assert "another process writes this bank" in ended.error
+
+
+def test_a_hostile_log_is_shown_on_one_line_each(assay: Assay, tmp_path: Path) -> None:
+    bank, log = tmp_path / "bank", tmp_path / "log.jsonl"
+    store.save(bank, Bank())
+    extra = {"skills_bank": "\x1b[2Jx", "skills_shown": "\x1b]0;a", "family": "\x1b[31m\nred"}
+    write(log, [structs.replace(WON, origin=Origin(format="f", extra=extra))])
+    ended = assay("skills", "audit", bank, "--log", log)
+    assert ended.code == 0
+    assert "\x1b" not in ended.text
+    assert "no version of this bank" in ended.text
+    assert len(ended.text.splitlines()) == 4

@@ -1,5 +1,7 @@
 """Runs that read a skill bank: what is shown, trained and counted, and how the bank grows."""
 
+import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,10 @@ import pytest
 
 pytest.importorskip("trl", reason="needs the extra assay[train]")
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.records import ModelStep, Trajectory, read
+from assay.rollout.recording import task_name
+from assay.runs.audit import audit_log
 from assay.runs.config import parsed
 from assay.runs.ledger import check
 from assay.runs.start import resume, start
@@ -16,7 +20,11 @@ from assay.skills import store
 from assay.skills.bank import Bank
 from assay.skills.credit import exposures, overall
 from assay.skills.settings import Skills
+from assay.skills.skill import Evidence
+from assay.world import load
+from tests.report.samples import index_of
 from tests.runs import tiny
+from tests.runs.conftest import Assay
 from tests.runs.tiny import rows
 from tests.skills.test_bank import skill
 
@@ -165,6 +173,93 @@ def test_attempts_that_try_candidates_are_paid_for(policy: Path, tmp_path: Path)
     assert found.trial
     assert (found.trial.pairs, found.status) == (2, "candidate"), "two pairs admit nothing"
     check([first, second])
+
+
+def test_a_run_ends_with_its_skills_on_a_page(grown: Path, run: Path) -> None:
+    for path in (grown, run):
+        made = audit_log(path, out=path / "audit")
+        assert made.report
+        said = index_of(made.report)["skills"]
+        ledger = rows(path / "ledger.jsonl")
+        last = store.opened(path / "bank")
+        assert (said["bank"], said["version"]) == (last.name, last.version)
+        attempts = {name: count for name, count, _ in said["banks"]}
+        assert attempts == {name: 16 * n for name, n in Counter(
+            row["skills"]["bank"] for row in ledger).items()}  # fmt: skip
+        assert all(version is not None for *_, version in said["banks"])
+        if path == run:
+            found = exposures([each for step in range(1, 5) for each in records(path, step)])
+            assert {row["id"]: row["shown"] for row in said["rows"]} == {
+                id: each.shown for (id, _), each in found.items()
+            }
+        rests = [one for row in said["rows"] for one in row["from"]]
+        assert all(one["k"] is not None for one in rests), "the steps are in the log"
+    assert rests == [], "of a bank that was given, nobody knows"
+
+
+def test_the_verb_ends_with_that_page(
+    assay: Assay, policy: Path, bank: Path, tmp_path: Path
+) -> None:
+    for name, more in (("read", {"skills__bank": str(bank)}), ("bare", {})):
+        tables = tiny.settings(policy, steps=1, **more)
+        (tmp_path / f"{name}.toml").write_text(parsed(tables).toml())
+        said = assay("train", tmp_path / f"{name}.toml", "--out", tmp_path / name)
+        assert said.code == 0, said.err
+        page = tmp_path / name / "audit" / "report.html"
+        assert page.is_file() == (name == "read")
+        assert (f"its skills     {page}" in said.out) == (name == "read")
+    index = index_of(tmp_path / "read" / "audit" / "report.html")
+    assert index["skills"]["bank"] == store.opened(bank).name
+
+
+def test_a_bank_that_is_not_there_or_rests_on_what_is_measured_leaves_no_run(
+    policy: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no skill bank"):
+        started(policy, tmp_path / "run", skills__bank=str(tmp_path / "nowhere"))
+    tables = tiny.settings(policy)
+    first = parsed(tables).eval.first_task
+    task = task_name(load(tables["env"]["name"]), first)
+    leak = skill("=b", when="b", category="letter",
+                 evidence=(Evidence(trajectory="e/1", task=task, steps=(1,)),))  # fmt: skip
+    store.save(tmp_path / "leak", Bank().merged([leak], status="active"))
+    with pytest.raises(UsageError, match=r"rests on e/1, an attempt at .*which is measured on"):
+        started(policy, tmp_path / "run", skills__bank=str(tmp_path / "leak"))
+    (tmp_path / "leak" / "bank.json").write_text('{"schema": "assay.bank/9"}')
+    with pytest.raises(DataError, match="newer version"):
+        started(policy, tmp_path / "run", skills__bank=str(tmp_path / "leak"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_with_its_own_bank_whatever_became_of_the_one_it_began_with(
+    policy: Path, bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.runs import rollouts
+
+    mine = tmp_path / "mine"
+    shutil.copytree(bank, mine)
+    kept = rollouts.Rollouts._keep  # pyright: ignore[reportPrivateUsage]
+
+    def killed(self: Any, step: int, *more: Any) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+        kept(self, step, *more)
+
+    monkeypatch.setattr(rollouts.Rollouts, "_keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        started(policy, tmp_path / "run", skills__bank=str(mine), train__steps=2)
+    monkeypatch.setattr(rollouts.Rollouts, "_keep", kept)
+    shutil.rmtree(mine)
+    where = tmp_path / "run" / "bank" / "versions" / "000001.json"
+    whole = where.read_bytes()
+    where.write_bytes(whole.replace(b'"=a"', b'"=z"'))
+    with pytest.raises(DataError, match="it was changed; put it back"):
+        resume(tmp_path / "run")
+    where.write_bytes(whole)
+    again = resume(tmp_path / "run").path
+    assert {row["skills"]["bank"] for row in rows(again / "ledger.jsonl")} == {
+        store.opened(bank).name
+    }
 
 
 def test_exposure_falls_in_a_straight_line() -> None:

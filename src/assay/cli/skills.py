@@ -12,6 +12,7 @@ from assay.cli.prose import say
 from assay.errors import DataError, UsageError, one_line
 
 if TYPE_CHECKING:
+    from assay.skills.skill import Skill
     from assay.skills.trial import Arena
 
 app = typer.Typer(
@@ -56,7 +57,7 @@ def build(
 
     Each names the steps that it rests on. They are candidates until assay skills gate admits them.
     """
-    from assay.importers import load
+    from assay.importers import Losses, load
     from assay.runs.directory import records_of
     from assay.skills import store
     from assay.skills.bank import Bank
@@ -67,12 +68,14 @@ def build(
     opt.spare(out, log)
     tasks = _tasks(held_out) if held_out else set[str]()
     write = _writer(writer, model, key)
-    records = load(records_of(log), format=format)[1]
+    losses = Losses()
+    records = load(records_of(log), format=format, losses=losses)[1]
     before = store.opened(out) if store.is_bank(out) else Bank()
     made = built(records, write, name=writer, how=how, held_out=tasks, pass_at=pass_at)
     bank = before.merged(made.skills, status="active" if active else "candidate")
     store.save(out, bank, since=before)
-    left = ", ".join(f"{why} {n:,}" for why, n in sorted(made.left.items()))
+    not_read = {f"not read ({kind})": n for kind, n in losses.counts.items() if "torn" in kind}
+    left = ", ".join(f"{why} {n:,}" for why, n in sorted({**made.left, **not_read}.items()))
     say(f"{out}  version {bank.version}: {len(bank.active)} active, "
         f"{len(bank.of('candidate'))} candidates, of {len(made.skills):,} drafts; left out: "
         f"{left or 'nothing'}")  # fmt: skip
@@ -182,23 +185,26 @@ def gate(
     from assay.skills.trial import injected, sound, tried
 
     known = store.opened(bank)
-    arena, shelf = _arena(on, set_, pairs)
     fresh = sorted(known.of("candidate"), key=lambda each: (-len(each.evidence), each.id))[:most]
-    found, _ = tried(known, fresh, arena, (seed,), **shelf)
-    probed = injected(known, fresh, arena, (seed,), **shelf) if probe else {}
+    found, probed = dict[str, Any](), dict[str, tuple[int, int]]()
+    if fresh:
+        arena, shelf = _arena(on, set_, pairs, [*known.active, *fresh])
+        found, _ = tried(known, fresh, arena, (seed,), **shelf)
+        probed = injected(known, fresh, arena, (seed,), **shelf) if probe else {}
     after = store.save(bank, known.decided(found), since=known)
     if json is not None:
         rows = {id: _plain(each) for id, each in found.items()}
-        said = {"probes": probed, "sound": sound(probed) if probe else None}
+        said = {"probes": probed, "sound": sound(probed) if probed else None}
         emit_one({"schema": "assay.skills-gate/1", "bank": after.name, "found": rows, **said}, json)
     if json != "-":
         for id, each in found.items():
             typer.echo(f"{id}  {_tried(each)}")
-        if probe:
+        if probed:
             told = ", ".join(f"{kind} {n} of {of}" for kind, (n, of) in probed.items())
             fit = "nothing against it" if sound(probed) else "not to be trusted"
             say(f"defects admitted: {told}; {fit}")
-        say(f"{bank}  version {after.version}: {len(after.active)} active")
+        none = "" if fresh else "no candidate to try; "
+        say(f"{bank}  {none}version {after.version}: {len(after.active)} active")
 
 
 def _plain(trial: Any) -> Any:
@@ -207,16 +213,21 @@ def _plain(trial: Any) -> Any:
     return msgspec.to_builtins(trial)
 
 
-def _arena(on: str, set_: list[str] | None, pairs: int) -> tuple["Arena", dict[str, Any]]:
+def _arena(
+    on: str, set_: list[str] | None, pairs: int, read: Sequence["Skill"]
+) -> tuple["Arena", dict[str, Any]]:
     """Returns where skills are tried, and how attempts read them: as [skills] says."""
     from assay.cli.hints import configured
     from assay.cli.train import import_from_here
     from assay.policy.loading import check_installed
+    from assay.runs.held_out import refuse
     from assay.runs.remembered import arena_of
+    from assay.world.catalogue import load
 
     check_installed("assay skills")
     import_from_here()
     config, checkpoint = configured(on, settings(set_), "skills")
+    refuse(read, config, lambda: load(config.env.name, **config.env.dials))
     return arena_of(config, checkpoint, pairs=pairs), config.skills.shelf
 
 
@@ -304,7 +315,7 @@ def audit(
     if on is not None:
         from assay.runs.remembered import compared
 
-        arena, shelf = _arena(on, set_, 64)
+        arena, shelf = _arena(on, set_, 64, known.active)
         said["arms"] = compared(known, arena, seed, **shelf)
     if json is not None:
         emit_one(said, json)

@@ -12,6 +12,7 @@ import typer
 from assay.cli.options import out_option, seed_option, set_option, settings
 from assay.cli.prose import say
 from assay.errors import UsageError
+from assay.runs.directory import bank_of
 from assay.runs.folder import Folder
 
 if TYPE_CHECKING:
@@ -132,5 +133,12 @@ def _resumable(run: Path) -> Generator[None]:
 
 
 def _told(path: Path) -> None:
+    """Says where a run lies; one that read skills ends with the page of them."""
+    from assay.runs.start import RANKS
+
     typer.echo(f"run directory  {path}")
+    if bank_of(path / "rollouts") is not None and not set(os.environ) & RANKS:
+        from assay.runs.audit import audit_log
+
+        typer.echo(f"its skills     {audit_log(path, out=path / 'audit').report}")
     typer.echo(f"measure it     assay eval {path}")

@@ -6,7 +6,7 @@ DeepSeek-V3.2; likelihood LLDS 2025, arXiv:2512.04220; entropy regimes QAE 2025,
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, final, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, final, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -70,6 +70,10 @@ def _checked(value: Any, field: FieldInfo, at: str) -> Any:
         what = f": got {value}; expected {said}"
         if not said or not isinstance(value, int | float) or ", got" in str(error):
             what = f": {error}"  # of the wrong type
+        if get_origin(field.type) is Literal:
+            known = [each for each in get_args(field.type) if isinstance(each, str)]
+            near = hint(value, known) if isinstance(value, str) else ""
+            what = f": got {value!r}; expected {', '.join(known)}.{near}"
         raise UsageError(f"{at}.{field.name}{what}") from None
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.kernels.constancy import bar
 from assay.records import Trajectory, read
 from assay.rollout.backends.base import Backend
@@ -51,7 +51,13 @@ class Skilling:
     def _first(self, last: Mapping[str, Any]) -> Bank:
         at = self._folder.path / BANK
         if known := last.get("skills"):
-            return opened(at, known["version"])
+            bank = opened(at, known["version"])
+            if bank.name != known["bank"]:
+                raise DataError(
+                    f"{at}: version {known['version']} is {bank.name}, and batches read "
+                    f"{known['bank']}: it was changed; put it back"
+                )
+            return bank
         if self.settings.bank:
             return opened(Path(self.settings.bank))
         return Bank(cap=self.settings.cap)

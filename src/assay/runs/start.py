@@ -55,6 +55,10 @@ def start(config: Config, out: Path, *, seed: int) -> Folder:
         Folder.vacant(out)
     config = structs.replace(config, schedule=config.schedule.resolved())
     run = _prepared(config, seed, out)
+    if config.skills.on:
+        from assay.runs import held_out
+
+        held_out.check(run)
     about = {
         "assay": __version__,
         "title": config.about.title,

@@ -5,10 +5,12 @@ from json import dumps
 from pathlib import Path
 from typing import Final
 
+from assay.errors import UsageError
 from assay.files.folders import whole
 from assay.skills.bank import Bank
 from assay.skills.block import plain
 from assay.skills.skill import Skill
+from assay.skills.store import is_bank
 
 _NAME: Final = 64
 _DESCRIPTION: Final = 1024
@@ -28,12 +30,21 @@ From: {evidence}
 def export(bank: Bank, out: Path) -> list[str]:
     """Writes a folder for each active skill; returns their names.
 
+    Folders of the bank's other skills, which an earlier export left, go; all else in `out` stays,
+    such as skills of the agent's own.
+
     Raises:
-        UsageError: the current folder is in what would be replaced.
+        UsageError: the current folder is in what would be replaced; `out` is a bank, or a file.
         DataError: it cannot be written.
     """
+    if is_bank(out) or (out.exists() and not out.is_dir()):
+        what = "is a bank" if is_bank(out) else "is no folder"
+        raise UsageError(f"{out}: {what}, which an export must not replace; choose another --out")
     names = [name_of(each) for each in bank.active]
-    with whole(out) as fresh:
+    ids = {each.id for each in bank.skills}
+    there = [each.name for each in out.iterdir()] if out.is_dir() else []
+    made = {*names, *(name for name in there if name.rpartition("-")[2] in ids)}
+    with whole(out, made=made) as fresh:
         for name, each in zip(names, bank.active, strict=True):
             (fresh / name).mkdir()
             (fresh / name / "SKILL.md").write_text(page(each), encoding="utf-8")

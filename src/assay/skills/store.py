@@ -21,6 +21,8 @@ from assay.skills.bank import Bank, name_of
 
 SCHEMA: Final = "assay.bank/1"
 _POINTER: Final = "bank.json"
+_MOST: Final = 10**9
+"""Versions."""
 
 
 def is_bank(path: Path) -> bool:
@@ -65,10 +67,12 @@ def opened(path: Path, version: int | None = None) -> Bank:
         raise DataError(f"{path}: no skill bank (bank.json); assay skills build makes one")
     said = parse((path / _POINTER).read_bytes(), f"{path / _POINTER}")
     if not isinstance(said, dict) or said.get("schema") != SCHEMA:
-        raise DataError(f"{path / _POINTER}: expected schema {SCHEMA}")
+        got = said.get("schema") if isinstance(said, dict) else None
+        newer = "; a newer version wrote it, or it is none" if isinstance(got, str) else ""
+        raise DataError(f"{path / _POINTER}: schema {got!r}; expected {SCHEMA!r}{newer}")
     number = said.get("version") if version is None else version
-    if type(number) is not int:
-        raise DataError(f"{path / _POINTER}: version is {number!r}; expected a number")
+    if type(number) is not int or not 0 <= number <= _MOST:
+        raise DataError(f"{path / _POINTER}: version is {number!r}; expected a whole number from 0")
     bank = _read(_version(path, number))
     if version is None and bank.sha256 != said.get("sha256"):
         raise DataError(f"{_version(path, number)}: its hash is not that of {_POINTER}: changed")
@@ -90,7 +94,7 @@ def _read(path: Path) -> Bank:
     try:
         return msgspec.json.decode(content, type=Bank)
     except msgspec.ValidationError as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}; a newer version wrote it, or it was changed") from None
 
 
 def _version(path: Path, number: int) -> Path:
