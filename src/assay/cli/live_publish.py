@@ -3,14 +3,19 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from assay.cli.live import STORE, Store, there
 from assay.cli.options import Json, emit_one, seed_option
 from assay.cli.prose import say
+from assay.cli.serve import adapters_of
 from assay.policy.loading import START, check_installed
+
+if TYPE_CHECKING:
+    from assay.live.adapters import Adapters
+    from assay.live.canary import Play
 
 
 def publish(
@@ -24,15 +29,24 @@ def publish(
     suites: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Suites, in TOML: docs/live.md.")
     ] = None,
+    upstream: Annotated[
+        str | None, typer.Option(metavar="URL", help="The engine that serves, as of assay serve.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="auto, vllm, or sglang.")] = "auto",
+    key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Variable with the engine's key.")
+    ] = None,
     seed: Annotated[int, seed_option(help="Of the chance that both versions get.")] = 0,
     json: Json = None,
 ) -> None:
     """Lets a version serve that is surely not worse.
 
     It and the version that serves play suites of fixed tasks with the same chance. Exits with 1,
-    and refuses the version for good, if a suite's loss could be above the tolerated one.
+    and refuses the version for good, if a suite's loss could be above the tolerated one. With
+    --upstream the engine loads it, and is asked for what is played.
     """
     check_installed("assay live publish")
+    from assay.live.adapters import check_adapter
     from assay.live.canary import figures_of
     from assay.live.publisher import Publisher, check_not_stopped, files_of, serving
     from assay.live.store import Store as Opened
@@ -41,10 +55,17 @@ def publish(
     asked = SUITES if suites is None else read_suites(suites)
     with Opened.open(there(store)) as opened:
         check_not_stopped(opened)
-        publisher = Publisher(opened, time.time)
-        made = publisher.candidate(version)
-        before = _player(files_of(serving(opened), model), model, seed)
-        found = publisher.publish(made, asked, before, _player(made.path, model, seed))
+        behind = None if upstream is None else adapters_of(upstream, engine, key_env)
+        publisher = Publisher(opened, time.time, behind)
+        made, now = publisher.candidate(version), serving(opened)
+        if behind is None:
+            before = _player(files_of(now, model), model, seed)
+            after = _player(made.path, model, seed)
+        else:
+            check_adapter(made.name, made.path)
+            before = _asker(behind, now.name if now else None, model, seed)
+            after = _asker(behind, made.name, model, seed)
+        found = publisher.publish(made, asked, before, after)
         state = opened.versions()[made.name].state
     if json is not None:
         told = {"schema": "assay.canary/1", "version": made.name, "state": state}
@@ -63,6 +84,21 @@ def _player(where: str, base: str, seed: int) -> Any:
 
     model, tokenizer = opened(where, base)
     return partial(played, model=model, tokenizer=tokenizer, name=base, seed=(seed,))
+
+
+def _asker(engine: "Adapters", name: str | None, base: str, seed: int) -> "Play":
+    """Returns what plays a suite by asking an engine for a version; None: for the base."""
+    from assay.live.canary import played
+    from assay.policy.loading import speaks
+    from assay.rollout.backends.server import Server
+
+    speaker, tokenizer = speaks(base)
+    asked = engine.asked(name)
+    more = {key: value for key, value in asked.items() if key != "model"}
+    backend = Server(engine.url, asked["model"], tokenizer, key=engine.key, more=more)
+    return partial(
+        played, model=speaker, tokenizer=tokenizer, name=base, seed=(seed,), backend=backend
+    )
 
 
 def rollback(

@@ -11,6 +11,7 @@ from assay.cli.prose import say
 from assay.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
+    from assay.live.adapters import Adapters
     from assay.live.embedded import Embedded
     from assay.live.serve import Listen
     from assay.live.upstream import Server
@@ -61,6 +62,7 @@ def serve(
     try:
         from assay.live.gateway import Gateway
         from assay.live.guard import LOOPBACK, Guard, check_bind, consented
+        from assay.live.keeper import Keeper
         from assay.live.keys import secret_of
         from assay.live.redaction import Redacted
         from assay.live.serve import serve as run
@@ -71,6 +73,7 @@ def serve(
     check_bind(host, needs_key=keys, tls=cert is not None)
     listen = _listen(host, port, cert, cert_key)
     behind = _engine(upstream, embedded, model, engine, key_env)
+    adapters = None if upstream is None else adapters_of(upstream, engine, key_env)
     opened = Store.open(store, redact=Redacted() if redact else None)
     names = frozenset(LOOPBACK) if host in LOOPBACK else None
     guard = Guard(
@@ -90,6 +93,7 @@ def serve(
         listen,
         retain=None if retain is None else retain * 86_400,
         ready=lambda address: _ready(address, store, consent, keys=keys),
+        keeper=None if adapters is None else Keeper(gateway.versions, adapters),
     )
     say("stopped; every turn that was acknowledged is in the store")
 
@@ -127,7 +131,20 @@ def _engine(
 
         return Embedded(model)
     asked = None if engine == "auto" else known(engine)
+    return Server(upstream, key=_key(key_env), engine=asked, timeout=600.0, most=512)
+
+
+def adapters_of(upstream: str, engine: str, key_env: str | None) -> "Adapters":
+    """Returns what loads versions into an engine."""
+    from assay.live.adapters import Adapters
+    from assay.live.engines import known
+
+    asked = None if engine == "auto" else known(engine)
+    return Adapters(upstream, key=_key(key_env), engine=asked)
+
+
+def _key(key_env: str | None) -> str | None:
     key = None if key_env is None else os.environ.get(key_env)
     if key_env is not None and not key:
         raise UsageError(f"--key-env {key_env}: there is no such variable, or it is empty")
-    return Server(upstream, key=key, engine=asked, timeout=600.0, most=512)
+    return key

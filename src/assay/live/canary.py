@@ -15,6 +15,7 @@ from assay.kernels.paired import Pairs, compared
 from assay.live.suites import Suite
 from assay.policy.loading import START
 from assay.rollout import Planned, Sampling, collect
+from assay.rollout.backends.base import Backend
 from assay.rollout.backends.local import Transformers
 from assay.rollout.protocols.named import protocol_of
 from assay.world.catalogue import load
@@ -77,7 +78,13 @@ def canary(suites: Sequence[Suite], serving: Play, candidate: Play) -> list[Seen
 
 
 def played(
-    suite: Suite, *, model: Any, tokenizer: Any, name: str, seed: Sequence[int]
+    suite: Suite,
+    *,
+    model: Any,
+    tokenizer: Any,
+    name: str,
+    seed: Sequence[int],
+    backend: Backend | None = None,
 ) -> list[bool]:
     """Returns which tasks of a suite a policy passes.
 
@@ -87,6 +94,8 @@ def played(
         tokenizer: its own.
         name: of the base policy, which decides how policy and world talk.
         seed: names the chance, which a task has whoever plays it.
+        backend: who samples for the policy; None: the model itself. An engine draws its own tokens
+            from the same seed, which pairs the two that are compared less closely.
     """
     make = partial(load, suite.env)
     environment = make()
@@ -97,7 +106,7 @@ def played(
     ]
     sampling = Sampling(apart=True, max_tokens=160, turn_tokens=48)
     records = collect(
-        Transformers(model, tokenizer),
+        Transformers(model, tokenizer) if backend is None else backend,
         planned,
         sampling=sampling,
         seed=seed,

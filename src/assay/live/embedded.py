@@ -125,7 +125,7 @@ class Embedded:
             return self._held[self.name]
         if model not in self._held:
             ours = self._held[self.name].template is None
-            self._held[model] = _opened(where, line=ours)
+            self._held[model] = _opened(where, line=ours, base=self.name)
             old = [name for name in self._held if name != self.name]
             for name in old[:-_HELD]:
                 del self._held[name]
@@ -275,8 +275,14 @@ class _Answer:
         return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
 
 
-def _opened(name: str, *, line: bool) -> _Loaded:
-    model, tokenizer = load(name)
+def _opened(name: str, *, line: bool, base: str | None = None) -> _Loaded:
+    """Opens a policy; with a base a version of it, which may be adapters."""
+    if base is None:
+        model, tokenizer = load(name)
+    else:
+        from assay.live.training import opened  # what trains is loaded once there is a version
+
+        model, tokenizer = opened(name, base, device="cpu")
     return _Loaded(model, tokenizer, None if line else Template(tokenizer))
 
 

@@ -17,7 +17,7 @@ temperature in.
 import math
 import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, final
 
@@ -25,6 +25,7 @@ from assay.errors import UsageError
 
 Engine = Literal["vllm", "sglang", "embedded", "plain"]
 ENGINES: Final[tuple[Engine, ...]] = ("vllm", "sglang", "embedded", "plain")
+_OWNERS: Final[Mapping[str, Engine]] = {"vllm": "vllm", "sglang": "sglang", "assay": "embedded"}
 NEUTRAL: Final[Mapping[str, float]] = {
     "temperature": 1.0,
     "top_p": 1.0,
@@ -56,6 +57,14 @@ def known(name: str) -> Engine:
     raise UsageError(f"--engine {name}: expected auto, {', '.join(ENGINES)}")
 
 
+def named(owners: Collection[str]) -> Engine:
+    """Returns the engine that says that it owns models under one of these names."""
+    for owner, engine in _OWNERS.items():
+        if owner in owners:
+            return engine
+    return "plain"
+
+
 def asked(request: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
     """Returns a request with what the engine needs to return ids and log-probs, and with neutral
     values for what the client left open."""
@@ -68,6 +77,17 @@ def asked(request: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
     elif engine == "sglang" and not request.get("stream"):
         made |= {"return_prompt_token_ids": True, "return_meta_info": True}
     return made
+
+
+def routed(engine: Engine, model: str, name: str) -> dict[str, str]:
+    """Returns the fields of a request that a version answers.
+
+    Args:
+        engine: who is asked.
+        model: as the request has it.
+        name: of the version.
+    """
+    return {"model": model, "lora_path": name} if engine == "sglang" else {"model": name}
 
 
 def sampler_of(request: Mapping[str, Any]) -> dict[str, Any]:

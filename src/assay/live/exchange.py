@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Send
 
 from assay.live.answers import DONE, Answer, Lines
-from assay.live.engines import Engine, asked
+from assay.live.engines import Engine, asked, routed
 from assay.live.guard import Limits
 from assay.live.recorder import Exchange, Recorder
 from assay.live.shapes import Shape
@@ -69,7 +69,7 @@ class Serving:
     def _body(self, made: dict[str, Any]) -> bytes:
         """Returns what the engine is sent: the client's own bytes where nothing is changed."""
         if self.exchange.version is not None:
-            made["model"] = self.exchange.version
+            made |= routed(self._engine, str(made.get("model", "")), self.exchange.version)
         self.exchange.sent = made
         if self._shape.name == "chat" and made == self.exchange.request:
             return self._raw

@@ -12,12 +12,14 @@ nothing is trained and nothing published (rolling back goes on working).
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
 
 from msgspec.structs import replace
 
 from assay.errors import DataError, UsageError
+from assay.live.adapters import AdapterError, Adapters
 from assay.live.canary import Play, Seen, canary, figures_of
 from assay.live.selection import BASE, NAMED
 from assay.live.store import Store
@@ -75,9 +77,16 @@ def serving(store: Store) -> Version | None:
 class Publisher:
     """Decides which version serves."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        """Takes a store that is open to write, and seconds since 1970."""
-        self._store, self._clock = store, clock
+    def __init__(
+        self, store: Store, clock: Callable[[], float], engine: Adapters | None = None
+    ) -> None:
+        """Takes a store that is open to write, seconds since 1970, and the engine that serves.
+
+        Without an engine versions are played and served by this machine alone; with one, what is
+        tried is loaded into it first, and taken out where it may not serve. What it is to have
+        besides is its gateway's to see to (`assay.live.keeper`).
+        """
+        self._store, self._clock, self._engine = store, clock, engine
 
     def candidate(self, name: str | None) -> Version:
         """Returns the version to publish; None: the one that was made last.
@@ -116,14 +125,20 @@ class Publisher:
 
         Raises:
             UsageError: the kill switch is there, before or after the suites were played.
+            AdapterError: the engine refuses it; it may be tried again.
         """
         check_not_stopped(self._store)
+        now = serving(self._store)
+        if self._engine is not None:
+            for each in (version,) if now is None else (now, version):
+                self._engine.load(each.name, each.path)
         self._say(version, "canary")
         try:
             found = canary(suites, before, after)
             check_not_stopped(self._store)
         except BaseException:
             self._say(version, "made")
+            self._unload(version)
             raise
         figures = dict(figures_of(found))
         if found and all(each.holds for each in found):
@@ -132,6 +147,7 @@ class Publisher:
         else:
             lost = ", ".join(each.suite.name for each in found if not each.holds)
             self._say(version, "refused", figures=figures, why=f"suites that fail: {lost}")
+            self._unload(version)
             self._remove(version)
         return found
 
@@ -147,6 +163,12 @@ class Publisher:
             raise UsageError("live: no version serves that could be taken back")
         self._say(now, "rolled_back", why=why)
         return now, serving(self._store)
+
+    def _unload(self, version: Version) -> None:
+        """Takes a version out of the engine; where that fails its gateway does it later."""
+        if self._engine is not None:
+            with suppress(AdapterError):
+                self._engine.unload(version.name)
 
     def _retire(self) -> None:
         for old in served(self._store)[:-KEPT]:

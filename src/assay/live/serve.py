@@ -18,6 +18,7 @@ import uvicorn
 from assay.errors import AssayError, UsageError
 from assay.files.atomic import publish
 from assay.live.gateway import Gateway
+from assay.live.keeper import Keeper
 from assay.live.status import GATEWAY
 from assay.live.store import Store
 
@@ -50,7 +51,12 @@ class _Quiet(uvicorn.Server):
 
 
 def serve(
-    gateway: Gateway, listen: Listen, *, retain: float | None, ready: Callable[[str], None]
+    gateway: Gateway,
+    listen: Listen,
+    *,
+    retain: float | None,
+    ready: Callable[[str], None],
+    keeper: Keeper | None = None,
 ) -> None:
     """Serves until it is interrupted or terminated; then ends what is under way and closes the
     store.
@@ -60,11 +66,14 @@ def serve(
         listen: where.
         retain: seconds after which a session of which nothing was heard is forgotten. None: never.
         ready: is told the address.
+        keeper: sees to it that the engine has the versions that serve.
 
     Raises:
         UsageError: the port is taken, or a certificate cannot be read.
     """
     taken = _bound(listen)
+    if keeper is not None:
+        keeper.look()
     gc.collect()
     gc.freeze()  # what is there now stays: no collection goes through it again
     gc.set_threshold(20_000, 50, 50)
@@ -88,7 +97,7 @@ def serve(
         taken.close()
         raise UsageError(f"--cert {listen.cert}: {error}; expected a certificate") from None
     try:
-        asyncio.run(_until_told(gateway, _Quiet(config), taken, retain, ready, listen))
+        asyncio.run(_until_told(gateway, _Quiet(config), taken, retain, ready, listen, keeper))
     finally:
         taken.close()
         if gateway.store is not None:
@@ -115,6 +124,7 @@ async def _until_told(
     retain: float | None,
     ready: Callable[[str], None],
     listen: Listen,
+    keeper: Keeper | None,
 ) -> None:
     def stop() -> None:
         server.should_exit = True
@@ -125,7 +135,9 @@ async def _until_told(
     scheme = "http" if listen.cert is None else "https"
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     address = f"{scheme}://{host}:{taken.getsockname()[1]}"
-    chores = asyncio.create_task(_chores(gateway, address, retain))
+    chores = asyncio.gather(
+        _chores(gateway, address, retain, keeper), *([keeper.follow()] if keeper else [])
+    )
     ready(address)
     try:
         await server.serve(sockets=[taken])
@@ -137,12 +149,14 @@ async def _until_told(
             (gateway.store.path.parent / GATEWAY).unlink(missing_ok=True)
 
 
-async def _chores(gateway: Gateway, address: str, retain: float | None) -> None:
+async def _chores(
+    gateway: Gateway, address: str, retain: float | None, keeper: Keeper | None
+) -> None:
     """Writes down how the gateway is, and forgets what is old."""
     store, last = gateway.store, 0.0
     while store is not None:
         with suppress(OSError):
-            publish(store.path.parent / GATEWAY, _status(gateway, store, address))
+            publish(store.path.parent / GATEWAY, _status(gateway, store, address, keeper))
         if retain is not None and gateway.clock() - last > _HOUR:
             last = gateway.clock()
             with suppress(AssayError):
@@ -150,7 +164,7 @@ async def _chores(gateway: Gateway, address: str, retain: float | None) -> None:
         await asyncio.sleep(_EVERY)
 
 
-def _status(gateway: Gateway, store: Store, address: str) -> bytes:
+def _status(gateway: Gateway, store: Store, address: str, keeper: Keeper | None) -> bytes:
     counts: Counter[str] = gateway.counts
     found: dict[str, Any] = {
         "pid": os.getpid(),
@@ -160,5 +174,6 @@ def _status(gateway: Gateway, store: Store, address: str) -> bytes:
         "waiting": store.waiting,
         "failing": store.why,
         "counts": dict(sorted(counts.items())),
+        "engine": None if keeper is None else keeper.status(),
     }
     return msgspec.json.encode(found) + b"\n"

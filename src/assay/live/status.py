@@ -124,6 +124,9 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     if gateway is not None and gateway["failing"]:
         said.append(f"turns are served and not kept: {gateway['failing']}")
     why = [f"{n} {k.partition(': ')[2]}" for k, n in turns.items() if k.startswith("not trained")]
+    engine = None if gateway is None else gateway.get("engine")
+    if engine is not None and engine["failing"]:
+        said.append(f"versions and the engine: {engine['failing']}")
     if why:
         said.append(f"not trained on: {', '.join(why)}")
     for name, each in found["labels"].items():

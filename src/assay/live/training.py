@@ -35,7 +35,8 @@ from assay.live.publisher import (
 from assay.live.selection import BASE, Rules, Selection, selected, version_of
 from assay.live.store import Store
 from assay.policy.averaging import Average
-from assay.policy.loading import START, device, load
+from assay.policy.loading import START, load
+from assay.policy.loading import device as measured_on
 from assay.records import Trajectory, write
 from assay.records.live import Derived, Moved, Version
 
@@ -176,11 +177,13 @@ def about_of(where: str) -> Mapping[str, Any]:
     return json.loads(file.read_text("utf-8")) if file.is_file() else {}
 
 
-def opened(where: str, base: str) -> tuple[Any, Any]:
-    """Returns the policy of a version, or of the base, and its tokenizer."""
+def opened(where: str, base: str, device: str | None = None) -> tuple[Any, Any]:
+    """Returns the policy of a version, or of the base, and its tokenizer; the device None is the
+    one where policies are measured."""
+    on = measured_on() if device is None else device
     if not (Path(where) / "adapter_config.json").is_file():
-        return load(where, device=device())
-    model, tokenizer = load(about_of(where).get("base", base), device=device())
+        return load(where, device=on)
+    model, tokenizer = load(about_of(where).get("base", base), device=on)
     with _quiet():
         peft = imported("peft", extra="train", to="LoRA")
         model = peft.PeftModel.from_pretrained(model, where, is_trainable=True)
@@ -219,7 +222,7 @@ def base_of(model: Any, where: str, base: str) -> Teaching | None:
         return model.disable_adapter
     if where == base:
         return None
-    weights = Average(load(about_of(where).get("base", base), device=device())[0], 1.0)
+    weights = Average(load(about_of(where).get("base", base), device=measured_on())[0], 1.0)
     return partial(weights.worn, model)
 
 

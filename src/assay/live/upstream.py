@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast, final, runtime_checkable
@@ -11,13 +11,12 @@ import aiohttp
 
 from assay.errors import AssayError
 from assay.files.web import check_address
-from assay.live.engines import Engine, objects
+from assay.live.engines import Engine, named, objects
 
 CONNECT: Final = 5.0
 """Seconds in which the engine must take a connection."""
 _AGAIN: Final = 30.0
 """Seconds after which an engine that did not say who it is is asked again."""
-_OWNERS: Final[dict[str, Engine]] = {"vllm": "vllm", "sglang": "sglang", "assay": "embedded"}
 
 
 class UpstreamError(AssayError, OSError):
@@ -158,14 +157,6 @@ class Server:
         """Closes its connections."""
         if self._session is not None:
             await self._session.close()
-
-
-def named(owners: Collection[str]) -> Engine:
-    """Returns the engine that owns models under one of these names."""
-    for owner, engine in _OWNERS.items():
-        if owner in owners:
-            return engine
-    return "plain"
 
 
 async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

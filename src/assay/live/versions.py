@@ -1,5 +1,6 @@
 """Which version of the policy serves: what the store's events say, read as they come."""
 
+from collections.abc import Callable
 from typing import Final, final
 
 from assay.live.store import Store
@@ -18,6 +19,9 @@ class Versions:
         self._all: dict[str, Version] = {}
         self._served: list[str] = []
         """Those that serve, oldest first."""
+        self.there: Callable[[str], bool] = lambda _: True
+        """Whether the engine has a version; of one that it lost, an older one serves until it is
+        loaded again."""
 
     def refresh(self) -> bool:
         """Reads what is new in the store; returns whether something is.
@@ -39,13 +43,29 @@ class Versions:
 
     @property
     def current(self) -> Version | None:
-        """The one that was served last and still is. None: the policy as it was given."""
-        return self._all[self._served[-1]] if self._served else None
+        """The one that was served last and still is, of those that the engine has. None: the policy
+        as it was given."""
+        return next((self._all[name] for name in self.kept[::-1] if self.there(name)), None)
+
+    @property
+    def kept(self) -> list[str]:
+        """Those that sessions may have, oldest first."""
+        return self._served[-_KEPT:]
+
+    @property
+    def tried(self) -> list[str]:
+        """Those that are made and not decided about."""
+        return [name for name, each in self._all.items() if each.state in ("made", "canary")]
+
+    @property
+    def known(self) -> bool:
+        """Whether there was any."""
+        return bool(self._all)
 
     def of(self, name: str | None) -> Version | None:
         """Returns the version of a session that began with it; where it serves no more, because it
         was taken back or three came after it, the current one."""
-        return self._all[name] if name in self._served[-_KEPT:] else self.current
+        return self._all[name] if name in self.kept and self.there(name) else self.current
 
     def path(self, name: str) -> str | None:
         """Returns where the weights of a version lie; None: there is no such version."""

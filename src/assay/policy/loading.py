@@ -4,6 +4,7 @@ import re
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import MissingExtraError, UsageError, told
@@ -75,6 +76,29 @@ def load(name: str = START, *, device: str = "cpu") -> "tuple[PreTrainedModel, A
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to(device).eval(), tokenizer
+
+
+def speaks(name: str = START) -> tuple[Any, Any]:
+    """Returns what says how a policy ends its turns (`generation_config`, None where its folder has
+    none), and its tokenizer; no weights are read.
+
+    Raises:
+        UsageError: there is no such model, or its files are broken.
+    """
+    if why := _not_there(name):
+        raise UsageError(f"model {name!r} cannot be opened: {why}")
+    from transformers import AutoTokenizer, GenerationConfig
+
+    where = str(folder()) if name == START else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where)
+    except Exception as error:  # whatever a broken file comes to
+        raise UsageError(f"model {name!r} cannot be opened: {told(error)}") from None
+    try:
+        ends = GenerationConfig.from_pretrained(where)
+    except OSError:
+        ends = None
+    return SimpleNamespace(generation_config=ends), tokenizer
 
 
 def _not_there(name: str) -> str:

@@ -49,6 +49,7 @@ class Server:
         key: str | None = None,
         parallel: int = 32,
         timeout: float = 300.0,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         """Takes the address up to and with its version, as in http://127.0.0.1:8000/v1.
 
@@ -59,6 +60,7 @@ class Server:
             key: sent as a bearer token; never logged.
             parallel: requests at the same time.
             timeout: seconds of one request.
+            more: fields of every request beside ours, as SGLang's `lora_path`.
 
         Raises:
             UsageError: no http address, or a key that no header can hold.
@@ -66,6 +68,7 @@ class Server:
         check_address("server", url, key)
         self._url, self._model, self.tokenizer = url.rstrip("/"), model, tokenizer
         self._key, self._parallel, self._timeout = key, parallel, timeout
+        self._more = {**(more or {})}
 
     def run(
         self,
@@ -99,6 +102,7 @@ class Server:
 
     def _asked(self, row: Pending, sampling: Sampling, seed: Sequence[int]) -> Mapping[str, Any]:
         body = {
+            **self._more,
             "model": self._model,
             "prompt": row.ids,
             "max_tokens": row.budget(sampling),
