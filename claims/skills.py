@@ -172,7 +172,7 @@ def _of(start: str, less: str, more: str) -> m.Measure:
     return partial(gap, start=start, less=less, more=more)
 
 
-_SEVERAL: Final = [
+PREDICTIONS: Final = tuple(
     prediction
     for n, start in enumerate(HOPS)
     for prediction in (
@@ -198,10 +198,6 @@ _SEVERAL: Final = [
               "one call the tool is still named", "below 0", _of(start, "lessons corrupted",
               "lessons")),
     )
-]  # fmt: skip
-_says: Final = Prediction.of
-PREDICTIONS: Final = (
-    *_SEVERAL,
 )  # fmt: skip
 
 

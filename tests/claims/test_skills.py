@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from assay.claims import Row, Rows, committed
+from assay.claims import Row, Rows
 from assay.claims.cells import Cell
-from assay.claims.page import page
 from claims import skills as experiment
-from tests.claims.test_structure import CLAIMS
+from tests.claims.pages import checked
 
 
 def row(arm: str, seed: int, passed: list[int], read: float) -> Row:
@@ -36,6 +35,4 @@ def test_gaps_and_tokens_by_hand():
 
 
 def test_the_page_is_what_the_committed_rows_say():
-    said = (CLAIMS.parent / "docs" / "claims" / "skills.md").read_text("utf-8")
-    rows = committed(CLAIMS, "skills")
-    assert said == page(experiment.EXPERIMENT, rows, {}), "assay claims show skills -o docs/claims"
+    checked("skills")
