@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from assay.batch import Batch, mapped
-from assay.batch.parallel import Fork, beside
+from assay.batch.parallel import Crew, Fork, beside
 from assay.errors import DataError
 from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
 from tests.processes import process
@@ -110,6 +110,39 @@ def test_a_fork_that_is_killed_within_its_answer_is_said():
         os.kill(fork._process.pid, signal.SIGKILL)
         with pytest.raises(DataError, match="was killed"):
             fork.answer()
+
+
+def done(crew, given):
+    """What a crew makes of something, and who did it."""
+    with closing(crew.begin(given)) as fork:
+        return fork.answer(), fork._process
+
+
+def test_a_fork_of_a_crew_does_one_job_after_the_other_until_it_is_over():
+    crew = Crew(lambda given: (given, os.getpid()))
+    first, process = done(crew, 1)
+    assert first == (1, process.pid)
+    assert done(crew, 2)[0] == (2, process.pid)
+    crew.close()
+    assert not process.is_alive()
+    assert not done(crew, 3)[1].is_alive()
+
+
+def test_a_fork_of_a_crew_that_is_killed_is_replaced():
+    crew = Crew(lambda given: given)
+    _, process = done(crew, 1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    answer, other = done(crew, 2)
+    assert (answer, other.pid != process.pid) == (2, True)
+    crew.close()
+
+
+def test_a_fork_of_a_crew_nobody_waits_for_any_more_ends():
+    crew = Crew(time.sleep)
+    with closing(crew.begin(60)) as fork:
+        pass
+    assert not fork._process.is_alive()
 
 
 def test_a_fork_ends_when_told_to_whatever_this_process_does_then():

@@ -142,11 +142,19 @@ def in_order(
 class Fork(Generic[T]):
     """A job in a fork, which sees all that this process holds: only what it returns is copied."""
 
-    def __init__(self, job: Callable[[], T]) -> None:
-        """Begins the job."""
+    def __init__(self, job: Callable[..., T], *given: Any, of: "Crew[T] | None" = None) -> None:
+        """Begins the job.
+
+        Args:
+            job: it.
+            given: to the job.
+            of: whose it is once it has answered; None: nobody's, it ends.
+        """
         context = multiprocessing.get_context("fork")
-        self._answer, its = context.Pipe(duplex=False)
-        self._process = context.Process(target=_answer, args=(job, its, self._answer), daemon=True)
+        self._answer, its = context.Pipe()
+        self._crew, self._free = of, False
+        args = (job, given, its, self._answer, of is not None)
+        self._process = context.Process(target=_answer, args=args, daemon=True)
         try:
             with _uninterrupted():
                 self._process.start()
@@ -175,15 +183,58 @@ class Fork(Generic[T]):
             done, answer = self._answer.recv()
         except (EOFError, OSError):  # before its answer, or within it
             raise LostError("a process of ours was killed") from None
+        self._free = True
         if not done:
             raise answer
         return answer
 
+    def again(self, given: tuple[Any, ...]) -> bool:
+        """Begins the job again, with something else; False: the fork is gone."""
+        self._free = False
+        try:
+            self._answer.send(given)
+        except OSError:
+            return False
+        return True
+
     def close(self) -> None:
-        """Ends it: it has answered, or nobody waits for it any more."""
+        """Lets go of it: it has answered, or nobody waits for it any more and it ends."""
+        if self._free and self._crew is not None and self._crew.takes(self):
+            return
         self._answer.close()
         self._process.terminate()
         self._process.join()
+
+
+@final
+class Crew(Generic[T]):
+    """Forks that do a job again and again, each time with something else: what this process learns
+    after the first has begun they do not see."""
+
+    def __init__(self, job: Callable[..., T]) -> None:
+        """Begins none yet."""
+        self._job, self._idle, self._over = job, list[Fork[T]](), False
+
+    def begin(self, *given: Any) -> Fork[T]:
+        """Begins the job: in a fork that has nothing to do, or else in a new one."""
+        while self._idle:
+            fork = self._idle.pop()
+            if fork.again(given):
+                return fork
+            fork.close()
+        return Fork(self._job, *given, of=self)
+
+    def takes(self, fork: Fork[T]) -> bool:
+        """Takes a fork that has answered back, unless there is nothing more to do."""
+        if not self._over:
+            self._idle.append(fork)
+        return not self._over
+
+    def close(self) -> None:
+        """Ends those that have nothing to do now, and each that has not once it has answered."""
+        self._over = True
+        for fork in self._idle:
+            fork.close()
 
 
 @contextmanager
@@ -233,8 +284,15 @@ def beside(count: int) -> Generator[Callable[[Callable[[], object]], None]]:
             fork.answer()
 
 
-def _answer(job: Callable[[], object], to: Connection, read: Connection) -> None:
-    """Runs in a fork: sends what the job returns, or raises. An interrupt is the parent's, and so
+def _answer(
+    job: Callable[..., object],
+    given: tuple[Any, ...],
+    to: Connection,
+    read: Connection,
+    stays: bool,
+) -> None:
+    """Runs in a fork: sends what the job returns, or raises, and where it stays does it again with
+    what it is given next. An interrupt is the parent's, and so
     is what this process does when it is asked to end. What it shares with its parent it does not
     search for garbage: that writes on every page, and a page written on is a page of its own. Its
     copy of the end where answers are read is closed, or it would wait for ever to give its own to a
@@ -244,9 +302,14 @@ def _answer(job: Callable[[], object], to: Connection, read: Connection) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    try:
-        answer = True, job()
-    except Exception as error:
-        answer = False, error
-    with suppress(BrokenPipeError):  # nobody is left to read it
-        to.send(answer)
+    with suppress(EOFError, OSError):  # nobody is left to read it
+        while True:
+            try:
+                answer = True, job(*given)
+            except Exception as error:
+                answer = False, error
+            to.send(answer)
+            if not stays:
+                return
+            del answer  # or it lies in memory beside the next
+            given = to.recv()

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, final
 
 from assay.batch.build import Builder
-from assay.batch.parallel import Again, Fork, Job, wait_for
+from assay.batch.parallel import Again, Crew, Job, wait_for
 from assay.errors import DataError
 from assay.files.lines import Stretch, stretches_of
 from assay.files.packed import is_packed, plain_name
@@ -41,7 +41,8 @@ class Workers:
 
     count: int
     """How many at a time; 1: this process, without any other."""
-    begin: Callable[[Callable[[], Any]], Job] = Fork
+    begin: Callable[[Callable[[], Any]], Job] | None = None
+    """Begins to read a piece; None: in forks of this process."""
     shared: bool = True
     """Do they see the files that this process writes?"""
     say: Callable[[str], None] = lambda _: None
@@ -141,7 +142,8 @@ def read_piece(
         before: what pieces did that were read and are not joined yet.
         folder: what is much may lie in files there.
     """
-    state = asked.log.groups
+    known = asked.log.groups
+    state = Groups(ChainMap({}, known.seen), ChainMap({}, known.owner))  # a fork reads others after
     for effect in before:
         _happen(state, effect)
     seen, owner = Notes(state.seen), Notes(state.owner)
@@ -256,6 +258,7 @@ class Joined:
         """Trajectories; pieces that were read a second time for what came before them."""
         self._asked, self._kept, self._workers, self._write = asked, kept, workers, write
         self._window: list[_Turn] = []
+        self._crew = Crew(partial(read_piece, asked))
         self._split: tuple[tuple[Path, ...], list[Answer]] = ((), [])
         self._records = 0
 
@@ -305,9 +308,10 @@ class Joined:
     def _tried(self, turn: _Turn, effects: Sequence[Effect], folder: Path) -> Job:
         turn.tidy()
         turn.folder = folder / f"{id(turn)}-{time.monotonic_ns()}" if self._workers.shared else None
-        return self._workers.begin(
-            partial(read_piece, self._asked, turn.piece, effects, turn.folder)
-        )
+        given = (turn.piece, effects, turn.folder)
+        if self._workers.begin is None:
+            return self._crew.begin(*given)
+        return self._workers.begin(partial(read_piece, self._asked, *given))
 
     def _is_next(self, turn: _Turn, answer: Answer | DataError) -> bool:
         """Can the first piece be joined? Else it is to be read again."""
@@ -358,7 +362,10 @@ class Joined:
         log = self._asked.log
         for kind, number in answer.losses.counts.items():
             log.losses.add(kind, answer.losses.first[kind], number)
-        _happen(log.groups, answer.effect)
+        if any(answer.effect):
+            _happen(log.groups, answer.effect)
+            self._crew.close()  # they know less than this process does now
+            self._crew = Crew(partial(read_piece, self._asked))
         if len(self.parts) < MOST_PARTS:
             self.parts |= answer.parts
         self.count += answer.count
@@ -381,6 +388,7 @@ class Joined:
         self._split, self._records = (file, []), 0
 
     def _close(self) -> None:
+        self._crew.close()
         for turn in self._window:
             if turn.job is not None:
                 turn.job.close()
