@@ -1,5 +1,6 @@
 """`assay skills`: a log in, a bank out, and what is said of it."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -183,11 +184,13 @@ def test_of_two_builds_at_once_one_is_told_and_nothing_is_lost(
     assay: Assay, log: Path, tmp_path: Path
 ) -> None:
     """The second build ends while the first one's writer is still being asked."""
+    one_at_a_time = threading.Lock()
 
     def answer(body: dict[str, Any]) -> str:
         del body
-        if not store.is_bank(tmp_path / "b"):
-            store.save(tmp_path / "b", Bank().merged([skill("the other's")]))
+        with one_at_a_time:  # the first build asks of several cases at once
+            if not store.is_bank(tmp_path / "b"):
+                store.save(tmp_path / "b", Bank().merged([skill("the other's")]))
         return "nothing"
 
     with server.serving(answer) as url:

@@ -130,7 +130,12 @@ def test_a_model_that_says_nothing_writes_nothing():
 
     asked = Asked(silent, most=1)
     assert asked([case(), case()]) == [None, None]
-    assert asked.lost == {"timeout": 1}
+    assert asked.lost == {"timeout": 1, "not asked": 1}
+    assert asked.silent
+    assert not Asked(silent).silent, "nobody asked it"
+    talks = Asked(lambda _: "no draft")
+    assert talks([case(), case()]) == [None, None]
+    assert (talks.lost, talks.silent) == ({"form": 2}, False)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +149,7 @@ def test_a_model_that_says_nothing_writes_nothing():
         f'<m>{{"title": "", "when": "", "principle": "{"x" * (LONGEST + 1)}", "avoid": ""}}<m>',
         '<m>{"title": "", "when": "", "principle": "\\ud800", "avoid": ""}<m>',
         "<m>NaN<m>",
+        '<m>{"title": "", "when": "", "principle": "a", "avoid": ""}<m><m>',
     ],
 )
 def test_what_is_no_draft(said: str):

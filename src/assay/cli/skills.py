@@ -50,6 +50,7 @@ def build(
     key: Annotated[
         str | None, typer.Option(help="Environment variable that holds the server's key.")
     ] = None,
+    timeout: opt.Timeout = 60.0,
     format: opt.Format = None,
     pass_at: opt.PassAt = 1.0,
 ) -> None:
@@ -67,18 +68,32 @@ def build(
         raise UsageError(f"--how {how}: expected asymmetric, lessons, demonstrations or raw")
     opt.spare(out, log)
     tasks = _tasks(held_out) if held_out else set[str]()
-    write = _writer(writer, model, key)
+    write = _writer(writer, model, key, timeout)
     losses = Losses()
     records = load(records_of(log), format=format, losses=losses)[1]
     before = store.opened(out) if store.is_bank(out) else Bank()
     made = built(records, write, name=writer, how=how, held_out=tasks, pass_at=pass_at)
+    lost = _lost(write, writer)
     bank = before.merged(made.skills, status="active" if active else "candidate")
     store.save(out, bank, since=before)
     not_read = {f"not read ({kind})": n for kind, n in losses.counts.items() if "torn" in kind}
     left = ", ".join(f"{why} {n:,}" for why, n in sorted({**made.left, **not_read}.items()))
     say(f"{out}  version {bank.version}: {len(bank.active)} active, "
         f"{len(bank.of('candidate'))} candidates, of {len(made.skills):,} drafts; left out: "
-        f"{left or 'nothing'}")  # fmt: skip
+        f"{left or 'nothing'}{lost}")  # fmt: skip
+
+
+def _lost(write: Any, name: str) -> str:
+    """Returns in words what a model did not write.
+
+    Raises:
+        DataError: it never answered.
+    """
+    lost = getattr(write, "lost", {})
+    told = ", ".join(f"{why} {n:,}" for why, n in sorted(lost.items()))
+    if lost and write.silent:
+        raise DataError(f"--writer {name}: never answered ({told}); nothing was written")
+    return f"; of the writer: {told}" if told else ""
 
 
 def _tasks(path: Path) -> set[str]:
@@ -88,7 +103,7 @@ def _tasks(path: Path) -> set[str]:
         raise DataError(f"{path}: {error.reason} at byte {error.start}; expected UTF-8") from None
 
 
-def _writer(name: str, model: str, key: str | None) -> Any:
+def _writer(name: str, model: str, key: str | None, timeout: float) -> Any:
     """Returns who writes: the template, a model behind an address, or one of this machine."""
     from assay.skills.asking import Asked
     from assay.skills.templates import written
@@ -98,7 +113,7 @@ def _writer(name: str, model: str, key: str | None) -> Any:
     if name.startswith(("http://", "https://")):
         from assay.cli.rubric import endpoint_of
 
-        return Asked(endpoint_of(name, model, key, 60.0))
+        return Asked(endpoint_of(name, model, key, timeout))
     if name.startswith("policy:"):
         from assay.policy.judging import LocalJudge
 

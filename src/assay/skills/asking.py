@@ -7,6 +7,7 @@ where it failed, what was done, what should have been, and the principle.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, final
@@ -56,27 +57,33 @@ class Asked:
             most: cases that it is asked about; the others have no draft.
         """
         self._ask, self._parallel, self._marks, self._most = ask, parallel, marks, most
-        self.lost: dict[str, int] = {}
-        """Answers that gave no draft, by reason."""
+        self._heard = False
+        self.lost = Counter[str]()
+        """Cases without a draft, by reason: "form", an answer that holds none; "not asked", of more
+        than `most`; else why there was no answer (`NoAnswer`)."""
 
     def __call__(self, cases: Sequence[Case]) -> list[Draft | None]:
         """Returns a draft or nothing for each case."""
-        self.lost = {}
         with ThreadPoolExecutor(self._parallel) as pool:
             found = [*pool.map(self._one, cases[: self._most])]
-        return [*found, *[None] * (len(cases) - len(found))]
+        found += ["not asked"] * (len(cases) - len(found))
+        self.lost = Counter(each for each in found if isinstance(each, str))
+        return [None if isinstance(each, str) else each for each in found]
 
-    def _one(self, case: Case) -> Draft | None:
+    @property
+    def silent(self) -> bool:
+        """Whether it was asked, and not once gave an answer, good or bad."""
+        return bool(self.lost) and not self._heard
+
+    def _one(self, case: Case) -> Draft | str:
+        """Returns a draft, or why there is none."""
         data, reply = self._marks(), self._marks()
         try:
             answer = self._ask(_question(case, data, reply))
         except NoAnswer as error:
-            self.lost[error.word] = self.lost.get(error.word, 0) + 1
-            return None
-        draft = read(answer, reply)
-        if draft is None:
-            self.lost["form"] = self.lost.get("form", 0) + 1
-        return draft
+            return error.word
+        self._heard = True
+        return read(answer, reply) or "form"
 
 
 def _question(case: Case, data: str, reply: str) -> list[Message]:
