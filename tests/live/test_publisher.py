@@ -10,10 +10,12 @@ from assay.errors import DataError, UsageError
 from assay.live.canary import Play, Seen, canary
 from assay.live.publisher import KEPT, STOP, Publisher, files_of, next_name, served, serving
 from assay.live.selection import BASE
+from assay.live.status import sentences, status
 from assay.live.store import Store
 from assay.live.suites import NOWHERE, SUITES, Suite, Unanswerable, read_suites
 from assay.records import ModelStep, Trajectory, UserStep
-from assay.records.live import Version
+from assay.records.live import Moved, Version
+from tests.live.conftest import opened, turn
 
 SUITE = Suite(name="tasks", env="lookup/even", tasks=100)
 OTHER = Suite(name="honesty", env="lookup/hard", tasks=100)
@@ -118,6 +120,36 @@ def test_stop_stops_and_what_was_tried_is_to_be_tried_again(store: Store) -> Non
         publisher.publish(version, (SUITE,), rate(50), rate(50))
     switch.unlink()
     assert publisher.candidate(None).name == version.name
+
+
+def trained(store: Store, version: Version, *turns: str) -> None:
+    for name in turns:
+        moved = Moved(session="s-1", at=1.0, turn=name, to="trained", why=version.name)
+        store.append(moved, durable=True).result(timeout=30)
+
+
+def test_a_refused_version_gives_its_turns_back_but_not_for_ever(store: Store) -> None:
+    """t-1 is in two refused versions, t-2 in one, t-3 in one that serves."""
+    store.append(opened(), *(turn(f"t-{n}") for n in (1, 2, 3)), durable=True).result(timeout=30)
+    publisher = Publisher(store, lambda: 2.0)
+    for number, names in enumerate((("t-1",), ("t-1", "t-2"))):
+        version = made(store)
+        trained(store, version, *names)
+        publisher.publish(version, (SUITE,), rate(50), rate(30))
+        first = store.turns()[0]
+        assert (first.progress, first.why) == (
+            ("resolved", "pol-000001 was refused"), ("excluded", "in 2 refused versions")
+        )[number]  # fmt: skip
+    version = made(store)
+    trained(store, version, "t-3")
+    publisher.publish(version, (SUITE,), rate(50), rate(50))
+    found = [(each.progress, each.tries) for each in store.turns()]
+    assert found == [("excluded", 2), ("resolved", 1), ("trained", 1)]
+    told = status(store, now=3.0)
+    assert told["refused"] == {"again": 1, "left out": 1}
+    said = sentences(told)
+    assert "turns of refused versions: 1 to be trained on again, 1 left out for good" in said
+    assert "pol-000001 was refused: suites that fail: tasks" in said
 
 
 def test_no_suites_let_nothing_through(store: Store) -> None:

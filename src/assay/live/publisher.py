@@ -24,10 +24,12 @@ from assay.live.canary import Play, Seen, canary, figures_of
 from assay.live.selection import BASE, NAMED
 from assay.live.store import Store
 from assay.live.suites import Suite
-from assay.records.live import Version
+from assay.records.live import Event, Moved, Version
 
 KEPT: Final = 3
 """Versions that are kept: the one that serves, and those before it."""
+TRIES: Final = 2
+"""Versions that a turn may have been trained on for, before the canary's refusals leave it out."""
 STOP: Final = "STOP"
 FOLDER: Final = "versions"
 
@@ -146,7 +148,8 @@ class Publisher:
             self._retire()
         else:
             lost = ", ".join(each.suite.name for each in found if not each.holds)
-            self._say(version, "refused", figures=figures, why=f"suites that fail: {lost}")
+            why = f"suites that fail: {lost}"
+            self._say(version, "refused", *self._back(version), figures=figures, why=why)
             self._unload(version)
             self._remove(version)
         return found
@@ -170,6 +173,18 @@ class Publisher:
             with suppress(AdapterError):
                 self._engine.unload(version.name)
 
+    def _back(self, version: Version) -> list[Event]:
+        """Returns what gives the turns of a refused version back to be trained on again; one that
+        was in `TRIES` of them is not, for it may be what they were refused for."""
+        why, out = f"{version.name} was refused", f"in {TRIES} refused versions"
+        return [
+            Moved(session=each.turn.session, at=self._clock(), turn=each.turn.id,
+                  to="resolved" if each.tries < TRIES else "excluded",
+                  why=why if each.tries < TRIES else out)
+            for each in self._store.turns()
+            if each.progress == "trained" and each.why == version.name
+        ]  # fmt: skip
+
     def _retire(self) -> None:
         for old in served(self._store)[:-KEPT]:
             self._say(old, "retired", why=f"{KEPT} newer ones are kept")
@@ -185,7 +200,7 @@ class Publisher:
         self,
         version: Version,
         state: str,
-        *,
+        *more: Event,
         figures: dict[str, float | None] | None = None,
         why: str = "",
     ) -> None:
@@ -196,7 +211,7 @@ class Publisher:
             figures=version.figures if figures is None else figures,
             why=why,
         )
-        self._store.append(event, durable=True).result()
+        self._store.append(event, *more, durable=True).result()
 
 
 def files_of(version: Version | None, base: str) -> str:

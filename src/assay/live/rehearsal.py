@@ -152,7 +152,7 @@ class Rehearsal:
         at, name = float(self._at), f"pol-{number:06d}"
         self._store.append(
             *(
-                Moved(session=each.session, at=at, turn=each.record.id, to="trained")
+                Moved(session=each.session, at=at, turn=each.record.id, to="trained", why=name)
                 for each in found.turns
             ),
             Version(at=at, name=name, state="made", parent=version, sessions=found.sessions),

@@ -23,6 +23,7 @@ from assay.records.turns import Seen, Session
 
 BASE: Final = "start"
 """The policy before its first version."""
+_OTHERWISE: Final = {"trained": "trained already", "excluded": "in refused versions"}
 NAMED: Final = re.compile(r"pol-(\d{6,})")
 """Names of versions."""
 
@@ -137,7 +138,7 @@ def _why_not(
     if turn.why_not is not None:
         return f"untrainable ({turn.why_not})"
     if turn.progress != "resolved":
-        return "trained already" if turn.progress == "trained" else "not resolved yet"
+        return _OTHERWISE.get(turn.progress, "not resolved yet")
     step = next(each for each in record.steps if type(each) is ModelStep)
     if len(step.token_ids or ()) != len(step.logprobs or ()) or not step.token_ids:
         return "untrainable (lengths)"

@@ -49,6 +49,10 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
         },
         "turns": _turns(sessions.values()),
         "progress": _counted(turn.progress for turn in turns),
+        "refused": {
+            "again": sum(turn.progress == "resolved" and turn.tries > 0 for turn in turns),
+            "left out": sum(turn.progress == "excluded" and turn.tries > 0 for turn in turns),
+        },
         "labels": _labels(labels),
         "hints": _hints(turns),
         "versions": [
@@ -136,6 +140,14 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         )
     for name, each in found["hints"].items():
         said.append(f"hints by {name or 'nobody'}: {each['count']}, {each['admitted']} admitted")
+    if any(found["refused"].values()):
+        again, out = found["refused"]["again"], found["refused"]["left out"]
+        said.append(
+            f"turns of refused versions: {again} to be trained on again, {out} left out for good"
+        )
+    for each in found["versions"]:
+        if each["state"] == "refused":
+            said.append(f"{each['name']} was refused: {each['why']}")
     served = [each["name"] for each in found["versions"] if each["state"] == "served"]
     said.append(f"serves {served[-1]}" if served else "serves the policy as it was given")
     return said

@@ -153,7 +153,9 @@ class Training:
             at=version.at, path=turns, sessions=found.sessions, how="lines", what="turns"
         )
         moved = [
-            Moved(session=e.session, at=version.at, turn=e.record.id, to="trained")
+            Moved(
+                session=e.session, at=version.at, turn=e.record.id, to="trained", why=version.name
+            )
             for e in found.turns
         ]
         try:

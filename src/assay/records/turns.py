@@ -43,7 +43,9 @@ class Seen:
     hints: list[TurnHint] = field(default_factory=list[TurnHint])
     progress: Progress = "open"
     why: str = ""
-    """Of its progress."""
+    """Of its progress; of a trained turn the version."""
+    tries: int = 0
+    """Versions that were trained on it."""
 
     @property
     def why_not(self) -> str | None:
@@ -117,6 +119,7 @@ def _take(event: Event, session: Session, turns: dict[str, Seen]) -> None:
             turns[event.turn].hints.append(event)
         case Moved() if event.turn in turns:
             turns[event.turn].progress, turns[event.turn].why = event.to, event.why
+            turns[event.turn].tries += event.to == "trained"
         case _:
             pass
 
