@@ -172,3 +172,23 @@ def test_a_log_alone_names_the_verb_that_knows_more_and_help_over_a_run_is_drawn
     assert titles == ["1: 0.5", "2: 0.5", f"2: {MINUS}25.0 points"]
     assert shown.errors == []
     assert "not in this bank" in shown.text
+
+
+def test_what_passes_is_what_the_audit_takes_for_a_pass(tmp_path: Path) -> None:
+    """Half an outcome passes at .5. A bank that no attempt read is shown all the same."""
+    known = bank(tmp_path / "bank")
+    half = structs.replace(LOST, outcome=0.5)
+    for pass_at, passed in ((1.0, 0), (0.5, 1)):
+        told = Exposed(tmp_path / "bank", pass_at)
+        counted = told.counting()
+        counted.add(Shown(known.name, (GOOD,), ()).stamped(half))
+        said = told.said(counted)
+        assert said
+        assert [row["passed"] for row in said["skills"] if row["id"] == GOOD.id] == [passed]
+        assert said["versions"] == {known.name: 1}
+    told = Exposed(tmp_path / "bank")
+    said = told.said(told.counting())
+    assert said
+    assert len(said["skills"]) == 3
+    nowhere = Exposed(None)
+    assert nowhere.said(nowhere.counting()) is None
