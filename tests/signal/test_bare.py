@@ -8,7 +8,7 @@ import pytest
 
 from assay.batch import CATEGORIES, Batch
 from assay.credit import METHODS
-from assay.errors import MethodError
+from assay.errors import AlignmentError, MethodError
 from assay.recipes import Recipe
 from assay.records import ModelStep, Trajectory
 from assay.signal import bare, per_row, signal
@@ -30,6 +30,22 @@ def test_weights_of_several_methods() -> None:
     batch = bare(np.array([1.0, 0.0, 0.0, 1.0]), ["a"] * 4, LENGTH)
     recipe = Recipe.of({"methods": [{"name": "psr", "weight": 0.25}, "nsr"]})
     np.testing.assert_array_equal(per_row(batch, recipe), [0.25, -1.0, -1.0, 0.25])
+
+
+def test_no_batch_is_changed_through_another() -> None:
+    # arrays that say nothing of a row are one for all batches of a size
+    found = [bare(np.ones(4), ["a"] * 4, LENGTH.copy()) for _ in range(2)]
+    for each in fields(Batch):
+        one, other = (getattr(batch, each.name) for batch in found)
+        if isinstance(one, np.ndarray) and np.shares_memory(one, other):
+            assert not one.flags.writeable, each.name
+        assert one is not other or not isinstance(one, dict | list), each.name
+
+
+@pytest.mark.parametrize("groups", ["abc", "abcde", ""])
+def test_what_is_not_of_as_many_rows_is_refused(groups: str) -> None:
+    with pytest.raises(AlignmentError, match=rf"rows: 4 outcomes, {len(groups)} groups and 4 len"):
+        bare(np.ones(4), list(groups), LENGTH)
 
 
 def test_nobody_scored_it() -> None:

@@ -1,7 +1,7 @@
 """Rows of which a trainer knows reward, length and group, and no more: one advantage a row."""
 
 from collections.abc import Hashable, Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,7 @@ from assay.batch import Batch
 from assay.batch.build import Builder
 from assay.batch.columns import Codes
 from assay.batch.completions import Completions, categories
-from assay.errors import MethodError
+from assay.errors import AlignmentError, MethodError
 from assay.recipes import Recipe
 
 
@@ -30,9 +30,17 @@ def bare(
         groups: what each row is compared within; equal ones are one group.
         length_K: tokens that the policy sampled; others are nowhere.
         pass_at: see `Batch.of`.
+
+    Raises:
+        AlignmentError: they are not of as many rows.
     """
     rows, codes = _rows(length_K.size), Codes()
     group_K = np.array([codes[each] for each in groups], np.int64)
+    if not outcome_K.size == group_K.size == length_K.size:
+        raise AlignmentError(
+            f"rows: {outcome_K.size} outcomes, {group_K.size} groups and {length_K.size} lengths; "
+            "expected one of each a row"
+        )
     names = tuple(map(str, codes))
     wrote_R = np.flatnonzero(length_K)
     spans = ("traj_R", "step_R", "call_R", "role_R")
@@ -48,6 +56,7 @@ def bare(
         wrote_K=length_K,
         seen_S=group_K,
         length_R=length_K[wrote_R],
+        statistics={},
         **{name: getattr(rows, name)[wrote_R] for name in spans},
     )
 
@@ -55,7 +64,7 @@ def bare(
 @lru_cache(maxsize=8)
 def _rows(count: int) -> Batch:
     """Returns a batch of so many rows of one token, unscored, each a group of its own: nothing is
-    known of them, and so it is the same for every batch of the size."""
+    known of them, and so it is the same for every batch of the size: nobody may write on it."""
     names = [str(k) for k in range(count)]
     builder = Builder(measure="tokens")
     builder.complete(
@@ -69,7 +78,11 @@ def _rows(count: int) -> Batch:
             length_K=np.ones(count, np.int64),
         )
     )
-    return Batch(**builder.arrays())
+    made = Batch(**builder.arrays())
+    for each in fields(made):
+        if isinstance(value := getattr(made, each.name), np.ndarray):
+            value.flags.writeable = False
+    return made
 
 
 def per_row(batch: Batch, recipe: Recipe) -> Float64[np.ndarray, " K"]:
