@@ -3,6 +3,7 @@
 Large arrays are in files, and what is worked out on the way as well; what no row has is one number.
 """
 
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -160,26 +161,41 @@ def _calls(columns: Columns, made: Arrays, steps: Arrays, of_K: Arrays, pass_at:
     vote_K = voters(of_K["session_K"], ~np.isnan(outcome_K))
     passed_K = (outcome_K >= bar(pass_at)) & (vote_K == np.arange(vote_K.size))
     start_K = starts(steps["traj_S"], made["step_C"], vote_K.size)["C"]
+    forms = {
+        task: columns.experts[name]
+        for name, task in columns.task.items()
+        if name in columns.experts
+    }
+    named_T = np.zeros(len(columns.task), bool)
+    named_T[[*forms]] = True
     for ks in together(task_K, np.diff(start_K)):
         at = place(start_K, ks)
         traj_C = steps["traj_S"][made["step_C"][at]]
-        sibling_C[at] = sibling_evidence(made["key_C"][at], vote_K[traj_C], task_K, passed_K)
-        made["expert_C"][at] = _expert(columns, task_K[traj_C], form[at], expert_C[at])
+        within = ks if np.isin(vote_K[ks], ks).all() else np.arange(vote_K.size)
+        sibling_C[at] = sibling_evidence(
+            made["key_C"][at],
+            np.searchsorted(within, vote_K[traj_C]),
+            task_K[within],
+            passed_K[within],
+        )
+        task_C = task_K[traj_C]
+        asked = named_T[task_C] & (expert_C[at] < 0)
+        made["expert_C"][at] = _expert(forms, asked, task_C, form[at], expert_C[at])
         let_go()
     columns.sibling.over(sibling_C)
     return made
 
 
 def _expert(
-    columns: Columns,
+    forms: Mapping[int, Container[int]],
+    asked_C: Bool[np.ndarray, " C"],
     task_C: Int64[np.ndarray, " C"],
     form_C: Int64[np.ndarray, " C"],
     recorded_C: np.ndarray,
 ) -> np.ndarray:
-    """Returns what is recorded, else whether the task has such an expert action; -1: has it any?"""
+    """Returns what is recorded; of calls that are asked for, whether the task has such an expert
+    action among its forms."""
     expert_C = recorded_C.copy()
-    code = {task: number for task, number in columns.task.items() if task in columns.experts}
-    known = {number: columns.experts[task] for task, number in code.items()}
-    for c in np.flatnonzero((expert_C < 0) & np.isin(task_C, list(known))).tolist():
-        expert_C[c] = int(form_C[c]) in known[int(task_C[c])]
+    of = zip(task_C[asked_C].tolist(), form_C[asked_C].tolist(), strict=True)
+    expert_C[asked_C] = [form in forms[task] for task, form in of]
     return expert_C
