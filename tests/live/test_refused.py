@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import contextmanager
 
 import anthropic
 import openai
@@ -11,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from assay.live.guard import Limits
 from assay.live.keys import Key, minted
-from assay.live.store import Store
+from assay.live.store import Store, _Job
 from assay.records.live import Consented
 from tests.live.engines import Stub
 from tests.live.running import SECRET, TOOLS, ask, post, running, wait_for
@@ -422,3 +423,108 @@ def test_what_an_engine_says_oddly_is_passed_on_and_not_trained_on(live, odd):
     finally:
         live.stub.hook = lambda _: None
     assert [seen.turn.trainable for seen in live.turns()[before:]] == [False] * len(ways)
+
+
+# --- a session that is forgotten, consent that is taken back, a clock that is set
+
+
+def test_a_session_that_is_forgotten_under_way_is_not_said_to_be_kept(tmp_path):
+    stub, forgotten = Stub(), list[str]()
+
+    def forget(body):
+        for name in live.sessions():
+            live.store.forget(name, at=30.0)
+            forgotten.append(name)
+
+    with running(tmp_path, stub=stub) as live:
+        ask(live.openai(), "first")
+        stub.hook = forget
+        said = [
+            {"role": "user", "content": "first"},
+            {"role": "assistant", "content": "Hello you"},
+            {"role": "user", "content": "more"},
+        ]
+        raw = live.openai().chat.completions.with_raw_response.create(model="m", messages=said)
+        assert raw.headers["x-assay-session"] == forgotten[0]
+        assert raw.headers["x-assay-recorded"] == "forgotten"
+        assert live.turns() == []
+        assert live.gateway.counts["turns:forgotten"] == 1
+
+
+def test_consent_that_is_taken_back_while_the_disk_is_full_is_written_later(tmp_path, monkeypatch):
+    import sqlite3
+
+    from assay.files import event_log
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with running(tmp_path) as live:
+        ask(live.openai(), "first")
+        with monkeypatch.context() as broken:
+            broken.setattr(event_log.EventLog, "append", full)
+            ask(live.openai(**{"X-Assay-Consent": "record"}), "first", "Hello you", "no more")
+        wait_for(lambda: next(iter(live.sessions().values())).consent == "record")
+        (session,) = live.sessions().values()
+        assert (session.run, len(session.turns), session.trainable()) == ("r", 1, [])
+
+
+def test_a_session_that_could_not_be_begun_is_begun_with_its_next_turn(tmp_path, monkeypatch):
+    import sqlite3
+
+    from assay.files import event_log
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with running(tmp_path) as live:
+        with monkeypatch.context() as broken:
+            broken.setattr(event_log.EventLog, "append", full)
+            ask(live.openai(), "first")
+        ask(live.openai(), "first", "Hello you", "more")
+        (session,) = live.sessions().values()
+        assert (session.run, session.consent, len(session.trainable())) == ("r", "train", 1)
+
+
+def test_consent_that_is_lower_than_a_store_has_it_reaches_turns_of_before(tmp_path):
+    named = {"X-Session-Id": "s"}
+    with running(tmp_path) as live:
+        ask(live.openai(**named, **{"X-Session-Done": "1"}), "first")
+        ask(live.openai(**named, **{"X-Assay-Consent": "record"}), "second")
+        (session,) = live.sessions().values()
+        assert (session.consent, len(session.turns)) == ("record", 2)
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait_and_no_time_negative(tmp_path):
+    now = [1e9]
+
+    def back():
+        now[0] -= 60.0
+        return now[0]
+
+    with Store.open(tmp_path / "store", room=1) as store:
+        limits = Limits(patience=0.2)
+        with running(tmp_path, store=store, limits=limits, clock=back) as live:
+            ask(live.openai(), "hi")
+            ask(live.openai(), "hi", "Hello you", "more")
+            assert all(each.turn.seconds >= 0 for each in live.turns())
+            with held(store), pytest.raises(openai.RateLimitError):
+                ask(live.openai(), "full")
+
+
+@contextmanager
+def held(store):
+    """Keeps a store's writer at work, and its room taken."""
+    release, begun = threading.Event(), threading.Event()
+
+    def wait(_):
+        begun.set()
+        return release.wait(30)
+
+    store._put(_Job((), True, wait))
+    try:
+        assert begun.wait(30)
+        store.append()
+        yield
+    finally:
+        release.set()

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -35,6 +36,7 @@ from assay.records.live import (
 )
 from assay.records.turns import folded
 from tests.live.conftest import opened, turn
+from tests.live.running import wait_for
 
 TEXT = "a-very-odd-secretive-phrase"
 
@@ -465,3 +467,46 @@ def test_another_process_that_closes_takes_no_turn_along(store: Store) -> None:
         store.append(turn(f"t-{number}"), durable=True).result(timeout=30)
     assert counts == [3, 5]
     assert len([*store.events()]) == 6
+
+
+def test_one_who_no_longer_waits_does_not_stop_the_writer(store):
+    held = threading.Event()
+    first = store._put(_Job((), True, lambda _: held.wait(20)))
+    left = store.append(turn("t-1"))
+    assert left.cancel()
+    kept = store.append(turn("t-2"), durable=True)
+    held.set()
+    assert first.result(timeout=30)
+    assert kept.result(timeout=30) == [1]
+    assert [each.turn.id for each in store.turns()] == ["t-2"]
+
+
+def test_what_lies_beside_the_file_is_moved_into_it_while_it_is_written(store, monkeypatch):
+    from assay.live import store as module
+
+    monkeypatch.setattr(module, "_BESIDE", 100_000)
+    for at in range(120):
+        wrote(store, turn(f"t-{at}", messages=({"role": "user", "content": "x" * 9000},)))
+    wait_for(lambda: store.path.stat().st_size > 900_000)
+    assert len(store.turns()) == 120
+
+
+def test_a_store_is_settled_although_another_process_moves_it(store):
+    moving, over = threading.Event(), threading.Event()
+
+    def move():
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            while not over.is_set():
+                other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                moving.set()
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        assert moving.wait(30)
+        for at in range(10):
+            wrote(store, *texts(f"s-{at}"))
+            assert store.forget(f"s-{at}", at=30.0).settled
+    finally:
+        over.set()
+        mover.join(30)

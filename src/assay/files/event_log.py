@@ -4,6 +4,7 @@ WAL, so that readers never wait for the writer. What is deleted is overwritten (
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ CREATE INDEX IF NOT EXISTS of_kind ON events(kind, seq);
 """
 _BROKEN: Final = (sqlite3.Error, UnicodeDecodeError)
 """What a damaged file comes to; of what it holds SQLite also makes its errors' texts."""
+_PAGES: Final = 16_384
+"""Pages in the log beside the file from which on a write waits until they are moved into it."""
+_TRIES: Final = 20
 _WAIT: Final = 10.0
 """Seconds that a write waits for one of another process."""
 
@@ -82,6 +86,7 @@ class EventLog:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint={_PAGES}")
         db.executescript(_SCHEMA)
         return db
 
@@ -206,11 +211,31 @@ class EventLog:
     def settle(self, wait: float) -> bool:
         """Moves all into the one file and empties what lies beside it; False where a reader that
         was at work for `wait` seconds kept it from that."""
+        until = time.monotonic() + wait
         self._db.execute(f"PRAGMA busy_timeout={int(1000 * wait)}")
         try:
-            return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            while self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.01)  # another one moves: nobody waits for that by itself
+            return True
         finally:
             self._db.execute(f"PRAGMA busy_timeout={int(1000 * _WAIT)}")
+
+    def move(self) -> bool:
+        """Moves what lies beside the file into it while others read and write, so that the log is
+        written from its beginning again; returns False where others never let it get to the end.
+
+        Raises:
+            sqlite3.Error: nothing was lost.
+        """
+        self._db.execute("PRAGMA busy_timeout=0")
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        for _ in range(_TRIES):  # what was written meanwhile is little, and nobody waits for long
+            if not self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]:
+                return True
+            time.sleep(0.002)
+        return False
 
     def close(self) -> None:
         """Closes it."""

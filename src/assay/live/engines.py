@@ -137,14 +137,12 @@ class Sampled:
         if self.prompt_ids is None:
             self.prompt_ids = _prompt(top.get("prompt_token_ids", choice.get("prompt_token_ids")))
         info = choice.get("meta_info")
-        if isinstance(info, Mapping) and isinstance(
-            rows := info.get("output_token_logprobs"), list
-        ):
+        if isinstance(info, dict) and isinstance(rows := info.get("output_token_logprobs"), list):
             return self._rows(rows)
         given = choice.get("logprobs")
-        content = given.get("content") if isinstance(given, Mapping) else None
+        content = given.get("content") if isinstance(given, dict) else None
         rows = content if isinstance(content, list) else []
-        values = [_nats(each.get("logprob")) for each in rows if isinstance(each, Mapping)]
+        values = [_nats(each.get("logprob")) for each in rows if isinstance(each, dict)]
         ids = _ids(choice.get("token_ids"))
         if ids is None and rows:
             ids = _named(rows)

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assay.errors import AssayError, DataError, UsageError
 from assay.live.exchange import Serving, replayed
@@ -78,14 +78,21 @@ class Gateway:
             self.versions.refresh()
 
     @property
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
         """The application."""
-        posts = [
-            Route(f"/r/{{run}}/v1/{path}", self._post(shape), methods=["POST"])
-            for path, shape in SHAPES.items()
-        ]
         models = Route("/r/{run}/v1/models", self._models, methods=["GET"])
-        return Starlette(routes=[*posts, models], lifespan=self._life)
+        rest = Starlette(routes=[models], lifespan=self._life)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            match scope["path"].split("/", 4) if scope["type"] == "http" else ():
+                case ["", "r", run, "v1", end] if run and end in SHAPES:
+                    if scope["method"] == "POST":
+                        return await self.answer(scope, receive, send, run, SHAPES[end])
+                    return await Response(status_code=405)(scope, receive, send)
+                case _:
+                    return await rest(scope, receive, send)
+
+        return app
 
     @asynccontextmanager
     async def _life(self, app: Starlette) -> AsyncGenerator[None]:
@@ -105,6 +112,7 @@ class Gateway:
             await asyncio.sleep(_LOOK)
             for session in self.sessions.idle(before=self.clock() - self.idle):
                 await self.recorder.ended(session, closed=False)
+            await self.recorder.again()
             try:
                 self.versions.refresh()
             except DataError:
@@ -117,9 +125,6 @@ class Gateway:
         except (RefusedError, UpstreamError) as error:
             return self._refusal(SHAPES["chat/completions"], error)
 
-    def _post(self, shape: Shape) -> "_Endpoint":
-        return _Endpoint(self, shape)
-
     def _refusal(self, shape: Shape, error: RefusedError | UpstreamError) -> Response:
         self.counts[f"refused:{error.status}"] += 1
         headers = {}
@@ -128,15 +133,16 @@ class Gateway:
         body = msgspec.json.encode(shape.error(error.status, str(error)))
         return Response(body, error.status, headers, _JSON)
 
-    async def answer(self, request: Request, shape: Shape, send: Send, receive: Receive) -> None:
-        """Serves one request."""
-        scope = request.scope
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, run: str, shape: Shape
+    ) -> None:
+        """Serves one request to a run."""
         try:
             if self._busy >= self.limits.at_once:
                 raise RefusedError(429, f"{self._busy} requests are under way", 1)
             self._busy += 1
             try:
-                await self._serve(request, shape, send, receive)
+                await self._serve(Request(scope, receive), run, shape, send, receive)
             finally:
                 self._busy -= 1
         except ClientDisconnect:
@@ -144,13 +150,15 @@ class Gateway:
         except (RefusedError, UpstreamError) as error:
             await self._refusal(shape, error)(scope, receive, send)
 
-    async def _serve(self, request: Request, shape: Shape, send: Send, receive: Receive) -> None:
-        began, headers = self.clock(), request.headers
-        run: str = request.path_params["run"]
+    async def _serve(
+        self, request: Request, run: str, shape: Shape, send: Send, receive: Receive
+    ) -> None:
+        began, ticks = self.clock(), asyncio.get_running_loop().time()
+        headers = _headers(request.scope)
         key = self.guard.check(run, headers, began)
         if headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
             raise RefusedError(415, f"expected content-type {_JSON}")
-        raw = await self._body(request)
+        raw = await self._body(request, headers)
         chat = self._chat(shape, raw)
         name, mark = self._name(key, headers), digest(raw)
         if name in self._under_way:
@@ -163,7 +171,7 @@ class Gateway:
             placed = await self._placed(key, headers, chat)
             if placed.session.consent == "train" and not await self.recorder.room():
                 raise RefusedError(429, "turns to train on wait to be written; come again", 1)
-            serving = await self._serving(placed, shape, chat, raw, key, name, mark, began)
+            serving = await self._serving(placed, shape, chat, raw, key, name, mark, began, ticks)
             await serving.run(send, receive)
             if headers.get("x-session-done") is not None:
                 await self._done(placed)
@@ -181,8 +189,8 @@ class Gateway:
         check_size(chat, self.limits)
         return chat
 
-    async def _body(self, request: Request) -> bytes:
-        length = request.headers.get("content-length", "0")
+    async def _body(self, request: Request, headers: Mapping[str, str]) -> bytes:
+        length = headers.get("content-length", "0")
         too_long = RefusedError(413, f"the body is longer than {self.limits.body:,} bytes")
         if not length.isdigit() or int(length) > self.limits.body:
             raise too_long
@@ -242,7 +250,7 @@ class Gateway:
             current = self.versions.current
             version = None if current is None else current.name
             try:
-                await self.recorder.opened(placed, key.run, key.user, version)
+                self.recorder.opened(placed, key.run, key.user, version)
             except AssayError:
                 self.counts["store_failures"] += 1
         await self.recorder.consented(placed.session, consent)
@@ -258,6 +266,7 @@ class Gateway:
         name: str,
         mark: str,
         began: float,
+        ticks: float,
     ) -> Serving:
         version = self.versions.of(placed.session.version)
         exchange = Exchange(
@@ -272,6 +281,7 @@ class Gateway:
             version=None if version is None else version.name,
             skillbank=None if version is None else version.skillbank_version,
             began=began,
+            ticks=ticks,
         )
         engine = await self.upstream.engine()
         return Serving(
@@ -290,12 +300,7 @@ class Gateway:
             await self.recorder.ended(session, closed=True)
 
 
-@final
-class _Endpoint:
-    """One route, as an ASGI application: what it sends it sends itself."""
-
-    def __init__(self, gateway: Gateway, shape: Shape) -> None:
-        self._gateway, self._shape = gateway, shape
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._gateway.answer(Request(scope, receive), self._shape, send, receive)
+def _headers(scope: Scope) -> dict[str, str]:
+    """Returns a request's headers, by their names in small letters; of several the first."""
+    raw = reversed(scope["headers"])
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}

@@ -10,7 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, final
+
+from msgspec.structs import replace
 
 from assay.live.answers import Answer
 from assay.live.engines import bent, sampler_of
@@ -54,6 +57,9 @@ class Exchange:
     version: str | None
     skillbank: str | None
     began: float
+    """Seconds since 1970."""
+    ticks: float
+    """The same by a clock that nobody sets."""
     sent: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """As the engine got it."""
     answer: Answer = field(default_factory=Answer)
@@ -74,28 +80,33 @@ class Recorder:
     ) -> None:
         self._store, self._processed, self._patience = store, processed, patience
         self._clock, self._counts = clock, counts
+        self._late: dict[str, Going] = {}
+        """Sessions whose consent changed, where that could not be written."""
 
     async def room(self) -> bool:
         """Waits for room among what is to be written; False: there was none in time."""
-        store, until = self._store, self._clock() + self._patience
+        store, now = self._store, asyncio.get_running_loop().time
+        until = now() + self._patience
         while store is not None and store.waiting >= FULL:
-            if self._clock() > until:
+            if now() > until:
                 return False
             await asyncio.sleep(_PAUSE)
         return True
 
-    async def opened(self, placed: Placed, run: str, user: str, version: str | None) -> None:
-        """Begins a session, or one that this process does not know yet."""
+    def opened(self, placed: Placed, run: str, user: str, version: str | None) -> None:
+        """Begins a session, or one that this process does not know yet. What begins it is written
+        with the first that is kept of it."""
         session = placed.session
         session.version = version
-        if self._store is None or session.consent == "none":
+        if self._store is None:
             return
-        found = self._store.sessions(session.id).get(session.id)
+        found = self._store.sessions(session.id).get(session.id) if placed.named else None
         if found is not None:
             session.count = len(found.turns)
             session.version = found.policy_version
+            session.untold = found.consent != session.consent
             return
-        event = Opened(
+        session.opening = Opened(
             session=session.id,
             at=self._clock(),
             run=run,
@@ -104,15 +115,20 @@ class Recorder:
             found=placed.rule,
             policy_version=version,
         )
-        await self._write(event)
 
     async def consented(self, session: Going, consent: Consent) -> None:
         """Takes in what may be done with a session."""
         if session.consent != consent:
-            known = "none" not in (session.consent, consent) or session.count
-            session.consent = consent
-            if known:
-                await self._write(Consented(session=session.id, at=self._clock(), consent=consent))
+            session.consent, session.untold = consent, True
+        if session.untold and session.opening is None:
+            await self._write(session)
+
+    async def again(self) -> None:
+        """Writes the changes of consent that could not be written."""
+        for name in list(self._late):
+            session = self._late.pop(name)
+            if session.untold:
+                await self._write(session)
 
     async def turn(self, exchange: Exchange) -> str | None:
         """Writes a turn and what it says of the one before it. Returns why it is not trained on;
@@ -125,8 +141,8 @@ class Recorder:
         events: list[Event] = [*self._next_state(exchange)]
         turn = self._made(exchange, why)
         events.append(turn)
-        error = await self._write(*events, durable=why is None)
-        why = "store" if error else why
+        error = await self._write(session, *events, durable=why is None)
+        why = error or why
         self._counts["turns:trainable" if why is None else f"turns:{why}"] += 1
         session.count += 1
         if turn.turn_type == "main":
@@ -184,7 +200,7 @@ class Recorder:
             logprobs=_nats(sampled.logprobs) if usable else None,
             trainable=why is None,
             why_not=why,
-            seconds=round(self._clock() - exchange.began, 6),
+            seconds=round(asyncio.get_running_loop().time() - exchange.ticks, 6),
         )
 
     def _next_state(self, exchange: Exchange) -> list[NextState]:
@@ -216,28 +232,50 @@ class Recorder:
         if closed:
             events.append(Closed(session=session.id, at=self._clock()))
         if events and session.consent != "none":
-            await self._write(*events)
+            await self._write(session, *events)
 
-    async def _write(self, *events: Event, durable: bool = False) -> str:
-        """Writes events; waits for the disk where they are durable. Returns why not; "": it did."""
+    async def _write(self, session: Going, *events: Event, durable: bool = False) -> str:
+        """Writes events of a session; waits for the disk where they are durable. Returns why they
+        are not there ("store", "forgotten"), as far as it is known; "": they are."""
         if self._store is None:
-            return "no store"
+            return "store"
+        begun = session.opening, session.untold
         try:
             if durable and not await self.room():
                 raise StoreError("no room")
-            done = self._store.append(*events, durable=durable)
-            if durable:
-                await asyncio.wait_for(asyncio.wrap_future(done), _WRITTEN)
-            else:
-                done.add_done_callback(self._settled)
-        except (StoreError, TimeoutError) as error:
-            self._counts["store_failures"] += 1
-            return str(error) or type(error).__name__
-        return ""
+            done = self._store.append(*self._before(session), *events, durable=durable)
+            session.opening, session.untold = None, False
+            if not durable:
+                done.add_done_callback(partial(self._settled, session, begun))
+                return ""
+            places = await asyncio.wait_for(asyncio.wrap_future(done), _WRITTEN)
+        except (StoreError, TimeoutError):
+            self._failed(session, begun)
+            return "store"
+        return "" if places[-1] is not None else "forgotten"
 
-    def _settled(self, done: "Future[Any]") -> None:
-        if done.exception() is not None:
-            self._counts["store_failures"] += 1
+    def _before(self, session: Going) -> list[Event]:
+        """Returns what the store is to hear of a session before anything else."""
+        if session.opening is not None:
+            return [replace(session.opening, consent=session.consent)]
+        if session.untold:
+            return [Consented(session=session.id, at=self._clock(), consent=session.consent)]
+        return []
+
+    def _settled(self, session: Going, begun: "_Begun", done: "Future[Any]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._failed(session, begun)
+
+    def _failed(self, session: Going, begun: "_Begun") -> None:
+        """What was to be heard first is to be heard with what comes next."""
+        self._counts["store_failures"] += 1
+        session.opening = session.opening or begun[0]
+        session.untold = session.untold or begun[1]
+        if session.untold and session.opening is None:
+            self._late[session.id] = session
+
+
+_Begun = tuple[Opened | None, bool]
 
 
 def _whole(turn: Turn, answer: Answer) -> "array[int] | None":

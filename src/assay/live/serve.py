@@ -86,6 +86,7 @@ def serve(
             log_level="error",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             date_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_GRACE,
@@ -97,7 +98,8 @@ def serve(
         taken.close()
         raise UsageError(f"--cert {listen.cert}: {error}; expected a certificate") from None
     try:
-        asyncio.run(_until_told(gateway, _Quiet(config), taken, retain, ready, listen, keeper))
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, if there
+            runner.run(_until_told(gateway, _Quiet(config), taken, retain, ready, listen, keeper))
     finally:
         taken.close()
         if gateway.store is not None:

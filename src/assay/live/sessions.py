@@ -16,7 +16,7 @@ from typing import Any, Final, cast, final
 
 import msgspec
 
-from assay.records.live import Consent, TurnType
+from assay.records.live import Consent, Opened, TurnType
 from assay.records.turns import Session
 
 Message = Mapping[str, Any]
@@ -60,6 +60,10 @@ class Going:
     system: str = ""
     """Digest of the instructions."""
     seen: float = 0.0
+    opening: Opened | None = None
+    """What begins it, where that is not in the store yet."""
+    untold: bool = False
+    """Its consent changed, and the store does not know."""
     answered: set[str] = field(default_factory=set[str])
     """The turns whose next state is known, of those that can still get one."""
 
@@ -71,6 +75,8 @@ class Placed:
 
     session: Going
     new: bool
+    named: bool
+    """A header or a key names it."""
     turn_type: TurnType
     rule: str
     after: str | None
@@ -130,7 +136,7 @@ class Sessions:
             self._going[session.id] = session
         self._touch(session, now)
         rule = f"{why}; session by {named[1] if named else 'history' if found else 'itself'}"
-        return Placed(session, new, type_, rule, after, fresh)
+        return Placed(session, new, named is not None, type_, rule, after, fresh)
 
     def _found(self, chain: Sequence[bytes], name: str | None) -> tuple[str, str, int] | None:
         """Returns session, turn and length of the longest conversation that a request begins with;

@@ -53,6 +53,9 @@ ROOM: Final = 4096
 """Events that may wait to be written."""
 _BATCH: Final = 256
 """Appends that share one commit, at most."""
+_BESIDE: Final = 8 << 20
+"""Bytes of events after which the log beside the file is moved into it, by a thread of its own: the
+one that writes does not wait for that."""
 Redact = Callable[[Event], Event]
 """What an event is passed through before it is written; see `assay.live.redaction`."""
 
@@ -77,9 +80,13 @@ class Store:
         self._gone, self._heard = set[str](), 0
         self._writer: EventLog | None = None
         self._thread: threading.Thread | None = None
+        self._mover: threading.Thread | None = None
+        self._beside, self._full, self._over = 0, threading.Event(), False
         if write:
             self._thread = threading.Thread(target=self._work, name="live-store", daemon=True)
+            self._mover = threading.Thread(target=self._move, name="live-store-move", daemon=True)
             self._thread.start()
+            self._mover.start()
 
     @classmethod
     def open(
@@ -167,9 +174,23 @@ class Store:
                 except queue.Empty:
                     break
             on = jobs[-1] is not None
-            self._do([job for job in jobs if job is not None])
+            wanted = [job for job in jobs if job and job.done.set_running_or_notify_cancel()]
+            self._do(wanted)
         if self._writer is not None:
             self._writer.close()
+
+    def _move(self) -> None:
+        """Moves what lies beside the file into it, whenever that has become long."""
+        log: EventLog | None = None
+        while self._full.wait() and not self._over:
+            self._full.clear()
+            try:
+                log = log or EventLog(self.path, write=True)
+                log.move()
+            except (sqlite3.Error, DataError):
+                log = None  # what writes is told of a broken disk; it is tried again
+        if log is not None:
+            log.close()
 
     def _do(self, jobs: "list[_Job]") -> None:
         """Does jobs in their order; the events of neighbours share a commit."""
@@ -203,6 +224,10 @@ class Store:
         barred = partial(self._barred, self._writer, {row.session for row in flat})
         on_disk = any(job.durable for job in jobs)
         places = iter(self._writer.append(flat, durable=on_disk, barred=barred))
+        self._beside += sum(len(row.body) for row in flat)
+        if self._beside > _BESIDE:
+            self._beside = 0
+            self._full.set()
         return [[next(places) for _ in each] for each in rows]
 
     def _barred(self, log: EventLog, sessions: set[str]) -> set[str]:
@@ -242,6 +267,11 @@ class Store:
             self._jobs.put(None)
             self._thread.join()
             self._thread = None
+        if self._mover is not None:
+            self._over = True
+            self._full.set()
+            self._mover.join()
+            self._mover = None
         self._log.close()
 
     def __enter__(self) -> "Store":
