@@ -464,6 +464,7 @@ def test_consent_that_is_taken_back_while_the_disk_is_full_is_written_later(tmp_
         with monkeypatch.context() as broken:
             broken.setattr(event_log.EventLog, "append", full)
             ask(live.openai(**{"X-Assay-Consent": "record"}), "first", "Hello you", "no more")
+            wait_for(lambda: live.gateway.counts["store_failures"] > 1)  # consent, and the turn
         wait_for(lambda: next(iter(live.sessions().values())).consent == "record")
         (session,) = live.sessions().values()
         assert (session.run, len(session.turns), session.trainable()) == ("r", 1, [])
