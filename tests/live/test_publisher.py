@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from assay.errors import DataError, UsageError
 from assay.live.canary import Play, Seen, canary
@@ -122,6 +123,50 @@ def test_stop_stops_and_what_was_tried_is_to_be_tried_again(store: Store) -> Non
     assert publisher.candidate(None).name == version.name
 
 
+def test_a_version_whose_canary_was_killed_is_tried_again(store: Store) -> None:
+    """Nobody else could ever publish it, or give its turns back."""
+    version = replace(made(store), state="canary")
+    store.append(version, durable=True).result(timeout=30)
+    publisher = Publisher(store, lambda: 3.0)
+    found = publisher.candidate(None)
+    assert found == version
+    publisher.publish(found, (SUITE,), rate(50), rate(50))
+    now = serving(store)
+    assert now is not None
+    assert now.name == version.name
+    with pytest.raises(UsageError, match="is served; a name is published once"):
+        publisher.publish(found, (SUITE,), rate(50), rate(30))
+
+
+def test_what_was_made_from_a_version_taken_back_meanwhile_does_not_serve(store: Store) -> None:
+    parent, _ = publish(store)
+    version, publisher = made(store, parent.name), Publisher(store, lambda: 3.0)
+
+    def taken_back(suite: Suite) -> Sequence[bool]:
+        publisher.rollback("users complain")
+        return rate(50)(suite)
+
+    with pytest.raises(UsageError, match="made from pol-000001, and start serves; train again"):
+        publisher.publish(version, (SUITE,), rate(50), taken_back)
+    assert serving(store) is None
+    assert store.versions()[version.name].state == "made"
+
+
+def test_one_process_publishes_at_a_time(store: Store) -> None:
+    version = made(store)
+    publisher, told = Publisher(store, lambda: 3.0), list[str]()
+
+    def meanwhile(suite: Suite) -> Sequence[bool]:
+        with pytest.raises(UsageError, match="another process publishes") as refused:
+            publisher.publish(publisher.candidate(None), (SUITE,), rate(50), rate(30))
+        told.append(str(refused.value))
+        return rate(50)(suite)
+
+    publisher.publish(version, (SUITE,), rate(50), meanwhile)
+    assert len(told) == 1
+    assert store.versions()[version.name].state == "served"
+
+
 def trained(store: Store, version: Version, *turns: str) -> None:
     for name in turns:
         moved = Moved(session="s-1", at=1.0, turn=name, to="trained", why=version.name)
@@ -143,6 +188,7 @@ def test_a_refused_version_gives_its_turns_back_but_not_for_ever(store: Store) -
     version = made(store)
     trained(store, version, "t-3")
     publisher.publish(version, (SUITE,), rate(50), rate(50))
+    publisher.publish(made(store, version.name), (SUITE,), rate(50), rate(30))  # of none of these
     found = [(each.progress, each.tries) for each in store.turns()]
     assert found == [("excluded", 2), ("resolved", 1), ("trained", 1)]
     told = status(store, now=3.0)

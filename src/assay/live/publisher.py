@@ -19,6 +19,7 @@ from typing import Final, final
 from msgspec.structs import replace
 
 from assay.errors import DataError, UsageError
+from assay.files.folders import locked
 from assay.live.adapters import AdapterError, Adapters
 from assay.live.canary import Play, Seen, canary, figures_of
 from assay.live.selection import BASE, NAMED
@@ -30,6 +31,8 @@ KEPT: Final = 3
 """Versions that are kept: the one that serves, and those before it."""
 TRIES: Final = 2
 """Versions that a turn may have been trained on for, before the canary's refusals leave it out."""
+TRIED: Final = ("made", "canary")
+"""States of a version to publish: one whose canary was killed is tried again."""
 STOP: Final = "STOP"
 FOLDER: Final = "versions"
 
@@ -98,21 +101,25 @@ class Publisher:
                 that it was made from.
         """
         known = self._store.versions()
-        made = [each for each in known.values() if each.state == "made"]
+        made = [each for each in known.values() if each.state in TRIED]
         if name is None and not made:
             raise UsageError("live: no version is waiting; assay live train makes one")
         found = made[-1] if name is None else known.get(name)
         if found is None:
             raise UsageError(f"live: no version {name!r}; known: {', '.join(known) or 'none'}")
-        if found.state != "made":
+        if found.state not in TRIED:
             raise UsageError(f"live: {found.name} is {found.state}; a name is published once")
-        now = serving(self._store)
-        if (found.parent or BASE) != (now.name if now else BASE):
+        self._check_parent(found)
+        return found
+
+    def _check_parent(self, version: Version) -> None:
+        """Raises UsageError where another serves than the one that a version was made from."""
+        now, parent = serving(self._store), version.parent or BASE
+        if parent != (now.name if now else BASE):
             raise UsageError(
-                f"live: {found.name} was made from {found.parent or BASE}, and "
+                f"live: {version.name} was made from {parent}, and "
                 f"{now.name if now else BASE} serves; train again"
             )
-        return found
 
     def publish(
         self, version: Version, suites: Sequence[Suite], before: Play, after: Play
@@ -126,10 +133,20 @@ class Publisher:
             after: plays for the new one.
 
         Raises:
-            UsageError: the kill switch is there, before or after the suites were played.
+            UsageError: the kill switch is there, before or after the suites were played; another
+                process publishes; the version is no candidate, or is none any more once they were
+                played, for the one that it was made from was taken back.
             AdapterError: the engine refuses it; it may be tried again.
         """
         check_not_stopped(self._store)
+        home = folder_of(self._store)
+        with locked(home / "PUBLISH", f"{home}: another process publishes from this store"):
+            return self._played(self.candidate(version.name), suites, before, after)
+
+    def _played(
+        self, version: Version, suites: Sequence[Suite], before: Play, after: Play
+    ) -> list[Seen]:
+        """Plays the suites, and lets the version serve or refuses it."""
         now = serving(self._store)
         if self._engine is not None:
             for each in (version,) if now is None else (now, version):
@@ -138,6 +155,7 @@ class Publisher:
         try:
             found = canary(suites, before, after)
             check_not_stopped(self._store)
+            self._check_parent(version)
         except BaseException:
             self._say(version, "made")
             self._unload(version)
