@@ -441,7 +441,11 @@ def test_doctor(assay: Assay):
     assert ended.code == 0
     assert ended.json["schema"] == "assay.doctor/1"
     assert ended.json["packages"]["core"]["numpy"]
-    assert assay("doctor").text.startswith("python 3.")
+    assert set(ended.json["packages"]["embeddings"]) == {"wordllama"}
+    said = assay("doctor").text
+    assert said.startswith("python 3.")
+    number = ended.json["packages"]["embeddings"]["wordllama"]
+    assert f"\nembeddings wordllama {number or '-'}\n" in said
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,11 @@ def test_a_bank_is_built_listed_shown_and_grows(assay: Assay, log: Path, tmp_pat
     bank = tmp_path / "bank"
     ended = assay("skills", "build", log, "-o", bank)
     assert ended.code == 0, ended.err
-    assert "0 active, 2 candidates, of 2 drafts; left out: no evidence 1" in ended.text
+    assert ended.text.splitlines() == [
+        f"{bank}  version 1: 0 active, 2 candidates, 0 retired",
+        "drafts 2: 2 new, 0 merged with one that says the same",
+        "trajectories without a draft: no evidence 1",
+    ]
     assay("skills", "build", log, "-o", bank, "--active")
     assert store.opened(bank).version == 1, "nothing new is no new version"
     listed = assay("skills", "list", bank, "--json", "-").json
@@ -48,7 +52,8 @@ def test_a_bank_is_built_listed_shown_and_grows(assay: Assay, log: Path, tmp_pat
 def test_held_out_tasks_teach_nothing(assay: Assay, log: Path, tmp_path: Path) -> None:
     (tmp_path / "held").write_text("lookup[hops=2]/7\n")
     ended = assay("skills", "build", log, "-o", tmp_path / "b", "--held-out", tmp_path / "held")
-    assert "left out: held out 3" in ended.text
+    assert "drafts 0: 0 new" in ended.text
+    assert "trajectories without a draft: held out 3" in ended.text
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_a_model_that_answers_otherwise_writes_nothing(
     with server.serving(server.prosaic) as url:
         ended = assay("skills", "build", log, "-o", tmp_path / "b", "--writer", url)
     assert ended.code == 0, ended.err
-    assert "of 0 drafts; left out: no evidence 1, nothing said 2" in ended.text
+    assert "trajectories without a draft: no evidence 1, nothing said 2" in ended.text
 
 
 def test_an_audit_says_what_each_skill_did_and_retire_acts_on_it(
@@ -160,7 +165,7 @@ def test_a_log_without_evidence_makes_an_empty_bank_and_a_torn_line_is_said(
     write(log, [structs.replace(each, outcome=None, grades=()) for each in (WON, LOST)])
     log.write_bytes(log.read_bytes() + b'{"id": "x", "ta')
     ended = assay("skills", "build", log, "-o", tmp_path / "b")
-    assert "of 0 drafts; left out: no evidence 2, not read (torn_record) 1" in ended.text
+    assert "without a draft: no evidence 2, not read (torn_record) 1" in ended.text
     assert store.opened(tmp_path / "b").skills == ()
     for verb in (("retire", tmp_path / "b"), ("export", tmp_path / "b", "-o", tmp_path / "out")):
         assert assay("skills", *verb).code == 0

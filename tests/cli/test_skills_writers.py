@@ -68,7 +68,8 @@ def test_an_endpoint_writes_candidates_that_name_their_evidence(
     with server.serving(answer) as url:
         ended = build(url, "--model", "big", "--key", "WRITER")
     assert ended.code == 0, ended.err
-    assert "0 active, 2 candidates, of 2 drafts; left out: nothing" in ended.text
+    assert "0 active, 2 candidates, 0 retired\ndrafts 2: 2 new, 0 merged" in ended.text
+    assert ended.text.splitlines()[-1] == "trajectories without a draft: none"
     assert {(each["model"], each["key"]) for each in asked} == {("big", "Bearer secret")}
     assert "secret" not in (tmp_path / "b" / "versions" / "000001.json").read_text()
     lesson, shown = sorted(store.opened(tmp_path / "b").skills, key=lambda x: x.kind != "lesson")
@@ -118,7 +119,8 @@ def test_an_answer_that_is_no_draft_writes_nothing_and_is_counted(
     with server.serving(answer) as url:
         ended = build(url)
     assert ended.code == 0, ended.err
-    assert "of 0 drafts; left out: nothing said 2; of the writer: form 2" in ended.text
+    assert "drafts 0: 0 new" in ended.text
+    assert "without a draft: nothing said 2\nof the writer: form 2" in ended.text
     assert store.opened(tmp_path / "b").skills == ()
 
 
@@ -169,7 +171,8 @@ def test_a_writer_that_fails_now_and_then_keeps_what_it_wrote(build: Build, tmp_
     with server.serving(answer) as url:
         ended = build(url)
     assert ended.code == 0
-    assert "of 1 drafts; left out: nothing said 1; of the writer: refused 1" in ended.text
+    assert "drafts 1: 1 new" in ended.text
+    assert "without a draft: nothing said 1\nof the writer: refused 1" in ended.text
     assert [each.kind for each in store.opened(tmp_path / "b").skills] == ["demonstration"]
 
 
@@ -233,7 +236,8 @@ def test_a_policy_of_this_machine_is_asked_like_an_endpoint(
     monkeypatch.setattr("assay.policy.judging.LocalJudge", Local)
     ended = build("policy:mine/step_40")
     assert named == ["mine/step_40"]
-    assert "of 1 drafts; left out: nothing said 1; of the writer: long 1" in ended.text
+    assert "drafts 1: 1 new" in ended.text
+    assert "without a draft: nothing said 1\nof the writer: long 1" in ended.text
     (only,) = store.opened(tmp_path / "b").skills
     assert (only.writer, only.kind) == ("policy:mine/step_40", "demonstration")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import MethodError
-from assay.kernels.uplift import FEWEST, Measured, Uplift, levels, looks, paired
+from assay.kernels.uplift import FEWEST, Measured, Uplift, again, levels, looks, paired
 
 
 def test_by_hand() -> None:
@@ -195,6 +195,12 @@ def test_a_test_is_looked_at_when_it_has_doubled() -> None:
     assert levels([16]) == pytest.approx([0.9])
     assert levels([16, 32, 64]) == pytest.approx([1 - 0.0047619, 1 - 0.0190476, 1 - 0.0761905])
     assert sum(1 - level for level in levels(looks(1000))) == pytest.approx(0.1)
+
+
+def test_whoever_comes_back_is_held_to_more() -> None:
+    """Errors .1, .05, .025, .0125, ...: below .2 together, however many there are."""
+    assert [again(look) for look in (1, 2, 3, 4)] == pytest.approx([0.9, 0.95, 0.975, 0.9875])
+    assert sum(1 - again(look) for look in range(1, 60)) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("p", [0.01, 0.02, 0.04, 0.1, 0.5, 0.95])

@@ -133,7 +133,8 @@ def test_a_reader_sees_who_was_helped_and_follows_a_skill_to_its_steps(
     rows = shown.page.locator("table.skills tbody tr").all_inner_texts()
     cells = [[" ".join(cell.split()) for cell in row.split("\t")] for row in rows]
     assert cells[0][0].startswith(f"{GOOD.principle} for: city of least")
-    assert cells[0][1] == "admitted admitted by 64 pairs: 30 pass with it, 18 without"
+    assert cells[0][1] == "active admitted by 64 pairs: 30 pass with it, 18 without"
+    assert [cell[1].split()[0] for cell in cells] == ["active", "candidate", "retired"]
     # 9 of 9, Wilson .7009 to 1, less 0 of 10, 0 to .2775: 1 - hypot(.2991, .2775) and 1
     assert cells[0][2:] == ["9 of 19", "9 of 9 held back 0 of 10",
                             "+100.0 points +59.2 to +100.0 points", "0 % 0 % to 30 %"]  # fmt: skip
@@ -149,6 +150,27 @@ def test_a_reader_sees_who_was_helped_and_follows_a_skill_to_its_steps(
     shown.page.keyboard.press("s")
     shown.settle()
     assert shown.page.evaluate("location.hash") == "#/skills"
+    assert shown.errors == []
+
+
+@pytest.mark.chromium
+def test_of_much_evidence_two_pieces_stand_open(visit: Start, tmp_path: Path) -> None:
+    """Eleven pieces: two are shown, six more behind a line, and three are a number."""
+    many = sum((rests(f"a/{n}", 1) for n in range(11)), ())
+    known = bank(tmp_path / "bank", structs.replace(GOOD, evidence=many), BAD)
+    page = audit_log(
+        log(tmp_path / "log.jsonl", known), out=tmp_path / "out", bank=tmp_path / "bank"
+    ).report
+    assert page
+    shown = visit().open(page, "#/skills")
+    seen = shown.page.locator("table.skills ul.from li:visible").all_inner_texts()
+    assert [each.split()[1] for each in seen] == ["a/0", "a/1"]
+    for _ in range(9):  # down the links: those that are folded are none to stand on
+        shown.page.keyboard.press("j")
+    assert shown.page.evaluate("document.activeElement.closest('details')") is None
+    shown.page.locator("table.skills summary", has_text="and 9 more").click()
+    assert shown.page.locator("table.skills ul.from li:visible").count() == 8
+    assert "3 not listed here" in shown.page.locator("table.skills details").inner_text()
     assert shown.errors == []
 
 

@@ -14,8 +14,10 @@ from msgspec import structs
 
 from assay.errors import DataError
 from assay.skills import store
-from assay.skills.bank import SPARE, Bank
-from assay.skills.skill import Evidence, Exposure, Skill, Trial, named
+from assay.skills.bank import SPARE, Bank, became
+from assay.skills.skill import Evidence, Exposure, Skill, Status, Trial, named
+
+STATUS: list[Status] = ["candidate", "active"]
 
 
 def skill(principle: str, **more: Any) -> Skill:
@@ -62,6 +64,35 @@ def test_the_cap_takes_what_surely_helps_least():
     assert {each.principle for each in bank.active} == {"a", "c"}
     assert bank.get(on[1].id).why == "cap"
     assert bank.generation == 1
+
+
+def test_of_drafts_each_is_counted_once_and_what_went_for_them_too():
+    """Before: a active, b retired. a again and b again, c twice, d: 2 new of 5, 2 said already, one
+    retired before. The cap is 2, so that of a, c and d, all untried, the least id goes."""
+    bank = Bank(cap=2).next([skill("a", status="active"), skill("b", status="retired", why="harm")])
+    drafts = [skill(name) for name in "abccd"]
+    after = bank.merged(drafts, status="active")
+    assert became(bank, drafts, after) == {
+        "new": 2, "merged": 2, "retired before": 1, "capped": 1, "forgotten": 0
+    }  # fmt: skip
+    again = after.merged(drafts, status="active")
+    assert became(after, drafts, again) == {
+        "merged": 3, "retired before": 2, "capped": 0, "forgotten": 0
+    }  # fmt: skip
+    many = [skill(str(n)) for n in range(2 * SPARE + 3)]
+    assert became(Bank(cap=2), many, Bank(cap=2).merged(many))["forgotten"] == 3
+
+
+@given(st.lists(st.sampled_from("abcdefgh")), st.integers(1, 3), st.sampled_from(STATUS))
+def test_fates_of_drafts_add_up(names: list[str], cap: int, status: Status):
+    old = [skill("a", status="active"), skill("b", status="retired", why="cap"), skill("c")]
+    before, drafts = Bank(cap=cap).next(old), [skill(name) for name in names]
+    after = before.merged(drafts, status=status)
+    made = became(before, drafts, after)
+    assert made["new"] + made["merged"] + made["retired before"] == len(drafts)
+    assert len(before.skills) + made["new"] - made["forgotten"] == len(after.skills)
+    gone = len(before.active) + made["new"] * (status == "active") - len(after.active)
+    assert made["capped"] <= gone <= made["capped"] + made["forgotten"]
 
 
 def test_harm_retires_and_doubt_does_not():

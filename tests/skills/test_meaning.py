@@ -116,6 +116,22 @@ def test_a_package_without_its_model_is_refused(tmp_path: Path) -> None:
         Meaning(tmp_path)
 
 
+HALF = "\ud800"
+
+
+def test_half_a_surrogate_pair_ends_a_word_by_words_and_by_meaning(model: Meaning) -> None:
+    """In a task or in a skill, alone or between words; nothing else of the text is lost."""
+    asked = f"reset a{HALF}forgotten\udfff password"
+    assert (model([asked]) == model(["reset a forgotten password"])).all()
+    assert not model([HALF]).any()
+    odd = [structs.replace(skill("odd"), when=asked, category="c"), *bank().active]
+    for by in ("embedding", "bm25"):
+        index = Index(odd, by)
+        for text in (asked, "reset a forgotten password"):
+            assert {"odd", "do 1"} <= {each.principle for each in index(text, "c")}
+        assert index(HALF, "c") == ()
+
+
 @pytest.mark.usefixtures("model")
 def test_a_text_of_another_script_and_a_long_one_are_found_too() -> None:
     long = skill("long", when="password " * 150)

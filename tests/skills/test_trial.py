@@ -15,8 +15,17 @@ from assay.rollout import Sampling
 from assay.rollout.protocols.line import Line
 from assay.skills.bank import Bank
 from assay.skills.shelf import Shelf
-from assay.skills.skill import Skill
-from assay.skills.trial import Arena, broken, defects, injected, sound, tried
+from assay.skills.skill import Evidence, Skill, Trial
+from assay.skills.trial import (
+    Arena,
+    broken,
+    defects,
+    injected,
+    silence,
+    sound,
+    tried,
+    waiting,
+)
 from assay.world import Reply
 from tests.rollout.fakes import Characters, Guess, Obeys
 from tests.skills.test_bank import skill
@@ -65,6 +74,96 @@ def test_what_helps_is_admitted_and_what_does_not_is_not():
     texts = where.backend.prompts  # type: ignore[attr-defined]
     assert texts[0] == "?a number of kind1 please\n!say 1 there\n"
     assert texts[1] == "?a number of kind1 please\n", "bare, and otherwise the same"
+
+
+def trial(pairs: int, told: float, bare: float, differ: float | None, **more: Any) -> Trial:
+    made = {"lower": 0.0, "admitted": False, "differ": differ, **more}
+    return Trial(pairs=pairs, told=told, bare=bare, **made)
+
+
+def test_untried_candidates_come_first_and_then_those_with_fewest_pairs():
+    rests = [Evidence(trajectory=f"{n}", task="t") for n in range(3)]
+    some = {
+        "many": skill("a", evidence=tuple(rests)),
+        "one": skill("b", evidence=tuple(rests[:1])),
+        "twice": skill("c", evidence=tuple(rests), trial=trial(128, 1, 1, 0)),
+        "once": skill("d", trial=trial(64, 1, 1, 0)),
+        "nowhere": skill("e", trial=trial(0, 0, 0, 0)),
+        "active": skill("f", status="active"),
+    }
+    order = [each.principle for each in waiting(Bank().next(some.values()))]
+    assert order == ["a", "b", "e", "d", "c"]
+
+
+def test_a_second_trial_goes_on_where_the_first_ended():
+    """Tasks 0, 3, ... 57 are of the kind: twelve pairs are of 0 to 33, the next ones of 36 to 57
+    and, again, of 0 to 9. Told always passes: 12 + 12 of 24, no pair that differs from another."""
+    one, where = lesson(1, 1), arena(pairs=12)
+    bank = Bank().next([one])
+    found, played = tried(bank, [one], where, (3,))
+    first = found[one.id]
+    assert (first.pairs, first.admitted, first.looks, first.differ) == (12, False, 1, 12.0)
+    assert [seed(each) for each in played[::2]] == [*range(0, 36, 3)]
+    after = bank.decided(found)
+    found, played = tried(after, waiting(after), where, (3,))
+    second = found[one.id]
+    assert [seed(each) for each in played[::2]] == [*range(36, 60, 3), 0, 3, 6, 9]
+    assert [each.trial for each in played[::2]] == [0] * 8 + [1] * 4
+    assert (second.pairs, second.told, second.bare, second.differ) == (24, 24.0, 0.0, 24.0)
+    assert (second.looks, second.admitted, second.level) == (2, True, 0.95)
+    seeds = where.backend.seeds  # type: ignore[attr-defined]
+    assert len(set(seeds)) == len(seeds) == 2, "another chance, though the seed is the same"
+
+
+def test_pairs_of_several_trials_have_a_stricter_bound():
+    """5 told and 13 bare of 64 pairs, then 16 and 0 of 16: 21 - 13 of 80 is .1, and 18 + 16 differ,
+    so its error is sqrt((34 / 80 - .01) / 80) = .072024. At 90 % it is at least .1 - 1.281552 x
+    .072024 = .0077, at 95 % .1 - 1.644854 x .072024 = -.01847."""
+    one = lesson(1, 1, trial=trial(64, 5, 13, 18))
+    found, _ = tried(Bank(), [one], arena(pairs=16), (0,))
+    seen = found[one.id]
+    assert (seen.pairs, seen.told, seen.bare, seen.differ) == (80, 21.0, 13.0, 34.0)
+    assert seen.lower == pytest.approx(-0.01847, abs=1e-5)
+    assert Uplift(21, 13, 80, 34).lower == pytest.approx(0.0077, abs=1e-4)
+    assert not seen.admitted
+    unknown, _ = tried(Bank(), [structs.replace(one, trial=trial(64, 5, 13, None))], arena(), (0,))
+    assert unknown[one.id].differ is None, "whoever tried it did not count them"
+
+
+def test_what_no_task_is_like_takes_no_place_and_keeps_what_is_known():
+    nowhere, right, other = lesson(5, 5), lesson(1, 1), lesson(2, 2)
+    found, played = tried(Bank(), [nowhere, right, other], arena(), (0,), most=1)
+    assert {id: each.pairs for id, each in found.items()} == {nowhere.id: 0, right.id: 20}
+    assert len(played) == 40
+    known = trial(20, 3, 1, 4)
+    found, _ = tried(Bank(), [structs.replace(nowhere, trial=known)], arena(), (0,))
+    assert found[nowhere.id] == known
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ([], None),
+        ([trial(64, 64, 63, 1), trial(64, 62, 64, 2)], "easy"),
+        ([trial(64, 1, 0, 1), trial(64, 0, 0, 0)], "hard"),
+        ([trial(64, 32, 30, 6)], "alike"),  # 6 of 64 are less than one in ten
+        ([trial(64, 32, 29, 7)], None),  # 7 are more
+        ([trial(64, 64, 63, 1), trial(64, 5, 1, 4, admitted=True)], None),
+        ([trial(0, 0, 0, 0)], "no task"),
+        ([trial(0, 0, 0, 0), trial(64, 2, 2, None)], None),  # nobody knows
+        ([trial(0, 0, 0, 0), trial(64, 2, 2, 0)], "hard"),
+        # 9 in 10 pass of 20 attempts, and one less
+        ([trial(10, 9, 9, 0)], "easy"),
+        ([trial(10, 9, 8, 0)], "alike"),
+        ([trial(10, 1, 1, 0)], "hard"),
+    ],
+)
+def test_a_trial_whose_arms_are_alike_says_nothing(found: list[Trial], why: str | None):
+    assert silence(found) == why
+
+
+def seed(record: Trajectory) -> int:
+    return int(record.task.rpartition("/")[2])
 
 
 def test_what_is_active_stands_beside_both():

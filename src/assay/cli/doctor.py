@@ -18,6 +18,7 @@ _EXTRAS = {
     "live": ("starlette", "uvicorn", "aiohttp"),
     "parquet": ("pyarrow",),
     "skills": ("bm25s",),
+    "embeddings": ("wordllama",),
     "trackio": ("trackio",),
     "wandb": ("wandb",),
 }
@@ -51,7 +52,7 @@ def doctor(
         typer.echo(f"python {platform.python_version()} on {platform.machine()}")
         for extra, packages in found.items():
             line = ", ".join(f"{name} {number or '-'}" for name, number in packages.items())
-            typer.echo(f"{extra:<8} {line}")
+            typer.echo(f"{extra:<10} {line}")
         for sentence in advice:
             typer.echo(f"! {sentence}")
     if any(number is None for number in found["core"].values()) or sys.version_info < (3, 11):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli import options as opt
+from assay.cli import skills_told as told
 from assay.cli.options import Json, emit_one, out_option, seed_option, set_option, settings
 from assay.cli.prose import say
 from assay.errors import DataError, UsageError, one_line
@@ -61,7 +62,7 @@ def build(
     from assay.importers import Losses, load
     from assay.runs.directory import records_of
     from assay.skills import store
-    from assay.skills.bank import Bank
+    from assay.skills.bank import Bank, became
     from assay.skills.building import built
 
     if how not in ("asymmetric", "lessons", "demonstrations", "raw"):
@@ -77,23 +78,25 @@ def build(
     bank = before.merged(made.skills, status="active" if active else "candidate")
     store.save(out, bank, since=before)
     not_read = {f"not read ({kind})": n for kind, n in losses.counts.items() if "torn" in kind}
-    left = ", ".join(f"{why} {n:,}" for why, n in sorted({**made.left, **not_read}.items()))
-    say(f"{out}  version {bank.version}: {len(bank.active)} active, "
-        f"{len(bank.of('candidate'))} candidates, of {len(made.skills):,} drafts; left out: "
-        f"{left or 'nothing'}{lost}")  # fmt: skip
+    waits, gone = (len(bank.of(status)) for status in ("candidate", "retired"))
+    say(f"{out}  version {bank.version}: {len(bank.active):,} active, {waits:,} candidates, "
+        f"{gone:,} retired")  # fmt: skip
+    found = became(before, made.skills, bank)
+    for line in (*told.built(found, {**made.left, **not_read}, bank.cap), *lost):
+        say(line)
 
 
-def _lost(write: Any, name: str) -> str:
-    """Returns in words what a model did not write.
+def _lost(write: Any, name: str) -> list[str]:
+    """Returns in words what a model did not write; nothing where there is nothing to say.
 
     Raises:
         DataError: it never answered.
     """
     lost = getattr(write, "lost", {})
-    told = ", ".join(f"{why} {n:,}" for why, n in sorted(lost.items()))
+    why = ", ".join(f"{why} {n:,}" for why, n in sorted(lost.items()))
     if lost and write.silent:
-        raise DataError(f"--writer {name}: never answered ({told}); nothing was written")
-    return f"; of the writer: {told}" if told else ""
+        raise DataError(f"--writer {name}: never answered ({why}); nothing was written")
+    return [f"of the writer: {why}"] if why else []
 
 
 def _tasks(path: Path) -> set[str]:
@@ -169,17 +172,7 @@ def show(bank: At, id: Annotated[str, typer.Argument(help="Of a skill.")]) -> No
         steps = ", ".join(map(str, rests.steps)) or "-"
         typer.echo(f"from       {one_line(rests.trajectory)}  step {steps}  {rests.level}")
     if each.trial is not None:
-        typer.echo(f"trial      {_tried(each.trial)}")
-
-
-def _tried(trial: Any) -> str:
-    if not trial.pairs:
-        return "no task of the trial is like it"
-    verdict = "admitted" if trial.admitted else "not admitted"
-    return (
-        f"{verdict}: {trial.told:g} of {trial.pairs} pass with it, {trial.bare:g} without; uplift "
-        f"at least {trial.lower:+.1%} by 90 %"
-    )
+        typer.echo(f"trial      {told.tried(each.trial)}")
 
 
 @app.command("gate")
@@ -187,7 +180,9 @@ def gate(
     bank: At,
     on: On,
     pairs: Annotated[int, typer.Option(min=16, help="Paired runs of each candidate.")] = 64,
-    most: Annotated[int, typer.Option(min=1, help="Candidates, most evidence first.")] = 16,
+    most: Annotated[
+        int, typer.Option(min=1, help="Candidates to play: untried first, then fewest pairs.")
+    ] = 16,
     probe: Annotated[
         bool, typer.Option("--probe", help="Try defects too: may the gate be trusted?")
     ] = False,
@@ -195,31 +190,32 @@ def gate(
     seed: Annotated[int, seed_option(help="Of all chance.")] = 0,
     json: Json = None,
 ) -> None:
-    """Tries candidates on held-out tasks, with them and without, and admits what helps."""
+    """Tries candidates on held-out tasks, with them and without, and admits what helps.
+
+    Run again it goes on: with the untried, then with those that have fewest pairs.
+    """
     from assay.skills import store
-    from assay.skills.trial import injected, sound, tried
+    from assay.skills.trial import injected, silence, sound, tried, waiting
 
     known = store.opened(bank)
-    fresh = sorted(known.of("candidate"), key=lambda each: (-len(each.evidence), each.id))[:most]
+    queue = waiting(known)
     found, probed = dict[str, Any](), dict[str, tuple[int, int]]()
-    if fresh:
-        arena, shelf = _arena(on, set_, pairs, [*known.active, *fresh])
-        found, _ = tried(known, fresh, arena, (seed,), **shelf)
-        probed = injected(known, fresh, arena, (seed,), **shelf) if probe else {}
+    if queue:
+        arena, shelf = _arena(on, set_, pairs, [*known.active, *queue])
+        found, _ = tried(known, queue, arena, (seed,), most=most, **shelf)
+        played = [each for each in queue if each.id in found and found[each.id].pairs]
+        probed = injected(known, played, arena, (seed,), **shelf) if probe else {}
     after = store.save(bank, known.decided(found), since=known)
+    untried, why = sum(each.trial is None for each in waiting(after)), silence(found.values())
     if json is not None:
         rows = {id: _plain(each) for id, each in found.items()}
-        said = {"probes": probed, "sound": sound(probed) if probed else None}
+        said = {"probes": probed, "sound": sound(probed) if probed else None,
+                "untried": untried, "uninformative": why}  # fmt: skip
         emit_one({"schema": "assay.skills-gate/1", "bank": after.name, "found": rows, **said}, json)
     if json != "-":
-        for id, each in found.items():
-            typer.echo(f"{id}  {_tried(each)}")
-        if probed:
-            told = ", ".join(f"{kind} {n} of {of}" for kind, (n, of) in probed.items())
-            fit = "nothing against it" if sound(probed) else "not to be trusted"
-            say(f"defects admitted: {told}; {fit}")
-        none = "" if fresh else "no candidate to try; "
-        say(f"{bank}  {none}version {after.version}: {len(after.active)} active")
+        for line in told.gated(found, why, probed, fit=sound(probed)):
+            say(line)
+        say(f"{bank}  version {after.version}: {told.after_gate(after, untried, len(found))}")
 
 
 def _plain(trial: Any) -> Any:
@@ -306,6 +302,9 @@ def audit(
     out: Annotated[
         Path | None, out_option(help="Folder of an audit of the log, whose page has the skills.")
     ] = None,
+    retired: Annotated[
+        bool, typer.Option("--retired", help="List retired skills too, not their count alone.")
+    ] = False,
     format: opt.Format = None,
     pass_at: opt.PassAt = 1.0,
     json: Json = None,
@@ -335,7 +334,7 @@ def audit(
     if json is not None:
         emit_one(said, json)
     if json != "-":
-        for line in _audited(said):
+        for line in told.audited(said, retired=retired):
             typer.echo(line)
     if out is not None and log is not None:
         from assay.runs.audit import audit_log
@@ -343,36 +342,3 @@ def audit(
         made = audit_log(log, format=format, out=out, pass_at=pass_at, bank=bank)
         if json != "-":
             say(f"report  {made.report}")
-
-
-def _audited(said: dict[str, Any]) -> list[str]:
-    """Returns an audit in lines."""
-    made = list[str]()
-    if "used" in said:
-        named = ", ".join(f"{one_line(name) or 'none'} {n:,}" for name, n in said["banks"].items())
-        made.append(f"rollouts by bank: {named}")
-        if said["strange"]:
-            names = ", ".join(one_line(name) for name in said["strange"])
-            made.append(f"no version of this bank: {names}; what they were shown may be another's")
-        made.append(f"shown less held back: {_effect(said['help'])}: {said['used']}")
-        made += [
-            f"{one_line(each['id'])}  {each['status']:<9} "
-            f"{one_line(each['category']) or 'general':<12} shown "
-            f"{each['passed']} of {each['shown']}, held back {each['held_passed']} of "
-            f"{each['held']}, help {_effect(each['help'])}{' ' * bool(each['why'])}{each['why']}"
-            for each in said["skills"]
-            if each["shown"] or each["held"] or each["why"]
-        ]
-    for name, each in said.get("arms", {}).items():
-        made.append(
-            f"{name:<10} {each['passed']} of {each['attempts']} pass, {each['tokens']:.1f} tokens "
-            f"read, over nothing {_effect(each['over_nothing'])}"
-        )
-    return made
-
-
-def _effect(found: Sequence[float] | None) -> str:
-    if found is None:
-        return "not known"
-    value, low, high = found
-    return f"{value:+.1%} [{low:+.1%}, {high:+.1%}]"

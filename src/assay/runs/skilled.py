@@ -23,7 +23,7 @@ from assay.skills.credit import base, by_skill, exposures, overall
 from assay.skills.shelf import Shelf, Shown
 from assay.skills.store import opened, save
 from assay.skills.templates import written
-from assay.skills.trial import Arena, tried
+from assay.skills.trial import Arena, tried, waiting
 
 _DRAWS: Final = 0x736B696C6C73
 """Sets the chance of what is shown apart from that of the batch."""
@@ -189,8 +189,7 @@ class Skilling:
         self, bank: Bank, backend: Backend, seed: Sequence[int]
     ) -> tuple[Bank, list[Trajectory]]:
         config = self._run.config
-        fresh = [each for each in bank.of("candidate") if each.trial is None]
-        fresh.sort(key=lambda each: (-len(each.evidence), each.id))
+        fresh = [each for each in waiting(bank) if each.trial is None]
         arena = Arena(
             backend=backend,
             make=self._run.make,
@@ -200,8 +199,8 @@ class Skilling:
             pass_at=self._pass_at,
             pairs=self.settings.pairs,
         )
-        some = fresh[: self.settings.candidates]
-        found, played = tried(bank, some, arena, seed, **self.settings.shelf)
+        most, shelf = self.settings.candidates, self.settings.shelf
+        found, played = tried(bank, fresh, arena, seed, most=most, **shelf)
         return bank.decided(found), played
 
     def row(self) -> dict[str, Any]:

@@ -184,6 +184,31 @@ class Bank(Record, frozen=True, dict=True, gc=True):
         return {name: (passed[name], count[name]) for name in count}
 
 
+def became(before: Bank, drafts: Iterable[Skill], after: Bank) -> Counter[str]:
+    """Returns what became of drafts, and of what had to go for them, by word.
+
+    Each draft is one of "new"; "merged", another skill or draft says the same; "retired before",
+    that one was retired, and stays so. Skills of either bank are besides "capped", retired for the
+    cap, or "forgotten", beyond the bound of candidates and of retired ones.
+
+    Args:
+        before: the bank.
+        drafts: what it was merged with.
+        after: what came of it.
+    """
+    made, seen = Counter[str](), {each.id: each.status for each in before.skills}
+    for draft in drafts:
+        was = seen.get(draft.id)
+        made["new" if was is None else "retired before" if was == "retired" else "merged"] += 1
+        seen.setdefault(draft.id, "candidate")
+    left = {each.id for each in after.skills}
+    made["capped"] = sum(
+        each.why == "cap" and seen.get(each.id) != "retired" for each in after.of("retired")
+    )
+    made["forgotten"] = len(seen.keys() - left)
+    return made
+
+
 def name_of(sha256: str) -> str:
     """Returns what records call the bank of a hash."""
     return sha256[:12]

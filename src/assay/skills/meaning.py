@@ -8,6 +8,7 @@ files are read here, and the package itself is not imported: it turns the proces
 looks for what it does not find on the net. Numbers are those that it gives.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ from assay.errors import DataError, MissingExtraError, imported
 
 _PACKAGE: Final = "wordllama"
 _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
+"""Half a surrogate pair, which no tokenizer takes; by words (`skills.retrieval`) it ends a word."""
 _WORDS: Final = "tokenizers/l2_supercat_tokenizer_config.json"
 
 
@@ -50,11 +53,17 @@ class Meaning:
     def __call__(self, texts: Sequence[str]) -> Float32[np.ndarray, "N 256"]:
         """Returns the vectors of some texts, each by itself; of one without tokens, zeros."""
         made = np.zeros((len(texts), self._of.shape[1]), np.float32)
-        for at, one in enumerate(self._words.encode_batch([*texts], add_special_tokens=False)):
+        whole = [*map(_whole, texts)]
+        for at, one in enumerate(self._words.encode_batch(whole, add_special_tokens=False)):
             if one.ids:
                 mean = self._of[one.ids].mean(0)
                 made[at] = mean / max(float(np.linalg.norm(mean)), 1e-9)
         return made
+
+
+def _whole(text: str) -> str:
+    """Returns a text without halves of surrogate pairs, as if spaces stood there."""
+    return " ".join(_HALF.sub(" ", text).split()) if _HALF.search(text) else text
 
 
 @cache

@@ -5,6 +5,7 @@ from typing import Final, Literal, final
 
 from msgspec import field
 
+from assay.kernels.uplift import again
 from assay.kernels.wilson import Interval, apart, wilson
 from assay.records.base import Record
 from assay.verify.outcome import ResolvedLevel
@@ -63,7 +64,7 @@ class Exposure(Record, frozen=True):
 
 
 class Trial(Record, frozen=True):
-    """Paired runs that a skill was admitted by, or was not."""
+    """Paired runs that a skill was admitted by, or was not; of several trials all of them."""
 
     pairs: int
     told: float
@@ -71,8 +72,17 @@ class Trial(Record, frozen=True):
     bare: float
     """Passes without it, on the same tasks."""
     lower: float | None
-    """Of the difference, one-sided, at 90 %. None: there were no pairs."""
+    """Of the difference, one-sided, at `level`. None: there were no pairs."""
     admitted: bool
+    differ: float | None = None
+    """Pairs of which one passed and the other did not. None: they were not counted."""
+    looks: int = 1
+    """Trials that had pairs, or 1."""
+
+    @property
+    def level(self) -> float:
+        """Of its bound: the first trial's .9, and more where there were several."""
+        return again(self.looks)
 
 
 class Skill(Record, frozen=True):

@@ -7,7 +7,9 @@ const USED_WORDS = {
   unclear: "whether they help is not clear: the interval holds 0",
   untold: "whether they help is not known: chance held nothing back",
 };
-const STATUS_WORDS = { active: "admitted", candidate: "on trial", retired: "retired", unknown: "not in this bank" };
+const STATUS_WORDS = { active: "active", candidate: "candidate", unknown: "not in this bank", retired: "retired" };
+const STATUS_ORDER = Object.keys(STATUS_WORDS);
+const RESTS_SHOWN = 2;
 const RETIRED_WORDS = {
   harm: "where it was shown, surely less passes than its category passes without skills",
   unused: "no task asked for it for too long",
@@ -26,7 +28,7 @@ pages.skills = (root) => {
     h("p", { class: "lede" }, skillsLede()),
     banksSection(), skillSection(), skillsOverTime(),
   ]);
-  return { move: (by) => moveFocus([...root.querySelectorAll("tbody a")], by), up: to("waste") };
+  return { move: (by) => moveFocus([...root.querySelectorAll("tbody a:not(details:not([open]) a)")], by), up: to("waste") };
 };
 
 function skillsLede() {
@@ -57,7 +59,7 @@ function skillSection() {
     : h("span", {}, "Bank ", h("code", { class: "data" }, skills.bank), `, version ${skills.version}: ${tally || "empty"}. `),
   "Chance chose who is shown a skill that fits the task, so the difference is the skill’s doing. Small: 95 % intervals."];
   if (!rows.length) return section("Skill by skill", note, h("p", { class: "plain" }, "The bank holds no skill."));
-  const order = [...rows].sort((a, b) => (a.status === "retired") - (b.status === "retired") || (b.shown + b.held) - (a.shown + a.held) || (a.id < b.id ? -1 : 1));
+  const order = [...rows].sort((a, b) => STATUS_ORDER.indexOf(a.status) - STATUS_ORDER.indexOf(b.status) || (b.shown + b.held) - (a.shown + a.held) || (a.id < b.id ? -1 : 1));
   return section("Skill by skill", note,
     growing("Skills", ["Skill", "State", "#Shown", "#Passed", "#Help", "#Fails where shown"], order.map((row) => () => [
       skillName(row), skillState(row), row.shown + row.held ? `${count(row.shown)} of ${count(row.shown + row.held)}` : "–",
@@ -93,13 +95,18 @@ function intervalBar([value, low, high], kind) {
 
 const within = (found) => (found ? [percent(found[0]), h("small", { class: "below" }, `${percent(found[1])} to ${percent(found[2])}`)] : "–");
 
-/** Returns links to the steps that a skill rests on, as far as the log has them. */
+/** Returns links to the steps that a skill rests on, as far as the log has them: two, the others folded. */
 function skillFrom({ from, more }) {
-  return from.length > 0 && h("ul", { class: "from", "aria-label": "Rests on" }, from.map(({ k, id, steps, level }) => h("li", {}, "from ",
-    k === null ? h("span", { class: "faint", title: "not in this log" }, data(id || "(no name)"), steps.length > 0 && ` step ${steps.join(", ")}`)
-      : [h("a", { href: toTrajectory(k) }, data(id || "(no name)")), steps.length > 0 && [" step ", steps.map((step, n) => [n > 0 && ", ", h("a", { href: toTrajectory(k, { step }) }, String(step))])]],
-    level && level !== "none" && h("small", {}, ` ${level}`))), more > 0 && h("li", { class: "faint" }, `and ${count(more)} more`));
+  if (!from.length) return null;
+  const rest = from.slice(RESTS_SHOWN);
+  return [restsList(from.slice(0, RESTS_SHOWN)), (rest.length > 0 || more > 0) && h("details", { class: "from" },
+    h("summary", {}, `and ${count(rest.length + more)} more`), restsList(rest), more > 0 && h("p", { class: "faint" }, `${count(more)} not listed here`))];
 }
+
+const restsList = (some) => h("ul", { class: "from", "aria-label": "Rests on" }, some.map(({ k, id, steps, level }) => h("li", {}, "from ",
+  k === null ? h("span", { class: "faint", title: "not in this log" }, data(id || "(no name)"), steps.length > 0 && ` step ${steps.join(", ")}`)
+    : [h("a", { href: toTrajectory(k) }, data(id || "(no name)")), steps.length > 0 && [" step ", steps.map((step, n) => [n > 0 && ", ", h("a", { href: toTrajectory(k, { step }) }, String(step))])]],
+  level && level !== "none" && h("small", {}, ` ${level}`))));
 
 /** Returns how a run's skills did, step by step; null: no metrics say so. */
 function skillsOverTime() {

@@ -1,0 +1,152 @@
+"""What `assay skills` says: a build, a trial and an audit in lines."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from assay.errors import one_line
+
+_WHY: Final = {
+    "no task": "no held-out task is like a candidate: take more tasks (--set skills.tasks=1024), "
+    "or a RECIPE whose tasks are like those of the log",
+    "easy": "nearly all pass with and without: take a RECIPE with harder tasks, more tasks (--set "
+    "skills.tasks=1024) and more pairs (--pairs 256)",
+    "hard": "nearly all fail with and without: take a RECIPE with easier tasks, or a policy that "
+    "passes some; more tasks and pairs help little",
+    "alike": "take more tasks (--set skills.tasks=1024) and more pairs (--pairs 256)",
+}
+
+
+def built(found: Mapping[str, int], left: Mapping[str, int], cap: int) -> Iterator[str]:
+    """Yields what became of drafts, and which trajectories left none.
+
+    Args:
+        found: see `skills.bank.became`.
+        left: see `skills.building.Built`.
+        cap: of the bank.
+    """
+    drafts = sum(found[name] for name in ("new", "merged", "retired before"))
+    said = [f"{found['new']:,} new", f"{found['merged']:,} merged with one that says the same"]
+    if found["retired before"]:
+        said.append(f"{found['retired before']:,} retired before, and still so")
+    yield f"drafts {drafts:,}: {', '.join(said)}"
+    if found["capped"]:
+        yield f"retired by the cap of {cap:,} active: {found['capped']:,} that surely help least"
+    if found["forgotten"]:
+        yield f"forgotten, of too many candidates or retired: {found['forgotten']:,}, the oldest"
+    why = ", ".join(f"{why} {n:,}" for why, n in sorted(left.items()))
+    yield f"trajectories without a draft: {why or 'none'}"
+
+
+def tried(trial: Any) -> str:
+    """Returns a trial in words."""
+    if not trial.pairs:
+        return "no task of the trial is like it"
+    verdict = "admitted" if trial.admitted else "not admitted"
+    return (
+        f"{verdict}: {trial.told:g} of {trial.pairs} pass with it, {trial.bare:g} without; uplift "
+        f"at least {trial.lower:+.1%} by {100 * trial.level:g} %"
+    )
+
+
+def gated(
+    found: Mapping[str, Any],
+    why: str | None,
+    probed: Mapping[str, tuple[int, int]],
+    *,
+    fit: bool,
+) -> Iterator[str]:
+    """Yields trials in lines, what defects came to, and why nothing was learnt, where it was not.
+
+    Args:
+        found: trials by skill.
+        why: see `skills.trial.silence`.
+        probed: defects admitted, and of how many, by kind.
+        fit: whether the trial may be trusted by them.
+    """
+    for id, each in found.items():
+        if each.pairs:
+            yield f"{id}  {tried(each)}"
+    if nowhere := sum(not each.pairs for each in found.values()):
+        yield f"{nowhere:,} that no task of the trial is like"
+    if probed:
+        defects = ", ".join(f"{kind} {n} of {of}" for kind, (n, of) in probed.items())
+        yield f"defects admitted: {defects}; {'nothing against it' if fit else 'not to be trusted'}"
+    if why:
+        yield f"uninformative: {_alike(found)}{_WHY[why]}"
+
+
+def after_gate(bank: Any, untried: int, count: int) -> str:
+    """Returns how a bank stands after so many were tried."""
+    waiting = len(bank.of("candidate"))
+    said = f"{len(bank.active):,} active, {waiting:,} candidates"
+    if not count:
+        return f"no candidate to try; {said}"
+    if untried:
+        return f"{said}, {untried:,} of them untried: run this again to go on with them"
+    return f"{said}, all tried{': run again, those with fewest pairs go on' * bool(waiting)}"
+
+
+def _alike(found: Mapping[str, Any]) -> str:
+    counted = [each for each in found.values() if each.differ is not None]
+    pairs = sum(each.pairs for each in counted)
+    same = pairs - sum(each.differ for each in counted)
+    return f"of {pairs:,} pairs {same:,.0f} passed or failed alike; " if pairs else ""
+
+
+_ORDER: Final = ("active", "candidate", "unknown", "retired")
+
+
+def audited(said: Mapping[str, Any], *, retired: bool) -> Iterator[str]:
+    """Yields an audit in lines: active skills first, those that rollouts could read most often
+    before others; retired ones as a count, unless they are asked for."""
+    if "used" in said:
+        named = ", ".join(f"{one_line(name) or 'none'} {n:,}" for name, n in said["banks"].items())
+        yield f"rollouts by bank: {named}"
+        if said["strange"]:
+            names = ", ".join(one_line(name) for name in said["strange"])
+            yield f"no version of this bank: {names}; what they were shown may be another's"
+        yield f"shown less held back: {effect(said['help'])}: {said['used']}"
+        yield from _skills(said["skills"], retired)
+    for name, each in said.get("arms", {}).items():
+        yield (
+            f"{name:<10} {each['passed']} of {each['attempts']} pass, {each['tokens']:.1f} tokens "
+            f"read, over nothing {effect(each['over_nothing'])}"
+        )
+
+
+def _skills(rows: Sequence[Mapping[str, Any]], retired: bool) -> Iterator[str]:
+    def order(each: Mapping[str, Any]) -> tuple[int, int, str]:
+        return _ORDER.index(each["status"]), -each["shown"] - each["held"], each["id"]
+
+    for each in sorted(rows, key=order):
+        if each["status"] == "retired" and not retired:
+            continue
+        if each["shown"] or each["held"] or each["status"] == "retired":
+            yield _skill(each)
+    idle = Counter(each["status"] for each in rows if not each["shown"] and not each["held"])
+    for status in ("active", "candidate"):
+        if idle[status]:
+            yield f"{status}, in no rollout: {idle[status]:,}"
+    gone = [each for each in rows if each["status"] == "retired"]
+    if gone and not retired:
+        why = Counter(each["why"] for each in gone)
+        told = ", ".join(f"{name} {n:,}" for name, n in sorted(why.items()))
+        yield f"retired: {len(gone):,} ({told}); --retired lists them"
+
+
+def _skill(each: Mapping[str, Any]) -> str:
+    return (
+        f"{one_line(each['id'])}  {each['status']:<9} "
+        f"{one_line(each['category']) or 'general':<12} shown "
+        f"{each['passed']} of {each['shown']}, held back {each['held_passed']} of "
+        f"{each['held']}, help {effect(each['help'])}{' ' * bool(each['why'])}{each['why']}"
+    )
+
+
+def effect(found: Sequence[float] | None) -> str:
+    """Returns a difference of shares with the ends of its interval."""
+    if found is None:
+        return "not known"
+    value, low, high = found
+    return f"{value:+.1%} [{low:+.1%}, {high:+.1%}]"
