@@ -77,7 +77,7 @@ def test_what_helps_is_admitted_and_what_does_not_is_not():
 
 
 def trial(pairs: int, told: float, bare: float, differ: float | None, **more: Any) -> Trial:
-    made = {"lower": 0.0, "admitted": False, "differ": differ, **more}
+    made: dict[str, Any] = {"lower": 0.0, "admitted": False, "differ": differ, **more}
     return Trial(pairs=pairs, told=told, bare=bare, **made)
 
 
