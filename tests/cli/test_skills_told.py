@@ -12,6 +12,7 @@ from assay.records import write
 from assay.rollout.backends.base import Backend
 from assay.skills import store
 from assay.skills.bank import Bank
+from assay.skills.settings import Skills
 from assay.skills.skill import Trial
 from tests.cli.conftest import Assay
 from tests.rollout.fakes import Obeys
@@ -27,7 +28,7 @@ def playing(monkeypatch: pytest.MonkeyPatch) -> list[Backend]:
     backends = [Obeys(which=-1)]
 
     def made(on: str, set_: Any, pairs: int, read: Any) -> Any:
-        return arena(backend=backends[-1], pairs=pairs), {}
+        return arena(backend=backends[-1], pairs=pairs), Skills().shelf
 
     monkeypatch.setattr(verbs, "_arena", made)
     return backends  # type: ignore[return-value]

@@ -132,7 +132,7 @@ def test_pairs_of_several_trials_have_a_stricter_bound():
 
 def test_what_no_task_is_like_takes_no_place_and_keeps_what_is_known():
     nowhere, right, other = lesson(5, 5), lesson(1, 1), lesson(2, 2)
-    found, played = tried(Bank(), [nowhere, right, other], arena(), (0,), most=1)
+    found, played = tried(Bank(), [nowhere, right, other], arena(), (0,), limit=1, most=6)
     assert {id: each.pairs for id, each in found.items()} == {nowhere.id: 0, right.id: 20}
     assert len(played) == 40
     known = trial(20, 3, 1, 4)

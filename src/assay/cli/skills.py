@@ -202,7 +202,7 @@ def gate(
     found, probed = dict[str, Any](), dict[str, tuple[int, int]]()
     if queue:
         arena, shelf = _arena(on, set_, pairs, [*known.active, *queue])
-        found, _ = tried(known, queue, arena, (seed,), most=most, **shelf)
+        found, _ = tried(known, queue, arena, (seed,), limit=most, **shelf)
         played = [each for each in queue if each.id in found and found[each.id].pairs]
         probed = injected(known, played, arena, (seed,), **shelf) if probe else {}
     after = store.save(bank, known.decided(found), since=known)

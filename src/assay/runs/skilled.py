@@ -199,8 +199,8 @@ class Skilling:
             pass_at=self._pass_at,
             pairs=self.settings.pairs,
         )
-        most, shelf = self.settings.candidates, self.settings.shelf
-        found, played = tried(bank, fresh, arena, seed, most=most, **shelf)
+        limit, shelf = self.settings.candidates, self.settings.shelf
+        found, played = tried(bank, fresh, arena, seed, limit=limit, **shelf)
         return bank.decided(found), played
 
     def row(self) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def tried(
     arena: Arena,
     seed: Sequence[int],
     *,
-    most: int | None = None,
+    limit: int | None = None,
     **shelf: Any,
 ) -> tuple[dict[str, Trial], list[Trajectory]]:
     """Returns what paired runs say of each candidate, and the attempts that they were.
@@ -90,7 +90,7 @@ def tried(
         candidates: each is tried alone.
         arena: where.
         seed: names the source of chance.
-        most: candidates that are played, the first ones; those that no task finds cost nothing and
+        limit: candidates that are played, the first ones; those that no task finds cost nothing and
             do not count. None: all.
         shelf: options of `Shelf`.
     """
@@ -99,7 +99,7 @@ def tried(
     asked, planned = _prompts(arena, bank), list[Planned]()
     places, known = list[tuple[Skill, int]](), 0
     for each in candidates:
-        if most is not None and sum(count > 0 for _, count in places) == most:
+        if limit is not None and sum(count > 0 for _, count in places) == limit:
             break
         active = structs.replace(each, status="active")
         others = [old for old in bank.skills if old.id != each.id]
