@@ -301,26 +301,34 @@ main()
 """
 
 
-def test_an_interrupt_of_several_readers_is_one_line(assay: Assay, log: Path, tmp_path: Path):
-    """Ctrl-C goes to every process of the terminal; only one has something to say."""
+@pytest.mark.parametrize("tell", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_of_several_readers_is_one_line(
+    assay: Assay, log: Path, tmp_path: Path, tell: signal.Signals
+):
+    """Ctrl-C goes to every process of the terminal; only one has something to say. Who asks it to
+    end asks that one alone."""
     (tmp_path / "set").mkdir()
+    (tmp_path / "temporary").mkdir()
     assay("import", log, "-o", "set/records.jsonl")
     with process(
         [sys.executable, "-c", DEAF, "audit", "set/records.jsonl", "-o", "run"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
         start_new_session=True,
     ) as audit:
         deadline = time.monotonic() + 60
         while len(list((tmp_path / "set").glob("started-*"))) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        os.killpg(audit.pid, signal.SIGINT)
+        assert list((tmp_path / "temporary").glob("assay-*"))
+        (os.killpg if tell == signal.SIGINT else os.kill)(audit.pid, tell)
         _, err = audit.communicate(timeout=60)
     assert audit.returncode == 130
     assert err == b"assay: interrupted; nothing was half-written\n"
     assert not (tmp_path / "run").exists()
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.slow

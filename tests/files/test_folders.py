@@ -1,10 +1,17 @@
 """A folder that is whole or not there; who holds a lock."""
 
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from assay.errors import DataError, UsageError
 from assay.files.atomic import publish
-from assay.files.folders import locked, whole
+from assay.files.folders import locked, temporary, whole
+from tests.processes import process
 
 
 @pytest.mark.parametrize("synced", [False, True])
@@ -73,3 +80,50 @@ def test_a_lock_is_held_by_one(tmp_path):
         pass
     with locked(path, "is busy"):
         pass
+
+
+HOLDS = """
+import os, sys, time
+from assay.files.folders import temporary
+with temporary() as folder:
+    (folder / "part").touch()
+    fork = os.fork() if "fork" in sys.argv else 0
+    if not fork:
+        print(os.getpid(), folder, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("ends", ["all", "parent"])
+def test_a_temporary_folder_goes_once_no_process_of_it_is_left(tmp_path, monkeypatch, ends):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "assay-other").mkdir()
+    command = [sys.executable, "-c", HOLDS, *(["fork"] if ends == "parent" else [])]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with process(command, stdout=subprocess.PIPE, env=environment) as holder:
+        assert holder.stdout is not None
+        pid, _, name = holder.stdout.readline().decode().strip().partition(" ")
+        left = Path(name)
+        with temporary() as mine:
+            assert mine.parent == left.parent == tmp_path
+            assert (left / "part").exists(), "somebody is at work there"
+        assert not mine.exists()
+        holder.kill()
+        holder.wait(60)
+        try:
+            with temporary():
+                assert left.exists() == (ends == "parent"), "its fork is at work there"
+        finally:
+            if ends == "parent":
+                os.kill(int(pid), 9)
+                assert holder.stdout.read() == b"", "it has ended"
+        with temporary():
+            assert not left.exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["assay-other"], "nobody knows whose it is"
+
+
+def test_a_temporary_folder_goes_where_the_block_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(KeyboardInterrupt), temporary():
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())

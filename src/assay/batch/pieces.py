@@ -15,12 +15,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, final
 
 from assay.batch.build import Builder
 from assay.batch.parallel import Again, Crew, Job, wait_for
 from assay.errors import DataError
+from assay.files.folders import temporary
 from assay.files.lines import Stretch, stretches_of
 from assay.files.packed import is_packed, plain_name
 from assay.files.reading import first_byte
@@ -269,14 +269,14 @@ class Joined:
             DataError: a record is malformed, or a piece was lost too often.
         """
         found = pieces(self._asked.importer, self._asked.log, self._kept)
-        with TemporaryDirectory(prefix="assay-") as folder, ExitStack() as stack:
+        with temporary() as folder, ExitStack() as stack:
             stack.callback(self._close)
             while True:
                 ahead = 2 * self._workers.count - len(self._window)
                 self._window += map(_Turn, islice(found, max(ahead, 0)))
                 if not self._window:
                     break
-                self._step(Path(folder))
+                self._step(folder)
         self._settle(())
 
     def _step(self, folder: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from assay.audit import shares
 from assay.cli import options as opt
+from assay.cli.ending import interruptible
 from assay.cli.explain import explain_dead as dead
 from assay.cli.prose import headed, say
 from assay.cli.tables import audit_tables
@@ -25,6 +26,7 @@ _RULE = re.compile(r"\s*([a-z_]+)\s*(>=|>|<=|<)\s*(\S+)\s*")
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
+@interruptible()
 def audit(
     logs: opt.Logs,
     format: opt.Format = None,

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from signal import SIGTERM, default_int_handler, signal
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 
+from assay.cli.ending import interruptible
 from assay.cli.options import LOOK, Json, Terminal, emit_one, out_option
 from assay.errors import UsageError
 from assay.policy.loading import check_installed
@@ -91,8 +91,7 @@ def run(
     if committed_:
         _begun(committed(folder, name), at, where / "rows.jsonl")
     many = workers or os.cpu_count() or 1
-    before = signal(SIGTERM, default_int_handler)  # as Ctrl-C: or workers' semaphores stay behind
-    try:
+    with interruptible():  # or workers' semaphores stay behind
         rows = work(
             cells,
             at,
@@ -103,8 +102,6 @@ def run(
             work=chosen.work,
             known=committed(folder, name).rows,
         )
-    finally:
-        signal(SIGTERM, before)
     typer.echo(f"results  {_written(chosen, rows, where)}")
 
 

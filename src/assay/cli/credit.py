@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
-from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, Annotated, Any, Final
 
 import numpy as np
@@ -14,10 +14,12 @@ import typer
 from assay.audit import annotations, step_credit
 from assay.batch import Batch
 from assay.cli import options as opt
+from assay.cli.ending import interruptible
 from assay.cli.prose import say
 from assay.credit.facts import holds, need
 from assay.errors import MethodError, UsageError
 from assay.files.atomic import about, published
+from assay.files.folders import temporary
 from assay.files.shards import Shards, Source, log_of
 from assay.importers import NONE, Choices, load
 from assay.pipeline import credits
@@ -33,6 +35,7 @@ SCORED: Final = "scored.jsonl.zst"
 """Records with what a model added, beside the annotations."""
 
 
+@interruptible()
 def credit(
     logs: opt.Logs,
     method: Annotated[
@@ -165,8 +168,8 @@ def _scored(
     if any(each.is_dir() and each.resolve() in parents for each in folders):
         raise UsageError(f"-o {out}: lies in the log, and gets records; choose a folder outside it")
     _possible(recipe, gated_batch(log, format=format, choices=choices, recipe=recipe)[0])
-    with TemporaryDirectory() as folder:
-        made = Path(folder) / SCORED
+    with temporary() as folder:
+        made = folder / SCORED
         records = load(source, format=format, choices=choices)[1]
         count = write(made, map(recipe.prepared, scorer(records)))
         yield made, "assay", NONE

@@ -5,7 +5,10 @@
 """
 
 import os
+import signal
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import typer
 from typer.main import get_command
@@ -41,6 +44,16 @@ def ended(app: typer.Typer) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _said(f"{where}{error.strerror or error}", 3)
     return 0
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Within the block being asked to end (SIGTERM) is what Ctrl-C is: what is temporary goes."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _misused(error: Exception) -> int:

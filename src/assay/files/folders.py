@@ -1,9 +1,10 @@
-"""A folder appears whole or not at all, and replaces another as a whole; a lock on one."""
+"""A folder appears whole or not at all, and replaces another as a whole; locks, temporary ones."""
 
 import fcntl
 import glob
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ MANIFEST: Final = "manifest.json"
 """What is in a folder of credit in the form of an engine."""
 _KINDS: Final = ("tmp", "old")
 """What is being made, and what was moved aside for it."""
+_LOCK: Final = "LOCK"
+"""In a temporary folder, held by those who use it."""
 
 
 @contextmanager
@@ -143,6 +146,32 @@ def locked(path: Path, busy: str) -> Generator[None]:
         except OSError:
             raise UsageError(busy) from None
         yield
+
+
+@contextmanager
+def temporary() -> Generator[Path]:
+    """A folder for this process and its forks, which goes at the end of the block; those go too of
+    which a kill left no process. A lock says which: none outlives its last process, whoever has
+    that number now."""
+    made = Path(tempfile.mkdtemp(prefix=".assay-"))
+    try:
+        with (made / _LOCK).open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            made = made.rename(made.with_name(made.name.removeprefix(".")))  # found when locked
+            _sweep_temporary(made.parent)
+            yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _sweep_temporary(parent: Path) -> None:
+    """Takes away the folders of this user that no process holds."""
+    for lock in parent.glob(f"assay-*/{_LOCK}"):
+        with suppress(OSError):  # another's, or it has just gone
+            if lock.parent.lstat().st_uid == os.getuid():
+                with lock.open("a") as stream:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
