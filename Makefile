@@ -7,19 +7,20 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 # Processes that tests start would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-fast check bench test-verl schema reference lock clean
+.PHONY: help demo test test-fast check bench test-verl test-clients schema reference lock clean
 
 PIP = -m pip --disable-pip-version-check -qq install
 BENCHMARKS = advantages structure audit imports viewer train_step teacher processes
+CLIENTS = mini-swe-agent inspect-ai litellm[proxy]
 STEPS = generate long dead trees
 EACH_CORE = -n auto --dist loadfile --no-loadscope-reorder
-FAST = -m 'not slow and not verl and not chromium and not shared_data'
+FAST = -m 'not slow and not verl and not clients and not chromium and not shared_data'
 VERL_TESTS = $(shell grep -rlE --include='test_*.py' 'mark\.verl' tests)
 
 # An environment knows its folder by name; one that was copied or moved would run another checkout.
 ifneq ($(wildcard .venv/folder),)
 ifneq ($(shell cat .venv/folder),$(CURDIR))
-$(shell rm -rf .venv .venv-verl)
+$(shell rm -rf .venv .venv-verl .venv-clients)
 endif
 endif
 
@@ -30,6 +31,7 @@ help:
 	@echo 'make check      lint, format, types and tests: what CI runs'
 	@echo 'make bench      measure against the budgets'
 	@echo 'make test-verl  tests against verl, in an environment of its own'
+	@echo 'make test-clients  whole runs of mini-swe-agent and inspect-ai through the gateway'
 	@echo 'make schema     regenerate the JSON schema of the records'
 	@echo 'make reference  write the API reference from the docstrings'
 	@echo 'make clean      remove environments and caches'
@@ -39,7 +41,7 @@ demo: .venv/train
 
 test: .venv/dev
 	@echo '== tests'
-	@.venv/bin/python -m pytest $(PYTEST) $(EACH_CORE) -m 'not verl'
+	@.venv/bin/python -m pytest $(PYTEST) $(EACH_CORE) -m 'not verl and not clients'
 
 test-fast: .venv/dev
 	@echo '== tests, the slow ones left out'
@@ -67,21 +69,27 @@ test-verl: .venv-verl/verl
 	@if [ -z '$(VERL_TESTS)' ]; then echo 'no test is marked verl'; \
 	else .venv-verl/bin/python -m pytest $(PYTEST) -p no:asyncio -m verl $(VERL_TESTS); fi
 
+# The clients know nothing of Assay: the gateway and the tests run in its own environment.
+test-clients: .venv/dev .venv-clients/clients
+	@echo '== tests with clients of other people'
+	@CLIENTS_PYTHON=.venv-clients/bin/python .venv/bin/python -m pytest $(PYTEST) tests/clients
+
 schema: .venv/core
 	@.venv/bin/python -m assay.records.schema
 
 reference: .venv/dev
 	@.venv/bin/python tools/reference.py
 
-lock: .venv/dev .venv-verl/verl
+lock: .venv/dev .venv-verl/verl .venv-clients/clients
 	@.venv/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 	@.venv-verl/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints-verl.txt
+	@.venv-clients/bin/python -m pip freeze > constraints-clients.txt
 
 clean:
-	@rm -rf .venv .venv-verl build .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-verl .venv-clients build .pytest_cache .ruff_cache .hypothesis
 	@find src tests benchmarks tools claims -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/bin/python .venv-verl/bin/python:
+.venv/bin/python .venv-verl/bin/python .venv-clients/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Assay needs Python 3.11 or newer; say which with PYTHON=python3.12' >&2; exit 2; }
 	@echo '== $(@:/bin/python=)'
@@ -106,4 +114,9 @@ clean:
 .venv-verl/verl: .venv-verl/bin/python pyproject.toml constraints-verl.txt
 	@echo '== install assay[verl,test] (some minutes, up to fifteen on a slow machine)'
 	@.venv-verl/bin/python $(PIP) -c constraints-verl.txt -e '.[verl,test]'
+	@touch $@
+
+.venv-clients/clients: .venv-clients/bin/python Makefile constraints-clients.txt
+	@echo '== install $(CLIENTS) (a minute or two)'
+	@.venv-clients/bin/python $(PIP) -c constraints-clients.txt $(CLIENTS)
 	@touch $@

@@ -30,6 +30,8 @@ class Stub:
         self.hook: Callable[[dict[str, Any]], Response | None] = lambda _: None
         """What answers in its place; None: it does."""
         self.pause = 0.0
+        self.late = 0.0
+        """Seconds until it says who it is."""
         self.cut = False
         """Its streams end before their end."""
         self.prompt: Callable[[dict[str, Any]], list[int]] = lambda _: list(PROMPT)
@@ -44,6 +46,7 @@ class Stub:
         )
 
     async def models(self, _: Request) -> JSONResponse:
+        await asyncio.sleep(self.late)
         return JSONResponse({"object": "list", "data": [{"id": "m", "owned_by": self.kind}]})
 
     async def chat(self, request: Request) -> Response:

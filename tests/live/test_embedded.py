@@ -4,6 +4,7 @@ import numpy as np
 import openai
 import pytest
 import torch
+from openai.types.chat.chat_completion import ChoiceLogprobs
 
 from assay.live.embedded import Embedded
 from assay.live.gateway import Gateway
@@ -50,6 +51,7 @@ def test_what_it_samples_is_exact(live, engine, stream):
         assert len(chunks) > 3
     else:
         text = made.choices[0].message.content
+        ChoiceLogprobs.model_validate(made.choices[0].logprobs.model_dump())
     seen = store.turns()[-1]
     assert seen.why_not is None
     ids = list(seen.completion_ids)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.responses import JSONResponse, Response
@@ -207,6 +208,14 @@ def test_an_engine_without_ids_serves_and_teaches_nothing(tmp_path):
         assert live.stub.asked == [
             {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         ], "it is asked for what the client asks for"
+
+
+def test_requests_that_come_before_the_engine_has_said_who_it_is_are_taught_too(tmp_path):
+    stub = Stub()
+    stub.late = 0.3
+    with running(tmp_path, stub=stub) as live, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda at: ask(live.openai(), f"task {at}"), range(4)))
+        assert [turn.why_not for turn in live.turns()] == [None] * 4
 
 
 def test_an_engine_that_refuses_what_is_asked_beside_is_asked_again_without(tmp_path):

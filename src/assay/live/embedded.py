@@ -345,7 +345,9 @@ def _calls(text: str, loaded: _Loaded) -> list[tuple[str, str]]:
 
 
 def _logprobs(pieces: Sequence[Piece]) -> dict[str, Any]:
-    return {"content": [{"token": text, "logprob": nats} for _, nats, text in pieces]}
+    """Returns them as OpenAI's schema has them: LiteLLM takes none that lacks a field."""
+    more = {"bytes": None, "top_logprobs": []}
+    return {"content": [{"token": text, "logprob": nats, **more} for _, nats, text in pieces]}
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

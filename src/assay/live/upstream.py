@@ -88,7 +88,7 @@ class Server:
         check_address("--upstream", url, key)
         self._url, self._most = url.rstrip("/"), most
         self._engine: Engine | None = engine
-        self._again = 0.0
+        self._asking, self._again = asyncio.Lock(), 0.0
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -109,18 +109,23 @@ class Server:
         return self._session
 
     async def engine(self) -> Engine:
-        """Returns which one it is: who it says owns its models. Until it answers: "plain"."""
-        now = asyncio.get_running_loop().time()
-        if self._engine is None and now >= self._again:
-            self._again = now + _AGAIN
-            try:
-                made = json.loads(await self.models())
-            except (UpstreamError, ValueError):
-                return "plain"
-            models = objects(cast("Any", made).get("data")) if isinstance(made, dict) else []
-            owners = {str(each.get("owned_by", "")).lower() for each in models}
-            self._engine = named(owners)
+        """Returns which one it is: who it says owns its models. Until it answers: "plain". Requests
+        that come while it is asked wait for what it says."""
+        if self._engine is None:
+            async with self._asking:
+                now = asyncio.get_running_loop().time()
+                if self._engine is None and now >= self._again:
+                    self._engine = await self._who()
+                    self._again = now + _AGAIN
         return self._engine or "plain"
+
+    async def _who(self) -> Engine | None:
+        try:
+            made = json.loads(await self.models())
+        except (UpstreamError, ValueError):
+            return None
+        models = objects(cast("Any", made).get("data")) if isinstance(made, dict) else []
+        return named({str(each.get("owned_by", "")).lower() for each in models})
 
     @asynccontextmanager
     async def ask(self, body: bytes) -> AsyncGenerator[Reply]:
