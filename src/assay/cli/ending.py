@@ -7,14 +7,16 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import typer
 from typer.main import get_command
 
 from assay.cli.prose import say
 from assay.errors import AssayError
+from assay.files.outputs import telling
 
 _CommandError: type[Exception] = typer.BadParameter.__bases__[0]
 """What the command line parser raises for a wrong verb, option or value."""
@@ -27,7 +29,7 @@ def ended(app: typer.Typer) -> int:
     is ours for a finding.
     """
     try:
-        with get_command(app).make_context("assay", sys.argv[1:]) as context:
+        with get_command(app).make_context("assay", sys.argv[1:]) as context, _told():
             context.command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as end:
@@ -54,6 +56,11 @@ def interruptible() -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _told() -> AbstractContextManager[None]:
+    """Within it stores that are read are told what is made of them (`files.outputs`)."""
+    return telling(time.time, lambda line: say(f"assay: {line}", err=True))
 
 
 def _misused(error: Exception) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from assay.cli.label_giver import Giver, count
 from assay.errors import DataError, UsageError
 from assay.files.lines import cut
+from assay.files.outputs import told
 from assay.records import Trajectory, encode
 from assay.records.labels import Contents, label_line, labels
 
@@ -40,7 +41,7 @@ def by_judge(
     again = new = abstained = kept = 0
     contents, known = Contents(), set[str]()
     of.to.parent.mkdir(parents=True, exist_ok=True)
-    with of.to.open("ab", buffering=0) as stream:
+    with told(of.to), of.to.open("ab", buffering=0) as stream:
         for trajectory in trajectories:
             kept += of.is_overruled_by(trajectory)
             content = contents.name(trajectory)

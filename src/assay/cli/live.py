@@ -2,13 +2,16 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assay.cli.options import Json, emit_one, out_option, spare
 from assay.cli.prose import say
 from assay.errors import DataError, MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from assay.live.forgetting import Forgot
 
 app = typer.Typer(
     help="Live use: what a gateway kept, labels, versions.",
@@ -111,24 +114,21 @@ def forget(
 ) -> None:
     """Deletes sessions, and what was made from them.
 
-    Their text leaves the store and every file that was derived from it.
+    Their text leaves the store and every file that was made from it. A session that was forgotten
+    may be named again: what could not be reached then is tried anew.
     """
     from assay.live.store import Store as Opened
 
     failed = list[str]()
     with Opened.open(there(store)) as opened:
-        known = opened.sessions()
+        known = {*opened.sessions(), *opened.forgotten(sessions)}
         if missing := [each for each in sessions if each not in known]:
             raise UsageError(
                 f"{missing[0]}: no session of {store}; assay live status --page names them"
             )
         for name in sessions:
             made = opened.forget(name, at=time.time(), why="asked for")
-            files = [*made.rewritten, *made.deleted]
-            reached = f", {len(files)} files reached" if files else ""
-            say(f"{name}  {made.events} events deleted{reached}")
-            for each in files:
-                say(f"  {each}")
+            _say_reached(name, made)
             if made.versions:
                 say(
                     f"  {', '.join(made.versions)} trained on it: weights are not undone; roll "
@@ -139,6 +139,18 @@ def forget(
                 failed.append(f"{opened.path}-wal: a reader holds it; forget {name} again")
     if failed:
         raise DataError(f"not all was reached: {'; '.join(failed)}")
+
+
+def _say_reached(name: str, made: "Forgot") -> None:
+    """Says of each file what became of it."""
+    count = len(made.rewritten) + len(made.deleted)
+    reached = f", {count} file{'s' * (count != 1)} reached" if count else ""
+    say(f"{name}  {made.events} events deleted{reached}")
+    for word, files in (("its part went", made.rewritten), ("deleted", made.deleted)):
+        for each in files:
+            say(f"  {each}: {word}")
+    for each in made.missing:
+        say(f"  {each}: not there; if you moved it, delete it where it is")
 
 
 @app.command("export")
@@ -156,7 +168,6 @@ def export(
     """
     from assay.live.store import Store as Opened
     from assay.live.traces import write_traces
-    from assay.records.live import Derived
 
     spare(out, there(store))
     if to != "verifiers":
@@ -166,15 +177,7 @@ def export(
         return
     from assay.exporters.export import export as export_log
 
-    made = export_log(store, out, to=to, method=method)  # it reads the file itself, unopened by us
-    with Opened.open(store) as opened:
-        told = Derived(
-            at=time.time(),
-            path=str(out.resolve()),
-            sessions=tuple(opened.sessions()),
-            what=f"export to {to}",
-        )
-        opened.append(told, durable=True).result()
+    made = export_log(store, out, to=to, method=method)
     say(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from assay.errors import DataError
+from assay.files.outputs import told
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _OPEN: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
@@ -37,17 +38,18 @@ def published(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
-    stream = _opened(path, temporary)
-    try:
-        with _room(path):
-            with stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(target)
-            sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with told(target, undo=target.unlink):
+        stream = _opened(path, temporary)
+        try:
+            with _room(path):
+                with stream:
+                    yield stream
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                temporary.replace(target)
+                sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def publish(path: str | os.PathLike[str], content: bytes) -> None:

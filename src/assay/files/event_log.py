@@ -179,20 +179,50 @@ class EventLog:
             raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
         return None if found is None else Row(*found)
 
+    def last(self) -> int:
+        """Returns the place of the last row that was ever written; 0: none was.
+
+        Raises:
+            DataError: the file is broken.
+        """
+        try:
+            found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+            return next((int(seq) for (seq,) in found), 0)
+        except _BROKEN as error:
+            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
+
+    def sessions(self) -> set[str]:
+        """Returns whom its rows are of.
+
+        Raises:
+            DataError: the file is broken.
+        """
+        asked = "SELECT DISTINCT session FROM events WHERE session != ''"
+        try:
+            return {name for (name,) in self._db.execute(asked)}
+        except _BROKEN as error:
+            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
+
     def counts(self) -> dict[str, int]:
         """Returns how many rows there are of each kind."""
         return dict(self._db.execute("SELECT kind, COUNT(*) FROM events GROUP BY kind").fetchall())
 
-    def replace(self, session: str, changed: Sequence[Row], added: Sequence[Row]) -> int:
+    def replace(self, session: str, change: Callable[[], tuple[list[Row], list[Row]]]) -> int:
         """Deletes all rows of a session, gives others new bodies, and adds some; all or nothing.
 
         Returns how many were deleted. `settle` then takes their bytes off the disk.
+
+        Args:
+            session: whose rows go.
+            change: returns the rows with new bodies, and those to add; asked when no other process
+                can write.
 
         Raises:
             sqlite3.Error: nothing was written.
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            changed, added = change()
             gone = self._db.execute("DELETE FROM events WHERE session = ?", (session,)).rowcount
             for row in changed:
                 self._db.execute("UPDATE events SET body = ? WHERE seq = ?", (row.body, row.seq))

@@ -7,11 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from assay.errors import UsageError
 from assay.files.atomic import about, sync
+from assay.files.outputs import aside, told
 
 MANIFEST: Final = "manifest.json"
 """What is in a folder of credit in the form of an engine."""
@@ -42,8 +44,42 @@ def whole(
         DataError: it cannot be written.
     """
     target = refuse_current(path)
+    undo = partial(_taken_away, target, made)
+    with (
+        told(target, inner=_beside(target, "tmp"), undo=undo),
+        _whole(target, path, synced=synced, made=made) as fresh,
+    ):
+        yield fresh
+
+
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}-{os.getpid()}")
+
+
+def _taken_away(target: Path, made: Collection[str] | None) -> None:
+    """Takes what was made from where it is."""
+    for each in [target] if made is None else [target / name for name in made]:
+        removed(each)
+
+
+def removed(path: Path) -> None:
+    """Removes a file or a folder with all in it, if it is there.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _whole(
+    target: Path, path: Path, *, synced: bool, made: Collection[str] | None
+) -> Generator[Path]:
     new = [folder for folder in target.parents if not folder.exists()]
-    fresh, stale = (target.with_name(f".{target.name}.{kind}-{os.getpid()}") for kind in _KINDS)
+    fresh, stale = (_beside(target, kind) for kind in _KINDS)
     _begin(target, fresh, path)
     try:
         yield fresh
@@ -83,7 +119,7 @@ def _begin(target: Path, fresh: Path, asked: Path) -> None:
     """Makes the folder that will be `target`; an error names it as it was `asked` for."""
     with about(f"{asked}: cannot be written"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
+        sweep(target)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
 
@@ -111,8 +147,10 @@ def _link(old: Path, new: Path) -> None:
         shutil.copy2(old, new, follow_symlinks=False)
 
 
-def _sweep(target: Path) -> None:
-    """Removes what killed processes left of it; what one only moved aside comes back."""
+def sweep(target: Path) -> list[Path]:
+    """Removes what killed processes left of a file or folder, and returns it; what one only moved
+    aside comes back."""
+    gone: list[Path] = []
     for left in sorted(target.parent.glob(f".{glob.escape(target.name)}.*-*")):
         kind, _, pid = left.name.removeprefix(f".{target.name}.").partition("-")
         if kind not in _KINDS or not pid.isdecimal() or _alive(int(pid)):
@@ -120,7 +158,10 @@ def _sweep(target: Path) -> None:
         if kind == "old" and not target.exists():
             left.replace(target)
         else:
-            shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                removed(left)
+                gone.append(left)
+    return gone
 
 
 def _alive(pid: int) -> bool:
@@ -158,15 +199,16 @@ def temporary() -> Generator[Path]:
         with (made / _LOCK).open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             made = made.rename(made.with_name(made.name.removeprefix(".")))  # found when locked
-            _sweep_temporary(made.parent)
-            yield made
+            sweep_temporary()
+            with aside(made):
+                yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _sweep_temporary(parent: Path) -> None:
+def sweep_temporary() -> None:
     """Takes away the folders of this user that no process holds."""
-    for lock in parent.glob(f"assay-*/{_LOCK}"):
+    for lock in Path(tempfile.gettempdir()).glob(f"assay-*/{_LOCK}"):
         with suppress(OSError):  # another's, or it has just gone
             if lock.parent.lstat().st_uid == os.getuid():
                 with lock.open("a") as stream:

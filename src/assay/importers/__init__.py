@@ -10,6 +10,7 @@ from typing import final
 import msgspec
 
 from assay.errors import DataError, UsageError, hint, one_line
+from assay.files.outputs import heard
 from assay.files.probe import Probe
 from assay.files.shards import Shards, Source
 from assay.importers.areal import Areal
@@ -124,6 +125,8 @@ class Opened:
         if sight is not None:
             sight.refuse_mixed(importer.name)
         found = (log.path,) if sight is None else sight.files(importer.name, log.losses)
+        for file in found:
+            heard(importer.reading(file))
         if kept.live and log.losses.counts.pop("torn_record", 0):
             kept.vouched, _ = False, log.losses.first.pop("torn_record")
         self._found = replace(log, files=tuple(sorted(found, key=importer.late)))

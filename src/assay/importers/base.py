@@ -21,6 +21,7 @@ import msgspec
 
 from assay.errors import DataError, TornError, hint
 from assay.files.lines import Stretch
+from assay.files.outputs import Reading
 from assay.files.packed import plain_name
 from assay.files.probe import Probe
 from assay.files.reading import MAX_DOCUMENT, Tolerance, contents, documents
@@ -287,6 +288,15 @@ class Importer(ABC):
     def beside(self, file: Path) -> tuple[Path, ...]:
         """Returns the files that are read together with `file`."""
         return ()
+
+    def keeps(self, file: Path) -> tuple[Path, ...]:
+        """Returns the files and folders around `file` that its maker keeps there beside the log:
+        that they are not read is nothing to tell."""
+        return ()
+
+    def reading(self, file: Path) -> Reading | None:
+        """Returns what is to be told what is made from a file; None: nobody wants to know."""
+        return None
 
     def late(self, file: Path) -> bool:
         """Is a file read after all that are not late, whatever its name?"""

@@ -8,9 +8,11 @@ import msgspec
 
 from assay.errors import DataError
 from assay.files.event_log import EventLog, is_log
+from assay.files.outputs import Reading, heard
 from assay.files.probe import Probe
 from assay.importers.base import Importer, Log, Rank, Record, ends, prompt_name
 from assay.importers.fields import Fields
+from assay.importers.live_outputs import StoreRead
 from assay.importers.messages import chat, copied, unfolded
 from assay.importers.tokens import Turn, join
 from assay.records import End, Grade, Hint, Mark, ModelStep, Step, Trajectory
@@ -18,6 +20,11 @@ from assay.records.live import TurnLabel, decode_event
 from assay.records.turns import Seen, Session, folded
 
 FILE: Final = "store.sqlite"
+KEPT: Final = (
+    *(f"{FILE}-{end}" for end in ("wal", "shm", "journal")),
+    *("gateway.json", "secret", "versions", "TRAIN", "PUBLISH", "STOP"),
+)
+"""What is beside it in its folder: how the gateway is, the secret of keys, versions, switches."""
 _ENDS: Final = ends("stop", budget="length")
 _BROKE: Final = ("upstream_broke_off", "client_left", "upstream_error", "unreadable_answer")
 _ORDER: Final = ("E3", "E2", "E1")
@@ -46,12 +53,24 @@ class Live(Importer):
     def beside(self, file: Path) -> tuple[Path, ...]:
         return (file.with_name(f"{file.name}-wal"),)
 
+    def keeps(self, file: Path) -> tuple[Path, ...]:
+        return tuple(file.with_name(name) for name in KEPT)
+
+    def reading(self, file: Path) -> Reading:
+        opened = EventLog(file, write=False)
+        try:
+            return StoreRead(file, opened.last())
+        finally:
+            opened.close()
+
     def records(self, log: Log, file: Path) -> Iterator[tuple[str, Any]]:
         opened = EventLog(file, write=False)
         try:
-            events = [decode_event(row.body, f"{file} event {row.seq}") for row in opened.rows()]
+            rows = list(opened.rows())
         finally:
             opened.close()
+        heard(StoreRead(file, rows[-1].seq if rows else 0))
+        events = [decode_event(row.body, f"{file} event {row.seq}") for row in rows]
         for name, session in folded(events).items():
             yield f"{file} session {name[:60]!r}", {"session": name, "it": session}
 

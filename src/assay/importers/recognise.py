@@ -98,9 +98,10 @@ class Sight:
         lie files of its own."""
         above = {parent for each in self.owned.get(name, ()) for parent in each.parents}
         read = {*mine, *(near for file in mine for near in self.importers[name].beside(file))}
+        kept = {each for file in mine for each in self.importers[name].keeps(file)}
         for file, ranks in self.found.items():
             sure = [n for n, rank in ranks.items() if n != name and rank > Rank.POSSIBLE]
-            if file in read:
+            if file in read or not kept.isdisjoint((file, *file.parents)):
                 continue
             if ranks.get(name, 0) > Rank.POSSIBLE:
                 losses.add(f"other_name:{name}", str(file))

@@ -1,21 +1,17 @@
 """A session is deleted: its events, and its part of every file that was made from it."""
 
 import hashlib
-import json
-import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from msgspec.structs import replace
 
-from assay.files.atomic import publish
 from assay.files.event_log import EventLog, Row
-from assay.files.folders import MANIFEST
+from assay.files.folders import sweep_temporary
+from assay.live.reaching import reach, stamp
 from assay.records.live import Derived, Event, Forgotten, Version, decode_event, encode_event
 
-_OURS: Final = (MANIFEST, "run.json")
-"""What the folders that are deleted have in them."""
 WAIT: Final = 10.0
 """Seconds that readers get to finish, so that the log beside the file can be emptied."""
 
@@ -27,9 +23,12 @@ class Forgot:
 
     events: int = 0
     rewritten: list[str] = field(default_factory=list[str])
-    """Files of which its lines were taken out."""
+    """Files and banks of which its part was taken out."""
     deleted: list[str] = field(default_factory=list[str])
     """Files and folders that held it and are to be made again."""
+    missing: list[str] = field(default_factory=list[str])
+    """Files and folders that held it and are not where they were made: if they were moved, they
+    still do."""
     failed: list[str] = field(default_factory=list[str])
     """Files that could not be reached, and why: they may still hold it."""
     versions: list[str] = field(default_factory=list[str])
@@ -45,56 +44,66 @@ def digest_of(session: str) -> str:
 
 
 def forgotten(log: EventLog, session: str, *, at: float, why: str) -> Forgot:
-    """Deletes a session from a log and from what was derived from it."""
+    """Deletes a session from a log and from what was derived from it; a session that was deleted
+    before from what it could not be taken out of then."""
     made, name = Forgot(), digest_of(session)
-    changed, files = list[Row](), list[Derived]()
-    for row in log.rows(kinds=("version", "derived")):
-        event = decode_event(row.body, f"{log.path} event {row.seq}")
-        if not isinstance(event, Version | Derived) or session not in event.sessions:
-            continue
-        if isinstance(event, Derived):
-            files.append(event)
-        elif event.name not in made.versions:
-            made.versions.append(event.name)
-        left = tuple(name if each == session else each for each in event.sessions)
-        changed.append(Row(row.kind, "", encode_event(replace(event, sessions=left)), seq=row.seq))
-    for each in {file.path: file for file in files}.values():
-        _reach(each, session, made)
-    mark: Event = Forgotten(at=at, digest=name, why=why)
-    made.events = log.replace(session, changed, [Row("forgotten", "", encode_event(mark))])
+    sweep_temporary()  # what a killed command left, which none is told of
+    before = _reached(_files(log, {session, name}), session, name, made, {})
+    held = dict[str, Derived]()
+
+    def change() -> tuple[list[Row], list[Row]]:
+        """Asked when no other process can write: what is made known later sees the mark."""
+        held.update(_files(log, {session, name}))
+        mark: Event = Forgotten(at=at, digest=name, why=why)
+        return _renamed(log, session, name, made), [Row("forgotten", "", encode_event(mark))]
+
+    made.events = log.replace(session, change)
+    # once more what changed: a command that read it before looks for the mark when it has written
+    _reached(held, session, name, made, before)
     made.settled = log.settle(WAIT)
     return made
 
 
-def _reach(file: Derived, session: str, made: Forgot) -> None:
-    """Takes a session out of a file, or deletes it where that cannot be done by the line."""
-    path = Path(file.path)
-    try:
-        if not path.exists():
-            return
-        if path.is_dir() and not path.is_symlink():
-            if not any((path / name).is_file() for name in _OURS):
-                made.failed.append(f"{file.path}: a folder without {' or '.join(_OURS)}; not ours")
-                return
-            shutil.rmtree(path)
-            made.deleted.append(file.path)
-        elif file.how == "lines":
-            lines = path.read_bytes().splitlines(keepends=True)
-            publish(path, b"".join(line for line in lines if not _is_of(line, session)))
-            made.rewritten.append(file.path)
-        else:
-            path.unlink()
-            made.deleted.append(file.path)
-    except OSError as error:
-        made.failed.append(f"{file.path}: {error.strerror or error}")
+def _renamed(log: EventLog, session: str, name: str, made: Forgot) -> list[Row]:
+    """Returns events in which a session goes by what stands for it; notes the versions."""
+    changed = list[Row]()
+    for row, event in _events(log, {session, name}):
+        left = tuple(name if each == session else each for each in event.sessions)
+        if isinstance(event, Version):
+            made.versions += [] if event.name in made.versions else [event.name]
+        elif event.path in made.deleted:
+            left = ()  # nobody is in it any more
+        changed.append(Row(row.kind, "", encode_event(replace(event, sessions=left)), seq=row.seq))
+    return changed
 
 
-def _is_of(line: bytes, session: str) -> bool:
-    """Is a line of a session? One that cannot be read counts as if it were."""
-    if not line.strip():
-        return False
-    try:
-        found: Any = json.loads(line)
-    except ValueError:
-        return True
-    return not isinstance(found, dict) or found.get("session") == session
+def _files(log: EventLog, names: set[str]) -> dict[str, Derived]:
+    """Returns the files that hold a session, by path."""
+    return {e.path: e for _, e in _events(log, names) if isinstance(e, Derived)}
+
+
+def _events(log: EventLog, names: set[str]) -> Iterator[tuple[Row, Version | Derived]]:
+    for row in log.rows(kinds=("version", "derived")):
+        event = decode_event(row.body, f"{log.path} event {row.seq}")
+        if isinstance(event, Version | Derived) and not names.isdisjoint(event.sessions):
+            yield row, event
+
+
+def _reached(
+    files: Mapping[str, Derived],
+    session: str,
+    name: str,
+    made: Forgot,
+    before: Mapping[str, object],
+) -> dict[str, object]:
+    """Reaches files that are not as they were before, notes what became of them, and returns how
+    they are."""
+    for path, file in files.items():
+        if path in before and before[path] == stamp(path):
+            continue
+        found = reach(file, session, name)
+        noted = {"rewritten": made.rewritten, "deleted": made.deleted, "missing": made.missing}
+        told = noted.get(found, made.failed)
+        said = found if told is made.failed else path
+        told += [] if said in told else [said]
+    return {path: stamp(path) for path in files}

@@ -26,7 +26,7 @@ import itertools
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -303,6 +303,11 @@ class Store:
     def turns(self, session: str | None = None) -> list[Seen]:
         """Returns the turns of a session, or of all, whole."""
         return [turn for each in self.sessions(session).values() for turn in each.turns]
+
+    def forgotten(self, names: Iterable[str]) -> set[str]:
+        """Returns those of some sessions that were forgotten."""
+        gone = {e.digest for _, e in self.events("forgotten") if isinstance(e, Forgotten)}
+        return {name for name in names if digest_of(name) in gone}
 
     def turn_of(self, request: str) -> Turn | None:
         """Returns the turn that a request became; None: none yet."""

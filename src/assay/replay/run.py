@@ -24,6 +24,7 @@ from typing import Any, Final, final
 from assay.errors import DataError, UsageError
 from assay.files.atomic import about, publish
 from assay.files.folders import locked
+from assay.files.outputs import told
 from assay.records import ModelStep, Replayed, Trajectory, encode, replayed, replayed_line
 from assay.replay.advantage import LEVEL
 from assay.replay.claimed import batch_of, claimed, places
@@ -231,7 +232,7 @@ class Replay:
             self._begin()
             rows = self.done()
             size = sum(len(replayed_line(row)) for row in rows)
-            with self.path.open("ab", buffering=0) as stream:
+            with told(self.path), self.path.open("ab", buffering=0) as stream:
                 stream.truncate(size)  # a line that a kill cut short
 
                 def add(row: Replayed) -> None:

@@ -34,13 +34,13 @@ from assay.files.lines import write_rows
 from assay.files.shards import Shards, Source
 from assay.files.stamps import digest
 from assay.importers import IMPORTERS, NONE, Choices, Kept, Losses, load
-from assay.importers.base import keys
 from assay.pipeline import credits_in_blocks
 from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
 from assay.records.codec import read_some
 from assay.runs.counting import counted, looked
 from assay.runs.directory import (
+    MADE,
     around,
     bank_of,
     files_around,
@@ -59,10 +59,6 @@ if TYPE_CHECKING:
     from assay.report import Report
 
 SCHEMA = "assay.run/1"
-_MADE = keys(
-    "run.json trajectories.jsonl.zst decisions.jsonl credit audit.json report.html report.json"
-    " report sources.json"
-)
 _WORTH_IT = 4_000
 """Trajectories that a process must have, at least, to write annotations of."""
 
@@ -145,7 +141,7 @@ def audit_log(
         sources = Sources(log, out, read=asked.read, options=asked.options, now=now, live=live)
         if found := sources.result():
             return AuditRun(log, *found, out, page_of(out), asked.reading, (0, 0))
-    with nullcontext() if out is None else whole(out, made=_MADE) as folder:
+    with nullcontext() if out is None else whole(out, made=MADE) as folder:
         kept = Kept(live=live) if sources is None else sources.kept
         name, result = _audited(asked, folder, kept)
         if folder is not None and sources is not None:

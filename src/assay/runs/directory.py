@@ -12,6 +12,13 @@ from assay.files.shards import Shards, Source
 
 BANK: Final = "bank"
 """Of a run directory: its skill bank, every version that it had."""
+MADE: Final = frozenset(
+    (
+        *("run.json", "trajectories.jsonl.zst", "decisions.jsonl", "credit", "audit.json"),
+        *("report.html", "report.json", "report", "sources.json"),
+    )
+)
+"""What an audit leaves in its directory."""
 SourceT = TypeVar("SourceT", Path, Source)
 
 

@@ -2,11 +2,13 @@
 
     bank.json               schema "assay.bank/1": version and hash
     versions/000001.json    one whole version each, named by its number
+    renamed.json            names that versions had before somebody was forgotten
 
 A version is written whole before the pointer names it: a kill at any moment leaves a bank that
 opens as the version before.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +17,14 @@ import msgspec
 from assay.errors import DataError
 from assay.files.atomic import publish
 from assay.files.folders import locked
+from assay.files.outputs import told
 from assay.files.stamps import digest
 from assay.files.strict import parse
 from assay.skills.bank import Bank, name_of
 
 SCHEMA: Final = "assay.bank/1"
 _POINTER: Final = "bank.json"
+_RENAMED: Final = "renamed.json"
 _MOST: Final = 10**9
 """Versions."""
 
@@ -43,12 +47,17 @@ def save(path: Path, bank: Bank, *, since: Bank | None = None) -> Bank:
         DataError: it cannot be written, or another version than `since` counts by now.
     """
     (path / "versions").mkdir(parents=True, exist_ok=True)
-    with locked(path / "LOCK", f"{path}: another process writes this bank"):
+    with locked(path / "LOCK", f"{path}: another process writes this bank"), told(path):
         if since is not None and is_bank(path) and opened(path).sha256 != since.sha256:
             raise DataError(f"{path}: another process changed it meanwhile; run this again")
-        publish(_version(path, bank.version), msgspec.json.encode(bank))
+        put(path, bank)
         point(path, bank)
     return bank
+
+
+def put(path: Path, bank: Bank) -> None:
+    """Writes a version, which does not count yet."""
+    publish(_version(path, bank.version), msgspec.json.encode(bank))
 
 
 def point(path: Path, bank: Bank) -> None:
@@ -82,7 +91,28 @@ def opened(path: Path, version: int | None = None) -> Bank:
 def names(path: Path) -> dict[str, int]:
     """Returns the versions of a bank, by what records call them."""
     files = (path / "versions").glob("[0-9]*.json")
-    return {name_of(digest(each)): int(each.stem) for each in sorted(files)}
+    now = {name_of(digest(each)): int(each.stem) for each in sorted(files)}
+    return {**renamed(path), **now}
+
+
+def renamed(path: Path) -> dict[str, int]:
+    """Returns the versions that had other names before somebody was forgotten, by those names.
+
+    Raises:
+        DataError: the file that says so is damaged.
+    """
+    file = path / _RENAMED
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, int])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(f"{file}: {error}; expected names of versions and their numbers") from None
+
+
+def write_renamed(path: Path, names: Mapping[str, int]) -> None:
+    """Keeps which versions had other names."""
+    publish(path / _RENAMED, msgspec.json.encode(names) + b"\n")
 
 
 def _read(path: Path) -> Bank:

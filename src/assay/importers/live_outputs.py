@@ -1,0 +1,89 @@
+"""What becomes of a store that was read as a log: each file and folder that is made from it is an
+event of the store (`Derived`), so that to forget a session reaches it."""
+
+import sqlite3
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from assay.errors import DataError, one_line
+from assay.files.event_log import EventLog, Row
+from assay.records.live import Derived, decode_event, encode_event
+
+LINES: Final = (".jsonl", ".jsonl.zst", ".jsonl.gz")
+"""How the names of files end of which lines are taken out; all else is deleted as a whole."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StoreRead:
+    """A store as it was read."""
+
+    file: Path
+    last: int
+    """Place of the last event that was read, or of an earlier one."""
+
+    def tell(self, path: str, at: float) -> str:
+        """Makes a file or folder known to the store, as made from all sessions in it; returns why
+        it cannot be written, empty: it is.
+
+        Raises:
+            DataError: a session was forgotten since it was read.
+        """
+        if not (names := self._untold(path)) and not self.stale():
+            return ""
+        how = "lines" if path.endswith(LINES) else "whole"
+        event = Derived(
+            at=at, path=path, sessions=tuple(sorted(names)), how=how, what="read as a log"
+        )
+        row = Row("derived", "", encode_event(event))
+        try:
+            log = EventLog(self.file, write=True)
+            try:
+                log.append([row], barred=lambda: self._checked(log))
+            finally:
+                log.close()
+        except sqlite3.Error as error:
+            return one_line(f"cannot be written ({error})")
+        except DataError as error:
+            if self.stale():
+                raise
+            return one_line(f"cannot be written ({error})")
+        return ""
+
+    def stale(self) -> bool:
+        """Returns whether a session was forgotten since it was read."""
+        log = EventLog(self.file, write=False)
+        try:
+            return self._forgot(log)
+        finally:
+            log.close()
+
+    def _untold(self, path: str) -> set[str]:
+        """Returns the sessions that the store does not know to be in a file."""
+        log = EventLog(self.file, write=False)
+        try:
+            names = log.sessions()
+            for row in log.rows(kinds=("derived",)):
+                event = decode_event(row.body, f"{self.file} event {row.seq}")
+                if isinstance(event, Derived) and event.path == path:
+                    names.difference_update(event.sessions)
+            return names
+        finally:
+            log.close()
+
+    def _checked(self, log: EventLog) -> Container[str]:
+        """Returns nobody; asked when no other process can write.
+
+        Raises:
+            DataError: a session was forgotten since it was read.
+        """
+        if self._forgot(log):
+            raise DataError(
+                f"{self.file}: a session was forgotten while it was read; run this again"
+            )
+        return frozenset()
+
+    def _forgot(self, log: EventLog) -> bool:
+        return any(True for _ in log.rows(after=self.last, kinds=("forgotten",), most=1))

@@ -1,0 +1,177 @@
+"""A forgotten session leaves a file or folder that was made from it.
+
+| what was made | what becomes of it |
+|---|---|
+| JSON Lines, packed or not, with the key `session`, `trajectory` or `id` | its lines go |
+| a skill bank | the text of skills that rest on it goes, from every version; they are retired |
+| an audit, an export, a run of `assay live train`, and all else | deleted, to be made again |
+| a folder that does not say that it is of these, or of `assay train` | it is told, and stays |
+
+What a killed command left of it goes as well.
+"""
+
+import gzip
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, final
+
+import msgspec
+import zstandard
+
+from assay.errors import AssayError, DataError, UsageError, one_line
+from assay.files.atomic import published
+from assay.files.folders import MANIFEST, is_audit, removed, sweep
+from assay.files.packed import opened
+from assay.records.live import Derived
+from assay.runs.directory import MADE, is_training_run
+from assay.skills.forgetting import forget
+from assay.skills.store import is_bank
+
+_KEYS: Final = ("session", "trajectory", "id")
+"""Which of a line's keys says whose it is: the first that it has and that is no null."""
+_OURS: Final = (MANIFEST, "run.json")
+"""What the folders that are deleted have in them."""
+WAIT: Final = 10.0
+"""Seconds that whoever writes a bank gets to finish."""
+
+
+@final
+class _UntoldError(Exception):
+    """A line does not say whose it is."""
+
+
+def belongs(session: str) -> Callable[[object], bool]:
+    """Returns what tells whether a name is a session's, or of one of the trajectories that it
+    became: `s`, `s#1`, and where names were told apart `s~2`."""
+    pattern = re.compile(rf"{re.escape(session)}(#\d+)?(~\d+)?", re.DOTALL)
+    return lambda name: isinstance(name, str) and pattern.fullmatch(name) is not None
+
+
+def stamp(path: str) -> object:
+    """Returns what changes when a file does, or what a folder has in it; None: nothing is there."""
+    try:
+        found = os.stat(path)
+        if not stat.S_ISDIR(found.st_mode):
+            return _when(found)
+        with os.scandir(path) as entries:
+            return sorted((each.name, *_when(each.stat())) for each in entries)
+    except OSError:
+        return None
+
+
+def _when(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def reach(file: Derived, session: str, name: str) -> str:
+    """Takes a session out of a file or folder. Returns what became of it: "rewritten", "deleted",
+    "missing": it is not there; or why it may still hold the session.
+
+    Args:
+        file: as the store knows it.
+        session: who is forgotten.
+        name: what stands for it from then on.
+    """
+    path, of = Path(file.path), belongs(session)
+    try:
+        swept = sweep(path)
+        if not path.exists():
+            return "deleted" if swept else "missing"
+        if path.is_dir() and not path.is_symlink():
+            return _folder(path, of, name)
+        if file.how == "lines" and _lines(path, of):
+            return "rewritten"
+        path.unlink()
+    except (OSError, AssayError) as error:
+        return one_line(f"{file.path}: {getattr(error, 'strerror', None) or error}")
+    return "deleted"
+
+
+def _folder(path: Path, of: Callable[[object], bool], name: str) -> str:
+    if is_bank(path):
+        _bank(path, of, name)
+        return "rewritten"
+    if is_training_run(path):
+        return f"{path}: a training run that read it; what it learnt is not undone, delete it"
+    if not any((path / each).is_file() for each in _OURS):
+        return f"{path}: a folder without {' or '.join(_OURS)}; not ours"
+    for each in _made(path):
+        removed(each)
+    if path.exists() and not any(path.iterdir()):
+        path.rmdir()
+    return "deleted"
+
+
+def _bank(path: Path, of: Callable[[object], bool], name: str) -> None:
+    """Takes a session out of a bank, once nobody writes it."""
+    until = time.monotonic() + WAIT
+    while True:
+        try:
+            forget(path, of, name)
+        except UsageError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _made(path: Path) -> list[Path]:
+    """Returns what is to go of a folder: where others may have put files beside ours, ours."""
+    if is_audit(str(path)):
+        return [path / each for each in sorted(MADE - {"run.json"})] + [path / "run.json"]
+    try:
+        found: Any = msgspec.json.decode((path / MANIFEST).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return [path]
+    files = found.get("files") if isinstance(found, dict) else None
+    return [path] if not files else [path / str(each) for each in (*files, MANIFEST)]
+
+
+def _lines(path: Path, of: Callable[[object], bool]) -> bool:
+    """Takes the lines of a session out of a file; returns False where its lines do not say whose
+    they are."""
+    try:
+        with opened(path) as stream, published(path) as out, _packing(path, out) as sink:
+            os.fchmod(out.fileno(), stat.S_IMODE(path.stat().st_mode))
+            for line in _left(stream, of):
+                sink.write(line)
+    except (_UntoldError, EOFError, DataError, zstandard.ZstdError, gzip.BadGzipFile):
+        return False
+    return True
+
+
+def _left(stream: Iterator[bytes], of: Callable[[object], bool]) -> Iterator[bytes]:
+    """Yields the lines that are of others; one that cannot be read counts as if it were its."""
+    for line in stream:
+        if not line.strip():
+            continue
+        try:
+            found: Any = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        whose = [found.get(key) for key in _KEYS] if isinstance(found, dict) else []
+        owner = next((each for each in whose if each is not None), None)
+        if owner is None:
+            raise _UntoldError
+        if not of(owner):
+            yield line
+
+
+@contextmanager
+def _packing(path: Path, out: IO[bytes]) -> Generator[Any]:
+    """What packs a file as its name says that it was packed."""
+    if path.suffix == ".zst":
+        compressor = zstandard.ZstdCompressor(write_checksum=True)
+        with compressor.stream_writer(out, closefd=False) as sink:
+            yield sink
+    elif path.suffix == ".gz":
+        with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as sink:
+            yield sink
+    else:
+        yield out

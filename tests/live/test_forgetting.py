@@ -1,0 +1,309 @@
+"""To forget a session reaches what verbs made of its store: by a search over every byte."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from assay.files import outputs
+from assay.files.event_log import EventLog
+from assay.files.lines import lines
+from assay.live import reaching
+from assay.live.store import Store
+from assay.records import read
+from assay.records.live import Derived, Event, NextState, TurnLabel
+from assay.skills import store as banks
+from tests.live.conftest import opened, turn
+
+PHRASE = "the heron of Xanadu"
+OTHER = "a perfectly plain request"
+
+
+def said(session: str, text: str, user: str = "u") -> list[Event]:
+    """A session whose failure and success can teach a skill: text everywhere."""
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "look", "arguments": f'["{text}"]'},
+    }
+    return [
+        opened(session, user=user),
+        turn(
+            f"{session}-1", session, messages=({"role": "user", "content": text},),
+            answer={"role": "assistant", "content": text, "tool_calls": [call]},
+        ),
+        NextState(session=session, at=11.0, turn=f"{session}-1", role="tool", text=text),
+        turn(
+            f"{session}-2", session, index=1, after=f"{session}-1",
+            messages=({"role": "tool", "tool_call_id": "c1", "content": text},),
+            answer={"role": "assistant", "content": f"done: {text}"}, shared=6,
+        ),
+        TurnLabel(session=session, at=12.0, value=1.0, source="check", evidence="E3", reason=text),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def lived(tmp_path: Path) -> Path:
+    with Store.open(tmp_path / "live") as store:
+        for name, text in (("gone", PHRASE), ("stays", OTHER)):
+            store.append(*said(name, text), durable=True).result(timeout=30)
+    return tmp_path / "live"
+
+
+def holding(folder: Path, text: str = PHRASE) -> list[str]:
+    """Names of the files below a folder with a text in them, packed or not."""
+    found: list[str] = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            if data.startswith(b"\x28\xb5\x2f\xfd"):
+                data += zstandard.ZstdDecompressor().decompressobj().decompress(data)
+            if text.encode() in data:
+                found.append(path.relative_to(folder).as_posix())
+    return found
+
+
+def ids(path: Path) -> list[str]:
+    with lines(path) as numbered:
+        return [json.loads(line)["id"] for _, line in numbered]
+
+
+def test_no_byte_is_left_of_what_verbs_made(lived, tmp_path, assay):
+    for words in (
+        ("audit", lived, "-o", "run"),
+        ("audit", lived, "--json", "audit.json"),
+        ("import", lived, "-o", "plain.jsonl"),
+        ("import", lived, "-o", "packed.jsonl.zst"),
+        ("credit", lived, "-m", "grpo", "-m", "nsr", "-o", "credit"),
+        ("credit", lived, "-m", "grpo", "--json", "one.jsonl"),
+        ("skills", "build", lived, "-o", "bank", "--active"),
+        ("skills", "build", lived, "-o", "raw", "--how", "raw"),
+        ("label", lived, "--judge", "echo 1", "-o", "said.labels.jsonl"),
+        ("label", lived, "--template", "table.csv"),
+        ("export", lived, "--to", "verifiers", "-m", "grpo", "-o", "traces"),
+    ):
+        made = assay(*words)
+        assert made.code == 0, (words, made.err)
+    before = holding(tmp_path)
+    assert {each.partition("/")[0] for each in before} >= {
+        "live", "run", "plain.jsonl", "packed.jsonl.zst", "bank", "raw", "traces"
+    }  # fmt: skip
+    ended = assay("live", "forget", "gone", "--store", lived)
+    assert ended.code == 0, ended.err
+    assert holding(tmp_path) == []
+    assert ids(Path("plain.jsonl")) == ids(Path("packed.jsonl.zst")) == ["stays"]
+    assert [each.id for each in read("packed.jsonl.zst")] == ["stays"]
+    assert ids(Path("credit/grpo.jsonl")) == ids(Path("said.labels.jsonl")) == ["stays"]
+    assert not Path("run").exists()
+    assert not Path("traces").exists()
+    assert not Path("audit.json").exists()
+    assert holding(tmp_path, OTHER), "what others said is left"
+    for name in ("plain.jsonl: its part went", "run: deleted", "bank: its part went"):
+        assert name in ended.text
+    with Store.open(lived, write=False) as store:
+        known = [e for _, e in store.events("derived") if isinstance(e, Derived)]
+    assert all("gone" not in each.sessions for each in known)
+
+
+def test_a_bank_goes_on_without_the_text_of_skills(lived, tmp_path, assay):
+    for words in (("--how", "raw"), ("--active",), ()):
+        assert assay("skills", "build", lived, "-o", "bank", *words).code == 0
+    bank = Path("bank")
+    old, names = banks.opened(bank), banks.names(bank)
+    resting = {s.id for s in old.skills if any(e.trajectory == "gone" for e in s.evidence)}
+    assert resting
+    assert assay("live", "forget", "gone", "--store", lived).code == 0
+    assert holding(bank) == []
+    now = banks.opened(bank)
+    assert (now.version, now.generation) == (old.version + 1, old.generation + 1)
+    assert now.parent == banks.opened(bank, old.version).sha256
+    for each in now.skills:
+        rests = {e.trajectory for e in each.evidence}
+        assert "gone" not in rests
+        if each.id in resting:
+            assert (each.status, each.why, each.principle) == ("retired", "forgotten", "")
+        else:
+            assert each == old.get(each.id)
+    assert banks.names(bank).items() >= names.items(), "rollouts that read it are still known"
+    assert banks.opened(bank, 2).parent == banks.opened(bank, 1).sha256
+    assert assay("skills", "build", lived, "-o", "bank", "--active").code == 0
+    assert {s.id for s in banks.opened(bank).active}.isdisjoint(resting)
+
+
+def test_what_a_killed_verb_left_half_is_reached(lived, tmp_path, assay, monkeypatch):
+    def half(rows):
+        for row in rows:
+            with Store.open(lived, write=False) as store:
+                known = [e.path for _, e in store.events("derived") if isinstance(e, Derived)]
+            assert known == [str(tmp_path / "out.jsonl")], "known before a byte of it is written"
+            yield row
+
+    from assay.cli import import_
+
+    write = import_.write
+    monkeypatch.setattr(import_, "write", lambda path, rows: write(path, half(rows)))
+    assert assay("import", lived, "-o", "out.jsonl").code == 0
+    Path("out.jsonl").rename(".out.jsonl.tmp-999999999")
+    folder = tmp_path / ".out.jsonl.tmp-999999998"
+    folder.mkdir()
+    (folder / "half").write_text(PHRASE)
+    assert assay("live", "forget", "gone", "--store", lived).code == 0
+    assert holding(tmp_path) == []
+    assert not folder.exists()
+
+
+def test_a_session_forgotten_while_a_verb_is_at_work_is_not_in_what_it_leaves(
+    lived, tmp_path, assay, monkeypatch
+):
+    from assay.cli import credit, import_
+
+    def forgets():
+        with Store.open(lived) as store:
+            store.forget("gone", at=1e12)
+
+    write, spooled = import_.write, credit._possible
+
+    def after(rows):
+        yield from rows
+        forgets()
+
+    monkeypatch.setattr(import_, "write", lambda path, rows: write(path, after(rows)))
+    made = assay("import", lived, "-o", "out.jsonl")
+    assert made.code == 3
+    assert "was forgotten while this was made" in made.error
+    assert not Path("out.jsonl").exists()
+    assert holding(tmp_path) == []
+    with Store.open(lived) as store:
+        store.append(*said("more", PHRASE), durable=True).result(timeout=30)
+
+    def possible(*given, **more):
+        with Store.open(lived) as store:
+            store.forget("more", at=1e12)
+        return spooled(*given, **more)
+
+    monkeypatch.setattr(credit, "_possible", possible)
+    made = assay("credit", lived, "-m", "grpo", "-o", "credit")
+    assert made.code == 3
+    assert "forgotten while it was read" in made.error
+    assert not Path("credit").exists()
+
+
+def test_a_store_that_cannot_be_written_is_told_of_in_one_line(lived, assay, monkeypatch):
+    def read_only(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(EventLog, "append", read_only)
+    made = assay("credit", lived, "-m", "grpo", "-m", "nsr", "-o", "credit")
+    assert made.code == 0
+    assert "assay live forget will not reach what this command leaves" in made.error
+    assert Path("credit/nsr.jsonl").exists()
+
+
+def test_what_was_moved_is_named_and_reached_when_it_is_back(lived, tmp_path, assay):
+    assert assay("import", lived, "-o", "out.jsonl").code == 0
+    Path("out.jsonl").rename("moved.jsonl")
+    ended = assay("live", "forget", "gone", "--store", lived)
+    assert ended.code == 0
+    assert f"{tmp_path / 'out.jsonl'}: not there; if you moved it" in ended.text
+    Path("moved.jsonl").rename("out.jsonl")
+    assert "its part went" in assay("live", "forget", "gone", "--store", lived).text
+    assert holding(tmp_path) == []
+    assert assay("live", "forget", "never", "--store", lived).code == 2
+
+
+def test_a_second_audit_tells_the_store_nothing_new(lived, assay):
+    for _ in range(3):
+        assert assay("audit", lived, "-o", "run").code == 0
+    with Store.open(lived) as store:
+        assert store.counts()["derived"] == 1
+        store.append(*said("new", OTHER), durable=True).result(timeout=30)
+        assert assay("audit", lived, "-o", "run").code == 0
+        told = [e.sessions for _, e in store.events("derived") if isinstance(e, Derived)]
+    assert told == [("gone", "stays"), ("new",)], "each name once"
+
+
+def test_files_of_others_in_an_audit_s_folder_stay(lived, assay):
+    assert assay("audit", lived, "-o", "run").code == 0
+    Path("run/notes.txt").write_text("mine")
+    assert assay("live", "forget", "gone", "--store", lived).code == 0
+    assert [each.name for each in Path("run").iterdir()] == ["notes.txt"]
+
+
+def test_outside_of_a_command_and_within_a_folder_in_the_making_nothing_is_told(tmp_path):
+    told: list[str] = []
+
+    class Read:
+        file = tmp_path / "store"
+
+        def tell(self, path: str, at: float) -> str:
+            told.append(f"{Path(path).name} {at:g}")
+            return ""
+
+        def stale(self) -> bool:
+            return False
+
+    with outputs.told(tmp_path / "a"):
+        outputs.heard(Read())
+    with outputs.telling(lambda: 5.0, print):
+        with outputs.told(tmp_path / "b"):
+            outputs.heard(Read())
+            with outputs.told(tmp_path / "b" / "c"):
+                pass
+        with outputs.told(tmp_path / "d", inner=tmp_path / "e"), outputs.told(tmp_path / "e" / "f"):
+            pass
+    assert told == ["b 5", "d 5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [("s", True), ("s#1", True), ("s~2", True), ("s#1~2", True), ("s1", False), ("s#", False),
+     ("S", False), (None, False), (1, False)],
+)  # fmt: skip
+def test_whose_a_name_is(name, of):
+    assert reaching.belongs("s")(name) is of
+    assert not reaching.belongs("a.c")("abc")
+
+
+def test_lines_that_do_not_say_whose_they_are_go_with_their_file(lived, tmp_path):
+    with Store.open(lived) as store:
+        for name, text in (("a.jsonl", '{"group": "g"}\n'), ("b.jsonl.zst", "cut short")):
+            (tmp_path / name).write_text(text)
+            event = Derived(at=1.0, path=str(tmp_path / name), sessions=("gone",), how="lines")
+            store.append(event, durable=True).result(timeout=30)
+        mine = tmp_path / "mine.jsonl"
+        mine.write_text('{"id": "gone"}\n{"id": "x", "session": "gone"}\n{"trajectory": "y"}\n')
+        mine.chmod(0o600)
+        event = Derived(at=1.0, path=str(mine), sessions=("gone",), how="lines")
+        store.append(event, durable=True).result(timeout=30)
+        made = store.forget("gone", at=20.0)
+    assert sorted(Path(each).name for each in made.deleted) == ["a.jsonl"]
+    assert mine.read_text() == '{"trajectory": "y"}\n'
+    assert mine.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_audit_beside_a_gateway_loses_no_acknowledged_turn(lived, assay):
+    """The audit's process opens the store to read, by its bytes, and to write, and closes it."""
+    with Store.open(lived) as store:
+        for at in range(3):
+            store.append(turn(f"t-{at}", "stays"), durable=True).result(timeout=30)
+            process = assay_process(lived, f"run{at}")
+            assert process.returncode == 0, process.stderr
+            store.append(turn(f"u-{at}", "stays"), durable=True).result(timeout=30)
+        count = len([*store.events()])
+        with closing(sqlite3.connect(store.path)) as other:
+            assert other.execute("SELECT COUNT(*) FROM events").fetchone() == (count,)
+    with Store.open(lived, write=False) as again:
+        assert {f"{k}-{n}" for k in "tu" for n in range(3)} <= {t.turn.id for t in again.turns()}
+
+
+def assay_process(store: Path, out: str):
+    import subprocess
+    import sys
+
+    return subprocess.run(
+        [sys.executable, "-m", "assay", "audit", str(store), "-o", out, "--no-report"],
+        capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
