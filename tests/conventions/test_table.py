@@ -25,6 +25,7 @@ EXPECTED = {
     ("rloo", "trl"): (1.0, -1 / 3, 0.0),
     ("rloo", "verl"): (1.0, -1 / 3, 1.0),
     ("rloo", "rllm"): (1.0, -1 / 3, 1.0),
+    ("opo", "verl"): (0.75, -0.25, 1.0),  # of equal lengths: the mean
     ("max_rl", "prime-rl"): (3.0, -1.0, 0.0),
 }
 

@@ -10,8 +10,6 @@ import pytest
 
 from assay.credit import method
 from assay.credit.presets import PRESETS
-from assay.kernels.advantages import advantages
-from assay.kernels.term import Term
 from assay.records import ModelStep
 from tests.credit.worlds import answer, batch_of, one
 
@@ -147,24 +145,11 @@ def test_reinforce_plus_plus_baseline_is_dr_grpo_whitened():
     np.testing.assert_allclose(whitened, found, rtol=1e-12)
 
 
-def test_opo_is_one_term_with_a_given_baseline():
+def test_opo_with_lone_trajectories():
     # its baseline weighs outcomes by the number of sampled tokens; a lone trajectory has 0
-    made = batch({**WORLD, **LONE})
-    sampled_R = made.length_R * (made.step_R >= 0)
-    length_K = np.bincount(made.traj_R, sampled_R).astype(float)
-    weighed_G = np.bincount(made.group_K, length_K * made.outcome_K)
-    mean_G = weighed_G / np.bincount(made.group_K, length_K)
-    mean_G[np.bincount(made.group_K) == 1] = 0.0
-    term = Term(
-        name="opo",
-        value_U=made.outcome_K,
-        baseline="given",
-        given_U=mean_G[made.group_K],
-        unit_R=made.all_sampled_R,
-    )
-    actual = advantages([term], made.length_R).advantage_N
-    expected = theirs("compute_opo_outcome_advantage", {**WORLD, **LONE})
-    np.testing.assert_allclose(actual, expected, rtol=1e-14, atol=1e-15)
+    both = {**WORLD, **LONE}
+    expected = theirs("compute_opo_outcome_advantage", both)
+    np.testing.assert_allclose(ours("opo", both), expected, rtol=1e-14, atol=1e-15)
 
 
 def test_lone_trajectories_are_raw_there_and_zero_here_unless_asked_for():
@@ -211,4 +196,5 @@ def test_verl_has_presets_for_what_is_pinned_here():
         "grpo",
         "dr_grpo",
         "rloo",
+        "opo",
     }

@@ -79,8 +79,9 @@ def test_what_is_compared_adds_up_to_zero_and_alone_is_zero(name, seed):
         if (votes_U[scored_U] != np.arange(n)[scored_U]).any():
             continue
         at = scored_U & (term.peer_U >= 0)
-        sums_P = np.bincount(term.peer_U[at], each.scaled_U[at])
-        size = max(1.0, float(np.abs(each.scaled_U[at]).sum()))
+        mass_U = np.ones(n) if term.mass_U is None else term.mass_U
+        sums_P = np.bincount(term.peer_U[at], (each.scaled_U * mass_U)[at])
+        size = max(1.0, float(np.abs(each.scaled_U * mass_U)[at].sum()))
         assert (np.abs(sums_P) <= 1e-9 * size).all(), term.name
 
 

@@ -52,6 +52,8 @@ def compared(term: dict[str, Any], u: int, value: float, peer: int, baseline: st
     """The value less its baseline, scaled."""
     peers = term.get("peer_U") or [0] * len(term["value_U"])
     pairs = list(zip(term["value_U"], peers, strict=True))
+    if term.get("mass_U") is not None:  # as many members as it has mass, each of its value
+        pairs = [pair for pair, m in zip(pairs, term["mass_U"], strict=True) for _ in range(int(m))]
     members = [v for v, p in pairs if p == peer and not math.isnan(v)]
     virtual = term.get("virtual_value_V") or []
     members += [
@@ -65,8 +67,9 @@ def compared(term: dict[str, Any], u: int, value: float, peer: int, baseline: st
     constant = not members or max(members) - min(members) <= max(1e-6 * spread, 1e-12 * large)
     compares = baseline in ("mean", "loo", "quantile", "virtual")
     eps = term.get("eps", 1e-6)
-    if compares and len(members) == 1 and term.get("singleton", "zero") == "raw":
-        return value / (1 + eps) if scale == "std" else value
+    voters = members if term.get("mass_U") is None else alone(term, peers, peer)
+    if compares and len(voters) == 1 and term.get("singleton", "zero") == "raw":
+        return value / {"std": 1 + eps, "root": math.sqrt(1 + eps)}.get(scale, 1.0)
     if compares and constant:
         return 0.0
     mean = sum(members) / len(members) if members else 0.0
@@ -76,8 +79,17 @@ def compared(term: dict[str, Any], u: int, value: float, peer: int, baseline: st
     if scale == "mean":
         return centred / (mean + eps)
     freedom = max(len(members) - term.get("ddof", 1), 1)
-    deviation = math.sqrt(sum((m - mean) ** 2 for m in members) / freedom)
-    return centred / (deviation + eps)
+    variance = sum((m - mean) ** 2 for m in members) / freedom
+    return centred / (math.sqrt(variance + eps) if scale == "root" else math.sqrt(variance) + eps)
+
+
+def alone(term: dict[str, Any], peers: list[int], peer: int) -> list[int]:
+    """The units of these peers that count at all, by their mass."""
+    return [
+        u
+        for u, (v, p, m) in enumerate(zip(term["value_U"], peers, term["mass_U"], strict=True))
+        if p == peer and m and not math.isnan(v)
+    ]
 
 
 def base(term: dict[str, Any], u: int, value: float, members: list[float], mean: float, which: str):

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 NAN = float("nan")
 BASELINES = ["none", "mean", "loo", "quantile", "shrunk", "virtual", "given"]
-SCALES = ["none", "std", "mean"]
+SCALES = ["none", "std", "mean", "root"]
 
 quarters = st.integers(0, 16).map(lambda i: i / 4)
 scores = quarters | st.just(NAN)
@@ -77,7 +77,10 @@ def test_matches_the_slow_oracle(baseline, scale, singleton, data):
         "weight_U": data.draw(st.none() | st.just([i / 2 for i in range(n)])),
         "weight_N": data.draw(st.none() | st.just([i / 4 for i in range(sum(lengths))])),
     }
-    if data.draw(st.booleans()):
+    if baseline == "mean" and data.draw(st.booleans()):
+        mass = st.sampled_from([0.0, 1.0, 2.0, 5.0])
+        options["mass_U"] = data.draw(st.lists(mass, min_size=n, max_size=n))
+    elif data.draw(st.booleans()):
         options |= {"virtual_value_V": [1.0, 2.0, 0.5], "virtual_peer_V": [0, 0, 2]}
     expected = token_advantages([{**fields, **options}], lengths)
     np.testing.assert_allclose(on_tokens(fields, lengths, **options), expected, atol=1e-9)
@@ -171,6 +174,20 @@ def test_centred_peers_add_up_to_zero(baseline, batch):
         for peer in set(fields["peer_U"]):
             members = [a for a, p in zip(advantage_U, fields["peer_U"], strict=True) if p == peer]
             assert abs(np.nansum(members)) < 1e-9
+
+
+@settings(max_examples=50, deadline=None)
+@given(batch=batches(finer=False), data=st.data())
+def test_peers_that_count_by_mass_add_up_to_zero_by_mass(batch, data):
+    fields, _ = batch
+    n = len(fields["value_U"])
+    mass_U = data.draw(st.lists(st.integers(1, 7).map(float), min_size=n, max_size=n))
+    each = {**fields, "unit_R": list(range(n)), "mass_U": mass_U}
+    for scale in ("none", "std", "root"):
+        advantage_U = on_tokens(each, [1] * n, baseline="mean", scale=scale)
+        for peer in set(fields["peer_U"]):
+            at = np.array(fields["peer_U"]) == peer
+            assert abs(np.nansum((advantage_U * mass_U)[at])) < 1e-9
 
 
 @settings(max_examples=50, deadline=None)

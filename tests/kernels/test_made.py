@@ -84,6 +84,8 @@ SCALES = {
     "population": ({"scale": "std", "ddof": 0, "eps": 0.0}, (1 / 6) ** 0.5, 1.0),
     "eps": ({"scale": "std", "ddof": 1, "eps": 0.25}, 0.75, ROOT + 0.25),
     "mean": ({"scale": "mean", "eps": 0.5}, 1.0, 3.5),
+    # eps under the root: 0.25 + 0.75 and 2 + 0.75
+    "root": ({"scale": "root", "ddof": 1, "eps": 0.75}, 1.0, 2.75**0.5),
 }
 
 
@@ -103,6 +105,44 @@ def test_a_lone_unit_that_keeps_its_raw_value():
     got = made(baseline="mean", scale="std", eps=0.5, singleton="raw")
     assert (got.baseline_U[2], got.divisor_U[2], got.count_U[2]) == (0.0, 1.5, 1)
     assert got.scaled_U[2] == 7 / 1.5
+
+
+def test_a_lone_unit_over_the_root_of_a_variance_of_one():
+    got = made(baseline="mean", scale="root", eps=3.0, singleton="raw")
+    assert (got.divisor_U[2], got.scaled_U[2]) == (2.0, 3.5)
+
+
+def test_some_count_more_than_others():
+    # 1, 0, 0.5 by 1, 2 and 5: mean 3.5/8 = 0.4375. Squares 0.31640625 + 2 * 0.19140625
+    # + 5 * 0.00390625 = 0.71875, over 8 - 1; 2 and 4 by 3 and 1: mean 2.5, squares 3 * 0.25 + 2.25
+    # = 3, over 4 - 1. What has no mass moves nothing: the 9 that joins peers 1 is 6.5 off.
+    mass_U = np.array([1.0, 2.0, 1.0, 3.0, 5.0, 1.0, 1.0, 0.0, 1.0, 4.0])
+    peer_U = np.where(np.arange(10) == 7, 1, PEER_U)
+    fields = {"name": "t", "value_U": VALUE_U, "peer_U": peer_U, "unit_R": np.arange(10)}
+    term = Term(baseline="mean", scale="std", eps=0.0, mass_U=mass_U, **fields)
+    (got,) = advantages([term], np.ones(10, np.int64)).made
+    std = (0.71875 / 7) ** 0.5
+    np.testing.assert_allclose(
+        got.baseline_U, [0.4375, 0.4375, 7.0, 2.5, 0.4375, NAN, 2.5, 2.5, 3.0, 3.0]
+    )
+    expected = [0.5625 / std, -0.4375 / std, 0, -0.5, 0.0625 / std, NAN, 1.5, 6.5, 0, 0]
+    np.testing.assert_allclose(got.scaled_U, expected)
+    assert got.count_U.tolist() == [3, 3, 1, 2, 3, 0, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "mass", "said"),
+    [
+        ("loo", [1.0, 2.0], "needs baseline 'mean'"),
+        ("mean", [1.0, 0.5], "0 or at least 1"),
+        ("mean", [1.0, NAN], "0 or at least 1"),
+    ],
+)
+def test_masses_are_counts_and_the_mean_s(baseline, mass, said):
+    fields = {"value_U": np.array([1.0, 0.0]), "unit_R": np.arange(2)}
+    term = Term(name="t", baseline=baseline, mass_U=np.array(mass), **fields)
+    with pytest.raises(AlignmentError, match=f"term 't': mass_U .*{said}"):
+        advantages([term], np.ones(2, np.int64))
 
 
 def test_sign_cap_and_weights_come_after():

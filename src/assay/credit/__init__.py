@@ -7,7 +7,7 @@ import msgspec
 
 from assay.batch import Batch
 from assay.credit.base import Method
-from assay.credit.baselines import AsymRe, Ebpo, Quantile
+from assay.credit.baselines import AsymRe, Ebpo, Opo, Quantile
 from assay.credit.beliefs import DeltaBelief, Igpo
 from assay.credit.branches import Carl, TreePo, TreeRl
 from assay.credit.calibrated import Dcpo, Rlcr
@@ -51,6 +51,7 @@ METHODS: Registry[Method] = Registry(
         "pass_at_k": PassAtK,  # Pass@k training 2025, arXiv:2508.10751
         "quantile": Quantile,  # QAE 2025, arXiv:2509.22611
         "unlikeliness": Unlikeliness,  # He et al. 2025, arXiv:2506.02355
+        "opo": Opo,  # Hao et al. 2025, arXiv:2505.23585
         "asym_re": AsymRe,  # AsymRE 2025, arXiv:2506.20520
         "honest_claims": HonestClaims,  # after Agents of Chaos 2026, arXiv:2602.20021
         "rlcr": Rlcr,  # Damani et al. 2025, arXiv:2507.16806

@@ -1,4 +1,5 @@
-"""One outcome per trajectory against another baseline than the mean: quantile, shrunk, shifted."""
+"""One outcome per trajectory against another baseline than the mean: quantile, shrunk, shifted,
+and a mean that long trajectories have more of."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -7,7 +8,8 @@ import numpy as np
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, at_least_0, check_scaling, outcome_term, require
-from assay.credit.groups import counts, means
+from assay.credit.groups import counts, means, rollout_lengths_K
+from assay.credit.outcome import Singleton
 from assay.credit.statistics import estimates
 from assay.kernels.term import Term
 
@@ -119,3 +121,28 @@ class AsymRe(Method):
         else:
             given = self.v + self.shift
         return [outcome_term(batch, baseline="given", given_U=given, scale="none")]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Opo(Method):
+    """A = R - sum_j l_j R_j / sum_j l_j over the group, l the tokens that a trajectory sampled.
+
+    Hao et al. 2025, On-Policy RL with Optimal Reward Baseline, https://arxiv.org/abs/2505.23585.
+    The baseline of least variance weighs outcomes by the squared norm of the gradient of their
+    trajectory; the paper takes that to grow like its length. Masked tokens do not count in l, nor
+    in verl's; a lone trajectory gets 0, and in verl its raw reward (`singleton="raw"`). Lengths are
+    the policy's own, so a policy that decides when to stop biases the baseline. The paper's exact
+    on-policy training, without KL or entropy terms, belongs to the trainer.
+    """
+
+    name: ClassVar[str] = "opo"
+    source: ClassVar[str] = "Hao et al. 2025, arXiv:2505.23585"
+    reads: ClassVar[Reads] = "groups"
+    scaling: ClassVar[str] = "mean by length"
+
+    singleton: Singleton = "zero"
+    """What a lone trajectory gets: 0, or its raw outcome (verl)."""
+
+    def terms(self, batch: Batch) -> list[Term]:
+        return [outcome_term(batch, self, scale="none", mass_U=rollout_lengths_K(batch))]

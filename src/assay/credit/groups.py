@@ -118,6 +118,16 @@ def trained_K(batch: Batch) -> Float64[np.ndarray, " K"]:
     return totals(batch.length_R[at].astype(float), owner_R[at], len(batch.ids))
 
 
+def rollout_lengths_K(batch: Batch) -> Float64[np.ndarray, " K"]:
+    """Returns how much may be trained of the rollout that each trajectory votes for, all its scored
+    outputs together: tokens, or characters (`measure`); 0 where another votes. A lot that passed
+    over one (`Batch.undrawn_K`) takes nothing off: its outcome counts among its peers."""
+    trained_R = np.append(batch.untrainable_S < 0, False)[batch.step_R]
+    length_K = totals(batch.length_R * trained_R.astype(float), batch.traj_R, len(batch.ids))
+    scored_K = np.where(np.isnan(batch.value_K), 0.0, length_K)
+    return totals(scored_K, batch.vote_K, len(batch.ids))
+
+
 def confidence_K(batch: Batch, method: str) -> Float64[np.ndarray, " K"]:
     """Returns exp(mean log-probability) of the tokens that each trajectory sampled, in (0, 1].
 

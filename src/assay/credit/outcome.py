@@ -14,9 +14,10 @@ from typing import ClassVar, Literal, final
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, outcome_term
-from assay.kernels.term import Scale, Sign, Term
+from assay.kernels.term import Sign, Term
 
 Singleton = Literal["zero", "raw"]
+Scale = Literal["none", "std", "mean"]
 
 
 @final

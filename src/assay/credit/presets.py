@@ -21,6 +21,9 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "verl": {"singleton": "raw"},
         "rllm": {"singleton": "raw"},
     },
+    "opo": {
+        "verl": {"singleton": "raw"},
+    },
     "max_rl": {
         "prime-rl": {"eps": 0.0},
     },

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 Baseline = Literal["none", "mean", "loo", "quantile", "shrunk", "virtual", "given"]
-Scale = Literal["none", "std", "mean"]
+Scale = Literal["none", "std", "mean", "root"]
 Sign = Literal["both", "positive", "negative"]
 
 
@@ -39,6 +39,9 @@ class Term:
     vote_U: Int64[np.ndarray, " U"] | None = None
     """The unit that counts for each one among its peers: several with the same one count once, and
     one with -1 is compared and moves nothing. None: each counts for itself."""
+    mass_U: Float64[np.ndarray, " U"] | None = None
+    """How much each one counts in the mean and the deviation of its peers, as by how many tokens it
+    has: 0, which moves nothing, or at least 1. Baseline "mean" alone takes it. None: as one."""
 
     # Who carries it?
     unit_R: Int64[np.ndarray, " R"] | None = None
@@ -52,7 +55,8 @@ class Term:
     ddof: int = 1
     """Degrees of freedom taken off the deviation: 1 sample, 0 population."""
     eps: float = 1e-6
-    """Added to the divisor, in units of the value."""
+    """Added to the divisor, in units of the value; under scale "root" to the variance, before its
+    root is taken."""
     singleton: Literal["zero", "raw"] = "zero"
     """What a unit alone among its peers gets: 0, or its value as if the mean were 0, the std 1."""
     given_U: Float64[np.ndarray, " U"] | float = 0.0

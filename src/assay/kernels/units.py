@@ -14,6 +14,8 @@ from assay.kernels.returns import returns
 from assay.kernels.term import Credited, Term
 from assay.kernels.votes import ends, votes
 
+_SPREAD = ("std", "root")
+
 
 def credited(term: Term) -> Credited:
     """Returns each unit's advantage and what it was made of.
@@ -22,7 +24,7 @@ def credited(term: Term) -> Credited:
         b: none 0 | mean of the scored peers | loo mean of the others | given
            | quantile the least x with F(x) >= K | shrunk (1 - shrink) * mean + shrink * prior
            | virtual mean, virtual members counted
-        s: none 1 | std + eps, ddof off the count | mean + eps
+        s: none 1 | std + eps, ddof off the count | mean + eps | root sqrt(var + eps)
 
     Peers that are constant get exactly 0 under mean, loo, quantile and virtual, and so does a unit
     alone among its peers (or its raw value, `singleton="raw"`); under none, shrunk and given they
@@ -52,7 +54,7 @@ def credited(term: Term) -> Credited:
 
 def _check(term: Term) -> None:
     n_units = term.value_U.size
-    for field in ("peer_U", "given_U", "shrink", "weight_U", "vote_U", "next_U", "decay"):
+    for field in ("peer_U", "given_U", "shrink", "weight_U", "vote_U", "next_U", "decay", "mass_U"):
         values = getattr(term, field)
         if isinstance(values, np.ndarray) and values.size != n_units:
             raise AlignmentError(
@@ -61,6 +63,9 @@ def _check(term: Term) -> None:
     vote = term.vote_U
     if vote is not None and vote.size and not -1 <= vote.min() <= vote.max() < n_units:
         raise AlignmentError(f"term {term.name!r}: vote_U must lie in [-1, {n_units})")
+    mass = term.mass_U
+    if mass is not None and not (term.baseline == "mean" and ((mass == 0) | (mass >= 1)).all()):
+        raise AlignmentError(f"term {term.name!r}: mass_U needs baseline 'mean'; 0 or at least 1")
     virtual, peer = term.virtual_value_V, term.virtual_peer_V
     if virtual is None and peer is None:
         return
@@ -83,22 +88,24 @@ def _compared(term: Term) -> Credited:
     compared_U = ~np.isnan(value_U) & (peer_U >= 0)
     at = slice(None) if compared_U.all() else compared_U
     u, own = peer_U[at], value_U[at]
-    peer, value = votes(term)
+    peer, value, mass = votes(term)
     low, high = term.reach or ends(value) or (0.0, 0.0)
     n_peers = int(max(peer.max(initial=-1), peer_U.max(initial=-1))) + 1
 
     count_P = np.bincount(peer, minlength=n_peers)
-    sum_P = np.bincount(peer, value, n_peers).astype(float)  # of nothing it is integer
+    mass_P = np.bincount(peer, mass, n_peers).astype(float)  # of nothing it is integer
+    sum_P = np.bincount(peer, value * mass, n_peers).astype(float)
     spread = high - low if term.value_range is None else term.value_range
     constant_P = constant(*extremes(value, peer, n_peers), spread)
-    divisor = _divisor(term, value, peer, count_P, sum_P, constant_P)[u]
-    base = _baseline(term, compared_U, u, peer, value, sum_P, count_P)
+    divisor = _divisor(term, value, peer, mass, mass_P, sum_P, constant_P)[u]
+    base = _baseline(term, compared_U, u, peer, value, sum_P, mass_P)
     if term.baseline in ("mean", "loo", "quantile", "virtual"):
         even = abs(own - base) <= ROUND_OFF * max(abs(low), abs(high))  # but for round-off
         base = np.where(constant_P[u] | even, own, base)
         if term.singleton == "raw":
             alone = count_P[u] == 1
-            base[alone], divisor[alone] = 0.0, 1.0 + term.eps if term.scale == "std" else 1.0
+            base[alone] = 0.0
+            divisor[alone] = _deviation(term, np.ones(1)) if term.scale in _SPREAD else 1.0
     base_U, divisor_U = np.full(n, np.nan), np.ones(n)
     base_U[at], divisor_U[at] = base, divisor
     count_U, constant_U = np.zeros(n, np.int64), np.zeros(n, bool)
@@ -108,20 +115,28 @@ def _compared(term: Term) -> Credited:
     return Credited(term, base_U, divisor_U, count_U, constant_U, scaled_U, scaled_U)
 
 
+def _deviation(term: Term, variance_P: Float64[np.ndarray, " P"]) -> Float64[np.ndarray, " P"]:
+    """Returns what values of such a variance are divided by."""
+    if term.scale == "root":
+        return np.sqrt(variance_P + term.eps)
+    return np.sqrt(variance_P) + term.eps
+
+
 def _divisor(
     term: Term,
     value: Float64[np.ndarray, " _"],
     peer: Int64[np.ndarray, " _"],
-    count_P: Int64[np.ndarray, " P"],
+    mass: Float64[np.ndarray, " _"],
+    mass_P: Float64[np.ndarray, " P"],
     sum_P: Float64[np.ndarray, " P"],
     constant_P: Bool[np.ndarray, " P"],
 ) -> Float64[np.ndarray, " P"]:
     """Returns what each peer set is divided by, 1 where it is constant."""
-    mean_P = sum_P / np.maximum(count_P, 1)
+    mean_P = sum_P / np.maximum(mass_P, 1)
     match term.scale:
-        case "std":
-            square_P = np.bincount(peer, (value - mean_P[peer]) ** 2, count_P.size)
-            divisor_P = np.sqrt(square_P / np.maximum(count_P - term.ddof, 1)) + term.eps
+        case "std" | "root":
+            square_P = np.bincount(peer, mass * (value - mean_P[peer]) ** 2, mass_P.size)
+            divisor_P = _deviation(term, square_P / np.maximum(mass_P - term.ddof, 1))
         case "mean":
             # a mean within round-off of 0 over values that differ would divide by nothing
             refused_P = (mean_P < 0) | (~constant_P & (mean_P <= ROUND_OFF))
@@ -132,7 +147,7 @@ def _divisor(
                 )
             divisor_P = mean_P + term.eps
         case "none":
-            return np.ones(count_P.size)
+            return np.ones(mass_P.size)
     return np.where(constant_P, 1.0, divisor_P)
 
 
@@ -143,10 +158,10 @@ def _baseline(
     peer: Int64[np.ndarray, " _"],
     value: Float64[np.ndarray, " _"],
     sum_P: Float64[np.ndarray, " P"],
-    count_P: Int64[np.ndarray, " P"],
+    mass_P: Float64[np.ndarray, " P"],
 ) -> Float64[np.ndarray, " _"]:
     """Returns the baseline of each compared unit."""
-    mean_P = sum_P / np.maximum(count_P, 1)
+    mean_P = sum_P / np.maximum(mass_P, 1)
     match term.baseline:
         case "mean" | "virtual":
             return mean_P[u]
@@ -154,9 +169,9 @@ def _baseline(
             voter = np.flatnonzero(compared_U) if term.vote_U is None else term.vote_U[compared_U]
             voice = np.append(term.value_U, np.nan)[voter]  # what the unit's own vote adds
             itself = ~np.isnan(voice)
-            return (sum_P[u] - np.nan_to_num(voice)) / np.maximum(count_P[u] - itself, 1)
+            return (sum_P[u] - np.nan_to_num(voice)) / np.maximum(mass_P[u] - itself, 1)
         case "quantile":
-            return _quantile(peer, value, count_P, term.quantile)[u]
+            return _quantile(peer, value, mass_P.astype(np.int64), term.quantile)[u]
         case "shrunk":
             shrink = term.shrink
             share = shrink[compared_U] if isinstance(shrink, np.ndarray) else shrink
