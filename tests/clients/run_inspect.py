@@ -77,7 +77,7 @@ def main(asked: dict[str, Any]) -> None:
         message_limit=12,
     )
     model = get_model(
-        "openai-api/local/m",
+        f"openai-api/local/{asked.get('model', 'm')}",
         base_url=asked["url"],
         api_key="any",
         stream=asked["stream"],

@@ -28,7 +28,7 @@ def main(asked: dict[str, Any]) -> None:
         folder = Path(asked["folder"]) / str(number)
         folder.mkdir(parents=True)
         model = MODELS[asked["api"]](
-            model_name="openai/m",
+            model_name=f"openai/{asked.get('model', 'm')}",
             cost_tracking="ignore_errors",
             **config["model"]
             | {

@@ -230,7 +230,7 @@ def test_inspect_ai_does_an_eval_of_the_embedded_policy(tmp_path: Path, assay: A
     with gateway(store, "--embedded") as address:
         done = client(
             "run_inspect.py", tmp_path / "home", url=f"{address}/r/eval/v1", api="chat",
-            stream=False, samples=samples, tools=["home", "currency"], at_once=1,
+            stream=False, samples=samples, tools=["home", "currency"], at_once=1, model="start",
             folder=str(tmp_path / "logs"),
         )  # fmt: skip
         assert assay("live", "resolve", str(store)).code == 0
@@ -254,7 +254,7 @@ def test_mini_swe_agent_runs_with_the_embedded_policy(tmp_path: Path, assay: Any
             "run_mini.py", tmp_path / "home", url=f"{address}/r/mini/v1", api="chat",
             tasks=["currency of home of Accra"], folder=str(tmp_path / "work"),
             agent={"system_template": "be brief", "instance_template": "{{task}}"},
-            headers={"X-Session-Id": "one"},
+            headers={"X-Session-Id": "one"}, model="start",
         )  # fmt: skip
     assert done["exit_status"] == "RepeatedFormatError"
     (session,) = kept(store)

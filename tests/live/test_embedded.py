@@ -105,5 +105,41 @@ def test_a_version_that_serves_answers_new_sessions(live, engine, tmp_path):
     held.model.save_pretrained(tmp_path / "v1")
     held.tokenizer.save_pretrained(tmp_path / "v1")
     engine.where = {"v1": str(tmp_path / "v1")}.get
-    assert engine._of("v1") is engine._held["v1"]
-    assert engine._of("else") is held
+    assert engine._of("v1") == (engine._held["v1"], "v1")
+    assert engine._of("else") == (held, "start")
+
+
+def test_it_says_which_policy_answered_whatever_it_was_asked_for(live, engine):
+    """What a turn says of its version is the engine's word, not its client's."""
+    client, store = live
+    said = [{"role": "user", "content": "?x"}]
+    with pytest.raises(openai.NotFoundError, match="model 'pol-000007': expected start"):
+        client.chat.completions.create(model="pol-000007", messages=said)
+    with pytest.raises(openai.NotFoundError, match="model 'gpt-5': expected start"):
+        client.chat.completions.create(model="gpt-5", messages=said)
+    try:
+        engine.goes_by = "pol-000001"
+        made = client.chat.completions.create(model="start", messages=said, max_tokens=2)
+    finally:
+        engine.goes_by = "start"
+    assert made.model == "pol-000001"
+    assert store.turns()[-1].turn.policy_version == "pol-000001"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"temperature": "warm"}, "temperature: expected a number from 0"),
+        ({"temperature": -1}, "temperature: expected a number from 0"),
+        ({"temperature": True}, "temperature: expected a number from 0"),
+        ({"tools": [{"type": "function"}]}, "tools: expected a function in each"),
+        ({"tools": [{"type": "function", "function": "x"}]}, "tools: expected a function in each"),
+    ],
+)
+def test_what_it_cannot_read_is_refused_before_it_samples(live, more, told):
+    client, store = live
+    before = len(store.turns())
+    said = [{"role": "user", "content": "?x"}]
+    with pytest.raises(openai.BadRequestError, match=told):
+        client.chat.completions.create(model="start", messages=said, extra_body=more)
+    assert len(store.turns()) == before

@@ -58,26 +58,26 @@ _WAIT: Final = 60.0
 class Clients:
     """The users, each with a key of the gateway."""
 
-    def __init__(self, port: int, secret: bytes) -> None:
-        self._port, self._secret = port, secret
+    def __init__(self, port: int, secret: bytes, engine: Embedded) -> None:
+        self._port, self._secret, self._engine = port, secret, engine
         self.said: list[tuple[str, str, str, str]] = []
         """What was asked, answered and said to it, and in which session."""
 
     def __call__(self, asked: Sequence[Asked], version: str) -> list[str]:
         """Has the conversations, one after the other, and returns the answers."""
-        answers = list[str]()
+        answers, self._engine.goes_by = list[str](), version
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_WAIT)
         try:
             for made, session, user in asked:
                 key = minted(self._secret, Key(run=RUN, session=session, user=user))
                 told = [{"role": "user", "content": made.text}]
-                answer = self._post(connection, key, version, told, most=24)
+                answer = self._post(connection, key, told, most=24)
                 reply = made.reply(answer)
                 told += [
                     {"role": "assistant", "content": answer},
                     {"role": "user", "content": reply},
                 ]
-                self._post(connection, key, version, told, most=2)
+                self._post(connection, key, told, most=2)
                 answers.append(answer)
                 self.said.append((made.text, answer.strip(), reply, f"{RUN}/{user}/{session}"))
         finally:
@@ -88,12 +88,11 @@ class Clients:
         self,
         connection: http.client.HTTPConnection,
         key: str,
-        version: str,
         messages: list[dict[str, str]],
         *,
         most: int,
     ) -> str:
-        body = {"model": version, "messages": messages, "max_tokens": most}
+        body = {"messages": messages, "max_tokens": most}
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         connection.request(
             "POST", f"/r/{RUN}/v1/chat/completions", json.dumps(body).encode(), headers
@@ -150,7 +149,7 @@ def run(
         model, tokenizer = engine.policy
         with listening(gateway) as port:
             say(f"{updates} rounds of users; first what it writes in other tasks is noted")
-            clients = Clients(port, secret)
+            clients = Clients(port, secret, engine)
             rehearsal = Rehearsal(
                 store,
                 model,

@@ -24,7 +24,7 @@ from typing import Any, Final, final
 from assay.errors import AssayError, UsageError
 from assay.files.web import check_address, refusal, sent
 from assay.live.engines import Engine, named, objects, routed
-from assay.live.selection import NAMED
+from assay.live.versions import NAMED
 
 FILES: Final = ("adapter_config.json", "adapter_model.safetensors")
 """What an engine reads of a version's folder, as PEFT writes it."""

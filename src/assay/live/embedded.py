@@ -63,6 +63,8 @@ class Embedded:
             MissingExtraError: torch or transformers is not installed.
         """
         self.name = name
+        self.goes_by = name
+        """What answers call the policy that was given: who trains it in place names it anew."""
         self.where: Callable[[str], str | None] = lambda _: None
         """Where the weights of a version lie; None: it is none, and the policy that was given
         answers."""
@@ -98,7 +100,7 @@ class Embedded:
     async def _ask(self, body: dict[str, Any]) -> AsyncGenerator[Reply]:
         try:
             _check(body)
-            loaded = await self._run(self._of, str(body.get("model", "")))
+            loaded, name = await self._run(self._of, str(body.get("model", "")))
             prompt = await self._run(_prompt, loaded, body)
             room = int(getattr(loaded.model.config, "max_position_embeddings", 1 << 20))
             if len(prompt) >= room:
@@ -107,7 +109,7 @@ class Embedded:
             said = {"error": {"message": str(error)[:500], "type": "invalid_request_error"}}
             yield Reply(400, "application/json", _once(msgspec.json.encode(said)))
             return
-        answer = _Answer(loaded, body, prompt, room)
+        answer = _Answer(loaded, name, body, prompt, room)
         self._asked += 1
         pieces = self._pieces(answer, self._seed + self._asked)
         if body.get("stream"):
@@ -118,18 +120,19 @@ class Embedded:
     async def _run(self, work: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *given)
 
-    def _of(self, model: str) -> _Loaded:
-        """Returns the weights of a version; of a name that is none, those that were given."""
+    def _of(self, model: str) -> tuple[_Loaded, str]:
+        """Returns the weights of a version and its name; of a name that is none, those that were
+        given."""
         where = self.where(model)
         if where is None:
-            return self._held[self.name]
+            return self._held[self.name], self.goes_by
         if model not in self._held:
             ours = self._held[self.name].template is None
             self._held[model] = _opened(where, line=ours, base=self.name)
             old = [name for name in self._held if name != self.name]
             for name in old[:-_HELD]:
                 del self._held[name]
-        return self._held[model]
+        return self._held[model], model
 
     async def _pieces(self, answer: "_Answer", seed: int) -> AsyncGenerator[Piece]:
         """Yields tokens as they are sampled."""
@@ -159,7 +162,7 @@ class _Answer:
     """One answer, while it is sampled."""
 
     def __init__(
-        self, loaded: _Loaded, body: Mapping[str, Any], prompt: list[int], room: int
+        self, loaded: _Loaded, name: str, body: Mapping[str, Any], prompt: list[int], room: int
     ) -> None:
         self._of, self._body, self._prompt = loaded, body, prompt
         asked = body.get("max_tokens") or body.get("max_completion_tokens") or TOKENS
@@ -172,7 +175,7 @@ class _Answer:
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{self._name}",
             "created": int(time.time()),
-            "model": str(body.get("model", "")),
+            "model": name,
         }
 
     def sample(self, seed: int, told: Callable[[Piece], None], left: Callable[[], bool]) -> None:
@@ -296,6 +299,11 @@ def _check(body: Mapping[str, Any]) -> None:
         raise UsageError("n: the embedded policy gives one answer")
     if body.get("stop"):
         raise UsageError("stop: the embedded policy ends its answers itself")
+    heat = body.get("temperature")
+    if heat is not None and (type(heat) not in (int, float) or not heat >= 0):
+        raise UsageError("temperature: expected a number from 0")
+    if not all(isinstance(each.get("function"), dict) for each in body.get("tools") or ()):
+        raise UsageError("tools: expected a function in each")
 
 
 def _prompt(loaded: _Loaded, body: Mapping[str, Any]) -> list[int]:

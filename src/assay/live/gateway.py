@@ -18,19 +18,26 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assay.errors import AssayError, DataError, UsageError
 from assay.live.exchange import Serving, replayed
-from assay.live.guard import Guard, Limits, RefusedError, check_size, name_in, parsed
+from assay.live.guard import (
+    Guard,
+    Limits,
+    RefusedError,
+    check_size,
+    headers_of,
+    name_in,
+    parsed,
+)
 from assay.live.keys import Key
 from assay.live.recorder import Exchange, Recorder
 from assay.live.sessions import Placed, Sessions
 from assay.live.shapes import SHAPES, Shape
 from assay.live.store import Store, digest
 from assay.live.upstream import Upstream, UpstreamError
-from assay.live.versions import Versions
+from assay.live.versions import NAMED, Versions
 from assay.records.live import Turn
 
 IDLE: Final = 1800.0
@@ -40,6 +47,11 @@ RESTORED: Final = 3600.0
 _LOOK: Final = 1.0
 """Seconds between looks for new versions."""
 _JSON: Final = "application/json"
+ADDRESSES: Final = (
+    "POST /r/RUN/v1/chat/completions, POST /r/RUN/v1/responses, POST /r/RUN/v1/messages, "
+    "GET /r/RUN/v1/models"
+)
+"""All that there is."""
 
 
 @final
@@ -80,17 +92,23 @@ class Gateway:
     @property
     def app(self) -> ASGIApp:
         """The application."""
-        models = Route("/r/{run}/v1/models", self._models, methods=["GET"])
-        rest = Starlette(routes=[models], lifespan=self._life)
+        rest = Starlette(lifespan=self._life)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            match scope["path"].split("/", 4) if scope["type"] == "http" else ():
-                case ["", "r", run, "v1", end] if run and end in SHAPES:
-                    if scope["method"] == "POST":
-                        return await self.answer(scope, receive, send, run, SHAPES[end])
-                    return await Response(status_code=405)(scope, receive, send)
+            if scope["type"] != "http":
+                return await rest(scope, receive, send)
+            chat, here = SHAPES["chat/completions"], f"there is {ADDRESSES}"
+            match scope["method"], _parts(scope):
+                case "POST", ["", "r", run, "v1", end] if end in SHAPES:
+                    await self.answer(scope, receive, send, run, SHAPES[end])
+                case "GET", ["", "r", run, "v1", "models"]:
+                    await (await self._models(run, scope))(scope, receive, send)
+                case _, ["", "r", _, "v1", end] if end == "models" or end in SHAPES:
+                    wrong = RefusedError(405, f"not by this method; {here}")
+                    await self._refusal(chat, wrong)(scope, receive, send)
                 case _:
-                    return await rest(scope, receive, send)
+                    wrong = RefusedError(404, f"no such address; {here}")
+                    await self._refusal(chat, wrong)(scope, receive, send)
 
         return app
 
@@ -118,9 +136,9 @@ class Gateway:
             except DataError:
                 self.counts["store_failures"] += 1
 
-    async def _models(self, request: Request) -> Response:
+    async def _models(self, run: str, scope: Scope) -> Response:
         try:
-            self.guard.check(request.path_params["run"], request.headers, self.clock())
+            self.guard.check(run, headers_of(scope["headers"]), self.clock())
             return Response(await self.upstream.models(), media_type=_JSON)
         except (RefusedError, UpstreamError) as error:
             return self._refusal(SHAPES["chat/completions"], error)
@@ -154,12 +172,13 @@ class Gateway:
         self, request: Request, run: str, shape: Shape, send: Send, receive: Receive
     ) -> None:
         began, ticks = self.clock(), asyncio.get_running_loop().time()
-        headers = _headers(request.scope)
+        headers = headers_of(request.scope["headers"])
         key = self.guard.check(run, headers, began)
         if headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
             raise RefusedError(415, f"expected content-type {_JSON}")
         raw = await self._body(request, headers)
         chat = self._chat(shape, raw)
+        self._check_model(chat)
         name, mark = self._name(key, headers), digest(raw)
         if name in self._under_way:
             raise RefusedError(409, "a request of this name is under way", 1)
@@ -189,10 +208,19 @@ class Gateway:
         check_size(chat, self.limits)
         return chat
 
+    def _check_model(self, chat: Mapping[str, Any]) -> None:
+        """Raises RefusedError where a request names a model that does not answer here: a version
+        that does not serve, or of an engine with one model any other name."""
+        model, own, here = str(chat.get("model") or ""), self.upstream.name, self.versions.here
+        other = own is not None and model not in ("", own)
+        if model not in here and (other or NAMED.fullmatch(model) is not None):
+            known = ", ".join([own or "a model of the engine", *here])
+            raise RefusedError(404, f"model {model[:80]!r}: expected {known}")
+
     async def _body(self, request: Request, headers: Mapping[str, str]) -> bytes:
         length = headers.get("content-length", "0")
         too_long = RefusedError(413, f"the body is longer than {self.limits.body:,} bytes")
-        if not length.isdigit() or int(length) > self.limits.body:
+        if not length.isdecimal() or len(length) > 18 or int(length) > self.limits.body:
             raise too_long
         parts, size = list[bytes](), 0
         try:
@@ -209,7 +237,8 @@ class Gateway:
     def _name(self, key: Key, headers: Mapping[str, str]) -> str:
         """Returns what stands for a request's name; empty: it has none."""
         name = name_in(headers, "idempotency-key") or name_in(headers, "x-request-id")
-        return digest(f"{key.run}\0{key.user}\0{name}".encode()) if name else ""
+        whose = f"{key.run}\0{key.user}\0{key.session or ''}"
+        return digest(f"{whose}\0{name}".encode()) if name else ""
 
     def _kept(self, name: str, mark: str) -> Turn | None:
         """Returns the turn that a request of this name became already.
@@ -231,11 +260,11 @@ class Gateway:
     async def _placed(self, key: Key, headers: Mapping[str, str], chat: dict[str, Any]) -> Placed:
         """Returns where a request belongs, its session's consent brought up to date."""
         named, said = None, name_in(headers, "x-session-id")
-        whose = f"{key.run}/{key.user}" if key.user else key.run
+        whose = f"{key.run}/{_part(key.user)}" if key.user else key.run
         if key.session is not None:
-            named = (f"{whose}/{key.session}", "key")
+            named = (f"{whose}/{_part(key.session)}", "key")
         elif said is not None:
-            named = (f"{whose}/{said}", "header")
+            named = (f"{whose}/{_part(said)}", "header")
         placed = self.sessions.place(
             chat,
             owner=f"{key.run}\0{key.user}",
@@ -300,7 +329,12 @@ class Gateway:
             await self.recorder.ended(session, closed=True)
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """Returns a request's headers, by their names in small letters; of several the first."""
-    raw = reversed(scope["headers"])
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+def _parts(scope: Scope) -> list[str]:
+    """Returns an address in its parts. One that is written with escapes is none of ours: who stands
+    between might have read it otherwise."""
+    return [] if b"%" in scope.get("raw_path", b"") else scope["path"].split("/", 4)
+
+
+def _part(name: str) -> str:
+    """Returns a name as a part of a session's: no slash in it says whose another session is."""
+    return name.replace("%", "%25").replace("/", "%2F")

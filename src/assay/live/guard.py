@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast, final
 
@@ -16,7 +16,15 @@ from assay.records.live import Consent
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME: Final = re.compile(r"[\x21-\x7e]{1,128}")
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 ORDER: Final[tuple[Consent, ...]] = ("none", "record", "train")
+ANSWERS: Final = 8
+"""That a request may ask for at once."""
+_DECIDE: Final = (
+    *("authorization", "x-api-key", "host", "content-type", "content-length"),
+    *("idempotency-key", "x-request-id", "x-session-id", "x-turn-type", "x-assay-consent"),
+)
+"""Headers of which the first and the last must not say two things."""
 
 
 class RefusedError(AssayError):
@@ -75,11 +83,10 @@ class Guard:
             raise RefusedError(403, "called by another name than the gateway has")
         if _RUN.fullmatch(run) is None:
             raise RefusedError(404, "no such run: 1 to 64 of A-Z a-z 0-9 . _ -")
-        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        given = given or headers.get("x-api-key", "")
-        if not self.needs_key and not given.startswith(keys.PREFIX):
+        given = {each for each in _tokens(headers) if each.startswith(keys.PREFIX)}
+        if not self.needs_key and not given:
             return Key(run=run)
-        key = keys.opened(self.secret, given, now=now)
+        key = keys.opened(self.secret, given.pop(), now=now) if len(given) == 1 else None
         if key is None or not hmac.compare_digest(key.run.encode(), run.encode()):
             raise RefusedError(401, "no key, or a wrong one, or one of another run")
         return key
@@ -92,8 +99,13 @@ class Guard:
             return most
         for each in ORDER:
             if each == said:
-                return each if ORDER.index(each) < ORDER.index(most) else most
+                return least(each, most)
         raise RefusedError(400, f"x-assay-consent: got {said[:20]!r}; expected {', '.join(ORDER)}")
+
+
+def least(*consents: Consent) -> Consent:
+    """Returns what all of some consents allow."""
+    return min(consents, key=ORDER.index)
 
 
 def consented(word: str) -> Consent:
@@ -108,11 +120,32 @@ def consented(word: str) -> Consent:
     raise UsageError(f"--consent {word}: expected {', '.join(ORDER)}")
 
 
+def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Returns headers by their names in small letters.
+
+    Raises:
+        RefusedError: one that decides something comes twice and says two things, of which whoever
+            stands between might have read the other.
+    """
+    found: dict[str, str] = {}
+    for key, value in raw:
+        name, said = key.decode("latin-1").lower(), value.decode("latin-1")
+        if found.setdefault(name, said) != said and name in _DECIDE:
+            raise RefusedError(400, f"{name}: comes twice, and says two things")
+    return found
+
+
+def _tokens(headers: Mapping[str, str]) -> Iterable[str]:
+    """Yields what a request shows for a key: the scheme of a bearer is written in any case."""
+    *scheme, word = headers.get("authorization", "").split() or [""]
+    yield word if [each.lower() for each in scheme] in ([], ["bearer"]) else ""
+    yield headers.get("x-api-key", "").strip()
+
+
 def _host(value: str) -> str:
-    """Returns a host without its port."""
-    if value.startswith("["):
-        return value[1:].partition("]")[0]
-    return value.partition(":")[0]
+    """Returns a host without its port; empty: it is none."""
+    found = _HOST.fullmatch(value.lower())
+    return found[1].strip("[]") if found else ""
 
 
 def name_in(headers: Mapping[str, str], key: str) -> str | None:
@@ -166,10 +199,11 @@ def check_size(request: Mapping[str, Any], limits: Limits) -> None:
         raise RefusedError(400, f"expected 1 to {limits.messages} messages")
     for key in ("max_tokens", "max_completion_tokens"):
         most = request.get(key)
-        if most is not None and (not isinstance(most, int) or not 0 < most <= limits.tokens):
+        if most is not None and (type(most) is not int or not 0 < most <= limits.tokens):
             raise RefusedError(400, f"{key}: expected 1 to {limits.tokens}")
-    if request.get("n") not in (None, 1, 2, 3, 4, 5, 6, 7, 8):
-        raise RefusedError(400, "n: expected 1 to 8")
+    count = request.get("n")
+    if count is not None and (type(count) is not int or not 0 < count <= ANSWERS):
+        raise RefusedError(400, f"n: expected 1 to {ANSWERS}")
 
 
 def check_bind(host: str, *, needs_key: bool, tls: bool) -> None:

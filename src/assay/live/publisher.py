@@ -22,9 +22,10 @@ from assay.errors import DataError, UsageError
 from assay.files.folders import locked
 from assay.live.adapters import AdapterError, Adapters
 from assay.live.canary import Play, Seen, canary, figures_of
-from assay.live.selection import BASE, NAMED
+from assay.live.selection import BASE
 from assay.live.store import Store
 from assay.live.suites import Suite
+from assay.live.versions import NAMED
 from assay.records.live import Event, Moved, Version
 
 KEPT: Final = 3

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from assay.live.answers import Answer
 from assay.live.engines import bent, sampler_of
+from assay.live.guard import least
 from assay.live.sessions import Going, Placed, shared, text_of
 from assay.live.store import Store, StoreError
 from assay.records.live import (
@@ -104,6 +105,7 @@ class Recorder:
         if found is not None:
             session.count = len(found.turns)
             session.version = found.policy_version
+            session.consent = least(found.consent, session.consent)
             session.untold = found.consent != session.consent
             return
         session.opening = Opened(
@@ -117,9 +119,10 @@ class Recorder:
         )
 
     async def consented(self, session: Going, consent: Consent) -> None:
-        """Takes in what may be done with a session."""
-        if session.consent != consent:
-            session.consent, session.untold = consent, True
+        """Takes in what a request allows: what was taken back once stays so."""
+        allowed = least(session.consent, consent)
+        if session.consent != allowed:
+            session.consent, session.untold = allowed, True
         if session.untold and session.opening is None:
             await self._write(session)
 

@@ -20,6 +20,7 @@ from msgspec import structs
 
 from assay.feedback import Facts, FromUser, Source, given, turns
 from assay.judges.asking import Shown
+from assay.live.sessions import text_of
 from assay.live.store import Store
 from assay.records import (
     Call,
@@ -95,9 +96,12 @@ def decided(record: Trajectory) -> Resolved:
 
 
 def tampered(said: str, seen: Seen) -> tuple[Mark, ...]:
-    """Returns the mark of a turn in which somebody speaks to a judge."""
+    """Returns the mark of a turn in which somebody speaks to a judge: in what is new in its request
+    but for instructions, in its answer, or in what came after."""
+    asked = (e for e in seen.turn.messages if e.get("role") not in ("system", "developer"))
+    written = "\n".join([*map(text_of, asked), said])
     heard = seen.next_state.text if seen.next_state else ""
-    return (Mark(kind="tampered"),) if Shown("", said, heard).directed else ()
+    return (Mark(kind="tampered"),) if Shown("", written, heard).directed else ()
 
 
 def _read(seen: Seen) -> UserStep:
@@ -137,16 +141,6 @@ def _heard(seen: Seen) -> Iterator[Step]:
     else:
         failed = None if state.exit_code is None else state.exit_code != 0
         yield ToolStep(text=state.text, error=failed, token_ids=())
-
-
-def text_of(message: dict[str, Any]) -> str:
-    """Returns the text of a message of the chat shape."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list | tuple) else ()
-    texts = (part.get("text") for part in parts if isinstance(part, dict))
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 @final

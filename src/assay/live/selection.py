@@ -7,7 +7,6 @@ were not counted before. Of what is left no user has more than `share`: the newe
 """
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, final
 from msgspec import Meta
 
 from assay.live.resolver import record_of
+from assay.live.versions import NAMED
 from assay.recipes.settings import Count, Settings, Whole
 from assay.records import ModelStep, Trajectory
 from assay.records.live import Version
@@ -24,8 +24,6 @@ from assay.records.turns import Seen, Session
 BASE: Final = "start"
 """The policy before its first version."""
 _OTHERWISE: Final = {"trained": "trained already", "excluded": "in refused versions"}
-NAMED: Final = re.compile(r"pol-(\d{6,})")
-"""Names of versions."""
 
 
 @final

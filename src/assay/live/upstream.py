@@ -41,6 +41,11 @@ class Reply:
 class Upstream(Protocol):
     """An engine."""
 
+    @property
+    def name(self) -> str | None:
+        """The one model that it has. None: it has several, and refuses itself what it has not."""
+        ...
+
     async def engine(self) -> Engine:
         """Returns which one it is."""
         ...
@@ -69,6 +74,8 @@ class Upstream(Protocol):
 @final
 class Server:
     """An engine at an address; nothing of its client's headers reaches it."""
+
+    name: str | None = None
 
     def __init__(
         self, url: str, *, key: str | None, engine: Engine | None, timeout: float, most: int

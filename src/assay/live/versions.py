@@ -1,11 +1,14 @@
 """Which version of the policy serves: what the store's events say, read as they come."""
 
+import re
 from collections.abc import Callable
 from typing import Final, final
 
 from assay.live.store import Store
 from assay.records.live import Version
 
+NAMED: Final = re.compile(r"pol-(\d{6,})")
+"""Names of versions."""
 _KEPT: Final = 3
 """Served versions that sessions may go on with."""
 
@@ -45,12 +48,17 @@ class Versions:
     def current(self) -> Version | None:
         """The one that was served last and still is, of those that the engine has. None: the policy
         as it was given."""
-        return next((self._all[name] for name in self.kept[::-1] if self.there(name)), None)
+        return next((self._all[name] for name in self.here[::-1]), None)
 
     @property
     def kept(self) -> list[str]:
         """Those that sessions may have, oldest first."""
         return self._served[-_KEPT:]
+
+    @property
+    def here(self) -> list[str]:
+        """Those of them that the engine has, oldest first."""
+        return [name for name in self.kept if self.there(name)]
 
     @property
     def tried(self) -> list[str]:
@@ -65,7 +73,7 @@ class Versions:
     def of(self, name: str | None) -> Version | None:
         """Returns the version of a session that began with it; where it serves no more, because it
         was taken back or three came after it, the current one."""
-        return self._all[name] if name in self.kept and self.there(name) else self.current
+        return self._all[name] if name in self.here else self.current
 
     def path(self, name: str) -> str | None:
         """Returns where the weights of a version lie; None: there is no such version."""
