@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from assay.cli.skills_told import UNKNOWN_SPLIT
 from assay.files.folders import locked
 from assay.records import Origin, write
 from assay.skills import store
@@ -35,6 +36,7 @@ def test_a_bank_is_built_listed_shown_and_grows(assay: Assay, log: Path, tmp_pat
         f"{bank}  version 1: 0 active, 2 candidates, 0 retired",
         "drafts 2: 2 new, 0 merged with one that says the same",
         "trajectories without a draft: no evidence 1",
+        UNKNOWN_SPLIT,
     ]
     assay("skills", "build", log, "-o", bank, "--active")
     assert store.opened(bank).version == 1, "nothing new is no new version"
@@ -54,6 +56,62 @@ def test_held_out_tasks_teach_nothing(assay: Assay, log: Path, tmp_path: Path) -
     ended = assay("skills", "build", log, "-o", tmp_path / "b", "--held-out", tmp_path / "held")
     assert "drafts 0: 0 new" in ended.text
     assert "trajectories without a draft: held out 3" in ended.text
+    assert UNKNOWN_SPLIT not in ended.text
+    (tmp_path / "held").write_text("lookup[hops=2]/8\nlookup[hops=2]/9\n\n")
+    ended = assay("skills", "build", log, "-o", tmp_path / "b", "--held-out", tmp_path / "held")
+    assert f"held: none of the 2 tasks that it names is in {log}" in ended.text
+
+
+def test_what_an_evaluation_left_teaches_nothing_unless_its_tasks_are_named(
+    assay: Assay, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An importer that knows its splits says so: nobody is asked, and nothing is written."""
+    from assay import importers
+
+    def load(path: Path, *, format: Any, losses: Any) -> Any:
+        def read() -> Any:
+            losses.counts["of_evaluation:test"] = 2
+            yield from (LOST, WON)
+
+        return None, read()
+
+    monkeypatch.setattr(importers, "load", load)
+    with server.serving(lambda body: pytest.fail("it was asked")) as url:
+        ended = assay("skills", "build", log, "-o", tmp_path / "b", "--writer", url)
+    assert ended.code == 3
+    assert "holds trajectories of an evaluation (test 2)" in ended.error
+    assert not (tmp_path / "b").exists()
+    (tmp_path / "held").write_text("lookup[hops=2]/8\n")
+    ended = assay("skills", "build", log, "-o", tmp_path / "b", "--held-out", tmp_path / "held")
+    assert ended.code == 0, ended.err
+
+
+def test_of_a_run_the_tasks_are_known(assay: Assay, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "rollouts").mkdir(parents=True)
+    (run / "run.json").write_text('{"schema": "assay.run/1", "kind": "train"}')
+    write(run / "rollouts" / "step_000001.jsonl", [LOST, WON])
+    ended = assay("skills", "build", run, "-o", tmp_path / "b")
+    assert (ended.code, "2 new" in ended.text, UNKNOWN_SPLIT in ended.text) == (0, True, False)
+
+
+def test_bounds_of_a_bank_are_said_when_it_begins(assay: Assay, tmp_path: Path) -> None:
+    path, log = tmp_path / "b", tmp_path / "log.jsonl"
+    write(log, [structs.replace(LOST, id=f"a/{n}", task=f"lookup[hops=2]/{n}") for n in range(5)])
+    assay("skills", "build", log, "-o", path, "--evidence", 2, "--cap", 3)
+    bank = store.opened(path)
+    assert (bank.evidence, bank.cap) == (2, 3)
+    (only,) = bank.skills
+    shown = assay("skills", "show", path, only.id).text
+    assert (
+        "from       a/4  step 3  E3\nand from   3 more attempts, at lookup[hops=2], 0 to 2" in shown
+    )
+    assay("skills", "build", log, "-o", path, "--cap", 3)
+    assert store.opened(path).name == bank.name, "the same log again"
+    ended = assay("skills", "build", log, "-o", path, "--evidence", 4)
+    assert ended.code == 2
+    assert "--evidence 4: " in ended.error
+    assert "has 2, and a bank keeps its bounds" in ended.error
 
 
 @pytest.mark.parametrize(

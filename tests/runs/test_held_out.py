@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from assay.errors import DataError, MissingExtraError, UsageError
 from assay.rollout.recording import task_name
@@ -12,7 +13,7 @@ from assay.runs.held_out import check, refuse
 from assay.runs.sampling import Prepared
 from assay.skills import store
 from assay.skills.bank import Bank
-from assay.skills.skill import Evidence, Skill
+from assay.skills.skill import Evidence, Rest, Skill
 from tests.runs import tiny
 from tests.skills.test_bank import skill
 
@@ -51,6 +52,33 @@ def test_a_skill_of_a_task_that_is_measured_on_is_refused(seed: int) -> None:
 )
 def test_others_are_not(task: str) -> None:
     refuse([rests(task), skill("none")], config(), tiny.Letter)
+
+
+@pytest.mark.parametrize(
+    ("rest", "seed"),
+    [
+        (Rest(tasks="letter[]", count=9, first=0, last=100), 100),
+        (Rest(tasks="letter[]", count=9, first=103, last=150), 103),
+        (Rest(tasks="letter[]", count=9, first=0, last=10**17), 100),
+        (Rest(tasks="letter[]", count=9, first=210, last=211), 210),
+        (Rest(count=9, first=90, last=101), 100),
+        (Rest(tasks="letter[]", count=9, first=0, last=99), None),
+        (Rest(tasks="letter[]", count=9, first=104, last=199), None),
+        (Rest(tasks="other[]", count=9, first=0, last=300), None),
+        (Rest(tasks="letter[]", count=9), None),
+        (Rest(count=9), None),
+    ],
+)
+def test_evidence_that_is_only_counted_is_looked_at_too(rest: Rest, seed: int | None) -> None:
+    """[eval] has tasks 100 to 103, candidates 200 to 215: where a count reaches into them it may
+    hold one, and nobody knows that it does not."""
+    one = skill("=b", rest=(rest,))
+    if seed is None:
+        refuse([one], config(), tiny.Letter)
+        return
+    with pytest.raises(UsageError, match=rf"rests on 9 attempts.* task {seed} is measured on"):
+        refuse([one], config(), tiny.Letter)
+    refuse([structs.replace(one, status="retired")], config(), tiny.Letter)
 
 
 def test_a_run_looks_at_its_bank_before_it_begins(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli import options as opt
+from assay.cli import skills_build as taking
 from assay.cli import skills_told as told
 from assay.cli.options import Json, emit_one, out_option, seed_option, set_option, settings
 from assay.cli.prose import say
-from assay.errors import DataError, UsageError, one_line
+from assay.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from assay.skills.skill import Skill
@@ -47,6 +48,12 @@ def build(
     active: Annotated[
         bool, typer.Option("--active", help="Show them at once, without a gate.")
     ] = False,
+    cap: Annotated[
+        int | None, typer.Option(min=1, help="Active skills of a new bank, at most: 64.")
+    ] = None,
+    evidence: Annotated[
+        int | None, typer.Option(min=1, help="Evidence that a skill of it keeps, at most: 16.")
+    ] = None,
     model: Annotated[str, typer.Option(help="What the server calls the model.")] = "default",
     key: Annotated[
         str | None, typer.Option(help="Environment variable that holds the server's key.")
@@ -60,21 +67,23 @@ def build(
     Each names the steps that it rests on. They are candidates until assay skills gate admits them.
     """
     from assay.importers import Losses, load
-    from assay.runs.directory import records_of
+    from assay.runs.directory import is_training_run, records_of
     from assay.skills import store
-    from assay.skills.bank import Bank, became
+    from assay.skills.bank import became
     from assay.skills.building import built
 
     if how not in ("asymmetric", "lessons", "demonstrations", "raw"):
         raise UsageError(f"--how {how}: expected asymmetric, lessons, demonstrations or raw")
     opt.spare(out, log)
-    tasks = _tasks(held_out) if held_out else set[str]()
-    write = _writer(writer, model, key, timeout)
+    tasks = taking.tasks(held_out) if held_out else set[str]()
+    write = taking.writer(writer, model, key, timeout)
     losses = Losses()
     records = load(records_of(log), format=format, losses=losses)[1]
-    before = store.opened(out) if store.is_bank(out) else Bank()
+    before = taking.begun(out, cap, evidence)
+    if held_out is None:
+        records = taking.of_training(log, records, losses)
     made = built(records, write, name=writer, how=how, held_out=tasks, pass_at=pass_at)
-    lost = _lost(write, writer)
+    lost = taking.lost(write, writer)
     bank = before.merged(made.skills, status="active" if active else "candidate")
     store.save(out, bank, since=before)
     not_read = {f"not read ({kind})": n for kind, n in losses.counts.items() if "torn" in kind}
@@ -84,52 +93,10 @@ def build(
     found = became(before, made.skills, bank)
     for line in (*told.built(found, {**made.left, **not_read}, bank.cap), *lost):
         say(line)
-
-
-def _lost(write: Any, name: str) -> list[str]:
-    """Returns in words what a model did not write; nothing where there is nothing to say.
-
-    Raises:
-        DataError: it never answered.
-    """
-    lost = getattr(write, "lost", {})
-    why = ", ".join(f"{why} {n:,}" for why, n in sorted(lost.items()))
-    if lost and write.silent:
-        raise DataError(f"--writer {name}: never answered ({why}); nothing was written")
-    return [f"of the writer: {why}"] if why else []
-
-
-def _tasks(path: Path) -> set[str]:
-    try:
-        return {line.strip() for line in path.read_text("utf-8").splitlines()}
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: {error.reason} at byte {error.start}; expected UTF-8") from None
-
-
-def _writer(name: str, model: str, key: str | None, timeout: float) -> Any:
-    """Returns who writes: the template, a model behind an address, or one of this machine."""
-    from assay.skills.asking import Asked
-    from assay.skills.templates import written
-
-    if name == "template":
-        return written
-    if name.startswith(("http://", "https://")):
-        from assay.cli.rubric import endpoint_of
-
-        return Asked(endpoint_of(name, model, key, timeout))
-    if name.startswith("policy:"):
-        from assay.policy.judging import LocalJudge
-
-        local = LocalJudge(name.removeprefix("policy:"))
-
-        def ask(messages: Any) -> str:
-            (said,) = local([messages])
-            if isinstance(said, Exception):
-                raise said
-            return said
-
-        return Asked(ask, parallel=1)
-    raise UsageError(f"--writer {name}: expected template, an address (http://...) or policy:NAME")
+    if held_out is None and not is_training_run(log):
+        say(told.UNKNOWN_SPLIT)
+    if held_out is not None and not made.left["held out"]:
+        say(f"{held_out}: none of the {len(tasks):,} tasks that it names is in {log}")
 
 
 @app.command("list")
@@ -171,6 +138,8 @@ def show(bank: At, id: Annotated[str, typer.Argument(help="Of a skill.")]) -> No
     for rests in each.evidence:
         steps = ", ".join(map(str, rests.steps)) or "-"
         typer.echo(f"from       {one_line(rests.trajectory)}  step {steps}  {rests.level}")
+    for rest in each.rest:
+        typer.echo(f"and from   {told.rest(rest)}")
     if each.trial is not None:
         typer.echo(f"trial      {told.tried(each.trial)}")
 

@@ -6,6 +6,10 @@ from typing import Any, Final
 
 from assay.errors import one_line
 
+UNKNOWN_SPLIT: Final = (
+    "which tasks are measured on is not known: each of this log was taken for training; "
+    "--held-out FILE names those that must teach nothing"
+)
 _WHY: Final = {
     "no task": "no held-out task is like a candidate: take more tasks (--set skills.tasks=1024), "
     "or a RECIPE whose tasks are like those of the log",
@@ -36,6 +40,13 @@ def built(found: Mapping[str, int], left: Mapping[str, int], cap: int) -> Iterat
         yield f"forgotten, of too many candidates or retired: {found['forgotten']:,}, the oldest"
     why = ", ".join(f"{why} {n:,}" for why, n in sorted(left.items()))
     yield f"trajectories without a draft: {why or 'none'}"
+
+
+def rest(found: Any) -> str:
+    """Returns evidence that a skill does not keep, in words."""
+    tasks = one_line(found.tasks) or "tasks of several kinds"
+    numbers = f", {found.first} to {found.last}" if found.first <= found.last else ""
+    return f"{found.count:,} more attempts, at {tasks}{numbers}"
 
 
 def tried(trial: Any) -> str:

@@ -85,5 +85,5 @@ def _row(
         **{name: shown(each[name] or "") for name in texts},
         **{name: each[name] for name in numbers},
         "from": rests,
-        "more": len(each["from"]) - len(rests),
+        "more": len(each["from"]) - len(rests) + each["rest"],
     }

@@ -9,8 +9,9 @@ from assay.rollout.recording import task_name
 from assay.runs.config import Config
 from assay.runs.sampling import Prepared
 from assay.skills.bank import Bank
+from assay.skills.resting import split
 from assay.skills.retrieval import Index
-from assay.skills.skill import Skill
+from assay.skills.skill import Rest, Skill
 from assay.skills.store import opened
 
 
@@ -41,13 +42,31 @@ def refuse(skills: Iterable[Skill], config: Config, make: Callable[[], Any]) -> 
     held = range(first, first + config.eval.prompts), range(tried, tried + config.skills.tasks)
     environment = make()
     for each in skills:
-        for one in each.evidence if each.status != "retired" else ():
-            seed = one.task.rpartition("/")[2]
-            if not (seed.isdecimal() and seed.isascii() and len(seed) < 19):
+        if each.status == "retired":
+            continue
+        for one in each.evidence:
+            _, seed = split(one.task)
+            if seed is None or not any(seed in some for some in held):
                 continue
-            measured = any(int(seed) in some for some in held)
-            if measured and one.task == task_name(environment, int(seed)):
+            if one.task == task_name(environment, seed):
                 raise UsageError(
                     f"skills: {each.id} rests on {one.trajectory}, an attempt at {one.task}, which "
                     "is measured on; build the bank without it: assay skills build --held-out"
                 )
+        for rest in each.rest:
+            if (seed := _within(rest, held, environment)) is not None:
+                raise UsageError(
+                    f"skills: {each.id} rests on {rest.count:,} attempts at tasks {rest.first} to "
+                    f"{rest.last}, not each by name, and task {seed} is measured on; "
+                    "build the bank without it: assay skills build --held-out"
+                )
+
+
+def _within(rest: Rest, held: Iterable[range], environment: Any) -> int | None:
+    """Returns a task that is measured on and lies among those of a skill's other evidence, as far
+    as that is known; None: there is none."""
+    for some in held:
+        for seed in range(max(some.start, rest.first), min(some.stop, rest.last + 1)):
+            if rest.tasks in ("", split(task_name(environment, seed))[0]):
+                return seed
+    return None

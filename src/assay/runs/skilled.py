@@ -60,7 +60,7 @@ class Skilling:
             return bank
         if self.settings.bank:
             return opened(Path(self.settings.bank))
-        return Bank(cap=self.settings.cap)
+        return Bank(cap=self.settings.cap, evidence=self.settings.evidence)
 
     def _shelve(self, bank: Bank) -> None:
         self.bank = bank
@@ -216,5 +216,6 @@ def _one_on(new: Bank, old: Bank) -> Bank:
         generation=new.generation,
         parent=old.sha256,
         cap=new.cap,
+        evidence=new.evidence,
         skills=new.skills,
     )

@@ -17,7 +17,8 @@ from msgspec import Meta, structs
 from assay.errors import DataError
 from assay.kernels.wilson import wilson
 from assay.records.base import Record
-from assay.skills.skill import LONGEST, Exposure, Skill, Status, Trial
+from assay.skills.resting import EVIDENCE, bounded, joined
+from assay.skills.skill import LONGEST, Evidence, Exposure, Skill, Status, Trial
 
 CAP: Final = 64
 """Active skills, at most."""
@@ -37,6 +38,8 @@ class Bank(Record, frozen=True, dict=True, gc=True):
     parent: str = ""
     """Hash of the version before. Empty: the first."""
     cap: Annotated[int, Meta(ge=1)] = CAP
+    evidence: Annotated[int, Meta(ge=1)] = EVIDENCE
+    """Pieces of evidence that a skill keeps, at most; the others are counted."""
     skills: tuple[Skill, ...] = ()
     """By id."""
 
@@ -86,9 +89,9 @@ class Bank(Record, frozen=True, dict=True, gc=True):
 
         Of more active skills than `cap` those are retired that surely help least: by the upper end
         of their passes where shown, then the longest unused. Of candidates and retired ones the
-        newest `SPARE * cap` are kept.
+        newest `SPARE * cap` are kept, and of the evidence of each the best `evidence` pieces.
         """
-        kept = {each.id: each for each in skills}
+        kept = {each.id: bounded(each, self.evidence) for each in skills}
         on = sorted((s for s in kept.values() if s.status == "active"), key=_worth, reverse=True)
         for each in on[self.cap :]:
             kept[each.id] = structs.replace(each, status="retired", why="cap")
@@ -105,6 +108,7 @@ class Bank(Record, frozen=True, dict=True, gc=True):
             generation=self.generation + (old != new),
             parent=self.sha256,
             cap=self.cap,
+            evidence=self.evidence,
             skills=made,
         )
 
@@ -114,15 +118,15 @@ class Bank(Record, frozen=True, dict=True, gc=True):
         One that says what another says, case and spaces aside, adds its evidence to that one; one
         that was retired stays so. Their generation is the bank's.
         """
-        kept = {each.id: each for each in self.skills}
+        kept, now = {each.id: each for each in self.skills}, self.generation
+        fresh = dict[str, list[Evidence]]()
         for draft in drafts:
-            if (old := kept.get(draft.id)) is None:
-                now = self.generation
-                kept[draft.id] = structs.replace(draft, created=now, used=now, status=status)
-                continue
-            seen = {each.trajectory for each in old.evidence}
-            more = tuple(each for each in draft.evidence if each.trajectory not in seen)
-            kept[draft.id] = structs.replace(old, evidence=old.evidence + more)
+            if draft.id not in kept:
+                new = {"evidence": (), "created": now, "used": now, "status": status}
+                kept[draft.id] = structs.replace(draft, **new)
+            fresh.setdefault(draft.id, []).extend(draft.evidence)
+        for id, evidence in fresh.items():
+            kept[id] = joined(kept[id], evidence, self.evidence)
         return self.next(kept.values())
 
     def counted(self, exposures: Mapping[str, Exposure], *, afresh: bool = False) -> "Bank":

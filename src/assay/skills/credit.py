@@ -178,6 +178,7 @@ def _about(skill: Skill | None) -> dict[str, Any]:
             {"trajectory": e.trajectory, "task": e.task, "steps": [*e.steps], "level": e.level}
             for e in (() if skill is None else skill.evidence)
         ],
+        "rest": 0 if skill is None else skill.support - len(skill.evidence),
     }
 
 

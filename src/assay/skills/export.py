@@ -72,5 +72,5 @@ def page(skill: Skill) -> str:
 
 def _evidence(skill: Skill) -> str:
     said = [plain(each.trajectory) for each in skill.evidence[:_NAMED]]
-    more = len(skill.evidence) - len(said)
+    more = skill.support - len(said)
     return ", ".join([*said, *([f"and {more:,} more"] if more else [])]) or "nobody"

@@ -7,6 +7,7 @@ from msgspec import Meta
 from assay.recipes.settings import Count, Settings, Whole, require
 from assay.skills.bank import CAP
 from assay.skills.block import BUDGET
+from assay.skills.resting import EVIDENCE
 from assay.skills.retrieval import MOST, Retrieval
 from assay.skills.shelf import SHOW
 
@@ -43,7 +44,7 @@ class Skills(Settings, frozen=True):
     pairs: Count = 32
     """Paired runs of a candidate."""
     candidates: Count = 8
-    """That are tried each time; those with most evidence first."""
+    """That are tried each time: those that never were, most evidence first."""
     below: Share = 1.0
     """Only categories that pass less than this write lessons; SkillRL's is .4."""
     first_task: Whole = 3_000_000
@@ -51,7 +52,9 @@ class Skills(Settings, frozen=True):
     tasks: Count = 256
     """How many of these there are."""
     cap: Count = CAP
-    """Active skills, at most."""
+    """Active skills of a bank that begins empty, at most."""
+    evidence: Count = EVIDENCE
+    """Pieces of evidence that each skill of it keeps, at most."""
 
     @property
     def on(self) -> bool:

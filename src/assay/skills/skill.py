@@ -29,6 +29,19 @@ class Evidence(Record, frozen=True):
 
 
 @final
+class Rest(Record, frozen=True):
+    """Evidence of a skill that is counted and not kept."""
+
+    tasks: str = ""
+    """How the names of its tasks begin, up to a slash and a number. Empty: all sorts of them."""
+    count: int = 0
+    """Pieces."""
+    first: int = 0
+    last: int = -1
+    """The least and the largest of those numbers; first > last: no name ends in one."""
+
+
+@final
 class Exposure(Record, frozen=True):
     """What became of rollouts that a skill was retrieved for, by whether it was shown."""
 
@@ -104,6 +117,9 @@ class Skill(Record, frozen=True):
     """contrast: of a failure, by what another attempt at the task did right."""
     writer: str = "template"
     evidence: tuple[Evidence, ...] = ()
+    """The best of it, the oldest first (`skills.resting`)."""
+    rest: tuple[Rest, ...] = ()
+    """Counts of the rest of it."""
     created: int = 0
     """Generation of the bank."""
     used: int = 0
@@ -113,6 +129,11 @@ class Skill(Record, frozen=True):
     trial: Trial | None = None
     why: str = ""
     """What retired it. Empty: nothing."""
+
+    @property
+    def support(self) -> int:
+        """Pieces of evidence, those that are only counted among them."""
+        return len(self.evidence) + sum(each.count for each in self.rest)
 
     @property
     def text(self) -> str:

@@ -64,7 +64,7 @@ def waiting(bank: Bank) -> list[Skill]:
     evidence first; then those with fewest pairs."""
 
     def order(each: Skill) -> tuple[int, int, str]:
-        return -1 if each.trial is None else each.trial.pairs, -len(each.evidence), each.id
+        return -1 if each.trial is None else each.trial.pairs, -each.support, each.id
 
     return sorted(bank.of("candidate"), key=order)
 
