@@ -71,7 +71,7 @@ def work(cell: Cell, scale: Scale, folder: Path) -> Row:
     began, arm = time.monotonic(), cell.arm
     model, tokenizer = load()
     signal: Any = "combined" if arm in (BASE, "shuffled") else arm
-    learning = Learning(signal=signal, learning_rate=scale.learning_rate)
+    learning = Learning(signal=signal, learning_rate=scale.learning_rate, admit=False)
     with TemporaryDirectory() as place, Store.open(Path(place) / "store") as store:
         rehearsal = Rehearsal(
             store, model, tokenizer, learning, seed=cell.seed, turns=scale.prompts,

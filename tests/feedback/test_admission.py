@@ -8,8 +8,9 @@ from msgspec import structs
 
 from assay.errors import DataError
 from assay.feedback import turns
-from assay.feedback.admission import Trust, advice, neutral, replayed, sentence
+from assay.feedback.admission import Trust, advice, neutral, replayed
 from assay.feedback.progress import progress
+from assay.feedback.verdict import sentence
 from assay.kernels.uplift import Measured, Uplift
 from assay.records import (
     Call,

@@ -52,7 +52,10 @@ def test_status_is_told_in_numbers(kept):
     assert made["labels"]["user"] == {
         "evidence": "E1", "one": 1, "zero": 0, "between": 0, "none": 0
     }  # fmt: skip
-    assert made["hints"] == {"judge": {"count": 1, "admitted": 0}}
+    hints = made["hints"]["judge"]
+    assert (hints["count"], hints["admitted"], hints["pairs"], hints["waiting"]) == (1, False, 0, 0)
+    assert (hints["uplift"], hints["lower"]) == (None, None)
+    assert hints["said"] == "judge: not admitted: 0 pairs of replays, 16 decide"
     assert made["versions"][0]["sessions"] == 1
     assert made["gateway"] is None
 

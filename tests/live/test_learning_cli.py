@@ -89,6 +89,34 @@ def test_what_is_wrong_is_said(talked: Path, tmp_path: Path) -> None:
     assert isinstance(found.exception, UsageError)
 
 
+def test_hints_are_measured_and_then_count(talked: Path, tmp_path: Path) -> None:
+    """Unmeasured they do not count, and hints alone teach nothing; measured on the users' own word
+    of what they meant they are said to. The policy fits in 8 pairs of 4 users: too few."""
+    said("resolve", talked)
+    found = CliRunner().invoke(
+        app, ["live", "train", str(talked), "-o", str(tmp_path / "x"), "--signal", "hints"]
+    )
+    assert isinstance(found.exception, DataError)
+    assert "no hint counts: user: not admitted: 0 pairs of replays, 16 decide" in str(
+        found.exception
+    )
+    check = ("--check", "assay.live.simulated:pleases")
+    told = said("admit", talked, *check, "--json", str(tmp_path / "a.json"))
+    made = json.loads((tmp_path / "a.json").read_text())
+    new = made["sources"]["user"]["new"]
+    assert 4 <= new < 16
+    assert made["schema"] == "assay.live-admit/1"
+    assert (
+        told.strip() == f"hints by user: not admitted: {new} pairs of replays, 16 decide; {new} new"
+    )
+    assert f"user: not admitted: {new} pairs" in said("status", talked)
+    assert "0 new" in said("admit", talked, *check)
+    assert "0 new" in said("admit", talked)  # of one turn a session nothing was accepted later
+    trained = said("train", talked, "-o", tmp_path / "run")
+    assert f"hints do not count of user: not admitted: {new} pairs of replays" in trained
+    assert '"hints"' not in (tmp_path / "run" / "turns.jsonl").read_text()
+
+
 def test_a_session_forgotten_while_it_is_trained_on_leaves_no_version(
     talked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,7 +161,7 @@ def measure(
     """
     check_installed("assay hints test")
     import_from_here()
-    from assay.feedback.admission import sentence
+    from assay.feedback.verdict import sentence
     from assay.rollout.progress import Progress
     from assay.runs.uplift import measured
 

@@ -16,6 +16,7 @@ from assay.policy.loading import START, check_installed
 if TYPE_CHECKING:
     from assay.live.adapters import Adapters
     from assay.live.canary import Play
+    from assay.rollout.backends.server import Server
 
 
 def publish(
@@ -90,15 +91,21 @@ def _asker(engine: "Adapters", name: str | None, base: str, seed: int) -> "Play"
     """Returns what plays a suite by asking an engine for a version; None: for the base."""
     from assay.live.canary import played
     from assay.policy.loading import speaks
-    from assay.rollout.backends.server import Server
 
     speaker, tokenizer = speaks(base)
-    asked = engine.asked(name)
-    more = {key: value for key, value in asked.items() if key != "model"}
-    backend = Server(engine.url, asked["model"], tokenizer, key=engine.key, more=more)
+    backend = sampler(engine, name, tokenizer)
     return partial(
         played, model=speaker, tokenizer=tokenizer, name=base, seed=(seed,), backend=backend
     )
+
+
+def sampler(engine: "Adapters", name: str | None, tokenizer: Any) -> "Server":
+    """Returns what samples by asking an engine for a version; None: for the base."""
+    from assay.rollout.backends.server import Server
+
+    asked = engine.asked(name)
+    more = {key: value for key, value in asked.items() if key != "model"}
+    return Server(engine.url, asked["model"], tokenizer, key=engine.key, more=more)
 
 
 def rollback(

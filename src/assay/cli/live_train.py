@@ -61,7 +61,9 @@ def train(
         training = Training(
             opened, learning=learning, rules=rules, base=model, kept=kept, clock=time.time
         )
-        made = training.run(out)
+        made, unheard = training.run(out), training.unheard()
+    for each in unheard:
+        say(f"hints do not count of {each}; assay live admit measures them")
     say(f"{made.name}  from {made.parent}, {len(made.sessions)} sessions; run {out}")
     say(f"it does not serve yet: assay live publish {store}")
 

@@ -20,6 +20,7 @@ from assay.cli import (
     judge,
     label,
     live,
+    live_admit,
     live_publish,
     live_resolve,
     live_train,
@@ -69,6 +70,7 @@ app.add_typer(skills.app, name="skills")
 app.add_typer(live.app, name="live")
 
 live.app.command("resolve")(live_resolve.resolve)
+live.app.command("admit")(live_admit.admit)
 live.app.command("train")(live_train.train)
 live.app.command("publish")(live_publish.publish)
 live.app.command("rollback")(live_publish.rollback)

@@ -76,6 +76,8 @@ class Learning(Settings, frozen=True):
     """Of what holds the policy to kept trajectories; without such nothing reads it."""
     k: Annotated[int, Meta(ge=1)] = 20
     """Tokens at each place over which the hinted policy is heard."""
+    admit: bool = True
+    """Hints count of sources alone that replays of their turns admitted; False: all count."""
     lora: Whole = 0
     """Rank of adapters; 0: the whole policy is trained."""
     max_grad_norm: Positive = 1.0

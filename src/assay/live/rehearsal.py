@@ -11,13 +11,18 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from assay.live.admission import listened
+from assay.live.checks import Own
 from assay.live.learning import Learner, Learning
+from assay.live.replays import Replayer
 from assay.live.resolver import Resolver, by_rule
 from assay.live.selection import BASE, Rules, selected, version_of
-from assay.live.simulated import HELD_OUT, Request, request, served, session_of, understood
+from assay.live.simulated import HELD_OUT, Request, pleases, request, served, session_of, understood
 from assay.live.store import Store
+from assay.policy.loading import START
 from assay.records import Trajectory
 from assay.records.live import Moved, NextState, Version
+from assay.rollout.backends.local import Transformers
 
 Asked = tuple[Request, str, str]
 """A request, the name of its session, and of its user."""
@@ -77,6 +82,9 @@ class Rehearsal:
         self._learner = Learner(model, tokenizer, learning, kept=kept)
         self._resolver = Resolver(store, by_rule(), clock=lambda: float(self._at))
         self._rules, self._turns = Rules(turns=turns, sessions=min(8, turns)), turns
+        self._replayer = Replayer(
+            store, Own("simulated", pleases), self._rules, lambda: float(self._at)
+        )
         self._seed, self._shuffled, self._through = seed, shuffled, through
         self.held_out = [request(HELD_OUT + n) for n in range(held_out)]
         self._statistics: Mapping[str, float] = {}
@@ -92,6 +100,8 @@ class Rehearsal:
         for number in range(1, updates + 1):
             pleased = self._serve(number)
             self._resolver.step()
+            if self._learner.settings.admit:
+                self._replay(number)
             facts = self._learn(number)
             yield Round(number, self.measured(), pleased, facts)
 
@@ -135,9 +145,18 @@ class Rehearsal:
                 self._asked.add((user, made.text))
                 return made
 
+    def _replay(self, number: int) -> None:
+        """Measures the users' hints on the turns of a round."""
+        backend = Transformers(self._model, self._tokenizer)
+        seed = (self._seed, number)
+        self._replayer.step(backend, base=START, version=self.version, pairs=self._turns, seed=seed)
+
     def _learn(self, number: int) -> dict[str, Any]:
         versions = [*self._store.versions().values()]
-        found = selected(self._store.sessions().values(), versions, self.version, self._rules)
+        sessions = [*self._store.sessions().values()]
+        if self._learner.settings.admit:
+            sessions = listened(sessions)
+        found = selected(sessions, versions, self.version, self._rules)
         if found.missing:
             return {"missing": found.missing}
         records = [each.record for each in found.turns]

@@ -13,7 +13,7 @@ another tool), is a function of the request alone. The starting policy has never
 Needs torch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import exp
@@ -132,6 +132,14 @@ def session_of(
     said = asked.reply(answer.text)
     yield NextState(session=name, at=at, turn=f"{name}/0", role="user", text=said)
     yield Closed(session=name, at=at)
+
+
+def pleases(messages: Sequence[Mapping[str, Any]], answer: str) -> float | None:
+    """Returns whether an answer calls the tool that the user meant, whatever was said of any other;
+    None: the conversation does not begin with a request of his."""
+    word = str(messages[0].get("content", "")).removeprefix("?").partition(" of ")[0]
+    meant = next((tool for tool in VALUES if RENAMED[tool] == word), None)
+    return None if meant is None else float(parse(answer).tool == meant)
 
 
 def understood(model: Any, tokenizer: Any, requests: Sequence[Request]) -> np.ndarray:

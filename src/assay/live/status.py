@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from assay.files.atomic import publish
+from assay.live.admission import standings
 from assay.live.store import Store
 from assay.records.live import Derived, TurnLabel
 from assay.records.turns import Seen, Session
@@ -54,7 +55,7 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
             "left out": sum(turn.progress == "excluded" and turn.tries > 0 for turn in turns),
         },
         "labels": _labels(labels),
-        "hints": _hints(turns),
+        "hints": _hints(sessions.values()),
         "versions": [
             {
                 "name": each.name,
@@ -104,13 +105,14 @@ def _labels(labels: Iterable[TurnLabel]) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def _hints(turns: Iterable[Seen]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for hint in (each for turn in turns for each in turn.hints):
-        row = found.setdefault(hint.source, {"count": 0, "admitted": 0})
-        row["count"] += 1
-        row["admitted"] += hint.admitted
-    return dict(sorted(found.items()))
+def _hints(sessions: Iterable[Session]) -> dict[str, dict[str, Any]]:
+    """Returns how many hints each source gave, and what replays of their turns came to."""
+    all_ = [*sessions]
+    count = Counter(h.source for each in all_ for turn in each.turns for h in turn.hints)
+    return {
+        name: {"count": count[name], **each.row(), "said": each.sentence(name or "nobody")}
+        for name, each in standings(all_).items()
+    }
 
 
 def sentences(found: Mapping[str, Any]) -> list[str]:
@@ -138,8 +140,8 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
             f"labels by {name or 'nobody'} ({each['evidence']}): {each['one']} of 1, "
             f"{each['zero']} of 0, {each['between']} between, {each['none']} not scored"
         )
-    for name, each in found["hints"].items():
-        said.append(f"hints by {name or 'nobody'}: {each['count']}, {each['admitted']} admitted")
+    for each in found["hints"].values():
+        said.append(f"{each['count']} hints by {each['said']}")
     if any(found["refused"].values()):
         again, out = found["refused"]["again"], found["refused"]["left out"]
         said.append(

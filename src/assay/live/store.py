@@ -11,9 +11,10 @@
     store.forget("s-1", at=t)   deletes it, here and in every file that was derived from it
 
 Events are records (`assay.records.live`): Opened, Consented, Closed, Turn, NextState, TurnLabel,
-TurnHint, Moved, Version, Derived, Forgotten. Nothing is changed once written; what is true now is a
-fold over them (`assay.records.turns`). A turn is trainable if its ids and log-probs are those that
-were sampled, its session consents to training and its sampler is the policy; else `why_not` says.
+TurnHint, Replayed, Moved, Version, Derived, Forgotten. Nothing is changed once written; what is
+true now is a fold over them (`assay.records.turns`). A turn is trainable if its ids and log-probs
+are those that were sampled, its session consents to training and its sampler is the policy; else
+`why_not` says.
 
 `append(..., durable=True)` resolves when the events outlive a loss of power; without it they are
 written soon, and outlive a kill once they are. What is full, read-only or broken fails the Future

@@ -23,6 +23,7 @@ import msgspec
 
 from assay.errors import DataError, UsageError, imported
 from assay.files.folders import locked, whole
+from assay.live.admission import listened, standings
 from assay.live.learning import Learner, Learning, Learnt, Teaching
 from assay.live.publisher import (
     FOLDER,
@@ -39,6 +40,7 @@ from assay.policy.loading import START, load
 from assay.policy.loading import device as measured_on
 from assay.records import Trajectory, write
 from assay.records.live import Derived, Moved, Version
+from assay.rollout.teaching import hinted
 
 ABOUT: Final = "live.json"
 """In a version's folder: its base, and the running statistics of labels."""
@@ -74,8 +76,15 @@ class Training:
     def selection(self) -> Selection:
         """Returns the turns that teach now, or what is missing."""
         now, known = serving(self._store), [*self._store.versions().values()]
-        name = now.name if now else BASE
-        return selected(self._store.sessions().values(), known, name, self._rules)
+        name, sessions = now.name if now else BASE, [*self._store.sessions().values()]
+        if self._learning.admit:
+            sessions = listened(sessions)
+        return selected(sessions, known, name, self._rules)
+
+    def unheard(self) -> list[str]:
+        """Returns, in words, where each source stands whose hints do not count."""
+        found = standings(self._store.sessions().values()) if self._learning.admit else {}
+        return [each.sentence(name) for name, each in found.items() if not each.admitted]
 
     def run(self, out: Path) -> Version:
         """Trains, and returns the version that was made; it does not serve yet.
@@ -92,7 +101,16 @@ class Training:
             found = self.selection()
             if found.missing:
                 raise DataError(found.missing)
+            self._check_heard(found)
             return self._trained(out, found)
+
+    def _check_heard(self, found: Selection) -> None:
+        """Raises DataError where hints alone are to teach, and none counts."""
+        if self._learning.signal == "hints" and not any(
+            hinted(step) for each in found.turns for step in each.record.steps
+        ):
+            why = "; ".join(self.unheard()) or "there are none"
+            raise DataError(f"live: no hint counts: {why}; assay live admit measures them")
 
     def _trained(self, out: Path, found: Selection) -> Version:
         parent = serving(self._store)

@@ -147,17 +147,9 @@ class TurnLabel(Record, frozen=True, tag_field="kind", tag="label"):
     reason: str = ""
 
 
-class Uplift(Record, frozen=True):
-    """Paired replays of a hint's source: n tries and h successes with hints, and without."""
-
-    n1: int
-    h1: int
-    n0: int
-    h0: int
-
-
 class TurnHint(Record, frozen=True, tag_field="kind", tag="hint"):
-    """What the policy should have known at a turn."""
+    """What the policy should have known at a turn. Whether it is listened to is its source's to
+    earn (`Replayed`)."""
 
     session: str
     at: float
@@ -165,8 +157,26 @@ class TurnHint(Record, frozen=True, tag_field="kind", tag="hint"):
     text: str
     source: str = ""
     char_span: tuple[int, int] | None = None
-    uplift: Uplift | None = None
-    admitted: bool = False
+
+
+class Replayed(Record, frozen=True, tag_field="kind", tag="replayed"):
+    """A turn's prompt was answered again, twice: with a source's hints about the turn, and with
+    words that say nothing. Of a turn and a source the first counts, so that nobody tries again
+    until it comes out right; what a source earned is the sum of them (`assay.live.admission`)."""
+
+    session: str
+    at: float
+    turn: str
+    source: str
+    """Of the hints."""
+    told: float
+    """What the answer with the hint was worth, in [0, 1]."""
+    neutral: float
+    """What the other was worth."""
+    check: str = ""
+    """What told good answers from bad ones."""
+    policy_version: str = ""
+    """Whose answers they were."""
 
 
 class Moved(Record, frozen=True, tag_field="kind", tag="progress"):
@@ -228,6 +238,7 @@ Event = (
     | NextState
     | TurnLabel
     | TurnHint
+    | Replayed
     | Moved
     | Version
     | Derived

@@ -15,6 +15,7 @@ from assay.records.live import (
     NextState,
     Opened,
     Progress,
+    Replayed,
     Turn,
     TurnHint,
     TurnLabel,
@@ -41,6 +42,8 @@ class Seen:
     labels: dict[str, TurnLabel] = field(default_factory=dict[str, TurnLabel])
     """The last of each source."""
     hints: list[TurnHint] = field(default_factory=list[TurnHint])
+    replays: dict[str, Replayed] = field(default_factory=dict[str, Replayed])
+    """The first of each source of hints."""
     progress: Progress = "open"
     why: str = ""
     """Of its progress; of a trained turn the version."""
@@ -117,6 +120,8 @@ def _take(event: Event, session: Session, turns: dict[str, Seen]) -> None:
             turns[event.turn].labels[event.source] = event
         case TurnHint() if event.turn in turns:
             turns[event.turn].hints.append(event)
+        case Replayed() if event.turn in turns:
+            turns[event.turn].replays.setdefault(event.source, event)
         case Moved() if event.turn in turns:
             turns[event.turn].progress, turns[event.turn].why = event.to, event.why
             turns[event.turn].tries += event.to == "trained"

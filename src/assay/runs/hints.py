@@ -6,9 +6,10 @@ from typing import Any, final
 from msgspec import structs
 
 from assay.errors import UsageError
-from assay.feedback.admission import Replays, Trust, replayed, sentence
+from assay.feedback.admission import Replays, Trust, replayed
 from assay.feedback.base import Source, failed, given
 from assay.feedback.settings import opened
+from assay.feedback.verdict import sentence
 from assay.records import ModelStep, Trajectory
 from assay.rollout.backends.base import Backend
 from assay.runs.sampling import Prepared

@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from assay.feedback.admission import Replays, plain, replayed
+from assay.feedback.admission import Replays, replayed
 from assay.feedback.base import Source, failed, given, turns
 from assay.feedback.settings import Hints
+from assay.feedback.verdict import plain
 from assay.kernels.uplift import Measured, levels, looks, paired
 from assay.records import Trajectory
 from assay.rollout.chain import Planned, Watch, collect, tasks
