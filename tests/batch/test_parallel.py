@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from assay.batch import Batch, mapped
-from assay.batch.parallel import Crew, Fork, beside
+from assay.batch.parallel import Crew, Fork, beside, in_order
 from assay.errors import DataError
 from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
 from tests.processes import process
@@ -126,6 +126,24 @@ def test_a_fork_of_a_crew_does_one_job_after_the_other_until_it_is_over():
     crew.close()
     assert not process.is_alive()
     assert not done(crew, 3)[1].is_alive()
+
+
+def test_jobs_in_order_have_no_more_forks_than_are_asked_for_and_none_waits_for_the_first():
+    def job(number):
+        time.sleep(1.0 if number == 0 else 0.0)
+        return number, os.getpid()
+
+    crew = Crew(job)
+    jobs = {f"job {n}": partial(crew.begin, n) for n in range(9)}
+    said: list[str] = []
+    found = [*in_order(jobs, 2, said.append)]
+    assert [(name, number) for name, (number, _) in found] == [(f"job {n}", n) for n in range(9)]
+    first, *others = (pid for _, (_, pid) in found)
+    assert len({first, *others}) == 2
+    assert first not in others[:-1], "the others were done meanwhile"
+    assert not said
+    assert len({id(fork) for fork in crew._idle}) == len(crew._idle) == 2
+    crew.close()
 
 
 def test_a_fork_of_a_crew_that_is_killed_is_replaced():

@@ -71,6 +71,29 @@ def test_the_batch_depends_neither_on_the_processes_nor_on_the_pieces(
     same(Batch(**joined(path, count).builder.arrays()), Batch.of(read(path)))
 
 
+@pytest.mark.parametrize(
+    ("size", "copied", "expected"),
+    # 6,400 / 32 / 2 = 100 for each of two workers; 64,000 would be 1,000, and 8 * 50 is the most
+    [(640, False, 50), (6_400, False, 100), (64_000, False, 400), (64_000, True, 50)],
+)
+def test_pieces_of_a_large_log_are_larger(tmp_path, monkeypatch, size, copied, expected):
+    path = tmp_path / "log.jsonl"
+    write(path, map(trajectory, range(3)))
+    asked: list[int] = []
+
+    def few(importer, log, kept, most):
+        asked.append(most)
+        return iter(())
+
+    monkeypatch.setattr(pieces, "SIZE", 50)
+    monkeypatch.setattr(pieces, "_LARGEST", 400)
+    monkeypatch.setattr(pieces, "pieces", few)
+    found, kept = opened(path, None, Losses(), NONE, None), Kept()
+    how = Asked(found.importer, found.found(kept), 1.0, copied=copied, size=size)
+    Joined(how, kept, Workers(2)).read()
+    assert asked == [expected]
+
+
 def test_an_error_names_the_line_of_the_file(tmp_path, monkeypatch):
     path = tmp_path / "log.jsonl"
     write(path, map(trajectory, range(20)))

@@ -41,6 +41,14 @@ def test_stretches_are_whole_lines_numbered_from_the_first(tmp_path, size):
     assert not numbered
 
 
+def test_stretches_are_as_long_as_each_other(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes((b"x" * 99 + b"\n") * 101)
+    found = [each.end - each.start for each in stretches_of(path, 5_000)]
+    assert len(found) == 3, "10,100 bytes, where the last would have 100 alone"
+    assert max(found) - min(found) <= 300
+
+
 def test_a_torn_last_line_is_no_row_and_is_cut_away(tmp_path):
     path = tmp_path / "log.jsonl"
     for step in (1, 2, 3):

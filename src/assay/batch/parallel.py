@@ -11,7 +11,6 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any, Final, Generic, Protocol, TypeVar, final, runtime_checkable
@@ -84,7 +83,8 @@ class Again:
         if self._done or not self._job.ready(seconds):
             return self._done
         try:
-            self._answer, self._done = self._job.answer(), True
+            self._answer = self._job.answer()
+            self.close()
         except LostError as error:
             said = f"{self._what}: {error}"
             if self._tries >= TRIES:
@@ -100,8 +100,10 @@ class Again:
         return self._answer
 
     def close(self) -> None:
-        """Ends it."""
-        self._job.close()
+        """Ends it, unless it has ended."""
+        if not self._done:
+            self._done = True
+            self._job.close()
 
     @property
     def pipe(self) -> Connection | None:
@@ -119,23 +121,30 @@ def wait_for(jobs: Sequence[Again]) -> None:
 
 
 def in_order(
-    jobs: Mapping[str, Callable[[], T]], count: int, say: Callable[[str], None]
-) -> Iterator[tuple[str, T]]:
-    """Yields what each of some named jobs returns, in order: in forks, some at a time."""
+    jobs: Mapping[str, Callable[[], Job]], count: int, say: Callable[[str], None]
+) -> Iterator[tuple[str, Any]]:
+    """Yields what comes of each of some named jobs, in order: some are done at a time.
+
+    Args:
+        jobs: what begins each.
+        count: at a time.
+        say: is told what is begun again.
+    """
     left, running = [*jobs.items()], list[tuple[str, Again]]()
-    with ExitStack() as stack:
+    try:
         while left or running:
             ready = [each.ready() for _, each in running]
             if ready and ready[0]:
                 name, first = running.pop(0)
                 yield name, first.answer()
-                first.close()
             elif left and ready.count(False) < count:
-                name, job = left.pop(0)
-                running.append((name, Again(partial(Fork, job), name, say)))
-                stack.callback(running[-1][1].close)
+                name, begin = left.pop(0)
+                running.append((name, Again(begin, name, say)))
             else:
                 wait_for([each for (_, each), done in zip(running, ready, strict=True) if not done])
+    finally:
+        for _, each in running:
+            each.close()
 
 
 @final

@@ -1,9 +1,9 @@
 """A log of any format in pieces, which several processes read, and one batch of all of them.
 
-What a piece is the log alone decides: whole files, or lines of a large one. A process begins with
-what is known then of the groups before its piece, and notes what it asked for. Pieces are joined in
-the log's order; where one was begun with what turned out to be otherwise, it is read again, so the
-batch is that of one process. A piece whose process is lost is read again as well.
+A piece is of whole files, or of lines of a large one. A process begins with what is known then of
+the groups before its piece, and notes what it asked for. Pieces are joined in the log's order;
+where one was begun with what turned out to be otherwise, it is read again, so the batch is that of
+one process. A piece whose process is lost is read again as well.
 """
 
 import time
@@ -30,7 +30,9 @@ from assay.importers.units import Noted, Notes, Unit, joined
 from assay.records import Trajectory, encode
 
 SIZE: Final = 32 * 1024 * 1024
-"""Bytes of a piece, about."""
+"""Bytes of a piece, about; of a large log more, up to `_LARGEST`: each worker gets `_EACH` then."""
+_LARGEST: Final = 8 * SIZE
+_EACH: Final = 32
 Prepare = Callable[[Trajectory], Trajectory]
 
 
@@ -104,20 +106,23 @@ class Asked:
     copied: bool
     """Are the records themselves asked for?"""
     prepare: Prepare | None = None
+    size: int = 0
+    """Bytes of the log, where they are known."""
 
 
-def pieces(importer: Importer, log: Log, kept: Kept) -> Iterator[Piece]:
-    """Yields the pieces of a log, in its order; one where it cannot be divided."""
+def pieces(importer: Importer, log: Log, kept: Kept, most: int) -> Iterator[Piece]:
+    """Yields the pieces of a log, in its order, of at most so many bytes, about; one where it
+    cannot be divided."""
     some: list[tuple[tuple[Path, ...], tuple[str, ...] | None]] = []
     size = 0
     for files, decide in kept.divided(importer, log):
         of = sum(file.stat().st_size for file in files if file.is_file())
-        if some and size + of > SIZE:
+        if some and size + of > most:
             yield Piece(tuple(some), None)
             some, size = [], 0
-        if of > SIZE and len(files) == 1 and importer.splits and _of_lines(files[0]):
+        if of > most and len(files) == 1 and importer.splits and _of_lines(files[0]):
             yield from (
-                Piece(((files, decide),), within) for within in stretches_of(files[0], SIZE)
+                Piece(((files, decide),), within) for within in stretches_of(files[0], most)
             )
             continue
         some.append((files, decide))
@@ -218,9 +223,7 @@ class _Turn:
     def take(self) -> None:
         """Takes the answer of a job that has ended."""
         if self.job is not None:
-            self.answer = self.job.answer()
-            self.job.close()
-            self.job = None
+            self.answer, self.job = self.job.answer(), None
 
     def forget(self) -> None:
         """Lets it be read again."""
@@ -268,7 +271,10 @@ class Joined:
         Raises:
             DataError: a record is malformed, or a piece was lost too often.
         """
-        found = pieces(self._asked.importer, self._asked.log, self._kept)
+        asked, most = self._asked, SIZE
+        if not asked.copied:  # else records are in memory until they are written
+            most = max(SIZE, min(asked.size // (_EACH * self._workers.count), _LARGEST))
+        found = pieces(asked.importer, asked.log, self._kept, most)
         with temporary() as folder, ExitStack() as stack:
             stack.callback(self._close)
             while True:

@@ -38,8 +38,10 @@ class Stretch(NamedTuple):
 
 
 def stretches_of(path: Path, size: int) -> Iterator[Stretch]:
-    """Yields the lines of a plain file in stretches of about `size` bytes."""
+    """Yields the lines of a plain file in stretches of about `size` bytes, and as long as each
+    other."""
     total, start, before = path.stat().st_size, 0, 0
+    size = -(-total // max(1, -(-total // size)))
     with path.open("rb", buffering=1 << 20) as stream:
         while start < total:
             stream.seek(min(start + size, total) - 1)

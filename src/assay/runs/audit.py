@@ -25,7 +25,7 @@ from assay.audit.kinds import told
 from assay.batch import Batch
 from assay.batch.blocks import Block, Blocks
 from assay.batch.mapped import give_back
-from assay.batch.parallel import beside, in_order, processes
+from assay.batch.parallel import Fork, beside, in_order, processes
 from assay.credit import Advantages
 from assay.credit.facts import held
 from assay.errors import DataError, MethodError, UsageError
@@ -269,11 +269,9 @@ def _credited(
     if page is None and count > 1:
         blocks = found.blocks
         blocks.facts = held(batch)
+        one = partial(_counted, found, batch, blocks, decisions, folder)
         jobs = {
-            part.name: partial(
-                _counted, found, batch, blocks, decisions, folder, replace(recipe, parts=(part,))
-            )
-            for part in recipe.parts
+            part.name: partial(Fork, one, replace(recipe, parts=(part,))) for part in recipe.parts
         }
         for name, (taken, why) in in_order(jobs, count, say):
             found.absorb(taken)

@@ -5,16 +5,17 @@ order of the blocks, so that the audit does not depend on how many processes the
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from assay.audit import Audit
 from assay.audit.counts import Found
 from assay.batch.blocks import Block
 from assay.batch.mapped import give_back
-from assay.batch.parallel import in_order
+from assay.batch.parallel import Crew, in_order
 from assay.credit.blocks import Reaches, divides, further, of_block, reaches
 from assay.credit.facts import held
 from assay.errors import MethodError
@@ -22,8 +23,8 @@ from assay.pipeline import FAILS, reason_of
 from assay.recipes import Part, Recipe
 
 Say = Callable[[str], None]
-_EACH: Final = 4
-"""Jobs that each process gets, of a few blocks in a row."""
+_EACH: Final = 16
+"""Jobs that each process gets, of a few blocks in a row: at the end none waits long for another."""
 
 
 @final
@@ -46,7 +47,60 @@ class _Counted:
         self.whole |= later.whole
 
 
-_Job = Callable[[Audit, _Counted, Block], None]
+class _Job(NamedTuple):
+    """What is to be done of an audit."""
+
+    blocks: Sequence[int] | None
+    """Of these blocks; None: of the whole batch, by the one method that is named."""
+    names: Sequence[str] = ()
+    """Of methods."""
+    reached: Mapping[str, Reaches] | None = None
+    """How far their terms reach. None: that is to be found, and what no method is needed for."""
+
+
+@final
+class _Work:
+    """An audit that is counted by several processes, which stay from job to job."""
+
+    def __init__(self, found: Audit, parts: Sequence[Part], count: int, say: Say) -> None:
+        """Begins it.
+
+        Args:
+            found: nothing is counted in it yet.
+            parts: the methods.
+            count: processes.
+            say: is told what is done again since a process was killed.
+        """
+        self.made = _Counted()
+        self._found, self._count, self._say = found, count, say
+        self._job = partial(_done, found, {part.name: part for part in parts})
+        self._crew = Crew(self._job)
+
+    def do(self, jobs: Mapping[str, _Job]) -> None:
+        """Does jobs, and adds up what they count in their order."""
+        begins = {name: partial(self._crew.begin, job) for name, job in jobs.items()}
+        alone = ((name, self._job(job)) for name, job in jobs.items())
+        for _, (taken, more) in (
+            in_order(begins, self._count, self._say) if self._count > 1 else alone
+        ):
+            self._found.absorb(taken)
+            self.made.absorb(more)
+
+    def jobs(
+        self, names: Sequence[str] = (), reached: Mapping[str, Reaches] | None = None
+    ) -> dict[str, _Job]:
+        """Returns jobs of a few blocks in a row each, by what they are for people."""
+        most = len(self._found.blocks)
+        jobs = min(most, _EACH * self._count)
+        ends = [most * number // jobs for number in range(jobs + 1)]
+        return {
+            f"part {number + 1} of {jobs}": _Job(range(low, high), names, reached)
+            for number, (low, high) in enumerate(pairwise(ends))
+        }
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self._crew.close()
 
 
 def counted(found: Audit, recipe: Recipe, count: int, say: Say) -> dict[str, str]:
@@ -58,31 +112,33 @@ def counted(found: Audit, recipe: Recipe, count: int, say: Say) -> dict[str, str
         count: processes.
         say: is told what is done again since a process was killed.
     """
-    blocks, made = found.blocks, _Counted()
+    blocks = found.blocks
     blocks.facts = held(blocks.batch)
     found.begin([part.name for part in recipe.parts])
-    for part in recipe.parts:
-        try:
-            part.method.check(blocks.batch)
-        except FAILS as error:
-            made.refused[part.name] = reason_of(part.name, error)
-        else:
-            made.whole |= set() if divides(part.method, blocks) else {part.name}
+    with closing(_Work(found, recipe.parts, count, say)) as work:
+        made = work.made
+        for part in recipe.parts:
+            try:
+                part.method.check(blocks.batch)
+            except FAILS as error:
+                made.refused[part.name] = reason_of(part.name, error)
+            else:
+                made.whole |= set() if divides(part.method, blocks) else {part.name}
 
-    def left(*, whole: bool) -> list[Part]:
-        """Those that run, on the whole batch or on its blocks."""
-        return [
-            part
-            for part in recipe.parts
-            if part.name not in made.refused and (part.name in made.whole) == whole
-        ]
+        def left(*, whole: bool) -> list[Part]:
+            """Those that run, on the whole batch or on its blocks."""
+            return [
+                part
+                for part in recipe.parts
+                if part.name not in made.refused and (part.name in made.whole) == whole
+            ]
 
-    alone = [part for part in left(whole=False) if part.method.reads == "groups"]
-    _do(_jobs(found, count, partial(_look, alone)), found, made, count, say)
-    jobs = {part.name: partial(_whole, found, part) for part in left(whole=True)}
-    if parts := left(whole=False):
-        jobs |= _jobs(found, count, partial(_count, parts, made.reached))
-    _do(jobs, found, made, count, say)
+        alone = [part.name for part in left(whole=False) if part.method.reads == "groups"]
+        work.do(work.jobs(alone))
+        jobs = {part.name: _Job(None, (part.name,)) for part in left(whole=True)}
+        if parts := left(whole=False):
+            jobs |= work.jobs([part.name for part in parts], made.reached)
+        work.do(jobs)
     for name in made.refused:
         found.drop(name)
     return made.refused
@@ -90,38 +146,21 @@ def counted(found: Audit, recipe: Recipe, count: int, say: Say) -> dict[str, str
 
 def looked(found: Audit, count: int, say: Say) -> None:
     """Counts in an audit what no method is needed for."""
-    _do(_jobs(found, count, partial(_look, ())), found, _Counted(), count, say)
+    with closing(_Work(found, (), count, say)) as work:
+        work.do(work.jobs())
 
 
-def _do(
-    jobs: Mapping[str, Callable[[], tuple[Found, _Counted]]],
-    found: Audit,
-    made: _Counted,
-    count: int,
-    say: Say,
-) -> None:
-    """Does jobs, and adds up what they count in their order."""
-    alone = ((name, job()) for name, job in jobs.items())
-    for _, (taken, more) in in_order(jobs, count, say) if count > 1 else alone:
-        found.absorb(taken)
-        made.absorb(more)
-
-
-def _jobs(found: Audit, count: int, job: _Job) -> dict[str, Callable[[], tuple[Found, _Counted]]]:
-    """Returns jobs of a few blocks in a row each, by what they are for people."""
-    most = len(found.blocks)
-    jobs = min(most, _EACH * count)
-    ends = [most * number // jobs for number in range(jobs + 1)]
-    return {
-        f"part {number + 1} of {jobs}": partial(_in_turn, found, range(low, high), job)
-        for number, (low, high) in enumerate(pairwise(ends))
-    }
-
-
-def _in_turn(found: Audit, numbers: Sequence[int], job: _Job) -> tuple[Found, _Counted]:
+def _done(found: Audit, parts: Mapping[str, Part], job: _Job) -> tuple[Found, _Counted]:
+    """Does a job."""
     part, made = found.part(), _Counted()
-    for number in numbers:
-        job(part, made, found.blocks[number])
+    named = [parts[name] for name in job.names]
+    if job.blocks is None:
+        _whole(found, named[0], part, made)
+    for number in job.blocks or ():
+        if job.reached is None:
+            _look(named, part, made, found.blocks[number])
+        else:
+            _count(named, job.reached, part, made, found.blocks[number])
         give_back()
     return part.taken(), made
 
@@ -160,9 +199,8 @@ def _count(
             del given  # or two methods' lie in memory at once
 
 
-def _whole(found: Audit, by: Part) -> tuple[Found, _Counted]:
+def _whole(found: Audit, by: Part, part: Audit, made: _Counted) -> None:
     """Counts a method that is not computed block by block."""
-    part, made = found.part(), _Counted()
     try:
         given = by.method(found.blocks.batch)
     except FAILS as error:
@@ -170,4 +208,3 @@ def _whole(found: Audit, by: Part) -> tuple[Found, _Counted]:
     else:
         part.add(by.name, given)
     give_back()
-    return part.taken(), made

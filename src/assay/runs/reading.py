@@ -104,11 +104,13 @@ def _in_pieces(
         log = found.found(kept)
     if not kept.begins or log.choices.labels is not None:
         return None
-    workers = by(sum(file.stat().st_size for file in log.files if file.is_file()))
+    size = sum(file.stat().st_size for file in log.files if file.is_file())
+    workers = by(size)
     if workers.count < 2:
         return None
     prepare = recipe.prepared if recipe.prepares else None
-    asked = Asked(found.importer, log, pass_at, copied=copy_to is not None, prepare=prepare)
+    copied = copy_to is not None
+    asked = Asked(found.importer, log, pass_at, copied=copied, prepare=prepare, size=size)
     if copy_to is None:
         joined = Joined(asked, kept, workers)
         joined.read()
