@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import numpy as np
+
 from assay.batch import Batch, arrays, parts
 from assay.records import ModelStep, Trajectory
 from tests.batch.test_batch import call, made
@@ -22,3 +24,14 @@ def test_a_session_of_two_tasks_is_asked_of_its_voter_in_whichever_part_that_is(
     for most in (1, 100):  # in two parts, and in one
         monkeypatch.setattr(arrays, "together", partial(parts.together, most=most))
         assert Batch.of(rows).sibling_C.tolist() == [0, 1, -1, 1]
+
+
+def test_rows_are_added_where_they_reach():
+    """Rows of 1, 1 and 3: two and one of them; 2 + 3 and 4 in all. None: nothing is added."""
+    of, traj = np.array([5, 5, 5, 5, 5]), np.array([1, 1, 3])
+    parts.add_rows(of, traj)
+    assert of.tolist() == [5, 7, 5, 6, 5]
+    parts.add_rows(of, traj, np.array([2, 3, 4]))
+    assert of.tolist() == [5, 12, 5, 10, 5]
+    parts.add_rows(of, traj[:0])
+    assert of.tolist() == [5, 12, 5, 10, 5]

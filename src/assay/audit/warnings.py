@@ -57,13 +57,14 @@ def trust(
     claims, false_claims = int(claimed_K.sum()), int((claimed_K & ~passed_K).sum())
     copies = int((first_copy(batch) != np.arange(len(batch.ids))).sum())
     infra = int((batch.category_K == CATEGORIES.index("infra")).sum())
+    dropped = np.flatnonzero(batch.weight_K == 0).tolist()
     found: dict[str, Any] = {
         "infra_share": infra / n,
         "unscored_share": float((~scored_K).sum() / n),
         "false_claim_share": false_claims / claims if claims else None,
         "duplicates": copies,
         "repeated_ids": len(batch.ids) - len(set(batch.ids)),
-        "dropped": dict(sorted(Counter(d.reason for d in decisions if d.weight == 0).items())),
+        "dropped": dict(sorted(Counter(decisions[k].reason for k in dropped).items())),
         "untrainable_steps": {
             name: int((batch.untrainable_S == code).sum()) for code, name in enumerate(UNTRAINABLE)
         },

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int64
 from assay.batch.columns import COPIED, Columns, by_name
 from assay.batch.mapped import let_go, room, stretches
 from assay.batch.numbering import Later, numbered_apart, taken
-from assay.batch.parts import place, starts, together
+from assay.batch.parts import add_rows, place, starts, together
 from assay.batch.table import Table
 from assay.kernels.constancy import bar
 from assay.kernels.evidence import sibling_evidence
@@ -80,9 +80,9 @@ def _written(spans: Arrays, own_S: Bool[np.ndarray, " S"], n: int) -> Arrays:
     own_S = np.append(own_S, False)
     for at in stretches(spans["traj_R"].size):
         own = own_S[spans["step_R"][at]]
-        traj, length = spans["traj_R"][at][own], spans["length_R"][at][own]
-        spans_K += np.bincount(traj, minlength=n)
-        wrote_K += np.bincount(traj, length, n).astype(np.int64)
+        traj = spans["traj_R"][at][own]
+        add_rows(spans_K, traj)
+        add_rows(wrote_K, traj, spans["length_R"][at][own])
     return {"spans_K": spans_K, "wrote_K": wrote_K}
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from assay.batch.batch import Batch
 from assay.batch.mapped import AT_ONCE, give_back, let_go, stretches
-from assay.batch.parts import Place, place, starts, together
+from assay.batch.parts import Place, add_rows, place, starts, together
 from assay.kernels.codes import numbered
 
 MOST: Final = 64
@@ -84,8 +84,7 @@ class Blocks:
         """Where the tokens of each trajectory begin, and the end."""
         batch, count_K = self.batch, np.zeros(len(self.batch.ids), np.int64)
         for at in stretches(batch.traj_R.size):
-            more = np.bincount(batch.traj_R[at], batch.length_R[at], count_K.size)
-            count_K += more.astype(np.int64)
+            add_rows(count_K, batch.traj_R[at], batch.length_R[at])
         return np.append(0, np.cumsum(count_K))
 
     def counted(self, axis: str) -> Int64[np.ndarray, " K"]:

@@ -1,6 +1,7 @@
 """Where trajectories' rows stand, and trajectories in parts that keep equal ones together."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -17,6 +18,21 @@ def starts(
     """Returns where the steps (S) and calls (C) of each of n trajectories begin, and the end."""
     start_S = np.searchsorted(traj_S, np.arange(n + 1))
     return {"S": start_S, "C": np.searchsorted(step_C, start_S)}
+
+
+def add_rows(
+    sum_K: Int64[np.ndarray, " K"], traj: Int64[np.ndarray, " _"], size: Any = None
+) -> None:
+    """Adds rows of ascending trajectories to sums, which are looked at as far as the rows reach.
+
+    Args:
+        sum_K: of each trajectory.
+        traj: trajectory of each row.
+        size: what each row counts. None: 1.
+    """
+    low = int(traj[0]) if traj.size else 0
+    more = np.bincount(traj - low, size).astype(np.int64)
+    sum_K[low : low + more.size] += more
 
 
 def together(
