@@ -133,11 +133,12 @@ def work(cell: Cell, scale: Scale, folder: Path) -> Row:
         "wrote": tokens / len(planned),
         "skills": len(bank.active),
     }
-    return Row(cell.data(), {"0": _passes(played, scale)}, scale.samples, tokens=tokens,
+    return Row(cell.data(), {"0": passes(played, scale)}, scale.samples, tokens=tokens,
                about=about, seconds=time.monotonic() - began)  # fmt: skip
 
 
-def _passes(played: Sequence[Trajectory], scale: Scale) -> list[int]:
+def passes(played: Sequence[Trajectory], scale: Scale) -> list[int]:
+    """Returns how many attempts at each held-out task pass, tasks outermost."""
     passed = np.array([each.outcome == 1.0 for each in played])
     return passed.reshape(scale.held_out, scale.samples).sum(1).tolist()
 

@@ -39,6 +39,7 @@ from assay.evaluate.intervals import Estimate, resampled
 from assay.kernels.uplift import Uplift
 from assay.world.environment import Environment
 from assay.world.lookup import Lookup
+from claims.skills import FIRST, passes, rolled
 
 SCALES: Final = {
     "quick": Scale(name="quick", steps=0, held_out=8, samples=2, seeds=1, seconds=5.0),
@@ -52,7 +53,6 @@ WORTH: Final = 0.1
 SIZES: Final = (64, 128)
 SIMULATED: Final = {64: (0.107, 0.596), 128: (0.098, 0.791)}
 DRAWS: Final = 1000
-FIRST: Final = 1_000_000
 
 
 def cells(scale: Scale, seeds: int) -> Iterator[Cell]:
@@ -68,30 +68,21 @@ def work(cell: Cell, scale: Scale, folder: Path) -> Row:
     import torch
 
     from assay.policy.loading import load
-    from assay.rollout.backends.base import Sampling
-    from assay.rollout.backends.local import Transformers
-    from assay.rollout.chain import Planned, collect
-    from assay.rollout.protocols.line import Line
+    from assay.rollout.chain import Planned
 
     torch.set_num_threads(1)
     began, planned = time.monotonic(), list[Planned]()
-    model, tokenizer = load()
     for task in range(FIRST + 1000 * cell.seed, FIRST + 1000 * cell.seed + scale.held_out):
         notes = read(made(cell.start, task), task, cell.arm)
         planned += [
             Planned(environment=made(cell.start, task), seed=task, trial=trial, notes=notes)
             for trial in range(scale.samples)
         ]
-    played = [*collect(
-        Transformers(model, tokenizer), planned, sampling=Sampling(), batch=512, clock=None,
-        seed=(cell.seed, SIDES.index(cell.arm)), protocol=Line(tokenizer),
-    )]  # fmt: skip
-    passed = np.array([each.outcome == 1.0 for each in played])
-    passed_G = passed.reshape(scale.held_out, scale.samples).sum(1)
+    played = rolled(load(), planned, (cell.seed, SIDES.index(cell.arm)))
     tokens = sum(each.ledger.tokens or 0 for each in played)
     spent = time.monotonic() - began
-    return Row(cell.data(), {"0": passed_G.tolist()}, scale.samples, tokens=tokens, seconds=spent,
-               about={"scale": scale.name})  # fmt: skip
+    return Row(cell.data(), {"0": passes(played, scale)}, scale.samples, tokens=tokens,
+               seconds=spent, about={"scale": scale.name})  # fmt: skip
 
 
 def made(name: str, task: int) -> Environment:

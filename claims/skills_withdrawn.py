@@ -32,7 +32,7 @@ from assay.claims.experiment import Shown, Zone, each_seed
 from assay.claims.measures import Seen
 from assay.evaluate.intervals import paired_difference
 from assay.skills.bank import Bank
-from claims.skills import BUDGET, FIRST, rolled, taught, world
+from claims.skills import BUDGET, FIRST, passes, rolled, taught, world
 
 SCALES: Final = {
     "quick": Scale(
@@ -139,9 +139,7 @@ def played(policy: Any, cell: Cell, scale: Scale, bank: Bank | None) -> list[int
             for trial in range(scale.samples)
         ]
     chance = sum(cell.arm.encode())
-    records = rolled(policy, planned, (cell.seed, 6, chance, int(bank is not None)))
-    passed = np.array([each.outcome == 1.0 for each in records])
-    return passed.reshape(scale.held_out, scale.samples).sum(1).tolist()
+    return passes(rolled(policy, planned, (cell.seed, 6, chance, int(bank is not None))), scale)
 
 
 def refused(policy: Any, cell: Cell, scale: Scale) -> list[int]:

@@ -16,7 +16,11 @@ from assay.live.store import Store
 from assay.records import read
 from assay.records.live import Derived, Event, NextState, TurnLabel
 from assay.skills import store as banks
+from assay.skills.bank import Bank
+from assay.skills.forgetting import forget
+from assay.skills.skill import Evidence
 from tests.live.conftest import opened, turn
+from tests.skills.test_bank import skill
 
 PHRASE = "the heron of Xanadu"
 OTHER = "a perfectly plain request"
@@ -131,6 +135,25 @@ def test_a_bank_goes_on_without_the_text_of_skills(lived, tmp_path, assay):
     assert banks.opened(bank, 2).parent == banks.opened(bank, 1).sha256
     assert assay("skills", "build", lived, "-o", "bank", "--active").code == 0
     assert {s.id for s in banks.opened(bank).active}.isdisjoint(resting)
+
+
+def test_a_skill_whose_evidence_is_not_all_kept_goes_too(tmp_path):
+    """Version 1 holds the trajectory, version 2 counts it only; another skill keeps all of its."""
+    rests = [Evidence(trajectory=name, task=name, level="E3") for name in ("gone", "b", "c", "d")]
+    bank = Bank(evidence=2).merged([skill("a", evidence=tuple(rests[:2])), skill("x")])
+    banks.save(tmp_path, bank)
+    banks.save(tmp_path, bank.merged([skill("a", evidence=tuple(rests[2:]))]))
+    # and one that no version has by name
+    more = [skill("z", evidence=(each,)) for each in (rests[0], *rests[1:])]
+    banks.save(tmp_path, banks.opened(tmp_path).merged(more))
+    kept = {each.trajectory for s in banks.opened(tmp_path).skills for each in s.evidence}
+    assert "gone" not in kept
+    assert forget(tmp_path, lambda id: id == "gone", "-") == sorted([skill("a").id, skill("z").id])
+    for number in range(1, 5):
+        said = {each.principle for each in banks.opened(tmp_path, number).skills}
+        assert said == {"", "x"}, number
+    assert {each.why for each in banks.opened(tmp_path).of("retired")} == {"forgotten"}
+    assert forget(tmp_path, lambda id: id == "gone", "-") == [], "it is done"
 
 
 def test_what_a_killed_verb_left_half_is_reached(lived, tmp_path, assay, monkeypatch):

@@ -73,14 +73,14 @@ def test_of_drafts_each_is_counted_once_and_what_went_for_them_too():
     drafts = [skill(name) for name in "abccd"]
     after = bank.merged(drafts, status="active")
     assert became(bank, drafts, after) == {
-        "new": 2, "merged": 2, "retired before": 1, "capped": 1, "forgotten": 0
+        "new": 2, "merged": 2, "retired before": 1, "capped": 1, "dropped": 0
     }  # fmt: skip
     again = after.merged(drafts, status="active")
     assert became(after, drafts, again) == {
-        "merged": 3, "retired before": 2, "capped": 0, "forgotten": 0
+        "merged": 3, "retired before": 2, "capped": 0, "dropped": 0
     }  # fmt: skip
     many = [skill(str(n)) for n in range(2 * SPARE + 3)]
-    assert became(Bank(cap=2), many, Bank(cap=2).merged(many))["forgotten"] == 3
+    assert became(Bank(cap=2), many, Bank(cap=2).merged(many))["dropped"] == 3
 
 
 @given(st.lists(st.sampled_from("abcdefgh")), st.integers(1, 3), st.sampled_from(STATUS))
@@ -90,9 +90,9 @@ def test_fates_of_drafts_add_up(names: list[str], cap: int, status: Status):
     after = before.merged(drafts, status=status)
     made = became(before, drafts, after)
     assert made["new"] + made["merged"] + made["retired before"] == len(drafts)
-    assert len(before.skills) + made["new"] - made["forgotten"] == len(after.skills)
+    assert len(before.skills) + made["new"] - made["dropped"] == len(after.skills)
     gone = len(before.active) + made["new"] * (status == "active") - len(after.active)
-    assert made["capped"] <= gone <= made["capped"] + made["forgotten"]
+    assert made["capped"] <= gone <= made["capped"] + made["dropped"]
 
 
 def test_harm_retires_and_doubt_does_not():

@@ -36,8 +36,8 @@ def built(found: Mapping[str, int], left: Mapping[str, int], cap: int) -> Iterat
     yield f"drafts {drafts:,}: {', '.join(said)}"
     if found["capped"]:
         yield f"retired by the cap of {cap:,} active: {found['capped']:,} that surely help least"
-    if found["forgotten"]:
-        yield f"forgotten, of too many candidates or retired: {found['forgotten']:,}, the oldest"
+    if found["dropped"]:
+        yield f"dropped, of too many candidates or retired: {found['dropped']:,}, the oldest"
     why = ", ".join(f"{why} {n:,}" for why, n in sorted(left.items()))
     yield f"trajectories without a draft: {why or 'none'}"
 

@@ -51,18 +51,16 @@ class Scaffolding:
         """
         if self.settings.kind == "none":
             return [*group]
-        made = list[Planned]()
-        for at, each in enumerate(group):
+        when = step - self._run.config.start.steps, self._steps
+
+        def text(at: int, each: Planned, rng: np.random.Generator) -> str:
             items = offered(self._items, task_name(each.environment, each.seed))
-            when = step - self._run.config.start.steps, self._steps
-            rng = np.random.default_rng([*seed, _DRAWS, place, at])
             drawn = self.settings.drawn(items, (at, len(group)), when, rng)
-            text = note(drawn, self._run.protocol)
-            if self.settings.kind == "neutral":
-                text = self._neutral(text)
             self._share[each.id or ""] = len(drawn) / len(items) if items else 0.0
-            made.append(replace(each, notes=(text,)) if text else each)
-        return made
+            said = note(drawn, self._run.protocol)
+            return self._neutral(said) if self.settings.kind == "neutral" else said
+
+        return noted(group, (*seed, _DRAWS, place), text)
 
     def _neutral(self, text: str) -> str:
         from assay.rollout.teaching import NOTHING
@@ -130,6 +128,24 @@ class Scaffolding:
         gap = internalised(*_logprobs(read))
         self.facts |= {"rubric/gap": None if np.isnan(gap) else gap}
         return read
+
+
+def noted(
+    group: Sequence[Planned],
+    chance: Sequence[int],
+    text: Callable[[int, Planned, np.random.Generator], str],
+) -> list[Planned]:
+    """Returns the rollouts of a task, each with what it reads under it.
+
+    Args:
+        group: in their order.
+        chance: names it; each rollout has its own.
+        text: what a rollout reads, by its number in the group and its own chance; empty: nothing.
+    """
+    said = [text(at, each, np.random.default_rng([*chance, at])) for at, each in enumerate(group)]
+    return [
+        replace(each, notes=(one,)) if one else each for each, one in zip(group, said, strict=True)
+    ]
 
 
 def reread_bare(records: Sequence[Trajectory], model: Any, heat: float) -> list[Trajectory]:

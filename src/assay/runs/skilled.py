@@ -1,7 +1,6 @@
 """Skills in a run: which bank a batch reads, what is trained, and how the bank grows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -16,7 +15,7 @@ from assay.rollout.scaffold import bare
 from assay.runs.directory import BANK
 from assay.runs.folder import Folder
 from assay.runs.sampling import Prepared
-from assay.runs.scaffolding import reread_bare
+from assay.runs.scaffolding import noted, reread_bare
 from assay.skills.bank import Bank
 from assay.skills.building import built, category_of
 from assay.skills.credit import base, by_skill, exposures, overall
@@ -86,15 +85,15 @@ class Skilling:
             return [*group]
         steps = self._run.config.train.steps - self._begun
         show = self.settings.shown((step - 1 - self._begun) / steps)
-        made = list[Planned]()
         with attributed(group[0].environment, group[0].seed, "reset"):
             text = group[0].environment.reset(group[0].seed)
         found = self._shelf.found(text, group[0].environment.title())
-        for at, each in enumerate(group):
-            rng = np.random.default_rng([*seed, _DRAWS, place, at])
+
+        def text(at: int, each: Planned, rng: np.random.Generator) -> str:
             self._shown[each.id or ""] = shown = self._shelf.drawn(found, show, rng)
-            made.append(replace(each, notes=(shown.text,)) if shown.text else each)
-        return made
+            return shown.text
+
+        return noted(group, (*seed, _DRAWS, place), text)
 
     def restored(
         self, records: Iterable[Trajectory], planned: Sequence[Planned]

@@ -193,7 +193,7 @@ def became(before: Bank, drafts: Iterable[Skill], after: Bank) -> Counter[str]:
 
     Each draft is one of "new"; "merged", another skill or draft says the same; "retired before",
     that one was retired, and stays so. Skills of either bank are besides "capped", retired for the
-    cap, or "forgotten", beyond the bound of candidates and of retired ones.
+    cap, or "dropped", beyond the bound of candidates and of retired ones.
 
     Args:
         before: the bank.
@@ -209,7 +209,7 @@ def became(before: Bank, drafts: Iterable[Skill], after: Bank) -> Counter[str]:
     made["capped"] = sum(
         each.why == "cap" and seen.get(each.id) != "retired" for each in after.of("retired")
     )
-    made["forgotten"] = len(seen.keys() - left)
+    made["dropped"] = len(seen.keys() - left)
     return made
 
 

@@ -61,7 +61,8 @@ def _without(
     """Returns a version without the text of such skills, after the versions before it."""
     skills = list[Skill]()
     for each in bank.skills:
-        if any(of(rests.trajectory) for rests in each.evidence):
+        counted = each.id in gone or each.rest  # what it rests on is not all kept: it may be this
+        if counted or any(of(rests.trajectory) for rests in each.evidence):
             gone.add(each.id)
             each = _emptied(each, of, name)
         skills.append(each)
@@ -75,7 +76,7 @@ def _emptied(skill: Skill, of: Callable[[str], bool], name: str) -> Skill:
         for each in skill.evidence
     )
     empty = dict.fromkeys(("title", "principle", "when", "avoid"), "")
-    return structs.replace(skill, **empty, evidence=evidence, status="retired", why=WHY)
+    return structs.replace(skill, **empty, evidence=evidence, rest=(), status="retired", why=WHY)
 
 
 def _count(path: Path, before: Bank, after: Bank) -> None:

@@ -14,6 +14,7 @@ const RETIRED_WORDS = {
   harm: "where it was shown, surely less passes than its category passes without skills",
   unused: "no task asked for it for too long",
   cap: "the bank was full, and it surely helped least",
+  forgotten: "it rested on an attempt that was forgotten",
 };
 const STATUS_BADGES = { active: "dead-rescued", candidate: "", retired: "dead-vain", unknown: "" };
 
