@@ -215,8 +215,8 @@ class Sessions:
         return self._going.pop(name, None)
 
     def restore(self, sessions: Iterable[Session]) -> None:
-        """Takes up sessions of a store where they were left."""
-        for each in sessions:
+        """Takes up sessions of a store where they were left, the one last heard of last."""
+        for each in sorted(sessions, key=lambda each: each.last_at):
             owner = f"{each.run}\0{each.user}"
             going = Going(each.id, owner, each.consent, each.policy_version, len(each.turns))
             going.seen = each.last_at
