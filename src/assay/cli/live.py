@@ -179,6 +179,11 @@ def export(
 
     made = export_log(store, out, to=to, method=method)
     say(f"{out}  {made['rows']:,} rows, {made['tokens']:,} tokens with an advantage")
+    with Opened.open(store, write=False) as opened:
+        turns = opened.turns()
+    labels, hints = sum(len(t.labels) for t in turns), sum(len(t.hints) for t in turns)
+    if labels or hints:
+        say(f"left out: {labels} labels of turns, {hints} hints: verifiers has no place for them")
 
 
 @app.command("key")

@@ -2,7 +2,8 @@
 
 The format has no reward and no task: `extra.reward`, `extra.task` and `extra.trial` at the root are
 read where a producer put them there, otherwise the outcome is None and counted as `no_outcome`, and
-attempts with the same first user message form a group.
+attempts with the same first user message form a group. So are labels and hints that `assay live
+export` put into `extra.assay` of the document and of its steps (`labels`).
 """
 
 import glob
@@ -20,6 +21,7 @@ from assay.files.reading import MAX_DOCUMENT, contents
 from assay.files.strict import parse
 from assay.importers.base import Importer, Log, Rank, Record, keys, prompt_name
 from assay.importers.fields import Fields, Losses
+from assay.importers.labels import grade_of, outcome_of, told_of
 from assay.importers.messages import Steps, content_of, model_step
 from assay.importers.tokens import Turn, join
 from assay.records import Ledger, ModelStep, SystemStep, ToolStep, Trajectory, UserStep
@@ -32,7 +34,8 @@ _STEP = keys(
     "step_id timestamp source model_name reasoning_effort message reasoning_content tool_calls"
     " observation metrics extra llm_call_count is_copied_context"
 )
-_CARRIED_EXTRA = keys("reward task trial")
+_OWN = "assay"
+_CARRIED_EXTRA = keys(f"reward task trial {_OWN}")
 _NEXT, _ERRORS = "continued_trajectory_ref", ("tool_result_is_error", "is_error")
 _NAME = re.compile(r"[^/\\\0]{1,200}")
 _REFERS = re.compile(rb'"continued_trajectory_ref"\s*:\s*"')
@@ -72,14 +75,17 @@ def _trajectory(record: Record, documents: Sequence[Fields]) -> Trajectory:
     parts, _ = parts_of(documents)
     identity = parts.pop("id") or f"{record.file.stem}/{record.index}"
     extra = record.within("extra")
-    outcome = record.scored(extra.score("reward"))
+    labels = tuple(grade_of(each) for each in extra.within(_OWN).each("labels", "a label"))
+    outcome = outcome_of(labels) if labels else record.scored(extra.score("reward"))
     task = extra.maybe_name("task")
     if not task:
         record.lose("no_task")
         texts = (step.text for step in parts["steps"] if type(step) is UserStep)
         task = prompt_name(next(texts, ""))
     steps, trial = parts.pop("steps"), extra.whole("trial")
-    return record.trajectory(task, steps, trial=trial, id=identity, outcome=outcome, **parts)
+    return record.trajectory(
+        task, steps, trial=trial, id=identity, outcome=outcome, grades=labels, **parts
+    )
 
 
 def chain(document: Fields, file: Path, log: Log) -> list[Fields]:
@@ -180,7 +186,7 @@ def _lose_root(document: Fields) -> None:
 def _add(raw: Fields, steps: Steps, turns: list[Turn]) -> None:
     """Appends what one ATIF step holds: what was said, then what the world answered."""
     raw.lose_unknown(_STEP, "step_key")
-    if raw.raw.get("extra"):
+    if any(key != _OWN for key in raw.within("extra").raw):
         raw.lose("step_extra")
     text, source, calls = content_of(raw, "message"), raw.need("source", str), _calls(raw)
     if calls and source != "agent":
@@ -210,7 +216,9 @@ def _said(raw: Fields, text: str, calls: list[dict[str, Any]]) -> ModelStep:
     if text and raw.raw.get("reasoning_content") == text:
         message["reasoning_content"] = None
         raw.lose("reasoning_repeats_message")
-    step = model_step(Fields(message, raw.where, raw.losses), text)
+    own = raw.within("extra").within(_OWN)
+    told = told_of(own.each("labels", "a label"), own.each("hints", "a hint"))
+    step = told.onto(model_step(Fields(message, raw.where, raw.losses), text))
     if raw.maybe("is_copied_context", bool):
         step = msgspec.structs.replace(step, untrainable="copied")
     return step

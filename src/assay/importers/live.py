@@ -12,6 +12,7 @@ from assay.files.outputs import Reading, heard
 from assay.files.probe import Probe
 from assay.importers.base import Importer, Log, Rank, Record, ends, prompt_name
 from assay.importers.fields import Fields
+from assay.importers.labels import outcome_of, score_of
 from assay.importers.live_outputs import StoreRead
 from assay.importers.messages import chat, copied, unfolded
 from assay.importers.tokens import Turn, join
@@ -27,7 +28,6 @@ KEPT: Final = (
 """What is beside it in its folder: how the gateway is, the secret of keys, versions, switches."""
 _ENDS: Final = ends("stop", budget="length")
 _BROKE: Final = ("upstream_broke_off", "client_left", "upstream_error", "unreadable_answer")
-_ORDER: Final = ("E3", "E2", "E1")
 
 
 @final
@@ -102,7 +102,7 @@ class Live(Importer):
             trial=record.groups.trial(task),
             id=session.id if at == 0 else f"{session.id}#{at}",
             session=session.id if at or not whole else None,
-            outcome=_outcome(grades),
+            outcome=outcome_of(grades),
             grades=grades,
             end=_end(session, last, whole=whole),
             policy_version="-".join(each for each in versions if each) or None,
@@ -144,7 +144,7 @@ def _steps(record: Record, line: Sequence[Seen]) -> tuple[tuple[Step, ...], tupl
 
 def _said(step: ModelStep, seen: Seen) -> ModelStep:
     """Returns the step of a turn with what others said of it."""
-    scores = {f"label:{name}": each.value for name, each in seen.labels.items()}
+    scores = {score_of(name): each.value for name, each in seen.labels.items()}
     hints = tuple(Hint(text=each.text, source=each.source or "live") for each in seen.hints)
     barred = None if seen.why_not is None else "masked"
     return msgspec.structs.replace(step, scores=scores, hints=hints, untrainable=barred)
@@ -162,15 +162,6 @@ def _grades(labels: Mapping[str, TurnLabel]) -> tuple[Grade, ...]:
         Grade(level=each.evidence, value=each.value, source=each.source, reason=each.reason)
         for each in labels.values()
     )
-
-
-def _outcome(grades: Sequence[Grade]) -> float | None:
-    """Returns what the strongest of E1 to E3 says; None where they disagree, or nobody did."""
-    for level in _ORDER:
-        values = {each.value for each in grades if each.level == level and each.value is not None}
-        if values:
-            return values.pop() if len(values) == 1 else None
-    return None
 
 
 def _end(session: Session, last: Seen, *, whole: bool) -> End:

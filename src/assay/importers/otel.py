@@ -3,7 +3,8 @@
 OTLP JSON, one document or one a line, and lines of the SDK's `to_json`. Each call repeats the
 whole history, so turns are rebuilt once (`otel_turns`). The span of a tool says what the messages
 do not: a result that no later call was sent, an error. The task is the prompt. The outcome is a
-`gen_ai.evaluation.result`; without one a trajectory is unscored.
+`gen_ai.evaluation.result`; without one a trajectory is unscored. Labels and hints that
+`assay live export` wrote are read as those of the store (`labels`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,10 @@ from assay.errors import DataError
 from assay.files.probe import Probe
 from assay.importers.base import Importer, Log, Rank, Record, ends, graded, prompt_name
 from assay.importers.fields import objects
+from assay.importers.labels import Told, outcome_of
 from assay.importers.messages import MESSAGE, Steps, content_of, copied
 from assay.importers.otel_messages import CutError, said
-from assay.importers.otel_scores import placed, scores_in
+from assay.importers.otel_scores import labels_in, placed, scores_in
 from assay.importers.otel_spans import (
     DETAILS,
     Span,
@@ -113,6 +115,7 @@ class _Unit:
         self._ordered = sorted(self._spans.values(), key=lambda span: span.start)
         events = [(event, trace.id) for trace in traces for event in trace.events]
         self._events = sorted(events, key=lambda each: each[0].time)
+        self._labels = labels_in(self._events, self._spans)
         for event, _ in self._events:
             span = self._spans.get(event.span)
             if span is not None and event.name == DETAILS:
@@ -177,9 +180,10 @@ class _Unit:
         about = self._spans.get(of.owner, first).attributes.raw | first.attributes.raw
         place, at = first.place, first.attributes
         record = Record(about, at.where, self._log, self._importer, place, first.index)
-        steps, marks = _steps(of, record)
-        task = _task(steps)
+        steps, marks = _steps(of, record, self._labels.turns)
+        task, labels = _task(steps), tuple(self._labels.grades.get(of.owner, ()))
         outcome = next(iter(rewards.values())) if len(rewards) == 1 else None
+        outcome = outcome_of(labels) if labels and not rewards else outcome
         if len(rewards) > 1 and record.choices.outcome is None:
             record.lose("several_evaluations")
         return record.trajectory(
@@ -189,7 +193,7 @@ class _Unit:
             trial=record.groups.trial(task),
             outcome=outcome,
             rewards=rewards,
-            grades=graded(outcome, next(iter(rewards), "")),
+            grades=labels if labels and not rewards else graded(outcome, next(iter(rewards), "")),
             end=_end(of),
             marks=marks,
             ledger=_ledger(of.spans),
@@ -197,7 +201,9 @@ class _Unit:
         )
 
 
-def _steps(of: Conversation, record: Record) -> tuple[tuple[Step, ...], tuple[Mark, ...]]:
+def _steps(
+    of: Conversation, record: Record, told: dict[str, Told]
+) -> tuple[tuple[Step, ...], tuple[Mark, ...]]:
     """Returns the steps, and a mark where the history before one was rewritten."""
     steps, marks = Steps(), list[Mark]()
     messages = (turn.message for turn in of.turns)
@@ -209,8 +215,11 @@ def _steps(of: Conversation, record: Record) -> tuple[tuple[Step, ...], tuple[Ma
             record.lose("history_rewritten")
             marks.append(Mark(kind="prefix_break", step=len(steps), source="importer"))
         steps.say(message, content_of(message), message.need("role", str))
+        last = steps[-1]
         if not turn.sampled:
-            steps[-1] = copied(steps[-1])
+            steps[-1] = copied(last)
+        elif turn.span in told and type(last) is ModelStep:
+            steps[-1] = told[turn.span].onto(last)
     return tuple(steps), tuple(marks)
 
 

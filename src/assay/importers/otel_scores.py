@@ -2,15 +2,24 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, final
 
 from assay.importers.fields import Fields
+from assay.importers.labels import EVIDENCE, HINT, Told, grade_of, told_of
 from assay.importers.otel_spans import EVALUATION, Event, Span
 from assay.importers.otel_turns import Conversation
+from assay.records import Grade
 
 _LISTED: Final = re.compile(
     r"((?:trace\.|session\.)?(evaluation|annotation)s\.[0-9]+\.\2\.)(name|score|label)"
 )
+_LABEL: Final = {
+    "source": "gen_ai.evaluation.name",
+    "value": "gen_ai.evaluation.score.value",
+    "reason": "gen_ai.evaluation.explanation",
+    "evidence": EVIDENCE,
+}
 _KEYS: Final = {"name": "name", "score": "score.value", "label": "score.label"}
 
 
@@ -37,7 +46,7 @@ def scores_in(
             said = Fields(raw, span.attributes.where, span.attributes.losses)
             yield Score(span.id, trace_of[span.id], said)
     for event, trace in events:
-        if event.name == EVALUATION:
+        if event.name == EVALUATION and EVIDENCE not in event.attributes.raw:
             yield Score(event.span, trace, event.attributes)
 
 
@@ -71,4 +80,37 @@ def placed(
         if name in found[at]:
             score.said.lose("evaluation_repeated")
         found[at][name] = value
+    return found
+
+
+@final
+@dataclass(slots=True)
+class Labels:
+    """What a live store's labels and hints say: of agents and of model calls, by their spans."""
+
+    grades: dict[str, list[Grade]] = field(default_factory=dict[str, list[Grade]])
+    turns: dict[str, Told] = field(default_factory=dict[str, Told])
+
+
+def labels_in(events: Sequence[tuple[Event, str]], spans: dict[str, Span]) -> Labels:
+    """Returns the labels and hints among events that stand on spans."""
+    found = Labels()
+    for event, _ in events:
+        at, raw = event.attributes, event.attributes.raw
+        span = spans.get(event.span)
+        if span is None or not (event.name == HINT or EVIDENCE in raw):
+            continue
+        if event.name == HINT:
+            hint = {key: raw.get(f"{HINT}.{key}") for key in ("source", "text")}
+            told = told_of((), [Fields(hint, at.where, at.losses)])
+        else:
+            label = {key: raw.get(name) for key, name in _LABEL.items()}
+            said = Fields(label, at.where, at.losses)
+            if span.kind != "chat":
+                found.grades.setdefault(span.id, []).append(grade_of(said))
+                continue
+            told = told_of([said], ())
+        into = found.turns.setdefault(span.id, Told())
+        into.scores |= told.scores
+        into.hints += told.hints
     return found

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from assay.errors import DataError
 from assay.importers.base import Record, keys
 from assay.importers.fields import Fields, Losses, objects, shown, typed
+from assay.importers.labels import HINT
 
 Kind = Literal["chat", "tool", "agent", "other"]
 
@@ -43,6 +44,8 @@ TESTED: Final = frozenset(
     }
 )
 """Instrumentations whose spans were read, and their versions."""
+OURS: Final = "assay.live"
+"""The scope of what `assay live export` writes."""
 _HEX: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{16}|[0-9a-fA-F]{32})")
 
 
@@ -161,7 +164,7 @@ def _otlp_span(
 
 def _event(raw: Fields, to: Trace, name: str, span: str) -> None:
     """Adds an event that is read; others tell nothing."""
-    if name in (EVALUATION, DETAILS, "exception"):
+    if name in (EVALUATION, DETAILS, HINT, "exception"):
         time = _nanoseconds(raw, "timeUnixNano") or _nanoseconds(raw, "observedTimeUnixNano")
         to.events.append(Event(name, span, time, attributes_of(raw)))
 
@@ -188,7 +191,7 @@ def _sdk(record: Record, trace: Adder) -> None:
         record.lose("scope_not_said")
     to.spans.append(span)
     for event in record.each("events", "an event object"):
-        if event.text("name") in (EVALUATION, "exception"):
+        if event.text("name") in (EVALUATION, HINT, "exception"):
             time = _instant(event, "timestamp")
             about = event.within("attributes")
             to.events.append(Event(event.text("name"), span.id, time, about))
@@ -198,7 +201,7 @@ def _check_scope(span: Span, scope: str, version: str) -> None:
     """Counts a model call that an instrumentation wrote which was not read before."""
     if span.kind == "chat" and not scope:
         span.attributes.lose("scope_not_said")
-    elif span.kind == "chat" and (scope, version) not in TESTED:
+    elif span.kind == "chat" and scope != OURS and (scope, version) not in TESTED:
         span.attributes.lose(f"scope_not_tested:{scope}{version and '-'}{version}")
 
 

@@ -29,6 +29,8 @@ class Turn:
     """The history that it was answered to is not the one before it."""
     at: int = 0
     """When the model began to answer it, in nanoseconds."""
+    span: str = ""
+    """That of the model call that answered it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class Conversations:
         to.finish = said.finish
         # what was answered by no call of this conversation was not sampled for it
         to.turns += [Turn(message, sampled=False) for message in said.inputs[fresh:]]
-        to.turns += [Turn(each, True, rewritten, span.start) for each in said.outputs]
+        to.turns += [Turn(each, True, rewritten, span.start, span.id) for each in said.outputs]
         self._known.update(keys[1:])
         key = keys[-1]
         for form in map(form_of, said.outputs):

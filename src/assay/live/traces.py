@@ -1,7 +1,14 @@
-"""A store's sessions as ATIF documents and as OpenTelemetry spans (GenAI), one a line."""
+"""A store's sessions as ATIF documents and as OpenTelemetry spans (GenAI), one a line.
+
+Labels and hints go with them. ATIF has no place for them but `extra`; of OpenTelemetry a label is
+the event `gen_ai.evaluation.result` of the span that it is about, a model call's or, of a whole
+session, its agent's. The conventions write events as log records, but a file of traces may hold no
+logs, so they stand on the spans; what they have no attribute for begins with `assay.`.
+`assay.importers.labels` reads both again.
+"""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +18,12 @@ import msgspec
 from assay import __version__
 from assay.errors import DataError, UsageError
 from assay.files.lines import write_rows
+from assay.importers.labels import EVIDENCE, HINT
 from assay.importers.live import lines
+from assay.importers.otel_spans import EVALUATION, OURS
 from assay.live.sessions import text_of
 from assay.live.store import Store
-from assay.records.live import Derived
+from assay.records.live import Derived, TurnHint, TurnLabel
 from assay.records.turns import Seen, Session
 
 ATIF: Final = "ATIF-v1.8"
@@ -58,7 +67,7 @@ def _made(sessions: Any, form: Any) -> Iterator[dict[str, Any]]:
 
 
 def _atif(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> dict[str, Any]:
-    """Returns one ATIF document; a session's label is `extra.reward`, which the format lacks."""
+    """Returns one ATIF document; what a session's labels come to is `extra.reward`."""
     steps: list[dict[str, Any]] = []
     ours = {len(each.messages): each for each in line}
     for at, message in enumerate([*line[-1].messages, line[-1].turn.answer]):
@@ -78,8 +87,20 @@ def _atif(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> 
         },
         "steps": steps,
     }
-    reward = _reward(session) if whole else None
-    return made if reward is None else {**made, "extra": {"reward": reward}}
+    reward, labels = (_reward(session), session.labels.values()) if whole else (None, ())
+    extra = {**({} if reward is None else {"reward": reward}), **_told(labels)}
+    return {**made, "extra": extra} if extra else made
+
+
+def _told(labels: Iterable[TurnLabel], hints: Iterable[TurnHint] = ()) -> dict[str, Any]:
+    """Returns labels and hints as the key of an `extra` that holds them; none: no key."""
+    said = [
+        {"source": e.source, "value": e.value, "evidence": e.evidence, "reason": e.reason}
+        for e in labels
+    ]
+    heard = [{"source": each.source, "text": each.text} for each in hints]
+    made = {key: value for key, value in (("labels", said), ("hints", heard)) if value}
+    return {"assay": made} if made else {}
 
 
 def _step(message: Mapping[str, Any], seen: Seen | None) -> dict[str, Any]:
@@ -96,6 +117,7 @@ def _step(message: Mapping[str, Any], seen: Seen | None) -> dict[str, Any]:
         made["timestamp"] = datetime.fromtimestamp(seen.turn.at, UTC).isoformat()
         made["model_name"] = seen.turn.model or None
         made["metrics"] = _metrics(seen)
+        made["extra"] = _told(seen.labels.values(), seen.hints) or None
     return {key: value for key, value in made.items() if value is not None}
 
 
@@ -142,15 +164,61 @@ def _reward(session: Session) -> float | None:
 
 
 def _otel(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> dict[str, Any]:
-    """Returns OTLP JSON: a trace with a span for each turn. Token ids have no place in it."""
-    del whole
-    trace = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
-    spans = [_span(each, trace, session.id) for each in line]
-    resource = {"attributes": [_attribute("service.name", "assay")]}
-    scope = {"name": "assay.live", "version": __version__}
-    return {
-        "resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": spans}]}]
+    """Returns OTLP JSON: a trace with a span for each turn, inside one of the agent. Token ids have
+    no place in it."""
+    trace, agent = (hashlib.blake2b(name.encode(), digest_size=n).hexdigest() for n in (16, 8))
+    spans = [{**_span(each, trace, session.id), "parentSpanId": agent} for each in line]
+    about = [
+        _attribute("gen_ai.operation.name", "invoke_agent"),
+        _attribute("gen_ai.provider.name", "assay"),
+        _attribute("gen_ai.conversation.id", session.id),
+        _attribute("gen_ai.agent.name", session.run or "agent"),
+    ]
+    root = {
+        "traceId": trace,
+        "spanId": agent,
+        "name": f"invoke_agent {session.run or 'agent'}",
+        "kind": 1,
+        "startTimeUnixNano": spans[0]["startTimeUnixNano"],
+        "endTimeUnixNano": spans[-1]["endTimeUnixNano"],
+        "attributes": about,
+        "events": [_evaluation(each) for each in session.labels.values()] if whole else [],
+        "status": {},
     }
+    resource = {"attributes": [_attribute("service.name", "assay")]}
+    scope = {"name": OURS, "version": __version__}
+    scoped = {"scope": scope, "spans": [root, *spans]}
+    return {"resourceSpans": [{"resource": resource, "scopeSpans": [scoped]}]}
+
+
+def _evaluation(label: TurnLabel) -> dict[str, Any]:
+    """Returns a label as an event; one that cannot be scored has no value."""
+    value = label.value
+    word = "unscored" if value is None else "pass" if value >= 0.5 else "fail"
+    texts = {
+        "gen_ai.evaluation.name": label.source,
+        "gen_ai.evaluation.score.label": word,
+        "gen_ai.evaluation.explanation": label.reason,
+        "gen_ai.response.id": label.turn or "",
+        EVIDENCE: label.evidence,
+    }
+    numbers = {
+        "gen_ai.evaluation.score.value": value,
+        "assay.rho0": label.rho0,
+        "assay.rho1": label.rho1,
+    }
+    attributes = [_attribute(key, text) for key, text in texts.items() if text]
+    attributes += [
+        {"key": key, "value": {"doubleValue": number}}
+        for key, number in numbers.items()
+        if number is not None
+    ]
+    return {"name": EVALUATION, "timeUnixNano": str(int(label.at * 1e9)), "attributes": attributes}
+
+
+def _hint(hint: TurnHint) -> dict[str, Any]:
+    attributes = [_attribute(f"{HINT}.source", hint.source), _attribute(f"{HINT}.text", hint.text)]
+    return {"name": HINT, "timeUnixNano": str(int(hint.at * 1e9)), "attributes": attributes}
 
 
 def _span(seen: Seen, trace: str, session: str) -> dict[str, Any]:
@@ -182,6 +250,7 @@ def _span(seen: Seen, trace: str, session: str) -> dict[str, Any]:
         "startTimeUnixNano": str(end - int((turn.seconds or 0.0) * 1e9)),
         "endTimeUnixNano": str(end),
         "attributes": attributes,
+        "events": [*map(_evaluation, seen.labels.values()), *map(_hint, seen.hints)],
         "status": {},
     }
 
