@@ -4,11 +4,14 @@ The shipped policy serves four users who use the same words of their own ("money
 `currency`) and say in plain words whether an answer pleased; of displeased messages half say what
 was meant, and one in ten of these misleads (`assay.live.simulated`). Every arm serves 32 turns
 before each of 16 updates, of the same size of step; its sessions go through the store, the
-resolver, the selection and the update of `assay live train`.
+resolver, the selection and the update of `assay live train`. Hints count at once, but for the arms
+"measured": there `assay live admit`'s replays decide, as by default. Of "misled" every hint names a
+tool that the user did not mean.
 
 Predictions were written after a pilot on seed 0, which chose the step (1e-3 of 5e-4, 1e-3, 2e-3,
 the best for each arm by itself), the weight of the hints (5 of 1, 5) and that the teacher is the
-starting policy; seed 0 does not count.
+starting policy; seed 0 does not count. Those on measured hints were written later, after seed 0 of
+"measured" alone.
 """
 
 import time
@@ -29,9 +32,12 @@ from assay.claims.experiment import Shown, each_seed
 from assay.claims.measures import Seen
 from assay.evaluate.intervals import paired_difference
 
-Arm = Literal["combined", "binary", "hints", "shuffled"]
+Arm = Literal["combined", "binary", "hints", "shuffled", "measured", "misled", "misled_measured"]
 ENV: Final = "live"
-ARMS: Final[tuple[Arm, ...]] = ("combined", "binary", "hints", "shuffled")
+ARMS: Final[tuple[Arm, ...]] = (
+    *("combined", "binary", "hints", "shuffled"),
+    *("measured", "misled", "misled_measured"),
+)
 BASE: Final = "base"
 FIRST: Final = 1
 """The first seed that counts."""
@@ -63,19 +69,22 @@ def work(cell: Cell, scale: Scale, folder: Path) -> Row:
 
     from assay.live.learning import Learning
     from assay.live.rehearsal import Rehearsal
-    from assay.live.simulated import understood
+    from assay.live.simulated import MISLEADS, understood
     from assay.live.store import Store
     from assay.policy.loading import load
 
     torch.set_num_threads(1)
     began, arm = time.monotonic(), cell.arm
     model, tokenizer = load()
-    signal: Any = "combined" if arm in (BASE, "shuffled") else arm
-    learning = Learning(signal=signal, learning_rate=scale.learning_rate, admit=False)
+    signal: Any = arm if arm in ("binary", "hints") else "combined"
+    learning = Learning(
+        signal=signal, learning_rate=scale.learning_rate, admit=arm.endswith("measured")
+    )
     with TemporaryDirectory() as place, Store.open(Path(place) / "store") as store:
         rehearsal = Rehearsal(
             store, model, tokenizer, learning, seed=cell.seed, turns=scale.prompts,
             held_out=scale.held_out, shuffled=arm == "shuffled",
+            misleads=1.0 if arm.startswith("misled") else MISLEADS,
         )  # fmt: skip
         updates = 0 if arm == BASE else scale.steps
         curve, pleased, skipped = [rehearsal.measured()], list[float](), 0
@@ -135,6 +144,15 @@ PREDICTIONS: Final = (
           "below +15 points", "above +15 points", BASE, "shuffled", (-inf, 0.15), (0.15, inf)),
     _says("over control", "combined less shuffled", "above +40 points", "below +20 points",
           "shuffled", "combined", (0.4, inf), (-inf, 0.2)),
+    _says("measured", "combined with hints that replays admit first, less labels alone",
+          "above +10 points", "below 0", "binary", "measured", (0.0, inf), (-inf, 0.0)),
+    _says("its price", "the same less combined with hints that count at once", "-10 points",
+          "below -20 points", "combined", "measured", (-0.2, inf), (-inf, -0.2)),
+    _says("misled", "hints that name another tool and count at once, less labels alone",
+          "below -10 points", "above 0", "binary", "misled", (-inf, 0.0), (0.0, inf)),
+    _says("misled, measured", "the same where replays admit hints first, less labels alone",
+          "0, within 5 points", "below -10 points", "binary", "misled_measured", (-0.05, inf),
+          (-inf, -0.1)),
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ resolver, the selection with its bounds, the update. Seeded: the same seed, the 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, final
 
@@ -17,7 +17,16 @@ from assay.live.learning import Learner, Learning
 from assay.live.replays import Replayer
 from assay.live.resolver import Resolver, by_rule
 from assay.live.selection import BASE, Rules, selected, version_of
-from assay.live.simulated import HELD_OUT, Request, pleases, request, served, session_of, understood
+from assay.live.simulated import (
+    HELD_OUT,
+    MISLEADS,
+    Request,
+    pleases,
+    request,
+    served,
+    session_of,
+    understood,
+)
 from assay.live.store import Store
 from assay.policy.loading import START
 from assay.records import Trajectory
@@ -61,6 +70,7 @@ class Rehearsal:
         turns: int = 32,
         held_out: int = 96,
         shuffled: bool = False,
+        misleads: float = MISLEADS,
         through: Through | None = None,
         kept: Sequence[Trajectory] = (),
     ) -> None:
@@ -75,6 +85,7 @@ class Rehearsal:
             turns: served before each update.
             held_out: requests on which is measured whether the words are understood.
             shuffled: what the user says of the answers of a round changes places among them.
+            misleads: how often the users name a tool that they did not mean.
             through: what serves and records, a gateway; None: the policy itself, and this.
             kept: of the base policy, what is to stay likely.
         """
@@ -86,6 +97,7 @@ class Rehearsal:
             store, Own("simulated", pleases), self._rules, lambda: float(self._at)
         )
         self._seed, self._shuffled, self._through = seed, shuffled, through
+        self._misleads = misleads
         self.held_out = [request(HELD_OUT + n) for n in range(held_out)]
         self._statistics: Mapping[str, float] = {}
         self._at, self._first = 0, seed * 10_007
@@ -139,7 +151,7 @@ class Rehearsal:
     def _next(self, user: int) -> Request:
         """Returns a request that this user did not make before: it would be taken for a replay."""
         while True:
-            made = request(self._first % HELD_OUT)
+            made = replace(request(self._first % HELD_OUT), misleads=self._misleads)
             self._first += 1
             if (user, made.text) not in self._asked:
                 self._asked.add((user, made.text))

@@ -48,6 +48,8 @@ class Request:
     text: str
     meant: str
     """The tool that answers it."""
+    misleads: float = MISLEADS
+    """How often he names another tool where he says what he meant."""
 
     def reply(self, answer: str) -> str:
         """Returns what the user says to an answer."""
@@ -57,7 +59,7 @@ class Request:
         if rng.random() >= SAYS_MORE:
             return "no, that is not what I asked for"
         others = [word for word in VALUES if word != self.meant]
-        named = rng.choice(others) if rng.random() < MISLEADS else self.meant
+        named = rng.choice(others) if rng.random() < self.misleads else self.meant
         return f"no, I meant {named}"
 
 
