@@ -41,15 +41,16 @@ def test_gaps_are_of_the_same_requests_and_seeds():
 
 def test_cells_are_of_one_dose():
     made = [*experiment.cells(experiment.SCALES["full"], 5)]
-    assert len(made) == 1 + 5 * 4
+    assert len(made) == 1 + 5 * 7
     assert {each.seed for each in made if each.arm != "base"} == {1, 2, 3, 4, 5}
 
 
 def test_the_page_is_what_the_committed_rows_say():
     rows, verdicts = checked("live")
-    assert len(rows.rows) == 21
+    assert len(rows.rows) == 36
     assert all(each.about["skipped"] == 0 for each in rows.rows)
     ends = {arm: np.mean([r.about["curve"][-1] for r in rows.find("live", "words", arm)])
             for arm in experiment.ARMS}  # fmt: skip
-    assert ends["combined"] > ends["hints"] > ends["binary"] > ends["shuffled"]
+    assert ends["combined"] > ends["hints"] > ends["binary"] > ends["misled"] > ends["shuffled"]
+    assert ends["misled_measured"] == ends["binary"]  # no hint was heard: the same updates
     assert {*verdicts.values()} == {"held"}

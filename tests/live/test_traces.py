@@ -9,7 +9,6 @@ import pytest
 
 from assay.errors import DataError
 from assay.importers import load
-from assay.importers.labels import outcome_of
 from assay.live.store import Store
 from assay.live.traces import write_traces
 from assay.records import Grade, Hint, ModelStep, Trajectory
@@ -170,7 +169,7 @@ def test_evidence_that_is_none_is_refused(labelled: Store, tmp_path: Path, to: s
     write_traces(labelled, out, to=to, now=30.0)
     out.write_text(out.read_text().replace('"E2"', '"E7"'))
     with pytest.raises(DataError, match=r"E7.*expected E0, E1, E2, E3, E4"):
-        [*load(out)[1]]
+        list(load(out)[1])
 
 
 def test_what_verifiers_has_no_place_for_is_said(
@@ -179,15 +178,3 @@ def test_what_verifiers_has_no_place_for_is_said(
     store, out = str(tmp_path / "live"), tmp_path / "v"
     found = assay("live", "export", store, "--to", "verifiers", "-o", str(out))
     assert "left out: 4 labels of turns, 2 hints: verifiers" in found.text + found.err
-
-
-def test_what_grades_come_to() -> None:
-    """The strongest of E1 to E3 decides, and where its judges disagree nobody does."""
-
-    def of(*said: tuple[Any, float | None]) -> float | None:
-        return outcome_of([Grade(level=level, value=value) for level, value in said])
-
-    assert of(("E1", 1.0), ("E2", 0.0), ("E4", 1.0)) == 0.0
-    assert of(("E2", 1.0), ("E2", 0.0), ("E1", 1.0)) is None
-    assert of(("E3", None), ("E1", 0.25)) == 0.25
-    assert of(("E4", 1.0)) is None
