@@ -14,6 +14,14 @@ from tests.credit.worlds import group, per_trajectory
 PAGE = Path(__file__).parents[2] / "docs" / "conventions.md"
 # outcomes 1 0 0 0: mean 1/4, centred 3/4 and -1/4; sum of squares 9/16 + 3 * 1/16 = 3/4
 SAMPLE, POPULATION = (0.75 / 3) ** 0.5, (0.75 / 4) ** 0.5  # deviations .5 and .433013
+
+
+def of_batch(values, mean, variance):
+    """A success, a failure and the lone one, centred and divided over the batch; eps is verl's."""
+    success, failure, *_, lone = ((v - mean) / (variance + 1e-8) ** 0.5 for v in values)
+    return success, failure, lone
+
+
 EXPECTED = {
     ("grpo", "trl"): (0.75 / (SAMPLE + 1e-4), -0.25 / (SAMPLE + 1e-4), 0.0),
     ("grpo", "verl"): (0.75 / (SAMPLE + 1e-6), -0.25 / (SAMPLE + 1e-6), 1 / (1 + 1e-6)),
@@ -26,6 +34,15 @@ EXPECTED = {
     ("rloo", "verl"): (1.0, -1 / 3, 1.0),
     ("rloo", "rllm"): (1.0, -1 / 3, 1.0),
     ("opo", "verl"): (0.75, -0.25, 1.0),  # of equal lengths: the mean
+    # two of five outcomes are not 0: 5/2 of each
+    ("gpg", "verl"): (1.875, -0.625, 2.5),
+    # five of one token, 1 0 0 0 1: mean 2/5, squares 2 * 9/25 + 3 * 4/25 = 6/5, over 4: 3/10
+    ("reinforce_plus_plus", "verl"): of_batch([1, 0, 0, 0, 1], 0.4, 0.3),
+    # 3/4, three times -1/4, and 1: mean 1/5, squares .3025 + 3 * .2025 + .64 = 1.55, over 4
+    ("reinforce_plus_plus_baseline", "verl"): of_batch([0.75, *[-0.25] * 3, 1], 0.2, 1.55 / 4),
+    # grpo's 1.5 -0.5 -0.5 -0.5 1, but for eps: mean 1/5, squares 1.69 + 3 * .49 + .64 = 3.8, over 4
+    ("gdpo", "verl"): of_batch([1.5, *[-0.5] * 3, 1], 0.2, 0.95),
+    ("grpo_passk", "verl"): (1 / (SAMPLE + 1e-6), 0.0, 0.0),
     ("max_rl", "prime-rl"): (3.0, -1.0, 0.0),
 }
 
@@ -34,7 +51,8 @@ def test_every_preset_gives_its_engine_s_number():
     found = {(r["method"], r["like"]): (r["success"], r["failure"], r["lone"]) for r in rows()}
     assert found.keys() == EXPECTED.keys()
     for key, expected in EXPECTED.items():
-        np.testing.assert_allclose(found[key], expected, rtol=1e-12, err_msg=str(key))
+        rtol = 3e-6 if key == ("gdpo", "verl") else 1e-12  # its first eps, 1e-6 in 0.5
+        np.testing.assert_allclose(found[key], expected, rtol=rtol, err_msg=str(key))
 
 
 def test_to_four_digits_as_people_know_them():

@@ -4,6 +4,9 @@ Needs an environment of its own: `make test-verl`.
 """
 
 import importlib.util
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +24,8 @@ pytestmark = [
     ),
 ]
 
+PAGE = Path(__file__).parents[2] / "docs" / "verl.md"
+
 # outcome, and the tokens it sampled before and after one tool result of two tokens
 WORLD = {
     "hard": [(1.0, 3, 2), (0.0, 1, 1), (0.0, 4, 3), (0.0, 2, 5)],
@@ -31,13 +36,16 @@ WORLD = {
 LONE = {"lone": [(1.0, 2, 1)], "lone fail": [(0.0, 1, 1)]}
 
 
-def batch(world):
+def batch(world, rewards=None):
     def steps(before, after):
         first = ModelStep(text="x", token_ids=tuple(range(before)))
         return [first, answer(), answer(), ModelStep(text="y", token_ids=tuple(range(after)))]
 
+    def named(outcome, before, _):
+        return {} if rewards is None else rewards(outcome, before)
+
     return batch_of(
-        one(outcome, group=group, steps=steps(*lengths))
+        one(outcome, group=group, steps=steps(*lengths), rewards=named(outcome, *lengths))
         for group, members in world.items()
         for outcome, *lengths in members
     )
@@ -133,23 +141,82 @@ def test_the_vectorised_rloo_gives_a_lone_trajectory_nothing():
     np.testing.assert_array_equal(ours("rloo", LONE, singleton="zero"), 0.0)
 
 
-def test_reinforce_plus_plus_baseline_is_dr_grpo_whitened():
-    import torch
-    from verl.utils.torch_functional import masked_whiten
-
-    found = theirs("compute_reinforce_plus_plus_baseline_outcome_advantage", {**WORLD, **LONE})
-    centred = ours("dr_grpo", {**WORLD, **LONE})
-    made = batch({**WORLD, **LONE})
-    mask = torch.tensor(np.repeat(made.step_R >= 0, made.length_R), dtype=torch.float64)
-    whitened = (masked_whiten(torch.tensor(centred), mask) * mask).numpy()
-    np.testing.assert_allclose(whitened, found, rtol=1e-12)
-
-
 def test_opo_with_lone_trajectories():
     # its baseline weighs outcomes by the number of sampled tokens; a lone trajectory has 0
     both = {**WORLD, **LONE}
     expected = theirs("compute_opo_outcome_advantage", both)
     np.testing.assert_allclose(ours("opo", both), expected, rtol=1e-14, atol=1e-15)
+
+
+BOTH = {**WORLD, **LONE}
+
+
+def test_gpg_with_lone_trajectories():
+    # its alpha, 16 rows over 9 that are not 0, is float32 there; the rest is float64
+    expected = theirs("compute_gpg_outcome_advantage", BOTH)
+    alpha = float(np.float32(16 / 9))
+    np.testing.assert_allclose(
+        ours("gpg", BOTH) * (alpha / (16 / 9)), expected, rtol=1e-15, atol=1e-16
+    )
+
+
+def test_reinforce_plus_plus_to_the_last_digits():
+    function = "compute_reinforce_plus_plus_outcome_advantage"
+    expected = theirs(function, BOTH, config=SimpleNamespace(gamma=1.0))
+    # sums over 70 tokens in another order, and their counts plus 1e-8
+    np.testing.assert_allclose(ours("reinforce_plus_plus", BOTH), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_reinforce_plus_plus_baseline_to_the_last_digits():
+    expected = theirs("compute_reinforce_plus_plus_baseline_outcome_advantage", BOTH)
+    actual = ours("reinforce_plus_plus_baseline", BOTH)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_gdpo_of_one_reward():
+    # without names there is one reward, the outcome, in the precision it is given in
+    expected = theirs("compute_gdpo_outcome_advantage", BOTH)
+    made = batch(BOTH, rewards=lambda outcome, _: {"all": outcome})
+    actual = method("gdpo", like="verl")(made).advantage_N
+    # the deviation of 1 of a lone one, and its sum with eps, are float32 there: 1e-8 of all
+    np.testing.assert_allclose(actual, expected, rtol=3e-8, atol=3e-8)
+
+
+def test_gdpo_of_several_rewards():
+    # rewards that it reads by name are float32 there, and so is all that follows
+    import torch
+
+    rewards, _, _ = padded(BOTH)
+    weights = {"right": 1.0, "long": 0.5}
+    members = [(outcome, before) for found in BOTH.values() for outcome, before, _ in found]
+    width = rewards.shape[1]
+    given = torch.zeros(len(members), 1 + width, dtype=torch.int64)
+    given[:, 0] = 1
+    given[:, 1:][torch.arange(len(members)), (rewards != 0).int().argmax(1)] = 1
+    expected = theirs(
+        "compute_gdpo_outcome_advantage",
+        BOTH,
+        config={"gdpo_reward_keys": [*weights], "gdpo_reward_weights": [*weights.values()]},
+        non_tensor_batch={
+            "right": np.array([outcome for outcome, _ in members]),
+            "long": np.array([before / 4 for _, before in members]),
+        },
+        batch={"prompts": torch.zeros(len(members), 1), "attention_mask": given},
+    )
+    made = batch(BOTH, rewards=lambda outcome, before: {"right": outcome, "long": before / 4})
+    actual = method("gdpo", like="verl", weights=weights)(made).advantage_N
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_grpo_passk_to_the_last_digits(scaled):
+    config = {"norm_adv_by_std_in_grpo": scaled}
+    expected = theirs("compute_grpo_passk_outcome_advantage", WORLD, config=config)
+    actual = ours("grpo_passk", WORLD, **({} if scaled else {"scale": "none"}))
+    np.testing.assert_allclose(actual, expected, rtol=1e-15, atol=0)
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        theirs("compute_grpo_passk_outcome_advantage", LONE, config=config)
+    np.testing.assert_array_equal(ours("grpo_passk", LONE), 0.0)
 
 
 def test_lone_trajectories_are_raw_there_and_zero_here_unless_asked_for():
@@ -191,10 +258,27 @@ def test_a_masked_row_poisons_the_baseline_there():
     np.testing.assert_allclose(ours("grpo", unscored)[[0, 4]], [0.707106, -0.707106], atol=1e-5)
 
 
+def test_the_page_says_of_each_estimator_which_of_ours_it_is():
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY as REGISTRY
+
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*?) \|", PAGE.read_text(), re.MULTILINE)
+    said = {name: ours for names, ours in rows for name in re.findall(r"`(\w+)`", names)}
+    assert set(said) == {name for name, by in REGISTRY.items() if by.__module__.startswith("verl.")}
+    named = {each for ours in said.values() for each in re.findall(r"\[(\w+)\]", ours)}
+    assert named == {name for name, engines in PRESETS.items() if "verl" in engines}
+    assert all(name in ours or name.endswith("_vectorized") for name, ours in said.items()
+               if ours != "none")  # fmt: skip
+
+
 def test_verl_has_presets_for_what_is_pinned_here():
     assert {name for name, engines in PRESETS.items() if "verl" in engines} == {
         "grpo",
         "dr_grpo",
         "rloo",
         "opo",
+        "gpg",
+        "reinforce_plus_plus",
+        "reinforce_plus_plus_baseline",
+        "gdpo",
+        "grpo_passk",
     }

@@ -56,6 +56,7 @@ def _group(
             steps += [step, answer(f"{name}{t % 2}", error=bool(rng.random() < 0.2))]
         prior = -float(rng.exponential()) - 1.0
         fields = {"id": f"{name}/{k}", "group": name, "tree": tree, "prior": prior}
+        fields["rewards"] = {"style": (k % 3) / 2, "exact": None if gaps and k == 2 else outcome}
         made.append(one(outcome, steps=steps, **fields))
     return made
 

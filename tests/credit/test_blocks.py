@@ -52,6 +52,9 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "tree_rl": ({}, {"variant": "repo"}),
     "tree_po": ({}, {"over": "size"}),
     "ebpo": ({}, {"within": 0.1}),
+    "gpg": ({}, {"variant": "verl", "singleton": "raw"}),
+    "grpo_passk": ({}, {"scale": "std"}),
+    "gdpo": ({}, {"over": "tokens", "weights": {"style": 2.0}}),
     "mixed_judges": (
         {"pass_at": 1.0},
         {"pass_at": 1.0, "rates": {"j": (0.2, 0.1)}, "scale": "std"},
@@ -87,6 +90,7 @@ def trajectories(seed: int) -> list[Trajectory]:
                     group=f"g{g}",
                     tree=str(i % 2),
                     session=f"s{i // 4}" if i % 3 == 1 else None,
+                    rewards={"style": float(i % 3)} if g % 4 else {"exact": float(i % 2)},
                     grades=(Grade(level="E1", value=float(i % 2), source="j"),) if g % 3 else (),
                     steps=steps(rng, g, int(rng.integers(1, 5))),
                 )

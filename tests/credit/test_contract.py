@@ -69,6 +69,7 @@ def rich(outcome, *, group="g", length=2, **fields):
             ),
             answer(f"{i}"),
         ]
+    fields = {"rewards": {"style": length / 4, "exact": outcome}, **fields}
     return one(
         outcome, group=group, tree=f"{group}-{fields.pop('tree', 't')}", steps=steps, **fields
     )

@@ -140,7 +140,11 @@ def test_exact_up_to_a_known_factor(batch, name, factor):
 
 
 @pytest.mark.parametrize(
-    "name", ["grpo", "max_rl", "quantile", "pass_at_k", "ngrpo", "grpo_positive", "grpo_negative"]
+    "name",
+    [
+        *("grpo", "max_rl", "quantile", "pass_at_k", "ngrpo", "grpo_positive", "grpo_negative"),
+        *("gpg", "reinforce_plus_plus", "reinforce_plus_plus_baseline"),
+    ],
 )
 def test_exact_in_direction(batch, name):
     # outcomes of 0 and 1 and a baseline of trajectories: A depends on the counts alone, and
@@ -149,6 +153,12 @@ def test_exact_in_direction(batch, name):
     ratio = found / OUTCOME
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
     assert ratio[0] > 0.1
+
+
+def test_grpo_passk_is_the_gradient_of_the_best_of_the_group(batch):
+    # pass@4 = 1 - (1 - p)^4, so 4 (1 - p)^3 dp, and an update is the mean over four
+    found = expected(batch, method("grpo_passk")(batch))
+    np.testing.assert_allclose(found, (1 - CHANCE_OF_PASS) ** (SIZE - 1) * OUTCOME, atol=1e-12)
 
 
 def factor_of_z(p, eps):

@@ -7,10 +7,11 @@ import pytest
 
 from assay.audit import step_credit
 from assay.batch import Batch
-from assay.credit import credit, method
+from assay.credit import METHODS, credit, method
 from assay.gate import gate
 from assay.records import Decision
-from assay.report.reasons import CODES, About, Evidence, codes, sentence
+from assay.report.reasons import CODES, About, Evidence, codes, options, sentence
+from tests.credit.test_contract import WORLD
 from tests.report.samples import WRONG, attempt, mixed_set
 
 
@@ -123,3 +124,18 @@ def test_a_call_that_did_not_run_is_not_correct_whoever_makes_it_too():
     batch = Batch.of([attempt(n, "g", 1.0 - n, [WRONG], "Done.") for n in range(2)])
     assert batch.sibling_C.tolist() == [-1, 1]
     assert batch.correct_C.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_how_a_term_makes_its_part_has_words_for_every_method(name: str):
+    for term in method(name).terms(WORLD):
+        said = options(term)
+        assert (said["baseline"] == "") == (term.baseline == "none")
+        assert (said["scale"] == "") == (term.scale == "none")
+
+
+def test_a_mean_by_length_and_the_root_of_a_variance_are_said():
+    (term,) = method("reinforce_plus_plus").terms(WORLD)
+    said = options(term)
+    assert said["baseline"] == "the mean of its peers, each by its length"
+    assert said["scale"] == "the root of its peers' variance (ddof 1) plus 1e-08"

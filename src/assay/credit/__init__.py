@@ -24,8 +24,8 @@ from assay.credit.low_logprob import LowLogprob
 from assay.credit.mixed_judges import MixedJudges
 from assay.credit.mt_grpo import MtGrpo
 from assay.credit.next_state import NextState
-from assay.credit.outcome import DrGrpo, Grpo, GrpoNegative, GrpoPositive, MaxRl, Rloo
-from assay.credit.passk import PassAtK
+from assay.credit.outcome import DrGrpo, Gpg, Grpo, GrpoNegative, GrpoPositive, MaxRl, Rloo
+from assay.credit.passk import GrpoPassk, PassAtK
 from assay.credit.presets import preset
 from assay.credit.reasonflux import ReasonFlux
 from assay.credit.signed import Nsr, Psr, Reinforce, WReinforce
@@ -36,6 +36,7 @@ from assay.credit.toolpo import ToolPo
 from assay.credit.trees import MsGrpo, TreeGrpo
 from assay.credit.ttrl import Ttrl
 from assay.credit.virtual import Avspo, Ngrpo
+from assay.credit.whitened import Gdpo, ReinforcePlusPlus, ReinforcePlusPlusBaseline
 from assay.errors import UnknownNameError, UsageError, hint
 from assay.kernels.advantages import Advantages
 from assay.registry import Registry
@@ -48,6 +49,11 @@ METHODS: Registry[Method] = Registry(
         "dr_grpo": DrGrpo,  # Liu et al. 2025, arXiv:2503.20783
         "rloo": Rloo,  # Ahmadian et al. 2024, arXiv:2402.14740
         "max_rl": MaxRl,  # Tajwar et al. 2026, arXiv:2602.02710
+        "gpg": Gpg,  # Chu et al. 2025, arXiv:2504.02546
+        "reinforce_plus_plus": ReinforcePlusPlus,  # Hu et al. 2025, arXiv:2501.03262
+        "reinforce_plus_plus_baseline": ReinforcePlusPlusBaseline,  # Hu et al. 2025
+        "gdpo": Gdpo,  # Liu et al. 2026, arXiv:2601.05242
+        "grpo_passk": GrpoPassk,  # Tang et al. 2025, arXiv:2503.19595
         "pass_at_k": PassAtK,  # Pass@k training 2025, arXiv:2508.10751
         "quantile": Quantile,  # QAE 2025, arXiv:2509.22611
         "unlikeliness": Unlikeliness,  # He et al. 2025, arXiv:2506.02355

@@ -40,7 +40,8 @@ class Method(ABC):
     reads: ClassVar[Reads] = "set"
     """Of which parts of a large set it can be computed (`credit.blocks`): of none ("set"); of whole
     groups, in two passes, for how far values reach all groups tell ("groups"); of whole groups, in
-    one pass, for of the others it reads outcomes and nothing else ("outcomes")."""
+    one pass, for of the others it reads what has one entry a trajectory and nothing else, as their
+    outcomes ("outcomes")."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Facts that a batch must hold for it, of `credit.facts`."""
 

@@ -130,15 +130,16 @@ class Opo(Method):
 
     Hao et al. 2025, On-Policy RL with Optimal Reward Baseline, https://arxiv.org/abs/2505.23585.
     The baseline of least variance weighs outcomes by the squared norm of the gradient of their
-    trajectory; the paper takes that to grow like its length. Masked tokens do not count in l, nor
-    in verl's; a lone trajectory gets 0, and in verl its raw reward (`singleton="raw"`). Lengths are
+    trajectory; the paper takes that to grow like its length. l counts what the policy wrote, steps
+    that are not to be trained included; a lone trajectory gets 0, and in verl its raw reward
+    (`singleton="raw"`). Lengths are
     the policy's own, so a policy that decides when to stop biases the baseline. The paper's exact
     on-policy training, without KL or entropy terms, belongs to the trainer.
     """
 
     name: ClassVar[str] = "opo"
     source: ClassVar[str] = "Hao et al. 2025, arXiv:2505.23585"
-    reads: ClassVar[Reads] = "groups"
+    reads: ClassVar[Reads] = "outcomes"
     scaling: ClassVar[str] = "mean by length"
 
     singleton: Singleton = "zero"

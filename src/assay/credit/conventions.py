@@ -19,7 +19,14 @@ def rows() -> Iterator[dict[str, Any]]:
     """Yields one row per preset: outcomes [1, 0, 0, 0] and a lone 1, as that engine has them."""
     step = (ModelStep(text="x"),)
     batch = Batch.of(
-        Trajectory(id=f"{group}-{i}", task=group, group=group, outcome=outcome, steps=step)
+        Trajectory(
+            id=f"{group}-{i}",
+            task=group,
+            group=group,
+            outcome=outcome,
+            steps=step,
+            rewards={"outcome": outcome},
+        )
         for group, values in _OUTCOMES.items()
         for i, outcome in enumerate(values)
     )

@@ -74,6 +74,11 @@ FACTS: Final[dict[str, tuple[Callable[[Batch], bool], str]]] = {
         "assay credit LOG -m srl and assay train work it out where records know an `expert`, as "
         "those of the importers chat, tau_bench and tau2_bench and of the embedded worlds do",
     ),
+    "named rewards": (
+        lambda batch: bool(batch.reward_names) and not np.isnan(batch.reward_KJ).all(),
+        "environments and reward functions that keep parts of the outcome apart record them as "
+        "`rewards` of a trajectory",
+    ),
     "stated confidence": (
         lambda batch: not np.isnan(batch.confidence_S).all(),
         "a protocol that asks for it records it as `confidence` of a step",

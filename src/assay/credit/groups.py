@@ -119,12 +119,10 @@ def trained_K(batch: Batch) -> Float64[np.ndarray, " K"]:
 
 
 def rollout_lengths_K(batch: Batch) -> Float64[np.ndarray, " K"]:
-    """Returns how much may be trained of the rollout that each trajectory votes for, all its scored
-    outputs together: tokens, or characters (`measure`); 0 where another votes. A lot that passed
-    over one (`Batch.undrawn_K`) takes nothing off: its outcome counts among its peers."""
-    trained_R = np.append(batch.untrainable_S < 0, False)[batch.step_R]
-    length_K = totals(batch.length_R * trained_R.astype(float), batch.traj_R, len(batch.ids))
-    scored_K = np.where(np.isnan(batch.value_K), 0.0, length_K)
+    """Returns how much the policy wrote in the rollout that each trajectory votes for, all its
+    scored outputs together: tokens, or characters (`measure`), trained or not; 0 where another
+    votes."""
+    scored_K = np.where(np.isnan(batch.value_K), 0.0, batch.wrote_K)
     return totals(scored_K, batch.vote_K, len(batch.ids))
 
 

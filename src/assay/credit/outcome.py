@@ -12,8 +12,11 @@ pass rate of the task.
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
+import numpy as np
+
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, outcome_term
+from assay.kernels.groups import fates
 from assay.kernels.term import Sign, Term
 
 Singleton = Literal["zero", "raw"]
@@ -173,3 +176,39 @@ class MaxRl(Method):
 
     def terms(self, batch: Batch) -> list[Term]:
         return [outcome_term(batch, self, scale="mean")]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Gpg(Method):
+    """A = alpha (R - mean), alpha = B / (B - M), M of the batch's B rollouts in dead groups.
+
+    Chu et al. 2025, GPG, https://arxiv.org/abs/2504.02546. alpha gives back what dead groups take
+    out of a mean over the batch, so that steps do not shrink as tasks are solved. verl divides B by
+    the rollouts whose outcome is not 0 (`variant="verl"`), failures of live groups left out and
+    passes of dead ones counted. The paper's F_norm is 1; by the deviation it is alpha times grpo.
+    Its loss, without ratio and clip, is set in the trainer. alpha is 1 where no group is alive.
+    """
+
+    name: ClassVar[str] = "gpg"
+    source: ClassVar[str] = "Chu et al. 2025, arXiv:2504.02546"
+    reads: ClassVar[Reads] = "outcomes"
+    peers: ClassVar[str] = "task group; batch for alpha"
+    scaling: ClassVar[str] = "mean, share of live groups"
+
+    variant: Literal["paper", "verl"] = "paper"
+    """What alpha counts: rollouts of live groups, or of outcomes that are not 0."""
+    singleton: Singleton = "zero"
+    """What a lone trajectory gets: 0, or alpha times its raw outcome (verl)."""
+
+    def terms(self, batch: Batch) -> list[Term]:
+        voted_K, group_K = batch.voted_K, batch.group_K
+        if self.variant == "paper":
+            _, dead_G = fates(voted_K, group_K, n_groups=batch.n_groups)
+            speaks_K = ~dead_G[group_K]
+        else:
+            speaks_K = voted_K != 0
+        scored_K = ~np.isnan(voted_K)
+        alive = int((speaks_K & scored_K).sum())
+        alpha = float(scored_K.sum()) / alive if alive else 1.0
+        return [outcome_term(batch, self, scale="none", weight=alpha)]

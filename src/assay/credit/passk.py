@@ -1,14 +1,16 @@
-"""Rewarding the group, not the sample: the advantage of being in a group of k that passes."""
+"""Rewarding the group, not the sample: what a member adds to the best of a group."""
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
+from jaxtyping import Float64
 
 from assay.batch import Batch
 from assay.credit.base import Method, Reads, outcome_term, require
 from assay.credit.groups import counts, passes, sums
 from assay.errors import MethodError
+from assay.kernels.groups import fates
 from assay.kernels.passk import pass_at_k
 from assay.kernels.term import Term
 
@@ -74,3 +76,47 @@ class PassAtK(Method):
                 weight_U=batch.weight_K * scale_G[batch.group_K],
             )
         ]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GrpoPassk(Method):
+    """A = max of the group - max of the others: the best gets its lead, everybody else 0.
+
+    Tang et al. 2025, Inference Time Objectives, https://arxiv.org/abs/2503.19595: the gradient of
+    the best of k, k the whole group, each member's baseline the best without it. Of outcomes of 0
+    and 1 only a pass that is alone learns anything; `pass_at_k` draws smaller groups out of the
+    sampled one, and also pushes failures down. verl divides by the group's deviation plus 1e-6
+    (`scale="std"`), and raises on a lone trajectory, which gets 0 here.
+    """
+
+    name: ClassVar[str] = "grpo_passk"
+    source: ClassVar[str] = "Tang et al. 2025, arXiv:2503.19595"
+    reads: ClassVar[Reads] = "outcomes"
+    scaling: ClassVar[str] = "best of the others"
+
+    scale: Literal["none", "std"] = "none"
+    """Divide by the deviation of the group (verl), or not at all."""
+    ddof: int = 1
+    """Degrees of freedom taken off the deviation: 1 sample, 0 population. Read by "std" only."""
+    eps: float = 1e-6
+    """Added to the deviation, in units of the outcome."""
+
+    def terms(self, batch: Batch) -> list[Term]:
+        return [outcome_term(batch, self, baseline="given", given_U=_best_without_K(batch))]
+
+
+def _best_without_K(batch: Batch) -> Float64[np.ndarray, " K"]:
+    """Returns the best outcome among the others of the group, or a trajectory's own where that is
+    better, or where it has nobody to lead: the group's outcomes do not differ."""
+    voted_K, group_K, value_K = batch.voted_K, batch.group_K, batch.value_K
+    voter = np.flatnonzero(~np.isnan(voted_K))
+    order = voter[np.lexsort((voted_K[voter], group_K[voter]))]  # by group, the best one last
+    best_G, second_G = np.full((2, batch.n_groups), -1)
+    best_G[group_K[order]] = order  # of equal places the last that is written stays
+    rest = order[order != best_G[group_K[order]]]
+    second_G[group_K[rest]] = rest
+    leads_K = batch.vote_K == best_G[group_K]
+    _, dead_G = fates(voted_K, group_K, n_groups=batch.n_groups)
+    second_K = np.append(voted_K, np.nan)[second_G[group_K]]
+    return np.where(leads_K & ~dead_G[group_K], second_K, value_K)

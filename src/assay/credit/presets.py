@@ -24,6 +24,21 @@ PRESETS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "opo": {
         "verl": {"singleton": "raw"},
     },
+    "gpg": {
+        "verl": {"variant": "verl", "singleton": "raw"},
+    },
+    "reinforce_plus_plus": {
+        "verl": {"eps": 1e-8},
+    },
+    "reinforce_plus_plus_baseline": {
+        "verl": {"singleton": "raw", "eps": 1e-8},
+    },
+    "gdpo": {
+        "verl": {"over": "tokens", "scale": "std", "ddof": 1, "eps": 1e-6, "singleton": "raw"},
+    },
+    "grpo_passk": {
+        "verl": {"scale": "std", "ddof": 1, "eps": 1e-6},
+    },
     "max_rl": {
         "prime-rl": {"eps": 0.0},
     },

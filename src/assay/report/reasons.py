@@ -178,6 +178,7 @@ _SCALES: Final = {
     "none": "",
     "std": "the deviation of its peers (ddof {0.ddof}) plus {0.eps:g}",
     "mean": "the mean of its peers plus {0.eps:g}",
+    "root": "the root of its peers' variance (ddof {0.ddof}) plus {0.eps:g}",
 }
 
 
@@ -187,8 +188,9 @@ def options(term: Term) -> dict[str, Any]:
     part = weight * clip(sign((value - baseline) / divisor), -cap, cap), or 0 without peers; what
     differs between units (value, baseline, divisor, some weights) is shown beside each part.
     """
+    by_length = "" if term.mass_U is None else ", each by its length"
     return {
-        "baseline": _BASELINES[term.baseline].format(term),
+        "baseline": _BASELINES[term.baseline].format(term) + by_length,
         "scale": _SCALES[term.scale].format(term),
         "sign": term.sign,
         "cap": None if term.cap == np.inf else term.cap,
