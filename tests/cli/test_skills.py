@@ -149,11 +149,11 @@ def test_an_audit_says_what_each_skill_did_and_retire_acts_on_it(
     held = [saw(WON if n % 2 else LOST, held=("a",)) for n in range(40)]
     write(log, [structs.replace(each, id=f"{n}") for n, each in enumerate([*shown, *held])])
     ended = assay("skills", "audit", path, "--log", log)
-    assert "rollouts by bank: bank0 80" in ended.text
+    assert "attempts by bank: bank0 80" in ended.text
     # 0 of 40, at most .0876, against 20 of 40, .3520 to .6480: -.5 - .1480 and
     # -.5 + sqrt(.0876^2 + .1480^2)
-    assert "shown less held back: -50.0% [-64.8%, -32.8%]: harms" in ended.text
-    assert "shown 0 of 40, held back 20 of 40" in ended.text
+    assert "where shown less where held back: -50.0% [-64.8%, -32.8%]: harms" in ended.text
+    assert "pass 0 of 40 shown, 20 of 40 held back" in ended.text
     row = assay("skills", "audit", path, "--log", log, "--json", "-").json["skills"]
     assert {each["id"] for each in row} == {A.id, B.id}
     for _ in range(2):  # again says the same: the log's exposures take the place of the bank's
@@ -177,7 +177,7 @@ def test_active_skills_are_folders_that_agents_read(assay: Assay, tmp_path: Path
 def test_a_log_of_no_bank_is_untold(assay: Assay, log: Path, tmp_path: Path) -> None:
     store.save(tmp_path / "bank", Bank())
     ended = assay("skills", "audit", tmp_path / "bank", "--log", log)
-    assert "not known: untold" in ended.text
+    assert "not known: untold, nothing was shown" in ended.text
 
 
 def test_words_that_are_none_and_lists_that_are_no_text_are_one_line(

@@ -13,6 +13,7 @@ from assay.rollout.backends.base import Backend
 from assay.skills import store
 from assay.skills.bank import Bank
 from assay.skills.settings import Skills
+from assay.skills.shelf import Shown
 from assay.skills.skill import Trial
 from tests.cli.conftest import Assay
 from tests.rollout.fakes import Obeys
@@ -52,7 +53,7 @@ def test_a_second_gate_goes_on_with_the_untried(
         last = said.text.splitlines()[-1]
         assert (f"{untried} of them untried: run this again" in last) == (untried > 0)
     assert [len(each) for each in names] == [2, 4, 5]
-    assert "all tried: run again, those with fewest pairs go on" in last
+    assert "all tried; run this again and those with fewest pairs go on" in last
     again = assay("skills", "gate", bank, "grpo", "--pairs", 16, "--most", 2, "--json", "-").json
     assert {each["pairs"] for each in again["found"].values()} == {0, 32}
     assert (again["untried"], again["uninformative"]) == (0, "hard")
@@ -104,12 +105,19 @@ def test_an_audit_has_active_skills_first_and_folds_retired_ones(
     shown = assay("skills", "audit", path, "--log", log).text.splitlines()[3:]
     assert [line.split()[:2] for line in shown[:1]] == [[B.id, "active"]]
     assert shown[1:] == [
-        "active, in no rollout: 1",
-        "candidate, in no rollout: 1",
+        "active, fitting no attempt's task: 1",
+        "candidate, fitting no attempt's task: 1",
         "retired: 2 (cap 1, harm 1); --retired lists them",
     ]
     every = assay("skills", "audit", path, "--log", log, "--retired").text.splitlines()[3:]
     assert [line.split()[0] for line in every] == [
         B.id, A.id, gone.id, "active,", "candidate,"
     ]  # fmt: skip
-    assert every[1].endswith("shown 2 of 3, held back 0 of 0, help not known harm")
+    assert every[1].endswith(
+        "retired (harm)  pass 2 of 3 shown, 0 of 0 held back, help not known  lookup: a"
+    )
+    first = assay("skills", "audit", path, "--log", log).text.splitlines()[0]
+    assert first == "attempts by bank: bank0 3"
+    write(log, [Shown(store.opened(path).name, (B,)).stamped(WON), LOST])
+    first = assay("skills", "audit", path, "--log", log).text.splitlines()[0]
+    assert first == f"attempts by bank: none 1, {store.opened(path).name} (version 1) 1"

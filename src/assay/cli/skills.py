@@ -87,9 +87,7 @@ def build(
     bank = before.merged(made.skills, status="active" if active else "candidate")
     store.save(out, bank, since=before)
     not_read = {f"not read ({kind})": n for kind, n in losses.counts.items() if "torn" in kind}
-    waits, gone = (len(bank.of(status)) for status in ("candidate", "retired"))
-    say(f"{out}  version {bank.version}: {len(bank.active):,} active, {waits:,} candidates, "
-        f"{gone:,} retired")  # fmt: skip
+    say(f"{out}  version {bank.version}: {told.counts(bank)}")
     found = became(before, made.skills, bank)
     for line in (*told.built(found, {**made.left, **not_read}, bank.cap), *lost):
         say(line)
@@ -120,7 +118,7 @@ def list_(
         rows = [msgspec.to_builtins(each) for each in some]
         emit_one({"schema": "assay.skills/1", "bank": known.name, "skills": rows}, json)
     if json != "-":
-        say(f"{bank}  {known.name}, version {known.version}, generation {known.generation}")
+        say(f"{bank}  {known.name}, version {known.version}: {told.counts(known)}")
         for each in some:
             said = f"{one_line(each.when)[:32]:<32} {one_line(each.principle)[:60]}"
             typer.echo(f"{each.id}  {each.status:<9} {each.kind:<13} {said}")
@@ -303,7 +301,7 @@ def audit(
     if json is not None:
         emit_one(said, json)
     if json != "-":
-        for line in told.audited(said, retired=retired):
+        for line in told.audited(said, store.names(bank), retired=retired):
             typer.echo(line)
     if out is not None and log is not None:
         from assay.runs.audit import audit_log

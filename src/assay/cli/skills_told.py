@@ -49,6 +49,12 @@ def rest(found: Any) -> str:
     return f"{found.count:,} more attempts, at {tasks}{numbers}"
 
 
+def counts(bank: Any) -> str:
+    """Returns how many skills of each state a bank has."""
+    waits, gone = (len(bank.of(status)) for status in ("candidate", "retired"))
+    return f"{len(bank.active):,} active, {waits:,} candidates, {gone:,} retired"
+
+
 def tried(trial: Any) -> str:
     """Returns a trial in words."""
     if not trial.pairs:
@@ -95,7 +101,9 @@ def after_gate(bank: Any, untried: int, count: int) -> str:
         return f"no candidate to try; {said}"
     if untried:
         return f"{said}, {untried:,} of them untried: run this again to go on with them"
-    return f"{said}, all tried{': run again, those with fewest pairs go on' * bool(waiting)}"
+    return (
+        f"{said}, all tried{'; run this again and those with fewest pairs go on' * bool(waiting)}"
+    )
 
 
 def _alike(found: Mapping[str, Any]) -> str:
@@ -105,25 +113,47 @@ def _alike(found: Mapping[str, Any]) -> str:
     return f"of {pairs:,} pairs {same:,.0f} passed or failed alike; " if pairs else ""
 
 
+_USED: Final = {
+    "helps": "helps",
+    "harms": "harms",
+    "unclear": "unclear, the interval holds 0",
+    "untold": "untold, nothing was shown or nothing held back",
+}
 _ORDER: Final = ("active", "candidate", "unknown", "retired")
 
 
-def audited(said: Mapping[str, Any], *, retired: bool) -> Iterator[str]:
-    """Yields an audit in lines: active skills first, those that rollouts could read most often
-    before others; retired ones as a count, unless they are asked for."""
+def audited(
+    said: Mapping[str, Any], versions: Mapping[str, int], *, retired: bool
+) -> Iterator[str]:
+    """Yields an audit in lines: active skills first, those that attempts could read most often
+    before others; retired ones as a count, unless they are asked for.
+
+    Args:
+        said: see `skills.credit.audited`, and `arms` of `runs.remembered.compared`.
+        versions: of the bank, by name.
+        retired: whether they are asked for.
+    """
     if "used" in said:
-        named = ", ".join(f"{one_line(name) or 'none'} {n:,}" for name, n in said["banks"].items())
-        yield f"rollouts by bank: {named}"
+        named = ", ".join(
+            f"{_bank(name, versions)} {n:,}" for name, n in sorted(said["banks"].items())
+        )
+        yield f"attempts by bank: {named}"
         if said["strange"]:
             names = ", ".join(one_line(name) for name in said["strange"])
             yield f"no version of this bank: {names}; what they were shown may be another's"
-        yield f"shown less held back: {effect(said['help'])}: {said['used']}"
+        helped = f"{effect(said['help'])}: {_USED[said['used']]}"
+        yield f"passes where shown less where held back: {helped}"
         yield from _skills(said["skills"], retired)
     for name, each in said.get("arms", {}).items():
         yield (
             f"{name:<10} {each['passed']} of {each['attempts']} pass, {each['tokens']:.1f} tokens "
             f"read, over nothing {effect(each['over_nothing'])}"
         )
+
+
+def _bank(name: str, versions: Mapping[str, int]) -> str:
+    known = f" (version {versions[name]})" if name in versions else ""
+    return f"{one_line(name) or 'none'}{known}"
 
 
 def _skills(rows: Sequence[Mapping[str, Any]], retired: bool) -> Iterator[str]:
@@ -138,7 +168,7 @@ def _skills(rows: Sequence[Mapping[str, Any]], retired: bool) -> Iterator[str]:
     idle = Counter(each["status"] for each in rows if not each["shown"] and not each["held"])
     for status in ("active", "candidate"):
         if idle[status]:
-            yield f"{status}, in no rollout: {idle[status]:,}"
+            yield f"{status}, fitting no attempt's task: {idle[status]:,}"
     gone = [each for each in rows if each["status"] == "retired"]
     if gone and not retired:
         why = Counter(each["why"] for each in gone)
@@ -147,11 +177,11 @@ def _skills(rows: Sequence[Mapping[str, Any]], retired: bool) -> Iterator[str]:
 
 
 def _skill(each: Mapping[str, Any]) -> str:
+    why = f" ({each['why']})" if each["why"] else ""
     return (
-        f"{one_line(each['id'])}  {each['status']:<9} "
-        f"{one_line(each['category']) or 'general':<12} shown "
-        f"{each['passed']} of {each['shown']}, held back {each['held_passed']} of "
-        f"{each['held']}, help {effect(each['help'])}{' ' * bool(each['why'])}{each['why']}"
+        f"{one_line(each['id'])}  {each['status']}{why}  pass {each['passed']} of {each['shown']} "
+        f"shown, {each['held_passed']} of {each['held']} held back, help {effect(each['help'])}  "
+        f"{one_line(each['category']) or 'general'}: {one_line(each['principle'] or '-')[:48]}"
     )
 
 

@@ -96,18 +96,17 @@ function intervalBar([value, low, high], kind) {
 
 const within = (found) => (found ? [percent(found[0]), h("small", { class: "below" }, `${percent(found[1])} to ${percent(found[2])}`)] : "–");
 
-/** Returns links to the steps that a skill rests on, as far as the log has them: two, the others folded. */
+/** Returns links to the steps that a skill rests on, as far as the log has them; of more than two it is a line that opens. */
 function skillFrom({ from, more }) {
   if (!from.length) return null;
-  const rest = from.slice(RESTS_SHOWN);
-  return [restsList(from.slice(0, RESTS_SHOWN)), (rest.length > 0 || more > 0) && h("details", { class: "from" },
-    h("summary", {}, `and ${count(rest.length + more)} more`), restsList(rest), more > 0 && h("p", { class: "faint" }, `${count(more)} not listed here`))];
+  const list = h("ul", { class: "from", "aria-label": "Rests on" }, from.map(restsOn));
+  return from.length + more <= RESTS_SHOWN ? list : h("details", { class: "from" }, h("summary", {}, `rests on ${count(from.length + more)} attempts`), list, more > 0 && h("p", { class: "faint" }, `${count(more)} not listed here`));
 }
 
-const restsList = (some) => h("ul", { class: "from", "aria-label": "Rests on" }, some.map(({ k, id, steps, level }) => h("li", {}, "from ",
+const restsOn = ({ k, id, steps, level }) => h("li", {}, "from ",
   k === null ? h("span", { class: "faint", title: "not in this log" }, data(id || "(no name)"), steps.length > 0 && ` step ${steps.join(", ")}`)
     : [h("a", { href: toTrajectory(k) }, data(id || "(no name)")), steps.length > 0 && [" step ", steps.map((step, n) => [n > 0 && ", ", h("a", { href: toTrajectory(k, { step }) }, String(step))])]],
-  level && level !== "none" && h("small", {}, ` ${level}`))));
+  level && level !== "none" && h("small", {}, ` ${level}`));
 
 /** Returns how a run's skills did, step by step; null: no metrics say so. */
 function skillsOverTime() {
