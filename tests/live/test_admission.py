@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from assay.errors import DataError, UsageError
 from assay.kernels.uplift import Measured, Uplift
@@ -19,10 +22,20 @@ from assay.live.simulated import pleases, request, served, session_of
 from assay.live.store import Store
 from assay.live.training import Training
 from assay.policy.loading import load
-from assay.records.live import Event, Moved, NextState, Replayed, TurnHint, TurnLabel, packed
+from assay.records.live import (
+    Event,
+    Moved,
+    NextState,
+    Replayed,
+    TurnHint,
+    TurnLabel,
+    packed,
+    packed_floats,
+)
 from assay.records.turns import folded
 from assay.rollout.backends.local import Transformers
 from tests.live.conftest import opened, turn
+from tests.live.engines import served as behind
 from tests.rollout.fakes import Characters, Obeys
 
 PASSES = {"both": (1.0, 1.0), "told": (1.0, 0.0), "neutral": (0.0, 1.0), "none": (0.0, 0.0)}
@@ -369,3 +382,80 @@ def test_the_shipped_policy_and_users_hints(store: Store, tmp_path: Path, source
     only = Training(store, learning=Learning(signal="hints"), rules=Rules(), clock=lambda: 1e6)
     with pytest.raises(DataError):
         only.run(tmp_path / "again")
+
+
+def corrected(store: Store, tokenizer: Any, count: int, named: str = "") -> None:
+    """Sessions in which a first answer was refused and, told what was meant, a second accepted. The
+    hint is what was said, or names another tool."""
+    for n in range(count):
+        asked, name, user = request(n), f"c{n}", f"u{n % 4}"
+        of = asked.text.rpartition(" ")[2]
+        texts = [f"{asked.text}\n", ">home(X)\n", f"!no, I meant {asked.meant}\n"]
+        good = f">{asked.meant}({of})\n"
+        prompt, wrong, word, right_ = (
+            tokenizer(text, add_special_tokens=False).input_ids for text in (*texts, good)
+        )
+        both = [("user", asked.text), ("user", texts[2][1:-1])]
+        turns = [
+            turn(f"{name}/{at}", name, at=float(n), index=at, after=f"{name}/0" if at else None,
+                 shared=len(prompt) + len(wrong) if at else 0,
+                 messages=({"role": both[at][0], "content": both[at][1]},),
+                 answer={"role": "assistant", "content": (texts[1], good)[at]},
+                 prompt_ids=packed((prompt, word)[at]), completion_ids=packed((wrong, right_)[at]),
+                 logprobs=packed_floats([-1.0] * len((wrong, right_)[at])))
+            for at in (0, 1)
+        ]  # fmt: skip
+        store.append(opened(name, user=user, at=float(n)), *turns)
+        for at in (0, 1):
+            store.append(
+                TurnLabel(session=name, at=n + 0.5, turn=f"{name}/{at}", value=float(at),
+                          source="user", evidence="E2"),
+                Moved(session=name, at=n + 0.6, turn=f"{name}/{at}", to="resolved"),
+            )  # fmt: skip
+        said = f"I meant {named or asked.meant}"
+        store.append(TurnHint(session=name, at=n + 0.5, turn=f"{name}/0", text=said, source="user"))
+    store.append(durable=True).result(timeout=30)
+
+
+@pytest.mark.parametrize("named", ["", "home"])
+def test_what_was_accepted_later_admits_true_hints_and_no_others(store: Store, named: str) -> None:
+    model, tokenizer = load()
+    corrected(store, tokenizer, 32, named)
+    backend = Transformers(model, tokenizer)
+    new = replayer(store, Later()).step(backend, base="start", pairs=32, seed=(0,))
+    assert new == {"user": 32}
+    found = standings(store.sessions().values())["user"]
+    assert found.admitted == (not named)
+    assert found.seen.passes.neutral <= 4
+
+
+def test_an_engine_is_asked_for_the_answers(tmp_path: Path, assay: Any) -> None:
+    """Through `--upstream`, with the ids of the recorded prompt and the block in it."""
+    _, tokenizer = load()
+    with Store.open(tmp_path / "live") as store:
+        corrected(store, tokenizer, 16)
+    asked = list[str]()
+
+    async def completions(sent: Any) -> Any:
+        body = await sent.json()
+        text = tokenizer.decode(body["prompt"])
+        asked.append(text)
+        of = text.splitlines()[0].rpartition(" ")[2]
+        tool = text.rpartition("!I meant ")[2].strip() if "!I meant " in text else "home"
+        ids = tokenizer(f">{tool}({of})\n", add_special_tokens=False).input_ids
+        logprobs = {"token_logprobs": [-0.5] * len(ids), "tokens": ["x"] * len(ids)}
+        return JSONResponse({"choices": [{"token_ids": ids, "logprobs": logprobs}]})
+
+    async def models(_: Any) -> Any:
+        return JSONResponse({"data": [{"id": "m", "owned_by": "vllm"}]})
+
+    routes = [
+        Route("/v1/completions", completions, methods=["POST"]),
+        Route("/v1/models", models),
+    ]
+    with behind(Starlette(routes=routes)) as url:
+        found = assay("live", "admit", str(tmp_path / "live"), "--upstream", f"{url}/v1")
+    assert found.code == 0, found.err
+    assert "hints by user: admitted: told 16 of 16 pass, neutral 0" in found.text
+    assert len(asked) == 32
+    assert sum("!I meant " in text for text in asked) == 16
