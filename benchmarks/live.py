@@ -3,14 +3,20 @@
     python benchmarks/live.py latency          added p50 and p99 at 200 requests/s over 64 streams
     python benchmarks/live.py kills            100 kill -9 under load: turns lost, turns twice
     python benchmarks/live.py soak --minutes 30        memory over time
-    python benchmarks/live.py latency --litellm PYTHON     LiteLLM's proxy beside it, from the
-                                               environment of that interpreter
+    python benchmarks/live.py latency --litellm PYTHON     LiteLLM's proxy beside it, also at 20
+                                               requests/s, from the environment of that
+                                               interpreter: .venv-clients/bin/python, which
+                                               make test-clients makes
 
 Each writes its part of results/live.json. The engine is a process of its own that answers at once
 with a stream of 24 pieces, ids and log-probs in them. Bare engine and gateways take turns in blocks
 of a few seconds within one run, so that a busy machine hurts all; added latency is the difference
 of their medians (or 99th percentiles) block by block, and its median over blocks is told. All
 requests are of 7 KB and open loop: one is sent when its time has come, whatever became of others.
+
+A turn to train on waits for the disk. Blocks between the others say what that takes at least: a
+process that does nothing but write what a turn adds to the store's log, and waits for it
+(`fdatasync`). The row `memory` is the gateway with its store in memory: what is not the disk.
 """
 
 import argparse
@@ -26,6 +32,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -244,24 +251,93 @@ def litellm(python: str, behind: str, folder: Path):
         process.wait(30)
 
 
+@dataclass
+class Target:
+    """What is measured: where it listens, and its process."""
+
+    port: int
+    path: str
+    pid: int | None = None
+
+
 async def measured(
-    ports: dict[str, tuple[int, str]],
-    rates: dict[str, float],
-    blocks: int,
-    seconds: float,
-    before: dict[str, float],
-    pids: dict[str, int],
-) -> dict[str, list[list[tuple[float, float]]]]:
-    """Returns the times of all, block after block in turns."""
-    found: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in ports}
-    for name, (port, path) in ports.items():  # to warm up
-        await block(port, path, min(20, rates[name]), 1.0)
-    before |= {name: cpu(pid) for name, pid in pids.items()}
+    targets: dict[str, Target], rate: float, blocks: int, seconds: float, folder: Path
+) -> tuple[dict[str, list[list[tuple[float, float]]]], dict[str, float], list[list[float]]]:
+    """Returns the times of all, block after block in turns; the milliseconds of processor time
+    that each took a request; and the times of the bare disk."""
+    found: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in targets}
+    synced: list[list[float]] = []
+    _FREE.clear()  # connections are of the loop that opened them
+    for each in targets.values():  # to warm up
+        await block(each.port, each.path, min(20, rate), 1.0)
+    before = {name: cpu(each.pid) for name, each in targets.items() if each.pid}
     for _ in range(blocks):
-        for name, (port, path) in ports.items():
-            found[name].append(await block(port, path, rates[name], seconds))
+        for name, each in targets.items():
+            found[name].append(await block(each.port, each.path, rate, seconds))
             await asyncio.sleep(0.2)
+        synced.append(disk(folder / "disk", rate, seconds))
+    spent = {
+        name: 1000 * (cpu(targets[name].pid) - was) / sum(map(len, found[name]))
+        for name, was in before.items()
+    }
+    return found, spent, synced
+
+
+TURN = 13 * 4120
+"""Bytes that a turn adds to the log beside the store: 13 pages, each with its head."""
+
+
+def disk(path: Path, rate: float, seconds: float) -> list[float]:
+    """Returns the seconds of writing so many bytes and waiting for the disk, at a rate, over and
+    over a file that is there already, as the log is."""
+    handle, found = os.open(path, os.O_RDWR | os.O_CREAT, 0o600), list[float]()
+    try:
+        data, most = os.urandom(TURN), 16 << 20
+        if os.fstat(handle).st_size < most:
+            os.pwrite(handle, bytes(most), 0)
+            os.fsync(handle)
+        begun = time.perf_counter()
+        for at in range(int(rate * seconds)):
+            time.sleep(max(0.0, begun + at / rate - time.perf_counter()))
+            began = time.perf_counter()
+            os.pwrite(handle, data, at * TURN % (most - TURN))
+            os.fdatasync(handle)
+            found.append(time.perf_counter() - began)
+    finally:
+        os.close(handle)
     return found
+
+
+def row_of(
+    targets: dict[str, Target], rate: float, blocks: int, seconds: float, folder: Path
+) -> dict[str, Any]:
+    """Measures at one rate; returns what the results file holds of it, and prints it."""
+    times, spent, synced = asyncio.run(measured(targets, rate, blocks, seconds, folder))
+    made: dict[str, Any] = {
+        "rate": rate,
+        "blocks": blocks,
+        "seconds": seconds,
+        "streams": SPREAD,
+        "load": os.getloadavg()[0],
+        "cpu_ms": spent,
+        "added": told(times),
+        "fdatasync": {
+            f"{name}_ms": 1000 * statistics.median(quantile(each, q) for each in synced)
+            for name, q in (("p50", 0.5), ("p99", 0.99))
+        },
+    }
+    print(f"at {rate:g} requests/s, load {made['load']:.1f}")
+    for name, row in made["added"].items():
+        said = "  ".join(
+            f"{part} {label} {row[f'{part}_{label}_ms']:.2f}"
+            f" (+{row[f'{part}_{label}_added_ms']:.2f})"
+            for part in ("first", "last")
+            for label in ("p50", "p99")
+        )
+        print(f"{name:8} {said} ms, {spent.get(name, 0):.2f} ms of CPU a request")
+    bare = made["fdatasync"]
+    print(f"the disk alone, {TURN:,} bytes: p50 {bare['p50_ms']:.2f} p99 {bare['p99_ms']:.2f} ms")
+    return made
 
 
 def latency(args: argparse.Namespace) -> dict[str, Any]:
@@ -269,38 +345,42 @@ def latency(args: argparse.Namespace) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=args.folder)))
         _, behind = stack.enter_context(started(__file__, "engine"))
-        ports, pids = {"bare": (int(behind), "/v1/chat/completions")}, dict[str, int]()
-        for consent in ("none", "record", "train"):
-            process, line = stack.enter_context(gateway(behind, folder / consent, consent))
-            ports[consent], pids[consent] = (port_of(line), path), process.pid
+        targets = {"bare": Target(int(behind), "/v1/chat/completions")}
+        stores = {consent: (folder / consent, consent) for consent in ("none", "record", "train")}
+        if MEMORY.is_dir():
+            memory = stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY))
+            stores["memory"] = (Path(memory) / "store", "train")
+        for name, (store, consent) in stores.items():
+            process, line = stack.enter_context(gateway(behind, store, consent))
+            targets[name] = Target(port_of(line), path, process.pid)
         if args.litellm:
             process, port = stack.enter_context(litellm(args.litellm, behind, folder))
-            ports["litellm"], pids["litellm"] = (port, "/v1/chat/completions"), process.pid
-        rates = dict.fromkeys(ports, args.rate)
-        before: dict[str, float] = {}
-        times = asyncio.run(measured(ports, rates, args.blocks, args.seconds, before, pids))
-        spent = {
-            name: 1000 * (cpu(pid) - before[name]) / sum(map(len, times[name]))
-            for name, pid in pids.items()
-        }
-        found: dict[str, Any] = {
-            "rate": args.rate,
-            "streams": SPREAD,
-            "blocks": args.blocks,
-            "seconds": args.seconds,
-            "load": os.getloadavg()[0],
-            "cpu_ms": spent,
-            "added": told(times),
-        }
-    for name, row in found["added"].items():
-        said = "  ".join(
-            f"{part} {label} {row[f'{part}_{label}_ms']:.2f}"
-            f" (+{row[f'{part}_{label}_added_ms']:.2f})"
-            for part in ("first", "last")
-            for label in ("p50", "p99")
-        )
-        print(f"{name:8} {said} ms, {found['cpu_ms'].get(name, 0):.2f} ms of CPU a request")
+            targets["litellm"] = Target(port, "/v1/chat/completions", process.pid)
+        found = row_of(targets, args.rate, args.blocks, args.seconds, folder)
+        if args.litellm:
+            found["slow"] = row_of(targets, SLOW, args.blocks, 2 * args.seconds, folder)
+            found["slow"]["share"] = shares(found["slow"]["added"])
     return found
+
+
+MEMORY = Path("/dev/shm")
+SLOW = 20.0
+"""Requests a second that LiteLLM's proxy keeps up with on two cores."""
+
+
+def shares(added: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Returns what each gateway adds as a share of what LiteLLM adds, and prints it."""
+    parts = [f"{part}_{label}" for part in ("first", "last") for label in ("p50", "p99")]
+    of = added["litellm"]
+    made = {
+        name: {each: row[f"{each}_added_ms"] / of[f"{each}_added_ms"] for each in parts}
+        for name, row in added.items()
+        if name not in ("bare", "litellm")
+    }
+    for name, row in made.items():
+        said = "  ".join(f"{each.replace('_', ' ')} {row[each]:.2f}" for each in parts)
+        print(f"{name:8} of what LiteLLM adds (at most half): {said}")
+    return made
 
 
 # --- kills
@@ -357,7 +437,7 @@ def kills(args: argparse.Namespace) -> dict[str, Any]:
             found = [seen.turn for seen in store.turns()]
             check = store._log._db.execute("PRAGMA integrity_check").fetchone()[0]
     named = [each.request for each in found]
-    names = {digest(f"bench\0\0{name}".encode()) for name in told}
+    names = {digest(f"bench\0\0\0{name}".encode()) for name in told}  # run, user, session
     said = {
         "kills": args.kills,
         "acknowledged": len(told),

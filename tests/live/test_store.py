@@ -491,6 +491,29 @@ def test_what_lies_beside_the_file_is_moved_into_it_while_it_is_written(store, m
     assert len(store.turns()) == 120
 
 
+def test_a_long_log_is_written_from_its_beginning_again_and_a_short_one_is_left(store, monkeypatch):
+    from assay.files import event_log
+
+    wrote(store, *texts("s-1"))
+    with (
+        closing(event_log.EventLog(store.path, write=True)) as mover,
+        closing(sqlite3.connect(store.path, isolation_level=None)) as reader,
+    ):
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM events").fetchone()
+        wrote(store, *texts("s-2"))
+        assert mover.move(), "it is short: nothing is waited for"
+        monkeypatch.setattr(event_log, "_LONG", 1)
+        assert not mover.move(), "one who reads still needs it"
+        reader.execute("ROLLBACK")
+        assert mover.move()
+        beside = store.path.with_name(f"{store.path.name}-wal")
+        before = beside.stat().st_size
+        wrote(store, *texts("s-3"))
+        assert beside.stat().st_size == before
+    assert len(store.sessions()) == 3
+
+
 def test_a_store_is_settled_although_another_process_moves_it(store):
     moving, over = threading.Event(), threading.Event()
 

@@ -30,6 +30,9 @@ _BROKEN: Final = (sqlite3.Error, UnicodeDecodeError)
 """What a damaged file comes to; of what it holds SQLite also makes its errors' texts."""
 _PAGES: Final = 16_384
 """Pages in the log beside the file from which on a write waits until they are moved into it."""
+_LONG: Final = 4096
+"""Pages there from which on a move has it written from its beginning again, which holds up a write
+for two waits on the disk."""
 _TRIES: Final = 20
 _WAIT: Final = 10.0
 """Seconds that a write waits for one of another process."""
@@ -253,14 +256,17 @@ class EventLog:
             self._db.execute(f"PRAGMA busy_timeout={int(1000 * _WAIT)}")
 
     def move(self) -> bool:
-        """Moves what lies beside the file into it while others read and write, so that the log is
-        written from its beginning again; returns False where others never let it get to the end.
+        """Moves what lies beside the file into it while others read and write; where that is long,
+        it is written from its beginning again. Returns False where others never let it be.
+
+        A little is moved at a time: what the disk is given at once, a write waits for.
 
         Raises:
             sqlite3.Error: nothing was lost.
         """
         self._db.execute("PRAGMA busy_timeout=0")
-        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < _LONG:
+            return True
         for _ in range(_TRIES):  # what was written meanwhile is little, and nobody waits for long
             if not self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]:
                 return True

@@ -54,7 +54,7 @@ ROOM: Final = 4096
 """Events that may wait to be written."""
 _BATCH: Final = 256
 """Appends that share one commit, at most."""
-_BESIDE: Final = 8 << 20
+_BESIDE: Final = 1 << 20
 """Bytes of events after which the log beside the file is moved into it, by a thread of its own: the
 one that writes does not wait for that."""
 Redact = Callable[[Event], Event]
