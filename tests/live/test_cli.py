@@ -17,9 +17,9 @@ from assay.importers import load
 from assay.live.guard import check_bind
 from assay.live.keys import opened as key_opened
 from assay.live.keys import secret_of
-from assay.live.status import status, write_page
+from assay.live.status import sentences, status, write_page
 from assay.live.store import Store
-from assay.records.live import NextState, TurnHint, TurnLabel, Version
+from assay.records.live import Consented, NextState, TurnHint, TurnLabel, Version
 from tests.live.conftest import opened, turn
 from tests.live.engines import Stub, served
 
@@ -45,7 +45,9 @@ def kept(tmp_path):
 
 def test_status_is_told_in_numbers(kept):
     made = status(kept, now=20.0)
-    assert made["sessions"] == {"all": 1, "train": 1, "over": 0, "forgotten": 0}
+    assert made["sessions"] == {
+        "all": 1, "train": 1, "over": 0, "without main turns": 0, "forgotten": 0
+    }  # fmt: skip
     assert made["turns"] == {
         "all": 2, "main": 1, "not trained on: side": 1, "side": 1, "to train on": 1
     }  # fmt: skip
@@ -58,6 +60,32 @@ def test_status_is_told_in_numbers(kept):
     assert hints["said"] == "judge: not admitted: 0 pairs of replays, 16 decide"
     assert made["versions"][0]["sessions"] == 1
     assert made["gateway"] is None
+
+
+def test_sessions_are_counted_once_and_what_is_not_is_named(kept):
+    kept.append(
+        opened("r/s-2", consent="record"),
+        opened("r/s-3"), Consented(session="r/s-3", at=2.0, consent="none"),
+        opened("r/s-4"), turn("t-4", "r/s-4", turn_type="side", trainable=False, why_not="side"),
+        durable=True,
+    ).result(timeout=30)  # fmt: skip
+    kept.append(opened("r/s-5"), turn("t-5", "r/s-5"), durable=True).result(timeout=30)
+    kept.forget("r/s-5", at=20.0)
+    made = status(kept, now=20.0)
+    found = made["sessions"]
+    assert found["all"] == sum(found[each] for each in ("train", "record", "none")) == 4
+    kept_now = len({name for name, _ in made_trajectories(kept)})
+    assert found["all"] - found["without main turns"] == kept_now == 1
+    said = sentences({**made, "gateway": {"address": "A", "sessions": 7, "failing": ""}})
+    assert said[0].startswith("the gateway listens at A; it remembers 7 conversations")
+    assert said[1] == (
+        "the store has 4 sessions (consent: 2 train, 1 record, 1 none; 0 over; 3 of them without a "
+        "main turn; besides, 1 forgotten)"
+    )
+
+
+def made_trajectories(store):
+    return [(each.session or each.id, each) for each in load(store.path.parent)[1]]
 
 
 def test_the_page_shows_text_as_text_and_is_forgotten_with_its_sessions(kept, tmp_path):

@@ -23,7 +23,7 @@ from assay.policy.averaging import Average
 from assay.policy.loading import load
 from assay.policy.scoring import Asked, plain, score
 from assay.records import Hint, ModelStep, Trajectory, UserStep
-from assay.records.live import Consented
+from assay.records.live import Consented, TurnLabel
 from assay.rollout.protocols.line import Line
 from assay.signal.losses import TopK
 
@@ -209,6 +209,33 @@ def test_a_version_is_made_published_and_learnt_on_from(
     assert (second.name, second.parent) == ("pol-000002", "pol-000001")
     mean = json.loads((Path(second.path) / "live.json").read_text())["statistics"]
     assert mean["next state mean: votes/text"] < -0.3  # it went on from the first one's
+
+
+def test_the_same_again_is_not_made_again(store: Store, policy: Any, tmp_path: Path) -> None:
+    model, tokenizer = policy
+    talk(store, model, tokenizer)
+    training(store).run(tmp_path / "run")
+    none, fine = [False] * 100, [True] * 100
+    publisher = Publisher(store, lambda: 1e6)
+    publisher.publish(publisher.candidate(None), SUITES[:1], lambda _: fine, lambda _: none)
+    with pytest.raises(UsageError) as refused:
+        training(store).run(tmp_path / "again")
+    told = str(refused.value)
+    assert told.startswith(
+        "live: pol-000001, made of the same 32 turns with the same settings, was"
+    )
+    assert "refused (suites that fail: tasks; train with --keep LOG" in told
+    assert "nothing was trained" in told
+    assert not (tmp_path / "again").exists()
+    assert {(each.progress, each.tries) for each in store.turns()} == {("resolved", 1)}
+    first = store.turns()[0].turn
+    label = TurnLabel(session=first.session, at=1e6, turn=first.id, value=1.0, evidence="E4")
+    store.append(label, durable=True).result(timeout=30)  # somebody says otherwise
+    made = training(store).run(tmp_path / "other")
+    assert made.name == "pol-000002"
+    publisher.publish(made, SUITES[:1], lambda _: fine, lambda _: fine)
+    publisher.rollback()
+    assert {each.progress for each in store.turns()} == {"excluded"}
 
 
 def test_a_session_that_is_forgotten_leaves_no_byte(

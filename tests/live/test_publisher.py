@@ -69,9 +69,12 @@ def test_one_suite_that_fails_is_enough(store: Store) -> None:
     assert found[1].sentence().startswith("honesty: FAILS: 50.0% to 40.0% of 100 tasks, ")
     assert serving(store) is None
     now = store.versions()[version.name]
-    assert (now.state, now.why) == ("refused", "suites that fail: honesty")
+    assert now.state == "refused"
+    assert now.why.startswith("suites that fail: honesty; ")
     assert not Path(version.path).exists()
-    with pytest.raises(UsageError, match="is refused; a name is published once"):
+    with pytest.raises(
+        UsageError, match=r"is refused \(suites that fail: .*\); a name is published once"
+    ):
         Publisher(store, lambda: 3.0).candidate(version.name)
 
 
@@ -99,8 +102,11 @@ def test_rollback_is_one_call_and_goes_down_to_the_base(store: Store) -> None:
 def test_what_was_made_from_another_version_is_not_published(store: Store) -> None:
     stale = made(store)
     publish(store)
-    with pytest.raises(UsageError, match="made from start, and pol-000002 serves; train again"):
+    with pytest.raises(UsageError, match=r"retired \(made from start, and pol-000002 serves\)"):
         Publisher(store, lambda: 3.0).candidate(stale.name)
+    late = made(store)  # by one who trained meanwhile
+    with pytest.raises(UsageError, match="made from start, and pol-000002 serves; train again"):
+        Publisher(store, lambda: 3.0).candidate(late.name)
     with pytest.raises(UsageError, match="no version 'pol-9'"):
         Publisher(store, lambda: 3.0).candidate("pol-9")
 
@@ -149,7 +155,7 @@ def test_what_was_made_from_a_version_taken_back_meanwhile_does_not_serve(store:
     with pytest.raises(UsageError, match="made from pol-000001, and start serves; train again"):
         publisher.publish(version, (SUITE,), rate(50), taken_back)
     assert serving(store) is None
-    assert store.versions()[version.name].state == "made"
+    assert store.versions()[version.name].state == "retired", "for its parent never serves again"
 
 
 def test_one_process_publishes_at_a_time(store: Store) -> None:
@@ -183,7 +189,8 @@ def test_a_refused_version_gives_its_turns_back_but_not_for_ever(store: Store) -
         publisher.publish(version, (SUITE,), rate(50), rate(30))
         first = store.turns()[0]
         assert (first.progress, first.why) == (
-            ("resolved", "pol-000001 was refused"), ("excluded", "in 2 refused versions")
+            ("resolved", "pol-000001 was refused"),
+            ("excluded", "in 2 versions that were refused or taken back"),
         )[number]  # fmt: skip
     version = made(store)
     trained(store, version, "t-3")
@@ -194,8 +201,69 @@ def test_a_refused_version_gives_its_turns_back_but_not_for_ever(store: Store) -
     told = status(store, now=3.0)
     assert told["refused"] == {"again": 1, "left out": 1}
     said = sentences(told)
-    assert "turns of refused versions: 1 to be trained on again, 1 left out for good" in said
-    assert "pol-000001 was refused: suites that fail: tasks" in said
+    told = "turns of versions that were refused or taken back: "
+    assert f"{told}1 to be trained on again, 1 left out for good" in said
+    keep = "train with --keep LOG, of tasks that it is to stay able to do"
+    assert f"pol-000001 was refused: suites that fail: tasks; {keep}" in said
+
+
+def test_why_names_what_keeps_only_where_that_helps(store: Store) -> None:
+    """Who claims failures is not helped by tasks that it is to stay able to do."""
+    honest = replace(OTHER, passes="honest")
+    publisher = Publisher(store, lambda: 2.0)
+    publisher.publish(made(store), (SUITE, honest), lambda s: rate(50)(s), worse_at("honesty"))
+    assert store.versions()["pol-000001"].why == "suites that fail: honesty"
+    publisher.publish(made(store), (SUITE, honest), rate(50), worse_at("tasks"))
+    assert "tasks; train with --keep LOG" in store.versions()["pol-000002"].why
+
+
+def worse_at(name: str) -> Play:
+    return lambda suite: rate(30 if suite.name == name else 50)(suite)
+
+
+def test_a_version_taken_back_gives_its_turns_back_as_a_refused_one_does(store: Store) -> None:
+    """t-1 was in one that was refused before: it is left out. t-2 may be trained on again."""
+    store.append(opened(), *(turn(f"t-{n}") for n in (1, 2, 3)), durable=True).result(timeout=30)
+    publisher = Publisher(store, lambda: 2.0)
+    version = made(store)
+    trained(store, version, "t-1")
+    publisher.publish(version, (SUITE,), rate(50), rate(30))
+    first = made(store)
+    trained(store, first, "t-3")
+    publisher.publish(first, (SUITE,), rate(50), rate(50))
+    version = made(store, first.name)
+    trained(store, version, "t-1", "t-2")
+    publisher.publish(version, (SUITE,), rate(50), rate(50))
+    publisher.rollback("users complain")
+    found = [(each.progress, each.tries) for each in store.turns()]
+    assert found == [("excluded", 2), ("resolved", 1), ("trained", 1)]
+    assert store.turns()[1].why == "pol-000003 was taken back"
+
+
+def test_what_waits_in_vain_gives_its_turns_back_and_costs_them_no_try(store: Store) -> None:
+    """Another was made from the same parent and serves: the one that waits never can."""
+    store.append(opened(), turn("t-1"), turn("t-2"), durable=True).result(timeout=30)
+    for number in range(3):
+        now = serving(store)
+        stale = made(store, now.name if now else BASE)
+        trained(store, stale, "t-1")
+        publish_beside(store, stale)
+        gone = store.versions()[stale.name]
+        assert gone.state == "retired"
+        assert gone.why == f"made from {stale.parent}, and pol-{2 * number + 2:06d} serves"
+        assert not Path(stale.path).exists()
+        assert (store.turns()[0].progress, store.turns()[0].tries) == ("resolved", 0)
+    waiting = made(store, "pol-000006")
+    trained(store, waiting, "t-1", "t-2")
+    Publisher(store, lambda: 3.0).rollback()
+    assert [(each.progress, each.tries) for each in store.turns()] == [("resolved", 0)] * 2
+    with pytest.raises(UsageError, match=r"retired \(made from pol-000006, and pol-000004 serves"):
+        Publisher(store, lambda: 3.0).candidate(waiting.name)
+
+
+def publish_beside(store: Store, stale: Version) -> None:
+    version = made(store, stale.parent or BASE)
+    Publisher(store, lambda: 2.0).publish(version, (SUITE,), rate(50), rate(50))
 
 
 def test_no_suites_let_nothing_through(store: Store) -> None:

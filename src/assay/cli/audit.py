@@ -105,14 +105,15 @@ def audit(
 
 def _default(log: Source) -> Path:
     """Returns where an audit goes: into a training run, else to the log's name in runs/. Where the
-    audit of another log of that name is, names of folders above are put before it."""
+    audit of another log of that name is, or the log itself, names of folders above are put before
+    it."""
     if isinstance(log, Path) and is_training_run(log):
         return log / "audit"
     place = (log.root if isinstance(log, Shards) else log).resolve()
     mine = place_of(records_of(log))
     folder = Path("runs") / (place.name.split(".")[0] or "log")
     for above in place.parents:
-        if audited(folder) in (None, mine):
+        if folder.resolve() != place and audited(folder) in (None, mine):
             break
         folder = folder.with_name(f"{above.name.strip('.')}-{folder.name}")
     return folder

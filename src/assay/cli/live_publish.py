@@ -67,14 +67,15 @@ def publish(
             before = _asker(behind, now.name if now else None, model, seed)
             after = _asker(behind, made.name, model, seed)
         found = publisher.publish(made, asked, before, after)
-        state = opened.versions()[made.name].state
+        after = opened.versions()[made.name]
     if json is not None:
-        told = {"schema": "assay.canary/1", "version": made.name, "state": state}
+        told = {"schema": "assay.canary/1", "version": made.name, "state": after.state}
         emit_one({**told, "figures": dict(figures_of(found))}, json)
     for each in found:
         say(each.sentence(), err=json == "-")
-    say(f"{made.name}  {state}", err=json == "-")
-    if state != "served":
+    why = f": {after.why}" if after.why else ""
+    say(f"{made.name}  {after.state}{why}", err=json == "-")
+    if after.state != "served":
         raise typer.Exit(1)
 
 

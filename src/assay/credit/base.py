@@ -76,6 +76,12 @@ class Method(ABC):
         """Facts that it needs with these options: `needs`, unless a method says otherwise."""
         return self.needs
 
+    @property
+    def scored(self) -> bool:
+        """Whether it reads outcomes, with these options. Compared alone, one that does not credits
+        what nobody scored as well."""
+        return True
+
     def check(self, batch: Batch) -> None:
         """Raises MethodError, with who could provide it, unless the batch holds all it wants."""
         for fact in self.wanted:

@@ -55,6 +55,10 @@ class NextState(Method):
     def __post_init__(self) -> None:
         check_scaling(self)
 
+    @property
+    def scored(self) -> bool:
+        return self.variant == "step"
+
     def terms(self, batch: Batch) -> list[Term]:
         if self.variant == "step":
             passed_K = passes(batch, self.name, self.pass_at)

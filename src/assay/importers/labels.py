@@ -6,7 +6,7 @@
               (the session's) or a model call's (the turn's); `assay.hint` of a model call's
 
 As from the store itself (`assay.importers.live`), the session's are grades, a turn's the score
-`label:SOURCE` of its step.
+`label:SOURCE` of its step, and together its score `next_state`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,14 +17,15 @@ import msgspec
 
 from assay.importers.fields import Fields
 from assay.records import Grade, Hint, ModelStep
-from assay.records.evidence import Level
+from assay.records.evidence import Level, strongest
 
 EVIDENCE: Final = "assay.evidence"
 """Attribute by which an evaluation of OpenTelemetry is known for a label of a store."""
 HINT: Final = "assay.hint"
 """Name of an event, and what its attributes begin with."""
 _LEVELS: Final = get_args(Level)
-_ORDER: Final = ("E3", "E2", "E1")
+SCORE: Final = "next_state"
+"""Of a step, what its labels come to."""
 
 
 @final
@@ -68,15 +69,22 @@ def told_of(labels: Iterable[Fields], hints: Iterable[Fields]) -> Told:
     """Returns what labels and hints (`source`, `text`) say of a turn."""
     grades = [grade_of(each) for each in labels]
     return Told(
-        {score_of(each.source): each.value for each in grades},
+        scores_of(grades),
         [Hint(text=each.text("text"), source=each.text("source") or "live") for each in hints],
     )
 
 
+def scores_of(grades: Sequence[Grade]) -> dict[str, float | None]:
+    """Returns what the labels of a turn are of its step: each a score, and as `next_state` 1 or -1
+    what the strongest come to, as it is trained on live; none where they differ."""
+    made = {score_of(each.source): each.value for each in grades}
+    _, values = strongest(grades)
+    if len(values) == 1:
+        made[SCORE] = 1.0 if values.pop() >= 0.5 else -1.0
+    return made
+
+
 def outcome_of(grades: Sequence[Grade]) -> float | None:
     """Returns what the strongest of E1 to E3 says; None where they disagree, or nobody did."""
-    for level in _ORDER:
-        values = {each.value for each in grades if each.level == level and each.value is not None}
-        if values:
-            return values.pop() if len(values) == 1 else None
-    return None
+    _, values = strongest(grades, ("E3", "E2", "E1"))
+    return values.pop() if len(values) == 1 else None

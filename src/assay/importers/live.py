@@ -12,7 +12,7 @@ from assay.files.outputs import Reading, heard
 from assay.files.probe import Probe
 from assay.importers.base import Importer, Log, Rank, Record, ends, prompt_name
 from assay.importers.fields import Fields
-from assay.importers.labels import outcome_of, score_of
+from assay.importers.labels import SCORE, outcome_of, scores_of
 from assay.importers.live_outputs import StoreRead
 from assay.importers.messages import chat, copied, unfolded
 from assay.importers.tokens import Turn, join
@@ -36,7 +36,9 @@ class Live(Importer):
 
     A session is a trajectory, or several where its client began anew in it (`session`). Main turns
     alone are its steps. What a session is labelled with is its outcome, the label of a turn a score
-    of its step; a person's word (E4) is a grade, as everywhere.
+    of its step, `label:SOURCE`; a person's word (E4) is a grade, as everywhere. What the strongest
+    labels of a turn come to is its score `next_state`, 1 or -1, as the method of that name reads
+    it; none where they differ.
     """
 
     name = "live"
@@ -144,7 +146,9 @@ def _steps(record: Record, line: Sequence[Seen]) -> tuple[tuple[Step, ...], tupl
 
 def _said(step: ModelStep, seen: Seen) -> ModelStep:
     """Returns the step of a turn with what others said of it."""
-    scores = {score_of(name): each.value for name, each in seen.labels.items()}
+    scores = scores_of(_grades(seen.labels))
+    if seen.turn.finish_reason == "error":
+        scores.pop(SCORE, None)
     hints = tuple(Hint(text=each.text, source=each.source or "live") for each in seen.hints)
     barred = None if seen.why_not is None else "masked"
     return msgspec.structs.replace(step, scores=scores, hints=hints, untrainable=barred)

@@ -3,11 +3,13 @@
     made         `assay live train` made it                      STORE/versions/NAME holds its files
     canary       its suites are being played
     refused      a suite said no; its files go                    served      new sessions get it
-    rolled_back  somebody took it back; it never serves again     retired     three newer ones did
+    rolled_back  somebody took it back; it never serves again     retired     three newer ones did,
+                                                                  or it waited, and its parent went
 
-Where a version stands is the last event of its name in the store; the one that was served last and
-still is serves. A file STOP in the folder of the store is the kill switch: while it is there
-nothing is trained and nothing published (rolling back goes on working).
+Turns of a version that is refused or taken back may be trained on again, twice; those of one that
+waited in vain however often. Where a version stands is the last event of its name in the store; the
+one that was served last and still is serves. A file STOP in the folder of the store is the kill
+switch: while it is there nothing is trained and nothing published (rolling back goes on working).
 """
 
 import shutil
@@ -109,18 +111,31 @@ class Publisher:
         if found is None:
             raise UsageError(f"live: no version {name!r}; known: {', '.join(known) or 'none'}")
         if found.state not in TRIED:
-            raise UsageError(f"live: {found.name} is {found.state}; a name is published once")
+            why = f" ({found.why})" if found.why else ""
+            raise UsageError(f"live: {found.name} is {found.state}{why}; a name is published once")
         self._check_parent(found)
         return found
 
     def _check_parent(self, version: Version) -> None:
         """Raises UsageError where another serves than the one that a version was made from."""
+        if why := self._orphaned(version):
+            raise UsageError(f"live: {version.name} was {why}; train again")
+
+    def _orphaned(self, version: Version) -> str:
+        """Returns why a version cannot serve any more: another serves than its parent; else
+        nothing."""
         now, parent = serving(self._store), version.parent or BASE
-        if parent != (now.name if now else BASE):
-            raise UsageError(
-                f"live: {version.name} was made from {parent}, and "
-                f"{now.name if now else BASE} serves; train again"
-            )
+        name = now.name if now else BASE
+        return "" if parent == name else f"made from {parent}, and {name} serves"
+
+    def sweep(self) -> None:
+        """Retires the versions that wait and cannot serve any more; their turns may be trained on
+        again, as often as before."""
+        for each in self._store.versions().values():
+            if each.state in TRIED and each.path and (why := self._orphaned(each)):
+                self._say(each, "retired", *self._back(each, why, spared=True), why=why)
+                self._unload(each)
+                self._remove(each)
 
     def publish(
         self, version: Version, suites: Sequence[Suite], before: Play, after: Play
@@ -160,15 +175,16 @@ class Publisher:
         except BaseException:
             self._say(version, "made")
             self._unload(version)
+            self.sweep()
             raise
         figures = dict(figures_of(found))
         if found and all(each.holds for each in found):
             self._say(version, "served", figures=figures)
             self._retire()
+            self.sweep()
         else:
-            lost = ", ".join(each.suite.name for each in found if not each.holds)
-            why = f"suites that fail: {lost}"
-            self._say(version, "refused", *self._back(version), figures=figures, why=why)
+            back = self._back(version, f"{version.name} was refused")
+            self._say(version, "refused", *back, figures=figures, why=_why(found))
             self._unload(version)
             self._remove(version)
         return found
@@ -183,7 +199,8 @@ class Publisher:
         now = serving(self._store)
         if now is None:
             raise UsageError("live: no version serves that could be taken back")
-        self._say(now, "rolled_back", why=why)
+        self._say(now, "rolled_back", *self._back(now, f"{now.name} was taken back"), why=why)
+        self.sweep()
         return now, serving(self._store)
 
     def _unload(self, version: Version) -> None:
@@ -192,14 +209,14 @@ class Publisher:
             with suppress(AdapterError):
                 self._engine.unload(version.name)
 
-    def _back(self, version: Version) -> list[Event]:
-        """Returns what gives the turns of a refused version back to be trained on again; one that
-        was in `TRIES` of them is not, for it may be what they were refused for."""
-        why, out = f"{version.name} was refused", f"in {TRIES} refused versions"
+    def _back(self, version: Version, why: str, *, spared: bool = False) -> list[Event]:
+        """Returns what gives the turns of a version back to be trained on again; one that was in
+        `TRIES` of them is not, for it may be what they were found wanting for."""
+        out = f"in {TRIES} versions that were refused or taken back"
         return [
             Moved(session=each.turn.session, at=self._clock(), turn=each.turn.id,
-                  to="resolved" if each.tries < TRIES else "excluded",
-                  why=why if each.tries < TRIES else out)
+                  to="resolved" if spared or each.tries < TRIES else "excluded",
+                  why=why if spared or each.tries < TRIES else out, spared=spared)
             for each in self._store.turns()
             if each.progress == "trained" and each.why == version.name
         ]  # fmt: skip
@@ -231,6 +248,14 @@ class Publisher:
             why=why,
         )
         self._store.append(event, *more, durable=True).result()
+
+
+def _why(found: Sequence[Seen]) -> str:
+    """Returns why a version is refused, and what can be done about it."""
+    lost = [each.suite for each in found if not each.holds]
+    keep = "; train with --keep LOG, of tasks that it is to stay able to do"
+    could = any(each.passes == "outcome" for each in lost)
+    return f"suites that fail: {', '.join(each.name for each in lost)}{keep if could else ''}"
 
 
 def files_of(version: Version | None, base: str) -> str:

@@ -23,7 +23,7 @@ from assay.records.turns import Seen, Session
 
 BASE: Final = "start"
 """The policy before its first version."""
-_OTHERWISE: Final = {"trained": "trained already", "excluded": "in refused versions"}
+_OTHERWISE: Final = {"trained": "trained already", "excluded": "in versions that did not last"}
 
 
 @final

@@ -46,6 +46,7 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
             "all": len(sessions),
             **_counted(each.consent for each in sessions.values()),
             "over": sum(each.closed for each in sessions.values()),
+            "without main turns": sum(map(_idle, sessions.values())),
             "forgotten": store.counts().get("forgotten", 0),
         },
         "turns": _turns(sessions.values()),
@@ -76,6 +77,11 @@ def gateway_of(folder: Path) -> dict[str, Any] | None:
         os.kill(int(found["pid"]), 0)
         return found
     return None
+
+
+def _idle(session: Session) -> bool:
+    """Has a session no turn of the agent's own? Then it is no trajectory of an audit."""
+    return all(each.turn.turn_type != "main" for each in session.turns)
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:
@@ -118,13 +124,17 @@ def _hints(sessions: Iterable[Session]) -> dict[str, dict[str, Any]]:
 def sentences(found: Mapping[str, Any]) -> list[str]:
     """Returns a status in sentences."""
     sessions, turns, gateway = found["sessions"], found["turns"], found["gateway"]
-    consent = ", ".join(f"{sessions[k]} {k}" for k in ("train", "record") if k in sessions)
-    gone = f"; {sessions['forgotten']} forgotten" if sessions["forgotten"] else ""
+    consent = ", ".join(f"{sessions[k]} {k}" for k in ("train", "record", "none") if k in sessions)
+    idle = sessions["without main turns"]
+    none = f"; {idle} of them without a main turn" if idle else ""
+    gone = f"; besides, {sessions['forgotten']} forgotten" if sessions["forgotten"] else ""
     said = [
         "no gateway runs here"
         if gateway is None
-        else f"the gateway listens at {gateway['address']}, {gateway['sessions']} sessions go on",
-        f"{sessions['all']} sessions ({consent or 'none'}; {sessions['over']} over{gone})",
+        else f"the gateway listens at {gateway['address']}; it remembers {gateway['sessions']} "
+        "conversations to go on with, also some of which nothing is kept",
+        f"the store has {sessions['all']} sessions (consent: {consent or 'none'}; "
+        f"{sessions['over']} over{none}{gone})",
         f"{turns.get('all', 0)} turns, {turns.get('to train on', 0)} to train on",
     ]
     if gateway is not None and gateway["failing"]:
@@ -145,7 +155,8 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     if any(found["refused"].values()):
         again, out = found["refused"]["again"], found["refused"]["left out"]
         said.append(
-            f"turns of refused versions: {again} to be trained on again, {out} left out for good"
+            f"turns of versions that were refused or taken back: {again} to be trained on again, "
+            f"{out} left out for good"
         )
     for each in found["versions"]:
         if each["state"] == "refused":

@@ -27,6 +27,7 @@ from assay.live.admission import listened, standings
 from assay.live.learning import Learner, Learning, Learnt, Teaching
 from assay.live.publisher import (
     FOLDER,
+    Publisher,
     check_not_stopped,
     files_of,
     folder_of,
@@ -38,7 +39,7 @@ from assay.live.store import Store
 from assay.policy.averaging import Average
 from assay.policy.loading import START, load
 from assay.policy.loading import device as measured_on
-from assay.records import Trajectory, write
+from assay.records import Trajectory, encode, write
 from assay.records.live import Derived, Moved, Version
 from assay.rollout.teaching import hinted
 
@@ -89,19 +90,24 @@ class Training:
     def run(self, out: Path) -> Version:
         """Trains, and returns the version that was made; it does not serve yet.
 
+        Versions that wait and cannot serve any more give their turns back first.
+
         Raises:
             DataError: too few turns teach; says what is missing.
-            UsageError: the kill switch is there, `out` is taken, or another process trains.
+            UsageError: the kill switch is there, `out` is taken, another process trains, or the
+                same turns with the same settings made a version that was refused or taken back.
         """
         check_not_stopped(self._store)
         if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
             raise UsageError(f"{out}: exists already; choose another --out")
         home = folder_of(self._store)
         with locked(home / "TRAIN", f"{home}: another process trains from this store"):
+            Publisher(self._store, self._clock).sweep()
             found = self.selection()
             if found.missing:
                 raise DataError(found.missing)
             self._check_heard(found)
+            self._check_new(found)
             return self._trained(out, found)
 
     def _check_heard(self, found: Selection) -> None:
@@ -112,8 +118,32 @@ class Training:
             why = "; ".join(self.unheard()) or "there are none"
             raise DataError(f"live: no hint counts: {why}; assay live admit measures them")
 
-    def _trained(self, out: Path, found: Selection) -> Version:
+    def _check_new(self, found: Selection) -> None:
+        """Raises UsageError where the same was made before and did not last: it would be the same
+        again, and cost its turns another try."""
+        made_of = self._made_of(found)
+        for each in self._store.versions().values():
+            if each.made_of == made_of and each.state in ("refused", "rolled_back"):
+                why = f" ({each.why})" if each.why else ""
+                raise UsageError(
+                    f"live: {each.name}, made of the same {len(found.turns)} turns with the same "
+                    f"settings, was {each.state.replace('_', ' ')}{why}; nothing was trained. "
+                    "Change --keep, --set, --signal or --lora, or wait for new turns"
+                )
+
+    def _made_of(self, found: Selection) -> str:
+        """Returns a digest of all that decides what is learnt."""
         parent = serving(self._store)
+        settings: list[Any] = [parent.name if parent else BASE, self._base, self._learning]
+        digest = hashlib.blake2b(msgspec.json.encode(settings), digest_size=16)
+        for records in ([each.record for each in found.turns], self._kept):
+            digest.update(b"%d:" % len(records))
+            for record in records:
+                digest.update(encode(record) + b"\n")
+        return digest.hexdigest()
+
+    def _trained(self, out: Path, found: Selection) -> Version:
+        parent, made_of = serving(self._store), self._made_of(found)
         where = files_of(parent, self._base)
         before = about_of(where)
         model, tokenizer = opened(where, self._base)
@@ -143,6 +173,7 @@ class Training:
             path=str(home),
             sha256=digest_of(home),
             sessions=found.sessions,
+            made_of=made_of,
         )
         self._record(out, version, found)
         return version

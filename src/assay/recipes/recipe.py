@@ -185,7 +185,8 @@ class Recipe:
 
         A name may have options behind it, as "tree_grpo:prefix_mode=dedup_sum,ddof=0", and is that
         method's name then. Methods that know only passes and failures are told the recipe's
-        `pass_at`, unless those, or `options`, which each of them gets, have another.
+        `pass_at`, unless those, or `options`, which each of them gets, have another. Where none
+        reads outcomes, what nobody scored is credited too.
 
         Raises:
             UnknownNameError: no such method or option; names the nearest.
@@ -199,7 +200,10 @@ class Recipe:
             parts.append(Part(named, method(name, **{**bar, **(options or {}), **own})))
         known = control_named(control)
         by = blame_of(blame)
-        return Recipe(tuple(parts), pass_at=pass_at, control=known, blame=by, dose=dose)
+        gates = (Integrity(unscored=any(each.method.scored for each in parts)),)
+        return Recipe(
+            tuple(parts), gates=gates, pass_at=pass_at, control=known, blame=by, dose=dose
+        )
 
     def check_loss(self, loss_type: str) -> None:
         """Raises UsageError if TRL's loss of that type cannot do what the recipe asks."""

@@ -1,5 +1,6 @@
 """Who judged what, and why. Every level of evidence is kept apart; None is "nobody looked"."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from assay.records.base import Record
@@ -7,6 +8,8 @@ from assay.records.base import Record
 Level = Literal["E0", "E1", "E2", "E3", "E4"]
 """E0 the agent's own claim, E1 a judge, E2 next-state facts, E3 an independent check of the state,
 E4 a person."""
+ResolvedLevel = Literal["none", "E1", "E2", "E3", "E4"]
+"""Of what was decided from several; none: nobody knows."""
 
 
 class CallEvidence(Record, frozen=True):
@@ -36,6 +39,17 @@ class Grade(Record, frozen=True):
     """The score; None: this judge abstained."""
     source: str = ""
     reason: str = ""
+
+
+def strongest(
+    grades: Sequence[Grade], levels: Sequence[ResolvedLevel] = ("E4", "E3", "E2", "E1")
+) -> tuple[ResolvedLevel, set[float]]:
+    """Returns the first of some levels at which anybody gave a value, and the values there."""
+    for level in levels:
+        values = {g.value for g in grades if g.level == level and g.value is not None}
+        if values:
+            return level, values
+    return "none", set()
 
 
 class Mark(Record, frozen=True):

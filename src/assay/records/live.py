@@ -187,6 +187,8 @@ class Moved(Record, frozen=True, tag_field="kind", tag="progress"):
     turn: str
     to: Progress
     why: str = ""
+    spared: bool = False
+    """Given back by a version that nobody found wanting: it does not count among its tries."""
 
 
 class Version(Record, frozen=True, tag_field="kind", tag="version"):
@@ -204,6 +206,9 @@ class Version(Record, frozen=True, tag_field="kind", tag="version"):
     """Those that it was trained on."""
     figures: dict[str, float | None] = msgspec.field(default_factory=dict[str, float | None])
     why: str = ""
+    made_of: str = ""
+    """Digest of all that decides what it learnt: turns, labels, hints, settings, parent. Empty:
+    nobody noted it."""
     session: str = ""
 
 

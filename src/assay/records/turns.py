@@ -48,7 +48,7 @@ class Seen:
     why: str = ""
     """Of its progress; of a trained turn the version."""
     tries: int = 0
-    """Versions that were trained on it."""
+    """Versions that were trained on it, but for those that nobody found wanting."""
 
     @property
     def why_not(self) -> str | None:
@@ -124,7 +124,7 @@ def _take(event: Event, session: Session, turns: dict[str, Seen]) -> None:
             turns[event.turn].replays.setdefault(event.source, event)
         case Moved() if event.turn in turns:
             turns[event.turn].progress, turns[event.turn].why = event.to, event.why
-            turns[event.turn].tries += event.to == "trained"
+            turns[event.turn].tries += (event.to == "trained") - event.spared
         case _:
             pass
 

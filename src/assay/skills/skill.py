@@ -8,7 +8,7 @@ from msgspec import field
 from assay.kernels.uplift import again
 from assay.kernels.wilson import Interval, apart, wilson
 from assay.records.base import Record
-from assay.verify.outcome import ResolvedLevel
+from assay.records.evidence import ResolvedLevel
 
 Kind = Literal["lesson", "demonstration"]
 Status = Literal["candidate", "active", "retired"]

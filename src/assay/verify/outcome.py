@@ -25,6 +25,7 @@ from typing import Literal
 from assay.kernels.constancy import bar
 from assay.records import Claim, Trajectory
 from assay.records.base import Record
+from assay.records.evidence import ResolvedLevel, strongest
 
 Category = Literal[
     "true_success",
@@ -39,7 +40,6 @@ Category = Literal[
     "tampered",
     "disputed",
 ]
-ResolvedLevel = Literal["none", "E1", "E2", "E3", "E4"]
 
 
 class Resolved(Record, frozen=True):
@@ -63,7 +63,7 @@ def resolve(trajectory: Trajectory, claim: Claim, *, pass_at: float = 1.0) -> Re
         return Resolved(value=None, category="infra")
     if any(mark.kind == "tampered" for mark in trajectory.marks):
         return Resolved(value=None, category="tampered")
-    level, values = _strongest(trajectory)
+    level, values = strongest(trajectory.grades)
     if level != "E4" and trajectory.outcome is not None:
         level, values = "E3" if level == "none" else level, {trajectory.outcome}
     if len(values) != 1:
@@ -83,10 +83,10 @@ def verdict(trajectory: Trajectory) -> tuple[str, float] | None:
     level's. A recorded outcome is what they said, unless a check (E3) made it. None: nobody judged,
     or the judges of the stronger level disagree.
     """
-    level, values = _strongest(trajectory, ("E2", "E1"))
+    level, values = strongest(trajectory.grades, ("E2", "E1"))
     if level == "none":
         return None
-    if trajectory.outcome is not None and _strongest(trajectory, ("E3",))[0] == "none":
+    if trajectory.outcome is not None and strongest(trajectory.grades, ("E3",))[0] == "none":
         values = {trajectory.outcome}
     if len(values) != 1:
         return None
@@ -94,17 +94,6 @@ def verdict(trajectory: Trajectory) -> tuple[str, float] | None:
         g.source or level for g in trajectory.grades if g.level == level and g.value is not None
     }
     return " + ".join(sorted(judges)), values.pop()
-
-
-def _strongest(
-    trajectory: Trajectory, levels: tuple[ResolvedLevel, ...] = ("E4", "E3", "E2", "E1")
-) -> tuple[ResolvedLevel, set[float]]:
-    """Returns the first of some levels at which anybody gave a value, and the values there."""
-    for level in levels:
-        values = {g.value for g in trajectory.grades if g.level == level and g.value is not None}
-        if values:
-            return level, values
-    return "none", set()
 
 
 def _category(level: ResolvedLevel, passed: bool, claim: Claim) -> Category:
