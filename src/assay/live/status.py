@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,13 +42,7 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
         "at": now,
         "store": str(store.path),
         "gateway": gateway_of(store.path.parent),
-        "sessions": {
-            "all": len(sessions),
-            **_counted(each.consent for each in sessions.values()),
-            "over": sum(each.closed for each in sessions.values()),
-            "without main turns": sum(map(_idle, sessions.values())),
-            "forgotten": store.counts().get("forgotten", 0),
-        },
+        "sessions": _sessions(sessions.values(), store.counts().get("forgotten", 0)),
         "turns": _turns(sessions.values()),
         "progress": _counted(turn.progress for turn in turns),
         "refused": {
@@ -77,6 +71,17 @@ def gateway_of(folder: Path) -> dict[str, Any] | None:
         os.kill(int(found["pid"]), 0)
         return found
     return None
+
+
+def _sessions(sessions: Collection[Session], forgotten: int) -> dict[str, int]:
+    """Returns how many sessions there are, by what they consent to, and how many are no more."""
+    return {
+        "all": len(sessions),
+        **_counted(each.consent for each in sessions),
+        "over": sum(each.closed for each in sessions),
+        "without main turns": sum(map(_idle, sessions)),
+        "forgotten": forgotten,
+    }
 
 
 def _idle(session: Session) -> bool:
@@ -123,18 +128,13 @@ def _hints(sessions: Iterable[Session]) -> dict[str, dict[str, Any]]:
 
 def sentences(found: Mapping[str, Any]) -> list[str]:
     """Returns a status in sentences."""
-    sessions, turns, gateway = found["sessions"], found["turns"], found["gateway"]
-    consent = ", ".join(f"{sessions[k]} {k}" for k in ("train", "record", "none") if k in sessions)
-    idle = sessions["without main turns"]
-    none = f"; {idle} of them without a main turn" if idle else ""
-    gone = f"; besides, {sessions['forgotten']} forgotten" if sessions["forgotten"] else ""
+    turns, gateway = found["turns"], found["gateway"]
     said = [
         "no gateway runs here"
         if gateway is None
         else f"the gateway listens at {gateway['address']}; it remembers {gateway['sessions']} "
         "conversations to go on with, also some of which nothing is kept",
-        f"the store has {sessions['all']} sessions (consent: {consent or 'none'}; "
-        f"{sessions['over']} over{none}{gone})",
+        _of_sessions(found["sessions"]),
         f"{turns.get('all', 0)} turns, {turns.get('to train on', 0)} to train on",
     ]
     if gateway is not None and gateway["failing"]:
@@ -164,6 +164,17 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     served = [each["name"] for each in found["versions"] if each["state"] == "served"]
     said.append(f"serves {served[-1]}" if served else "serves the policy as it was given")
     return said
+
+
+def _of_sessions(found: Mapping[str, int]) -> str:
+    consent = ", ".join(f"{found[k]} {k}" for k in ("train", "record", "none") if k in found)
+    idle, gone = found["without main turns"], found["forgotten"]
+    none = f"; {idle} of them without a main turn" if idle else ""
+    besides = f"; besides, {gone} forgotten" if gone else ""
+    return (
+        f"the store has {found['all']} sessions (consent: {consent or 'none'}; {found['over']} "
+        f"over{none}{besides})"
+    )
 
 
 def write_page(store: Store, path: Path, *, now: float) -> None:
