@@ -118,6 +118,10 @@ def test_an_audit_has_active_skills_first_and_folds_retired_ones(
     )
     first = assay("skills", "audit", path, "--log", log).text.splitlines()[0]
     assert first == "attempts by bank: bank0 3"
+    listed = assay("skills", "list", path).text.splitlines()
+    assert listed[0].endswith("version 1: 2 active, 1 candidates, 2 retired")
+    states = ["active", "active", "candidate", "retired", "retired"]
+    assert [line.split()[1] for line in listed[1:]] == states
     write(log, [Shown(store.opened(path).name, (B,)).stamped(WON), LOST])
     first = assay("skills", "audit", path, "--log", log).text.splitlines()[0]
     assert first == f"attempts by bank: none 1, {store.opened(path).name} (version 1) 1"

@@ -181,7 +181,8 @@ def test_a_log_alone_names_the_verb_that_knows_more_and_help_over_a_run_is_drawn
     (run / "rollouts").mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"schema": "assay.run/1", "kind": "train"}))
     rows = [
-        {"step": n, "skills/shown": 0.5, "skills/help": help} for n, help in ((1, None), (2, -0.25))
+        {"step": n, "skills/shown": 0.5, "skills/help": help}
+        for n, help in ((1, None), (2, -0.2571428))
     ]
     (run / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     log(run / "rollouts" / "step_000001.jsonl", Bank())
@@ -190,7 +191,9 @@ def test_a_log_alone_names_the_verb_that_knows_more_and_help_over_a_run_is_drawn
     shown = visit().open(page, "#/skills")
     assert "assay skills audit BANK --log LOG -o FOLDER" in shown.text
     titles = shown.page.locator("g.line title").evaluate_all("all => all.map((x) => x.textContent)")
-    assert titles == ["1: 0.5", "2: 0.5", f"2: {MINUS}25.0 points"]
+    assert titles == ["1: 0.5", "2: 0.5", f"2: {MINUS}25.7 points"]
+    heights = shown.page.locator("svg.chart text.height").all_text_contents()
+    assert max(map(len, heights)) <= 5, "what is higher is cut"
     assert shown.errors == []
     assert "not in this bank" in shown.text
 

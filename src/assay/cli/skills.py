@@ -119,7 +119,7 @@ def list_(
         emit_one({"schema": "assay.skills/1", "bank": known.name, "skills": rows}, json)
     if json != "-":
         say(f"{bank}  {known.name}, version {known.version}: {told.counts(known)}")
-        for each in some:
+        for each in sorted(some, key=lambda each: (told.ORDER.index(each.status), each.id)):
             said = f"{one_line(each.when)[:32]:<32} {one_line(each.principle)[:60]}"
             typer.echo(f"{each.id}  {each.status:<9} {each.kind:<13} {said}")
 

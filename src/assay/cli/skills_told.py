@@ -119,7 +119,8 @@ _USED: Final = {
     "unclear": "unclear, the interval holds 0",
     "untold": "untold, nothing was shown or nothing held back",
 }
-_ORDER: Final = ("active", "candidate", "unknown", "retired")
+ORDER: Final = ("active", "candidate", "unknown", "retired")
+"""In which states of skills stand below each other."""
 
 
 def audited(
@@ -158,7 +159,7 @@ def _bank(name: str, versions: Mapping[str, int]) -> str:
 
 def _skills(rows: Sequence[Mapping[str, Any]], retired: bool) -> Iterator[str]:
     def order(each: Mapping[str, Any]) -> tuple[int, int, str]:
-        return _ORDER.index(each["status"]), -each["shown"] - each["held"], each["id"]
+        return ORDER.index(each["status"]), -each["shown"] - each["held"], each["id"]
 
     for each in sorted(rows, key=order):
         if each["status"] == "retired" and not retired:

@@ -55,7 +55,8 @@ function banksSection() {
 function skillSection() {
   const { rows, left } = skills;
   const kinds = Object.keys(STATUS_WORDS).filter((status) => rows.some((row) => row.status === status));
-  const tally = kinds.map((status) => `${count(rows.filter((row) => row.status === status).length)} ${STATUS_WORDS[status]}`).join(", ");
+  const tally = kinds.map((status) => [rows.filter((row) => row.status === status).length, status])
+    .map(([n, status]) => (status === "candidate" ? plural(n, status) : `${count(n)} ${STATUS_WORDS[status]}`)).join(", ");
   const note = [skills.version === null ? "The bank is not beside this log, so that its skills are known by name alone: assay skills audit BANK --log LOG -o FOLDER shows what they say. "
     : h("span", {}, "Bank ", h("code", { class: "data" }, skills.bank), `, version ${skills.version}: ${tally || "empty"}. `),
   "Chance chose who is shown a skill that fits the task, so the difference is the skill’s doing. Small: 95 % intervals."];
@@ -116,5 +117,5 @@ function skillsOverTime() {
   return section("Over the run", "By step: the share of attempts that read any skill; passes where shown less where held back, in the batch alone.",
     lineChart("Share of attempts that read skills, by step", metrics.step, [{ name: "read any skill", kind: "up", values: column("shown") }], 0, 1),
     help.length > 0 && lineChart("Help of skills, by step", metrics.step, [{ name: "shown less held back", kind: "up", values: column("help"), texts: column("help").map(points) }],
-      Math.min(0, ...help), Math.max(0, ...help), [0]));
+      Math.floor(10 * Math.min(0, ...help)) / 10, Math.ceil(10 * Math.max(0, ...help)) / 10, [0]));
 }
