@@ -51,12 +51,16 @@ def test_the_others_are_counted_by_how_their_tasks_begin() -> None:
 
 
 def test_of_too_many_kinds_the_last_are_counted_together() -> None:
-    """Eight of ten kinds have a place, the last two one together, with the numbers of both."""
-    some = [piece(n, f"kind{n}/{n}") for n in range(11)]
+    """Eight of ten kinds have a place, the last two one together, with the numbers of both, and
+    with what has no number. Others that come later have no place of their own either."""
+    some = [piece(99, "airline/b"), *(piece(n, f"kind{n}/{n}") for n in range(11))]
     whole = joined(skill("a"), some, 1)
-    assert whole.rest[0] == Rest(count=2, first=8, last=9)
+    assert whole.rest[0] == Rest(count=3, first=8, last=9)
     assert [each.tasks for each in whole.rest[1:]] == [f"kind{n}" for n in range(PLACES)]
     assert joined(whole, some, 1) == whole
+    more = joined(whole, [piece(100 + n, f"other{n}/{20 + n}") for n in range(3)], 1)
+    assert {each.tasks for each in more.rest} == {each.tasks for each in whole.rest}
+    assert more.rest[0] == Rest(count=6, first=8, last=21)
 
 
 def test_a_log_that_is_read_again_is_counted_once_and_another_one_is_added() -> None:
