@@ -12,14 +12,16 @@ from assay.files import outputs
 from assay.files.event_log import EventLog
 from assay.files.lines import lines
 from assay.live import reaching
+from assay.live.sessions import begun
 from assay.live.store import Store
 from assay.records import read
-from assay.records.live import Derived, Event, NextState, TurnLabel
+from assay.records.live import Derived, Event, Forgotten, NextState, TurnLabel
 from assay.skills import store as banks
 from assay.skills.bank import Bank
 from assay.skills.forgetting import forget
 from assay.skills.skill import Evidence
 from tests.live.conftest import opened, turn
+from tests.live.running import running
 from tests.skills.test_bank import skill
 
 PHRASE = "the heron of Xanadu"
@@ -330,3 +332,77 @@ def assay_process(store: Path, out: str):
         [sys.executable, "-m", "assay", "audit", str(store), "-o", out, "--no-report"],
         capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+# --- who goes on with what was forgotten
+
+
+def spoken(live, messages, **more):
+    """What is kept of an answer, by its header."""
+    made = live.openai(**more).chat.completions.with_raw_response.create(
+        model="m", messages=messages
+    )
+    text = made.parse().choices[0].message.content
+    return made.headers, [*messages, {"role": "assistant", "content": text}]
+
+
+def asks(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def test_a_conversation_that_was_forgotten_is_not_written_again_after_a_restart(tmp_path):
+    with running(tmp_path) as live:
+        headers, told = spoken(live, [asks(PHRASE)])
+        assert headers["x-assay-recorded"] == "trainable"
+        _, told = spoken(live, [*told, asks("and then?")])
+        live.store.append().result(timeout=30)
+        with Store.open(live.store.path) as other:
+            other.forget(headers["x-assay-session"], at=1e12)
+        assert holding(tmp_path) == []
+    with running(tmp_path) as live:
+        for more in ({}, {"x_session_id": "named"}):
+            sent = {"X-Session-Id": more["x_session_id"]} if more else {}
+            headers, _ = spoken(live, [*told, asks("go on")], **sent)
+            assert headers["x-assay-recorded"] == "forgotten"
+        title = [asks(f"write a title for this conversation: {PHRASE}")]
+        headers, _ = spoken(live, title)
+        assert headers["x-assay-recorded"] != "trainable"
+        again, _ = spoken(live, [asks(PHRASE), {"role": "assistant", "content": "another answer"}])
+        assert again["x-assay-recorded"] == "trainable", "it begins with another conversation"
+        live.store.forget(again["x-assay-session"], at=1e12)
+        headers, _ = spoken(live, [asks("quite another thing")])
+        assert headers["x-assay-recorded"] == "trainable"
+        assert [t.messages[0]["content"] for t in live.turns()] == ["quite another thing"]
+        assert holding(tmp_path) == []
+
+
+def test_it_is_known_by_whose_it_is_and_once_the_gateway_has_dropped_it(tmp_path):
+    with running(tmp_path) as live:
+        headers, told = spoken(live, [asks(PHRASE)])
+        live.store.forget(headers["x-assay-session"], at=1e12)
+        live.gateway.sessions.drop(headers["x-assay-session"])  # as after half an hour
+        for _ in range(2):
+            headers, told = spoken(live, [*told, asks("go on")])
+            assert headers["x-assay-recorded"] == "forgotten"
+        headers, _ = spoken(live, told, run="other")
+        assert headers["x-assay-recorded"] == "trainable", "another run's, who said the same"
+
+
+def test_events_of_a_session_that_was_there_are_left_out_one_by_one(lived):
+    """A named session has one conversation of many that was forgotten: the others go on."""
+    with Store.open(lived) as store:
+        (gone,) = store.sessions("gone").values()
+        (mark,) = begun(gone)
+        store.forget("gone", at=1e12)
+        kinds = [e.begun for _, e in store.events("forgotten") if isinstance(e, Forgotten)]
+        assert kinds == [(mark,)]
+        late, other = turn("late", "stays"), turn("other", "stays")
+        first = store.append(late, said=[b"x", mark])
+        second = store.append(other, durable=True, said=[b"x"])
+        assert first.result(timeout=30) == [None]
+        assert second.result(timeout=30) != [None]
+        whole = store.append(opened("new"), turn("n", "new"), said=[mark])
+        after = store.append(turn("title", "new", turn_type="side"), said=[b"title"])
+        assert whole.result(timeout=30) == [None, None]
+        assert after.result(timeout=30) == [None], "nor what is asked beside it"
+        assert {each.turn.id for each in store.turns()} == {"stays-1", "stays-2", "other"}

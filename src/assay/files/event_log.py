@@ -98,7 +98,7 @@ class EventLog:
         rows: Sequence[Row],
         *,
         durable: bool = True,
-        barred: Callable[[], Container[str]] = frozenset,
+        barred: Callable[[], Container[int]] = frozenset,
     ) -> list[int | None]:
         """Writes rows, all or none; returns the place of each, None of one that was there already,
         or is left out.
@@ -106,7 +106,8 @@ class EventLog:
         Args:
             rows: in their order.
             durable: they outlive a loss of power once this returns, not the process's end alone.
-            barred: sessions whose rows are left out; asked when no other process can write.
+            barred: which of the rows are left out, counted from 0; asked when no other process can
+                write.
 
         Raises:
             sqlite3.Error: nothing was written.
@@ -118,8 +119,8 @@ class EventLog:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             out = barred()
-            for row in rows:
-                if row.session in out:
+            for at, row in enumerate(rows):
+                if at in out:
                     found.append(None)
                     continue
                 done = self._db.execute(

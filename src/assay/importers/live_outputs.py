@@ -73,8 +73,8 @@ class StoreRead:
         finally:
             log.close()
 
-    def _checked(self, log: EventLog) -> Container[str]:
-        """Returns nobody; asked when no other process can write.
+    def _checked(self, log: EventLog) -> Container[int]:
+        """Returns no row; asked when no other process can write.
 
         Raises:
             DataError: a session was forgotten since it was read.

@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from assay.files.event_log import EventLog, Row
 from assay.files.folders import sweep_temporary
 from assay.live.reaching import reach, stamp
+from assay.live.sessions import begun
 from assay.records.live import Derived, Event, Forgotten, Version, decode_event, encode_event
+from assay.records.turns import folded
 
 WAIT: Final = 10.0
 """Seconds that readers get to finish, so that the log beside the file can be emptied."""
@@ -54,7 +56,9 @@ def forgotten(log: EventLog, session: str, *, at: float, why: str) -> Forgot:
     def change() -> tuple[list[Row], list[Row]]:
         """Asked when no other process can write: what is made known later sees the mark."""
         held.update(_files(log, {session, name}))
-        mark: Event = Forgotten(at=at, digest=name, why=why)
+        events = (decode_event(row.body, "") for row in log.rows(session=session))
+        kept = [each for it in folded(events).values() for each in begun(it)]
+        mark: Event = Forgotten(at=at, digest=name, why=why, begun=tuple(kept))
         return _renamed(log, session, name, made), [Row("forgotten", "", encode_event(mark))]
 
     made.events = log.replace(session, change)

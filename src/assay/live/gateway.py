@@ -33,7 +33,7 @@ from assay.live.guard import (
 )
 from assay.live.keys import Key
 from assay.live.recorder import Exchange, Recorder
-from assay.live.sessions import Placed, Sessions
+from assay.live.sessions import Placed, Sessions, owner_of
 from assay.live.shapes import SHAPES, Shape
 from assay.live.store import Store, digest
 from assay.live.upstream import Upstream, UpstreamError
@@ -267,7 +267,7 @@ class Gateway:
             named = (f"{whose}/{_part(said)}", "header")
         placed = self.sessions.place(
             chat,
-            owner=f"{key.run}\0{key.user}",
+            owner=owner_of(key.run, key.user),
             named=named,
             turn_type=headers.get("x-turn-type"),
             fresh_id=f"{whose}/{secrets.token_hex(8)}",

@@ -7,7 +7,7 @@ cannot be written is served all the same, is not trained on, and is counted.
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -144,7 +144,8 @@ class Recorder:
         events: list[Event] = [*self._next_state(exchange)]
         turn = self._made(exchange, why)
         events.append(turn)
-        error = await self._write(session, *events, durable=why is None)
+        said = exchange.placed.said
+        error = await self._write(session, *events, durable=why is None, said=said)
         why = error or why
         self._counts["turns:trainable" if why is None else f"turns:{why}"] += 1
         session.count += 1
@@ -237,7 +238,9 @@ class Recorder:
         if events and session.consent != "none":
             await self._write(session, *events)
 
-    async def _write(self, session: Going, *events: Event, durable: bool = False) -> str:
+    async def _write(
+        self, session: Going, *events: Event, durable: bool = False, said: Sequence[bytes] = ()
+    ) -> str:
         """Writes events of a session; waits for the disk where they are durable. Returns why they
         are not there ("store", "forgotten"), as far as it is known; "": they are."""
         if self._store is None:
@@ -246,7 +249,8 @@ class Recorder:
         try:
             if durable and not await self.room():
                 raise StoreError("no room")
-            done = self._store.append(*self._before(session), *events, durable=durable)
+            before = self._before(session)
+            done = self._store.append(*before, *events, durable=durable, said=said)
             session.opening, session.untold = None, False
             if not durable:
                 done.add_done_callback(partial(self._settled, session, begun))

@@ -83,6 +83,8 @@ class Placed:
     """The turn that it goes on from."""
     fresh: int
     """Messages that are behind that turn's answer; all of them where there is none."""
+    said: Sequence[bytes] = ()
+    """Digests of each beginning of its conversation (`chained`)."""
 
 
 @final
@@ -136,7 +138,7 @@ class Sessions:
             self._going[session.id] = session
         self._touch(session, now)
         rule = f"{why}; session by {named[1] if named else 'history' if found else 'itself'}"
-        return Placed(session, new, named is not None, type_, rule, after, fresh)
+        return Placed(session, new, named is not None, type_, rule, after, fresh, chain)
 
     def _found(self, chain: Sequence[bytes], name: str | None) -> tuple[str, str, int] | None:
         """Returns session, turn and length of the longest conversation that a request begins with;
@@ -217,7 +219,7 @@ class Sessions:
     def restore(self, sessions: Iterable[Session]) -> None:
         """Takes up sessions of a store where they were left, the one last heard of last."""
         for each in sorted(sessions, key=lambda each: each.last_at):
-            owner = f"{each.run}\0{each.user}"
+            owner = owner_of(each.run, each.user)
             going = Going(each.id, owner, each.consent, each.policy_version, len(each.turns))
             going.seen = each.last_at
             self._going[each.id] = going
@@ -256,6 +258,20 @@ def chained(messages: Sequence[Message], owner: str) -> list[bytes]:
         digest.update(_said(message))
         found.append(digest.digest())
     return found
+
+
+def begun(session: Session) -> tuple[bytes, ...]:
+    """Returns digests of what the conversations of a session began with, as `chained` has them: the
+    first answer and all before it. Whatever goes on from one begins with it too."""
+    main = [each for each in session.turns if each.turn.turn_type == "main"]
+    firsts = [each for each in main if each.turn.after is None]
+    owner = owner_of(session.run, session.user)
+    return tuple(chained([*each.messages, each.turn.answer], owner)[-1] for each in firsts)
+
+
+def owner_of(run: str, user: str) -> str:
+    """Returns whose requests may go on with a session."""
+    return f"{run}\0{user}"
 
 
 def _said(message: Message) -> bytes:

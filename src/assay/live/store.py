@@ -27,7 +27,7 @@ import itertools
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,7 @@ class Store:
         """Why, the last time; empty: the last write went well."""
         self._log, self._redact = log, redact
         self._jobs: queue.Queue[_Job | None] = queue.Queue(room)
-        self._gone, self._heard = set[str](), 0
+        self._gone, self._begun, self._heard = set[str](), set[bytes](), 0
         self._writer: EventLog | None = None
         self._thread: threading.Thread | None = None
         self._mover: threading.Thread | None = None
@@ -116,19 +116,23 @@ class Store:
 
     # --- to write
 
-    def append(self, *events: Event, durable: bool = False) -> "Future[list[int | None]]":
+    def append(
+        self, *events: Event, durable: bool = False, said: Sequence[bytes] = ()
+    ) -> "Future[list[int | None]]":
         """Writes events, all or none. Returns at once a Future of the place of each; of one that
         was there already, a turn of the same request, or is left out, None.
 
         Args:
             events: in their order; those of a session that was forgotten are left out.
             durable: the Future resolves when they outlive a loss of power.
+            said: digests of each beginning of their conversation. Where it begins as one that was
+                forgotten they are left out; so is a session that begins with them, from then on.
 
         Raises:
             StoreError: no room among those that wait: wait, and try again, or count it as lost.
             UsageError: the store was opened to read, or is closed.
         """
-        return self._put(_Job(events, durable, None))
+        return self._put(_Job(events, durable, None, said))
 
     @property
     def waiting(self) -> float:
@@ -222,7 +226,7 @@ class Store:
             return [work(self._writer)]
         rows = [[self._row(event) for event in job.events] for job in jobs]
         flat = [row for each in rows for row in each]
-        barred = partial(self._barred, self._writer, {row.session for row in flat})
+        barred = partial(self._barred, self._writer, jobs)
         on_disk = any(job.durable for job in jobs)
         places = iter(self._writer.append(flat, durable=on_disk, barred=barred))
         self._beside += sum(len(row.body) for row in flat)
@@ -231,13 +235,27 @@ class Store:
             self._full.set()
         return [[next(places) for _ in each] for each in rows]
 
-    def _barred(self, log: EventLog, sessions: set[str]) -> set[str]:
-        """Returns which of some sessions were forgotten, by this process or by another."""
+    def _barred(self, log: EventLog, jobs: "list[_Job]") -> set[int]:
+        """Returns which of some jobs' events are of sessions that were forgotten, by this process
+        or by another, or go on with such a conversation under another name."""
         for row in log.rows(after=self._heard, kinds=("forgotten",)):
             event, self._heard = decode_event(row.body, f"{self.path} event {row.seq}"), row.seq
             if isinstance(event, Forgotten):
                 self._gone.add(event.digest)
-        return {each for each in sessions if digest_of(each) in self._gone} if self._gone else set()
+                self._begun.update(event.begun)
+        if not self._gone:
+            return set()
+        out, at = set[int](), 0
+        for job in jobs:
+            again = not self._begun.isdisjoint(job.said)
+            if again:
+                opened = (each.session for each in job.events if isinstance(each, Opened))
+                self._gone.update(map(digest_of, opened))
+            for event in job.events:
+                if again or digest_of(event.session) in self._gone:
+                    out.add(at)
+                at += 1
+        return out
 
     def _failed(self, jobs: "list[_Job]", error: Exception) -> None:
         self.why = one_line(f"{self.path}: {error}; nothing of it is written")
@@ -340,12 +358,16 @@ class Store:
 class _Job:
     """What the one thread is asked to do: to write events, or a piece of work of its own."""
 
-    __slots__ = ("done", "durable", "events", "work")
+    __slots__ = ("done", "durable", "events", "said", "work")
 
     def __init__(
-        self, events: tuple[Event, ...], durable: bool, work: Callable[[EventLog], Any] | None
+        self,
+        events: tuple[Event, ...],
+        durable: bool,
+        work: Callable[[EventLog], Any] | None,
+        said: Sequence[bytes] = (),
     ) -> None:
-        self.events, self.durable, self.work = events, durable, work
+        self.events, self.durable, self.work, self.said = events, durable, work, said
         self.done: Future[Any] = Future()
 
 

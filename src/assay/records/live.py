@@ -227,11 +227,15 @@ class Derived(Record, frozen=True, tag_field="kind", tag="derived"):
 
 
 class Forgotten(Record, frozen=True, tag_field="kind", tag="forgotten"):
-    """A session was deleted; only a digest of its name is left, so that it is not written again."""
+    """A session was deleted; only digests are left, of its name and of how its conversations began,
+    so that it is not written again."""
 
     at: float
     digest: str
     why: str = ""
+    begun: tuple[bytes, ...] = ()
+    """Digests of what its conversations began with, the first answer included: a client that goes
+    on with one is known by it."""
     session: str = ""
 
 
