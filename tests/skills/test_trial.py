@@ -88,7 +88,7 @@ def test_untried_candidates_come_first_and_then_those_with_fewest_pairs():
         "one": skill("b", evidence=tuple(rests[:1])),
         "twice": skill("c", evidence=tuple(rests), trial=trial(128, 1, 1, 0)),
         "once": skill("d", trial=trial(64, 1, 1, 0)),
-        "nowhere": skill("e", trial=trial(0, 0, 0, 0)),
+        "nowhere": skill("e", evidence=tuple(rests), trial=trial(0, 0, 0, 0)),
         "active": skill("f", status="active"),
     }
     order = [each.principle for each in waiting(Bank().next(some.values()))]

@@ -85,7 +85,7 @@ def gated(
         if each.pairs:
             yield f"{id}  {tried(each)}"
     if nowhere := sum(not each.pairs for each in found.values()):
-        yield f"{nowhere:,} that no task of the trial is like"
+        yield f"candidates that no task of the trial is like: {nowhere:,}"
     if probed:
         defects = ", ".join(f"{kind} {n} of {of}" for kind, (n, of) in probed.items())
         yield f"defects admitted: {defects}; {'nothing against it' if fit else 'not to be trusted'}"
