@@ -155,8 +155,8 @@ def test_a_reader_sees_who_was_helped_and_follows_a_skill_to_its_steps(
 
 @pytest.mark.chromium
 def test_much_evidence_is_a_line_that_opens(visit: Start, tmp_path: Path) -> None:
-    """Eleven pieces: eight behind a line, and three are a number."""
-    many = sum((rests(f"a/{n}", 1) for n in range(11)), ())
+    """Twenty pieces, of which a bank keeps sixteen: eight behind a line, and twelve are a number."""
+    many = sum((rests(f"a/{n}", 1) for n in range(20)), ())
     known = bank(tmp_path / "bank", structs.replace(GOOD, evidence=many), BAD)
     page = audit_log(
         log(tmp_path / "log.jsonl", known), out=tmp_path / "out", bank=tmp_path / "bank"
@@ -167,9 +167,9 @@ def test_much_evidence_is_a_line_that_opens(visit: Start, tmp_path: Path) -> Non
     for _ in range(9):  # down the links: those that are folded are none to stand on
         shown.page.keyboard.press("j")
     assert shown.page.evaluate("document.activeElement.closest('details')") is None
-    shown.page.locator("table.skills summary", has_text="rests on 11 attempts").click()
+    shown.page.locator("table.skills summary", has_text="rests on 20 attempts").click()
     assert shown.page.locator("table.skills ul.from li:visible").count() == 8
-    assert "3 not listed here" in shown.page.locator("table.skills details").inner_text()
+    assert "12 not listed here" in shown.page.locator("table.skills details").inner_text()
     assert shown.errors == []
 
 
