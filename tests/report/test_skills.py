@@ -155,7 +155,7 @@ def test_a_reader_sees_who_was_helped_and_follows_a_skill_to_its_steps(
 
 @pytest.mark.chromium
 def test_much_evidence_is_a_line_that_opens(visit: Start, tmp_path: Path) -> None:
-    """Twenty pieces, of which a bank keeps sixteen: eight behind a line, and twelve are a number."""
+    """Twenty pieces, of which a bank keeps sixteen: eight behind a line, twelve are a number."""
     many = sum((rests(f"a/{n}", 1) for n in range(20)), ())
     known = bank(tmp_path / "bank", structs.replace(GOOD, evidence=many), BAD)
     page = audit_log(
