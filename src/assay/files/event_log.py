@@ -15,6 +15,9 @@ from assay.errors import DataError, one_line
 HEAD: Final = b"SQLite format 3\x00"
 APPLICATION: Final = 0x41737961
 """What the file's header holds at byte 68: that the log is one of ours."""
+VERSION: Final = 1
+"""What the header holds as its user version: the form of the file and of what is in it. 0, which
+logs of before have, is the same; a log of a later one is left as it is."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events(
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -72,20 +75,23 @@ class EventLog:
             if write:
                 self._db = self._made(path)
             else:
-                if not _is_ours(path):
-                    raise DataError(f"{path}: no event log; expected one that a store wrote")
+                _check(path, "")
                 self._db = _reading(path)
         except (*_BROKEN, OSError) as error:
             raise DataError(one_line(f"{path}: {error}; expected an event log")) from None
 
     def _made(self, path: Path) -> sqlite3.Connection:
         fresh = not path.exists() or not path.stat().st_size
-        if not fresh and not _is_ours(path):
-            raise DataError(f"{path}: no event log; expected one that a store wrote, or none")
+        if fresh:
+            _check_alone(path)
+        else:
+            _check(path, ", or none")
         db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         if fresh:
             path.chmod(0o600)
             db.execute(f"PRAGMA application_id={APPLICATION}")
+            db.execute(f"PRAGMA user_version={VERSION}")
+        _check_version(db, path)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA synchronous=FULL")
@@ -279,20 +285,56 @@ class EventLog:
         self._db.close()
 
 
-def _is_ours(path: Path) -> bool:
-    """Returns whether a file is a log, read through SQLite, which changes nothing and keeps its
-    locks: they are the process's, and are gone once anybody in it opens and closes the file beside
-    SQLite. Then the next process that closes the log takes itself for the last one, removes what
-    lies beside it, and what this one writes there from then on is lost."""
-    if not path.stat().st_size:
-        return False
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+def _check(path: Path, other: str) -> None:
+    """Raises DataError unless a file is a log that this version knows. It is read through SQLite,
+    which changes nothing and keeps its locks: they are the process's, and are gone once anybody in
+    it opens and closes the file beside SQLite. Then the next process that closes the log takes
+    itself for the last one, removes what lies beside it, and what this one writes there from then
+    on is lost.
+
+    Of a move that was cut short, by a kill or a full disk, the file alone is no whole database: it
+    is with what lies beside it."""
+    ours = _is_ours(path, "?mode=ro&immutable=1") if path.stat().st_size else False
+    if ours is None:
+        ours = _is_ours(path, "?mode=ro")
+    if not ours:
+        raise DataError(f"{path}: no event log; expected one that a store wrote{other}")
+
+
+def _is_ours(path: Path, how: str) -> bool | None:
+    """Returns whether a file is a log; None where it is no whole database."""
+    db = sqlite3.connect(path.resolve().as_uri() + how, uri=True, timeout=_WAIT)
     try:
-        return db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+        ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
+        if ours:
+            _check_version(db, path)
+        return ours
     except sqlite3.DatabaseError:
-        return False
+        return None
     finally:
         db.close()
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    if found > VERSION:
+        db.close()
+        raise DataError(
+            f"{path}: written by a later version of Assay (form {found}; this one knows {VERSION});"
+            " nothing is changed; install that version"
+        )
+
+
+def _check_alone(path: Path) -> None:
+    """Raises DataError where events lie beside a file that is not there: SQLite would delete them.
+    Looked at in this order, for another process may be making the file."""
+    beside = path.with_name(f"{path.name}-wal")
+    left = beside.exists() and beside.stat().st_size > 0
+    if left and not (path.exists() and path.stat().st_size):
+        raise DataError(
+            f"{beside}: events that belong into {path.name}, which is not there; "
+            "put that file back, or move this one away"
+        )
 
 
 def _reading(path: Path) -> sqlite3.Connection:
@@ -312,6 +354,7 @@ def _asked(path: Path, how: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
+        _check_version(db, path)
         db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
     except sqlite3.Error:
         db.close()
