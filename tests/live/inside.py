@@ -3,7 +3,7 @@ over a socket takes a millisecond here, so a law can be tried with many requests
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,8 @@ class Inside:
 
     def __init__(self, name: str | None = None) -> None:
         self.name, self.stub, self.asked = name, Stub(), list[dict[str, Any]]()
+        self.change: Callable[[dict[str, Any]], Any] = lambda _: None
+        """Changes an answer before it is sent."""
 
     async def engine(self) -> Engine:
         return "vllm"
@@ -40,7 +42,9 @@ class Inside:
         self.asked.append(made)
 
         async def chunks() -> AsyncIterator[bytes]:
-            yield json.dumps(self.stub.whole(made)).encode()
+            answer = self.stub.whole(made)
+            self.change(answer)
+            yield json.dumps(answer).encode()
 
         yield Reply(200, "application/json", chunks())
 
@@ -69,10 +73,15 @@ def gateway(store: Store | None, *, name: str | None = None, **more: Any) -> Gat
     return Gateway(upstream=Inside(name), store=store, guard=guard, **more)
 
 
+def engine(live: Gateway) -> Inside:
+    """The engine of a gateway that `gateway` made."""
+    assert isinstance(live.upstream, Inside)
+    return live.upstream
+
+
 def asked(live: Gateway) -> list[dict[str, Any]]:
     """What its engine was asked for."""
-    assert isinstance(live.upstream, Inside)
-    return live.upstream.asked
+    return engine(live).asked
 
 
 def call(
@@ -84,6 +93,18 @@ def call(
     raw_path: str | None = None,
 ) -> Answered:
     """Sends a request; `headers` come after a host and a type, in place of those of their name."""
+    scope, data = request(headers, body, path, method, raw_path)
+    return asyncio.run(called(live, scope, data))
+
+
+def request(
+    headers: dict[str, str] | list[tuple[str, str]] | None = None,
+    body: Any = None,
+    path: str = "/r/r/v1/chat/completions",
+    method: str = "POST",
+    raw_path: str | None = None,
+) -> tuple[dict[str, Any], bytes]:
+    """A request as a server hands it on: its scope and its body."""
     given = [*(headers.items() if isinstance(headers, dict) else headers or ())]
     named = {name.lower() for name, _ in given}
     usual = [("host", "127.0.0.1:8400"), ("content-type", "application/json")]
@@ -97,13 +118,16 @@ def call(
         "query_string": b"",
         "headers": [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in raw],
     }
-    return asyncio.run(_called(live, scope, data))
+    return scope, data
 
 
-async def _called(live: Gateway, scope: dict[str, Any], data: bytes) -> Answered:
+async def called(live: Gateway, scope: dict[str, Any], data: bytes | None) -> Answered:
+    """Does it; without data its client leaves at once."""
     waiting, found = [data], Answered(0, {}, b"")
 
     async def receive() -> dict[str, Any]:
+        if data is None:
+            return {"type": "http.disconnect"}
         if waiting:
             return {"type": "http.request", "body": waiting.pop(), "more_body": False}
         await asyncio.sleep(60.0)
