@@ -40,7 +40,7 @@ class Desk:
         self.sessions, self.count = Sessions(most), 0
 
     def place(self, request: Any, owner: str = "r\0", **more: Any) -> Placed:
-        given = {"named": None, "turn_type": None, "now": 0.0, **more}
+        given: dict[str, Any] = {"named": None, "turn_type": None, "now": 0.0, **more}
         self.count += 1
         return self.sessions.place(request, owner=owner, fresh_id=f"s{self.count}", **given)
 

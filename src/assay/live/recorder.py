@@ -129,9 +129,7 @@ class Recorder:
     async def again(self) -> None:
         """Writes the changes of consent that could not be written."""
         for name in list(self._late):
-            session = self._late.pop(name)
-            if session.untold:
-                await self._write(session)
+            await self._write(self._late.pop(name))
 
     async def turn(self, exchange: Exchange) -> str | None:
         """Writes a turn and what it says of the one before it. Returns why it is not trained on;

@@ -30,7 +30,7 @@ from assay.live.simulated import (
 from assay.live.store import Store
 from assay.policy.loading import START
 from assay.records import Trajectory
-from assay.records.live import Moved, NextState, Version
+from assay.records.live import NextState, Version
 from assay.rollout.backends.local import Transformers
 
 Asked = tuple[Request, str, str]
@@ -182,10 +182,7 @@ class Rehearsal:
         self._statistics = learnt.statistics
         at, name = float(self._at), f"pol-{number:06d}"
         self._store.append(
-            *(
-                Moved(session=each.session, at=at, turn=each.record.id, to="trained", why=name)
-                for each in found.turns
-            ),
+            *found.trained(name, at=at),
             Version(at=at, name=name, state="made", parent=version, sessions=found.sessions),
             durable=True,
         ).result()

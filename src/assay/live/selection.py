@@ -18,7 +18,7 @@ from assay.live.resolver import record_of
 from assay.live.versions import NAMED
 from assay.recipes.settings import Count, Settings, Whole
 from assay.records import ModelStep, Trajectory
-from assay.records.live import Version
+from assay.records.live import Moved, Version
 from assay.records.turns import Seen, Session
 
 BASE: Final = "start"
@@ -70,6 +70,13 @@ class Selection:
     def sessions(self) -> tuple[str, ...]:
         """The sessions that are trained on, by name."""
         return tuple(sorted({each.session for each in self.turns}))
+
+    def trained(self, version: str, *, at: float) -> list[Moved]:
+        """Returns the events that say that a version was trained on them."""
+        return [
+            Moved(session=e.session, at=at, turn=e.record.id, to="trained", why=version)
+            for e in self.turns
+        ]
 
     def facts(self) -> dict[str, Any]:
         """Returns the numbers of it; `share` is the largest of one user."""

@@ -40,7 +40,7 @@ from assay.policy.averaging import Average
 from assay.policy.loading import START, load
 from assay.policy.loading import device as measured_on
 from assay.records import Trajectory, encode, write
-from assay.records.live import Derived, Moved, Version
+from assay.records.live import Derived, Version
 from assay.rollout.teaching import hinted
 
 ABOUT: Final = "live.json"
@@ -201,15 +201,10 @@ class Training:
         derived = Derived(
             at=version.at, path=turns, sessions=found.sessions, how="lines", what="turns"
         )
-        moved = [
-            Moved(
-                session=e.session, at=version.at, turn=e.record.id, to="trained", why=version.name
-            )
-            for e in found.turns
-        ]
         try:
             self._store.append(derived, durable=True).result()
             self._check_known(found)
+            moved = found.trained(version.name, at=version.at)
             self._store.append(*moved, version, durable=True).result()
         except (OSError, DataError):
             shutil.rmtree(version.path, ignore_errors=True)
