@@ -213,6 +213,15 @@ def test_a_session_that_is_over(store: Store) -> None:
     assert len(events(store)) == 6, "of one that keeps nothing not even that"
 
 
+def test_a_last_turn_that_timed_out_does_so_once(store: Store) -> None:
+    over = NextState(session="r/s", at=20.0, turn="t", role="none")
+    store.append(opened("r/s"), turn("t", "r/s"), over).result(timeout=30)
+    live = gateway(store, clock=lambda: 30.0)
+    call(live, {"X-Session-Id": "s", "X-Turn-Type": "side", "X-Session-Done": ""})
+    assert events(store, "next") == [over]
+    assert len(events(store, "closed")) == 1
+
+
 # --- a session that the store knows
 
 
@@ -298,6 +307,19 @@ def test_what_begins_a_session_is_written_with_what_is_kept_first(
     begun, _, kept = events(store)
     assert (type(begun), kept.index, kept.after, kept.shared) == (Opened, 2, None, 0)
     assert len(kept.messages) == 3, "what it goes on from is not there"
+
+
+def test_a_session_begins_with_the_consent_that_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = gateway(store)
+    named = {"X-Session-Id": "s"}
+    with monkeypatch.context() as broken:
+        broken.setattr(EventLog, "append", full)
+        call(live, named)
+    call(live, {**named, "X-Assay-Consent": "record"})
+    assert [each.consent for each in events(store, "session")] == ["record"]
+    assert [each.consent for each in events(store, "consent")] in ([], ["record"])
 
 
 def test_consent_that_could_not_be_written_is_tried_again(

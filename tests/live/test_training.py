@@ -97,7 +97,7 @@ def test_a_version_and_its_run(store: Store, tmp_path: Path) -> None:
     names = tuple(f"s{n}-0" for n in range(8))
     assert made == Version(
         at=99.0, name="pol-000001", state="made", parent="start", path=str(home),
-        sha256=made.sha256, sessions=names,
+        sha256=made.sha256, sessions=names, made_of=made.made_of,
     )  # fmt: skip
     assert sorted(each.name for each in home.iterdir()) == [
         "live.json", "model", "optimizer.json", "tokenizer"
@@ -160,6 +160,20 @@ def test_the_next_one_goes_on_from_the_one_that_serves(store: Store, tmp_path: P
     assert learner.given[3] == (first.path, "start")
     home = Path(made.path)
     assert json.loads((home / "live.json").read_text())["statistics"] == {"mean": 2.0}
+
+
+def test_the_same_is_not_made_again_where_it_did_not_last(store: Store, tmp_path: Path) -> None:
+    """What it would be made of is told by turns, settings and what is kept."""
+    made = training(talked(store)).run(tmp_path / "run")
+    back = [
+        Moved(session=f"s{n}-0", at=100.0, turn=f"t{n}-0", to="resolved", why="pol-000001")
+        for n in range(8)
+    ]
+    store.append(structs.replace(made, state="refused"), *back).result(timeout=30)
+    with pytest.raises(UsageError, match="pol-000001, made of the same 8 turns"):
+        training(store).run(tmp_path / "again")
+    kept = (Trajectory(id="k", task="t", group="g"),)
+    assert training(store, kept=kept).run(tmp_path / "again").name == "pol-000002"
 
 
 def digest_by_hand(folder: Path) -> str:
