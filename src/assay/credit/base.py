@@ -42,6 +42,9 @@ class Method(ABC):
     groups, in two passes, for how far values reach all groups tell ("groups"); of whole groups, in
     one pass, for of the others it reads what has one entry a trajectory and nothing else, as their
     outcomes ("outcomes")."""
+    lengths: ClassVar[bool] = True
+    """Does it read how long trajectories are? Where it does not, a trainer's rows, which know
+    nothing finer, are not counted token by token for it."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Facts that a batch must hold for it, of `credit.facts`."""
 

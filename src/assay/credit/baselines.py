@@ -27,6 +27,7 @@ class Quantile(Method):
     name: ClassVar[str] = "quantile"
     source: ClassVar[str] = "QAE 2025, arXiv:2509.22611"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "quantile, std"
 
     level: float = 0.4
@@ -63,6 +64,7 @@ class Ebpo(Method):
     name: ClassVar[str] = "ebpo"
     source: ClassVar[str] = "EBPO 2026, arXiv:2602.05165"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     peers: ClassVar[str] = "task group + batch"
     scaling: ClassVar[str] = "shrunk mean"
 
@@ -108,6 +110,7 @@ class AsymRe(Method):
     name: ClassVar[str] = "asym_re"
     source: ClassVar[str] = "AsymRE 2025, arXiv:2506.20520"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "mean + shift"
 
     shift: float = -0.1

@@ -36,6 +36,7 @@ class Grpo(Method):
     name: ClassVar[str] = "grpo"
     source: ClassVar[str] = "Shao et al. 2024, arXiv:2402.03300"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
 
     scale: Scale = "std"
     """Divide by the deviation ("std"), by the mean ("mean"), or not at all ("none")."""
@@ -66,6 +67,7 @@ class GrpoPositive(Method):
     name: ClassVar[str] = "grpo_positive"
     source: ClassVar[str] = "half of Shao et al. 2024, arXiv:2402.03300"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "mean, std; positive half"
 
     scale: Scale = "std"
@@ -95,6 +97,7 @@ class GrpoNegative(Method):
     name: ClassVar[str] = "grpo_negative"
     source: ClassVar[str] = "half of Shao et al. 2024, arXiv:2402.03300"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "mean, std; negative half"
 
     scale: Scale = "std"
@@ -124,6 +127,7 @@ class DrGrpo(Method):
     name: ClassVar[str] = "dr_grpo"
     source: ClassVar[str] = "Liu et al. 2025, arXiv:2503.20783"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "mean"
 
     singleton: Singleton = "zero"
@@ -145,6 +149,7 @@ class Rloo(Method):
     name: ClassVar[str] = "rloo"
     source: ClassVar[str] = "Ahmadian et al. 2024, arXiv:2402.14740"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "leave-one-out"
 
     singleton: Singleton = "zero"
@@ -167,6 +172,7 @@ class MaxRl(Method):
     name: ClassVar[str] = "max_rl"
     source: ClassVar[str] = "Tajwar et al. 2026, arXiv:2602.02710"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "mean, mean"
 
     eps: float = 1e-6
@@ -193,6 +199,7 @@ class Gpg(Method):
     name: ClassVar[str] = "gpg"
     source: ClassVar[str] = "Chu et al. 2025, arXiv:2504.02546"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     peers: ClassVar[str] = "task group; batch for alpha"
     scaling: ClassVar[str] = "mean, share of live groups"
 

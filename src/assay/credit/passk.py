@@ -31,6 +31,7 @@ class PassAtK(Method):
     name: ClassVar[str] = "pass_at_k"
     source: ClassVar[str] = "Pass@k training 2025, arXiv:2508.10751"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     value: ClassVar[str] = "chance that k pass, with it"
     scaling: ClassVar[str] = "mean, std; of groups of k"
 
@@ -93,6 +94,7 @@ class GrpoPassk(Method):
     name: ClassVar[str] = "grpo_passk"
     source: ClassVar[str] = "Tang et al. 2025, arXiv:2503.19595"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     scaling: ClassVar[str] = "best of the others"
 
     scale: Literal["none", "std"] = "none"

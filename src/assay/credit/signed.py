@@ -26,6 +26,7 @@ class Reinforce(Method):
     name: ClassVar[str] = "reinforce"
     source: ClassVar[str] = "Williams 1992, doi:10.1007/BF00992696"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "constant"
 
@@ -55,6 +56,7 @@ class Psr(Method):
     name: ClassVar[str] = "psr"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     value: ClassVar[str] = "pass"
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "none"
@@ -79,6 +81,7 @@ class Nsr(Method):
     name: ClassVar[str] = "nsr"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     value: ClassVar[str] = "pass - 1"
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "none"
@@ -103,6 +106,7 @@ class WReinforce(Method):
     name: ClassVar[str] = "w_reinforce"
     source: ClassVar[str] = "Zhu et al. 2025, arXiv:2506.01347"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     value: ClassVar[str] = "pass; pass - 1"
     peers: ClassVar[str] = "nobody"
     scaling: ClassVar[str] = "none"

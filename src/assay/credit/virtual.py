@@ -29,6 +29,7 @@ class Ngrpo(Method):
     name: ClassVar[str] = "ngrpo"
     source: ClassVar[str] = "NGRPO 2025, arXiv:2509.18851"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     peers: ClassVar[str] = "task group + a success"
     scaling: ClassVar[str] = "virtual mean, std"
 
@@ -84,6 +85,7 @@ class Avspo(Method):
     name: ClassVar[str] = "avspo"
     source: ClassVar[str] = "AVSPO 2026, arXiv:2605.21125"
     reads: ClassVar[Reads] = "outcomes"
+    lengths: ClassVar[bool] = False
     value: ClassVar[str] = "pass"
     peers: ClassVar[str] = "task group + K virtual"
     scaling: ClassVar[str] = "virtual mean, std"

@@ -35,7 +35,7 @@ def bare(
         AlignmentError: they are not of as many rows.
     """
     rows, codes = _rows(length_K.size), Codes()
-    group_K = np.array([codes[each] for each in groups], np.int64)
+    group_K = np.fromiter(map(codes.__getitem__, groups), np.int64)
     if not outcome_K.size == group_K.size == length_K.size:
         raise AlignmentError(
             f"rows: {outcome_K.size} outcomes, {group_K.size} groups and {length_K.size} lengths; "

@@ -75,10 +75,27 @@ def test_what_is_read_of_rows(monkeypatch):
     mask[0, 257:] = 0
     rewards = torch.zeros(2, 300, dtype=torch.bfloat16)
     rewards[1, 7] = 0.5
-    found(rewards, mask, ["a", "a"], {"method": "dr_grpo", "pass_at": 0.25})
-    (((outcome_K, groups, length_K), options),) = seen
-    assert (outcome_K.tolist(), groups, length_K.tolist()) == ([0.0, 0.5], ["a", "a"], [257, 300])
-    assert options == {"pass_at": 0.25}
+    for mask_dtype in (torch.int64, torch.int32, torch.bool, torch.float32, torch.bfloat16):
+        recipe = {"method": "opo", "pass_at": 0.25}
+        found(rewards, mask.to(mask_dtype), ["a", "a"], recipe)
+        (((outcome_K, groups, length_K), options),) = seen
+        assert (outcome_K.tolist(), groups) == ([0.0, 0.5], ["a", "a"])
+        assert (length_K.tolist(), options) == ([257, 300], {"pass_at": 0.25})
+        seen.clear()
+
+
+@pytest.mark.parametrize("mask_dtype", ["int64", "bool", "float32"])
+def test_who_does_not_ask_for_lengths_is_told_whether_there_is_any_token(monkeypatch, mask_dtype):
+    from assay.signal import bare
+    from assay.trainers.verl import estimators
+
+    seen = []
+    monkeypatch.setattr(estimators, "bare", lambda *a, **k: seen.append(a[2]) or bare(*a, **k))
+    rewards, mask = given(mask_dtype)
+    found(rewards, mask, GROUPS)  # the third begins with a token that was not sampled
+    found(rewards, mask, GROUPS, {"method": "dr_grpo", "gates": ["degenerate"]})
+    found(rewards, mask, GROUPS, {"methods": [{"name": "dr_grpo"}, {"name": "opo"}]})
+    assert [each.tolist() for each in seen] == [[1, 1, 1, 1, 0], *[[3, 1, 4, 3, 0]] * 2]
 
 
 def test_without_groups_it_is_refused_in_one_line():

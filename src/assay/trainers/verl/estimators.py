@@ -20,6 +20,7 @@ from assay.recipes import Recipe
 from assay.signal import bare, per_row
 from assay.trainers.verl.settings import LEVEL_2
 
+_GATES: Final = Recipe().gates
 INSIDE: Final = ContextVar("inside", default=False)
 """Set while the trainer asks for what it will replace."""
 Estimator = Callable[..., tuple[torch.Tensor, torch.Tensor]]
@@ -58,15 +59,37 @@ def advantage_of(
     if index is None:
         raise UsageError("estimator: verl gave no index; each row's group is needed")
     outcome = rewards.sum(-1)  # in verl's precision: it compares the same
-    sampled = mask.to(rewards.dtype)  # verl's masks are int64: read once, and written over below
     batch = bare(
         outcome.double().cpu().numpy(),
         index.tolist() if hasattr(index, "tolist") else index,
-        sampled.sum(-1, dtype=torch.float32).long().cpu().numpy(),  # exact below 2^24 tokens
+        (_counted(mask) if _asks_lengths(recipe) else _wrote(mask)).cpu().numpy(),
         pass_at=recipe.pass_at,
     )
     made = torch.as_tensor(per_row(batch, recipe), dtype=rewards.dtype, device=rewards.device)
-    return torch.mul(sampled, made[:, None], out=None if sampled is mask else sampled)
+    if mask.dtype == rewards.dtype:
+        return mask * made[:, None]
+    # verl's masks are int64: converted and written over, which beats a product of two types
+    return mask.to(rewards.dtype).mul_(made[:, None])
+
+
+def _asks_lengths(recipe: Recipe) -> bool:
+    """Does anything ask how many tokens a row has, and not only whether it has any?"""
+    return recipe.gates != _GATES or any(part.method.lengths for part in recipe.parts)
+
+
+def _counted(mask: torch.Tensor) -> torch.Tensor:
+    """Returns how many tokens of each row were sampled: exact, whatever the mask is made of."""
+    return mask.sum(-1, dtype=torch.int64 if mask.dtype == torch.int64 else torch.float32).long()
+
+
+def _wrote(mask: torch.Tensor) -> torch.Tensor:
+    """Returns 1 for each row of which any token was sampled, else 0: the first one, as a rule, so
+    that the rest of the mask is not read for it."""
+    found = mask[:, 0] != 0
+    if not found.all():
+        rest = (~found).nonzero().squeeze(-1)
+        found[rest] = (mask[rest] != 0).any(-1)
+    return found.long()
 
 
 def by_trainer(
