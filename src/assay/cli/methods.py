@@ -1,5 +1,6 @@
 """`assay methods`: the table of methods, generated from the code."""
 
+import textwrap
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -10,6 +11,8 @@ from assay.cli.options import LOOK, Json, Terminal, emit_one
 from assay.credit import METHODS
 
 COLUMNS = ("name", "value", "unit", "peers", "carried", "scaling", "source")
+_NAME = 13
+"""Characters of a line of a name where the terminal is narrow."""
 
 
 def methods(json: Json = None) -> None:
@@ -21,6 +24,8 @@ def methods(json: Json = None) -> None:
     shown = [(*(each[column] for column in COLUMNS[:-1]), _paper(each["source"])) for each in rows]
     titles = (*COLUMNS[:-1], "arXiv")
     console = Terminal()
+    if sum(max(map(len, cells)) + 1 for cells in zip(titles, *shown, strict=True)) > console.width:
+        shown = [(_folded(name), *cells) for name, *cells in shown]
     table = Table(**LOOK, padding=0, show_edge=False)
     for title, width in zip(titles, _widths([titles, *shown], console.width), strict=True):
         table.add_column(title, no_wrap=title == "name", width=width)
@@ -40,6 +45,12 @@ def _widths(lines: list[tuple[str, ...]], room: int) -> list[int]:
     widths = [max(len(word) for cell in cells for word in cell.split()) for cells in columns]
     widths[COLUMNS.index("value")] += max(room - sum(widths), 0)
     return widths
+
+
+def _folded(name: str) -> str:
+    """Returns a name that is broken behind underscores, where it is long."""
+    parts = textwrap.wrap(name.replace("_", "_ "), _NAME + 1)
+    return "\n".join(part.replace(" ", "") for part in parts)
 
 
 def _paper(source: str) -> str:
