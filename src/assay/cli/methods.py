@@ -24,7 +24,7 @@ def methods(json: Json = None) -> None:
     shown = [(*(each[column] for column in COLUMNS[:-1]), _paper(each["source"])) for each in rows]
     titles = (*COLUMNS[:-1], "arXiv")
     console = Terminal()
-    if sum(max(map(len, cells)) + 1 for cells in zip(titles, *shown, strict=True)) > console.width:
+    if sum(_widths([titles, *shown], 0)) + len(titles) > console.width:
         shown = [(_folded(name), *cells) for name, *cells in shown]
     table = Table(**LOOK, padding=0, show_edge=False)
     for title, width in zip(titles, _widths([titles, *shown], console.width), strict=True):
