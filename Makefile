@@ -72,7 +72,7 @@ test-verl: .venv-verl/verl
 # The clients know nothing of Assay: the gateway and the tests run in its own environment.
 test-clients: .venv/dev .venv-clients/clients
 	@echo '== tests with clients of other people'
-	@CLIENTS_PYTHON=.venv-clients/bin/python .venv/bin/python -m pytest $(PYTEST) tests/clients
+	@.venv/bin/python -m pytest $(PYTEST) tests/clients
 
 schema: .venv/core
 	@.venv/bin/python -m assay.records.schema

@@ -22,8 +22,7 @@ from tests.live.conftest import assay as assay
 from tests.live.engines import served
 from tests.processes import process
 
-ROOT = Path(__file__).parents[2]
-PYTHON = Path(os.environ.get("CLIENTS_PYTHON", ROOT / ".venv-clients" / "bin" / "python"))
+PYTHON = Path(__file__).parents[2] / ".venv-clients" / "bin" / "python"
 pytestmark = [
     pytest.mark.clients,
     pytest.mark.skipif(not PYTHON.exists(), reason="needs the clients: make test-clients"),

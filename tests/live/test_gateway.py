@@ -159,6 +159,22 @@ def test_attempts_at_one_task_are_sessions_of_their_own(tmp_path):
         assert [len(each.turns) for each in live.sessions().values()] == [2, 2, 2]
 
 
+def test_attempts_that_go_on_alike_at_the_same_time_stay_apart(tmp_path):
+    stub = Stub()
+    with running(tmp_path, stub=stub) as live, ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            ask(live.openai(), "the same task")
+        stub.pause = 0.1
+
+        def on(_):
+            return list(ask(live.openai(), "the same task", "Hello you", "go on", stream=True))
+
+        list(pool.map(on, range(3)))
+        found = live.sessions().values()
+        assert [len(each.turns) for each in found] == [2, 2, 2]
+        assert all(each.turns[0].next_state for each in found)
+
+
 def test_a_session_goes_on_after_a_restart(tmp_path):
     with running(tmp_path) as live:
         ask(live.openai(), "first")

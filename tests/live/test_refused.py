@@ -40,6 +40,20 @@ def test_an_engine_that_is_down_is_a_502(tmp_path):
         assert live.turns() == []
 
 
+def test_an_engine_that_comes_after_the_gateway_is_soon_known(tmp_path, monkeypatch):
+    from assay.live import upstream
+
+    monkeypatch.setattr(upstream, "_AGAIN", 0.5)
+    with running(tmp_path) as live:
+        there, live.gateway.upstream._url = live.gateway.upstream._url, "http://127.0.0.1:9/v1"
+        with pytest.raises(openai.InternalServerError):
+            ask(live.openai(), "hi")
+        live.gateway.upstream._url = there
+        time.sleep(0.6)
+        ask(live.openai(), "soon")
+        assert [turn.why_not for turn in live.turns()] == [None]
+
+
 def test_a_kept_connection_that_the_engine_closed_is_no_failure(tmp_path):
     closing = Stub()
     closing.hook = lambda body: JSONResponse(closing.whole(body), headers={"Connection": "close"})

@@ -190,8 +190,10 @@ class Gateway:
             placed = await self._placed(key, headers, chat)
             if placed.session.consent == "train" and not await self.recorder.room():
                 raise RefusedError(429, "turns to train on wait to be written; come again", 1)
-            serving = await self._serving(placed, shape, chat, raw, key, name, mark, began, ticks)
-            await serving.run(send, receive)
+            with self.sessions.under_way(placed):
+                whole = (placed, shape, chat, raw, key, name, mark, began, ticks)
+                serving = await self._serving(*whole)
+                await serving.run(send, receive)
             if headers.get("x-session-done") is not None:
                 await self._done(placed)
         finally:

@@ -10,7 +10,8 @@ import json
 import re
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, cast, final
 
@@ -66,6 +67,12 @@ class Going:
     """Its consent changed, and the store does not know."""
     answered: set[str] = field(default_factory=set[str])
     """The turns whose next state is known, of those that can still get one."""
+    held: set[str] = field(default_factory=set[str])
+    """The turns that requests under way go on from."""
+
+    def taken(self, turn: str) -> bool:
+        """Returns whether somebody has gone on from a turn, or is about to."""
+        return turn in self.answered or turn in self.held
 
 
 @final
@@ -146,7 +153,7 @@ class Sessions:
         for at in range(len(chain) - 1, -1, -1):
             held = self._states.get(chain[at], ())
             some = [(s, t) for s, t in held if s in self._going and name in (None, s)]
-            open_ = [(s, t) for s, t in some if t not in self._going[s].answered]
+            open_ = [(s, t) for s, t in some if not self._going[s].taken(t)]
             if some:
                 return *(open_ or some[-1:])[0], at + 1
         return None
@@ -193,6 +200,19 @@ class Sessions:
             self._going.popitem(last=False)
         while len(self._states) > 2 * self._most:
             self._states.popitem(last=False)
+
+    @contextmanager
+    def under_way(self, placed: Placed) -> Generator[None]:
+        """Holds the turn that a request goes on from: meanwhile one that begins alike goes on from
+        another, where another attempt came to the same."""
+        held, turn = placed.session.held, placed.after
+        if turn is not None:
+            held.add(turn)
+        try:
+            yield
+        finally:
+            if turn is not None:
+                held.discard(turn)
 
     def answered(
         self, session: Going, turn: str, request: Mapping[str, Any], answer: Message

@@ -15,7 +15,7 @@ from assay.live.engines import Engine, named, objects
 
 CONNECT: Final = 5.0
 """Seconds in which the engine must take a connection."""
-_AGAIN: Final = 30.0
+_AGAIN: Final = 5.0
 """Seconds after which an engine that did not say who it is is asked again."""
 
 
@@ -128,8 +128,9 @@ class Server:
 
     async def _who(self) -> Engine | None:
         try:
-            made = json.loads(await self.models())
-        except (UpstreamError, ValueError):
+            async with asyncio.timeout(CONNECT):
+                made = json.loads(await self.models())
+        except (UpstreamError, ValueError, TimeoutError):
             return None
         models = objects(cast("Any", made).get("data")) if isinstance(made, dict) else []
         return named({str(each.get("owned_by", "")).lower() for each in models})
