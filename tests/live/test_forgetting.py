@@ -2,15 +2,18 @@
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import zstandard
 
-from assay.files import outputs
+from assay.errors import DataError
 from assay.files.event_log import EventLog
+from assay.files.folders import locked
 from assay.files.lines import lines
+from assay.files.packed import is_packed
 from assay.live import reaching
 from assay.live.sessions import begun
 from assay.live.store import Store
@@ -100,6 +103,7 @@ def test_no_byte_is_left_of_what_verbs_made(lived, tmp_path, assay):
     ended = assay("live", "forget", "gone", "--store", lived)
     assert ended.code == 0, ended.err
     assert holding(tmp_path) == []
+    assert is_packed(Path("packed.jsonl.zst")), "as it was"
     assert ids(Path("plain.jsonl")) == ids(Path("packed.jsonl.zst")) == ["stays"]
     assert [each.id for each in read("packed.jsonl.zst")] == ["stays"]
     assert ids(Path("credit/grpo.jsonl")) == ids(Path("said.labels.jsonl")) == ["stays"]
@@ -257,31 +261,6 @@ def test_files_of_others_in_an_audit_s_folder_stay(lived, assay):
     assert [each.name for each in Path("run").iterdir()] == ["notes.txt"]
 
 
-def test_outside_of_a_command_and_within_a_folder_in_the_making_nothing_is_told(tmp_path):
-    told: list[str] = []
-
-    class Read:
-        file = tmp_path / "store"
-
-        def tell(self, path: str, at: float) -> str:
-            told.append(f"{Path(path).name} {at:g}")
-            return ""
-
-        def stale(self) -> bool:
-            return False
-
-    with outputs.told(tmp_path / "a"):
-        outputs.heard(Read())
-    with outputs.telling(lambda: 5.0, print):
-        with outputs.told(tmp_path / "b"):
-            outputs.heard(Read())
-            with outputs.told(tmp_path / "b" / "c"):
-                pass
-        with outputs.told(tmp_path / "d", inner=tmp_path / "e"), outputs.told(tmp_path / "e" / "f"):
-            pass
-    assert told == ["b 5", "d 5"]
-
-
 @pytest.mark.parametrize(
     ("name", "of"),
     [("s", True), ("s#1", True), ("s~2", True), ("s#1~2", True), ("s1", False), ("s#", False),
@@ -290,6 +269,67 @@ def test_outside_of_a_command_and_within_a_folder_in_the_making_nothing_is_told(
 def test_whose_a_name_is(name, of):
     assert reaching.belongs("s")(name) is of
     assert not reaching.belongs("a.c")("abc")
+
+
+def derived(store, path, how="whole"):
+    event = Derived(at=1.0, path=str(path), sessions=("gone",), how=how)
+    store.append(event, durable=True).result(timeout=30)
+
+
+def test_where_the_disk_is_full_others_lines_stay(lived, tmp_path, monkeypatch):
+    labels = tmp_path / "x.labels.jsonl"
+    labels.write_text('{"id": "gone"}\n{"id": "x", "value": NaN}\n')
+
+    @contextmanager
+    def full(path):
+        raise DataError(f"{path}: cannot be written: No space left on device")
+        yield
+
+    with Store.open(lived) as store:
+        derived(store, labels, "lines")
+        with monkeypatch.context() as broken:
+            broken.setattr(reaching, "published", full)
+            made = store.forget("gone", at=20.0)
+        assert made.failed == [f"{labels}: cannot be written: No space left on device"]
+        assert "NaN" in labels.read_text()
+        assert store.forget("gone", at=21.0).rewritten == [str(labels)], "once there is room"
+    assert labels.read_text() == '{"id": "x", "value": NaN}\n'
+
+
+def test_a_manifest_names_nothing_outside_of_its_folder(lived, tmp_path):
+    out, mine = tmp_path / "out", tmp_path / "mine.txt"
+    (out / "sub").mkdir(parents=True)
+    for path in (mine, out / "rows.jsonl", out / "sub" / "more.jsonl", out / "notes.txt"):
+        path.write_text(PHRASE if path.suffix == ".jsonl" else "mine")
+    files = ["rows.jsonl", "sub/more.jsonl", "../mine.txt", str(mine)]
+    (out / "manifest.json").write_text(json.dumps({"files": files}))
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text('{"kind":"train"}')
+    with Store.open(lived) as store:
+        derived(store, out)
+        derived(store, run)
+        made = store.forget("gone", at=20.0)
+    assert mine.read_text() == "mine"
+    assert {each.name for each in out.iterdir()} == {"notes.txt", "sub"}
+    assert [*(out / "sub").iterdir()] == []
+    assert (made.deleted, len(made.failed)) == ([str(out)], 1)
+    assert "a training run that read it" in made.failed[0]
+    assert run.exists()
+
+
+def test_a_bank_that_is_being_written_is_waited_for(lived, tmp_path, assay, monkeypatch):
+    assert assay("skills", "build", lived, "-o", "bank").code == 0
+    with Store.open(lived) as store:
+        with monkeypatch.context() as short, locked(Path("bank/LOCK"), "busy"):
+            short.setattr(reaching, "WAIT", 0.0)
+            (failed,) = store.forget("gone", at=20.0).failed
+        assert "another process writes this bank" in failed
+        with ExitStack() as held:
+            held.enter_context(locked(Path("bank/LOCK"), "busy"))
+            Timer(0.3, held.pop_all().close).start()  # within the ten seconds that it gets
+            assert store.forget("gone", at=21.0).rewritten == [str(tmp_path / "bank")]
+    assert holding(tmp_path / "bank") == []
 
 
 def test_lines_that_do_not_say_whose_they_are_go_with_their_file(lived, tmp_path):

@@ -49,7 +49,7 @@ class StoreRead:
         except DataError as error:
             if self.stale():
                 raise
-            return one_line(f"cannot be written ({error})")
+            return one_line(f"cannot be written ({str(error).removeprefix(f'{self.file}: ')})")
         return ""
 
     def stale(self) -> bool:
@@ -66,6 +66,8 @@ class StoreRead:
         try:
             names = log.sessions()
             for row in log.rows(kinds=("derived",)):
+                if path.encode("utf-8", "surrogatepass") not in row.body:
+                    continue  # of many sessions it takes long to be read whole
                 event = decode_event(row.body, f"{self.file} event {row.seq}")
                 if isinstance(event, Derived) and event.path == path:
                     names.difference_update(event.sessions)

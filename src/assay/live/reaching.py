@@ -11,19 +11,20 @@ What a killed command left of it goes as well.
 """
 
 import gzip
+import json
 import os
 import re
 import stat
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, final
 
-import msgspec
 import zstandard
 
-from assay.errors import AssayError, DataError, UsageError, one_line
+from assay.errors import AssayError, UsageError, one_line
 from assay.files.atomic import published
 from assay.files.folders import MANIFEST, is_audit, removed, sweep
 from assay.files.packed import opened
@@ -87,8 +88,10 @@ def reach(file: Derived, session: str, name: str) -> str:
         if file.how == "lines" and _lines(path, of):
             return "rewritten"
         path.unlink()
-    except (OSError, AssayError) as error:
-        return one_line(f"{file.path}: {getattr(error, 'strerror', None) or error}")
+    except AssayError as error:
+        return one_line(str(error))
+    except OSError as error:
+        return one_line(f"{file.path}: {error.strerror or error}")
     return "deleted"
 
 
@@ -126,11 +129,13 @@ def _made(path: Path) -> list[Path]:
     if is_audit(str(path)):
         return [path / each for each in sorted(MADE - {"run.json"})] + [path / "run.json"]
     try:
-        found: Any = msgspec.json.decode((path / MANIFEST).read_bytes())
-    except (OSError, msgspec.DecodeError):
+        found: Any = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
         return [path]
     files = found.get("files") if isinstance(found, dict) else None
-    return [path] if not files else [path / str(each) for each in (*files, MANIFEST)]
+    inside = [path / str(each) for each in (*(files or ()), MANIFEST)]
+    kept = [each for each in inside if each.resolve().is_relative_to(path.resolve())]
+    return kept if files else [path]
 
 
 def _lines(path: Path, of: Callable[[object], bool]) -> bool:
@@ -141,7 +146,7 @@ def _lines(path: Path, of: Callable[[object], bool]) -> bool:
             os.fchmod(out.fileno(), stat.S_IMODE(path.stat().st_mode))
             for line in _left(stream, of):
                 sink.write(line)
-    except (_UntoldError, EOFError, DataError, zstandard.ZstdError, gzip.BadGzipFile):
+    except (_UntoldError, EOFError, zstandard.ZstdError, zlib.error, gzip.BadGzipFile):
         return False
     return True
 
@@ -152,8 +157,8 @@ def _left(stream: Iterator[bytes], of: Callable[[object], bool]) -> Iterator[byt
         if not line.strip():
             continue
         try:
-            found: Any = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found: Any = json.loads(line)
+        except (ValueError, RecursionError):
             continue
         whose = [found.get(key) for key in _KEYS] if isinstance(found, dict) else []
         owner = next((each for each in whose if each is not None), None)

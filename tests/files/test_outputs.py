@@ -1,0 +1,97 @@
+"""What is written is told to what was read, before it is written."""
+
+from pathlib import Path
+
+import pytest
+
+from assay.errors import DataError
+from assay.files import outputs
+from assay.files.atomic import publish
+from assay.files.folders import temporary, whole
+
+
+class Read:
+    """A store that notes what it is told."""
+
+    def __init__(self, file: Path, why: str = "") -> None:
+        self.file, self.why, self.gone = file, why, False
+        self.told: list[str] = []
+
+    def tell(self, path: str, at: float) -> str:
+        assert not Path(path).exists() or Path(path).is_dir(), "before it is written"
+        self.told.append(f"{Path(path).name} {at:g}")
+        return self.why
+
+    def stale(self) -> bool:
+        return self.gone
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    return Read(tmp_path / "store")
+
+
+def test_outside_of_a_command_nothing_is_told(tmp_path, read):
+    outputs.heard(read)
+    publish(tmp_path / "a", b"")
+    with outputs.telling(lambda: 5.0, print):
+        publish(tmp_path / "b", b"")  # nothing was read
+        outputs.heard(None)
+    publish(tmp_path / "c", b"")
+    assert read.told == []
+
+
+def test_what_is_read_while_it_is_written_is_told_too(tmp_path, read):
+    with outputs.telling(lambda: 5.0, print):
+        with outputs.told(tmp_path / "a"):
+            outputs.heard(read)
+            assert read.told == ["a 5"]
+        publish(tmp_path / "b", b"")
+    publish(tmp_path / "c", b"")
+    assert read.told == ["a 5", "b 5"], "and nothing once the command is over"
+
+
+def test_a_folder_is_told_as_one_and_a_temporary_one_not_at_all(tmp_path, read):
+    with outputs.telling(lambda: 5.0, print):
+        outputs.heard(read)
+        with whole(tmp_path / "folder") as fresh, temporary() as aside:
+            publish(fresh / "x", b"")
+            publish(aside / "y", b"")
+        publish(tmp_path / "folder" / "z", b"")
+    assert read.told == ["folder 5", "z 5"]
+
+
+def makes(path: Path, made: frozenset[str] | None, read: Read) -> None:
+    with whole(path, made=made) as fresh:
+        (fresh / "x").touch()
+        read.gone = True
+
+
+@pytest.mark.parametrize("made", [None, frozenset({"x"})])
+def test_what_is_stale_is_taken_away_again_and_no_more(tmp_path, read, made):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    with outputs.telling(lambda: 5.0, print):
+        outputs.heard(read)
+        with pytest.raises(DataError, match="was forgotten while this was made"):
+            makes(tmp_path / "folder", made, read)
+        assert (tmp_path / "folder" / "mine").exists() == (made is not None)
+        assert not (tmp_path / "folder" / "x").exists()
+        with pytest.raises(DataError, match=f"a: a session of {read.file} was forgotten"):
+            publish(tmp_path / "a", b"")
+        assert not (tmp_path / "a").exists()
+        with outputs.told(tmp_path / "b"):
+            (tmp_path / "b").touch()
+        assert (tmp_path / "b").exists(), "nobody said how it is taken away"
+
+
+def test_a_store_that_cannot_be_told_is_named_once(tmp_path):
+    said: list[str] = []
+    with outputs.telling(lambda: 5.0, said.append):
+        for name in ("s", "t"):
+            outputs.heard(Read(tmp_path / name, "cannot be written"))
+        outputs.heard(Read(tmp_path / "fine"))
+        publish(tmp_path / "a", b"")
+        publish(tmp_path / "b", b"")
+    not_reached = "cannot be written; assay live forget will not reach what this command leaves"
+    assert said == [f"{tmp_path / name}: {not_reached}" for name in ("s", "t")]
