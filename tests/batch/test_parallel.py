@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from assay.batch import Batch, mapped
-from assay.batch.parallel import Crew, Fork, beside, in_order
+from assay.batch.parallel import Crew, Fork, beside, in_forks, in_order, processes
 from assay.errors import DataError
 from assay.records import Call, ModelStep, ToolStep, Trajectory, read, write
 from tests.processes import process
@@ -103,6 +104,12 @@ def test_a_job_beside_that_is_killed_is_said():
         do(lambda: os._exit(9))
 
 
+def test_the_first_of_jobs_in_forks_is_done_here_and_all_are_told_in_order():
+    found = in_forks([lambda n=n: (n, os.getpid()) for n in range(3)])
+    assert [n for n, _ in found] == [0, 1, 2]
+    assert [pid == os.getpid() for _, pid in found] == [True, False, False]
+
+
 def test_a_fork_that_is_killed_within_its_answer_is_said():
     with closing(Fork(partial(bytes, 1 << 24))) as fork:  # more than a pipe holds
         while not fork.ready():
@@ -156,11 +163,31 @@ def test_a_fork_of_a_crew_that_is_killed_is_replaced():
     crew.close()
 
 
-def test_a_fork_of_a_crew_nobody_waits_for_any_more_ends():
+@pytest.mark.parametrize("again", [False, True])
+def test_a_fork_of_a_crew_nobody_waits_for_any_more_ends(again):
     crew = Crew(time.sleep)
+    if again:
+        done(crew, 0)
     with closing(crew.begin(60)) as fork:
         pass
     assert not fork._process.is_alive()
+    assert not crew._idle
+
+
+def test_there_are_as_many_processes_as_cores_and_work_for_them_and_none_beside_a_thread(
+    monkeypatch,
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    # 7 parts of work worth a process are for 4 cores, 3 for 3 of them, less than one for this one
+    assert [processes(size, 10) for size in (79, 39, 19, 9, 0)] == [4, 3, 1, 1, 1]
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait, args=(60,))
+    thread.start()
+    try:
+        assert processes(79, 10) == 1
+    finally:
+        ended.set()
+        thread.join(60)
 
 
 def test_a_fork_ends_when_told_to_whatever_this_process_does_then():

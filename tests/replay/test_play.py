@@ -1,8 +1,7 @@
 """Continuations in a world whose values are known, and what a kill leaves of a replay."""
 
 import json
-import os
-import signal
+import multiprocessing
 import time
 from collections.abc import Callable
 from functools import partial
@@ -155,16 +154,18 @@ def test_what_was_stopped_twice_ends_with_the_same_bytes(
 
 
 def _killed(work: Callable[[], object], path: Path, lines: int) -> None:
-    """Runs `work` in a fork that is killed once there are so many lines."""
-    child = os.fork()
-    if child == 0:
-        work()
-        os._exit(0)
-    while not path.exists() or path.read_bytes().count(b"\n") < lines:
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before it was killed"
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    """Runs `work` in a process that is killed once there are so many lines: in one of its own, for
+    a fork of this one may wait for what a thread of this one held."""
+    child, deadline = multiprocessing.get_context("spawn").Process(target=work), time.monotonic()
+    child.start()
+    try:
+        while not path.exists() or path.read_bytes().count(b"\n") < lines:
+            assert child.is_alive(), "it ended before it was killed"
+            assert time.monotonic() < deadline + 120
+            time.sleep(0.001)
+    finally:
+        child.kill()
+        child.join(60)
 
 
 def _slow(record: Trajectory, steps: int) -> list[Trajectory]:

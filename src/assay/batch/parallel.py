@@ -211,7 +211,7 @@ class Fork(Generic[T]):
         if self._free and self._crew is not None and self._crew.takes(self):
             return
         self._answer.close()
-        self._process.terminate()
+        self._process.kill()  # it may not even have come to where it could be asked
         self._process.join()
 
 
