@@ -493,6 +493,20 @@ def test_what_is_wrong_with_an_engine_is_told_in_the_client_s_form() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"messages": [{"role": 5}]}, "messages: one has no role"),
+        ({"messages": []}, "expected 1 to 4096 messages"),
+        ({"n": 9}, "n: expected 1 to 8"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said(more: Any, told: str) -> None:
+    live = gateway(None)
+    found = call(live, body={**SAID, **more})
+    assert (found.status, found.said, asked(live)) == (400, told, [])
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("messages", {"messages": [{"role": "user", "content": [{"type": "tool_result"}, 5]}]}),
