@@ -422,7 +422,9 @@ def test_headers_that_say_two_things_reach_nobody() -> None:
     assert len(asked(live)) == 1
 
 
-@pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "²", "+5", "", "1,1", "9" * 400])
+@pytest.mark.parametrize(
+    "length", ["-1", "1e3", "0x10", "²", "+5", "", "1,1", "9" * 400, "9" * 5000]
+)
 def test_a_length_that_is_none_is_refused(length: str) -> None:
     assert call(gateway(None), {"Content-Length": length}).status == 413
 
@@ -434,6 +436,9 @@ def test_a_body_is_as_long_as_it_may_be_and_no_longer() -> None:
         assert call(live, body=body).status == status
         assert call(live, {"Content-Length": str(len(body))}, body).status == status
         assert call(live, {"Content-Length": "1"}, body).status == status, "whatever it says"
+        assert call(live, {"Content-Length": str(most + 1)}, body).status == 413, (
+            "before it is read"
+        )
 
 
 def test_a_session_of_another_user_is_not_reached_by_its_name(store: Store) -> None:
@@ -493,6 +498,7 @@ def served(store: Store, *names: str) -> None:
         (None, "pol-000009", 404),
         (None, "pol-123456", 404),
         (None, "pol-1", 200),
+        (None, "pol-000009x", 200),
         ("start", "start", 200),
         ("start", None, 200),
         ("start", "", 200),

@@ -89,7 +89,7 @@ def test_of_several_alike_the_first_that_nobody_went_on_from() -> None:
     assert len({each.id for each in made}) == 3
     made[0].answered.add("t1")
     assert desk.place(said("a", "ok", "b")).session is made[1]
-    made[1].answered.add("t2")
+    made[1].held.add("t2")
     made[2].answered.add("t3")
     assert desk.place(said("a", "ok", "b")).session is made[2], "of all that were: the last"
 
