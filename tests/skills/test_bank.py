@@ -96,14 +96,15 @@ def test_fates_of_drafts_add_up(names: list[str], cap: int, status: Status):
 
 
 def test_harm_retires_and_doubt_does_not():
-    """Of 1/8 the upper end is .4709: below a base of 1/2, above one of 9/20."""
-    one = skill("a", status="active", exposure=Exposure(shown=8, passed=1))
-    bank = Bank(skills=(one,))
-    assert bank.retired({"c": (1, 2)}).get(one.id).why == "harm"
-    assert bank.retired({"c": (9, 20)}).get(one.id).status == "active"
-    assert bank.retired({"other": (1, 1)}).get(one.id).status == "active", "another category"
-    held = structs.replace(one, exposure=Exposure(shown=8, passed=1, held=2, held_passed=1))
-    assert Bank(skills=(held,)).retired().get(one.id).why == "harm", "its own held-back base"
+    """Shown 1/8, Wilson .0224 to .4709. Held back 4/6 (.3000 to .9032): help -.5417, its upper end
+    -.5417 + sqrt(.3459**2 + .3667**2) = -.0376. 3/5 (.2307 to .8824): -.475 + .5060 = .0310."""
+    harm, doubt, untold = (
+        skill(name, status="active", exposure=Exposure(shown=8, passed=1, held=held, held_passed=p))
+        for name, held, p in (("a", 6, 4), ("b", 5, 3), ("c", 0, 0))
+    )
+    after = Bank().next([harm, doubt, untold]).retired()
+    assert [after.get(each.id).why for each in (harm, doubt, untold)] == ["harm", "", ""]
+    assert after.get(harm.id).status == "retired"
 
 
 def test_what_nobody_retrieves_is_retired():

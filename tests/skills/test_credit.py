@@ -10,7 +10,6 @@ from assay.skills.bank import Bank
 from assay.skills.credit import (
     Tally,
     audited,
-    base,
     by_skill,
     difference,
     exposures,
@@ -76,9 +75,8 @@ def test_an_audit_says_which_banks_are_not_the_one_that_is_looked_at():
     assert audited(Bank(), tallied([]), ())["used"] == "untold"
 
 
-def test_the_base_is_of_attempts_that_read_nothing_of_a_bank():
+def test_an_attempt_that_names_no_bank_is_not_one_of_a_bank_that_nobody_scored():
     nobody = structs.replace(LOST, outcome=None)
-    assert base([*RECORDS, saw(nobody, held=("a",))]) == {"lookup": (1, 2)}
     assert tallied([nobody]).unscored == 0, "it names no bank"
 
 

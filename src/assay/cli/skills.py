@@ -221,10 +221,11 @@ def retire(
 ) -> None:
     """Retires skills that surely harm, and those that no task asks for.
 
-    With a log its exposures take the place of the bank's own.
+    A skill harms where attempts that it was shown to surely pass less often than those that it was
+    held back from. With a log its exposures take the place of the bank's own.
     """
     from assay.skills import store
-    from assay.skills.credit import base, by_skill, exposures
+    from assay.skills.credit import by_skill, exposures
 
     known = store.opened(bank)
     if log is None:
@@ -232,7 +233,7 @@ def retire(
     else:
         records = _records(log, format)
         counted = known.counted(by_skill(exposures(records, pass_at)), afresh=True)
-        after = counted.retired(base(records, pass_at) or None, unused=unused)
+        after = counted.retired(unused=unused)
     store.save(bank, after, since=known)
     gone = {each.id for each in after.of("retired")} - {each.id for each in known.of("retired")}
     for id in sorted(gone):

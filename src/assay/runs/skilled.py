@@ -18,7 +18,7 @@ from assay.runs.sampling import Prepared
 from assay.runs.scaffolding import noted, reread_bare
 from assay.skills.bank import Bank
 from assay.skills.building import built, category_of
-from assay.skills.credit import base, by_skill, exposures, overall
+from assay.skills.credit import by_skill, exposures, overall
 from assay.skills.shelf import Shelf, Shown
 from assay.skills.store import opened, save
 from assay.skills.templates import written
@@ -153,7 +153,7 @@ class Skilling:
         records = [*self._since(step - every, step)]
         counted = self.bank.counted(by_skill(exposures(records, self._pass_at)))
         drafts = built(self._taught(records), written, pass_at=self._pass_at).skills
-        bank = counted.retired(base(records, self._pass_at)).merged(
+        bank = counted.retired().merged(
             drafts, status="candidate" if self.settings.admit else "active"
         )
         played = list[Trajectory]()

@@ -152,40 +152,25 @@ class Bank(Record, frozen=True, dict=True, gc=True):
             for each in self.skills
         )
 
-    def retired(
-        self, base: Mapping[str, tuple[int, int]] | None = None, *, unused: int = UNUSED
-    ) -> "Bank":
-        """Returns the bank without active skills that surely help nobody.
+    def retired(self, *, unused: int = UNUSED) -> "Bank":
+        """Returns the bank without active skills that surely harm, or that no task asks for.
 
-        `harm`: the upper end of the 95 % interval of its passes where shown (Wilson) lies below
-        what its category passes where nothing was shown. `unused`: not retrieved for so many
-        generations.
+        `harm`: the upper end of the 95 % interval of its help (`Exposure.help`) lies below 0.
+        `unused`: not retrieved for so many generations.
 
-        Args:
-            base: passes and rollouts by category, where nothing was shown. None: of the skills'
-                own exposures, held back.
-            unused: generations.
+        Instead of a category's passes where nothing was shown, which is other tasks than those
+        that find the skill, attempts are compared that found it, by the chance that showed it.
         """
-        base = self.base() if base is None else base
-        return self.next(self._judged(each, base, unused) for each in self.skills)
+        since = self.generation - unused
+        return self.next(_judged(each, each.used <= since) for each in self.skills)
 
-    def _judged(self, skill: Skill, base: Mapping[str, tuple[int, int]], unused: int) -> Skill:
-        passed, count = base.get(skill.category, (0, 0))
-        if skill.status != "active":
-            return skill
-        if skill.exposure.shown and count and skill.exposure.rate[1] < passed / count:
-            return structs.replace(skill, status="retired", why="harm")
-        if self.generation - skill.used >= unused:
-            return structs.replace(skill, status="retired", why="unused")
+
+def _judged(skill: Skill, unused: bool) -> Skill:
+    if skill.status != "active":
         return skill
-
-    def base(self) -> dict[str, tuple[int, int]]:
-        """Returns passes and rollouts by category of what skills were held back from."""
-        passed, count = Counter[str](), Counter[str]()
-        for each in self.skills:
-            passed[each.category] += each.exposure.held_passed
-            count[each.category] += each.exposure.held
-        return {name: (passed[name], count[name]) for name in count}
+    if (help := skill.exposure.help) is not None and help[2] < 0.0:
+        return structs.replace(skill, status="retired", why="harm")
+    return structs.replace(skill, status="retired", why="unused") if unused else skill
 
 
 def became(before: Bank, drafts: Iterable[Skill], after: Bank) -> Counter[str]:

@@ -88,20 +88,6 @@ def by_skill(found: Exposures) -> dict[str, Exposure]:
     return made
 
 
-def base(records: Iterable[Trajectory], pass_at: float = 1.0) -> dict[str, tuple[int, int]]:
-    """Returns passes and attempts by category, of scored ones that named a bank and were shown
-    nothing of it."""
-    made: dict[str, tuple[int, int]] = {}
-    for record in records:
-        extra = record.origin.extra if record.origin else {}
-        if BANK not in extra or extra.get(SHOWN) or record.outcome is None:
-            continue
-        passed, count = made.get(category_of(record), (0, 0))
-        more = int(record.outcome >= bar(pass_at))
-        made[category_of(record)] = passed + more, count + 1
-    return made
-
-
 def overall(found: Iterable[Exposure]) -> Exposure:
     """Returns exposures together."""
     made = Exposure()
