@@ -127,3 +127,16 @@ def test_a_temporary_folder_goes_where_the_block_fails(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt), temporary():
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("lock", ["LOCK", ".assay-temporary"])
+@pytest.mark.parametrize("name", ["", "assay-other"])
+def test_a_folder_that_somebody_called_so_stays(tmp_path, monkeypatch, lock, name):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = tmp_path / "assay-mine"
+    mine.mkdir()
+    (mine / lock).write_text(name)
+    (mine / "thesis.txt").write_text("years")
+    with temporary():
+        pass
+    assert (mine / "thesis.txt").read_text() == "years"

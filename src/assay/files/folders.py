@@ -19,7 +19,7 @@ MANIFEST: Final = "manifest.json"
 """What is in a folder of credit in the form of an engine."""
 _KINDS: Final = ("tmp", "old")
 """What is being made, and what was moved aside for it."""
-_LOCK: Final = "LOCK"
+_LOCK: Final = ".assay-temporary"
 """In a temporary folder, held by those who use it."""
 
 
@@ -198,7 +198,9 @@ def temporary() -> Generator[Path]:
     try:
         with (made / _LOCK).open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
-            made = made.rename(made.with_name(made.name.removeprefix(".")))  # found when locked
+            stream.write(name := made.name.removeprefix("."))
+            stream.flush()
+            made = made.rename(made.with_name(name))  # found when locked
             sweep_temporary()
             with aside(made):
                 yield made
@@ -207,13 +209,15 @@ def temporary() -> Generator[Path]:
 
 
 def sweep_temporary() -> None:
-    """Takes away the folders of this user that no process holds."""
+    """Takes away the folders of this user that `temporary` made, which their lock's words say, and
+    that no process holds."""
     for lock in Path(tempfile.gettempdir()).glob(f"assay-*/{_LOCK}"):
         with suppress(OSError):  # another's, or it has just gone
             if lock.parent.lstat().st_uid == os.getuid():
-                with lock.open("a") as stream:
+                with lock.open("r+b") as stream:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(lock.parent, ignore_errors=True)
+                    if stream.read() == os.fsencode(lock.parent.name):
+                        shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
