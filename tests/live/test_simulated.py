@@ -180,6 +180,8 @@ def test_rounds_by_hand(store: Store) -> None:
     assert [(v.name, v.parent, v.state, v.at) for v in store.versions().values()] == [
         ("pol-000001", "start", "made", 8.0), ("pol-000002", "pol-000001", "made", 16.0)
     ]  # fmt: skip
+    assert made.version == "pol-000002"
+    assert [list(t.prompt_ids or ()) for t in turns] == [[1, 1]] * 8 + [[1, 2]] * 8, "own chance"
     users = [each.user for each in store.sessions().values()]
     assert users == ["u0", "u1", "u2", "u3"] * 4
     (learner,) = LEARNERS
