@@ -2,10 +2,14 @@
 
 import json
 import math
+import os
 import shlex
 import subprocess
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
 
 from assay.cli.label_giver import Giver, count
 from assay.errors import DataError, UsageError
@@ -41,7 +45,7 @@ def by_judge(
     again = new = abstained = kept = 0
     contents, known = Contents(), set[str]()
     of.to.parent.mkdir(parents=True, exist_ok=True)
-    with told(of.to), of.to.open("ab", buffering=0) as stream:
+    with _appended(of.to) as stream:
         for trajectory in trajectories:
             kept += of.is_overruled_by(trajectory)
             content = contents.name(trajectory)
@@ -64,6 +68,16 @@ def by_judge(
             "another --source judges again"
         )
     yield from of.said(kept, there, known)
+
+
+@contextmanager
+def _appended(path: Path) -> Generator[IO[bytes]]:
+    """A file of labels that is added to; what was added goes where somebody is forgotten
+    meanwhile."""
+    with path.open("ab", buffering=0) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        with told(path, undo=partial(stream.truncate, size)):
+            yield stream
 
 
 def _judged(command: list[str], trajectory: Trajectory, timeout: float) -> float | None:

@@ -68,7 +68,7 @@ class _Telling:
             )
 
     @contextmanager
-    def told(self, path: Path, inner: Path, undo: Callable[[], None] | None) -> Generator[None]:
+    def told(self, path: Path, inner: Path, undo: Callable[[], object] | None) -> Generator[None]:
         making = (each for both in self._making for each in both)
         if any(path.is_relative_to(each) for each in chain(making, self.aside)):
             yield
@@ -123,7 +123,7 @@ def told(
     path: str | os.PathLike[str],
     *,
     inner: Path | None = None,
-    undo: Callable[[], None] | None = None,
+    undo: Callable[[], object] | None = None,
 ) -> Generator[None]:
     """Tells the stores that were read, and those that are read within the block, what is written in
     it, before it is.

@@ -2,12 +2,16 @@
 
 The journal is one JSON object a group and line, schema "assay.judged/1": what was asked about whom,
 every vote with its reasons, and what it cost. A group whose texts and settings it has is not asked
-about again.
+about again. It holds texts: the stores that the log is read from are told of it, and it goes with
+a session that is forgotten, as a whole, since a row is of a group's texts and not of who said them.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -15,6 +19,7 @@ from msgspec import structs
 
 from assay.errors import DataError
 from assay.files.lines import append, cut, rows
+from assay.files.outputs import told
 from assay.judges.chat import Spent
 from assay.judges.ranking import Ranked, Ranker
 from assay.judges.texts import answer_of, task_of
@@ -55,24 +60,36 @@ class Journal:
             judge: who votes: the model, in words.
 
         Raises:
-            DataError: it is no journal.
+            DataError: it is no journal, or a session of the log was forgotten.
         """
         self.path, self._judge = path, judge
         self._rows: dict[str, dict[str, Any]] = {}
-        if path.exists():
-            found = all_rows(path)
-            cut(path)
-            self._rows = {row["key"]: row for row in found if row["judge"] == judge}
+        with self._told():
+            if path.exists():
+                found = all_rows(path)
+                cut(path)
+                self._rows = {row["key"]: row for row in found if row["judge"] == judge}
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Returns what this judge said of a group, where it was asked."""
         return self._rows.get(key)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds what it said of a group."""
+        """Adds what it said of a group.
+
+        Raises:
+            DataError: there is no room; or a session of the log was forgotten, and the journal is
+                gone.
+        """
         whole = {"schema": SCHEMA, "judge": self._judge, **row}
-        append(self.path, whole)
+        with self._told():
+            append(self.path, whole)
         self._rows[whole["key"]] = whole
+
+    def _told(self) -> AbstractContextManager[None]:
+        """Each time that it is written: whoever was forgotten meanwhile took it away."""
+        gone = partial(Path(os.path.realpath(self.path)).unlink, missing_ok=True)
+        return told(self.path, undo=gone)
 
 
 def by_group(records: Iterable[Trajectory]) -> dict[str, list[Trajectory]]:

@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -230,9 +231,12 @@ class Replay:
         self.out.mkdir(parents=True, exist_ok=True)
         with locked(self.out / "LOCK", f"{self.out}: another process is replaying here"):
             self._begin()
-            rows = self.done()
-            size = sum(len(replayed_line(row)) for row in rows)
-            with told(self.path), self.path.open("ab", buffering=0) as stream:
+            with (
+                self.path.open("ab", buffering=0) as stream,
+                told(self.path, undo=partial(stream.truncate, 0)),
+            ):
+                rows = self.done()
+                size = sum(len(replayed_line(row)) for row in rows)
                 stream.truncate(size)  # a line that a kill cut short
 
                 def add(row: Replayed) -> None:
