@@ -12,8 +12,10 @@ import pytest
 
 from assay.cli import watch
 from assay.importers import Kept, Losses, load
+from assay.live.store import Store
 from assay.report.serve import live
 from assay.runs.audit import audit_log
+from tests.live.test_forgetting import said
 
 LATER = 2**62
 
@@ -69,6 +71,33 @@ def test_the_address_of_the_page_stays_on_the_screen(
     found = [re.findall(r"the page, kept fresh: (http://127\.0\.0\.1:\d+/)", s) for s in screens]
     assert len(screens) == 3
     assert all(len(each) == 1 and each == found[0] for each in found)
+
+
+def test_a_store_is_audited_again_where_it_has_grown_and_not_because_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log, looks, slept = tmp_path / "live", list[int](), iter(["", "", "b", "", ""])
+
+    def grow(name: str) -> None:
+        with Store.open(log) as store:
+            store.append(*said(name, "x"), durable=True).result(timeout=30)
+
+    def sleep(_: float) -> None:
+        if name := next(slept, "end"):
+            if name == "end":
+                raise KeyboardInterrupt
+            grow(name)
+
+    def audit(is_live: bool) -> Any:
+        return audit_log(log, out=None, report=False, live=is_live)
+
+    def show(run: Any) -> None:
+        looks.append(run.audit["trajectories"]["total"])
+
+    monkeypatch.setattr(watch.time, "sleep", sleep)
+    grow("a")
+    watch.Watch(log, audit, show).run(1.0)
+    assert looks == [1, 2, 2], "once, when it grew, and at the end"
 
 
 def test_a_waited_file_is_read_again(tmp_path: Path):

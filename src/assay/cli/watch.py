@@ -75,13 +75,15 @@ class Watch:
 
 
 def _state(log: Path) -> dict[str, tuple[int, int]]:
-    """Returns size and time of every file of a log."""
+    """Returns size and time of every file of a log, but for what SQLite makes to read it."""
     state: dict[str, tuple[int, int]] = {}
     walk = walked(str(log)) if log.is_dir() else ()
     for name in [os.path.join(root, each) for root, _, files in walk for each in files] or [log]:
         try:
             found = os.stat(name)
         except OSError:
+            continue
+        if str(name).endswith("-shm") or (str(name).endswith("-wal") and not found.st_size):
             continue
         state[str(name)] = found.st_size, found.st_mtime_ns
     return state
