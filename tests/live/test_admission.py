@@ -322,17 +322,32 @@ def test_calls_are_compared_as_calls() -> None:
     assert told(Answer("so")) == 0.0
 
 
-def test_checks_by_name() -> None:
+def test_checks_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(check_of("later"), Later)
     assert check_of("assay.live.simulated:pleases").name == "assay.live.simulated:pleases"
-    for name in ("sooner", "no.such.module:f", "assay.live.simulated:nothing"):
+    (tmp_path / "spoilt_check.py").write_text("raise RuntimeError")
+    monkeypatch.syspath_prepend(tmp_path)
+    nowhere = ("no.such.module:f", "assay.live.simulated:nothing", ".x:y", ":y", "spoilt_check:f")
+    for name in ("sooner", *nowhere):
         with pytest.raises(UsageError, match=f"--check {name}: "):
             check_of(name)
 
     def broken(*_: Any) -> float:
         raise ValueError("why")
 
-    for function, why in ((broken, "raised ValueError"), (lambda *_: 2.0, "got 2.0; expected 0")):
+    def says(value: Any) -> Any:
+        return lambda *_: value
+
+    cases: list[tuple[Any, str]] = [
+        (broken, "raised ValueError"),
+        (says(2.0), "got 2.0; expected 0"),
+        (says("1"), "got '1'; expected 0"),
+        (says(float("nan")), "got nan; expected 0"),
+        (says([1.0]), "got .1.0.; expected 0"),
+        (says(10**400), "expected 0"),
+        (says("so " * 99), "expected 0 to 1, or None$"),
+    ]
+    for function, why in cases:
         session = folded(hinted(0, "x", user="a"))["s0"]
         told = Own("f", function).of(session, session.turns[0])
         with pytest.raises(DataError, match=why):

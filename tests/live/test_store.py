@@ -15,15 +15,18 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from assay import load
 from assay.errors import DataError, UsageError
 from assay.live.redaction import Redacted
 from assay.live.store import FILE, Store, StoreError, _Job
+from assay.live.traces import write_traces
 from assay.records.live import (
     Consented,
     Derived,
     Forgotten,
     Moved,
     NextState,
+    Replayed,
     TurnHint,
     TurnLabel,
     Version,
@@ -110,6 +113,42 @@ def test_of_several_labels_of_a_source_the_last_counts(store):
     session = store.sessions()["s-1"]
     assert session.turns[0].labels["user"].value == 1.0
     assert session.labels["person"].value == 0.5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.5, 7.0])
+def test_a_value_that_is_no_share_is_not_written(store, value):
+    wrote(store, opened(), turn("t-1"))
+    replay = Replayed(session="s-1", at=1.0, turn="t-1", source="user", told=value, neutral=0.0)
+    for event, field in (
+        (label("t-1", value), "label of t-1: value"),
+        (label(None, value), "label of s-1: value"),
+        (label("t-1", 1.0, rho0=value), "label of t-1: rho0"),
+        (replay, "replayed of t-1: told"),
+    ):
+        with pytest.raises(DataError, match=f"^{field}: got {value}; expected 0 to 1; of a label"):
+            wrote(store, label("t-1", 1.0, source="other"), event)
+    assert store.counts() == {"session": 1, "turn": 1}
+
+
+def test_a_value_that_is_no_share_and_is_there_is_none(store, monkeypatch, tmp_path):
+    """As an earlier release wrote it: an audit and an export go on."""
+    monkeypatch.setattr("assay.live.store.check_event", lambda _: None)
+    wrote(
+        store, opened(), turn("t-1"), label("t-1", float("nan"), rho1=float("inf")),
+        label("t-1", 1.0, source="other"), label(None, float("nan")),
+        Replayed(session="s-1", at=1.0, turn="t-1", source="x", told=float("nan"), neutral=0.0),
+    )  # fmt: skip
+    (session,) = store.sessions().values()
+    (seen,) = session.turns
+    assert (seen.labels["user"].value, seen.labels["user"].rho1) == (None, None)
+    assert (seen.labels["other"].value, session.labels["user"].value) == (1.0, None)
+    assert seen.replays == {}
+    records = [*load(store.path.parent)]
+    write_traces(store, tmp_path / "otel.jsonl", to="otel", now=2.0)
+    assert [each.outcome for each in load(tmp_path / "otel.jsonl")] == [
+        each.outcome for each in records
+    ]
+    assert len(records) == 1
 
 
 def test_hints_and_progress_are_folded_in(store):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from math import nan
 from typing import Any, Final, Protocol, cast, final, runtime_checkable
 
 from assay.errors import DataError, UsageError, one_line
@@ -109,9 +110,16 @@ class Own:
             value = self.function(seen.messages, answer.text)
         except Exception as error:
             raise DataError(one_line(f"--check {self.name}: raised {error!r}")) from error
-        if value is not None and not 0.0 <= value <= 1.0:
-            raise DataError(f"--check {self.name}: got {value}; expected 0 to 1, or None")
-        return None if value is None else float(value)
+        if value is None:
+            return None
+        try:
+            number = nan if isinstance(value, str | bytes) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = nan
+        if not 0.0 <= number <= 1.0:
+            got = one_line(f"{value!r:.80}")
+            raise DataError(f"--check {self.name}: got {got}; expected 0 to 1, or None")
+        return number
 
 
 def check_of(name: str) -> Check:
@@ -125,8 +133,8 @@ def check_of(name: str) -> Check:
     module, colon, what = name.partition(":")
     try:
         found = getattr(import_module(module), what) if colon else None
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(one_line(f"--check {name}: {error}")) from None
+    except Exception as error:  # whatever a module of a user's own does while it is imported
+        raise UsageError(one_line(f"--check {name}: {error or type(error).__name__}")) from None
     if not callable(found):
         raise UsageError(f"--check {name}: expected {LATER}, or PACKAGE:FUNCTION")
     return Own(name, cast("Callable[[Sequence[Mapping[str, Any]], str], float | None]", found))

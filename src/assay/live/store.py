@@ -43,6 +43,7 @@ from assay.records.live import (
     Turn,
     TurnLabel,
     Version,
+    check_event,
     decode_event,
     encode_event,
 )
@@ -129,9 +130,12 @@ class Store:
                 forgotten they are left out; so is a session that begins with them, from then on.
 
         Raises:
+            DataError: a value or a rate is not in [0, 1]; none is written.
             StoreError: no room among those that wait: wait, and try again, or count it as lost.
             UsageError: the store was opened to read, or is closed.
         """
+        for each in events:
+            check_event(each)
         return self._put(_Job(events, durable, None, said))
 
     @property

@@ -257,19 +257,51 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: "msgspec.msgpack.Decoder[Event]" = msgspec.msgpack.Decoder(Event)
 
 
+_SHARES: Final = {
+    TurnLabel: ("value", "rho0", "rho1"),
+    Replayed: ("told", "neutral"),
+}
+"""Fields in [0, 1]."""
+
+
 def encode_event(event: Event) -> bytes:
     """Returns an event as the bytes that the store holds."""
     return _encoder.encode(event)
 
 
+def check_event(event: Event) -> None:
+    """Raises DataError where a value or a rate of an event is not in [0, 1]: NaN is not."""
+    if (field := _odd(event)) is None:
+        return
+    kind, whose = type(event).__struct_config__.tag, getattr(event, "turn", None) or event.session
+    raise DataError(
+        f"{kind} of {whose}: {field}: got {getattr(event, field)}; expected 0 to 1; of a label "
+        "None, where it is not known"
+    )
+
+
+def sound(event: Event) -> bool:
+    """Returns whether all values and rates of an event are in [0, 1]."""
+    return _odd(event) is None
+
+
+def _odd(event: Event) -> str | None:
+    values = ((name, getattr(event, name)) for name in _SHARES.get(type(event), ()))
+    return next((name for name, it in values if it is not None and not 0.0 <= it <= 1.0), None)
+
+
 def decode_event(body: bytes, where: str) -> Event:
-    """Returns the event of some bytes.
+    """Returns the event of some bytes. A label whose value or rate is not in [0, 1], which is
+    written no more, has none.
 
     Raises:
         DataError: they are no event.
     """
     try:
-        return _decoder.decode(body)
+        event = _decoder.decode(body)
+        while isinstance(event, TurnLabel) and (field := _odd(event)) is not None:
+            event = msgspec.structs.replace(event, **{field: None})
+        return event
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(one_line(f"{where}: {error}; expected an event of a live store")) from None
 

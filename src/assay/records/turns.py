@@ -19,6 +19,7 @@ from assay.records.live import (
     Turn,
     TurnHint,
     TurnLabel,
+    sound,
     unpacked,
     unpacked_floats,
 )
@@ -120,7 +121,7 @@ def _take(event: Event, session: Session, turns: dict[str, Seen]) -> None:
             turns[event.turn].labels[event.source] = event
         case TurnHint() if event.turn in turns:
             turns[event.turn].hints.append(event)
-        case Replayed() if event.turn in turns:
+        case Replayed() if event.turn in turns and sound(event):
             turns[event.turn].replays.setdefault(event.source, event)
         case Moved() if event.turn in turns:
             turns[event.turn].progress, turns[event.turn].why = event.to, event.why
