@@ -416,6 +416,22 @@ def test_a_conversation_that_was_forgotten_is_not_written_again_after_a_restart(
         assert holding(tmp_path) == []
 
 
+def test_a_request_of_a_forgotten_session_that_is_sent_again_is_not_written(tmp_path):
+    key = {"Idempotency-Key": "k-1"}
+    with running(tmp_path) as live:
+        headers, _ = spoken(live, [asks(PHRASE)], **key)
+        assert headers["x-assay-recorded"] == "trainable"
+        live.store.forget(headers["x-assay-session"], at=1e12)
+        again, _ = spoken(live, [asks(PHRASE)], **key)
+        assert again["x-assay-recorded"] == "forgotten"
+    with running(tmp_path) as live:
+        headers, _ = spoken(live, [asks(PHRASE)], **key)
+        assert headers["x-assay-recorded"] == "forgotten"
+        other, _ = spoken(live, [asks("hello")], **{"Idempotency-Key": "k-2"})
+        assert other["x-assay-recorded"] == "trainable"
+        assert holding(tmp_path) == []
+
+
 def test_it_is_known_by_whose_it_is_and_once_the_gateway_has_dropped_it(tmp_path):
     with running(tmp_path) as live:
         headers, told = spoken(live, [asks(PHRASE)])

@@ -110,16 +110,19 @@ class Own:
             value = self.function(seen.messages, answer.text)
         except Exception as error:
             raise DataError(one_line(f"--check {self.name}: raised {error!r}")) from error
-        if value is None:
-            return None
-        try:
-            number = nan if isinstance(value, str | bytes) else float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = nan
-        if not 0.0 <= number <= 1.0:
+        number = None if value is None else _number(value)
+        if number is not None and not 0.0 <= number <= 1.0:
             got = one_line(f"{value!r:.80}")
             raise DataError(f"--check {self.name}: got {got}; expected 0 to 1, or None")
         return number
+
+
+def _number(value: Any) -> float:
+    """Returns what a function gave as a number; NaN: it is none."""
+    try:
+        return nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return nan
 
 
 def check_of(name: str) -> Check:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from assay.live.answers import Answer
 from assay.live.engines import bent, sampler_of
 from assay.live.guard import least
-from assay.live.sessions import Going, Placed, shared, text_of
+from assay.live.sessions import Going, Placed, request_of, shared, text_of
 from assay.live.store import Store, StoreError
 from assay.records.live import (
     Closed,
@@ -142,7 +142,7 @@ class Recorder:
         events: list[Event] = [*self._next_state(exchange)]
         turn = self._made(exchange, why)
         events.append(turn)
-        said = exchange.placed.said
+        said = [*exchange.placed.said, *request_of(exchange.name)]
         error = await self._write(session, *events, durable=why is None, said=said)
         why = error or why
         self._counts["turns:trainable" if why is None else f"turns:{why}"] += 1

@@ -282,11 +282,19 @@ def chained(messages: Sequence[Message], owner: str) -> list[bytes]:
 
 def begun(session: Session) -> tuple[bytes, ...]:
     """Returns digests of what the conversations of a session began with, as `chained` has them: the
-    first answer and all before it. Whatever goes on from one begins with it too."""
+    first answer and all before it. Whatever goes on from one begins with it too. And those of the
+    names of its requests: one that is sent again is of it, whatever it says."""
     main = [each for each in session.turns if each.turn.turn_type == "main"]
     firsts = [each for each in main if each.turn.after is None]
     owner = owner_of(session.run, session.user)
-    return tuple(chained([*each.messages, each.turn.answer], owner)[-1] for each in firsts)
+    told = [chained([*each.messages, each.turn.answer], owner)[-1] for each in firsts]
+    names = [named for each in session.turns for named in request_of(each.turn.request)]
+    return (*told, *names)
+
+
+def request_of(name: str) -> list[bytes]:
+    """Returns what stands for a request's name among digests; nothing: it has none."""
+    return [hashlib.blake2b(f"request {name}".encode(), digest_size=16).digest()] if name else []
 
 
 def owner_of(run: str, user: str) -> str:

@@ -234,8 +234,8 @@ class Forgotten(Record, frozen=True, tag_field="kind", tag="forgotten"):
     digest: str
     why: str = ""
     begun: tuple[bytes, ...] = ()
-    """Digests of what its conversations began with, the first answer included: a client that goes
-    on with one is known by it."""
+    """Digests of what its conversations began with, the first answer included, and of its requests'
+    names: a client that goes on with one, or sends one again, is known by it."""
     session: str = ""
 
 
@@ -257,7 +257,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: "msgspec.msgpack.Decoder[Event]" = msgspec.msgpack.Decoder(Event)
 
 
-_SHARES: Final = {
+_SHARES: Final[dict[type, tuple[str, ...]]] = {
     TurnLabel: ("value", "rho0", "rho1"),
     Replayed: ("told", "neutral"),
 }
