@@ -1,5 +1,6 @@
 """What is written is told to what was read, before it is written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from assay.errors import DataError
 from assay.files import outputs
 from assay.files.atomic import publish
 from assay.files.folders import temporary, whole
+from assay.files.written import Marks, marks
 
 
 class Read:
@@ -16,10 +18,15 @@ class Read:
     def __init__(self, file: Path, why: str = "") -> None:
         self.file, self.why, self.gone = file, why, False
         self.told: list[str] = []
+        self.wrote_: list[tuple[str, list[str]]] = []
 
-    def tell(self, path: str, at: float) -> str:
+    def tell(self, path: str, at: float, *, moved: bool) -> str:
         assert not Path(path).exists() or Path(path).is_dir(), "before it is written"
         self.told.append(f"{Path(path).name} {at:g}")
+        return self.why
+
+    def wrote(self, path: str, at: float, files: Marks) -> str:
+        self.wrote_.append((Path(path).name, sorted(files)))
         return self.why
 
     def stale(self) -> bool:
@@ -83,6 +90,40 @@ def test_what_is_stale_is_taken_away_again_and_no_more(tmp_path, read, made):
         with outputs.told(tmp_path / "b"):
             (tmp_path / "b").touch()
         assert (tmp_path / "b").exists(), "nobody said how it is taken away"
+
+
+def test_what_lies_there_is_said_before_it_is_moved_there_or_once_it_is_written(tmp_path, read):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "mine").touch()
+    with outputs.telling(lambda: 5.0, print):
+        outputs.heard(read)
+        publish(tmp_path / "a", b"x")
+        with whole(tmp_path / "kept", made={"sub"}) as fresh:
+            (fresh / "sub").mkdir()
+            (fresh / "sub" / "new").touch()
+        with outputs.told(tmp_path / "b"):
+            (tmp_path / "b").write_text("xy")
+            assert len(read.wrote_) == 2
+        with outputs.told(tmp_path / "kept"):
+            pass
+        with pytest.raises(ZeroDivisionError), whole(tmp_path / "failed"):
+            raise ZeroDivisionError
+        assert read.wrote_ == [("a", [""]), ("kept", ["sub/new"]), ("b", [""])]
+        read.gone = True
+        with pytest.raises(DataError):
+            publish(tmp_path / "c", b"")
+        assert read.wrote_[3:] == [("c", [""]), ("c", [])], "it is taken away again"
+
+
+def test_a_file_is_known_by_its_size_and_change_and_a_folder_by_its_files(tmp_path):
+    file = tmp_path / "in" / "a"
+    file.parent.mkdir()
+    file.write_text("xy")
+    os.utime(file, ns=(1, 7))
+    assert marks(file) == {"": (2, 7)}
+    assert marks(tmp_path) == {"in/a": (2, 7)}
+    assert marks(tmp_path, {"in"}) == {"in/a": (2, 7)}
+    assert marks(tmp_path, {"in/b"}) == marks(tmp_path / "none") == {}
 
 
 def test_a_store_that_cannot_be_told_is_named_once(tmp_path):

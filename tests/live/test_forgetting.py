@@ -11,7 +11,7 @@ import zstandard
 
 from assay.errors import DataError
 from assay.files.event_log import EventLog
-from assay.files.folders import locked
+from assay.files.folders import locked, removed
 from assay.files.lines import lines
 from assay.files.packed import is_packed
 from assay.live import reaching
@@ -281,7 +281,7 @@ def test_where_the_disk_is_full_others_lines_stay(lived, tmp_path, monkeypatch):
     labels.write_text('{"id": "gone"}\n{"id": "x", "value": NaN}\n')
 
     @contextmanager
-    def full(path):
+    def full(path, **_):
         raise DataError(f"{path}: cannot be written: No space left on device")
         yield
 
@@ -294,6 +294,88 @@ def test_where_the_disk_is_full_others_lines_stay(lived, tmp_path, monkeypatch):
         assert "NaN" in labels.read_text()
         assert store.forget("gone", at=21.0).rewritten == [str(labels)], "once there is room"
     assert labels.read_text() == '{"id": "x", "value": NaN}\n'
+
+
+def test_what_others_put_where_a_command_wrote_is_never_touched(lived, tmp_path, assay):
+    for words in (
+        ("audit", lived, "--json", "audit.json"), ("audit", lived, "-o", "run"),
+        ("audit", lived, "-o", "again"), ("import", lived, "-o", "p.jsonl"),
+        ("export", lived, "-m", "grpo", "--to", "trl", "-o", "exp"),
+        ("credit", lived, "-m", "grpo", "-m", "nsr", "-o", "credit"),
+    ):  # fmt: skip
+        assert assay(*words).code == 0
+    mine = {
+        "audit.json": '{"my": "thesis"}', "p.jsonl": '{"id": "gone", "x": 1}\n{"id": "b",  torn\n',
+        "run/run.json": '{"mine": 1}', "run/data.bin": "mine", "exp/src/app.js": "mine",
+        "exp/manifest.json": '{"name": "my web app"}', "credit/nsr.jsonl": "edited",
+    }  # fmt: skip
+    for name in ("audit.json", "p.jsonl", "run", "exp", "credit/nsr.jsonl"):
+        removed(tmp_path / name)
+    for name, text in mine.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for _ in range(2):
+        ended = assay("live", "forget", "gone", "--store", lived)
+        assert ended.code == 3
+        for name in ("audit.json", "p.jsonl", "run/run.json", "exp/manifest.json"):
+            assert f"{tmp_path / name}: is not what was written there" in ended.error
+        assert "/again" not in ended.error
+        assert {name: (tmp_path / name).read_text() for name in mine} == mine
+    assert not (tmp_path / "again").exists()
+    assert ids(tmp_path / "credit" / "grpo.jsonl") == ["stays"]
+
+
+def test_what_was_reached_is_not_asked_for_again(lived, tmp_path, assay):
+    assert assay("audit", lived, "-o", "run").code == 0
+    with Store.open(lived) as store:
+        store.append(*said("new", OTHER), durable=True).result(timeout=30)
+    for name in ("run", "rows.jsonl"):
+        verb = "audit" if name == "run" else "import"
+        assert assay(verb, lived, "-o", name).code == 0
+    assert "run: deleted" in assay("live", "forget", "gone", "--store", lived).text
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"kind":"audit"}')
+    again = assay("live", "forget", "gone", "--store", lived)
+    assert (again.code, "reached" in again.text) == (0, False)
+    ended = assay("live", "forget", "new", "--store", lived)
+    assert (ended.code, "rows.jsonl: its part went" in ended.text) == (0, True)
+    assert "run" not in ended.text.split()
+    assert (tmp_path / "run" / "run.json").exists()
+    assert ids(tmp_path / "rows.jsonl") == ["stays"]
+
+
+def test_where_a_command_failed_nothing_is_looked_for(lived, tmp_path, assay, monkeypatch):
+    from assay.cli import import_
+
+    def broken(rows):
+        yield next(iter(rows))
+        raise DataError("torn")
+
+    write = import_.write
+    monkeypatch.setattr(import_, "write", lambda path, rows: write(path, broken(rows)))
+    assert assay("import", lived, "-o", "e1").code == 3
+    with Store.open(lived) as store:
+        assert str(tmp_path / "e1") in {e.path for _, e in store.events("derived")}
+    for name in ("gone", "stays"):
+        ended = assay("live", "forget", name, "--store", lived)
+        assert (ended.code, "e1" in ended.text) == (0, False)
+
+
+def test_a_kill_between_what_is_noted_and_what_is_moved_loses_neither(
+    lived, tmp_path, assay, monkeypatch
+):
+    """What was there before is still known; the new one is swept."""
+    assert assay("import", lived, "-o", "p.jsonl").code == 0
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "replace", lambda *_: 1 / 0)
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(ZeroDivisionError):
+            assay("import", lived, "-o", "p.jsonl")
+    (left,) = tmp_path.glob(".p.jsonl.tmp-*")
+    left.rename(tmp_path / ".p.jsonl.tmp-999999999")
+    ended = assay("live", "forget", "gone", "--store", lived)
+    assert (ended.code, "p.jsonl: its part went" in ended.text) == (0, True)
+    assert holding(tmp_path) == []
 
 
 def test_a_manifest_names_nothing_outside_of_its_folder(lived, tmp_path):

@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -22,11 +22,17 @@ _TEMPORARY: Final = re.compile(r"\..+\.tmp-[0-9]+")
 
 
 @contextmanager
-def published(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
+def published(
+    path: str | os.PathLike[str], *, ready: Callable[[Path], None] | None = None
+) -> Generator[IO[bytes]]:
     """A file that appears under `path` only if the block succeeds: temp, fsync, rename, fsync.
 
     Under a link, its target is replaced and the link stays. A pipe or a device stays as well, and
     gets the bytes as they come.
+
+    Args:
+        path: where it is to be.
+        ready: is called with where it lies, whole, before it is moved there.
 
     Raises:
         DataError: a folder is there; or there is no room, or no permission, to write it.
@@ -38,7 +44,7 @@ def published(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
-    with told(target, undo=target.unlink):
+    with told(target, undo=target.unlink, moved=True) as say:
         stream = _opened(path, temporary)
         try:
             with _room(path):
@@ -46,6 +52,9 @@ def published(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
                     yield stream
                     stream.flush()
                     os.fsync(stream.fileno())
+                say(temporary, None)
+                if ready is not None:
+                    ready(temporary)
                 temporary.replace(target)
                 sync(target.parent)
         finally:

@@ -141,6 +141,17 @@ class EventLog:
             raise
         return found
 
+    def put(self, row: Row) -> None:
+        """Writes a row in the place of the one with the same `once`, behind all others.
+
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        self._db.execute(
+            "INSERT OR REPLACE INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
+            (row.kind, row.session, row.once, row.body),
+        )
+
     def rows(
         self,
         *,
@@ -217,13 +228,15 @@ class EventLog:
         """Returns how many rows there are of each kind."""
         return dict(self._db.execute("SELECT kind, COUNT(*) FROM events GROUP BY kind").fetchall())
 
-    def replace(self, session: str, change: Callable[[], tuple[list[Row], list[Row]]]) -> int:
+    def replace(
+        self, session: str | None, change: Callable[[], tuple[list[Row], list[Row]]]
+    ) -> int:
         """Deletes all rows of a session, gives others new bodies, and adds some; all or nothing.
 
         Returns how many were deleted. `settle` then takes their bytes off the disk.
 
         Args:
-            session: whose rows go.
+            session: whose rows go. None: nobody's.
             change: returns the rows with new bodies, and those to add; asked when no other process
                 can write.
 
@@ -233,7 +246,10 @@ class EventLog:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             changed, added = change()
-            gone = self._db.execute("DELETE FROM events WHERE session = ?", (session,)).rowcount
+            gone = 0
+            if session is not None:
+                of = (session,)
+                gone = self._db.execute("DELETE FROM events WHERE session = ?", of).rowcount
             for row in changed:
                 self._db.execute("UPDATE events SET body = ? WHERE seq = ?", (row.body, row.seq))
             for row in added:

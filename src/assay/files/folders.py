@@ -13,7 +13,7 @@ from typing import Final
 
 from assay.errors import UsageError
 from assay.files.atomic import about, sync
-from assay.files.outputs import aside, told
+from assay.files.outputs import Ready, aside, told
 
 MANIFEST: Final = "manifest.json"
 """What is in a folder of credit in the form of an engine."""
@@ -46,8 +46,8 @@ def whole(
     target = refuse_current(path)
     undo = partial(_taken_away, target, made)
     with (
-        told(target, inner=_beside(target, "tmp"), undo=undo),
-        _whole(target, path, synced=synced, made=made) as fresh,
+        told(target, inner=_beside(target, "tmp"), undo=undo, moved=True) as ready,
+        _whole(target, path, ready, synced=synced, made=made) as fresh,
     ):
         yield fresh
 
@@ -76,7 +76,7 @@ def removed(path: Path) -> None:
 
 @contextmanager
 def _whole(
-    target: Path, path: Path, *, synced: bool, made: Collection[str] | None
+    target: Path, path: Path, ready: Ready, *, synced: bool, made: Collection[str] | None
 ) -> Generator[Path]:
     new = [folder for folder in target.parents if not folder.exists()]
     fresh, stale = (_beside(target, kind) for kind in _KINDS)
@@ -88,6 +88,7 @@ def _whole(
         if synced:
             for each in [*fresh.rglob("*"), fresh]:
                 sync(each)
+        ready(fresh, made)
         if target.exists():
             target.replace(stale)
         fresh.replace(target)

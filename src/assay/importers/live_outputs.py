@@ -1,18 +1,41 @@
 """What becomes of a store that was read as a log: each file and folder that is made from it is an
 event of the store (`Derived`), so that to forget a session reaches it."""
 
+import os
 import sqlite3
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final, final
 
 from assay.errors import DataError, one_line
 from assay.files.event_log import EventLog, Row
-from assay.records.live import Derived, decode_event, encode_event
+from assay.files.written import Marks
+from assay.records.live import Derived, Made, decode_event, encode_event
 
 LINES: Final = (".jsonl", ".jsonl.zst", ".jsonl.gz")
 """How the names of files end of which lines are taken out; all else is deleted as a whole."""
+
+
+def made_at(log: EventLog, path: str, *, since: int = 0) -> Made | None:
+    """Returns what the log knows of a path; None: nothing, or nothing behind the place `since`."""
+    row = log.once(_once(path))
+    event = None if row is None else decode_event(row.body, f"{log.path} event {row.seq}")
+    return event if row and row.seq > since and isinstance(event, Made) else None
+
+
+def put_made(log: EventLog, made: Made) -> None:
+    """Writes what is at a path in the place of what was known of it.
+
+    Raises:
+        sqlite3.Error: nothing was written.
+    """
+    log.put(Row("made", "", encode_event(made), _once(made.path)))
+
+
+def _once(path: str) -> str:
+    return f"made {blake2b(os.fsencode(path), digest_size=16).hexdigest()}"
 
 
 @final
@@ -24,7 +47,7 @@ class StoreRead:
     last: int
     """Place of the last event that was read, or of an earlier one."""
 
-    def tell(self, path: str, at: float) -> str:
+    def tell(self, path: str, at: float, *, moved: bool) -> str:
         """Makes a file or folder known to the store, as made from all sessions in it; returns why
         it cannot be written, empty: it is.
 
@@ -38,10 +61,29 @@ class StoreRead:
             at=at, path=path, sessions=tuple(sorted(names)), how=how, what="read as a log"
         )
         row = Row("derived", "", encode_event(event))
+
+        def told(log: EventLog) -> None:
+            log.append([row], barred=lambda: self._checked(log))
+            if moved:
+                put_made(log, made_at(log, path) or Made(at=at, path=path))
+
+        return self._written(told)
+
+    def wrote(self, path: str, at: float, files: Marks) -> str:
+        """Makes known what a file or folder is known by; returns why it cannot be written."""
+
+        def told(log: EventLog) -> None:
+            last = made_at(log, path)
+            before = {} if last is None else last.files
+            put_made(log, Made(at=at, path=path, files=dict(files), before=before))
+
+        return self._written(told)
+
+    def _written(self, work: Callable[[EventLog], None]) -> str:
         try:
             log = EventLog(self.file, write=True)
             try:
-                log.append([row], barred=lambda: self._checked(log))
+                work(log)
             finally:
                 log.close()
         except sqlite3.Error as error:

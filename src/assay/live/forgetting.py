@@ -1,15 +1,17 @@
 """A session is deleted: its events, and its part of every file that was made from it."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, final
 
 from msgspec.structs import replace
 
 from assay.files.event_log import EventLog, Row
 from assay.files.folders import sweep_temporary
-from assay.live.reaching import reach, stamp
+from assay.importers.live_outputs import made_at, put_made
+from assay.live.reaching import Left, reach, stamp
 from assay.live.sessions import begun
 from assay.records.live import Derived, Event, Forgotten, Version, decode_event, encode_event
 from assay.records.turns import folded
@@ -35,9 +37,22 @@ class Forgot:
     """Files that could not be reached, and why: they may still hold it."""
     versions: list[str] = field(default_factory=list[str])
     """Versions of the policy that were trained on it: weights are not undone by deleting text."""
+    nothing: list[str] = field(default_factory=list[str])
+    """Paths at which nothing was left that Assay wrote: a command failed, or it was deleted."""
+    open: set[str] = field(default_factory=set[str])
+    """Paths that may still hold it."""
     settled: bool = True
     """False: a reader kept the file beside the store, which may still hold it, from being emptied;
     forget it again when that is over."""
+
+    def note(self, path: str, found: str) -> None:
+        """Notes what became of a file or folder, as `reach` says it."""
+        lists = {"rewritten": self.rewritten, "deleted": self.deleted, "missing": self.missing}
+        told = {**lists, "nothing": self.nothing}.get(found, self.failed)
+        if told is self.failed or told is self.missing:
+            self.open.add(path)
+        said = found if told is self.failed else path
+        told += [] if said in told else [said]
 
 
 def digest_of(session: str) -> str:
@@ -50,8 +65,9 @@ def forgotten(log: EventLog, session: str, *, at: float, why: str) -> Forgot:
     before from what it could not be taken out of then."""
     made, name = Forgot(), digest_of(session)
     sweep_temporary()  # what a killed command left, which none is told of
-    before = _reached(_files(log, {session, name}), session, name, made, {})
-    held = dict[str, Derived]()
+    reached = partial(_reached, log, session, name, made)
+    before = reached(_files(log, {session, name}), {})
+    held = dict[str, tuple[int, Derived]]()
 
     def change() -> tuple[list[Row], list[Row]]:
         """Asked when no other process can write: what is made known later sees the mark."""
@@ -63,7 +79,8 @@ def forgotten(log: EventLog, session: str, *, at: float, why: str) -> Forgot:
 
     made.events = log.replace(session, change)
     # once more what changed: a command that read it before looks for the mark when it has written
-    _reached(held, session, name, made, before)
+    reached(held, before)
+    log.replace(None, lambda: (_settled(log, name, made), []))
     made.settled = log.settle(WAIT)
     return made
 
@@ -75,15 +92,35 @@ def _renamed(log: EventLog, session: str, name: str, made: Forgot) -> list[Row]:
         left = tuple(name if each == session else each for each in event.sessions)
         if isinstance(event, Version):
             made.versions += [] if event.name in made.versions else [event.name]
-        elif event.path in made.deleted:
-            left = ()  # nobody is in it any more
-        changed.append(Row(row.kind, "", encode_event(replace(event, sessions=left)), seq=row.seq))
+        changed.append(_row(row, event, left))
     return changed
 
 
-def _files(log: EventLog, names: set[str]) -> dict[str, Derived]:
-    """Returns the files that hold a session, by path."""
-    return {e.path: e for _, e in _events(log, names) if isinstance(e, Derived)}
+def _settled(log: EventLog, name: str, made: Forgot) -> list[Row]:
+    """Returns what is known of files that do not hold it any more, without it: what lies there
+    later is nobody's who was in them."""
+    changed, without = list[Row](), {*made.rewritten, *made.nothing}
+    for row in log.rows(kinds=("derived",)):
+        event = decode_event(row.body, f"{log.path} event {row.seq}")
+        if not isinstance(event, Derived) or not event.sessions or event.path in made.open:
+            continue
+        if event.path in made.deleted:
+            changed.append(_row(row, event, ()))
+        elif event.path in without and name in event.sessions:
+            changed.append(_row(row, event, [each for each in event.sessions if each != name]))
+    return changed
+
+
+def _row(row: Row, event: Version | Derived, sessions: Iterable[str]) -> Row:
+    """Returns the row of an event with other sessions."""
+    body = encode_event(replace(event, sessions=tuple(sessions)))
+    return Row(row.kind, "", body, seq=row.seq)
+
+
+def _files(log: EventLog, names: set[str]) -> dict[str, tuple[int, Derived]]:
+    """Returns the files that hold a session, and where in the log that stands, by path."""
+    found = _events(log, names)
+    return {e.path: (row.seq, e) for row, e in found if isinstance(e, Derived)}
 
 
 def _events(log: EventLog, names: set[str]) -> Iterator[tuple[Row, Version | Derived]]:
@@ -94,20 +131,19 @@ def _events(log: EventLog, names: set[str]) -> Iterator[tuple[Row, Version | Der
 
 
 def _reached(
-    files: Mapping[str, Derived],
+    log: EventLog,
     session: str,
     name: str,
     made: Forgot,
+    files: Mapping[str, tuple[int, Derived]],
     before: Mapping[str, object],
 ) -> dict[str, object]:
     """Reaches files that are not as they were before, notes what became of them, and returns how
     they are."""
-    for path, file in files.items():
+    for path, (seq, file) in files.items():
         if path in before and before[path] == stamp(path):
             continue
-        found = reach(file, session, name)
-        noted = {"rewritten": made.rewritten, "deleted": made.deleted, "missing": made.missing}
-        told = noted.get(found, made.failed)
-        said = found if told is made.failed else path
-        told += [] if said in told else [said]
+        left = Left(file, made_at(log, path, since=seq), partial(put_made, log))
+        found = reach(left, session, name)
+        made.note(path, found)
     return {path: stamp(path) for path in files}

@@ -6,6 +6,7 @@
 | a skill bank | the text of skills that rest on it goes, from every version; they are retired |
 | an audit, an export, a run of `assay live train`, and all else | deleted, to be made again |
 | a folder that does not say that it is of these, or of `assay train` | it is told, and stays |
+| what is not as Assay wrote it (`records.live.Made`) | it is told, and stays |
 
 What a killed command left of it goes as well.
 """
@@ -17,19 +18,24 @@ import re
 import stat
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, final
 
 import zstandard
+from msgspec.structs import replace
 
 from assay.errors import AssayError, UsageError, one_line
 from assay.files.atomic import published
 from assay.files.folders import MANIFEST, is_audit, removed, sweep
 from assay.files.packed import opened
-from assay.records.live import Derived
+from assay.files.written import Mark, Marks, marks
+from assay.files.written import found as found_in
+from assay.records.live import Derived, Made
 from assay.runs.directory import MADE, is_training_run
+from assay.runs.directory import written as written_by
 from assay.skills.forgetting import forget
 from assay.skills.store import is_bank
 
@@ -37,6 +43,8 @@ _KEYS: Final = ("session", "trajectory", "id")
 """Which of a line's keys says whose it is: the first that it has and that is no null."""
 _OURS: Final = (MANIFEST, "run.json")
 """What the folders that are deleted have in them."""
+TURNS: Final = "turns.jsonl"
+"""In a run of `assay live train`: its lines are taken out, and the rest of the run stays."""
 WAIT: Final = 10.0
 """Seconds that whoever writes a bank gets to finish."""
 
@@ -69,25 +77,49 @@ def _when(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def reach(file: Derived, session: str, name: str) -> str:
+@final
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What was left at a path, and of whom."""
+
+    file: Derived
+    known: Made | None
+    """What is there, as it was written. None: whoever wrote it did not say."""
+    note: Callable[[Made], None]
+    """Takes what is there from then on."""
+
+    def becomes(self, files: Marks) -> None:
+        """Notes it, before it is so."""
+        if self.known is not None:
+            now = {**self.known.files, **files} if files else {}
+            before = self.known.files if files else {}
+            self.note(replace(self.known, files=now, before=before))
+
+
+def reach(left: Left, session: str, name: str) -> str:
     """Takes a session out of a file or folder. Returns what became of it: "rewritten", "deleted",
-    "missing": it is not there; or why it may still hold the session.
+    "missing": it is not there; "nothing" of ours was; or why it may still hold the session.
 
     Args:
-        file: as the store knows it.
+        left: as the store knows it.
         session: who is forgotten.
         name: what stands for it from then on.
     """
-    path, of = Path(file.path), belongs(session)
+    file, known, path, of = left.file, left.known, Path(left.file.path), belongs(session)
     try:
         swept = sweep(path)
+        if known is not None and not known.files and not known.before:
+            return "deleted" if swept else "nothing"
         if not path.exists():
             return "deleted" if swept else "missing"
         if path.is_dir() and not path.is_symlink():
-            return _folder(path, of, name)
-        if file.how == "lines" and _lines(path, of):
+            return _folder(path, left, of, name)
+        if known is not None and [*marks(path).items()] not in _written(known, ""):
+            return _others([path])
+        if file.how == "lines" and _lines(path, of, lambda at: left.becomes(marks(at))):
             return "rewritten"
         path.unlink()
+        left.becomes({})
     except AssayError as error:
         return one_line(str(error))
     except OSError as error:
@@ -95,12 +127,28 @@ def reach(file: Derived, session: str, name: str) -> str:
     return "deleted"
 
 
-def _folder(path: Path, of: Callable[[object], bool], name: str) -> str:
+def _written(known: Made, name: str) -> list[list[tuple[str, Mark]]]:
+    """Returns what a file may be known by."""
+    found = (each.get(name) for each in (known.files, known.before))
+    return [[(name, mark)] for mark in found if mark is not None]
+
+
+def _others(paths: Sequence[Path]) -> str:
+    more = f" (nor are {len(paths) - 1} more)" if paths[1:] else ""
+    return (
+        f"{paths[0]}: is not what was written there{more}; look at it, and delete it by hand if it "
+        "holds the session"
+    )
+
+
+def _folder(path: Path, left: Left, of: Callable[[object], bool], name: str) -> str:
     if is_bank(path):
         _bank(path, of, name)
         return "rewritten"
     if is_training_run(path):
         return f"{path}: a training run that read it; what it learnt is not undone, delete it"
+    if left.known is not None:
+        return _known(path, left, left.known, of)
     if not any((path / each).is_file() for each in _OURS):
         return f"{path}: a folder without {' or '.join(_OURS)}; not ours"
     for each in _made(path):
@@ -108,6 +156,29 @@ def _folder(path: Path, of: Callable[[object], bool], name: str) -> str:
     if path.exists() and not any(path.iterdir()):
         path.rmdir()
     return "deleted"
+
+
+def _known(path: Path, left: Left, known: Made, of: Callable[[object], bool]) -> str:
+    """Takes out of a folder what was written into it, and is as it was written."""
+    ours, others = list[Path](), list[Path]()
+    for file, place, mark in found_in(path):
+        if written := _written(known, place):
+            (ours if [(place, mark)] in written else others).append(file)
+    turns = path / TURNS
+    if turns in ours and written_by(path).get("kind") == "live":
+        if others:
+            return _others(others)
+        _lines(turns, of, lambda at: left.becomes({TURNS: marks(at)[""]}))
+        return "rewritten"
+    for file in ours:
+        file.unlink()
+    for folder in sorted({each for file in ours for each in file.parents}, reverse=True):
+        if folder.is_relative_to(path) and not any(folder.iterdir()):
+            folder.rmdir()
+    if others:
+        return _others(others)
+    left.becomes({})
+    return "deleted" if ours else "missing"
 
 
 def _bank(path: Path, of: Callable[[object], bool], name: str) -> None:
@@ -138,14 +209,15 @@ def _made(path: Path) -> list[Path]:
     return kept if files else [path]
 
 
-def _lines(path: Path, of: Callable[[object], bool]) -> bool:
+def _lines(path: Path, of: Callable[[object], bool], ready: Callable[[Path], None]) -> bool:
     """Takes the lines of a session out of a file; returns False where its lines do not say whose
     they are."""
     try:
-        with opened(path) as stream, published(path) as out, _packing(path, out) as sink:
+        with opened(path) as stream, published(path, ready=ready) as out:
             os.fchmod(out.fileno(), stat.S_IMODE(path.stat().st_mode))
-            for line in _left(stream, of):
-                sink.write(line)
+            with _packing(path, out) as sink:
+                for line in _left(stream, of):
+                    sink.write(line)
     except (_UntoldError, EOFError, zstandard.ZstdError, zlib.error, gzip.BadGzipFile):
         return False
     return True

@@ -226,6 +226,19 @@ class Derived(Record, frozen=True, tag_field="kind", tag="derived"):
     session: str = ""
 
 
+class Made(Record, frozen=True, tag_field="kind", tag="made"):
+    """What lies at the path of a `Derived`, as Assay wrote it (`files.written`): to forget a
+    session deletes nothing else there. Of a path there is one, the last."""
+
+    at: float
+    path: str
+    files: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict[str, tuple[int, int]])
+    """Empty: nothing of ours is there."""
+    before: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict[str, tuple[int, int]])
+    """What was there before that: it still is where a kill came between."""
+    session: str = ""
+
+
 class Forgotten(Record, frozen=True, tag_field="kind", tag="forgotten"):
     """A session was deleted; only digests are left, of its name and of how its conversations began,
     so that it is not written again."""
@@ -251,6 +264,7 @@ Event = (
     | Moved
     | Version
     | Derived
+    | Made
     | Forgotten
 )
 _encoder: Final = msgspec.msgpack.Encoder()
