@@ -1,6 +1,7 @@
 """Uplift by hand and by enumeration: how often useless hints are admitted."""
 
 import re
+from itertools import product
 from math import comb, inf, isnan, sqrt
 from pathlib import Path
 from statistics import NormalDist
@@ -11,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import MethodError
-from assay.kernels.uplift import FEWEST, Measured, Uplift, again, levels, looks, paired
+from assay.kernels.uplift import (
+    FEWEST,
+    Measured,
+    Uplift,
+    again,
+    by_chance,
+    levels,
+    looks,
+    paired,
+)
 
 
 def test_by_hand() -> None:
@@ -39,6 +49,29 @@ def test_by_hand() -> None:
 )
 def test_who_is_admitted(told: int, neutral: int, pairs: int, admits: bool) -> None:
     assert Uplift(told, neutral, pairs).admits == admits
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "chance"),
+    [
+        (0, 0, 1.0),
+        (2, 0, 1 / 4),
+        (4, 0, 1 / 16),
+        (4, 1, 6 / 32),  # 5 + 1 of 32
+        (6, 2, 37 / 256),  # 28 + 8 + 1
+        (0, 3, 1.0),
+        (4.5, 0, 1 / 16),  # rounded against the hint: 4 of 4
+        (4, 0.25, 6 / 32),  # and 4 of 5
+    ],
+)
+def test_the_sign_test_by_hand(won: float, lost: float, chance: float) -> None:
+    assert by_chance(won, lost) == pytest.approx(chance)
+
+
+@given(st.integers(0, 5), st.integers(0, 5))
+def test_the_sign_test_counts_all_ways(won: int, lost: int) -> None:
+    ways = [*product((0, 1), repeat=won + lost)]
+    assert by_chance(won, lost) == pytest.approx(sum(sum(w) >= won for w in ways) / len(ways))
 
 
 def test_nothing_played_says_nothing() -> None:

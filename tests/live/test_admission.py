@@ -41,11 +41,21 @@ from tests.rollout.fakes import Characters, Obeys
 PASSES = {"both": (1.0, 1.0), "told": (1.0, 0.0), "neutral": (0.0, 1.0), "none": (0.0, 0.0)}
 
 
+class Apart(dict[str, str]):
+    """Each session is of a user of its own."""
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
+APART = Apart()
+
+
 def pairs(first: int = 0, **counts: int) -> list[Replayed]:
-    """So many pairs of each kind, at the time `first`."""
+    """So many pairs of each kind, at the time `first`, each of a session of its own."""
     values = [PASSES[kind] for kind, many in counts.items() for _ in range(many)]
     return [
-        Replayed(session="s", at=float(first), turn=f"t{first}-{n}", source="x",
+        Replayed(session=f"s{n}", at=float(first), turn=f"t{first}-{n}", source="x",
                  told=told, neutral=bare)
         for n, (told, bare) in enumerate(values)
     ]  # fmt: skip
@@ -55,14 +65,14 @@ def test_sixteen_at_a_time_older_ones_half() -> None:
     """First sixteen: 12 pass told, 4 neutral, 8 differ: uplift 8/16 = .5, error
     sqrt((8/16 - .25)/16) = .125, bound .5 - 1.281552 x .125 = .3398. The next: 0 and 4, 4 differ.
     Together 12/2 + 0 = 6, 4/2 + 4 = 6 and 8/2 + 4 = 8 of 24: uplift 0. A sixteen less one waits."""
-    one = standing(pairs(both=4, told=8, none=4))
+    one = standing(pairs(both=4, told=8, none=4), APART)
     assert one.seen == Measured(Uplift(12, 4, 16, 8))
     assert one.row()["lower"] == pytest.approx(0.5 - 1.281552 * 0.125, abs=1e-6)
     assert (one.admitted, one.waiting) == (True, 0)
-    two = standing([*pairs(both=4, told=8, none=4), *pairs(1, neutral=4, none=12)])
+    two = standing([*pairs(both=4, told=8, none=4), *pairs(1, neutral=4, none=12)], APART)
     assert two.seen.passes == Uplift(6, 6, 24, 8)
     assert not two.admitted
-    more = standing([*pairs(both=4, told=8, none=4), *pairs(1, neutral=4, none=11)])
+    more = standing([*pairs(both=4, told=8, none=4), *pairs(1, neutral=4, none=11)], APART)
     assert (more.seen, more.waiting, more.admitted) == (one.seen, 15, True)
 
 
@@ -72,12 +82,12 @@ def test_the_vector_of_the_specification() -> None:
     found = Standing(Measured(Uplift(14, 8, 20)), 0)
     assert found.row()["lower"] == pytest.approx(0.30 - 1.281552 * 0.15, abs=1e-6)
     assert found.admitted
-    few = standing(pairs(told=15))
+    few = standing(pairs(told=15), APART)
     assert (few.admitted, few.waiting, few.seen.passes.pairs) == (False, 15, 0)
     assert few.sentence("x") == "x: not admitted: 15 pairs of replays, 16 decide"
-    silent = standing(pairs(none=16)).sentence("x")
+    silent = standing(pairs(none=16), APART).sentence("x")
     assert silent == "x: not admitted: of 16 pairs of answers none was good"
-    assert standing(pairs(told=17)).sentence("x") == (
+    assert standing(pairs(told=17), APART).sentence("x") == (
         "x: admitted: told 16 of 16 pass, neutral 0: uplift +100.0%, at least +100.0% by 90 %; "
         "1 pairs wait for 16"
     )
@@ -93,17 +103,76 @@ def test_useless_hints_get_in_at_the_stated_rate_and_inverted_ones_never() -> No
         drawn = [[float(chance.random() < p) for p in tasks] for _ in range(2)]
         made = pairs(none=16)
         at_random = [
-            Replayed(session="s", at=0.0, turn=e.turn, source="x", told=a, neutral=b)
+            Replayed(session=e.session, at=0.0, turn=e.turn, source="x", told=a, neutral=b)
             for e, a, b in zip(made, *drawn, strict=True)
         ]
         wrong = [
-            Replayed(session="s", at=0.0, turn=e.turn, source="x", told=0.0, neutral=b)
+            Replayed(session=e.session, at=0.0, turn=e.turn, source="x", told=0.0, neutral=b)
             for e, b in zip(made, drawn[1], strict=True)
         ]
-        useless += standing(at_random).admitted
-        inverted += standing(wrong).admitted
+        useless += standing(at_random, APART).admitted
+        inverted += standing(wrong, APART).admitted
     assert 30 < useless <= 135 + 3 * (1000 * 0.135 * 0.865) ** 0.5
     assert inverted == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "users", "but"),
+    [
+        # two of two: chance does so in a quarter; three of three in an eighth; four in a sixteenth
+        ({"told": 2, "none": 14}, 16, "only 2 pairs differ: chance alone does as well in 25%"),
+        ({"told": 2, "both": 14}, 16, "only 2 pairs differ: chance alone does as well in 25%"),
+        ({"told": 3, "none": 13}, 16, "only 3 pairs differ: chance alone does as well in 12%"),
+        ({"told": 4, "none": 12}, 16, ""),
+        # six of eight or more: (28 + 8 + 1) / 256; seven of eight: 9 / 256
+        (
+            {"told": 6, "neutral": 2, "none": 8},
+            16,
+            "only 8 pairs differ: chance alone does as well in 14%",
+        ),
+        ({"told": 7, "neutral": 1, "none": 8}, 16, ""),
+        # from ten on the bound alone: seven of ten are (120 + 45 + 10 + 1) / 1024 = .17; its bound
+        # is 4/16 - 1.281552 sqrt((10/16 - 1/16) / 16) = .0097
+        ({"told": 7, "neutral": 3, "none": 6}, 16, ""),
+        # users take turns: those of three are 6, 5 and 5
+        ({"told": 16}, 3, "pairs of 3 users alone differ; expected 4 at least"),
+        ({"told": 16}, 4, ""),
+        ({"told": 4, "none": 12}, 4, ""),
+    ],
+)
+def test_few_pairs_and_few_users_admit_nobody(counts: dict[str, int], users: int, but: str) -> None:
+    made = pairs(**counts)
+    found = standing(made, {e.session: f"u{n % users}" for n, e in enumerate(made)})
+    assert found.seen.decides.admits, "by the normal bound"
+    assert (found.but, found.admitted) == (but, not but)
+    assert found.row()["admitted"] == (not but)
+    said = found.sentence("x")
+    assert said.startswith("x: not admitted: " if but else "x: admitted: ")
+    assert said.endswith(f"; but {but}") == bool(but)
+
+
+def test_no_user_decides() -> None:
+    """One has all that was won, or so much that without it nothing is left: 5 of his, and of the
+    others 3 of 6."""
+    made = pairs(told=4, none=12)
+    found = standing(made, {e.session: "a" if e.told else e.session for e in made})
+    assert found.but == "pairs of 1 users alone differ; expected 4 at least"
+    made = pairs(told=8, neutral=3, none=5)
+    whose = {e.session: "a" if n < 5 else e.session for n, e in enumerate(made)}
+    assert standing(made, whose).but == "it does not help without the pairs of one user"
+    whose = {e.session: "a" if n < 4 else e.session for n, e in enumerate(made)}
+    assert standing(made, whose).admitted
+
+
+def test_older_pairs_count_half_there_too() -> None:
+    """Eight won, then one lost: 4 of 5, which chance does in 6/32; the bound of 3/24 less 1.281552
+    sqrt((5/24 - 1/64) / 24) = .0898 is .010. Of the other one user won six of sixteen, all others
+    two, of which two more lost two later: 3 of his, and 5 - 1 - 2 less 3 is none of theirs."""
+    found = standing([*pairs(told=8, none=8), *pairs(1, neutral=1, none=15)], APART)
+    assert found.but == "only 5 pairs differ: chance alone does as well in 19%"
+    whose = Apart({f"s{n}": "a" for n in range(6)})
+    made = [*pairs(told=16), *pairs(1, told=6, neutral=5, none=5)]
+    assert standing(made, whose).but == "it does not help without the pairs of one user"
 
 
 def hinted(
@@ -258,6 +327,17 @@ def test_one_user_s_hints_are_not_measured_by_himself(store: Store) -> None:
     assert found == {"user": 3}
 
 
+def test_one_user_s_sessions_are_one_user_s(store: Store) -> None:
+    for n in range(16):
+        said = f"it is {n % 3 + 1}"
+        store.append(*hinted(n, said, user="a", prompt=f"?{'a' * (n % 3 + 1)}\n"))
+    store.append(durable=True).result(timeout=30)
+    replayer(store, share=1.0).step(obeying(), base="start", pairs=64, seed=(1,))
+    found = standings(store.sessions().values())["user"]
+    assert found.but == "pairs of 1 users alone differ; expected 4 at least"
+    assert found.row()["told"] == 16
+
+
 def test_replays_go_with_consent_and_with_their_session(store: Store) -> None:
     from assay.records.live import Consented
 
@@ -403,7 +483,7 @@ def corrected(store: Store, tokenizer: Any, count: int, named: str = "") -> None
     """Sessions in which a first answer was refused and, told what was meant, a second accepted. The
     hint is what was said, or names another tool."""
     for n in range(count):
-        asked, name, user = request(n), f"c{n}", f"u{n % 4}"
+        asked, name, user = request(n), f"c{n}", f"u{n % 5}"
         of = asked.text.rpartition(" ")[2]
         texts = [f"{asked.text}\n", ">home(X)\n", f"!no, I meant {asked.meant}\n"]
         good = f">{asked.meant}({of})\n"

@@ -26,8 +26,9 @@ def plain(seen: Measured) -> dict[str, Any]:
     }
 
 
-def sentence(name: str, seen: Measured, level: float = LEVEL) -> str:
-    """Returns a measurement and its verdict, by its bound at a level, in words."""
+def sentence(name: str, seen: Measured, level: float = LEVEL, but: str = "") -> str:
+    """Returns a measurement and its verdict, by its bound at a level, in words; and why it does not
+    count for all that."""
     passes, by = seen.passes, seen.decides
     if not passes.pairs:
         return f"{name}: not admitted: there were no hints to replay a task with"
@@ -37,7 +38,7 @@ def sentence(name: str, seen: Measured, level: float = LEVEL) -> str:
             "or not, so whether its hints help cannot be seen; with --set hints.admit=false a run "
             "uses them all the same"
         )
-    verdict = "admitted" if by.helps(level) else "not admitted"
+    verdict = "admitted" if by.helps(level) and not but else "not admitted"
     how = f"told {passes.told:g} of {passes.pairs:g} pass, neutral {passes.neutral:g}"
     if by is not passes:
         told, bare = (each / by.pairs for each in (by.told, by.neutral))
@@ -45,5 +46,5 @@ def sentence(name: str, seen: Measured, level: float = LEVEL) -> str:
     more = "" if by.helps(level) or isinf(by.needed) else f"; so much needs {by.needed:g} pairs"
     return (
         f"{name}: {verdict}: {how}: uplift {by.value:+.1%}, at least {by.bound(level):+.1%} by "
-        f"{100 * level:.3g} %{more}"
+        f"{100 * level:.3g} %{more}{f'; but {but}' if but else ''}"
     )

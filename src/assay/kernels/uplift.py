@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, sqrt
+from math import ceil, comb, floor, inf, sqrt
 from statistics import NormalDist
 from typing import Final, final
 
@@ -156,6 +156,18 @@ class Measured:
         if before is not None and progress is not None and self.by == new.by:
             progress = before.after(progress, keep)
         return Measured(self.passes.after(new.passes, keep), progress, new.by)
+
+
+def by_chance(won: float | int, lost: float | int) -> float:
+    """Returns how often chance alone gives so many, or more, of the pairs that differ to the hint:
+
+        2^-d sum_{k >= w} C(d, k),    w = floor(won), d = w + ceil(lost);    1 where none differs
+
+    the one-sided sign test, which holds however few they are. Sums may be fractions, where older
+    pairs count less; they are rounded against the hint.
+    """
+    w, d = floor(won + 1e-9), floor(won + 1e-9) + ceil(lost - 1e-9)
+    return sum(comb(d, k) for k in range(w, d + 1)) / 2.0**d
 
 
 def looks(pairs: int) -> list[int]:
