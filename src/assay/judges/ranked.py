@@ -86,7 +86,7 @@ class Journal:
             append(self.path, whole)
         self._rows[whole["key"]] = whole
 
-    def _told(self) -> AbstractContextManager[None]:
+    def _told(self) -> AbstractContextManager[object]:
         """Each time that it is written: whoever was forgotten meanwhile took it away."""
         gone = partial(Path(os.path.realpath(self.path)).unlink, missing_ok=True)
         return told(self.path, undo=gone)

@@ -86,8 +86,8 @@ class Skilling:
         steps = self._run.config.train.steps - self._begun
         show = self.settings.shown((step - 1 - self._begun) / steps)
         with attributed(group[0].environment, group[0].seed, "reset"):
-            text = group[0].environment.reset(group[0].seed)
-        found = self._shelf.found(text, group[0].environment.title())
+            task = group[0].environment.reset(group[0].seed)
+        found = self._shelf.found(task, group[0].environment.title())
 
         def text(at: int, each: Planned, rng: np.random.Generator) -> str:
             self._shown[each.id or ""] = shown = self._shelf.drawn(found, show, rng)
