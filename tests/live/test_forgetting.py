@@ -220,6 +220,45 @@ def test_a_session_forgotten_while_a_verb_is_at_work_is_not_in_what_it_leaves(
     assert not Path("credit").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("export", "--to", "otel", "-o", "x.jsonl"), ("export", "--to", "atif", "-o", "x.jsonl"),
+     ("status", "--page", "page.html")],
+    ids=["otel", "atif", "page"],
+)  # fmt: skip
+@pytest.mark.parametrize("when", ["read", "moved"])
+def test_what_is_written_of_a_store_itself_goes_where_somebody_is_forgotten(
+    lived, tmp_path, assay, monkeypatch, words, when
+):
+    plain, last, done = Path.replace, EventLog.last, list[int]()
+
+    def forgets():
+        if not done:
+            done.append(1)
+            with Store.open(lived) as store:
+                store.forget("gone", at=1e12)
+
+    def moves(self, target):
+        if ".tmp-" in self.name:
+            forgets()
+        return plain(self, target)
+
+    def ends(self):
+        found = last(self)
+        forgets()
+        return found
+
+    name = "replace" if when == "moved" else "last"
+    monkeypatch.setattr(*((Path, name, moves) if when == "moved" else (EventLog, name, ends)))
+    verb, *more = words
+    made = assay("live", verb, lived, *more)
+    monkeypatch.undo()
+    assert (made.code, done) == (3, [1]), made.err
+    assert "forgotten" in made.error
+    assert holding(tmp_path) == []
+    assert {each.name for each in tmp_path.iterdir()} == {"live"}
+
+
 def test_a_store_that_cannot_be_written_is_told_of_in_one_line(lived, assay, monkeypatch):
     def read_only(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("attempt to write a readonly database")

@@ -3,6 +3,8 @@ that are played: what they are told, what is written, and what is left where som
 
 import hashlib
 import json
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +22,7 @@ from assay.live.selection import Rules
 from assay.live.store import Store, StoreError
 from assay.live.training import Training, about_of, base_of, digest_of
 from assay.records import Trajectory
-from assay.records.live import Derived, Moved, Version
+from assay.records.live import Derived, Made, Moved, Version
 from tests.live.test_selection import crowd, heard
 
 
@@ -126,12 +128,14 @@ def test_a_version_and_its_run(store: Store, tmp_path: Path) -> None:
 def test_what_the_store_hears_and_in_which_order(store: Store, tmp_path: Path) -> None:
     """What was derived first: a kill after it leaves a file that forgetting reaches."""
     made = training(talked(store)).run(tmp_path / "run")
-    events = [event for _, event in store.events()][-10:]
-    derived, *moved, version = events
+    events = [event for _, event in store.events()][-11:]
+    derived, files, *moved, version = events
     assert derived == Derived(
-        at=99.0, path=str((tmp_path / "run" / "turns.jsonl").resolve()), sessions=made.sessions,
-        how="lines", what="turns",
+        at=99.0, path=str((tmp_path / "run").resolve()), sessions=made.sessions,
+        what="read as a log",
     )  # fmt: skip
+    assert isinstance(files, Made)
+    assert {*files.files} == {"run.json", "metrics.jsonl", "turns.jsonl"}
     assert moved == [
         Moved(session=f"s{n}-0", at=99.0, turn=f"t{n}-0", to="trained", why="pol-000001")
         for n in range(8)
@@ -248,11 +252,64 @@ def test_a_session_that_is_forgotten_meanwhile_leaves_nothing(
     assert [each.progress for each in store.turns()] == ["resolved"] * 7
 
 
-@pytest.mark.parametrize("count", [0, 1])
+def test_of_a_run_the_lines_of_who_is_forgotten_go_and_the_run_stays(
+    store: Store, tmp_path: Path
+) -> None:
+    out, home = tmp_path / "run", store.path.parent / "versions" / "pol-000001"
+    training(talked(store)).run(out)
+    before = (out / "run.json").read_bytes()
+    store.append(*crowd(1), durable=True).result(timeout=30)
+    made = store.forget("s3-0", at=50.0)
+    assert (made.rewritten, made.versions) == ([str(out.resolve())], ["pol-000001"])
+    assert '"s3-0"' not in (out / "turns.jsonl").read_text()
+    assert len((out / "turns.jsonl").read_text().splitlines()) == 7
+    assert (out / "run.json").read_bytes() == before
+    assert home.is_dir(), "weights are not undone by deleting text"
+    assert store.forget("s4-0", at=51.0).rewritten == [str(out.resolve())], "it is still known"
+    (out / "metrics.jsonl").write_text("mine")
+    (failed,) = store.forget("s5-0", at=52.0).failed
+    assert "metrics.jsonl: is not what was written there" in failed
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_what_a_killed_training_left_is_reached_wherever_it_was_killed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Killed before or after the move of the version, and of the run."""
+    talked(store)
+    plain, done = Path.replace, list[int]()
+
+    def dies(self: Path, target: Any) -> Any:
+        if ".tmp-" in self.name:
+            done.append(1)
+        if len(done) == count // 2 + 1:
+            if count % 2:
+                plain(self, target)
+            os._exit(9)
+        return plain(self, target)
+
+    monkeypatch.setattr(Path, "replace", dies)
+    if (child := os.fork()) == 0:
+        signal.alarm(60)  # it waits for nobody for ever
+        try:
+            with Store.open(store.path.parent) as own:
+                training(own).run(tmp_path / "run")
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    monkeypatch.undo()
+    made = store.forget("s3-0", at=50.0)
+    assert made.failed == []
+    left = [each for each in tmp_path.rglob("*") if each.is_file() and "live" not in each.parts]
+    assert not [each for each in left if b'"s3-0"' in each.read_bytes()], left
+    assert [*(store.path.parent / "versions").glob("*pol-*")] == []
+
+
+@pytest.mark.parametrize("count", [0])
 def test_what_the_store_cannot_take_leaves_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """It fails at what was derived, or at the version."""
+    """It fails at the version."""
     talked(store)
     plain, calls = Store.append, list[int]()
 

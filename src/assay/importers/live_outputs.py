@@ -3,7 +3,8 @@ event of the store (`Derived`), so that to forget a session reaches it."""
 
 import os
 import sqlite3
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Final, final
 
 from assay.errors import DataError, one_line
 from assay.files.event_log import EventLog, Row
+from assay.files.outputs import heard, telling
 from assay.files.written import Marks
-from assay.records.live import Derived, Made, decode_event, encode_event
+from assay.records.live import Derived, Forgotten, Made, decode_event, digest_of, encode_event
 
 LINES: Final = (".jsonl", ".jsonl.zst", ".jsonl.gz")
 """How the names of files end of which lines are taken out; all else is deleted as a whole."""
@@ -46,6 +48,10 @@ class StoreRead:
     file: Path
     last: int
     """Place of the last event that was read, or of an earlier one."""
+    of: frozenset[str] | None = None
+    """The sessions that what is written is made from. None: all."""
+    only: bool = False
+    """It may be written where others than these were forgotten meanwhile."""
 
     def tell(self, path: str, at: float, *, moved: bool) -> str:
         """Makes a file or folder known to the store, as made from all sessions in it; returns why
@@ -106,7 +112,7 @@ class StoreRead:
         """Returns the sessions that the store does not know to be in a file."""
         log = EventLog(self.file, write=False)
         try:
-            names = log.sessions()
+            names = log.sessions() if self.of is None else set(self.of)
             for row in log.rows(kinds=("derived",)):
                 if path.encode("utf-8", "surrogatepass") not in row.body:
                     continue  # of many sessions it takes long to be read whole
@@ -130,4 +136,25 @@ class StoreRead:
         return frozenset()
 
     def _forgot(self, log: EventLog) -> bool:
-        return any(True for _ in log.rows(after=self.last, kinds=("forgotten",), most=1))
+        gone = set(map(digest_of, self.of or ())) if self.only else None
+        for row in log.rows(after=self.last, kinds=("forgotten",)):
+            event = decode_event(row.body, f"{self.file} event {row.seq}")
+            if gone is None or (isinstance(event, Forgotten) and event.digest in gone):
+                return True
+        return False
+
+
+@contextmanager
+def told_only(read: StoreRead, now: float) -> Generator[None]:
+    """Tells a store, and no other, what is written in the block, or nothing is written.
+
+    Raises:
+        DataError: it cannot be told.
+    """
+
+    def refuse(line: str) -> None:
+        raise DataError(line)
+
+    with telling(lambda: now, refuse):
+        heard(read)
+        yield

@@ -1,19 +1,29 @@
 """A session is deleted: its events, and its part of every file that was made from it."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final, final
 
 from msgspec.structs import replace
 
+from assay.errors import UsageError
 from assay.files.event_log import EventLog, Row
-from assay.files.folders import sweep_temporary
+from assay.files.folders import locked, removed, sweep, sweep_temporary
 from assay.importers.live_outputs import made_at, put_made
 from assay.live.reaching import Left, reach, stamp
 from assay.live.sessions import begun
-from assay.records.live import Derived, Event, Forgotten, Version, decode_event, encode_event
+from assay.records.live import (
+    Derived,
+    Event,
+    Forgotten,
+    Version,
+    decode_event,
+    digest_of,
+    encode_event,
+)
 from assay.records.turns import folded
 
 WAIT: Final = 10.0
@@ -55,16 +65,12 @@ class Forgot:
         told += [] if said in told else [said]
 
 
-def digest_of(session: str) -> str:
-    """Returns what stands for the name of a session that was forgotten."""
-    return hashlib.blake2b(session.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
 def forgotten(log: EventLog, session: str, *, at: float, why: str) -> Forgot:
     """Deletes a session from a log and from what was derived from it; a session that was deleted
     before from what it could not be taken out of then."""
     made, name = Forgot(), digest_of(session)
     sweep_temporary()  # what a killed command left, which none is told of
+    made.deleted += _versions_left(log)
     reached = partial(_reached, log, session, name, made)
     before = reached(_files(log, {session, name}), {})
     held = dict[str, tuple[int, Derived]]()
@@ -83,6 +89,27 @@ def forgotten(log: EventLog, session: str, *, at: float, why: str) -> Forgot:
     log.replace(None, lambda: (_settled(log, name, made), []))
     made.settled = log.settle(WAIT)
     return made
+
+
+def _versions_left(log: EventLog) -> list[str]:
+    """Removes versions that a killed training left, which no event names; returns them. One that is
+    being trained looks for the mark itself."""
+    home = log.path.parent
+    if not (folder := home / "versions").is_dir():
+        return []
+    with suppress(UsageError), locked(home / "TRAIN", ""):
+        rows = log.rows(kinds=("version",))
+        events = [decode_event(row.body, f"{log.path} event {row.seq}") for row in rows]
+        known = {each.name for each in events if isinstance(each, Version)}
+        gone = list[Path]()
+        for each in folder.glob("pol-*/live.json"):
+            if each.parent.name not in known:
+                removed(each.parent)
+                gone.append(each.parent)
+        names = {each.name.partition(".tmp-")[0][1:] for each in folder.glob(".pol-*.tmp-*")}
+        gone += [left for name in sorted(names) for left in sweep(folder / name)]
+        return [str(each) for each in gone]
+    return []
 
 
 def _renamed(log: EventLog, session: str, name: str, made: Forgot) -> list[Row]:

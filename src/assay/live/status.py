@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from assay.files.atomic import publish
+from assay.importers.live_outputs import told_only
 from assay.live.admission import standings
 from assay.live.store import Store
-from assay.records.live import Derived, TurnLabel
+from assay.records.live import TurnLabel
 from assay.records.turns import Seen, Session
 from assay.report.template import rendered
 
@@ -181,23 +183,15 @@ def write_page(store: Store, path: Path, *, now: float) -> None:
     """Writes the page of a store, and into the store that it holds texts of its sessions.
 
     Raises:
-        UsageError: the store was opened to read.
-        StoreError: the store cannot be written.
+        DataError: the store cannot be written, or a session was forgotten meanwhile.
     """
-    found = status(store, now=now)
+    read, found = store.reading(), status(store, now=now)
     shown = sorted(store.sessions().values(), key=lambda each: -each.last_at)[:SHOWN]
     found["at_text"] = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     found["shown"] = [_shown(each) for each in shown]
-    names = tuple(each.id for each in shown)
-    where = str(path.resolve())
-    known = [e for _, e in store.events("derived") if isinstance(e, Derived) and e.path == where]
-    told = {name for each in known for name in each.sessions}
-    if not told.issuperset(names):
-        store.append(
-            Derived(at=now, path=where, sessions=names, what="page of assay live status"),
-            durable=True,
-        ).result()
-    publish(path, rendered("live.html", status=found, said=sentences(found), every=EVERY).encode())
+    page = rendered("live.html", status=found, said=sentences(found), every=EVERY)
+    with told_only(replace(read, of=frozenset(each.id for each in shown)), now):
+        publish(path, page.encode())
 
 
 def _shown(session: Session) -> dict[str, Any]:

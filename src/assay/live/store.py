@@ -35,7 +35,8 @@ from typing import Any, Final, final
 
 from assay.errors import AssayError, DataError, UsageError, one_line
 from assay.files.event_log import EventLog, Row
-from assay.live.forgetting import Forgot, digest_of, forgotten
+from assay.importers.live_outputs import StoreRead
+from assay.live.forgetting import Forgot, forgotten
 from assay.records.live import (
     Event,
     Forgotten,
@@ -45,6 +46,7 @@ from assay.records.live import (
     Version,
     check_event,
     decode_event,
+    digest_of,
     encode_event,
 )
 from assay.records.turns import Seen, Session, folded
@@ -306,6 +308,10 @@ class Store:
         self.close()
 
     # --- to read
+
+    def reading(self) -> StoreRead:
+        """Returns what is told of files that are made from what is read from now on."""
+        return StoreRead(self.path, self._log.last())
 
     def events(
         self, *kinds: str, after: int = 0, session: str | None = None

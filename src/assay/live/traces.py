@@ -9,6 +9,7 @@ logs, so they stand on the spans; what they have no attribute for begins with `a
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +21,11 @@ from assay.errors import DataError, UsageError
 from assay.files.lines import write_rows
 from assay.importers.labels import EVIDENCE, HINT
 from assay.importers.live import lines
+from assay.importers.live_outputs import told_only
 from assay.importers.otel_spans import EVALUATION, OURS
 from assay.live.sessions import text_of
 from assay.live.store import Store
-from assay.records.live import Derived, TurnHint, TurnLabel
+from assay.records.live import TurnHint, TurnLabel
 from assay.records.turns import Seen, Session
 
 ATIF: Final = "ATIF-v1.8"
@@ -43,18 +45,16 @@ def write_traces(store: Store, path: Path, *, to: str, now: float) -> int:
 
     Raises:
         UsageError: no such kind.
-        DataError: there is no main turn.
+        DataError: there is no main turn; or a session was forgotten meanwhile.
     """
     if to not in KINDS:
         raise UsageError(f"--to {to}: expected {', '.join(KINDS)}, or verifiers")
-    sessions = store.sessions()
+    read, sessions = store.reading(), store.sessions()
     made = list(_made(sessions.values(), _atif if to == "atif" else _otel))
     if not made:
         raise DataError(f"{store.path}: no turn of an agent's own in it; nothing to export")
-    where = str(path.resolve())
-    told = Derived(at=now, path=where, sessions=tuple(sessions), what=f"export to {to}")
-    store.append(told, durable=True).result()
-    write_rows(path, made)
+    with told_only(replace(read, of=frozenset(sessions)), now):
+        write_rows(path, made)
     return len(made)
 
 

@@ -15,6 +15,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
@@ -23,6 +24,8 @@ import msgspec
 
 from assay.errors import DataError, UsageError, imported
 from assay.files.folders import locked, whole
+from assay.files.outputs import aside
+from assay.importers.live_outputs import StoreRead, told_only
 from assay.live.admission import listened, standings
 from assay.live.learning import Learner, Learning, Learnt, Teaching
 from assay.live.publisher import (
@@ -40,7 +43,7 @@ from assay.policy.averaging import Average
 from assay.policy.loading import START, load
 from assay.policy.loading import device as measured_on
 from assay.records import Trajectory, encode, write
-from assay.records.live import Derived, Version
+from assay.records.live import Version
 from assay.rollout.teaching import hinted
 
 ABOUT: Final = "live.json"
@@ -103,12 +106,13 @@ class Training:
         home = folder_of(self._store)
         with locked(home / "TRAIN", f"{home}: another process trains from this store"):
             Publisher(self._store, self._clock).sweep()
-            found = self.selection()
+            read, found = self._store.reading(), self.selection()
             if found.missing:
                 raise DataError(found.missing)
             self._check_heard(found)
             self._check_new(found)
-            return self._trained(out, found)
+            made_from = frozenset(found.sessions)
+            return self._trained(out, found, replace(read, of=made_from, only=True))
 
     def _check_heard(self, found: Selection) -> None:
         """Raises DataError where hints alone are to teach, and none counts."""
@@ -142,7 +146,7 @@ class Training:
                 digest.update(encode(record) + b"\n")
         return digest.hexdigest()
 
-    def _trained(self, out: Path, found: Selection) -> Version:
+    def _trained(self, out: Path, found: Selection, read: StoreRead) -> Version:
         parent, made_of = serving(self._store), self._made_of(found)
         where = files_of(parent, self._base)
         before = about_of(where)
@@ -160,11 +164,9 @@ class Training:
             seed=(len(self._store.versions()),),
         )
         home = folder_of(self._store) / FOLDER / name
-        with whole(home, synced=True) as fresh:
+        with aside(home), whole(home, synced=True) as fresh:
             _saved(model, tokenizer, fresh, self._base, learnt)
             learner.save(fresh)
-        with whole(out, synced=True) as fresh:
-            self._write(fresh, name, own, found, learnt)
         version = Version(
             at=at,
             name=name,
@@ -175,7 +177,12 @@ class Training:
             sessions=found.sessions,
             made_of=made_of,
         )
-        self._record(out, version, found)
+        with (
+            self._recorded(out, version, found),
+            told_only(read, at),
+            whole(out, synced=True) as fresh,
+        ):
+            self._write(fresh, name, own, found, learnt)
         return version
 
     def _write(self, out: Path, name: str, parent: str, found: Selection, learnt: Learnt) -> None:
@@ -195,14 +202,13 @@ class Training:
         (out / "metrics.jsonl").write_text(json.dumps({"step": 1, **facts}) + "\n", "utf-8")
         write(out / "turns.jsonl", [each.record for each in found.turns])
 
-    def _record(self, out: Path, version: Version, found: Selection) -> None:
-        """Says in the store what was made, of which sessions; where it cannot, nothing was."""
-        turns = str((out / "turns.jsonl").resolve())
-        derived = Derived(
-            at=version.at, path=turns, sessions=found.sessions, how="lines", what="turns"
-        )
+    @contextmanager
+    def _recorded(self, out: Path, version: Version, found: Selection) -> Generator[None]:
+        """Says in the store what was made, of which sessions, once the block has written the run;
+        where either cannot be, nothing was."""
         try:
-            self._store.append(derived, durable=True).result()
+            self._check_known(found)
+            yield
             self._check_known(found)
             moved = found.trained(version.name, at=version.at)
             self._store.append(*moved, version, durable=True).result()

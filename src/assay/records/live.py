@@ -5,6 +5,7 @@ Token ids are packed as 32-bit integers and log-probs as 32-bit floats, little-e
 missing is None and never 0: a turn whose ids or log-probs are not known has none, and says why.
 """
 
+import hashlib
 import sys
 from array import array
 from collections.abc import Iterable
@@ -276,6 +277,11 @@ _SHARES: Final[dict[type, tuple[str, ...]]] = {
     Replayed: ("told", "neutral"),
 }
 """Fields in [0, 1]."""
+
+
+def digest_of(session: str) -> str:
+    """Returns what stands for the name of a session that was forgotten."""
+    return hashlib.blake2b(session.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def encode_event(event: Event) -> bytes:
