@@ -37,7 +37,7 @@ from assay.records.live import Derived, Made
 from assay.runs.directory import MADE, is_training_run
 from assay.runs.directory import written as written_by
 from assay.skills.forgetting import forget
-from assay.skills.store import is_bank
+from assay.skills.store import is_bank, is_begun
 
 _KEYS: Final = ("session", "trajectory", "id")
 """Which of a line's keys says whose it is: the first that it has and that is no null."""
@@ -142,7 +142,7 @@ def _others(paths: Sequence[Path]) -> str:
 
 
 def _folder(path: Path, left: Left, of: Callable[[object], bool], name: str) -> str:
-    if is_bank(path):
+    if is_bank(path) or is_begun(path):
         _bank(path, of, name)
         return "rewritten"
     if is_training_run(path):

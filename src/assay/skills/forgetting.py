@@ -14,7 +14,7 @@ from msgspec import structs
 from assay.files.folders import locked
 from assay.skills.bank import Bank
 from assay.skills.skill import Skill
-from assay.skills.store import opened, point, put, renamed, write_renamed
+from assay.skills.store import is_bank, opened, point, put, renamed, unwritten, write_renamed
 
 WHY = "forgotten"
 """What retired such a skill."""
@@ -24,6 +24,8 @@ def forget(path: Path, of: Callable[[str], bool], name: str) -> list[str]:
     """Takes the text of skills out of all versions of a bank; returns their ids.
 
     A kill at any moment leaves a bank that opens, and to do it again goes on with it.
+
+    Of a bank of which there is no version that counts all versions go.
 
     Args:
         path: folder of the bank.
@@ -35,6 +37,12 @@ def forget(path: Path, of: Callable[[str], bool], name: str) -> list[str]:
         DataError: a version of it is damaged.
     """
     with locked(path / "LOCK", f"{path}: another process writes this bank"):
+        for left in unwritten(path):
+            left.unlink()
+        if not is_bank(path):  # its first version was never made the one that counts
+            for file in (path / "versions").glob("[0-9]*.json"):
+                file.unlink()
+            return []
         now, versions = opened(path), dict[int, Bank]()
         for file in sorted((path / "versions").glob("[0-9]*.json")):
             versions[int(file.stem)] = opened(path, int(file.stem))
@@ -49,7 +57,7 @@ def forget(path: Path, of: Callable[[str], bool], name: str) -> list[str]:
         names = {versions[number].name: number for number in changed}
         write_renamed(path, {**renamed(path), **names})
         last = changed.get(now.version, now)
-        _count(path, now, last)
+        _count(path, now, last, max(versions) + 1)
         for bank in changed.values():
             put(path, bank)
     return sorted(gone)
@@ -79,13 +87,14 @@ def _emptied(skill: Skill, of: Callable[[str], bool], name: str) -> Skill:
     return structs.replace(skill, **empty, evidence=evidence, rest=(), status="retired", why=WHY)
 
 
-def _count(path: Path, before: Bank, after: Bank) -> None:
+def _count(path: Path, before: Bank, after: Bank, number: int) -> None:
     """Makes a new version the one that counts, before any is written anew: the pointer names a hash
-    of which there is a file at every moment."""
+    of which there is a file at every moment. Its number is behind that of a version that a kill
+    left, which never counted."""
     active = {each.id for each in before.active} != {each.id for each in after.active}
     made = structs.replace(
         after,
-        version=before.version + 1,
+        version=number,
         generation=before.generation + active,
         parent=after.sha256,
     )

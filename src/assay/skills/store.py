@@ -8,6 +8,7 @@ A version is written whole before the pointer names it: a kill at any moment lea
 opens as the version before.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import msgspec
 
 from assay.errors import DataError
-from assay.files.atomic import publish
+from assay.files.atomic import is_temporary, publish
 from assay.files.folders import locked
 from assay.files.outputs import told
 from assay.files.stamps import digest
@@ -25,6 +26,7 @@ from assay.skills.bank import Bank, name_of
 SCHEMA: Final = "assay.bank/1"
 _POINTER: Final = "bank.json"
 _RENAMED: Final = "renamed.json"
+_NUMBERED: Final = re.compile(r"[0-9]{6,}\.json")
 _MOST: Final = 10**9
 """Versions."""
 
@@ -32,6 +34,23 @@ _MOST: Final = 10**9
 def is_bank(path: Path) -> bool:
     """Returns whether there is a bank."""
     return (path / _POINTER).is_file()
+
+
+def is_begun(path: Path) -> bool:
+    """Returns whether there is a bank of which a kill left the versions and no pointer, or of which
+    the first version is being written; nothing of others is in it."""
+    inside = {each.name for each in path.iterdir() if not is_temporary(each.name)}
+    versions = path / "versions"
+    if is_bank(path) or not versions.is_dir() or inside - {"versions", "LOCK"}:
+        return False
+    names = (each.name for each in versions.iterdir())
+    return all(is_temporary(each) or _NUMBERED.fullmatch(each) for each in names)
+
+
+def unwritten(path: Path) -> list[Path]:
+    """Returns what killed processes left half of a bank, while its lock is held."""
+    inside = [*path.glob(".*.json.tmp-*"), *(path / "versions").glob(".*.json.tmp-*")]
+    return [each for each in inside if is_temporary(each.name)]
 
 
 def save(path: Path, bank: Bank, *, since: Bank | None = None) -> Bank:

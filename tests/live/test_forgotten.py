@@ -1,0 +1,72 @@
+"""Who goes on with what was forgotten is not written again."""
+
+from assay.live.store import Store
+from tests.live.running import running
+from tests.live.test_forgetting import PHRASE, holding
+
+
+def spoken(live, messages, **more):
+    """What is kept of an answer, by its header."""
+    made = live.openai(**more).chat.completions.with_raw_response.create(
+        model="m", messages=messages
+    )
+    text = made.parse().choices[0].message.content
+    return made.headers, [*messages, {"role": "assistant", "content": text}]
+
+
+def asks(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def test_a_conversation_that_was_forgotten_is_not_written_again_after_a_restart(tmp_path):
+    with running(tmp_path) as live:
+        headers, told = spoken(live, [asks(PHRASE)])
+        assert headers["x-assay-recorded"] == "trainable"
+        _, told = spoken(live, [*told, asks("and then?")])
+        live.store.append().result(timeout=30)
+        with Store.open(live.store.path) as other:
+            other.forget(headers["x-assay-session"], at=1e12)
+        assert holding(tmp_path) == []
+    with running(tmp_path) as live:
+        for more in ({}, {"x_session_id": "named"}):
+            sent = {"X-Session-Id": more["x_session_id"]} if more else {}
+            headers, _ = spoken(live, [*told, asks("go on")], **sent)
+            assert headers["x-assay-recorded"] == "forgotten"
+        title = [asks(f"write a title for this conversation: {PHRASE}")]
+        headers, _ = spoken(live, title)
+        assert headers["x-assay-recorded"] != "trainable"
+        again, _ = spoken(live, [asks(PHRASE), {"role": "assistant", "content": "another answer"}])
+        assert again["x-assay-recorded"] == "trainable", "it begins with another conversation"
+        live.store.forget(again["x-assay-session"], at=1e12)
+        headers, _ = spoken(live, [asks("quite another thing")])
+        assert headers["x-assay-recorded"] == "trainable"
+        assert [t.messages[0]["content"] for t in live.turns()] == ["quite another thing"]
+        assert holding(tmp_path) == []
+
+
+def test_a_request_of_a_forgotten_session_that_is_sent_again_is_not_written(tmp_path):
+    key = {"Idempotency-Key": "k-1"}
+    with running(tmp_path) as live:
+        headers, _ = spoken(live, [asks(PHRASE)], **key)
+        assert headers["x-assay-recorded"] == "trainable"
+        live.store.forget(headers["x-assay-session"], at=1e12)
+        again, _ = spoken(live, [asks(PHRASE)], **key)
+        assert again["x-assay-recorded"] == "forgotten"
+    with running(tmp_path) as live:
+        headers, _ = spoken(live, [asks(PHRASE)], **key)
+        assert headers["x-assay-recorded"] == "forgotten"
+        other, _ = spoken(live, [asks("hello")], **{"Idempotency-Key": "k-2"})
+        assert other["x-assay-recorded"] == "trainable"
+        assert holding(tmp_path) == []
+
+
+def test_it_is_known_by_whose_it_is_and_once_the_gateway_has_dropped_it(tmp_path):
+    with running(tmp_path) as live:
+        headers, told = spoken(live, [asks(PHRASE)])
+        live.store.forget(headers["x-assay-session"], at=1e12)
+        live.gateway.sessions.drop(headers["x-assay-session"])  # as after half an hour
+        for _ in range(2):
+            headers, told = spoken(live, [*told, asks("go on")])
+            assert headers["x-assay-recorded"] == "forgotten"
+        headers, _ = spoken(live, told, run="other")
+        assert headers["x-assay-recorded"] == "trainable", "another run's, who said the same"
