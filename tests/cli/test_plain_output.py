@@ -60,7 +60,9 @@ def test_a_column_that_is_missing_is_named_with_the_nearest(
 
 def test_an_export_without_a_signal_says_so(assay: Assay, log: Path, failed: Path):
     def export(of: Path) -> str:
-        return assay("export", of, "-m", "grpo", "--to", "verifiers", "-o", f"{of.stem}-out").err
+        said = assay("export", of, "-m", "grpo", "--to", "verifiers", "-o", f"{of.stem}-out")
+        assert ("all of them 0" in said.text) == ("every advantage is 0" in said.err)
+        return said.err
 
     assert "every advantage is 0" not in export(log)
     assert (

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import UsageError
+from assay.live.gateway import _with  # pyright: ignore[reportPrivateUsage]
 from assay.live.guard import (
     ORDER,
     Guard,
@@ -486,6 +487,17 @@ def test_consent_only_falls(said: list[Any]) -> None:
 def served(store: Store, *names: str) -> None:
     events = [Version(at=1.0, name=name, state="served", path=f"/{name}") for name in names]
     store.append(*events, Version(at=2.0, name="pol-000009", state="made")).result(timeout=30)
+
+
+def test_versions_that_serve_are_listed_beside_the_engine_s_models(store: Store) -> None:
+    served(store, "pol-000001")
+    found = call(gateway(store), path="/r/r/v1/models", method="GET")
+    assert [each["id"] for each in json.loads(found.body)["data"]] == ["pol-000001"]
+    listed = b'{"data": [{"id": "m"}, {"id": "pol-000001"}]}'
+    assert _with(listed, ["pol-000001"]) == listed
+    strange = b'{"data": 3}'
+    assert _with(strange, ["pol-000001"]) == strange
+    assert _with(b"no list", ["pol-000001"]) == b"no list"
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,11 @@ def test_a_refused_version_gives_its_turns_back_but_not_for_ever(store: Store) -
     assert f"{told}1 to be trained on again, 1 left out for good" in said
     keep = "train with --keep LOG, of tasks that it is to stay able to do"
     assert f"pol-000001 was refused: suites that fail: tasks; {keep}" in said
+    waits = made(store, version.name)
+    assert f"{waits.name} waits for its canary: assay live publish" in sentences(
+        status(store, now=4.0)
+    )
+    assert not any("waits for its canary" in each for each in said)
 
 
 def test_why_names_what_keeps_only_where_that_helps(store: Store) -> None:

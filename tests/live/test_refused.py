@@ -78,6 +78,7 @@ def test_what_an_engine_refuses_is_passed_on(tmp_path):
         with pytest.raises(openai.APIStatusError, match="too long for me") as told:
             ask(live.openai(), "hi")
         assert told.value.status_code == 413
+        assert "x-assay-turn" not in told.value.response.headers, "there is none to label"
         assert live.turns() == []
 
 

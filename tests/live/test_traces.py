@@ -73,13 +73,13 @@ def test_labels_and_hints_come_back_as_from_the_store(
     assert said(first) == [
         (
             "answer of t0",
-            {"label:user": 0.0, "label:judge": None},
+            {"label:user": 0.0, "label:judge": None, "next_state": -1.0},
             (
                 Hint(text="say <b>less</b>", source="user"),
                 Hint(text="look first", source="judge"),
             ),
         ),
-        ("answer of t1", {"label:user": 1.0}, ()),
+        ("answer of t1", {"label:user": 1.0, "next_state": 1.0}, ()),
     ]
     assert (first.outcome, first.grades) == (None, ())
     assert anew.outcome == 1.0  # of a session that began anew its last conversation is graded
@@ -96,6 +96,8 @@ def test_the_audit_of_an_export_is_that_of_the_store(
     out = tmp_path / "x.jsonl"
     write_traces(labelled, out, to="otel", now=30.0)
     seen = [assay("audit", str(path), "--json", "-").json for path in (out, tmp_path / "live")]
+    ours, theirs = (sorted(e.task for e in load(p)[1]) for p in (tmp_path / "live", out))
+    assert ours == theirs, "so that they can be compared"
     for key in ("total", "scored", "unscored", "pass_rate", "by_category"):
         assert seen[0]["trajectories"][key] == seen[1]["trajectories"][key]
     assert "scope_not_tested" not in json.dumps(seen[0])

@@ -45,8 +45,9 @@ def export_log(
         choices=opt.chosen(outcome, group, map, strict=strict, labels=labels),
     )
     alone = made["tokens"] == 0 and TRACE_ONLY in made["lost"]
+    of = ", all of them 0" if made["all_zero"] else ""
     held = "one advantage each" if alone else f"{made['tokens']:,} tokens with an advantage"
-    say(f"{out}  {made['rows']:,} rows, {held}")
+    say(f"{out}  {made['rows']:,} rows, {held}{of}")
     if made["all_zero"]:
         say(
             f"every advantage is 0: {method} finds no difference to teach by in these groups; "

@@ -95,7 +95,7 @@ class Live(Importer):
     ) -> Trajectory:
         last = line[-1]
         steps, marks = _steps(record, line)
-        task = prompt_name(msgspec.json.encode(line[0].messages[:2]).decode())
+        task = task_of(line)
         grades = _grades(session.labels) if whole else ()
         versions = dict.fromkeys(each.turn.policy_version for each in line)
         return record.trajectory(
@@ -113,6 +113,11 @@ class Live(Importer):
                 run=session.run or None, user=session.user or None, consent=session.consent
             ),
         )
+
+
+def task_of(line: Sequence[Seen]) -> str:
+    """Returns the name of the task of turns that go on from each other."""
+    return prompt_name(msgspec.json.encode(line[0].messages[:2]).decode())
 
 
 def lines(turns: Sequence[Seen]) -> list[list[Seen]]:

@@ -21,6 +21,7 @@ from assay.importers.otel_messages import CutError, said
 from assay.importers.otel_scores import labels_in, placed, scores_in
 from assay.importers.otel_spans import (
     DETAILS,
+    TASK,
     Span,
     Trace,
     ancestors,
@@ -181,7 +182,8 @@ class _Unit:
         place, at = first.place, first.attributes
         record = Record(about, at.where, self._log, self._importer, place, first.index)
         steps, marks = _steps(of, record, self._labels.turns)
-        task, labels = _task(steps), tuple(self._labels.grades.get(of.owner, ()))
+        named, labels = about.get(TASK), tuple(self._labels.grades.get(of.owner, ()))
+        task = named if isinstance(named, str) and named else _task(steps)
         outcome = next(iter(rewards.values())) if len(rewards) == 1 else None
         outcome = outcome_of(labels) if labels and not rewards else outcome
         if len(rewards) > 1 and record.choices.outcome is None:

@@ -46,6 +46,8 @@ TESTED: Final = frozenset(
 """Instrumentations whose spans were read, and their versions."""
 OURS: Final = "assay.live"
 """The scope of what `assay live export` writes."""
+TASK: Final = "assay.task"
+"""The name of its task, as the store it was written from has it."""
 _HEX: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{16}|[0-9a-fA-F]{32})")
 
 

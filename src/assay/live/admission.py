@@ -10,7 +10,6 @@ help.
 Nobody measured: not admitted.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
@@ -104,7 +103,7 @@ class _Split:
         self._won = self._lost = 0.0
         self._users = set[str]()
         """Whose pairs differ."""
-        self._gain = Counter[str]()
+        self._gain = dict[str, float]()
         """Of each user, with his hints less without."""
 
     def take(self, pairs: Iterable[tuple[str, float]]) -> None:
@@ -115,7 +114,7 @@ class _Split:
         for user, by in pairs:
             self._won += by > 0
             self._lost += by < 0
-            self._gain[user] += by
+            self._gain[user] = self._gain.get(user, 0.0) + by
             if by != 0:
                 self._users.add(user)
 

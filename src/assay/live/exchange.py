@@ -189,12 +189,11 @@ class Serving:
 
     async def _start(self, status: int, kind: str, headers: dict[str, str]) -> None:
         self._begun = True
-        named = {
-            "Content-Type": kind,
+        kept = {
             "X-Assay-Turn": self.exchange.turn,
             "X-Assay-Session": self.exchange.placed.session.id,
-            **headers,
-        }
+        }  # of a refusal nothing is kept, and nobody can label it
+        named = {"Content-Type": kind, **(kept if status == 200 else {}), **headers}
         raw = [(k.lower().encode(), v.encode("latin-1", "replace")) for k, v in named.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, final
@@ -139,7 +139,9 @@ class Gateway:
     async def _models(self, run: str, scope: Scope) -> Response:
         try:
             self.guard.check(run, headers_of(scope["headers"]), self.clock())
-            return Response(await self.upstream.models(), media_type=_JSON)
+            listed, versions = await self.upstream.models(), self.versions
+            listed = _with(listed, versions.here)
+            return Response(listed, media_type=_JSON)
         except (RefusedError, UpstreamError) as error:
             return self._refusal(SHAPES["chat/completions"], error)
 
@@ -329,6 +331,22 @@ class Gateway:
     async def _done(self, placed: Placed) -> None:
         if (session := self.sessions.drop(placed.session.id)) is not None:
             await self.recorder.ended(session, closed=True)
+
+
+def _with(listed: bytes, versions: Sequence[str]) -> bytes:
+    """Returns an engine's list of models with the versions that serve; what is no list, and one
+    that has them all, as it came."""
+    try:
+        made = msgspec.json.decode(listed)
+        ids = {each["id"] for each in made["data"]}
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, KeyError, RecursionError):
+        return listed
+    more = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "assay"}
+        for name in versions
+        if name not in ids
+    ]
+    return msgspec.json.encode({**made, "data": [*made["data"], *more]}) if more else listed
 
 
 def _parts(scope: Scope) -> list[str]:

@@ -163,6 +163,8 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     for each in found["versions"]:
         if each["state"] == "refused":
             said.append(f"{each['name']} was refused: {each['why']}")
+        if each["state"] in ("made", "canary"):
+            said.append(f"{each['name']} waits for its canary: assay live publish")
     served = [each["name"] for each in found["versions"] if each["state"] == "served"]
     said.append(f"serves {served[-1]}" if served else "serves the policy as it was given")
     return said

@@ -20,9 +20,9 @@ from assay import __version__
 from assay.errors import DataError, UsageError
 from assay.files.lines import write_rows
 from assay.importers.labels import EVIDENCE, HINT
-from assay.importers.live import lines
+from assay.importers.live import lines, task_of
 from assay.importers.live_outputs import told_only
-from assay.importers.otel_spans import EVALUATION, OURS
+from assay.importers.otel_spans import EVALUATION, OURS, TASK
 from assay.live.sessions import text_of
 from assay.live.store import Store
 from assay.records.live import TurnHint, TurnLabel
@@ -173,6 +173,7 @@ def _otel(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> 
         _attribute("gen_ai.provider.name", "assay"),
         _attribute("gen_ai.conversation.id", session.id),
         _attribute("gen_ai.agent.name", session.run or "agent"),
+        _attribute(TASK, task_of(line)),
     ]
     root = {
         "traceId": trace,
