@@ -2,7 +2,7 @@
 
 from assay.live.store import Store
 from tests.live.running import running
-from tests.live.test_forgetting import PHRASE, holding
+from tests.live.test_forgetting import PHRASE, holding, ids
 
 
 def spoken(live, messages, **more):
@@ -70,3 +70,16 @@ def test_it_is_known_by_whose_it_is_and_once_the_gateway_has_dropped_it(tmp_path
             assert headers["x-assay-recorded"] == "forgotten"
         headers, _ = spoken(live, told, run="other")
         assert headers["x-assay-recorded"] == "trainable", "another run's, who said the same"
+
+
+def test_no_session_s_name_is_that_of_another_s_trajectory(tmp_path, assay):
+    with running(tmp_path) as live:
+        for name in ("s", "s#1", "s~2"):
+            spoken(live, [asks(PHRASE if name == "s" else "plain")], **{"X-Session-Id": name})
+        live.store.append().result(timeout=30)
+        kept = sorted(live.store.sessions())
+        assert [each.rpartition("/")[2] for each in kept] == ["s", "s%231", "s%7E2"]
+        folder = live.store.path.parent
+        assert assay("import", folder, "-o", "x.jsonl").code == 0
+        assert assay("live", "forget", kept[0], "--store", folder).code == 0
+    assert ids(tmp_path / "x.jsonl") == kept[1:]

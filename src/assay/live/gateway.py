@@ -356,5 +356,8 @@ def _parts(scope: Scope) -> list[str]:
 
 
 def _part(name: str) -> str:
-    """Returns a name as a part of a session's: no slash in it says whose another session is."""
-    return name.replace("%", "%25").replace("/", "%2F")
+    """Returns a name as a part of a session's: no slash in it says whose another session is, and
+    `#1` or `~2` behind a session's name are its trajectories', and no other session's."""
+    for each in "%/#~":
+        name = name.replace(each, f"%{ord(each):02X}")
+    return name
