@@ -41,7 +41,7 @@ def test_of_few_there_are_counts_and_no_rows_of_nothing(assay: Assay, failed: Pa
     said = " ".join(lines)
     assert "to do - In the one group every trajectory fails. Take easier tasks, more" in said
     for word in ("mixed", "all pass", "errors", "punished by GRPO"):
-        assert not any(line.startswith(word) for line in lines), word
+        assert not any(f"{line} ".startswith(f"{word} ") for line in lines), word
 
 
 @pytest.mark.parametrize("key", ["task", "messages", "reward", "end", "part"])
