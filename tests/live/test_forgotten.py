@@ -1,5 +1,7 @@
 """Who goes on with what was forgotten is not written again."""
 
+import os
+
 from assay.live.store import Store
 from tests.live.running import running
 from tests.live.test_forgetting import PHRASE, holding, ids
@@ -83,3 +85,16 @@ def test_no_session_s_name_is_that_of_another_s_trajectory(tmp_path, assay):
         assert assay("import", folder, "-o", "x.jsonl").code == 0
         assert assay("live", "forget", kept[0], "--store", folder).code == 0
     assert ids(tmp_path / "x.jsonl") == kept[1:]
+
+
+def test_what_a_kill_left_under_a_number_that_another_process_has_is_said(tmp_path, assay):
+    with running(tmp_path) as live:
+        headers, _ = spoken(live, [asks(PHRASE)])
+        live.store.append().result(timeout=30)
+        folder = live.store.path.parent
+        assert assay("import", folder, "-o", "x.jsonl").code == 0
+        left = (tmp_path / "x.jsonl").rename(tmp_path / f".x.jsonl.tmp-{os.getppid()}")
+        ended = assay("live", "forget", headers["x-assay-session"], "--store", folder)
+        assert (ended.code, f"{left}: being written, or left" in ended.error) == (3, True)
+        left.unlink()
+        assert assay("live", "forget", headers["x-assay-session"], "--store", folder).code == 0

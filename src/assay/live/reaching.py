@@ -11,6 +11,7 @@
 What a killed command left of it goes as well.
 """
 
+import glob
 import gzip
 import json
 import os
@@ -108,6 +109,8 @@ def reach(left: Left, session: str, name: str) -> str:
     file, known, path, of = left.file, left.known, Path(left.file.path), belongs(session)
     try:
         swept = sweep(path)
+        if held := sorted(path.parent.glob(f".{glob.escape(path.name)}.tmp-*")):
+            return f"{held[0]}: being written, or left by a kill; forget it again, or delete it"
         if known is not None and not known.files and not known.before:
             return "deleted" if swept else "nothing"
         if not path.exists():
