@@ -31,7 +31,7 @@ def test_a_turn_s_labels_are_scores_of_its_step() -> None:
         [fields(source="user", text="less"), fields(text="more")],
     )
     step = told.onto(ModelStep(text="x"))
-    assert step.scores == {"label:user": 0.0, "label:judge": None}
+    assert step.scores == {"label:user": 0.0, "label:judge": None, "next_state": -1.0}
     assert step.hints == (Hint(text="less", source="user"), Hint(text="more", source="live"))
     assert told_of((), ()).onto(ModelStep(text="x")) == ModelStep(text="x")
 
