@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from assay.cli import watch
+from assay.files.outputs import telling
 from assay.importers import Kept, Losses, load
 from assay.live.store import Store
 from assay.report.serve import live
@@ -89,14 +90,15 @@ def test_a_store_is_audited_again_where_it_has_grown_and_not_because_it_was_read
             grow(name)
 
     def audit(is_live: bool) -> Any:
-        return audit_log(log, out=None, report=False, live=is_live)
+        return audit_log(log, out=tmp_path / "run", report=False, live=is_live)
 
     def show(run: Any) -> None:
         looks.append(run.audit["trajectories"]["total"])
 
     monkeypatch.setattr(watch.time, "sleep", sleep)
     grow("a")
-    watch.Watch(log, audit, show).run(1.0)
+    with telling(lambda: 1.0, pytest.fail):  # what the audit leaves is told to the store
+        watch.Watch(log, audit, show).run(1.0)
     assert looks == [1, 2, 2], "once, when it grew, and at the end"
 
 

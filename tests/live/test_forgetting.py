@@ -1,6 +1,7 @@
 """To forget a session reaches what verbs made of its store: by a search over every byte."""
 
 import json
+import shutil
 import sqlite3
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -422,7 +423,7 @@ def test_a_manifest_names_nothing_outside_of_its_folder(lived, tmp_path):
     for path in (mine, out / "rows.jsonl", out / "sub" / "more.jsonl", out / "notes.txt"):
         path.write_text(PHRASE if path.suffix == ".jsonl" else "mine")
     files = ["rows.jsonl", "sub/more.jsonl", "../mine.txt", str(mine)]
-    (out / "manifest.json").write_text(json.dumps({"files": files}))
+    (out / "manifest.json").write_text(json.dumps({"schema": "assay.export/1", "files": files}))
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.json").write_text('{"kind":"train"}')
@@ -539,3 +540,32 @@ def test_events_of_a_session_that_was_there_are_left_out_one_by_one(lived):
         assert whole.result(timeout=30) == [None, None]
         assert after.result(timeout=30) == [None], "nor what is asked beside it"
         assert {each.turn.id for each in store.turns()} == {"stays-1", "stays-2", "other"}
+
+
+def test_an_export_in_the_place_of_another_is_reached(lived: Path, assay, tmp_path: Path):
+    for to in ("trl", "slime"):
+        assert assay("export", lived, "-m", "reinforce", "--to", to, "-o", "out").code == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert assay("live", "forget", "gone", "--store", lived).code == 0
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("manifest", ['{"name": "my web app"}', '{"files": ["app.js"]}', "{"])
+def test_a_project_where_a_bank_was_stays(lived: Path, assay, tmp_path: Path, manifest: str):
+    assert assay("skills", "build", lived, "-o", "bank").code == 0
+    shutil.rmtree(tmp_path / "bank")
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "manifest.json").write_text(manifest)
+    (tmp_path / "bank" / "app.js").write_text("mine")
+    ended = assay("live", "forget", "gone", "--store", lived)
+    assert ended.code == 3
+    assert "does not say what Assay wrote in it" in ended.err
+    assert (tmp_path / "bank" / "app.js").read_text() == "mine"
+
+
+def test_a_file_where_a_bank_was_stays(lived: Path, assay, tmp_path: Path):
+    assert assay("skills", "build", lived, "-o", "bank").code == 0
+    shutil.rmtree(tmp_path / "bank")
+    (tmp_path / "bank").write_text("mine")
+    assert assay("live", "forget", "gone", "--store", lived).code == 3
+    assert (tmp_path / "bank").read_text() == "mine"

@@ -1,14 +1,17 @@
 """`assay audit --watch`: the audit again whenever the log has grown, until it is interrupted."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from typing import final
 
 from assay.cli import options as opt
-from assay.errors import DataError
+from assay.errors import AssayError, DataError
+from assay.files.event_log import EventLog, is_log
 from assay.files.folders import walked
 from assay.runs.audit import AuditRun
 from assay.runs.directory import page_of
@@ -74,16 +77,26 @@ class Watch:
         return f"http://127.0.0.1:{server.server_address[1]}/"
 
 
-def _state(log: Path) -> dict[str, tuple[int, int]]:
-    """Returns size and time of every file of a log, but for what SQLite makes to read it."""
-    state: dict[str, tuple[int, int]] = {}
+def _state(log: Path) -> dict[str, object]:
+    """Returns size and time of every file of a log; of a store how many events there are of each
+    kind, but for those that say what was made of it: an audit writes them."""
+    state: dict[str, object] = {}
     walk = walked(str(log)) if log.is_dir() else ()
     for name in [os.path.join(root, each) for root, _, files in walk for each in files] or [log]:
         try:
             found = os.stat(name)
+            state[str(name)] = _events(Path(name)) or (found.st_size, found.st_mtime_ns)
         except OSError:
             continue
-        if str(name).endswith("-shm") or (str(name).endswith("-wal") and not found.st_size):
-            continue
-        state[str(name)] = found.st_size, found.st_mtime_ns
-    return state
+    return {name: each for name, each in state.items() if not name.endswith(("-wal", "-shm"))}
+
+
+def _events(file: Path) -> dict[str, int]:
+    with file.open("rb") as stream:
+        if not is_log(stream.read(100)):
+            return {}
+    try:
+        with closing(EventLog(file, write=False)) as log:
+            return {kind: n for kind, n in log.counts().items() if kind not in ("derived", "made")}
+    except (AssayError, sqlite3.Error):
+        return {}

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -44,7 +45,7 @@ def published(
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
-    with told(target, undo=target.unlink, moved=True) as say:
+    with told(target, undo=partial(target.unlink, missing_ok=True), moved=True) as say:
         stream = _opened(path, temporary)
         try:
             with _room(path):

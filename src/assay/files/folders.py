@@ -44,10 +44,11 @@ def whole(
         DataError: it cannot be written.
     """
     target = refuse_current(path)
-    undo = partial(_taken_away, target, made)
+    ours: list[str] | None = None if made is None else []
+    undo = partial(_taken_away, target, ours)
     with (
         told(target, inner=_beside(target, "tmp"), undo=undo, moved=True) as ready,
-        _whole(target, path, ready, synced=synced, made=made) as fresh,
+        _whole(target, path, ready, synced=synced, made=made, ours=ours) as fresh,
     ):
         yield fresh
 
@@ -56,9 +57,9 @@ def _beside(target: Path, kind: str) -> Path:
     return target.with_name(f".{target.name}.{kind}-{os.getpid()}")
 
 
-def _taken_away(target: Path, made: Collection[str] | None) -> None:
+def _taken_away(target: Path, ours: Collection[str] | None) -> None:
     """Takes what was made from where it is."""
-    for each in [target] if made is None else [target / name for name in made]:
+    for each in [target] if ours is None else [target / name for name in ours]:
         removed(each)
 
 
@@ -76,19 +77,29 @@ def removed(path: Path) -> None:
 
 @contextmanager
 def _whole(
-    target: Path, path: Path, ready: Ready, *, synced: bool, made: Collection[str] | None
+    target: Path,
+    path: Path,
+    ready: Ready,
+    *,
+    synced: bool,
+    made: Collection[str] | None,
+    ours: list[str] | None,
 ) -> Generator[Path]:
+    """Makes it; `ours` takes the files that are new in it, which those that stay are not."""
     new = [folder for folder in target.parents if not folder.exists()]
     fresh, stale = (_beside(target, kind) for kind in _KINDS)
     _begin(target, fresh, path)
     try:
         yield fresh
+        if ours is not None:
+            files = (each for each in fresh.rglob("*") if each.is_symlink() or not each.is_dir())
+            ours += (each.relative_to(fresh).as_posix() for each in files)
         if made is not None and target.is_dir():
             _carry(target, fresh, made, path)
         if synced:
             for each in [*fresh.rglob("*"), fresh]:
                 sync(each)
-        ready(fresh, made)
+        ready(fresh, ours)
         if target.exists():
             target.replace(stale)
         fresh.replace(target)

@@ -18,6 +18,8 @@ from assay.records.live import Derived, Forgotten, Made, decode_event, digest_of
 
 LINES: Final = (".jsonl", ".jsonl.zst", ".jsonl.gz")
 """How the names of files end of which lines are taken out; all else is deleted as a whole."""
+READ: Final = "read as a log"
+"""What is made of a store that was read so."""
 
 
 def made_at(log: EventLog, path: str, *, since: int = 0) -> Made | None:
@@ -63,9 +65,7 @@ class StoreRead:
         if not (names := self._untold(path)) and not self.stale():
             return ""
         how = "lines" if path.endswith(LINES) else "whole"
-        event = Derived(
-            at=at, path=path, sessions=tuple(sorted(names)), how=how, what="read as a log"
-        )
+        event = Derived(at=at, path=path, sessions=tuple(sorted(names)), how=how, what=READ)
         row = Row("derived", "", encode_event(event))
 
         def told(log: EventLog) -> None:

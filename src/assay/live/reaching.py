@@ -30,10 +30,11 @@ from msgspec.structs import replace
 
 from assay.errors import AssayError, UsageError, one_line
 from assay.files.atomic import published
-from assay.files.folders import MANIFEST, is_audit, removed, sweep
+from assay.files.folders import MANIFEST, is_audit, is_export, removed, sweep
 from assay.files.packed import opened
 from assay.files.written import Mark, Marks, marks
 from assay.files.written import found as found_in
+from assay.importers.live_outputs import READ
 from assay.records.live import Derived, Made
 from assay.runs.directory import MADE, is_training_run
 from assay.runs.directory import written as written_by
@@ -42,8 +43,6 @@ from assay.skills.store import is_bank, is_begun
 
 _KEYS: Final = ("session", "trajectory", "id")
 """Which of a line's keys says whose it is: the first that it has and that is no null."""
-_OURS: Final = (MANIFEST, "run.json")
-"""What the folders that are deleted have in them."""
 TURNS: Final = "turns.jsonl"
 """In a run of `assay live train`: its lines are taken out, and the rest of the run stays."""
 WAIT: Final = 10.0
@@ -117,7 +116,9 @@ def reach(left: Left, session: str, name: str) -> str:
             return "deleted" if swept else "missing"
         if path.is_dir() and not path.is_symlink():
             return _folder(path, left, of, name)
-        if known is not None and [*marks(path).items()] not in _written(known, ""):
+        # what was read as a log and became no file here is a bank, or was never finished
+        seen = file.what != READ if known is None else [*marks(path).items()] in _written(known, "")
+        if not seen:
             return _others([path])
         if file.how == "lines" and _lines(path, of, lambda at: left.becomes(marks(at))):
             return "rewritten"
@@ -152,9 +153,9 @@ def _folder(path: Path, left: Left, of: Callable[[object], bool], name: str) -> 
         return f"{path}: a training run that read it; what it learnt is not undone, delete it"
     if left.known is not None:
         return _known(path, left, left.known, of)
-    if not any((path / each).is_file() for each in _OURS):
-        return f"{path}: a folder without {' or '.join(_OURS)}; not ours"
-    for each in _made(path):
+    if not (ours := _made(path)):
+        return f"{path}: does not say what Assay wrote in it; look at it, and delete it by hand"
+    for each in ours:
         removed(each)
     if path.exists() and not any(path.iterdir()):
         path.rmdir()
@@ -205,11 +206,12 @@ def _made(path: Path) -> list[Path]:
     try:
         found: Any = json.loads((path / MANIFEST).read_bytes())
     except (OSError, ValueError, RecursionError):
-        return [path]
+        return []
     files = found.get("files") if isinstance(found, dict) else None
-    inside = [path / str(each) for each in (*(files or ()), MANIFEST)]
-    kept = [each for each in inside if each.resolve().is_relative_to(path.resolve())]
-    return kept if files else [path]
+    if not isinstance(files, list) or not is_export(str(path)):
+        return []
+    inside = [path / str(each) for each in (*files, MANIFEST)]
+    return [each for each in inside if each.resolve().is_relative_to(path.resolve())]
 
 
 def _lines(path: Path, of: Callable[[object], bool], ready: Callable[[Path], None]) -> bool:
