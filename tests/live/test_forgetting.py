@@ -9,17 +9,19 @@ from threading import Timer
 
 import pytest
 import zstandard
+from msgspec import structs
 
 from assay.errors import DataError
 from assay.files.event_log import EventLog
 from assay.files.folders import locked, removed
 from assay.files.lines import lines
 from assay.files.packed import is_packed
+from assay.files.written import marks
 from assay.live import reaching
 from assay.live.sessions import begun
 from assay.live.store import Store
 from assay.records import read
-from assay.records.live import Derived, Event, Forgotten, NextState, TurnLabel
+from assay.records.live import Derived, Event, Forgotten, Made, NextState, TurnLabel
 from assay.skills import store as banks
 from assay.skills.bank import Bank
 from assay.skills.forgetting import forget
@@ -424,17 +426,21 @@ def test_a_manifest_names_nothing_outside_of_its_folder(lived, tmp_path):
         path.write_text(PHRASE if path.suffix == ".jsonl" else "mine")
     files = ["rows.jsonl", "sub/more.jsonl", "../mine.txt", str(mine)]
     (out / "manifest.json").write_text(json.dumps({"schema": "assay.export/1", "files": files}))
-    run = tmp_path / "run"
+    run, whole = tmp_path / "run", tmp_path / "whole"
     run.mkdir()
+    whole.mkdir()
+    (whole / "manifest.json").write_text('{"schema": "assay.export/1", "files": []}')
     (run / "run.json").write_text('{"kind":"train"}')
     with Store.open(lived) as store:
         derived(store, out)
+        derived(store, whole)
         derived(store, run)
         made = store.forget("gone", at=20.0)
     assert mine.read_text() == "mine"
     assert {each.name for each in out.iterdir()} == {"notes.txt", "sub"}
     assert [*(out / "sub").iterdir()] == []
-    assert (made.deleted, len(made.failed)) == ([str(out)], 1)
+    assert (made.deleted, len(made.failed)) == ([str(out), str(whole)], 1)
+    assert not whole.exists(), "nothing is left in it"
     assert "a training run that read it" in made.failed[0]
     assert run.exists()
 
@@ -569,3 +575,12 @@ def test_a_file_where_a_bank_was_stays(lived: Path, assay, tmp_path: Path):
     (tmp_path / "bank").write_text("mine")
     assert assay("live", "forget", "gone", "--store", lived).code == 3
     assert (tmp_path / "bank").read_text() == "mine"
+
+
+def test_a_file_that_went_is_noted_at_once(tmp_path: Path):
+    """A kill before all is settled finds it noted: what somebody puts there then is his."""
+    (tmp_path / "a.json").write_text(PHRASE)
+    known, noted = Made(at=1.0, path="", files=marks(tmp_path / "a.json")), list[Made]()
+    file = Derived(at=1.0, path=str(tmp_path / "a.json"), sessions=("gone",))
+    assert reaching.reach(reaching.Left(file, known, noted.append), "gone", "x") == "deleted"
+    assert noted == [structs.replace(known, files={})]

@@ -370,7 +370,8 @@ def test_what_was_derived_from_it_is_reached(store, tmp_path):
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"session": "s-')
     whole.write_text(TEXT)
     folder.mkdir()
-    (folder / "manifest.json").write_text("{}")
+    made_of = {"schema": "assay.export/1", "files": ["a.jsonl"]}
+    (folder / "manifest.json").write_text(json.dumps(made_of))
     (folder / "a.jsonl").write_text(TEXT)
     theirs = tmp_path / "theirs"
     theirs.mkdir()
@@ -391,7 +392,7 @@ def test_what_was_derived_from_it_is_reached(store, tmp_path):
     assert (theirs / "precious").exists()
     assert (made.rewritten, made.deleted) == ([str(lines)], [str(whole), str(folder)])
     assert len(made.failed) == 1
-    assert "not ours" in made.failed[0]
+    assert "does not say what Assay wrote in it" in made.failed[0]
     assert TEXT.encode() not in bytes_below(tmp_path)
 
 

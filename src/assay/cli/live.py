@@ -20,6 +20,12 @@ app = typer.Typer(
 )
 Store = Annotated[Path, typer.Argument(help="Folder of assay serve --store.")]
 STORE = Path("runs/live")
+Model = Annotated[str, typer.Option(help="The policy before any version: start, a folder, a name.")]
+Upstream = Annotated[
+    str | None, typer.Option(metavar="URL", help="The engine that serves, as of assay serve.")
+]
+Engine = Annotated[str, typer.Option(help="auto, vllm, or sglang.")]
+KeyEnv = Annotated[str | None, typer.Option(metavar="NAME", help="Variable with the engine's key.")]
 _PAUSE = 2.0
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cli.live import STORE, Store, there
+from assay.cli.live import STORE, Engine, KeyEnv, Model, Store, Upstream, there
 from assay.cli.live_publish import sampler
 from assay.cli.options import Json, emit_one, seed_option, set_option, settings
 from assay.cli.prose import say
@@ -25,16 +25,10 @@ def admit(
         str, typer.Option(help="What a good answer is: later, or PACKAGE:FUNCTION.")
     ] = "later",
     pairs: Annotated[int, typer.Option(min=1, help="Turns of each source, at most.")] = 64,
-    model: Annotated[
-        str, typer.Option(help="The policy before any version: start, a folder, a name.")
-    ] = START,
-    upstream: Annotated[
-        str | None, typer.Option(metavar="URL", help="The engine that serves, as of assay serve.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="auto, vllm, or sglang.")] = "auto",
-    key_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Variable with the engine's key.")
-    ] = None,
+    model: Model = START,
+    upstream: Upstream = None,
+    engine: Engine = "auto",
+    key_env: KeyEnv = None,
     set_: Annotated[
         list[str] | None, set_option(metavar="NAME=VALUE", help="share, age, most. Repeatable.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.live import STORE, Store, there
+from assay.cli.live import STORE, Engine, KeyEnv, Model, Store, Upstream, there
 from assay.cli.options import Json, emit_one, seed_option
 from assay.cli.prose import say
 from assay.cli.serve import adapters_of
@@ -24,19 +24,13 @@ def publish(
     version: Annotated[
         str | None, typer.Option(help="Its name; by default the one made last.")
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="The policy before any version: start, a folder, a name.")
-    ] = START,
+    model: Model = START,
     suites: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Suites, in TOML: docs/live.md.")
     ] = None,
-    upstream: Annotated[
-        str | None, typer.Option(metavar="URL", help="The engine that serves, as of assay serve.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="auto, vllm, or sglang.")] = "auto",
-    key_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Variable with the engine's key.")
-    ] = None,
+    upstream: Upstream = None,
+    engine: Engine = "auto",
+    key_env: KeyEnv = None,
     seed: Annotated[int, seed_option(help="Of the chance that both versions get.")] = 0,
     json: Json = None,
 ) -> None:

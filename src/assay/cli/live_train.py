@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cli.live import STORE, Store, there
+from assay.cli.live import STORE, Model, Store, there
 from assay.cli.options import out_option, set_option, settings
 from assay.cli.prose import say
 from assay.policy.loading import START, check_installed
@@ -20,9 +20,7 @@ def train(
     store: Store = STORE,
     *,
     out: Annotated[Path, out_option(help="Folder of the run.")],
-    model: Annotated[
-        str, typer.Option(help="The policy before any version: start, a folder, a name.")
-    ] = START,
+    model: Model = START,
     signal: Annotated[
         str, typer.Option(help="combined; labels alone: binary; hints alone: hints.")
     ] = "combined",

@@ -157,7 +157,7 @@ def _folder(path: Path, left: Left, of: Callable[[object], bool], name: str) -> 
         return f"{path}: does not say what Assay wrote in it; look at it, and delete it by hand"
     for each in ours:
         removed(each)
-    if path.exists() and not any(path.iterdir()):
+    if not any(path.iterdir()):
         path.rmdir()
     return "deleted"
 
