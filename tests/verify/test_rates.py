@@ -10,7 +10,6 @@ from assay.errors import DataError
 from assay.kernels.noise import backward
 from assay.verify.rates import (
     EXACT,
-    UNKNOWN,
     Audits,
     Rates,
     audits_for,
@@ -78,7 +77,7 @@ def test_trust():
     assert Rates(0.41, 0.4).trust == "quarantined"
     assert Rates(0.9, 0.9).trust == "quarantined"  # never turned round
     assert EXACT.trust == "calibrated"
-    assert UNKNOWN.trust == "uncalibrated"
+    assert Rates(1.0, 1.0, 0.0).trust == "uncalibrated"
     assert Rates(0.2, 0.1).fell(Rates(0.1, 0.04))  # .86 to .70
     assert not Rates(0.2, 0.1).fell(Rates(0.1, 0.06))  # .84 to .70
 

@@ -79,7 +79,7 @@ class Adapters:
             UsageError: it is none that takes adapters.
         """
         if self._engine is None:
-            self._engine = named({str(each.get("owned_by", "")).lower() for each in self._models()})
+            self._engine = named(self._models())
         if self._engine not in _WHAT:
             raise UsageError(
                 f"--upstream {self.url}: adapters are loaded into vLLM and SGLang, and this is "

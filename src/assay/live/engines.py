@@ -17,7 +17,7 @@ temperature in.
 import math
 import re
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, final
 
@@ -57,8 +57,9 @@ def known(name: str) -> Engine:
     raise UsageError(f"--engine {name}: expected auto, {', '.join(ENGINES)}")
 
 
-def named(owners: Collection[str]) -> Engine:
-    """Returns the engine that says that it owns models under one of these names."""
+def named(models: Iterable[Mapping[str, Any]]) -> Engine:
+    """Returns the engine of a list of models: who it says owns one of them."""
+    owners = {str(each.get("owned_by", "")).lower() for each in models}
     for owner, engine in _OWNERS.items():
         if owner in owners:
             return engine
@@ -147,17 +148,14 @@ class Sampled:
         if ids is None and rows:
             ids = _named(rows)
         if ids:
-            self.ids = [*(self.ids or ()), *ids] if self.ids is None else self._more(ids)
+            if self.ids is None:
+                self.ids = []
+            self.ids += ids
         if values:
             if self.logprobs is None:
                 self.logprobs = []
             self.logprobs += values
         return None
-
-    def _more(self, ids: list[int]) -> list[int]:
-        assert self.ids is not None, "there are some"
-        self.ids += ids
-        return self.ids
 
     def _rows(self, rows: Sequence[Any]) -> None:
         """Takes SGLang's rows: log-prob, id, text."""

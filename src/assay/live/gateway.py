@@ -304,8 +304,6 @@ class Gateway:
         version = self.versions.of(placed.session.version)
         exchange = Exchange(
             placed=placed,
-            run=key.run,
-            user=key.user,
             shape=shape.name,
             request=chat,
             turn=secrets.token_hex(12),

@@ -45,8 +45,6 @@ class Exchange:
     """A request and its answer."""
 
     placed: Placed
-    run: str
-    user: str
     shape: str
     request: Mapping[str, Any]
     """In the chat shape, as the client sent it."""

@@ -132,8 +132,7 @@ class Server:
                 made = json.loads(await self.models())
         except (UpstreamError, ValueError, TimeoutError):
             return None
-        models = objects(cast("Any", made).get("data")) if isinstance(made, dict) else []
-        return named({str(each.get("owned_by", "")).lower() for each in models})
+        return named(objects(cast("Any", made).get("data")) if isinstance(made, dict) else [])
 
     @asynccontextmanager
     async def ask(self, body: bytes) -> AsyncGenerator[Reply]:

@@ -10,7 +10,7 @@ import numpy as np
 from assay.errors import UsageError
 from assay.kernels.constancy import bar
 from assay.rollout.backends.local import Transformers
-from assay.rollout.chain import Planned, Watch, collect
+from assay.rollout.chain import Planned, collect
 from assay.runs.config import Config
 from assay.runs.sampling import of_config
 from assay.runs.start import opened
@@ -23,9 +23,7 @@ from assay.world.catalogue import load
 CONTROLS: Final = ("shuffled", "corrupted")
 
 
-def arena_of(
-    config: Config, checkpoint: Path | None, *, pairs: int = PAIRS, watch: Watch | None = None
-) -> Arena:
+def arena_of(config: Config, checkpoint: Path | None, *, pairs: int = PAIRS) -> Arena:
     """Returns where candidates are tried: the held-out tasks of [skills], and the policy of a
     configuration or of a checkpoint.
 
@@ -52,7 +50,6 @@ def arena_of(
         protocol=of_config(config, tokenizer, make(), model),
         pass_at=float(config.recipe.get("pass_at", 1.0)),
         pairs=pairs,
-        watch=watch,
     )
 
 
@@ -93,7 +90,7 @@ def _played(shelf: Shelf, arena: Arena, seed: tuple[int, ...]) -> dict[str, Any]
         planned.append(Planned(environment=world, seed=task, notes=notes))
     played = [*collect(
         arena.backend, planned, sampling=arena.sampling, seed=seed, clock=None,
-        protocol=arena.protocol, watch=arena.watch,
+        protocol=arena.protocol,
     )]  # fmt: skip
     graded = [each for each in map(arena.grade, played) if each is not None]
     return {

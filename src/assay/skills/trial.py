@@ -19,7 +19,7 @@ from assay.kernels.uplift import Uplift, again, paired
 from assay.kernels.wilson import wilson
 from assay.records import Trajectory
 from assay.rollout.backends.base import Backend, Sampling
-from assay.rollout.chain import Planned, Watch, collect
+from assay.rollout.chain import Planned, collect
 from assay.rollout.protocols.base import Protocol
 from assay.rollout.teaching import NOTHING
 from assay.skills.bank import Bank
@@ -56,7 +56,6 @@ class Arena:
     pass_at: float = 1.0
     pairs: int = PAIRS
     grade: Grade = lambda record: record.outcome
-    watch: Watch | None = None
 
 
 def waiting(bank: Bank) -> list[Skill]:
@@ -96,7 +95,7 @@ def tried(
     """
     tokenizer = arena.backend.tokenizer
     before = Shelf.of(bank, arena.protocol.name, tokenizer, **shelf)
-    asked, planned = _prompts(arena, bank), list[Planned]()
+    asked, planned = _prompts(arena), list[Planned]()
     places, known = list[tuple[Skill, int]](), 0
     for each in candidates:
         if limit is not None and sum(count > 0 for _, count in places) == limit:
@@ -113,7 +112,7 @@ def tried(
         planned += [one for pair in pairs for one in pair]
     played = [*collect(
         arena.backend, planned, sampling=arena.sampling, clock=None, protocol=arena.protocol,
-        seed=(*seed, _CHANCE, *([known] if known else [])), watch=arena.watch,
+        seed=(*seed, _CHANCE, *([known] if known else [])),
     )]  # fmt: skip
     found, rest = dict[str, Trial](), iter(played)
     for each, count in places:
@@ -125,7 +124,7 @@ def _sorted(skills: Iterable[Skill]) -> tuple[Skill, ...]:
     return tuple(sorted(skills, key=lambda each: each.id))
 
 
-def _prompts(arena: Arena, bank: Bank) -> list[tuple[int, str, str]]:
+def _prompts(arena: Arena) -> list[tuple[int, str, str]]:
     """Returns seed, text and category of each task."""
     world = arena.make()
     return [(task, world.reset(task), world.title()) for task in arena.tasks]

@@ -96,8 +96,6 @@ class Rates:
 
 EXACT: Final = Rates(0.0, 0.0)
 """A check, or a person."""
-UNKNOWN: Final = Rates(1.0, 1.0, 0.0)
-"""Nobody looked."""
 
 
 def rates(audits: Audits, level: float = LEVEL) -> Rates:

@@ -53,14 +53,10 @@ class Chat:
 
     def error(self, status: int, message: str) -> Body:
         """Returns OpenAI's form of an error."""
-        return _error(status, message)
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        return {"error": {"message": message, "type": kind, "param": None, "code": str(status)}}
 
 
 def _some(body: Body, key: str) -> Sequence[Body]:
     """Returns the objects of a list that need not be there."""
     return () if body.get(key) is None else items(body, key)
-
-
-def _error(status: int, message: str) -> Body:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return {"error": {"message": message, "type": kind, "param": None, "code": str(status)}}

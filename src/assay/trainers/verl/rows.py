@@ -42,18 +42,6 @@ class Row:
     values: Mapping[str, Sequence[float]]
     """"logprobs" and "entropies", where they are known: nats, one a token of the response."""
 
-    @property
-    def names(self) -> tuple[str, int, int]:
-        """uid, session and output.
-
-        Raises:
-            DataError: the key has another form.
-        """
-        parts = self.key.rsplit("_", 2)
-        if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
-            raise DataError(f"verl's row {self.key!r}: expected a key uid_session_output")
-        return parts[0], int(parts[1]), int(parts[2])
-
     def record(self, decode: Decode) -> tuple[Trajectory, int]:
         """Returns the record of the row, and how many of its leading tokens are the prompt.
 
@@ -124,6 +112,18 @@ class Records:
         return found
 
 
+def names_of(key: str) -> tuple[str, int, int]:
+    """Returns uid, session and output of a row by verl's key of it.
+
+    Raises:
+        DataError: the key has another form.
+    """
+    parts = key.rsplit("_", 2)
+    if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
+        raise DataError(f"verl's row {key!r}: expected a key uid_session_output")
+    return parts[0], int(parts[1]), int(parts[2])
+
+
 def records_of(
     rows: Sequence[Row],
     padding: Sequence[bool],
@@ -143,7 +143,7 @@ def records_of(
         decode: token ids to text, for rows without a record.
         needs: "logprobs" and "entropies", where a method reads them.
     """
-    names = [row.names for row in rows]
+    names = [names_of(row.key) for row in rows]
     real = [at for at, made_up in enumerate(padding) if not made_up]
     group = {uid: n for n, uid in enumerate(dict.fromkeys(names[at][0] for at in real))}
     outputs = Counter(names[at][:2] for at in real)

@@ -27,7 +27,7 @@ from assay.trainers.verl.estimators import INSIDE
 from assay.trainers.verl.loss import LARGEST
 from assay.trainers.verl.memory import Memory
 from assay.trainers.verl.processes import checked, lost
-from assay.trainers.verl.rows import PADDING, Records, Row, records_of
+from assay.trainers.verl.rows import PADDING, Records, Row, names_of, records_of
 from assay.trainers.verl.settings import Settings, chosen
 
 FIELDS: Final = ("prompts", "responses", "response_mask", "rm_scores", "extra_fields", "index")
@@ -92,7 +92,7 @@ class AssayTrainer(PPOTrainerSync):
             data = tq.kv_batch_get(
                 keys=batch.keys, partition_id=batch.partition_id, select_fields=["index"]
             )
-            names = [(str(index), *_parts(key)) for index, key in
+            names = [(str(index), *names_of(key)) for index, key in
                      zip(list(data["index"]), batch.keys, strict=True)]  # fmt: skip
             batch.reorder(sorted(range(len(names)), key=names.__getitem__))
         return super()._balance_batch(batch, *args, **kwargs)
@@ -207,11 +207,6 @@ class AssayTrainer(PPOTrainerSync):
         if settings.resume_mode == "resume_path":
             return Path(settings.resume_from_path)
         return Path(settings.default_local_dir) / f"global_step_{self.global_steps}"
-
-
-def _parts(key: str) -> tuple[str, int, int]:
-    uid, session, output = key.rsplit("_", 2)
-    return uid, int(session), int(output)
 
 
 def _lists(rows: torch.Tensor) -> list[list[Any]]:
