@@ -292,6 +292,21 @@ def test_the_keeper_loads_what_serves_and_takes_out_what_does_not(store: Store) 
         assert sorted(stub.has) == ["pol-000002", "pol-000003"]
 
 
+def test_a_session_keeps_what_it_began_with_until_three_came_after(store: Store) -> None:
+    versions, seen = Versions(store), list[tuple[str | None, ...]]()
+    for n in range(1, 4):
+        version = Version(at=float(n), name=f"pol-00000{n}", state="served")
+        store.append(version, durable=True).result(timeout=30)
+        versions.refresh()
+        had = [versions.of(None), versions.of("pol-000001"), versions.current]
+        seen.append(tuple(each and each.name for each in had))
+    assert seen == [
+        (None, "pol-000001", "pol-000001"),
+        (None, "pol-000001", "pol-000002"),
+        ("pol-000003", "pol-000001", "pol-000003"),
+    ]
+
+
 def test_an_engine_that_is_away_or_refuses_has_what_it_has(store: Store) -> None:
     versions = Versions(store)
     with engine() as (stub, adapters):

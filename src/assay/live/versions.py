@@ -71,8 +71,11 @@ class Versions:
         return bool(self._all)
 
     def of(self, name: str | None) -> Version | None:
-        """Returns the version of a session that began with it; where it serves no more, because it
-        was taken back or three came after it, the current one."""
+        """Returns the version of a session that began with it, None: the policy as it was given;
+        where it serves no more, because it was taken back or three came after it, the current
+        one."""
+        if name is None and len(self._served) < _KEPT:
+            return None
         return self._all[name] if name in self.here else self.current
 
     def path(self, name: str) -> str | None:
