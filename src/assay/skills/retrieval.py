@@ -82,6 +82,8 @@ class Index:
             return ()
         fit = np.flatnonzero((score > 0) & (score >= self._score.bound(least)))
         fit = fit[self._mask(category)[fit]]
+        if 0 < most < len(fit):
+            fit = fit[score[fit] >= np.partition(score[fit], -most)[-most]]
         order = fit[np.argsort(-score[fit], kind="stable")]  # ids are in order already
         return tuple(self.skills[at] for at in order[:most])
 
