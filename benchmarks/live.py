@@ -9,10 +9,11 @@
                                                make test-clients makes
 
 Each writes its part of results/live.json. The engine is a process of its own that answers at once
-with a stream of 24 pieces, ids and log-probs in them. Bare engine and gateways take turns in blocks
-of a few seconds within one run, so that a busy machine hurts all; added latency is the difference
-of their medians (or 99th percentiles) block by block, and its median over blocks is told. All
-requests are of 7 KB and open loop: one is sent when its time has come, whatever became of others.
+with a stream of 26 pieces, ids and log-probs in 24 of them. Bare engine and gateways take turns in
+blocks of a few seconds within one run, so that a busy machine hurts all; added latency is the
+difference of their medians (or 99th percentiles) block by block, and its median over blocks is
+told. All requests are of 7 KB and open loop: one is sent when its time has come, whatever became of
+others.
 
 A turn to train on waits for the disk. Blocks between the others say what that takes at least: a
 process that does nothing but write what a turn adds to the store's log, and waits for it

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from assay.errors import DataError, UsageError
 from assay.live.canary import Play, Seen, canary
-from assay.live.publisher import KEPT, STOP, Publisher, files_of, next_name, served, serving
+from assay.live.publisher import STOP, Publisher, files_of, next_name, served, serving
 from assay.live.selection import BASE
 from assay.live.status import sentences, status
 from assay.live.store import Store
 from assay.live.suites import NOWHERE, SUITES, Suite, Unanswerable, read_suites
+from assay.live.versions import KEPT
 from assay.records import ModelStep, Trajectory, UserStep
 from assay.records.live import Moved, Version
 from tests.live.conftest import opened, turn

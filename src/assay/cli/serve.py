@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assay.cli.live import STORE
 from assay.cli.prose import say
 from assay.errors import MissingExtraError, UsageError
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from assay.live.embedded import Embedded
     from assay.live.serve import Listen
     from assay.live.upstream import Server
-
-STORE = Path("runs/live")
 
 
 def serve(

@@ -5,7 +5,8 @@ WAL, so that readers never wait for the writer. What is deleted is overwritten (
 
 import sqlite3
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS events(
 CREATE INDEX IF NOT EXISTS of_session ON events(session, seq);
 CREATE INDEX IF NOT EXISTS of_kind ON events(kind, seq);
 """
-_BROKEN: Final = (sqlite3.Error, UnicodeDecodeError)
+_BROKEN: Final = (sqlite3.Error, UnicodeDecodeError, OSError)
 """What a damaged file comes to; of what it holds SQLite also makes its errors' texts."""
 _PAGES: Final = 16_384
 """Pages in the log beside the file from which on a write waits until they are moved into it."""
@@ -55,6 +56,15 @@ class Row:
     """Its place in the log, from 1; 0: not in it yet."""
 
 
+@contextmanager
+def _readable(path: Path) -> Generator[None]:
+    """Says of a file that cannot be read what was expected."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise DataError(one_line(f"{path}: {error}; expected an event log")) from None
+
+
 def is_log(head: bytes) -> bool:
     """Do these first bytes of a file say that it is an event log?"""
     return head.startswith(HEAD) and head[68:72] == APPLICATION.to_bytes(4, "big")
@@ -71,14 +81,12 @@ class EventLog:
             DataError: it is no log, or cannot be opened.
         """
         self.path, self._durable = path, True
-        try:
+        with _readable(path):
             if write:
                 self._db = self._made(path)
             else:
                 _check(path, "")
                 self._db = _reading(path)
-        except (*_BROKEN, OSError) as error:
-            raise DataError(one_line(f"{path}: {error}; expected an event log")) from None
 
     def _made(self, path: Path) -> sqlite3.Connection:
         fresh = not path.exists() or not path.stat().st_size
@@ -122,24 +130,34 @@ class EventLog:
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._durable = durable
         found: list[int | None] = []
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._whole():
             out = barred()
             for at, row in enumerate(rows):
                 if at in out:
                     found.append(None)
                     continue
-                done = self._db.execute(
-                    "INSERT OR IGNORE INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
-                    (row.kind, row.session, row.once, row.body),
-                )
+                done = self._insert(row, " OR IGNORE")
                 found.append(done.lastrowid if done.rowcount else None)
+        return found
+
+    @contextmanager
+    def _whole(self) -> Generator[None]:
+        """All that is written in the block, or nothing; meanwhile no other process can write."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        return found
+
+    def _insert(self, row: Row, otherwise: str = "") -> sqlite3.Cursor:
+        """Writes a row; `otherwise` says what where its `once` is taken."""
+        return self._db.execute(
+            f"INSERT{otherwise} INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
+            (row.kind, row.session, row.once, row.body),
+        )
 
     def put(self, row: Row) -> None:
         """Writes a row in the place of the one with the same `once`, behind all others.
@@ -147,10 +165,7 @@ class EventLog:
         Raises:
             sqlite3.Error: nothing was written.
         """
-        self._db.execute(
-            "INSERT OR REPLACE INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
-            (row.kind, row.session, row.once, row.body),
-        )
+        self._insert(row, " OR REPLACE")
 
     def rows(
         self,
@@ -179,13 +194,11 @@ class EventLog:
             where.append(f"kind IN ({', '.join('?' * len(kinds))})")
             values += kinds
         asked = f"SELECT kind, session, body, once, seq FROM events WHERE {' AND '.join(where)}"
-        try:
+        with _readable(self.path):
             for found in self._db.execute(f"{asked} ORDER BY seq LIMIT ?", (*values, most)):
                 if not all(map(isinstance, found, (str, str, bytes))):
                     raise DataError(f"{self.path} event {found[4]}: damaged; expected an event")
                 yield Row(*found)
-        except _BROKEN as error:
-            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
 
     def once(self, text: str) -> Row | None:
         """Returns the row that was written under a text that is taken once.
@@ -194,10 +207,8 @@ class EventLog:
             DataError: the file is broken.
         """
         asked = "SELECT kind, session, body, once, seq FROM events WHERE once = ?"
-        try:
+        with _readable(self.path):
             found = self._db.execute(asked, (text,)).fetchone()
-        except _BROKEN as error:
-            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
         return None if found is None else Row(*found)
 
     def last(self) -> int:
@@ -206,11 +217,9 @@ class EventLog:
         Raises:
             DataError: the file is broken.
         """
-        try:
+        with _readable(self.path):
             found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
             return next((int(seq) for (seq,) in found), 0)
-        except _BROKEN as error:
-            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
 
     def sessions(self) -> set[str]:
         """Returns whom its rows are of.
@@ -219,10 +228,8 @@ class EventLog:
             DataError: the file is broken.
         """
         asked = "SELECT DISTINCT session FROM events WHERE session != ''"
-        try:
+        with _readable(self.path):
             return {name for (name,) in self._db.execute(asked)}
-        except _BROKEN as error:
-            raise DataError(one_line(f"{self.path}: {error}; expected an event log")) from None
 
     def counts(self) -> dict[str, int]:
         """Returns how many rows there are of each kind."""
@@ -243,25 +250,16 @@ class EventLog:
         Raises:
             sqlite3.Error: nothing was written.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        gone = 0
+        with self._whole():
             changed, added = change()
-            gone = 0
             if session is not None:
                 of = (session,)
                 gone = self._db.execute("DELETE FROM events WHERE session = ?", of).rowcount
             for row in changed:
                 self._db.execute("UPDATE events SET body = ? WHERE seq = ?", (row.body, row.seq))
             for row in added:
-                self._db.execute(
-                    "INSERT INTO events(kind, session, once, body) VALUES(?, ?, ?, ?)",
-                    (row.kind, row.session, row.once, row.body),
-                )
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+                self._insert(row)
         return gone
 
     def settle(self, wait: float) -> bool:

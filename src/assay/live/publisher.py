@@ -27,11 +27,9 @@ from assay.live.canary import Play, Seen, canary, figures_of
 from assay.live.selection import BASE
 from assay.live.store import Store
 from assay.live.suites import Suite
-from assay.live.versions import NAMED
+from assay.live.versions import KEPT, NAMED, Versions
 from assay.records.live import Event, Moved, Version
 
-KEPT: Final = 3
-"""Versions that are kept: the one that serves, and those before it."""
 TRIES: Final = 2
 """Versions that a turn may have been trained on for, before the canary's refusals leave it out."""
 TRIED: Final = ("made", "canary")
@@ -65,14 +63,9 @@ def next_name(store: Store) -> str:
 
 def served(store: Store) -> list[Version]:
     """Returns the versions that serve or may serve again, the one that serves last."""
-    order: list[str] = []
-    for _, event in store.events("version"):
-        if isinstance(event, Version):
-            order = [name for name in order if name != event.name]
-            if event.state == "served":
-                order.append(event.name)
-    known = store.versions()
-    return [known[name] for name in order]
+    found = Versions(store)
+    found.refresh()
+    return found.served
 
 
 def serving(store: Store) -> Version | None:

@@ -9,8 +9,8 @@ from assay.records.live import Version
 
 NAMED: Final = re.compile(r"pol-(\d{6,})")
 """Names of versions."""
-_KEPT: Final = 3
-"""Served versions that sessions may go on with."""
+KEPT: Final = 3
+"""Versions that are kept, the one that serves among them: sessions may go on with these."""
 
 
 @final
@@ -51,9 +51,14 @@ class Versions:
         return next((self._all[name] for name in self.here[::-1]), None)
 
     @property
+    def served(self) -> list[Version]:
+        """Those that serve or may serve again, the one that serves last."""
+        return [self._all[name] for name in self._served]
+
+    @property
     def kept(self) -> list[str]:
         """Those that sessions may have, oldest first."""
-        return self._served[-_KEPT:]
+        return self._served[-KEPT:]
 
     @property
     def here(self) -> list[str]:
