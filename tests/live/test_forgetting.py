@@ -24,8 +24,6 @@ from assay.records import read
 from assay.records.live import Derived, Event, Forgotten, Made, NextState, TurnLabel
 from assay.skills import store as banks
 from assay.skills.bank import Bank
-from assay.skills.forgetting import forget
-from assay.skills.skill import Evidence
 from tests.live.conftest import opened, turn
 from tests.skills.test_bank import skill
 
@@ -145,25 +143,6 @@ def test_a_bank_goes_on_without_the_text_of_skills(lived, tmp_path, assay):
     assert {s.id for s in banks.opened(bank).active}.isdisjoint(resting)
 
 
-def test_a_skill_whose_evidence_is_not_all_kept_goes_too(tmp_path):
-    """Version 1 holds the trajectory, version 2 counts it only; another skill keeps all of its."""
-    rests = [Evidence(trajectory=name, task=name, level="E3") for name in ("gone", "b", "c", "d")]
-    bank = Bank(evidence=2).merged([skill("a", evidence=tuple(rests[:2])), skill("x")])
-    banks.save(tmp_path, bank)
-    banks.save(tmp_path, bank.merged([skill("a", evidence=tuple(rests[2:]))]))
-    # and one that no version has by name
-    more = [skill("z", evidence=(each,)) for each in (rests[0], *rests[1:])]
-    banks.save(tmp_path, banks.opened(tmp_path).merged(more))
-    kept = {each.trajectory for s in banks.opened(tmp_path).skills for each in s.evidence}
-    assert "gone" not in kept
-    assert forget(tmp_path, lambda id: id == "gone", "-") == sorted([skill("a").id, skill("z").id])
-    for number in range(1, 5):
-        said = {each.principle for each in banks.opened(tmp_path, number).skills}
-        assert said == {"", "x"}, number
-    assert {each.why for each in banks.opened(tmp_path).of("retired")} == {"forgotten"}
-    assert forget(tmp_path, lambda id: id == "gone", "-") == [], "it is done"
-
-
 def test_what_a_killed_verb_left_half_is_reached(lived, tmp_path, assay, monkeypatch):
     def half(rows):
         for row in rows:
@@ -273,15 +252,32 @@ def test_a_store_that_cannot_be_written_is_told_of_in_one_line(lived, assay, mon
 
 
 def test_what_was_moved_is_named_and_reached_when_it_is_back(lived, tmp_path, assay):
+    """A file, where a kill left half of a later one; and all that is in a folder."""
     assert assay("import", lived, "-o", "out.jsonl").code == 0
+    assert assay("audit", lived, "-o", "run").code == 0
     Path("out.jsonl").rename("moved.jsonl")
+    Path(".out.jsonl.tmp-999999999").write_text(PHRASE)
+    Path("run").rename("away")
+    Path("run").mkdir()
     ended = assay("live", "forget", "gone", "--store", lived)
     assert ended.code == 0
-    assert f"{tmp_path / 'out.jsonl'}: not there; if you moved it" in ended.text
+    for name in ("out.jsonl", "run"):
+        assert f"{tmp_path / name}: not there; if you moved it" in ended.text
     Path("moved.jsonl").rename("out.jsonl")
-    assert "its part went" in assay("live", "forget", "gone", "--store", lived).text
+    Path("away").rename("run")
+    ended = assay("live", "forget", "gone", "--store", lived)
+    assert "out.jsonl: its part went" in ended.text
+    assert "run: deleted" in ended.text
     assert holding(tmp_path) == []
     assert assay("live", "forget", "never", "--store", lived).code == 2
+
+
+def test_a_path_that_is_no_utf_8_is_told_of_in_one_line(lived, assay):
+    for code, words in ((3, ("live", "export", "--to", "atif")), (0, ("import",))):
+        made = assay(*words, lived, "-o", "x\udcff.jsonl")
+        assert made.code == code
+        assert f"{lived / 'store.sqlite'}: cannot hold a path that is no UTF-8; " in made.error
+        assert Path("x\udcff.jsonl").exists() == (code == 0)
 
 
 def test_a_second_audit_tells_the_store_nothing_new(lived, assay):

@@ -66,9 +66,9 @@ class StoreRead:
             return ""
         how = "lines" if path.endswith(LINES) else "whole"
         event = Derived(at=at, path=path, sessions=tuple(sorted(names)), how=how, what=READ)
-        row = Row("derived", "", encode_event(event))
 
         def told(log: EventLog) -> None:
+            row = Row("derived", "", encode_event(event))
             log.append([row], barred=lambda: self._checked(log))
             if moved:
                 put_made(log, made_at(log, path) or Made(at=at, path=path))
@@ -92,6 +92,8 @@ class StoreRead:
                 work(log)
             finally:
                 log.close()
+        except UnicodeEncodeError:
+            return "cannot hold a path that is no UTF-8"
         except sqlite3.Error as error:
             return one_line(f"cannot be written ({error})")
         except DataError as error:

@@ -50,7 +50,7 @@ class Forgot:
     nothing: list[str] = field(default_factory=list[str])
     """Paths at which nothing was left that Assay wrote: a command failed, or it was deleted."""
     open: set[str] = field(default_factory=set[str])
-    """Paths that may still hold it."""
+    """Paths that could not be reached."""
     settled: bool = True
     """False: a reader kept the file beside the store, which may still hold it, from being emptied;
     forget it again when that is over."""
@@ -59,7 +59,7 @@ class Forgot:
         """Notes what became of a file or folder, as `reach` says it."""
         lists = {"rewritten": self.rewritten, "deleted": self.deleted, "missing": self.missing}
         told = {**lists, "nothing": self.nothing}.get(found, self.failed)
-        if told is self.failed or told is self.missing:
+        if told is self.failed:
             self.open.add(path)
         said = found if told is self.failed else path
         told += [] if said in told else [said]
@@ -129,11 +129,11 @@ def _settled(log: EventLog, name: str, made: Forgot) -> list[Row]:
     changed, without = list[Row](), {*made.rewritten, *made.nothing}
     for row in log.rows(kinds=("derived",)):
         event = decode_event(row.body, f"{log.path} event {row.seq}")
-        if not isinstance(event, Derived) or not event.sessions or event.path in made.open:
+        if not isinstance(event, Derived) or event.path in made.open:
             continue
         if event.path in made.deleted:
             changed.append(_row(row, event, ()))
-        elif event.path in without and name in event.sessions:
+        elif event.path in without:
             changed.append(_row(row, event, [each for each in event.sessions if each != name]))
     return changed
 

@@ -113,7 +113,7 @@ def reach(left: Left, session: str, name: str) -> str:
         if known is not None and not known.files and not known.before:
             return "deleted" if swept else "nothing"
         if not path.exists():
-            return "deleted" if swept else "missing"
+            return "missing"  # also where a later one was swept: it may have been moved before
         if path.is_dir() and not path.is_symlink():
             return _folder(path, left, of, name)
         # what was read as a log and became no file here is a bank, or was never finished
@@ -181,8 +181,10 @@ def _known(path: Path, left: Left, known: Made, of: Callable[[object], bool]) ->
             folder.rmdir()
     if others:
         return _others(others)
+    if not ours:
+        return "missing"
     left.becomes({})
-    return "deleted" if ours else "missing"
+    return "deleted"
 
 
 def _bank(path: Path, of: Callable[[object], bool], name: str) -> None:

@@ -6,22 +6,22 @@ still known. In a new version, which counts from then on, those skills are retir
 which are hashes of what they said, so that they are not written again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from msgspec import structs
 
 from assay.files.folders import locked
-from assay.skills.bank import Bank
+from assay.skills.bank import Bank, name_of
 from assay.skills.skill import Skill
-from assay.skills.store import is_bank, opened, point, put, renamed, unwritten, write_renamed
+from assay.skills.store import is_bank, names, opened, point, put, unwritten, write_renamed
 
 WHY = "forgotten"
 """What retired such a skill."""
 
 
-def forget(path: Path, of: Callable[[str], bool], name: str) -> list[str]:
-    """Takes the text of skills out of all versions of a bank; returns their ids.
+def forget(path: Path, of: Callable[[str], bool], name: str) -> None:
+    """Takes the text of skills out of all versions of a bank.
 
     A kill at any moment leaves a bank that opens, and to do it again goes on with it.
 
@@ -42,40 +42,37 @@ def forget(path: Path, of: Callable[[str], bool], name: str) -> list[str]:
         if not is_bank(path):  # its first version was never made the one that counts
             for file in (path / "versions").glob("[0-9]*.json"):
                 file.unlink()
-            return []
+            return
         now, versions = opened(path), dict[int, Bank]()
         for file in sorted((path / "versions").glob("[0-9]*.json")):
             versions[int(file.stem)] = opened(path, int(file.stem))
-        hashes, gone = dict[str, str](), set[str]()
-        changed = dict[int, Bank]()
+        gone = {
+            each.id
+            for bank in versions.values()
+            for each in bank.skills  # of what is only counted none says that it is not this
+            if each.why == WHY or each.rest or any(of(it.trajectory) for it in each.evidence)
+        }
+        known, changed = names(path), dict[int, Bank]()
         for number, bank in versions.items():
-            made = _without(bank, of, name, hashes, gone)
+            at = known.get(name_of(bank.parent), -1)  # also by its name before a kill in here
+            before = changed.get(at, versions.get(at))
+            parent = bank.parent if before is None else before.sha256
+            made = structs.replace(_without(bank, of, name, gone), parent=parent)
             if made != bank:
-                changed[number], hashes[bank.sha256] = made, made.sha256
-        if not gone:
-            return []
-        names = {versions[number].name: number for number in changed}
-        write_renamed(path, {**renamed(path), **names})
+                changed[number] = made
+        if not changed:
+            return
+        write_renamed(path, known)
         last = changed.get(now.version, now)
         _count(path, now, last, max(versions) + 1)
         for bank in changed.values():
             put(path, bank)
-    return sorted(gone)
 
 
-def _without(
-    bank: Bank, of: Callable[[str], bool], name: str, hashes: Mapping[str, str], gone: set[str]
-) -> Bank:
-    """Returns a version without the text of such skills, after the versions before it."""
-    skills = list[Skill]()
-    for each in bank.skills:
-        counted = each.id in gone or each.rest  # what it rests on is not all kept: it may be this
-        if counted or any(of(rests.trajectory) for rests in each.evidence):
-            gone.add(each.id)
-            each = _emptied(each, of, name)
-        skills.append(each)
-    parent = hashes.get(bank.parent, bank.parent)
-    return structs.replace(bank, skills=tuple(skills), parent=parent)
+def _without(bank: Bank, of: Callable[[str], bool], name: str, gone: Container[str]) -> Bank:
+    """Returns a version without the text of some skills."""
+    skills = (_emptied(s, of, name) if s.id in gone else s for s in bank.skills)
+    return structs.replace(bank, skills=tuple(skills))
 
 
 def _emptied(skill: Skill, of: Callable[[str], bool], name: str) -> Skill:
