@@ -152,5 +152,6 @@ def test_a_skill_whose_evidence_is_not_all_kept_goes_too(tmp_path: Path) -> None
         assert said == {"", "x"}, number
     assert {each.why for each in store.opened(tmp_path).of("retired")} == {"forgotten"}
     now = store.opened(tmp_path)
+    assert not any(each.rest for each in now.skills), "it holds how names of tasks begin"
     forget(tmp_path, gone, "-")
     assert store.opened(tmp_path) == now, "it is done"
