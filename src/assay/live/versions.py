@@ -79,7 +79,7 @@ class Versions:
         """Returns the version of a session that began with it, None: the policy as it was given;
         where it serves no more, because it was taken back or three came after it, the current
         one."""
-        if name is None and len(self._served) < _KEPT:
+        if name is None and len(self._served) < KEPT:
             return None
         return self._all[name] if name in self.here else self.current
 
