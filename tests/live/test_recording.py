@@ -209,7 +209,7 @@ def test_a_session_that_is_over(store: Store) -> None:
     ]  # fmt: skip
     assert [type(event) for event in events(store)[-2:]] == [NextState, Closed]
     assert len(live.sessions) == 0
-    call(live, {"X-Session-Id": "n", "X-Session-Done": "", "X-Assay-Consent": "none"})
+    call(live, {"X-Session-Done": "", "X-Assay-Consent": "none"})
     assert len(events(store)) == 6, "of one that keeps nothing not even that"
 
 

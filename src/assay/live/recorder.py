@@ -94,7 +94,8 @@ class Recorder:
 
     def opened(self, placed: Placed, run: str, user: str, version: str | None) -> None:
         """Begins a session, or one that this process does not know yet. What begins it is written
-        with the first that is kept of it."""
+        with the first that is kept of it; at once, of one that keeps nothing and has a name by
+        which its client may come again: that it keeps nothing is all that is known of it."""
         session = placed.session
         session.version = version
         if self._store is None:
@@ -106,6 +107,8 @@ class Recorder:
             session.consent = least(found.consent, session.consent)
             session.untold = found.consent != session.consent
             return
+        if session.consent == "none" and not placed.named:
+            return  # nobody comes again by a name that is drawn
         session.opening = Opened(
             session=session.id,
             at=self._clock(),
@@ -121,7 +124,7 @@ class Recorder:
         allowed = least(session.consent, consent)
         if session.consent != allowed:
             session.consent, session.untold = allowed, True
-        if session.untold and session.opening is None:
+        if _urgent(session):
             await self._write(session)
 
     async def again(self) -> None:
@@ -274,11 +277,16 @@ class Recorder:
         self._counts["store_failures"] += 1
         session.opening = session.opening or begun[0]
         session.untold = session.untold or begun[1]
-        if session.untold and session.opening is None:
+        if _urgent(session):
             self._late[session.id] = session
 
 
 _Begun = tuple[Opened | None, bool]
+
+
+def _urgent(session: Going) -> bool:
+    """Is the store to hear of a session's consent, though nothing else is kept of it?"""
+    return session.consent == "none" if session.opening is not None else session.untold
 
 
 def _whole(turn: Turn, answer: Answer) -> "array[int] | None":
