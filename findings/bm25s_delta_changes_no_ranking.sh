@@ -4,11 +4,11 @@
 # One would guess: delta is the least that a word found in a document counts, however long the
 #   document (Lv and Zhai, 2011), so a larger delta lifts long documents over those that lack it.
 # Behaviour: a document that lacks the word is given the same delta ("non-occurrence"). Of bm25+ a
-#   larger delta adds one number to every document of the index, those without any word of the query
-#   too: differences, and so the ranking, are those of delta 0. Of bm25l it takes away: to have the
-#   word counts for less over not having it, and at delta 5 for next to nothing.
-# What follows: a search over delta finds nothing; a threshold on the score, or "above 0", lets pass
-#   documents that share no word with the query.
+#   larger delta adds one number to every document of the index, those without any word of the
+#   query too: differences, and so the ranking, are those of delta 0. Of bm25l it takes away: to
+#   have the word counts for less over not having it, and at delta 5 for next to nothing.
+# What follows: a search over delta finds nothing; a threshold on the score, or "above 0", lets
+#   pass documents that share no word with the query.
 # Seen: the lines of `expected` below; `paper` is Lv and Zhai's bm25+ of the same index.
 set -euo pipefail
 folder=$(mktemp -d)

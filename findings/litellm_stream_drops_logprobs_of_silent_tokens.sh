@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # litellm 1.108.7: a streamed answer has fewer log-probabilities than tokens.
 #
-# One would guess: with logprobs=True a stream passes on the log-probability of every token that the
-#   server sent, as the same answer not streamed does, and as OpenAI's client does for this stream.
-# Behaviour: a piece whose text is empty is dropped whole, its log-probability with it. Servers send
-#   such pieces for tokens that show no text yet: the first bytes of a character, a control token.
+# One would guess: with logprobs=True a stream passes on the log-probability of every token that
+#   the server sent, as the same answer not streamed does, and as OpenAI's client does for this
+#   stream.
+# Behaviour: a piece whose text is empty is dropped whole, its log-probability with it. Servers
+#   send such pieces for tokens that show no text yet: the first bytes of a character, a control
+#   token.
 # What follows: sums of log-probabilities and importance ratios come out too high, and numbers no
 #   longer stand beside their tokens. Take them from an answer that is not streamed.
 # Seen: OpenAI's client 5 of 5 tokens, sum -15.0; litellm not streamed 5, -15.0; streamed 3, -3.0.
@@ -76,8 +78,9 @@ say("litellm, not streamed", [litellm.completion(**there, **ask)])
 say("litellm, streamed", litellm.completion(**there, **ask, stream=True))
 server.shutdown()
 PYTHON
-said=$(LITELLM_LOCAL_MODEL_COST_MAP=True NO_PROXY=127.0.0.1 "$folder/env/bin/python" "$folder/silent.py" \
-    2>"$folder/log") || { cat "$folder/log" >&2; exit 1; }
+said=$(LITELLM_LOCAL_MODEL_COST_MAP=True NO_PROXY=127.0.0.1 \
+    "$folder/env/bin/python" "$folder/silent.py" 2>"$folder/log") \
+    || { cat "$folder/log" >&2; exit 1; }
 echo "litellm==1.108.7, openai==3.57.0"
 echo "$said"
 expected=$'openai, streamed      5 of 5 tokens, sum -15.0
