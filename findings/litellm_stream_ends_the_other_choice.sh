@@ -4,8 +4,9 @@
 # One would guess: each choice of a stream ends with its own finish_reason, as it does through
 #   OpenAI's client, and as in the same two answers not streamed.
 # Behaviour: the first finish_reason that arrives is given to choice 0, whoever it was sent for; no
-#   other choice gets one. Here choice 1 is cut off ("length") and choice 0 ends by itself ("stop"):
-#   the stream says "length" of choice 0, in the middle of its text, and nothing of choice 1.
+#   other choice gets one. Here choice 1 is cut off ("length") and choice 0 ends by itself
+#   ("stop"): the stream says "length" of choice 0, in the middle of its text, and nothing of
+#   choice 1.
 # What follows: with truncated answers masked or punished, a complete one is, and the truncated one
 #   is trained on. Who reads a choice until its finish_reason loses the rest of choice 0, and waits
 #   for choice 1 until the stream ends. Sample with n=1, or without a stream.
@@ -85,8 +86,9 @@ say("litellm, not streamed", [litellm.completion(**there, **ask)])
 say("litellm, streamed", litellm.completion(**there, **ask, stream=True))
 server.shutdown()
 PYTHON
-said=$(LITELLM_LOCAL_MODEL_COST_MAP=True NO_PROXY=127.0.0.1 "$folder/env/bin/python" "$folder/ends.py" \
-    2>"$folder/log") || { cat "$folder/log" >&2; exit 1; }
+said=$(LITELLM_LOCAL_MODEL_COST_MAP=True NO_PROXY=127.0.0.1 \
+    "$folder/env/bin/python" "$folder/ends.py" 2>"$folder/log") \
+    || { cat "$folder/log" >&2; exit 1; }
 echo "litellm==1.108.7, openai==3.57.0"
 echo "$said"
 expected="openai, streamed       0: stop after 'one half'; 1: length after 'two thr';
