@@ -156,13 +156,3 @@ def test_what_a_store_keeps_beside_it_is_no_log_that_was_not_read(tmp_path, assa
         losses = Losses()
         read(home, losses)
         assert sum(losses.counts.values()) == 1, "what is somebody else's is counted as before"
-
-
-def test_a_history_that_began_anew_is_a_trajectory_of_its_own(tmp_path):
-    with Store.open(tmp_path) as store:
-        turns = turn("t-1", "s"), turn("t-2", "s", index=1, after="t-1", shared=6)
-        other = turn("t-3", "s", index=2, messages=({"role": "user", "content": "else"},))
-        store.append(opened("s"), *turns, other, durable=True).result(timeout=30)
-        made = read(tmp_path)
-        assert {name: each.session for name, each in made.items()} == {"s": "s", "s#1": "s"}
-        assert [len(each.steps) for each in made.values()] == [4, 2]

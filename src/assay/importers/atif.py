@@ -75,7 +75,8 @@ def _trajectory(record: Record, documents: Sequence[Fields]) -> Trajectory:
     parts, _ = parts_of(documents)
     identity = parts.pop("id") or f"{record.file.stem}/{record.index}"
     extra = record.within("extra")
-    labels = tuple(grade_of(each) for each in extra.within(_OWN).each("labels", "a label"))
+    own = extra.within(_OWN)
+    labels = tuple(grade_of(each) for each in own.each("labels", "a label"))
     outcome = outcome_of(labels) if labels else record.scored(extra.score("reward"))
     task = extra.maybe_name("task")
     if not task:
@@ -83,9 +84,8 @@ def _trajectory(record: Record, documents: Sequence[Fields]) -> Trajectory:
         texts = (step.text for step in parts["steps"] if type(step) is UserStep)
         task = prompt_name(next(texts, ""))
     steps, trial = parts.pop("steps"), extra.whole("trial")
-    return record.trajectory(
-        task, steps, trial=trial, id=identity, outcome=outcome, grades=labels, **parts
-    )
+    parts |= {"id": identity, "session": own.maybe("session", str), "grades": labels}
+    return record.trajectory(task, steps, trial=trial, outcome=outcome, **parts)
 
 
 def chain(document: Fields, file: Path, log: Log) -> list[Fields]:

@@ -1,6 +1,7 @@
 """The store of a gateway, also while it is written: what agents in use did."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -31,14 +32,29 @@ _BROKE: Final = ("upstream_broke_off", "client_left", "upstream_error", "unreada
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Turns of a session that go on from each other: a trajectory."""
+
+    id: str
+    task: str
+    """Of the session: what its first turn was asked. So all its lines are of one group."""
+    session: str | None
+    """Which has several. None: this one alone."""
+    turns: Sequence[Seen]
+    whole: bool
+    """It is the last one, which the session's labels are about."""
+
+
+@final
 class Live(Importer):
     """A folder of `assay serve --store`, or the `store.sqlite` in it.
 
-    A session is a trajectory, or several where its client began anew in it (`session`). Main turns
-    alone are its steps. What a session is labelled with is its outcome, the label of a turn a score
-    of its step, `label:SOURCE`; a person's word (E4) is a grade, as everywhere. What the strongest
-    labels of a turn come to is its score `next_state`, 1 or -1, as the method of that name reads
-    it; none where they differ.
+    A session is a trajectory, or several where its client began anew in it (`session`), which are
+    of one group: that of its first turn. Main turns alone are its steps. What a session is labelled
+    with is its outcome, the label of a turn a score of its step, `label:SOURCE`; a person's word
+    (E4) is a grade, as everywhere. What the strongest labels of a turn come to is its score
+    `next_state`, 1 or -1, as the method of that name reads it; none where they differ.
     """
 
     name = "live"
@@ -78,35 +94,31 @@ class Live(Importer):
 
     def trajectories(self, record: Record) -> Iterator[Trajectory]:
         session: Session = record.raw["it"]
-        main = [turn for turn in session.turns if turn.turn.turn_type == "main"]
-        if len(main) < len(session.turns):
-            record.lose("side_turn", len(session.turns) - len(main))
-        several = lines(main)
-        for at, line in enumerate(several):
+        several = lines(session)
+        if aside := len(session.turns) - sum(len(each.turns) for each in several):
+            record.lose("side_turn", aside)
+        trial = record.groups.trial(several[0].task) if several else 0
+        for line in several:
             try:
-                yield self._trajectory(record, session, line, at, whole=at == len(several) - 1)
+                yield self._trajectory(record, session, line, trial)
             except (TypeError, AttributeError, ValueError) as error:
                 if isinstance(error, DataError):
                     raise
                 raise DataError(f"{record.where}: {error}; expected a turn") from None
 
-    def _trajectory(
-        self, record: Record, session: Session, line: Sequence[Seen], at: int, *, whole: bool
-    ) -> Trajectory:
-        last = line[-1]
-        steps, marks = _steps(record, line)
-        task = task_of(line)
-        grades = _grades(session.labels) if whole else ()
-        versions = dict.fromkeys(each.turn.policy_version for each in line)
+    def _trajectory(self, record: Record, session: Session, line: Line, trial: int) -> Trajectory:
+        steps, marks = _steps(record, line.turns)
+        grades = _grades(session.labels) if line.whole else ()
+        versions = dict.fromkeys(each.turn.policy_version for each in line.turns)
         return record.trajectory(
-            task,
+            line.task,
             steps,
-            trial=record.groups.trial(task),
-            id=session.id if at == 0 else f"{session.id}#{at}",
-            session=session.id if at or not whole else None,
+            trial=trial,
+            id=line.id,
+            session=line.session,
             outcome=outcome_of(grades),
             grades=grades,
-            end=_end(session, last, whole=whole),
+            end=_end(session, line.turns[-1], whole=line.whole),
             policy_version="-".join(each for each in versions if each) or None,
             marks=marks,
             origin=record.origin(
@@ -115,21 +127,27 @@ class Live(Importer):
         )
 
 
-def task_of(line: Sequence[Seen]) -> str:
-    """Returns the name of the task of turns that go on from each other."""
-    return prompt_name(msgspec.json.encode(line[0].messages[:2]).decode())
-
-
-def lines(turns: Sequence[Seen]) -> list[list[Seen]]:
-    """Returns the turns, those that go on from each other together."""
+def lines(session: Session) -> list[Line]:
+    """Returns a session's main turns, those that go on from each other together."""
     made: list[list[Seen]] = []
-    for turn in turns:
+    for turn in session.turns:
+        if turn.turn.turn_type != "main":
+            continue
         home = next((each for each in made if each[-1].turn.id == turn.turn.after), None)
         if home is None:
             made.append([turn])
         else:
             home.append(turn)
-    return made
+    return [
+        Line(
+            id=session.id if at == 0 else f"{session.id}#{at}",
+            task=prompt_name(msgspec.json.encode(made[0][0].messages[:2]).decode()),
+            session=session.id if len(made) > 1 else None,
+            turns=turns,
+            whole=at == len(made) - 1,
+        )
+        for at, turns in enumerate(made)
+    ]
 
 
 def _steps(record: Record, line: Sequence[Seen]) -> tuple[tuple[Step, ...], tuple[Mark, ...]]:

@@ -21,6 +21,7 @@ from assay.importers.otel_messages import CutError, said
 from assay.importers.otel_scores import labels_in, placed, scores_in
 from assay.importers.otel_spans import (
     DETAILS,
+    SESSION,
     TASK,
     Span,
     Trace,
@@ -182,7 +183,8 @@ class _Unit:
         place, at = first.place, first.attributes
         record = Record(about, at.where, self._log, self._importer, place, first.index)
         steps, marks = _steps(of, record, self._labels.turns)
-        named, labels = about.get(TASK), tuple(self._labels.grades.get(of.owner, ()))
+        session, named = about.get(SESSION), about.get(TASK)
+        labels = tuple(self._labels.grades.get(of.owner, ()))
         task = named if isinstance(named, str) and named else _task(steps)
         outcome = next(iter(rewards.values())) if len(rewards) == 1 else None
         outcome = outcome_of(labels) if labels and not rewards else outcome
@@ -192,6 +194,7 @@ class _Unit:
             task,
             steps,
             id=name,
+            session=session if isinstance(session, str) else None,
             trial=record.groups.trial(task),
             outcome=outcome,
             rewards=rewards,

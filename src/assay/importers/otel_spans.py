@@ -48,6 +48,8 @@ OURS: Final = "assay.live"
 """The scope of what `assay live export` writes."""
 TASK: Final = "assay.task"
 """The name of its task, as the store it was written from has it."""
+SESSION: Final = "assay.session"
+"""Of several conversations of one session its name."""
 _HEX: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{16}|[0-9a-fA-F]{32})")
 
 

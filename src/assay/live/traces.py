@@ -8,7 +8,7 @@ logs, so they stand on the spans; what they have no attribute for begins with `a
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +20,9 @@ from assay import __version__
 from assay.errors import DataError, UsageError
 from assay.files.lines import write_rows
 from assay.importers.labels import EVIDENCE, HINT
-from assay.importers.live import lines, task_of
+from assay.importers.live import Line, lines
 from assay.importers.live_outputs import told_only
-from assay.importers.otel_spans import EVALUATION, OURS, TASK
+from assay.importers.otel_spans import EVALUATION, OURS, SESSION, TASK
 from assay.live.sessions import text_of
 from assay.live.store import Store
 from assay.records.live import TurnHint, TurnLabel
@@ -60,17 +60,15 @@ def write_traces(store: Store, path: Path, *, to: str, now: float) -> int:
 
 def _made(sessions: Any, form: Any) -> Iterator[dict[str, Any]]:
     for session in sessions:
-        main = [turn for turn in session.turns if turn.turn.turn_type == "main"]
-        for at, line in enumerate(several := lines(main)):
-            name = session.id if at == 0 else f"{session.id}#{at}"
-            yield form(session, line, name, whole=at == len(several) - 1)
+        for line in lines(session):
+            yield form(session, line)
 
 
-def _atif(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> dict[str, Any]:
+def _atif(session: Session, line: Line) -> dict[str, Any]:
     """Returns one ATIF document; what a session's labels come to is `extra.reward`."""
     steps: list[dict[str, Any]] = []
-    ours = {len(each.messages): each for each in line}
-    for at, message in enumerate([*line[-1].messages, line[-1].turn.answer]):
+    ours, last = {len(each.messages): each for each in line.turns}, line.turns[-1]
+    for at, message in enumerate([*last.messages, last.turn.answer]):
         if message.get("role") == "tool" and steps and steps[-1]["source"] == "agent":
             result = {"source_call_id": message.get("tool_call_id"), "content": text_of(message)}
             steps[-1].setdefault("observation", {"results": []})["results"].append(result)
@@ -79,27 +77,31 @@ def _atif(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> 
     made: dict[str, Any] = {
         "schema_version": ATIF,
         "session_id": session.id,
-        "trajectory_id": name,
+        "trajectory_id": line.id,
         "agent": {
             "name": session.run or "agent",
-            "version": line[-1].turn.policy_version or "unknown",
-            "model_name": line[-1].turn.model or None,
+            "version": last.turn.policy_version or "unknown",
+            "model_name": last.turn.model or None,
         },
         "steps": steps,
     }
-    reward, labels = (_reward(session), session.labels.values()) if whole else (None, ())
-    extra = {**({} if reward is None else {"reward": reward}), **_told(labels)}
-    return {**made, "extra": extra} if extra else made
+    reward, labels = (_reward(session), session.labels.values()) if line.whole else (None, ())
+    extra = {"task": line.task, **({} if reward is None else {"reward": reward})}
+    return {**made, "extra": {**extra, **_told(labels, session=line.session)}}
 
 
-def _told(labels: Iterable[TurnLabel], hints: Iterable[TurnHint] = ()) -> dict[str, Any]:
-    """Returns labels and hints as the key of an `extra` that holds them; none: no key."""
+def _told(
+    labels: Iterable[TurnLabel], hints: Iterable[TurnHint] = (), *, session: str | None = None
+) -> dict[str, Any]:
+    """Returns labels and hints as the key of an `extra` that holds them; none: no key. And of a
+    trajectory, which session it shares with others."""
     said = [
         {"source": e.source, "value": e.value, "evidence": e.evidence, "reason": e.reason}
         for e in labels
     ]
     heard = [{"source": each.source, "text": each.text} for each in hints]
-    made = {key: value for key, value in (("labels", said), ("hints", heard)) if value}
+    found = {"session": session, "labels": said, "hints": heard}
+    made = {key: value for key, value in found.items() if value}
     return {"assay": made} if made else {}
 
 
@@ -163,17 +165,18 @@ def _reward(session: Session) -> float | None:
     return None
 
 
-def _otel(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> dict[str, Any]:
+def _otel(session: Session, line: Line) -> dict[str, Any]:
     """Returns OTLP JSON: a trace with a span for each turn, inside one of the agent. Token ids have
     no place in it."""
-    trace, agent = (hashlib.blake2b(name.encode(), digest_size=n).hexdigest() for n in (16, 8))
-    spans = [{**_span(each, trace, session.id), "parentSpanId": agent} for each in line]
+    trace, agent = (hashlib.blake2b(line.id.encode(), digest_size=n).hexdigest() for n in (16, 8))
+    spans = [{**_span(each, trace, session.id), "parentSpanId": agent} for each in line.turns]
     about = [
         _attribute("gen_ai.operation.name", "invoke_agent"),
         _attribute("gen_ai.provider.name", "assay"),
         _attribute("gen_ai.conversation.id", session.id),
         _attribute("gen_ai.agent.name", session.run or "agent"),
-        _attribute(TASK, task_of(line)),
+        _attribute(TASK, line.task),
+        *([_attribute(SESSION, line.session)] if line.session else []),
     ]
     root = {
         "traceId": trace,
@@ -183,7 +186,7 @@ def _otel(session: Session, line: Sequence[Seen], name: str, *, whole: bool) -> 
         "startTimeUnixNano": spans[0]["startTimeUnixNano"],
         "endTimeUnixNano": spans[-1]["endTimeUnixNano"],
         "attributes": about,
-        "events": [_evaluation(each) for each in session.labels.values()] if whole else [],
+        "events": [_evaluation(each) for each in session.labels.values()] if line.whole else [],
         "status": {},
     }
     resource = {"attributes": [_attribute("service.name", "assay")]}
