@@ -4,12 +4,14 @@ import os
 
 import jaxtyping
 import pytest
+import tqdm
 from hypothesis import HealthCheck, settings
 
 from tests import checked
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a tokenizer writes down whether it was offline
 jaxtyping.jaxtyped = checked.jaxtyped
+tqdm.tqdm.monitor_interval = 0  # its thread stays, and beside a thread nothing is forked
 # how busy a machine is decides no test
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")

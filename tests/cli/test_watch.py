@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -67,8 +69,21 @@ def test_the_address_of_the_page_stays_on_the_screen(
             raise KeyboardInterrupt
         file.write_text(text)
 
+    servers = list[ThreadingHTTPServer]()
+
+    def bound(*given: Any, **more: Any) -> ThreadingHTTPServer:
+        servers.append(live(*given, **more))
+        return servers[-1]
+
+    monkeypatch.setattr(import_module("assay.report.serve"), "live", bound)
     monkeypatch.setattr(watch.time, "sleep", grow)
-    watch.Watch(file, lambda live: audit_log(file, out=out, live=live), lambda _: None).run(1.0)
+    try:
+        watch.Watch(file, lambda live: audit_log(file, out=out, live=live), lambda _: None).run(1.0)
+    finally:
+        for each in servers:
+            each.shutdown()
+            each.server_close()
+    assert len(servers) == 1
     found = [re.findall(r"the page, kept fresh: (http://127\.0\.0\.1:\d+/)", s) for s in screens]
     assert len(screens) == 3
     assert all(len(each) == 1 and each == found[0] for each in found)
