@@ -102,6 +102,22 @@ def test_the_page_shows_text_as_text_and_is_forgotten_with_its_sessions(kept, tm
     assert not page.exists()
 
 
+def test_the_page_shows_the_last_sessions_and_is_known_to_be_of_them(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr("assay.live.status.SHOWN", 2)
+    long = {"role": "assistant", "content": "y" * 2000 + "z"}
+    kept.append(
+        opened("r/old", at=0.0),
+        opened("r/new"), turn("t-3", "r/new", at=90.0, answer=long),
+        NextState(session="r/new", at=91.0, turn="t-3", role="user", text="y" * 2000 + "z"),
+        durable=True,
+    ).result(timeout=30)  # fmt: skip
+    write_page(kept, tmp_path / "page.html", now=99.0)
+    text = (tmp_path / "page.html").read_text()
+    assert ("r/old" in text, "r/s-1" in text, "r/new" in text) == (False, True, True)
+    assert (text.count("y" * 2000), "yz" in text) == (2, False), "what is long is cut"
+    assert [event.sessions for _, event in kept.events("derived")] == [("r/new", "r/s-1")]
+
+
 def test_the_verbs_work_on_a_store(kept, tmp_path, assay):
     store = str(tmp_path / "live")
     said = assay("live", "status", store)

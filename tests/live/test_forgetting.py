@@ -18,10 +18,9 @@ from assay.files.lines import lines
 from assay.files.packed import is_packed
 from assay.files.written import marks
 from assay.live import reaching
-from assay.live.sessions import begun
 from assay.live.store import Store
 from assay.records import read
-from assay.records.live import Derived, Event, Forgotten, Made, NextState, TurnLabel
+from assay.records.live import Derived, Event, Made, NextState, TurnLabel
 from assay.skills import store as banks
 from assay.skills.bank import Bank
 from tests.live.conftest import opened, turn
@@ -522,26 +521,6 @@ def assay_process(store: Path, out: str):
         [sys.executable, "-m", "assay", "audit", str(store), "-o", out, "--no-report"],
         capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-def test_events_of_a_session_that_was_there_are_left_out_one_by_one(lived):
-    """A named session has one conversation of many that was forgotten: the others go on."""
-    with Store.open(lived) as store:
-        (gone,) = store.sessions("gone").values()
-        (mark,) = begun(gone)
-        store.forget("gone", at=1e12)
-        kinds = [e.begun for _, e in store.events("forgotten") if isinstance(e, Forgotten)]
-        assert kinds == [(mark,)]
-        late, other = turn("late", "stays"), turn("other", "stays")
-        first = store.append(late, said=[b"x", mark])
-        second = store.append(other, durable=True, said=[b"x"])
-        assert first.result(timeout=30) == [None]
-        assert second.result(timeout=30) != [None]
-        whole = store.append(opened("new"), turn("n", "new"), said=[mark])
-        after = store.append(turn("title", "new", turn_type="side"), said=[b"title"])
-        assert whole.result(timeout=30) == [None, None]
-        assert after.result(timeout=30) == [None], "nor what is asked beside it"
-        assert {each.turn.id for each in store.turns()} == {"stays-1", "stays-2", "other"}
 
 
 def test_an_export_in_the_place_of_another_is_reached(lived: Path, assay, tmp_path: Path):

@@ -3,20 +3,23 @@ a part that is played."""
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from assay.files.event_log import EventLog
+from assay.files.event_log import EventLog, Row
 from assay.files.folders import locked
 from assay.importers.live_outputs import made_at, put_made
 from assay.live import forgetting
 from assay.live.reaching import Left
 from assay.live.sessions import begun
 from assay.live.store import Store, StoreError
-from assay.records.live import Derived, Forgotten, Made, Version, digest_of
+from assay.records.live import Derived, Event, Forgotten, Made, Version, digest_of
 from tests.live.conftest import opened, turn
 
 GONE = digest_of("gone")
@@ -60,7 +63,9 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
             return next(words[left.file.path])
 
         monkeypatch.setattr(forgetting, "reach", reach)
-        monkeypatch.setattr(forgetting, "stamp", lambda p: next(changes[p]) if p in changes else p)
+        monkeypatch.setattr(
+            forgetting, "stamp", lambda p: next(changes[p]) if p in changes else None
+        )
         return looks
 
     return played
@@ -153,3 +158,47 @@ def test_versions_that_a_killed_training_left_go(
     gone = [home / "versions" / name for name in ("pol-2", ".pol-3.tmp-999999999")]
     assert made.deleted == [str(each) for each in gone]
     assert sorted(each.name for each in (home / "versions").iterdir()) == ["mine", "pol-1"]
+
+
+def test_events_of_a_session_that_was_there_are_left_out_one_by_one(lived: Store) -> None:
+    """A named session has one conversation of many that was forgotten: the others go on."""
+    (session,) = lived.sessions("gone").values()
+    (mark,) = begun(session)
+    lived.forget("gone", at=1e12)
+    first = lived.append(turn("late", "stays"), turn("x", "stays"), said=[b"x", mark])
+    second = lived.append(turn("other", "stays"), durable=True, said=[b"x"])
+    assert first.result(timeout=30) == [None, None]
+    assert second.result(timeout=30) != [None]
+    mixed = lived.append(turn("more", "stays"), turn("y", "gone"), turn("last", "stays"))
+    assert [each is None for each in mixed.result(timeout=30)] == [False, True, False]
+    whole = lived.append(opened("new"), turn("n", "new"), said=[mark])
+    after = lived.append(turn("title", "new", turn_type="side"), said=[b"title"])
+    assert whole.result(timeout=30) == [None, None]
+    assert after.result(timeout=30) == [None], "nor what is asked beside it"
+    assert {each.turn.id for each in lived.turns()} == {"stays-1", "other", "more", "last"}
+    assert lived.forgotten(["gone", "stays", "new"]) == {"gone"}
+
+
+def test_what_is_written_with_what_is_to_outlive_a_loss_of_power_does(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that wait share a commit, on the disk where one of them is to be."""
+    plain, asked, held = EventLog.append, list[tuple[int, bool]](), threading.Event()
+
+    def append(self: EventLog, rows: Sequence[Row], **more: Any) -> list[int | None]:
+        asked.append((len(rows), more["durable"]))
+        return plain(self, rows, **more)
+
+    def waits(event: Event) -> Event:
+        held.wait(30)
+        return event
+
+    monkeypatch.setattr(EventLog, "append", append)
+    with Store.open(store.path.parent, redact=waits) as slow:
+        done = [slow.append(opened("a"))]
+        while slow.waiting:  # the first is at work
+            time.sleep(0.01)
+        done += [slow.append(opened("b"), durable=True), slow.append(opened("c"), opened("d"))]
+        held.set()
+        assert [each.result(timeout=30) for each in done] == [[1], [2], [3, 4]]
+    assert asked == [(1, False), (3, True)]
