@@ -450,6 +450,10 @@ def test_a_secret_is_not_written_nor_its_ids(tmp_path):
 def test_an_event_without_a_secret_passes_as_it_is():
     said = turn("t-1")
     assert Redacted()(said) is said
+    asked = ({"role": "user", "content": SECRET},)
+    clean = Redacted()(turn("t-1", messages=asked, after="t-0", shared=2))
+    assert (clean.prompt_ids, clean.completion_ids, clean.logprobs) == (None, None, None)
+    assert (clean.shared, clean.trainable, clean.why_not) == (0, False, "redacted")
     told = NextState(session="s", at=1.0, turn="t", role="tool", text=f"KEY={SECRET}")
     assert SECRET not in Redacted()(told).text
 
