@@ -12,6 +12,7 @@ from assay.demo.live import run
 from assay.errors import DataError, UsageError
 from assay.live.learning import Learner
 from assay.live.publisher import serving
+from assay.live.resolver import Resolver
 from assay.live.simulated import request, served, session_of
 from assay.live.store import Store
 from assay.policy.loading import load
@@ -60,6 +61,24 @@ def test_from_next_states_to_a_version_that_serves_and_back(talked: Path, tmp_pa
         assert serving(store) is None
     again = CliRunner().invoke(app, ["live", "rollback", str(talked)])
     assert isinstance(again.exception, UsageError)
+
+
+def test_one_resolver_works_at_a_time(talked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two would each write what all sources say, and pay a judge twice."""
+    step, told = Resolver.step, list[BaseException | None]()
+
+    def meanwhile(self: Resolver) -> int:
+        monkeypatch.setattr(Resolver, "step", step)
+        told.append(CliRunner().invoke(app, ["live", "resolve", str(talked)]).exception)
+        return step(self)
+
+    monkeypatch.setattr(Resolver, "step", meanwhile)
+    assert "32 turns resolved" in said("resolve", talked)
+    assert isinstance(told[0], UsageError)
+    assert str(told[0]) == f"{talked}: another process resolves turns of this store"
+    assert "0 turns resolved" in said("resolve", talked)
+    with Store.open(talked, write=False) as store:
+        assert store.counts()["label"] == sum(len(each.labels) for each in store.turns())
 
 
 def test_a_version_that_may_be_worse_is_refused_and_exits_with_1(

@@ -29,12 +29,16 @@ def resolve(
     Users' plain words and tools' errors are read by rules; a judge is probed first, and one that
     is unfit says nothing. Gateway and store may be in use meanwhile.
     """
+    from assay.files.folders import locked
     from assay.live.resolver import Resolver
     from assay.live.store import Store as Opened
 
     place = there(store)
-    listeners = _listeners(judge, model, key, votes)
-    with Opened.open(place) as opened:
+    with (
+        Opened.open(place) as opened,
+        locked(place / "RESOLVE", f"{place}: another process resolves turns of this store"),
+    ):
+        listeners = _listeners(judge, model, key, votes)
         resolver = Resolver(opened, listeners, say=lambda text: say(text, err=True))
         count = resolver.step()
         say(f"{place}  {count} turn{'s' * (count != 1)} resolved")

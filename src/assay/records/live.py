@@ -9,7 +9,7 @@ import hashlib
 import sys
 from array import array
 from collections.abc import Iterable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -28,6 +28,7 @@ Category = (
     | Literal["weak_success", "weak_failure", "unscorable", "infra", "tampered"]
 )
 """What a label says in a word."""
+CATEGORIES: Final = frozenset(word for part in get_args(Category) for word in get_args(part))
 Progress = (
     Literal["open", "next_seen", "timed_out", "judged", "resolved", "scored", "batched"]
     | Literal["trained", "expired", "excluded"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from assay.records.live import (
+    CATEGORIES,
     Closed,
     Consent,
     Consented,
@@ -123,11 +124,18 @@ def _take(event: Event, session: Session, turns: dict[str, Seen]) -> None:
             turns[event.turn].hints.append(event)
         case Replayed() if event.turn in turns and sound(event):
             turns[event.turn].replays.setdefault(event.source, event)
-        case Moved() if event.turn in turns:
+        case Moved() if event.turn in turns and not _late(event, turns[event.turn]):
             turns[event.turn].progress, turns[event.turn].why = event.to, event.why
             turns[event.turn].tries += (event.to == "trained") - event.spared
         case _:
             pass
+
+
+def _late(moved: Moved, seen: Seen) -> bool:
+    """Is it what a resolver came to of a turn that had gone further meanwhile? It says so by a
+    category; who gives a trained turn back says which version did not last."""
+    found = moved.to == "resolved" and moved.why in CATEGORIES
+    return found and seen.progress not in ("open", "next_seen", "timed_out", "judged")
 
 
 def _whole(turn: Turn, before: Seen | None) -> Seen:
