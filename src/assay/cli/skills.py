@@ -161,6 +161,8 @@ def gate(
 
     Run again it goes on: with the untried, then with those that have fewest pairs.
     """
+    import msgspec
+
     from assay.skills import store
     from assay.skills.trial import injected, silence, sound, tried, waiting
 
@@ -175,7 +177,7 @@ def gate(
     after = store.save(bank, known.decided(found), since=known)
     untried, why = sum(each.trial is None for each in waiting(after)), silence(found.values())
     if json is not None:
-        rows = {id: _plain(each) for id, each in found.items()}
+        rows = msgspec.to_builtins(found)
         said = {"probes": probed, "sound": sound(probed) if probed else None,
                 "untried": untried, "uninformative": why}  # fmt: skip
         emit_one({"schema": "assay.skills-gate/1", "bank": after.name, "found": rows, **said}, json)
@@ -183,12 +185,6 @@ def gate(
         for line in told.gated(found, why, probed, fit=sound(probed)):
             say(line)
         say(f"{bank}  version {after.version}: {told.after_gate(after, untried, len(found))}")
-
-
-def _plain(trial: Any) -> Any:
-    import msgspec
-
-    return msgspec.to_builtins(trial)
 
 
 def _arena(

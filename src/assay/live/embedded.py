@@ -217,7 +217,9 @@ class _Answer:
     def _said(self, text: str) -> tuple[dict[str, Any], str]:
         """Returns the message of a text, and why it ended."""
         message: dict[str, Any] = {"role": "assistant", "content": text}
-        found = _calls(text, self._of) if self._body.get("tools") else []
+        template = self._of.template
+        syntax = None if template is None else template.syntax
+        found = called(text, syntax) if self._body.get("tools") else []
         if not found:
             return message, self._reason
         message["tool_calls"] = [
@@ -344,12 +346,13 @@ def _argument(function: Mapping[str, Any]) -> str:
     return " ".join(map(str, values.values())) if isinstance(values, dict) else str(values)
 
 
-def _calls(text: str, loaded: _Loaded) -> list[tuple[str, str]]:
-    """Returns the calls in an answer: names, and arguments as JSON."""
-    if loaded.template is None:
+def called(text: str, syntax: str | None) -> list[tuple[str, str]]:
+    """Returns the calls in an answer: names, and arguments as JSON. Without a syntax those of the
+    language of the policy that ships."""
+    if syntax is None:
         turn = line.parse(text)
         return [(turn.tool, line.arguments(turn.argument))] if turn.kind == "call" else []
-    return [(each.name, each.arguments) for each in calls(text, loaded.template.syntax)]
+    return [(each.name, each.arguments) for each in calls(text, syntax)]
 
 
 def _logprobs(pieces: Sequence[Piece]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from random import Random
 from typing import Final, final
 
 from assay.live.checks import Answer, Check, Told
+from assay.live.embedded import called
 from assay.live.learning import agrees
 from assay.live.selection import BASE, Picked, Rules, selected, within
 from assay.live.store import Store
@@ -26,10 +27,8 @@ from assay.records.turns import Seen, Session
 from assay.rollout.backends.base import Backend, Sampling, number
 from assay.rollout.protocols.chat import Chat
 from assay.rollout.protocols.line import Line
-from assay.rollout.protocols.syntax import calls
 from assay.rollout.teaching import Blocks
 from assay.world.family import NEUTRAL
-from assay.world.line import arguments, parse
 
 LONGEST: Final = 256
 """Tokens of an answer, at most."""
@@ -200,10 +199,9 @@ class _Form:
     def _answer(self, ids: Sequence[int]) -> Answer:
         """Returns an answer and the calls in it, as the gateway finds them."""
         if isinstance(self._talk, Line):
-            text = self._tokenizer.decode(list(ids), skip_special_tokens=True)
-            said = parse(text)
-            found = [(said.tool, arguments(said.argument))] if said.kind == "call" else []
+            text, syntax = self._tokenizer.decode(list(ids), skip_special_tokens=True), None
         else:
             text = self._tokenizer.decode([each for each in ids if each not in self._talk.ends])
-            found = [(each.name, each.arguments) for each in calls(text, self._talk.syntax)]
+            syntax = self._talk.syntax
+        found = called(text, syntax)
         return Answer(text, tuple(Call(name=name, arguments=given) for name, given in found))

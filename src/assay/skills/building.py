@@ -55,8 +55,6 @@ class Draft:
     steps: tuple[int, ...] = ()
     contrast: bool = False
     """Whether it rests on another attempt's success."""
-    general: bool = False
-    """Whether it is about all tasks."""
 
 
 Writer = Callable[[Sequence[Case]], list[Draft | None]]
@@ -155,7 +153,7 @@ def _refused(record: Trajectory, found: Resolved, passed: bool, held_out: Collec
 
 
 def _skill(case: Case, draft: Draft, writer: str) -> Skill:
-    record, category = case.record, "" if draft.general else category_of(case.record)
+    record, category = case.record, category_of(case.record)
     source = "success" if case.passed else "contrast" if draft.contrast else "failure"
     rests = [Evidence(
         trajectory=record.id, task=record.task, steps=draft.steps, level=case.level.level

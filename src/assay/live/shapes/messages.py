@@ -7,6 +7,7 @@ import msgspec
 
 from assay.errors import UsageError
 from assay.live.answers import Answer
+from assay.live.sessions import text_of
 from assay.live.shapes.base import SAME, Body, Stream, delta_of, event, items, pieces_of, tokens
 
 _STOPS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -227,8 +228,7 @@ def _image(block: Body) -> Body:
 
 
 def _joined(blocks: Any) -> str:
-    texts = (block.get("text") for block in blocks if isinstance(block, dict))
-    return "\n".join(text for text in texts if isinstance(text, str))
+    return text_of({"content": blocks})
 
 
 def _tool(tool: Body) -> Body:
