@@ -212,12 +212,13 @@ def test_loopback_needs_neither_key_nor_certificate():
         check_bind("192.0.2.1", needs_key=False, tls=True)
 
 
-def test_a_gateway_serves_until_it_is_told_to_stop(tmp_path):
+def test_a_gateway_serves_a_store_alone_until_it_is_told_to_stop(tmp_path):
     stub = Stub()
     with served(stub.app) as behind:
         words = ["serve", "--upstream", f"{behind}/v1", "--port", "0", "--consent", "train"]
+        command = [sys.executable, "-m", "assay", *words, "--store", str(tmp_path / "live")]
         process = subprocess.Popen(
-            [sys.executable, "-m", "assay", *words, "--store", str(tmp_path / "live")],
+            command,
             stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         try:
@@ -232,6 +233,11 @@ def test_a_gateway_serves_until_it_is_told_to_stop(tmp_path):
                     time.sleep(0.1)
             assert made["turns"]["to train on"] == 1
             assert made["gateway"]["address"] == address
+            second = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            )
+            assert (second.returncode, second.stdout) == (2, "")
+            assert "another gateway serves this store; stop it" in " ".join(second.stderr.split())
             process.send_signal(signal.SIGTERM)
             rest, _ = process.communicate(timeout=60)
         finally:

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from assay.live.adapters import Adapters
     from assay.live.embedded import Embedded
     from assay.live.serve import Listen
+    from assay.live.store import Store
     from assay.live.upstream import Server
 
 
@@ -63,9 +66,7 @@ def serve(
         from assay.live.guard import LOOPBACK, Guard, check_bind, consented
         from assay.live.keeper import Keeper
         from assay.live.keys import secret_of
-        from assay.live.redaction import Redacted
         from assay.live.serve import serve as run
-        from assay.live.store import Store
     except ImportError as error:
         raise MissingExtraError.of(error.name or "aiohttp", extra="live", to="serve") from None
     allowed = consented(consent)
@@ -73,28 +74,43 @@ def serve(
     listen = _listen(host, port, cert, cert_key)
     behind = _engine(upstream, embedded, model, engine, key_env)
     adapters = None if upstream is None else adapters_of(upstream, engine, key_env)
-    opened = Store.open(store, redact=Redacted() if redact else None)
     names = frozenset(LOOPBACK) if host in LOOPBACK else None
-    guard = Guard(
-        secret=secret_of(opened.path.parent), needs_key=keys, consent=allowed, hosts=names
-    )
-    gateway = Gateway(
-        upstream=behind,
-        store=opened,
-        guard=guard,
-        processed=processed or embedded,
-        clock=time.time,
-    )
-    if embedded:
-        behind.where = gateway.versions.path  # pyright: ignore[reportAttributeAccessIssue]
-    run(
-        gateway,
-        listen,
-        retain=None if retain is None else retain * 86_400,
-        ready=lambda address: _ready(address, store, consent, keys=keys),
-        keeper=None if adapters is None else Keeper(gateway.versions, adapters),
-    )
+    with _alone(store, redact=redact) as opened:
+        gateway = Gateway(
+            upstream=behind,
+            store=opened,
+            guard=Guard(
+                secret=secret_of(opened.path.parent), needs_key=keys, consent=allowed, hosts=names
+            ),
+            processed=processed or embedded,
+            clock=time.time,
+        )
+        if embedded:
+            behind.where = gateway.versions.path  # pyright: ignore[reportAttributeAccessIssue]
+        run(
+            gateway,
+            listen,
+            retain=None if retain is None else retain * 86_400,
+            ready=lambda address: _ready(address, store, consent, keys=keys),
+            keeper=None if adapters is None else Keeper(gateway.versions, adapters),
+        )
     say("stopped; every turn that was acknowledged is in the store")
+
+
+@contextmanager
+def _alone(store: Path, *, redact: bool) -> "Generator[Store]":
+    """The store of a gateway, which has no other: what one knows of its sessions and of requests
+    under way no other can know."""
+    from assay.files.folders import locked
+    from assay.live.redaction import Redacted
+    from assay.live.store import Store
+
+    busy = f"{store}: another gateway serves this store; stop it, or choose another --store"
+    with (
+        Store.open(store, redact=Redacted() if redact else None) as opened,
+        locked(opened.path.parent / "SERVE", busy),
+    ):
+        yield opened
 
 
 def _ready(address: str, store: Path, consent: str, *, keys: bool) -> None:
