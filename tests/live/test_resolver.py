@@ -13,7 +13,7 @@ from assay.judges.probes import Probed, probe
 from assay.live.resolver import Listener, Resolver, by_rule, decided, record_of
 from assay.live.store import Store
 from assay.records import ModelStep
-from assay.records.live import NextState, TurnLabel
+from assay.records.live import Moved, NextState, TurnLabel
 from tests.live.conftest import opened, turn
 
 
@@ -166,6 +166,30 @@ def test_a_judge_s_word_is_e1_and_yields_to_facts(store: Store) -> None:
     label = seen.labels["judge"]
     assert (label.value, label.evidence, label.rho0, label.rho1) == (1.0, "E1", 0.1, 0.2)
     assert decided(record).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("before", "late", "now"),
+    [
+        (("trained", "pol-1"), ("resolved", "weak_success"), ("trained", "pol-1")),
+        (("excluded", "in 2"), ("resolved", "unscorable"), ("excluded", "in 2")),
+        (("resolved", "pol-1 was refused"), ("resolved", "infra"),
+         ("resolved", "pol-1 was refused")),
+        (("trained", "pol-1"), ("resolved", "pol-1 was refused"),
+         ("resolved", "pol-1 was refused")),
+        (("resolved", "weak_success"), ("trained", "pol-1"), ("trained", "pol-1")),
+        (("judged", ""), ("resolved", "tampered"), ("resolved", "tampered")),
+    ],
+)  # fmt: skip
+def test_a_resolver_that_is_late_takes_no_turn_back(
+    store: Store, before: tuple[Any, str], late: tuple[Any, str], now: tuple[str, str]
+) -> None:
+    moved = (
+        Moved(session="s-1", at=14.0, turn="t-1", to=to, why=why) for to, why in (before, late)
+    )
+    store.append(opened(), turn("t-1"), *moved).result(timeout=30)
+    (seen,) = store.turns()
+    assert (seen.progress, seen.why) == now
 
 
 def test_it_follows_until_it_is_told_to_stop(store: Store) -> None:

@@ -158,28 +158,6 @@ def test_hints_and_progress_are_folded_in(store):
     assert (seen.progress, seen.why) == ("excluded", "tampered")
 
 
-@pytest.mark.parametrize(
-    ("before", "late", "now"),
-    [
-        (("trained", "pol-1"), ("resolved", "weak_success"), ("trained", "pol-1")),
-        (("excluded", "in 2"), ("resolved", "unscorable"), ("excluded", "in 2")),
-        (("resolved", "pol-1 was refused"), ("resolved", "infra"),
-         ("resolved", "pol-1 was refused")),
-        (("trained", "pol-1"), ("resolved", "pol-1 was refused"),
-         ("resolved", "pol-1 was refused")),
-        (("resolved", "weak_success"), ("trained", "pol-1"), ("trained", "pol-1")),
-        (("judged", ""), ("resolved", "tampered"), ("resolved", "tampered")),
-    ],
-)  # fmt: skip
-def test_a_resolver_that_is_late_takes_no_turn_back(store, before, late, now):
-    moved = (
-        Moved(session="s-1", at=14.0, turn="t-1", to=to, why=why) for to, why in (before, late)
-    )
-    wrote(store, opened(), turn("t-1"), *moved)
-    (seen,) = store.turns()
-    assert (seen.progress, seen.why) == now
-
-
 def test_versions_stand_where_their_last_event_says(store):
     made = Version(at=1.0, name="pol-1", state="made", sessions=("s-1",))
     wrote(store, made, Version(at=2.0, name="pol-1", state="served"))
