@@ -511,6 +511,20 @@ def test_another_process_that_closes_takes_no_turn_along(store: Store) -> None:
     assert len([*store.events()]) == 6
 
 
+def test_pieces_of_work_that_wait_are_done_one_by_one_and_once(store):
+    held, done = threading.Event(), list[int]()
+
+    def work(_):
+        done.append(len(done))
+        return done[-1]
+
+    first = store._put(_Job((), True, lambda _: held.wait(20)))
+    rest = [store._put(_Job((), True, work)) for _ in range(2)]
+    held.set()
+    assert first.result(timeout=30)
+    assert [each.result(timeout=30) for each in rest] == done == [0, 1]
+
+
 def test_one_who_no_longer_waits_does_not_stop_the_writer(store):
     held = threading.Event()
     first = store._put(_Job((), True, lambda _: held.wait(20)))
