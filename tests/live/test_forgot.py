@@ -176,6 +176,7 @@ def test_events_of_a_session_that_was_there_are_left_out_one_by_one(lived: Store
     assert whole.result(timeout=30) == [None, None]
     assert after.result(timeout=30) == [None], "nor what is asked beside it"
     assert {each.turn.id for each in lived.turns()} == {"stays-1", "other", "more", "last"}
+    assert not lived.reading().stale(), "that was before"
     assert lived.forgotten(["gone", "stays", "new"]) == {"gone"}
 
 

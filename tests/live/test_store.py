@@ -101,6 +101,9 @@ def test_one_request_is_one_turn_however_often_it_is_written(store):
     assert [each.turn.id for each in store.turns()] == ["t-1"]
     assert store.turn_of("q").id == "t-1"
     assert store.turn_of("other") is None
+    for event in (turn("t-4"), opened()):
+        first, again = wrote(store, event, event)
+        assert (first is None, again) == (False, None), "nor one that has its id alone"
 
 
 def test_of_several_labels_of_a_source_the_last_counts(store):
