@@ -327,6 +327,93 @@ def test_what_the_store_cannot_take_leaves_nothing(
     assert [each.progress for each in store.turns()] == ["resolved"] * 8
 
 
+def files_in(folder: Path) -> dict[str, str]:
+    found = (each for each in folder.rglob("*") if each.is_file())
+    return {each.relative_to(folder).as_posix(): each.read_text() for each in found}
+
+
+def puts(monkeypatch: pytest.MonkeyPatch, path: Path, *more: Any) -> None:
+    """Somebody writes a file while it is trained."""
+
+    def during() -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        for each in more:
+            each()
+
+    monkeypatch.setattr(Learner, "during", staticmethod(during))
+
+
+def test_what_others_put_there_meanwhile_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    puts(monkeypatch, out / "notes.txt")
+    training(talked(store)).run(out)
+    assert {*files_in(out)} == {"notes.txt", "run.json", "metrics.jsonl", "turns.jsonl"}
+    assert (out / "notes.txt").read_text() == "mine"
+    made = [event for _, event in store.events() if isinstance(event, Made)]
+    assert {*made[-1].files} == {"run.json", "metrics.jsonl", "turns.jsonl"}
+
+
+@pytest.mark.parametrize("when", ["while it is trained", "while it is written", "at the end"])
+def test_what_others_put_there_meanwhile_stays_where_it_fails(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    out, ends = tmp_path / "run", {"while it is written": KeyboardInterrupt, "at the end": OSError}
+    talked(store)
+    forget = [lambda: store.forget("s3-0", at=50.0)] if when == "while it is trained" else []
+    puts(monkeypatch, out / "notes.txt", *forget)
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise ends[when]
+
+    if when == "while it is written":
+        monkeypatch.setattr(module, "write", fails)
+    if when == "at the end":
+        monkeypatch.setattr(Store, "append", fails)
+    with pytest.raises(ends.get(when, DataError)):
+        training(store).run(out)
+    assert files_in(out) == {"notes.txt": "mine"}
+    assert [*(store.path.parent / "versions").glob("*pol-*")] == []
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["", "run.json"])
+def test_a_file_that_others_put_in_its_way_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    out = tmp_path / "run"
+    puts(monkeypatch, out / name)
+    with pytest.raises(UsageError, match="move it, or choose --out"):
+        training(talked(store)).run(out)
+    assert (out / name).read_text() == "mine"
+    assert [*(store.path.parent / "versions").glob("*pol-*")] == []
+    assert {each.name for each in tmp_path.iterdir()} == {"live", "run"}
+
+
+def test_where_it_cannot_be_written_is_said_before_it_is_trained(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talked(store)
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    home = store.path.parent
+    for out, kind, why in (
+        (Path(), UsageError, "the current folder is in it"),
+        (tmp_path / "file" / "run", DataError, "cannot be written"),
+        (home / "versions" / "pol-000001", UsageError, "is the store's own; choose another"),
+        (home / "STOP", UsageError, "is the store's own; choose another"),
+    ):
+        with pytest.raises(kind, match=why):
+            training(store).run(out)
+    assert Learner.made == []
+    assert {each.name for each in tmp_path.iterdir()} == {"live", "file", "empty"}
+    assert not {"versions", "STOP"} & {each.name for each in home.iterdir()}
+    training(store).run(tmp_path / "new" / "run")
+
+
 def test_what_is_said_of_a_base_policy_is_nothing(tmp_path: Path) -> None:
     assert about_of("start") == {}
     (tmp_path / "live.json").write_text('{"base": "b"}')

@@ -45,7 +45,7 @@ def whole(
     """
     target = refuse_current(path)
     ours: list[str] | None = None if made is None else []
-    undo = partial(_taken_away, target, ours)
+    undo = partial(taken_away, target, ours)
     with (
         told(target, inner=_beside(target, "tmp"), undo=undo, moved=True) as ready,
         _whole(target, path, ready, synced=synced, made=made, ours=ours) as fresh,
@@ -57,10 +57,20 @@ def _beside(target: Path, kind: str) -> Path:
     return target.with_name(f".{target.name}.{kind}-{os.getpid()}")
 
 
-def _taken_away(target: Path, ours: Collection[str] | None) -> None:
-    """Takes what was made from where it is."""
-    for each in [target] if ours is None else [target / name for name in ours]:
+def taken_away(target: Path, made: Collection[str] | None) -> None:
+    """Takes what was made from where it is, and folders that are empty without it.
+
+    Args:
+        target: the folder.
+        made: paths in it. None: all of it.
+    """
+    ours = [target] if made is None else [target / name for name in made]
+    for each in ours:
         removed(each)
+    for folder in sorted({above for each in ours for above in each.parents}, reverse=True):
+        if folder.is_relative_to(target):
+            with suppress(OSError):  # not empty: others have put files there
+                folder.rmdir()
 
 
 def removed(path: Path) -> None:
@@ -86,7 +96,7 @@ def _whole(
     ours: list[str] | None,
 ) -> Generator[Path]:
     """Makes it; `ours` takes the files that are new in it, which those that stay are not."""
-    new = [folder for folder in target.parents if not folder.exists()]
+    new = _new_above(target)
     fresh, stale = (_beside(target, kind) for kind in _KINDS)
     _begin(target, fresh, path)
     try:
@@ -94,7 +104,7 @@ def _whole(
         if ours is not None:
             files = (each for each in fresh.rglob("*") if each.is_symlink() or not each.is_dir())
             ours += (each.relative_to(fresh).as_posix() for each in files)
-        if made is not None and target.is_dir():
+        if made is not None and target.exists():
             _carry(target, fresh, made, path)
         if synced:
             for each in [*fresh.rglob("*"), fresh]:
@@ -108,11 +118,7 @@ def _whole(
     finally:
         if stale.exists() and not target.exists():  # stopped between the two
             stale.replace(target)
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(stale, ignore_errors=True)
-        for folder in new:
-            with suppress(OSError):  # not empty: what was made is in it
-                folder.rmdir()
+        _cleared(new, fresh, stale)
 
 
 def refuse_current(path: Path) -> Path:
@@ -127,6 +133,35 @@ def refuse_current(path: Path) -> Path:
     return target
 
 
+def refuse_unwritable(path: Path) -> Path:
+    """Returns where a folder is that `whole` is to make later; leaves nothing.
+
+    Raises:
+        UsageError: the current folder is in it.
+        DataError: it cannot be written there.
+    """
+    target = refuse_current(path)
+    new, fresh = _new_above(target), _beside(target, "tmp")
+    try:
+        _begin(target, fresh, path)
+    finally:
+        _cleared(new, fresh)
+    return target
+
+
+def _new_above(target: Path) -> list[Path]:
+    return [folder for folder in target.parents if not folder.exists()]
+
+
+def _cleared(new: list[Path], *folders: Path) -> None:
+    """Removes folders, and of those that are new above them the empty ones."""
+    for each in folders:
+        shutil.rmtree(each, ignore_errors=True)
+    for folder in new:
+        with suppress(OSError):  # not empty: what was made is in it
+            folder.rmdir()
+
+
 def _begin(target: Path, fresh: Path, asked: Path) -> None:
     """Makes the folder that will be `target`; an error names it as it was `asked` for."""
     with about(f"{asked}: cannot be written"):
@@ -138,6 +173,8 @@ def _begin(target: Path, fresh: Path, asked: Path) -> None:
 
 def _carry(target: Path, fresh: Path, made: Collection[str], asked: Path) -> None:
     """Links into `fresh` what lies in `target` and is none of what was made."""
+    if not target.is_dir():
+        raise UsageError(f"{asked}: a file is there by now; move it, or choose --out")
     for root, folders, files in os.walk(target):
         links = [name for name in folders if os.path.islink(os.path.join(root, name))]
         for name in sorted([*links, *files]):

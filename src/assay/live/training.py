@@ -6,11 +6,13 @@
     RUN/metrics.jsonl         one line
     STORE/versions/NAME       the policy, as transformers opens it (of LoRA, as peft does)
 
-The folder is made whole or not at all, and the version is in the store only after it. Needs torch.
+The folder is made whole or not at all, and the version is in the store only after it. What others
+put in the folder meanwhile stays there, whatever becomes of the training. Needs torch.
 """
 
 import hashlib
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -23,8 +25,9 @@ from typing import Any, Final, final
 import msgspec
 
 from assay.errors import DataError, UsageError, imported
-from assay.files.folders import locked, whole
+from assay.files.folders import locked, refuse_unwritable, taken_away, whole
 from assay.files.outputs import aside
+from assay.importers.live import KEPT
 from assay.importers.live_outputs import StoreRead, told_only
 from assay.live.admission import listened, standings
 from assay.live.learning import Learner, Learning, Learnt, Teaching
@@ -46,6 +49,8 @@ from assay.records import Trajectory, encode, write
 from assay.records.live import Version
 from assay.rollout.teaching import hinted
 
+WRITTEN: Final = ("run.json", "turns.jsonl", "metrics.jsonl")
+"""Of a run."""
 ABOUT: Final = "live.json"
 """In a version's folder: its base, and the running statistics of labels."""
 
@@ -98,12 +103,12 @@ class Training:
         Raises:
             DataError: too few turns teach; says what is missing.
             UsageError: the kill switch is there, `out` is taken, another process trains, or the
-                same turns with the same settings made a version that was refused or taken back.
+                same turns with the same settings made a version that was refused or taken back;
+                or there is a file by now where the run is to be.
         """
         check_not_stopped(self._store)
-        if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-            raise UsageError(f"{out}: exists already; choose another --out")
         home = folder_of(self._store)
+        _check_free(out, home)
         with locked(home / "TRAIN", f"{home}: another process trains from this store"):
             Publisher(self._store, self._clock).sweep()
             read, found = self._store.reading(), self.selection()
@@ -147,14 +152,37 @@ class Training:
         return digest.hexdigest()
 
     def _trained(self, out: Path, found: Selection, read: StoreRead) -> Version:
-        parent, made_of = serving(self._store), self._made_of(found)
+        parent, name, at = serving(self._store), next_name(self._store), self._clock()
+        own = parent.name if parent else BASE
+        home = folder_of(self._store) / FOLDER / name
+        made_of, learnt = self._made_of(found), self._learnt(home, own, parent, found)
+        try:
+            version = Version(
+                at=at,
+                name=name,
+                state="made",
+                parent=own,
+                path=str(home),
+                sha256=digest_of(home),
+                sessions=found.sessions,
+                made_of=made_of,
+            )
+            self._check_known(found)
+            with told_only(read, at), whole(out, synced=True, made=()) as fresh:
+                self._write(fresh, name, own, found, learnt)
+        except BaseException:
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+        self._record(out, version, found)
+        return version
+
+    def _learnt(self, home: Path, own: str, parent: Version | None, found: Selection) -> Learnt:
+        """Trains, and leaves the policy at `home`."""
         where = files_of(parent, self._base)
         before = about_of(where)
         model, tokenizer = opened(where, self._base)
         model = _adapted(model, self._learning.lora)
         teaching = base_of(model, where, self._base)
-        name, at = next_name(self._store), self._clock()
-        own = parent.name if parent else BASE
         learner = Learner(model, tokenizer, self._learning, teaching, self._kept)
         learner.load(Path(where))
         learnt = learner.update(
@@ -163,27 +191,10 @@ class Training:
             own=lambda record: version_of(record.policy_version) == own,
             seed=(len(self._store.versions()),),
         )
-        home = folder_of(self._store) / FOLDER / name
         with aside(home), whole(home, synced=True) as fresh:
             _saved(model, tokenizer, fresh, self._base, learnt)
             learner.save(fresh)
-        version = Version(
-            at=at,
-            name=name,
-            state="made",
-            parent=own,
-            path=str(home),
-            sha256=digest_of(home),
-            sessions=found.sessions,
-            made_of=made_of,
-        )
-        with (
-            self._recorded(out, version, found),
-            told_only(read, at),
-            whole(out, synced=True) as fresh,
-        ):
-            self._write(fresh, name, own, found, learnt)
-        return version
+        return learnt
 
     def _write(self, out: Path, name: str, parent: str, found: Selection, learnt: Learnt) -> None:
         facts = {**found.facts(), **learnt.facts}
@@ -202,25 +213,29 @@ class Training:
         (out / "metrics.jsonl").write_text(json.dumps({"step": 1, **facts}) + "\n", "utf-8")
         write(out / "turns.jsonl", [each.record for each in found.turns])
 
-    @contextmanager
-    def _recorded(self, out: Path, version: Version, found: Selection) -> Generator[None]:
-        """Says in the store what was made, of which sessions, once the block has written the run;
-        where either cannot be, nothing was."""
+    def _record(self, out: Path, version: Version, found: Selection) -> None:
+        """Says in the store what was made, of which sessions; where it cannot be, nothing was."""
         try:
-            self._check_known(found)
-            yield
-            self._check_known(found)
             moved = found.trained(version.name, at=version.at)
             self._store.append(*moved, version, durable=True).result()
         except (OSError, DataError):
             shutil.rmtree(version.path, ignore_errors=True)
-            shutil.rmtree(out, ignore_errors=True)
+            taken_away(Path(os.path.realpath(out)), WRITTEN)
             raise
 
     def _check_known(self, found: Selection) -> None:
         """Raises DataError where a session was forgotten while it was trained on."""
         if any(name not in self._store.sessions(name) for name in found.sessions):
             raise DataError("live: a session was forgotten while it was trained on; train again")
+
+
+def _check_free(out: Path, home: Path) -> None:
+    """Raises UsageError or DataError where a run cannot be, before it costs anything."""
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise UsageError(f"{out}: exists already; choose another --out")
+    target = refuse_unwritable(out)
+    if any(target.is_relative_to(home / own) for own in KEPT):
+        raise UsageError(f"{out}: is the store's own; choose another --out")
 
 
 def about_of(where: str) -> Mapping[str, Any]:
