@@ -14,6 +14,7 @@ from assay.live.learning import Learner
 from assay.live.publisher import serving
 from assay.live.resolver import Resolver
 from assay.live.simulated import request, served, session_of
+from assay.live.status import sentences, status
 from assay.live.store import Store
 from assay.policy.loading import load
 
@@ -166,7 +167,13 @@ def test_the_demo_serves_through_the_gateway_and_learns(tmp_path: Path) -> None:
     assert "learns its users" in page
     assert found["first"][0][0] in page
     with Store.open(tmp_path / "demo" / "store") as store:
-        turns = [t for t in store.turns() if t.progress == "trained"]
+        rounds = [store.versions()[name] for name in ("pol-000001", "pol-000002")]
+        assert {(v.state, v.why) for v in rounds} == {("retired", "pol-000004 went on from it")}
+        assert not [each for each in sentences(status(store, now=1e12)) if "waits" in each]
+        turns = [t for t in store.turns() if t.tries]  # 12 tasks a suite are too few to serve
+        assert {(t.progress, t.why, t.tries) for t in turns} == {
+            ("resolved", "pol-000004 was refused", 1)
+        }
         assert len(turns) == 64
         assert {t.turn.policy_version for t in turns} == {"start", "pol-000001"}
         assert all(t.why_not is None for t in turns)

@@ -112,6 +112,20 @@ def test_what_was_made_from_another_version_is_not_published(store: Store) -> No
         Publisher(store, lambda: 3.0).candidate("pol-9")
 
 
+def test_what_has_no_weights_does_not_wait_and_is_not_published(store: Store) -> None:
+    """Versions of a rehearsal were in memory alone."""
+    store.append(Version(at=1.0, name="pol-000001", state="made", parent=BASE)).result(timeout=30)
+    publisher = Publisher(store, lambda: 3.0)
+    with pytest.raises(UsageError, match="no version is waiting"):
+        publisher.candidate(None)
+    with pytest.raises(UsageError, match=r"pol-000001 has no weights.*live train"):
+        publisher.candidate("pol-000001")
+    version = made(store)
+    assert publisher.candidate(None) == version
+    told = [each for each in sentences(status(store, now=4.0)) if "waits" in each]
+    assert told == ["pol-000002 waits for its canary: assay live publish"]
+
+
 def test_stop_stops_and_what_was_tried_is_to_be_tried_again(store: Store) -> None:
     version = made(store)
     switch = store.path.parent / STOP

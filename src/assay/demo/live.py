@@ -11,7 +11,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from assay.live.store import Store
 from assay.live.suites import SUITES
 from assay.policy.loading import load
 from assay.records import Trajectory
-from assay.records.live import Derived, Version
+from assay.records.live import Derived, Event, Moved, Version
 from assay.report.figure import Line, curves
 from assay.report.template import rendered
 from assay.rollout import Planned, Sampling, collect
@@ -221,7 +221,7 @@ def _published(
     for what in ("spoilt", "learnt"):
         if what == "spoilt":
             _spoil(model, seed)
-        version = _version(store, model, tokenizer)
+        version = _version(store, model, tokenizer, learnt=what == "learnt")
         found = Publisher(store, time.time).publish(
             version, suites, before, partial(_played, model=model, tokenizer=tokenizer, seed=seed)
         )
@@ -251,8 +251,9 @@ def _spoil(model: Any, seed: int) -> None:
         each.add_(NOISE * noise)
 
 
-def _version(store: Store, model: Any, tokenizer: Any) -> Version:
-    """Writes a policy as a version of the store."""
+def _version(store: Store, model: Any, tokenizer: Any, *, learnt: bool) -> Version:
+    """Writes a policy as a version of the store; what was learnt takes the place of the versions of
+    the rounds, of which nothing is on the disk."""
     name = next_name(store)
     folder = store.path.parent.resolve() / FOLDER / name
     model.save_pretrained(folder)
@@ -265,8 +266,29 @@ def _version(store: Store, model: Any, tokenizer: Any) -> Version:
         path=str(folder),
         sessions=tuple(store.sessions()),
     )
-    store.append(version, durable=True).result()
+    store.append(version, *(_taken_over(store, version) if learnt else ()), durable=True).result()
     return version
+
+
+def _taken_over(store: Store, version: Version) -> Iterator[Event]:
+    """Yields what says that a version went on from those of the rounds: none of them waits, and
+    their turns are its own, which are trained on again if it does not last."""
+    for each in store.versions().values():
+        if each.state == "made":
+            yield structs.replace(
+                each, at=version.at, state="retired", why=f"{version.name} went on from it"
+            )
+    for seen in store.turns():
+        if seen.progress == "trained":
+            turn = seen.turn
+            yield Moved(
+                session=turn.session,
+                at=version.at,
+                turn=turn.id,
+                to="trained",
+                why=version.name,
+                spared=True,
+            )
 
 
 def _result(

@@ -27,13 +27,11 @@ from assay.live.canary import Play, Seen, canary, figures_of
 from assay.live.selection import BASE
 from assay.live.store import Store
 from assay.live.suites import Suite
-from assay.live.versions import KEPT, NAMED, Versions
+from assay.live.versions import KEPT, NAMED, TRIED, Versions, waits
 from assay.records.live import Event, Moved, Version
 
 TRIES: Final = 2
 """Versions that a turn may have been trained on for, before the canary's refusals leave it out."""
-TRIED: Final = ("made", "canary")
-"""States of a version to publish: one whose canary was killed is tried again."""
 STOP: Final = "STOP"
 FOLDER: Final = "versions"
 
@@ -97,7 +95,7 @@ class Publisher:
                 that it was made from.
         """
         known = self._store.versions()
-        made = [each for each in known.values() if each.state in TRIED]
+        made = [each for each in known.values() if waits(each)]
         if name is None and not made:
             raise UsageError("live: no version is waiting; assay live train makes one")
         found = made[-1] if name is None else known.get(name)
@@ -106,6 +104,11 @@ class Publisher:
         if found.state not in TRIED:
             why = f" ({found.why})" if found.why else ""
             raise UsageError(f"live: {found.name} is {found.state}{why}; a name is published once")
+        if not waits(found):
+            raise UsageError(
+                f"live: {found.name} has no weights that could serve: they were in memory alone; "
+                "assay live train makes a version that has"
+            )
         self._check_parent(found)
         return found
 
@@ -125,7 +128,7 @@ class Publisher:
         """Retires the versions that wait and cannot serve any more; their turns may be trained on
         again, as often as before."""
         for each in self._store.versions().values():
-            if each.state in TRIED and each.path and (why := self._orphaned(each)):
+            if waits(each) and (why := self._orphaned(each)):
                 self._say(each, "retired", *self._back(each, why, spared=True), why=why)
                 self._unload(each)
                 self._remove(each)

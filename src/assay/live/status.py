@@ -15,6 +15,7 @@ from assay.files.atomic import publish
 from assay.importers.live_outputs import told_only
 from assay.live.admission import standings
 from assay.live.store import Store
+from assay.live.versions import waits
 from assay.records.live import TurnLabel
 from assay.records.turns import Seen, Session
 from assay.report.template import rendered
@@ -57,6 +58,7 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
             {
                 "name": each.name,
                 "state": each.state,
+                "waits": waits(each),
                 "parent": each.parent,
                 "sessions": len(each.sessions),
                 "why": each.why,
@@ -163,7 +165,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     for each in found["versions"]:
         if each["state"] == "refused":
             said.append(f"{each['name']} was refused: {each['why']}")
-        if each["state"] in ("made", "canary"):
+        if each["waits"]:
             said.append(f"{each['name']} waits for its canary: assay live publish")
     served = [each["name"] for each in found["versions"] if each["state"] == "served"]
     said.append(f"serves {served[-1]}" if served else "serves the policy as it was given")

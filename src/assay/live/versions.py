@@ -11,6 +11,13 @@ NAMED: Final = re.compile(r"pol-(\d{6,})")
 """Names of versions."""
 KEPT: Final = 3
 """Versions that are kept, the one that serves among them: sessions may go on with these."""
+TRIED: Final = ("made", "canary")
+"""States of a version to publish: one whose canary was killed is tried again."""
+
+
+def waits(version: Version) -> bool:
+    """Returns whether a version can be published: it has files, and nothing is decided yet."""
+    return version.state in TRIED and bool(version.path)
 
 
 @final
@@ -68,7 +75,7 @@ class Versions:
     @property
     def tried(self) -> list[str]:
         """Those that are made and not decided about."""
-        return [name for name, each in self._all.items() if each.state in ("made", "canary")]
+        return [name for name, each in self._all.items() if waits(each)]
 
     @property
     def known(self) -> bool:
