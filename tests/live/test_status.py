@@ -105,6 +105,17 @@ def test_the_page_shows_the_last_sessions_and_is_known_to_be_of_them(kept, tmp_p
     assert [event.sessions for _, event in kept.events("derived")] == [("r/new", "r/s-1")]
 
 
+def test_the_page_says_at_a_session_what_it_was_labelled_and_why(kept, tmp_path):
+    label = TurnLabel(session="r/s-1", at=15.0, value=0.0, source="person", evidence="E4",
+                      reason="wrong file <b>")  # fmt: skip
+    kept.append(label, durable=True).result(timeout=30)
+    write_page(kept, tmp_path / "page.html", now=20.0)
+    session = (tmp_path / "page.html").read_text().partition("<summary>r/s-1")[2]
+    of_session, _, of_turns = session.partition("<b>t-1</b>")
+    assert "label 0 by person (E4): wrong file &lt;b&gt;</p>" in of_session
+    assert "label 1 by user (E1): &lt;img" in of_turns
+
+
 def test_what_was_trained_on_in_vain_and_what_was_not_by_hand(kept):
     """Two turns came back, one of them after a training; two are left out, one of them so."""
     moves = [("a", "trained"), ("a", "resolved"), ("b", "resolved"), ("c", "trained"),

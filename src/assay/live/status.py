@@ -203,6 +203,7 @@ def _shown(session: Session) -> dict[str, Any]:
         "id": session.id,
         "consent": session.consent,
         "closed": session.closed,
+        "labels": list(session.labels.values()),
         "turns": [_turn(each) for each in session.turns],
     }
 
