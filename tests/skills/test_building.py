@@ -8,8 +8,20 @@ import pytest
 from msgspec import structs
 
 from assay.judges.chat import Message, NoAnswer
-from assay.records import Grade, Mark, Origin, Rescue, UserStep
+from assay.records import (
+    Call,
+    CallEvidence,
+    Grade,
+    Mark,
+    ModelStep,
+    Origin,
+    Rescue,
+    ToolStep,
+    Trajectory,
+    UserStep,
+)
 from assay.skills.asking import LONGEST, Asked, read
+from assay.skills.bank import Bank
 from assay.skills.building import Case, built, category_of
 from assay.skills.templates import BLOCK, written
 from assay.verify.outcome import Resolved
@@ -36,6 +48,95 @@ def test_a_failure_that_never_left_the_solution_went_wrong_at_its_end():
     lost = attempt("x", 0.0, ">smallest(San Marino)", ">capital(Italy)", "=Milan")
     lesson = built([lost], written).skills[0]
     assert (lesson.avoid, lesson.evidence[0].steps) == ("=Milan", (5,))
+
+
+def chat(outcome: float, *turns: tuple[str, str, str] | str) -> Trajectory:
+    """An attempt of a chat log, of which nobody but the tools says what ran. A turn: its text, the
+    tool that it calls, and what that answers; or what it says in the end."""
+    steps: list[Any] = [UserStep(text="Find the total of order 50.")]
+    for turn in turns:
+        if isinstance(turn, str):
+            steps.append(ModelStep(text=turn))
+            continue
+        said, name, answer = turn
+        asked = Call(name=name, arguments='{"order": "50"}')
+        steps += [ModelStep(text=said, calls=(asked,)),
+                  ToolStep(text=answer, name=name, call=(len(steps), 0))]  # fmt: skip
+    grades = (Grade(level="E3", value=outcome, source="check"),)
+    return Trajectory(id=f"c/{outcome:g}", task="m-0", group="m-0", steps=tuple(steps),
+                      outcome=outcome, grades=grades)  # fmt: skip
+
+
+ASKED = ("let me look", "search_orders", "total: 40 EUR")
+USERS = ("let me look", "list_users", "Error: no such user")
+GAVE_UP = "I could not find it."
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "at", "avoid"),
+    [
+        # steps: 0 task, 1 call, 2 answer, 3 call or word. It errored, and the success did not
+        ((ASKED, "40"), (USERS, GAVE_UP), 1, 'list_users({"order": "50"})'),
+        ((ASKED, "40"), (ASKED, USERS, GAVE_UP), 3, 'list_users({"order": "50"})'),
+        # what the success tried in vain too is not what went wrong, and is not taught
+        ((USERS, ASKED, "40"), (USERS, ("so", "guess", "9"), "9"), 3, 'guess({"order": "50"})'),
+        # the same tool that errored here; another tool that ran, whose call the text shows
+        ((ASKED, "40"), (("", "search_orders", "Error: busy"), "?"), 1,
+         'search_orders({"order": "50"})'),
+        ((ASKED, "40"), (("<guess>\n50", "guess", "9"), "9"), 1, "<guess> 50"),
+        # nothing but the end is another
+        ((ASKED, "40"), (ASKED, "It is 30."), 3, "It is 30."),
+    ],
+)  # fmt: skip
+def test_what_went_wrong_is_the_call_that_errored_or_that_the_success_did_not_make(
+    won: Any, lost: Any, at: int, avoid: str
+):
+    made = built([chat(1.0, *won), chat(0.0, *lost)], written).skills
+    lesson = next(each for each in made if each.kind == "lesson")
+    assert lesson.principle == "first search_orders"
+    assert (lesson.avoid, lesson.evidence[0].steps) == (avoid, (at,))
+
+
+def test_an_attempt_that_made_the_success_s_calls_went_wrong_at_its_end():
+    refund = ("so", "refund", "done")
+    made = built([chat(1.0, ASKED, refund, "40"), chat(0.0, ASKED, refund, "30")], written).skills
+    lesson = next(each for each in made if each.kind == "lesson")
+    assert (lesson.principle, lesson.avoid) == ("first search_orders then refund", "30")
+
+
+def test_what_a_record_says_of_a_call_comes_before_what_was_answered():
+    steps = list(chat(0.0, ("?", "search_orders", "Error: is what order 50 is called"), "9").steps)
+    ran = Call(name="search_orders", arguments="{}", evidence=CallEvidence(ran=True))
+    steps[1] = ModelStep(text="?", calls=(ran,))
+    lost = structs.replace(chat(0.0), steps=tuple(steps))
+    made = built([chat(1.0, ASKED, "40"), lost], written).skills
+    assert next(each for each in made if each.kind == "lesson").avoid == "9"
+
+
+def test_a_source_s_own_word_on_an_error_comes_before_that_of_a_text():
+    steps = list(chat(0.0, ASKED, USERS, GAVE_UP).steps)
+    steps[2] = structs.replace(steps[2], error=True)
+    lost = structs.replace(chat(0.0), steps=tuple(steps))
+    lesson = next(s for s in built([chat(1.0, ASKED, "40"), lost], written).skills if s.avoid)
+    assert lesson.evidence[0].steps == (1,)
+
+
+@pytest.mark.parametrize("how", ["lessons", "demonstrations"])
+def test_of_a_long_attempt_a_skill_names_as_many_calls_as_it_holds(how: Any):
+    """A lesson of 60 names of 28 characters, " then " between them: 6 + 60 * 34 - 6 = 2,040. Before
+    " then ..." there is room for 1,191: for "first " and 35 names, 6 + 35 * 34 - 6 = 1,190. One
+    name alone may be too long as well."""
+    for name, count in (("browser_open_page_and_wait%02d", 60), ("x" * 1300 + "%d", 1)):
+        turns = [("go", name % n, "ok") for n in range(count)]
+        pair = [chat(1.0, *turns, "40"), chat(0.0, GAVE_UP)]
+        failed = next(s for s in built(pair, written, how=how).skills if s.source == "contrast")
+        assert Bank().merged([failed]).skills, "the bank holds it"
+        first = "first " * (how == "lessons")
+        assert failed.principle.startswith(first + turns[0][1][:1100])
+        assert failed.principle.endswith(" ...")
+        if how == "lessons" and count == 60:
+            names = failed.principle.removeprefix("first ").split(" then ")
+            assert names == [*(turn[1] for turn in turns[:35]), "..."]
 
 
 def test_what_is_the_task_s_own_is_taken_out_longest_first():

@@ -2,7 +2,8 @@
 
 A lesson says what should have been called: what the record's known solution calls, else what
 another attempt at the task called that passed. "First A then B" is what advice looks like in the
-embedded worlds. A demonstration says what a success wrote and read.
+embedded worlds. It says what went wrong too: the first call that left that solution. A
+demonstration says what a success wrote and read.
 
 To which tasks it applies is the task's text without what is this task's alone: arguments of its
 calls that stand in it, and its answer.
@@ -14,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from assay.judges.texts import task_of
-from assay.records import Call, ModelStep, Trajectory
+from assay.records import Call, ModelStep, ToolStep, Trajectory
 from assay.skills.building import Case, Draft
 from assay.skills.skill import LONGEST
-from assay.verify import call_form
+from assay.verify import CallForm, call_form, is_error
 
 _WHEN: Final = 300
 """Characters of a task that a skill names."""
@@ -51,7 +52,7 @@ def _lesson(case: Case) -> Draft | None:
     at, wrong = _mistake(case)
     when = when_of(case.record)
     return Draft(
-        principle=f"first {' then '.join(names)}",
+        principle=_listed("first ", names, " then "),
         when=when,
         title=_title(when),
         avoid=wrong,
@@ -73,34 +74,72 @@ def _should(case: Case) -> tuple[list[str], bool]:
 
 
 def _ran(record: Trajectory) -> list[str]:
-    return [call.name for _, call in _calls(record) if call.evidence.ran is not False]
+    return [call.name for _, call, errored in _judged(record) if not errored]
+
+
+def _listed(first: str, names: Sequence[str], between: str) -> str:
+    """Returns names in their order, whole ones, as far as a text of a skill reaches; "..." stands
+    for those behind."""
+    text, end = first + between.join(names), f"{between}..."
+    if len(text) <= LONGEST:
+        return text
+    whole = text[: LONGEST - len("...")].rpartition(between)[0]
+    return (whole or text[: LONGEST - len(end)]) + end
 
 
 def _mistake(case: Case) -> tuple[int | None, str]:
-    """Returns where a failure left the known solution first, and what it wrote there; the last
-    step, where it never did or none is known."""
-    record = case.record
+    """Returns where a failure went wrong, and what it did there: the call that left the known
+    solution first, or another attempt's where none is known; the last step, where none did."""
     if case.passed:
         return None, ""
+    steps = case.record.steps
+    turns = {at: step.text for at, step in enumerate(steps) if type(step) is ModelStep}
+    away = _left_solution(case.record) if case.record.expert else _left_success(case)
+    at, call = (max(turns, default=None), None) if away is None else away
+    text = turns.get(-1 if at is None else at, "")
+    if call is not None and not _names(text, call):
+        text = f"{call.name}({call.arguments})"
+    return at, " ".join(text.split())[:LONGEST]
+
+
+def _left_solution(record: Trajectory) -> tuple[int, Call] | None:
     left = [call_form(each.name, each.arguments) for each in record.expert or ()]
-    last: tuple[int | None, str] = (None, "")
-    for at, step in enumerate(record.steps):
-        if type(step) is not ModelStep:
+    for at, call in _calls(record):
+        if not left or _form(call) != left[0]:
+            return at, call
+        left.pop(0)
+    return None
+
+
+def _left_success(case: Case) -> tuple[int, Call] | None:
+    """Returns the first call that errored, if the success did not make it too, or that has another
+    name than the success's in its place: arguments that differ need not be wrong."""
+    other = case.successes[0]
+    right, tried = _ran(other), {_form(call) for _, call, errored in _judged(other) if errored}
+    for at, call, errored in _judged(case.record):
+        if errored and _form(call) in tried:
             continue
-        last = (at, " ".join(step.text.split())[:LONGEST])
-        for call in step.calls:
-            if left and call_form(call.name, call.arguments) == left[0]:
-                left.pop(0)
-            elif record.expert:
-                return last
-    return last
+        if errored or not right or call.name != right[0]:
+            return at, call
+        right.pop(0)
+    return None
+
+
+def _form(call: Call) -> CallForm:
+    return call_form(call.name, call.arguments)
+
+
+def _names(text: str, call: Call) -> bool:
+    """Returns whether what a step says shows a call, and does not only come with it."""
+    return call.name in text and all(value in text for value in _values(call.arguments))
 
 
 def _demonstration(case: Case) -> Draft | None:
     when = when_of(case.record)
     if not case.passed:
         names, contrast = _should(case)
-        return Draft(principle=" ".join(names), when=when, contrast=contrast) if names else None
+        said = _listed("", names, " ")
+        return Draft(principle=said, when=when, contrast=contrast) if names else None
     said = " ".join(" ".join(text.split()) for text in _texts(case.record))
     at = tuple(dict.fromkeys(n for n, _ in _calls(case.record)))
     return Draft(principle=said.strip()[:LONGEST], when=when, title=_title(when), steps=at)
@@ -149,6 +188,19 @@ def _calls(record: Trajectory) -> Iterator[tuple[int, Call]]:
     for at, step in enumerate(record.steps):
         if type(step) is ModelStep:
             yield from ((at, call) for call in step.calls)
+
+
+def _judged(record: Trajectory) -> Iterator[tuple[int, Call, bool]]:
+    """Yields calls and whether they errored: as the record says, else by what was answered."""
+    answered = {
+        step.call: is_error(step.text) if step.error is None else step.error
+        for step in record.steps
+        if type(step) is ToolStep
+    }
+    for at, step in enumerate(record.steps):
+        for n, call in enumerate(step.calls if type(step) is ModelStep else ()):
+            ran = call.evidence.ran
+            yield at, call, answered.get((at, n), False) if ran is None else not ran
 
 
 def _title(when: str) -> str:
