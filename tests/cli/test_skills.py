@@ -177,7 +177,7 @@ def test_active_skills_are_folders_that_agents_read(assay: Assay, tmp_path: Path
 def test_a_log_of_no_bank_is_untold(assay: Assay, log: Path, tmp_path: Path) -> None:
     store.save(tmp_path / "bank", Bank())
     ended = assay("skills", "audit", tmp_path / "bank", "--log", log)
-    assert "not known: untold, nothing was shown" in ended.text
+    assert "not known: untold, chance showed nothing" in ended.text
 
 
 def test_words_that_are_none_and_lists_that_are_no_text_are_one_line(

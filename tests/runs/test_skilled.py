@@ -74,6 +74,8 @@ def test_each_rollout_names_its_bank_and_reads_what_chance_shows(run: Path, bank
         assert each.rescue is None
     assert all("skills_shown" not in seen(each) for each in records(run, 4)), "withdrawn"
     assert all("skills_held" in seen(each) for each in records(run, 4))
+    chances = [{seen(each)["skills_chance"] for each in records(run, step)} for step in (1, 2, 4)]
+    assert chances == [{"0.5"}, {"0.5"}, {"0.0"}]
 
 
 def test_a_row_says_what_was_shown_and_what_it_did(run: Path) -> None:

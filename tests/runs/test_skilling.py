@@ -24,7 +24,7 @@ from assay.runs.sampling import Prepared
 from assay.runs.skilled import Skilling
 from assay.skills import store
 from assay.skills.bank import Bank
-from assay.skills.skill import Exposure, Skill
+from assay.skills.skill import Skill
 from assay.world import Reply
 from tests.rollout.fakes import Characters, Obeys
 from tests.runs import tiny
@@ -130,6 +130,7 @@ def test_each_rollout_reads_what_its_own_chance_shows(tmp_path: Path) -> None:
         said = extra(record)
         assert said["skills_bank"] == known.name
         assert (said.get("skills_shown", ""), said.get("skills_held", "")) == names
+        assert said["skills_chance"] == "0.5"
         assert said.get("skills_block", "") == text
         assert (text in record.steps[0].text, record.rescue) == (True, None)
 
@@ -259,7 +260,10 @@ def test_what_was_shown_counts_and_harm_retires(tmp_path: Path) -> None:
     before = run.bank
     run.grown(2, Obeys(), (7, 2), 1)
     seen = {each.principle: each for each in run.bank.skills}
-    assert seen["a"].exposure == Exposure(shown=10, passed=0, held=4, held_passed=4)
+    found = seen["a"].exposure
+    assert (found.shown, found.passed, found.held, found.held_passed) == (10, 0, 4, 4)
+    assert found.help
+    assert found.help[::2] == pytest.approx((-1.0, -0.437), abs=1e-3)
     assert (seen["a"].status, seen["a"].why) == ("retired", "harm")
     assert (seen["b"].status, seen["b"].exposure.passed) == ("active", 3)
     assert (run.bank.version, run.bank.parent) == (before.version + 1, before.sha256)

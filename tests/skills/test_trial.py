@@ -241,6 +241,7 @@ def test_exposure_is_drawn_for_each_skill_by_itself():
     assert all({*one.skills, *one.held} == {*found} for one in drawn)
     assert list(drawn[0].skills) == [s for s in found if s in drawn[0].skills]
     assert shelf.drawn(found, 0.0, rng).text == ""
+    assert (drawn[0].chance, shelf.read(found).chance) == (0.8, None)
 
 
 # One look at n pairs of a base of .40 whose two sides correlate by .6 (a Gaussian copula): of

@@ -117,7 +117,7 @@ _USED: Final = {
     "helps": "helps",
     "harms": "harms",
     "unclear": "unclear, the interval holds 0",
-    "untold": "untold, nothing was shown or nothing held back",
+    "untold": "untold, chance showed nothing or held nothing back",
 }
 ORDER: Final = ("active", "candidate", "unknown", "retired")
 """In which states of skills stand below each other."""

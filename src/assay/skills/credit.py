@@ -1,26 +1,56 @@
-"""What each skill did: attempts that it was shown to against those that it was held back from.
+"""What each skill did: rollouts that it was shown to against those that it was held back from.
 
-    help = passes where shown - passes where held back
+    help = sum(y / p) / sum(1 / p) of those shown
+         - sum(y / (1 - p)) / sum(1 / (1 - p)) of those held back
 
-Both were retrieved for the same tasks, and chance chose between them, so that the difference is
-the skill's doing and no property of its tasks (`Shelf.drawn`).
+y is 1 where a rollout passed and 0 where it failed, p the probability with which the skill was
+drawn to be shown to it. Both were retrieved for the same tasks, and chance chose between them
+(`Shelf.drawn`), so that the difference is the skill's doing and no property of its tasks.
+
+The plain difference, passes where shown less passes where held back, is the same where p is one
+constant. Where p falls over a training (`[skills] fade`), those held back are the later rollouts
+of a better policy, and it finds harm in a skill that does nothing; weighed by one over its
+probability each arm stands for all rollouts. Horvitz and Thompson 1952, A Generalization of
+Sampling Without Replacement From a Finite Universe, JASA 47; divided by the sum of weights, not by
+the count of rollouts: Hajek 1971, in Foundations of Statistical Inference, p. 236.
+
+The interval is Newcombe's of both arms' Wilson intervals (`kernels.wilson`), each at the count of
+rollouts of equal weight that says as much (Kish): approximate, as weights go with passes.
+
+Rollouts with p = 0 or p = 1 were not drawn by chance, and say nothing of help; those with p = 1
+count as shown, for exposure and for harm. Where rollouts name no p, as in logs from before it was
+named, one constant chance is assumed of them in a log, the share of what was retrieved that was
+shown; likewise of what a bank from before then has counted of a skill (`Exposure`).
+
+Outputs of one session of a group are one rollout, with one vote: of those that name the skill the
+last scored one says what was shown and what became of it.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import msgspec
 
+from assay.errors import DataError
 from assay.kernels.constancy import bar
 from assay.kernels.wilson import apart, wilson
 from assay.records import Trajectory
 from assay.skills.bank import Bank
 from assay.skills.building import category_of
-from assay.skills.shelf import BANK, HELD, SHOWN
+from assay.skills.shelf import BANK, CHANCE, HELD, SHOWN
 from assay.skills.skill import Exposure, Skill
 
 Exposures = dict[tuple[str, str], Exposure]
 """By id of the skill and category of the tasks."""
+
+
+@final
+class _Place(NamedTuple):
+    """Where a rollout counts."""
+
+    id: str
+    category: str
+    chance: float | None
 
 
 @final
@@ -30,10 +60,12 @@ class Tally:
     def __init__(self, pass_at: float = 1.0) -> None:
         """Begins at nothing."""
         self.pass_at = pass_at
-        self.found: Exposures = {}
-        """What skills were shown to and held back from; what nobody scored is left out."""
+        self._counts: dict[_Place, Exposure] = {}
+        """Whole numbers, so that parts come to the same in any order."""
+        self._votes: dict[tuple[str, str, str], tuple[_Place, Exposure]] = {}
+        """Of rollouts of several outputs, by group, session and skill."""
         self.banks: dict[str, int] = {}
-        """Attempts by the bank that they name; "" is none."""
+        """Attempts by the bank that they name, all outputs of a session; "" is none."""
         self.read, self.unscored = 0, 0
         """Of those that name one: how many were shown anything, and how many nobody scored."""
 
@@ -47,20 +79,37 @@ class Tally:
             self.unscored += bool(name)
             return
         passed, category = int(record.outcome >= bar(self.pass_at)), category_of(record)
+        chance = _chance(record.id, extra.get(CHANCE))
         for key in (SHOWN, HELD):
             for id in dict.fromkeys(extra.get(key, "").split()):
-                self._count((id, category), _one(key == SHOWN, passed))
+                place, one = _Place(id, category, chance), _one(key == SHOWN, passed)
+                if record.session is None:
+                    _count(self._counts, place, one)
+                else:
+                    self._votes[record.group, record.session, id] = place, one
 
     def absorb(self, other: "Tally") -> None:
-        """Adds what another has counted."""
+        """Adds what another has counted, of attempts that come later."""
         for name, count in other.banks.items():
             self.banks[name] = self.banks.get(name, 0) + count
-        for key, one in other.found.items():
-            self._count(key, one)
+        for place, one in other._counts.items():
+            _count(self._counts, place, one)
+        self._votes |= other._votes
         self.read, self.unscored = self.read + other.read, self.unscored + other.unscored
 
-    def _count(self, key: tuple[str, str], one: Exposure) -> None:
-        self.found[key] = self.found.get(key, Exposure()).plus(one)
+    @property
+    def found(self) -> Exposures:
+        """What skills were shown to and held back from; what nobody scored is left out."""
+        counts, made = {**self._counts}, Exposures()
+        for place, one in self._votes.values():
+            _count(counts, place, one)
+        unnamed = overall(one for place, one in counts.items() if place.chance is None)
+        constant = unnamed.shown / max(unnamed.shown + unnamed.held, 1)
+        for place in sorted(counts, key=lambda each: (each.chance is not None, each)):
+            chance = constant if place.chance is None else place.chance
+            key, one = (place.id, place.category), counts[place].at(chance)
+            made[key] = made[key].plus(one) if key in made else one
+        return made
 
 
 def tallied(records: Iterable[Trajectory], pass_at: float = 1.0) -> Tally:
@@ -74,6 +123,26 @@ def tallied(records: Iterable[Trajectory], pass_at: float = 1.0) -> Tally:
 def exposures(records: Iterable[Trajectory], pass_at: float = 1.0) -> Exposures:
     """Returns what skills were shown to and held back from; what nobody scored is left out."""
     return tallied(records, pass_at).found
+
+
+def _count(counts: dict[_Place, Exposure], place: _Place, one: Exposure) -> None:
+    counts[place] = counts.get(place, Exposure()).plus(one)
+
+
+def _chance(id: str, text: str | None) -> float | None:
+    """Returns the probability that a record names."""
+    if text is None:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0.0 <= found <= 1.0:
+        raise DataError(
+            f"{id}: origin.extra.{CHANCE} is {text!r}; expected a probability in [0, 1], with "
+            "which its skills were drawn to be shown"
+        )
+    return found
 
 
 def _one(shown: bool, passed: int) -> Exposure:
@@ -98,8 +167,8 @@ def overall(found: Iterable[Exposure]) -> Exposure:
 
 def used(found: Iterable[Exposure]) -> str:
     """Returns whether a bank is used at all, in a word: "helps", "harms" where the interval of its
-    skills' help together leaves 0 out, "unclear" where it does not, "untold" where chance held
-    nothing back."""
+    skills' help together leaves 0 out, "unclear" where it does not, "untold" where chance showed
+    nothing or held nothing back."""
     seen = overall(found).help
     if seen is None:
         return "untold"
@@ -114,16 +183,17 @@ def audited(bank: Bank, tally: Tally, versions: Collection[str]) -> dict[str, An
         tally: of the log.
         versions: names of the bank's versions; attempts that name another read another bank.
     """
-    seen = overall(tally.found.values())
+    found = tally.found
+    seen = overall(found.values())
     return {
         "bank": bank.name,
         "banks": tally.banks,
         "strange": sorted(name for name in tally.banks if name and name not in versions),
         "read": tally.read,
         "unscored": tally.unscored,
-        "used": used(tally.found.values()),
+        "used": used(found.values()),
         "help": list(seen.help) if seen.help else None,
-        "skills": [*rows(bank, tally.found)],
+        "skills": [*rows(bank, found)],
     }
 
 

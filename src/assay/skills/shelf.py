@@ -1,11 +1,13 @@
 """What a rollout reads of a bank: skills that fit its task, each shown or held back by chance.
 
 Chance is what makes an effect of it: a skill that is retrieved is shown with probability `show`,
-whatever else is, so that attempts with it and without it differ in nothing but that.
+whatever else is, so that attempts with it and without it differ in nothing but that. Where `show`
+changes over a run, attempts with it are earlier or later ones too: each names its own, by which it
+is weighed (`skills.credit`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
 import numpy as np
@@ -23,7 +25,9 @@ SHOW: Final = 0.8
 BANK: Final = "skills_bank"
 SHOWN: Final = "skills_shown"
 HELD: Final = "skills_held"
-"""Of `Origin.extra`: the bank's name, ids of skills that were shown, and that were held back."""
+CHANCE: Final = "skills_chance"
+"""Of `Origin.extra`: the bank's name, ids of skills that were shown, and that were held back, and
+the probability with which each of these was drawn to be shown, in [0, 1]."""
 
 
 @final
@@ -38,6 +42,8 @@ class Shown:
     """Retrieved, and held back by chance."""
     text: str = ""
     """The block. Empty: it reads nothing."""
+    chance: float | None = None
+    """Probability with which each of them was drawn to be shown. None: nobody drew."""
 
     def stamped(self, record: Trajectory, *, stands: bool = True) -> Trajectory:
         """Returns a record that names what it saw.
@@ -46,10 +52,12 @@ class Shown:
             record: of the rollout.
             stands: whether the block is still in its prompt.
         """
+        drawn = self.chance is not None and (self.skills or self.held)
         said = {
             BANK: self.bank,
             SHOWN: " ".join(each.id for each in self.skills),
             HELD: " ".join(each.id for each in self.held),
+            CHANCE: repr(self.chance) if drawn else "",
             BLOCK: self.text if stands else "",
         }
         origin = record.origin or Origin(format="")
@@ -100,7 +108,8 @@ class Shelf:
     def drawn(self, skills: Sequence[Skill], show: float, rng: np.random.Generator) -> Shown:
         """Returns what a rollout reads, each skill shown with probability `show`."""
         on = rng.random(len(skills)) < show
-        return self.read(
+        made = self.read(
             [each for each, is_on in zip(skills, on, strict=True) if is_on],
             [each for each, is_on in zip(skills, on, strict=True) if not is_on],
         )
+        return replace(made, chance=float(show))

@@ -5,13 +5,13 @@ const USED_WORDS = {
   helps: "together the skills help",
   harms: "together the skills do harm",
   unclear: "whether they help is not clear: the interval holds 0",
-  untold: "whether they help is not known: chance held nothing back",
+  untold: "whether they help is not known: chance showed nothing or held nothing back",
 };
 const STATUS_WORDS = { active: "active", candidate: "candidate", unknown: "not in this bank", retired: "retired" };
 const STATUS_ORDER = Object.keys(STATUS_WORDS);
 const RESTS_SHOWN = 2;
 const RETIRED_WORDS = {
-  harm: "where it was shown, surely less passes than its category passes without skills",
+  harm: "where it was shown, surely less passes than where chance held it back",
   unused: "no task asked for it for too long",
   cap: "the bank was full, and it surely helped least",
   forgotten: "it rested on an attempt that was forgotten",
@@ -59,7 +59,7 @@ function skillSection() {
     .map(([n, status]) => (status === "candidate" ? plural(n, status) : `${count(n)} ${STATUS_WORDS[status]}`)).join(", ");
   const note = [skills.version === null ? "The bank is not beside this log, so that its skills are known by name alone: assay skills audit BANK --log LOG -o FOLDER shows what they say. "
     : h("span", {}, "Bank ", h("code", { class: "data" }, skills.bank), `, version ${skills.version}: ${tally || "empty"}. `),
-  "Chance chose who is shown a skill that fits the task, so the difference is the skill’s doing. Small: 95 % intervals."];
+  "Chance chose who is shown a skill that fits the task, so the difference is the skill’s doing. Of help each attempt weighs one over the probability of what chance chose, and one whose choice was certain nothing; outputs of one session count once. Small: 95 % intervals."];
   if (!rows.length) return section("Skill by skill", note, h("p", { class: "plain" }, "The bank holds no skill."));
   const order = [...rows].sort((a, b) => STATUS_ORDER.indexOf(a.status) - STATUS_ORDER.indexOf(b.status) || (b.shown + b.held) - (a.shown + a.held) || (a.id < b.id ? -1 : 1));
   return section("Skill by skill", note,
@@ -82,7 +82,7 @@ function skillState({ status, why, trial }) {
 const skillPassed = (row) => [row.shown ? `${count(row.passed)} of ${count(row.shown)}` : "–", row.held > 0 && h("small", { class: "below" }, `held back ${count(row.held_passed)} of ${count(row.held)}`)];
 
 function skillHelp({ help, shown, held }) {
-  if (!help) return h("small", {}, shown ? "not known: never held back" : held ? "not known: never shown" : "–");
+  if (!help) return h("small", {}, shown && held ? "not known: chance did not choose" : shown ? "not known: never held back" : held ? "not known: never shown" : "–");
   const [value, low, high] = help;
   const kind = low > 0 ? "up" : high < 0 ? "down" : "open";
   return h("span", { class: `effect ${kind}` }, points(value), h("small", { class: "below" }, `${points(low).replace(" points", "")} to ${points(high)}`), intervalBar(help, kind));
