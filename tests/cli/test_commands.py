@@ -336,8 +336,8 @@ def test_credit_of_a_log_that_nobody_scored_says_so(assay: Assay, log: Path):
     ended = assay("credit", log, "-m", "grpo", "--json", "-")
     assert ended.code == 0
     assert ended.error == (
-        f"{log}: no trajectory has an outcome, so every advantage is null; give outcomes with "
-        "--outcome, or with assay label"
+        f"{log}: no trajectory has an outcome, so every advantage by outcome is null; give "
+        "outcomes with --outcome, or with assay label"
     )
     assert all(json.loads(line)["step_advantage"] == [None] * 2 for line in ended.out.splitlines())
 

@@ -1,6 +1,10 @@
 """Who goes on with what was forgotten is not written again."""
 
+import json
 import os
+from pathlib import Path
+
+import pytest
 
 from assay.live.store import Store
 from tests.live.running import running
@@ -87,14 +91,49 @@ def test_no_session_s_name_is_that_of_another_s_trajectory(tmp_path, assay):
     assert ids(tmp_path / "x.jsonl") == kept[1:]
 
 
-def test_what_a_kill_left_under_a_number_that_another_process_has_is_said(tmp_path, assay):
+@pytest.mark.parametrize("kind", ["tmp", "old"])
+def test_what_a_kill_left_under_a_number_that_another_process_has_is_said(kind, tmp_path, assay):
     with running(tmp_path) as live:
         headers, _ = spoken(live, [asks(PHRASE)])
         live.store.append().result(timeout=30)
         folder = live.store.path.parent
         assert assay("import", folder, "-o", "x.jsonl").code == 0
-        left = (tmp_path / "x.jsonl").rename(tmp_path / f".x.jsonl.tmp-{os.getppid()}")
+        left = (tmp_path / "x.jsonl").rename(tmp_path / f".x.jsonl.{kind}-{os.getppid()}")
         ended = assay("live", "forget", headers["x-assay-session"], "--store", folder)
         assert (ended.code, f"{left}: being written, or left" in ended.error) == (3, True)
         left.unlink()
         assert assay("live", "forget", headers["x-assay-session"], "--store", folder).code == 0
+
+
+def test_what_retention_could_not_reach_is_said_by_status_until_it_is_gone(tmp_path, assay):
+    with running(tmp_path) as live:
+        spoken(live, [asks(PHRASE)])
+        live.store.append().result(timeout=30)
+        folder = live.store.path.parent
+        assert assay("import", folder, "-o", "x.jsonl").code == 0
+        Path("x.jsonl").write_text(f"mine, of {PHRASE}")
+        (made,) = live.store.expire(before=1e12, at=1e12)
+        assert len(made.failed) == 1
+    line = f"{tmp_path / 'x.jsonl'}: may still hold what was forgotten"
+    assert line in assay("live", "status", folder).text
+    assert json.loads(assay("live", "status", folder, "--json", "-").out)["unreached"] == [
+        str(tmp_path / "x.jsonl")
+    ]
+    Path("x.jsonl").unlink()
+    assert line not in assay("live", "status", folder).text
+
+
+@pytest.mark.parametrize(
+    "words", ["status S --page", "status S --json", "admit S --json", "publish S --json"]
+)
+def test_no_result_takes_the_place_of_the_store(words, tmp_path, assay):
+    with running(tmp_path) as live:
+        spoken(live, [asks(PHRASE)])
+        live.store.append().result(timeout=30)
+    folder = live.store.path.parent
+    (tmp_path / "link").symlink_to(folder / "store.sqlite")
+    before = {each: each.read_bytes() for each in sorted(folder.iterdir()) if each.is_file()}
+    for target in (*before, tmp_path / "link"):
+        made = assay("live", *words.replace("S", str(folder)).split(), target)
+        assert (made.code, "would be replaced" in made.error) == (2, True)
+    assert {each: each.read_bytes() for each in before} == before

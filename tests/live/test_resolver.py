@@ -13,7 +13,7 @@ from assay.judges.probes import Probed, probe
 from assay.live.resolver import Listener, Resolver, by_rule, decided, record_of
 from assay.live.store import Store
 from assay.records import ModelStep
-from assay.records.live import Moved, NextState, TurnLabel
+from assay.records.live import Consented, Moved, NextState, TurnLabel
 from tests.live.conftest import opened, turn
 
 
@@ -124,6 +124,13 @@ def test_side_turns_and_open_ones_are_left(store: Store) -> None:
     store.append(opened(), side, said, later, durable=True).result(timeout=30)
     assert Resolver(store, by_rule()).step() == 0
     assert [each.progress for each in store.turns()] == ["next_seen", "open"]
+
+
+def test_what_consent_was_taken_back_for_is_not_resolved(store: Store) -> None:
+    back = Consented(session="s-1", at=12.0, consent="none")
+    store.append(opened(), turn("t-1"), next_state("no"), back, durable=True).result(timeout=30)
+    assert Resolver(store, by_rule()).step() == 0
+    assert [each.labels for each in store.turns()] == [{}]
 
 
 class Obeys:

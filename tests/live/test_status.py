@@ -57,7 +57,8 @@ def test_sessions_are_counted_once_and_what_is_not_is_named(kept):
         durable=True,
     ).result(timeout=30)  # fmt: skip
     kept.append(opened("r/s-5"), turn("t-5", "r/s-5"), durable=True).result(timeout=30)
-    kept.forget("r/s-5", at=20.0)
+    for at in (20.0, 21.0):
+        kept.forget("r/s-5", at=at)
     made = status(kept, now=20.0)
     found = made["sessions"]
     assert found["all"] == sum(found[each] for each in ("train", "record", "none")) == 4

@@ -371,8 +371,7 @@ def test_what_was_derived_from_it_is_reached(store, tmp_path):
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"session": "s-')
     whole.write_text(TEXT)
     folder.mkdir()
-    made_of = {"schema": "assay.export/1", "files": ["a.jsonl"]}
-    (folder / "manifest.json").write_text(json.dumps(made_of))
+    (folder / "manifest.json").write_text('{"schema": "assay.export/1", "files": ["a.jsonl"]}')
     (folder / "a.jsonl").write_text(TEXT)
     theirs = tmp_path / "theirs"
     theirs.mkdir()

@@ -127,8 +127,8 @@ def credit(
 def _warn(batch: Batch, log: Source) -> None:
     if np.isnan(batch.outcome_K).all():
         say(
-            f"assay: {log}: no trajectory has an outcome, so every advantage is null; give "
-            "outcomes with --outcome, or with assay label",
+            f"assay: {log}: no trajectory has an outcome, so every advantage by outcome is null; "
+            "give outcomes with --outcome, or with assay label",
             err=True,
         )
 

@@ -50,7 +50,9 @@ def status(
 
     if follow and page is None:
         raise UsageError("--follow: it is the page that is written anew; add --page FILE")
-    with Opened.open(there(store), write=page is not None) as opened:
+    for each in (page, json):
+        spare(each, there(store))
+    with Opened.open(store, write=page is not None) as opened:
         made = found(opened, now=time.time())
         if json is not None:
             emit_one(made, json)

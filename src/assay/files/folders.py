@@ -200,9 +200,8 @@ def sweep(target: Path) -> list[Path]:
     """Removes what killed processes left of a file or folder, and returns it; what one only moved
     aside comes back."""
     gone: list[Path] = []
-    for left in sorted(target.parent.glob(f".{glob.escape(target.name)}.*-*")):
-        kind, _, pid = left.name.removeprefix(f".{target.name}.").partition("-")
-        if kind not in _KINDS or not pid.isdecimal() or _alive(int(pid)):
+    for left, kind, pid in unfinished(target):
+        if _alive(pid):
             continue
         if kind == "old" and not target.exists():
             left.replace(target)
@@ -211,6 +210,14 @@ def sweep(target: Path) -> list[Path]:
                 removed(left)
                 gone.append(left)
     return gone
+
+
+def unfinished(target: Path) -> Iterator[tuple[Path, str, int]]:
+    """Yields what lies beside a file or folder while it is made, what it is, and whose."""
+    for left in sorted(target.parent.glob(f".{glob.escape(target.name)}.*-*")):
+        kind, _, pid = left.name.removeprefix(f".{target.name}.").partition("-")
+        if kind in _KINDS and pid.isdecimal():
+            yield left, kind, int(pid)
 
 
 def _alive(pid: int) -> bool:

@@ -96,7 +96,7 @@ class Live(Importer):
         session: Session = record.raw["it"]
         several = lines(session)
         if aside := len(session.turns) - sum(len(each.turns) for each in several):
-            record.lose("side_turn", aside)
+            record.lose("without_consent" if session.consent == "none" else "side_turn", aside)
         trial = record.groups.trial(several[0].task) if several else 0
         for line in several:
             try:
@@ -128,10 +128,11 @@ class Live(Importer):
 
 
 def lines(session: Session) -> list[Line]:
-    """Returns a session's main turns, those that go on from each other together."""
+    """Returns a session's main turns, those that go on from each other together; none where its
+    consent was taken back."""
     made: list[list[Seen]] = []
     for turn in session.turns:
-        if turn.turn.turn_type != "main":
+        if turn.turn.turn_type != "main" or session.consent == "none":
             continue
         home = next((each for each in made if each[-1].turn.id == turn.turn.after), None)
         if home is None:

@@ -11,7 +11,6 @@
 What a killed command left of it goes as well.
 """
 
-import glob
 import gzip
 import json
 import os
@@ -30,7 +29,7 @@ from msgspec.structs import replace
 
 from assay.errors import AssayError, UsageError, one_line
 from assay.files.atomic import published
-from assay.files.folders import MANIFEST, is_audit, is_export, removed, sweep
+from assay.files.folders import MANIFEST, is_audit, is_export, removed, sweep, unfinished
 from assay.files.packed import opened
 from assay.files.written import Mark, Marks, marks
 from assay.files.written import found as found_in
@@ -108,8 +107,8 @@ def reach(left: Left, session: str, name: str) -> str:
     file, known, path, of = left.file, left.known, Path(left.file.path), belongs(session)
     try:
         swept = sweep(path)
-        if held := sorted(path.parent.glob(f".{glob.escape(path.name)}.tmp-*")):
-            return f"{held[0]}: being written, or left by a kill; forget it again, or delete it"
+        for held, _, _ in unfinished(path):
+            return f"{held}: being written, or left by a kill; forget it again, or delete it"
         if known is not None and not known.files and not known.before:
             return "deleted" if swept else "nothing"
         if not path.exists():

@@ -184,7 +184,9 @@ class Resolver:
         waiting = [
             each
             for each in session.turns
-            if each.progress == "next_seen" and each.turn.turn_type == "main"
+            if each.progress == "next_seen"
+            and each.turn.turn_type == "main"
+            and session.consent != "none"
         ]
         if not waiting:
             return 0

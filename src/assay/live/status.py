@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from assay.importers.live_outputs import told_only
 from assay.live.admission import standings
 from assay.live.store import Store
 from assay.live.versions import waits
-from assay.records.live import TurnLabel
+from assay.records.live import Derived, Forgotten, TurnLabel
 from assay.records.turns import Seen, Session
 from assay.report.template import rendered
 
@@ -38,6 +38,7 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
     """
     sessions = store.sessions()
     turns = [turn for each in sessions.values() for turn in each.turns]
+    gone = {each.digest for _, each in store.events("forgotten") if isinstance(each, Forgotten)}
     labels = [label for each in sessions.values() for label in each.labels.values()]
     labels += [label for turn in turns for label in turn.labels.values()]
     return {
@@ -45,7 +46,8 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
         "at": now,
         "store": str(store.path),
         "gateway": gateway_of(store.path.parent),
-        "sessions": _sessions(sessions.values(), store.counts().get("forgotten", 0)),
+        "sessions": _sessions(sessions.values(), len(gone)),
+        "unreached": _unreached(store, gone),
         "turns": _turns(sessions.values()),
         "progress": _counted(turn.progress for turn in turns),
         "refused": {
@@ -86,6 +88,17 @@ def _sessions(sessions: Collection[Session], forgotten: int) -> dict[str, int]:
         "without main turns": sum(map(_idle, sessions)),
         "forgotten": forgotten,
     }
+
+
+def _unreached(store: Store, gone: Collection[str]) -> list[str]:
+    """Returns files and folders that may still hold a session that was forgotten."""
+    return sorted(
+        each.path
+        for _, each in store.events("derived")
+        if isinstance(each, Derived)
+        and any(name in gone for name in each.sessions)
+        and os.path.lexists(each.path)
+    )
 
 
 def _idle(session: Session) -> bool:
@@ -141,12 +154,12 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
         _of_sessions(found["sessions"]),
         f"{turns.get('all', 0)} turns, {turns.get('to train on', 0)} to train on",
     ]
-    if gateway is not None and gateway["failing"]:
-        said.append(f"turns are served and not kept: {gateway['failing']}")
+    said += [
+        f"{path}: may still hold what was forgotten; look at it, and delete it by hand"
+        for path in found["unreached"]
+    ]
     why = [f"{n} {k.partition(': ')[2]}" for k, n in turns.items() if k.startswith("not trained")]
-    engine = None if gateway is None else gateway.get("engine")
-    if engine is not None and engine["failing"]:
-        said.append(f"versions and the engine: {engine['failing']}")
+    said += [] if gateway is None else _failing(gateway)
     if why:
         said.append(f"not trained on: {', '.join(why)}")
     for name, each in found["labels"].items():
@@ -170,6 +183,14 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     served = [each["name"] for each in found["versions"] if each["state"] == "served"]
     said.append(f"serves {served[-1]}" if served else "serves the policy as it was given")
     return said
+
+
+def _failing(gateway: Mapping[str, Any]) -> Iterator[str]:
+    if gateway["failing"]:
+        yield f"turns are served and not kept: {gateway['failing']}"
+    engine = gateway.get("engine")
+    if engine is not None and engine["failing"]:
+        yield f"versions and the engine: {engine['failing']}"
 
 
 def _of_sessions(found: Mapping[str, int]) -> str:
@@ -204,7 +225,7 @@ def _shown(session: Session) -> dict[str, Any]:
         "consent": session.consent,
         "closed": session.closed,
         "labels": list(session.labels.values()),
-        "turns": [_turn(each) for each in session.turns],
+        "turns": [_turn(each) for each in session.turns if session.consent != "none"],
     }
 
 

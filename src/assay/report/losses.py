@@ -89,6 +89,7 @@ _REST: Final[Mapping[str, str]] = {
     "uid_of_unknown_form": "{n} [row has|rows have] a uid of unknown form: a group of its own",
     "user_side_action": "{n} expected [action is|actions are] the user's: left out",
     "user_side_call": "{n} [call is|calls are] the user's: left out",
+    "without_consent": "{n} [turn is|turns are] of sessions whose consent was taken back: left out",
 }
 
 
