@@ -104,7 +104,7 @@ def main(asked: list[str]) -> int:
         copy = Path(folder)
         for each in COPIED:
             if (ROOT / each).is_dir():
-                skipped = shutil.ignore_patterns("__pycache__", "fixtures")
+                skipped = shutil.ignore_patterns("__pycache__")
                 shutil.copytree(ROOT / each, copy / each, ignore=skipped)
             else:
                 shutil.copy(ROOT / each, copy)

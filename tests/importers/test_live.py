@@ -7,15 +7,12 @@ import pytest
 
 from assay.importers import Losses, load
 from assay.live.resolver import record_of
-from assay.live.status import status
 from assay.live.store import Store
-from assay.live.traces import write_traces
 from assay.records import ModelStep, ToolStep
-from assay.records.live import Consent, Consented, TurnLabel
+from assay.records.live import TurnLabel
 from tests.live.conftest import assay as assay
 from tests.live.conftest import opened, turn
 
-WITHDRAWN: dict[str, Consent] = {"s": "none", "r": "record"}
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "live"
 
 
@@ -47,18 +44,6 @@ def test_sessions_are_trajectories_with_the_tokens_that_were_sampled():
     assert first.group == bare.group
     assert (first.trial, bare.trial) == (0, 1)
     assert losses.counts["side_turn"] == 1
-
-
-def test_a_session_whose_consent_was_taken_back_is_left_out(tmp_path):
-    losses = Losses()
-    with Store.open(tmp_path) as store:
-        store.append(opened("s"), turn("t-1", "s"), opened("r"), turn("t-2", "r"))
-        back = [Consented(session=name, at=3.0, consent=to) for name, to in WITHDRAWN.items()]
-        store.append(*back, durable=True).result(timeout=30)
-        assert status(store, now=9.0)["sessions"]["none"] == 1
-        assert write_traces(store, tmp_path / "out.jsonl", to="otel", now=9.0) == 1
-    assert [*read(tmp_path / "store.sqlite", losses)] == ["r"]
-    assert losses.counts["without_consent"] == 1
 
 
 def test_it_is_known_by_its_folder_and_by_its_file():

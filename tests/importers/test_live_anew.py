@@ -1,14 +1,19 @@
-"""Sessions of a store in which a client began anew: several trajectories, one rollout."""
+"""Sessions of a store in which a client began anew: several trajectories, one rollout; and in which
+it took its consent back: none."""
 
 import json
 from pathlib import Path
 
-from assay.importers import load
+from assay.importers import Losses, load
+from assay.live.status import status
 from assay.live.store import Store
+from assay.live.traces import write_traces
 from assay.records import Trajectory
-from assay.records.live import TurnLabel
+from assay.records.live import Consent, Consented, TurnLabel
 from tests.live.conftest import assay as assay
 from tests.live.conftest import opened, turn
+
+WITHDRAWN: dict[str, Consent] = {"s": "none", "r": "record"}
 
 
 def read(path: Path) -> dict[str, Trajectory]:
@@ -50,3 +55,15 @@ def test_a_session_that_began_anew_counts_once_wherever_sessions_are_counted(tmp
     page = json.loads(Path("run/report.json").read_text())
     assert page["groups"]["sessions"] == [2]
     assert assay("live", "status", home, "--json", "-").json["sessions"]["all"] == 2
+
+
+def test_a_session_whose_consent_was_taken_back_is_left_out(tmp_path):
+    losses = Losses()
+    with Store.open(tmp_path) as store:
+        store.append(opened("s"), turn("t-1", "s"), opened("r"), turn("t-2", "r"))
+        back = [Consented(session=name, at=3.0, consent=to) for name, to in WITHDRAWN.items()]
+        store.append(*back, durable=True).result(timeout=30)
+        assert status(store, now=9.0)["sessions"]["none"] == 1
+        assert write_traces(store, tmp_path / "out.jsonl", to="otel", now=9.0) == 1
+    assert [each.id for each in load(tmp_path / "store.sqlite", losses=losses)[1]] == ["r"]
+    assert losses.counts["without_consent"] == 1
