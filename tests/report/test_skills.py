@@ -154,6 +154,27 @@ def test_a_reader_sees_who_was_helped_and_follows_a_skill_to_its_steps(
 
 
 @pytest.mark.chromium
+def test_what_chance_did_not_choose_is_no_help(visit: Start, tmp_path: Path) -> None:
+    """Shown for sure to two, held back for sure from three: passes are said, help is not."""
+    known = bank(tmp_path / "bank", GOOD)
+    told, bare = Shown(known.name, (GOOD,), (), "!x", 1.0), Shown(known.name, (), (GOOD,), "", 0.0)
+    some = [told] * 2 + [bare] * 3
+    records = [
+        each.stamped(structs.replace(LOST, id=f"{n}", group=f"{n}")) for n, each in enumerate(some)
+    ]
+    write(tmp_path / "log.jsonl", records)
+    page = audit_log(tmp_path / "log.jsonl", out=tmp_path / "out", bank=tmp_path / "bank").report
+    assert page
+    shown = visit().open(page, "#/skills")
+    cells = shown.page.locator("table.skills tbody tr td").all_inner_texts()
+    assert [" ".join(cell.split()) for cell in cells[1:4]] == [
+        "2 of 5", "0 of 2 held back 0 of 3", "not known: chance did not choose",
+    ]  # fmt: skip
+    lede = shown.page.locator(".lede").inner_text()
+    assert "not known: chance showed nothing or held nothing back" in lede
+
+
+@pytest.mark.chromium
 def test_much_evidence_is_a_line_that_opens(visit: Start, tmp_path: Path) -> None:
     """Twenty pieces, of which a bank keeps sixteen: eight behind a line, twelve are a number."""
     many = sum((rests(f"a/{n}", 1) for n in range(20)), ())

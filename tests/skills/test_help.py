@@ -185,6 +185,7 @@ def test_outputs_of_one_session_are_one_rollout():
         made.absorb(tallied(part))
     assert (vars(made), made.found) == (vars(whole), whole.found)
     assert whole.banks == {"bank0": 75}, "attempts are all outputs"
+    assert whole.found == whole.found, "to look changes nothing"
     elsewhere = [structs.replace(each, group="h") for each in one]
     assert seen([*one, *elsewhere]).shown == 4, "a session is one inside its group"
 
@@ -194,11 +195,17 @@ def test_of_a_session_s_outputs_the_last_scored_decides():
     last = drew(0.5, shown=True, passed=True, session="s")
     nobody = structs.replace(first, outcome=None, grades=())
     parted = Tally()
-    for each in ([first, last], [nobody]):
-        parted.absorb(tallied(each))
+    for each in (first, last, nobody):
+        parted.absorb(tallied([each]))
     for found in (seen([first, last, nobody]), overall(parted.found.values())):
         assert (found.shown, found.passed) == (1, 1)
         assert found.on == Arm(count=1, passed=1, weight=2.0, won=2.0, square=4.0)
+
+
+def test_a_session_counts_for_each_skill_that_it_saw():
+    b = skill("b", category="lookup")
+    record = structs.replace(Shown("bank0", (A, b), (), "!a", 0.8).stamped(WON), session="s")
+    assert [each.shown for each in exposures([record, record]).values()] == [1, 1]
 
 
 @pytest.mark.parametrize("text", ["", "often", "nan", "-0.1", "1.1"])
