@@ -12,6 +12,7 @@ from assay.files.folders import locked
 from assay.records import Origin, write
 from assay.skills import store
 from assay.skills.bank import Bank
+from assay.skills.building import digest_of
 from tests.cli.conftest import Assay
 from tests.judges import server
 from tests.report import test_skills as pages
@@ -43,7 +44,8 @@ def test_a_bank_is_built_listed_shown_and_grows(assay: Assay, log: Path, tmp_pat
     listed = assay("skills", "list", bank, "--json", "-").json
     lesson = next(each for each in listed["skills"] if each["kind"] == "lesson")
     assert lesson["evidence"][0] == {
-        "trajectory": "a/0", "task": "lookup[hops=2]/7", "steps": [3], "level": "E3"
+        "trajectory": "a/0", "task": "lookup[hops=2]/7", "steps": [3], "level": "E3",
+        "digest": digest_of(LOST),
     }  # fmt: skip
     shown = assay("skills", "show", bank, lesson["id"]).text
     assert "first smallest then capital" in shown

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from assay.records import Trajectory, write
+from assay.records import ModelStep, Trajectory, write
 from assay.report.skills import skills
 from assay.runs.audit import audit_log
 from assay.runs.exposed import Exposed
 from assay.skills import store
 from assay.skills.bank import Bank
+from assay.skills.building import digest_of
 from assay.skills.shelf import Shown
 from assay.skills.skill import Evidence, Skill, Trial
 from tests.report.conftest import Visit
@@ -24,8 +25,9 @@ Start = Callable[..., Visit]
 MINUS = "\N{MINUS SIGN}"
 
 
-def rests(name: str, *steps: int) -> tuple[Evidence, ...]:
-    return (Evidence(trajectory=name, task="lookup[hops=2]/7", steps=steps, level="E3"),)
+def rests(name: str, *steps: int, of: Trajectory | None = WON) -> tuple[Evidence, ...]:
+    digest, task = "" if of is None else digest_of(of), "lookup[hops=2]/7"
+    return (Evidence(trajectory=name, task=task, steps=steps, level="E3", digest=digest),)
 
 
 TRIAL = Trial(pairs=64, told=30.0, bare=18.0, lower=0.05, admitted=True)
@@ -82,6 +84,34 @@ def test_secrets_in_a_skill_are_hidden_and_rows_are_bounded(
     assert not any("obey" in row["principle"] for row in found["rows"])
     good = next(row for row in found["rows"] if row["id"] == GOOD.id)
     assert (good["more"], good["from"][0]["k"]) == (1, 0)
+
+
+def test_a_link_is_of_the_very_attempt_and_of_none_that_another_log_calls_the_same(
+    tmp_path: Path,
+) -> None:
+    """a/1 of the log is what the first skill rests on. What a/2 was is not known; a/3 and a/4 were
+    others: one failed, one said something else. The log has no b, and a/5 twice, with two ends."""
+    another = structs.replace(WON, steps=(*WON.steps[:-1], ModelStep(text="=Roma")))
+    evidence = (
+        *rests("a/1", 1), *rests("a/2", 1, of=None),
+        *rests("a/3", of=structs.replace(WON, outcome=0.0)), *rests("a/4", of=another),
+        *rests("b"), *rests("a/5"),
+    )  # fmt: skip
+    bank(tmp_path / "bank", structs.replace(GOOD, evidence=evidence))
+    told = Exposed(tmp_path / "bank")
+    counted, other = told.counting(), told.counting()
+    ids = [f"a/{n}" for n in range(1, 6)]
+    for id in ids:
+        counted.add(structs.replace(WON, id=id))
+    other.add(structs.replace(LOST, id="a/5"))
+    counted.absorb(other)
+    said = told.said(counted)
+    assert said
+    (row,) = skills(said, ids, str)["rows"]
+    assert [(one["k"], one.get("other")) for one in row["from"]] == [
+        (0, None), (None, "unknown"), (None, "other"), (None, "other"), (None, None),
+        (None, "other"),
+    ]  # fmt: skip
 
 
 def test_a_log_of_no_bank_has_no_such_page(tmp_path: Path) -> None:
@@ -177,7 +207,8 @@ def test_what_chance_did_not_choose_is_no_help(visit: Start, tmp_path: Path) -> 
 @pytest.mark.chromium
 def test_much_evidence_is_a_line_that_opens(visit: Start, tmp_path: Path) -> None:
     """Twenty pieces, of which a bank keeps sixteen: eight behind a line, twelve are a number."""
-    many = sum((rests(f"a/{n}", 1) for n in range(20)), ())
+    were = {4: None, 5: LOST}
+    many = sum((rests(f"a/{n}", 1, of=were.get(n, WON)) for n in range(20)), ())
     known = bank(tmp_path / "bank", structs.replace(GOOD, evidence=many), BAD)
     page = audit_log(
         log(tmp_path / "log.jsonl", known), out=tmp_path / "out", bank=tmp_path / "bank"
@@ -189,7 +220,14 @@ def test_much_evidence_is_a_line_that_opens(visit: Start, tmp_path: Path) -> Non
         shown.page.keyboard.press("j")
     assert shown.page.evaluate("document.activeElement.closest('details')") is None
     shown.page.locator("table.skills summary", has_text="rests on 20 attempts").click()
-    assert shown.page.locator("table.skills ul.from li:visible").count() == 8
+    lines = shown.page.locator("table.skills ul.from li:visible").all_inner_texts()
+    assert lines[:3] == [
+        "from a/4 step 1 E3: this log has an attempt of that name, perhaps another",
+        "from a/5 step 1 E3: this log has another attempt of that name",
+        "from a/6 step 1 E3",
+    ]
+    assert len(lines) == 8
+    assert shown.page.locator("table.skills ul.from li:has(a)").count() == 3, "a/6 to a/8"
     assert "12 not listed here" in shown.page.locator("table.skills details").inner_text()
     assert shown.errors == []
 

@@ -22,7 +22,7 @@ from assay.records import (
 )
 from assay.skills.asking import LONGEST, Asked, read
 from assay.skills.bank import Bank
-from assay.skills.building import Case, built, category_of
+from assay.skills.building import Case, built, category_of, digest_of
 from assay.skills.templates import BLOCK, written
 from assay.verify.outcome import Resolved
 from tests.skills.made import LOST, WON, attempt
@@ -173,6 +173,14 @@ def test_what_may_not_teach(record: Any, why: str):
 def test_a_failure_by_the_next_state_is_evidence_enough():
     record = structs.replace(LOST, grades=(Grade(level="E2", value=0.0),))
     assert built([record], written).skills[0].evidence[0].level == "E2"
+
+
+def test_an_attempt_is_told_from_others_by_its_end_and_by_what_was_done():
+    rests = built([LOST, WON], written).skills[0].evidence[0]
+    assert rests.digest == digest_of(LOST) == digest_of(structs.replace(LOST, id="x", group="y"))
+    other = attempt("a/0", 0.0, ">smallest(San Marino)", ">region(Rome)", "=Europe")
+    ended = structs.replace(LOST, outcome=0.5)
+    assert len({digest_of(each) for each in (LOST, WON, other, ended)}) == 4
 
 
 def test_the_controls_take_one_kind_from_both():

@@ -22,7 +22,10 @@ def gone(id: str) -> bool:
 
 
 def on(*names: str) -> tuple[Evidence, ...]:
-    return tuple(Evidence(trajectory=name, task=f"t-{name}", level="E3") for name in names)
+    return tuple(
+        Evidence(trajectory=name, task=f"t-{name}", level="E3", digest=f"d-{name}")
+        for name in names
+    )
 
 
 def made(path: Path) -> Path:

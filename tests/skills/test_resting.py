@@ -50,6 +50,18 @@ def test_the_others_are_counted_by_how_their_tasks_begin() -> None:
     )
 
 
+def test_attempts_of_two_logs_that_are_called_the_same_are_two() -> None:
+    """x/0 of one log and of another count as two, each again as one. An older bank does not say
+    which x/0 it has: whichever comes is taken for that one."""
+    one, other = (structs.replace(piece(0), digest=each) for each in "ab")
+    both = joined(joined(skill("a"), [one], 4), [other], 4)
+    assert both.evidence == (one, other)
+    for again in ([one], [other], [one, other]):
+        assert joined(both, again, 4).evidence == (one, other)
+    old = joined(skill("a"), [piece(0)], 4)
+    assert joined(old, [one], 4).evidence == (piece(0),)
+
+
 def test_of_too_many_kinds_the_last_are_counted_together() -> None:
     """Eight of ten kinds have a place, the last two one together, with the numbers of both, and
     with what has no number. Others that come later have no place of their own either."""

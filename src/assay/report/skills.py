@@ -39,7 +39,8 @@ class Skills(Protocol):
     def said(self, counted: Any) -> dict[str, Any] | None:
         """Returns what was counted, as in `skills.credit.audited`, with `trouble`, sentences,
         `versions` of the bank by name, and the one shown, `version`, None where there is none;
-        None: no rollout names a bank, and there is none."""
+        None: no rollout names a bank, and there is none. Evidence (`from`) has `same`: whether the
+        log's attempt of that name is the one; None: not known."""
         ...
 
 
@@ -47,7 +48,8 @@ def skills(
     said: Mapping[str, Any], ids: Sequence[str], shown: Callable[[str], str]
 ) -> dict[str, Any]:
     """Returns it as the pages have it. `banks`: name, attempts, version or null. `k` of evidence is
-    its number in the log, or null.
+    its number in the log, or null; `other`, of one whose name is in the log: "other", that is
+    another attempt, or "unknown", whether it is this one.
 
     Args:
         said: see `Skills.said`.
@@ -75,11 +77,7 @@ def _row(
     each: Mapping[str, Any], number: Mapping[str, int], shown: Callable[[str], str]
 ) -> dict[str, Any]:
     texts = ("id", "category", "kind", "principle", "when", "writer", "why", "status")
-    rests = [
-        {"k": number.get(one["trajectory"]), "id": shown(one["trajectory"]), "steps": one["steps"],
-         "level": one["level"]}
-        for one in each["from"][:_NAMED]
-    ]  # fmt: skip
+    rests = [_rests(one, number, shown) for one in each["from"][:_NAMED]]
     numbers = ("shown", "passed", "held", "held_passed", "help", "harm", "trial")
     return {
         **{name: shown(each[name] or "") for name in texts},
@@ -87,3 +85,14 @@ def _row(
         "from": rests,
         "more": len(each["from"]) - len(rests) + each["rest"],
     }
+
+
+def _rests(
+    one: Mapping[str, Any], number: Mapping[str, int], shown: Callable[[str], str]
+) -> dict[str, Any]:
+    """Returns evidence with its place in the log: a link is of the very attempt alone."""
+    k, same = number.get(one["trajectory"]), one["same"]
+    said = {"id": shown(one["trajectory"]), "steps": one["steps"], "level": one["level"]}
+    if k is None or same:
+        return {"k": k, **said}
+    return {"k": None, **said, "other": "unknown" if same is None else "other"}

@@ -13,12 +13,15 @@ bank.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, Literal, final
 
 from msgspec import structs
 
+from assay.judges.texts import answer_of
 from assay.kernels.constancy import bar
 from assay.records import Trajectory
+from assay.records.evidence import ResolvedLevel
 from assay.skills.skill import Evidence, Kind, Skill, named
 from assay.verify import Resolved, claim_of, resolve
 
@@ -76,6 +79,13 @@ def category_of(record: Trajectory) -> str:
     """Returns what kind of task it is: its family, else its name up to a bracket or a slash."""
     family = record.origin.extra.get("family", "") if record.origin else ""
     return family or record.task.partition("/")[0].partition("[")[0]
+
+
+def digest_of(record: Trajectory) -> str:
+    """Returns what tells an attempt from another of its name, of another log: a short hash of its
+    outcome and of what was done in it."""
+    said = f"{record.outcome}\n{answer_of(record)}"
+    return sha256(said.encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 def built(
@@ -155,13 +165,9 @@ def _refused(record: Trajectory, found: Resolved, passed: bool, held_out: Collec
 def _skill(case: Case, draft: Draft, writer: str) -> Skill:
     record, category = case.record, category_of(case.record)
     source = "success" if case.passed else "contrast" if draft.contrast else "failure"
-    rests = [Evidence(
-        trajectory=record.id, task=record.task, steps=draft.steps, level=case.level.level
-    )]  # fmt: skip
+    rests = [_evidence(record, case.level.level, draft.steps)]
     if draft.contrast:
-        rests += [
-            Evidence(trajectory=each.id, task=each.task, level="E3") for each in case.successes[:1]
-        ]
+        rests += [_evidence(each, "E3") for each in case.successes[:1]]
     made = Skill(
         id=named(case.kind, category, draft.when, draft.principle),
         kind=case.kind,
@@ -172,3 +178,9 @@ def _skill(case: Case, draft: Draft, writer: str) -> Skill:
     )
     said = {name: getattr(draft, name) for name in ("principle", "when", "title", "avoid")}
     return structs.replace(made, **said)
+
+
+def _evidence(record: Trajectory, level: ResolvedLevel, steps: tuple[int, ...] = ()) -> Evidence:
+    return Evidence(
+        trajectory=record.id, task=record.task, steps=steps, level=level, digest=digest_of(record)
+    )

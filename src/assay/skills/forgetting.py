@@ -77,7 +77,7 @@ def _without(bank: Bank, of: Callable[[str], bool], name: str, gone: Container[s
 
 def _emptied(skill: Skill, of: Callable[[str], bool], name: str) -> Skill:
     evidence = tuple(
-        structs.replace(each, trajectory=name, task="") if of(each.trajectory) else each
+        structs.replace(each, trajectory=name, task="", digest="") if of(each.trajectory) else each
         for each in skill.evidence
     )
     empty = dict.fromkeys(("title", "principle", "when", "avoid"), "")

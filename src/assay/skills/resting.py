@@ -25,16 +25,20 @@ def joined(skill: Skill, fresh: Iterable[Evidence], most: int) -> Skill:
 
     Where the new evidence has all that was kept it is taken for the same log, read again or grown,
     and counted once. Otherwise a trajectory that was counted and not kept is counted again where it
-    comes again: counts are exact for logs that are the same, grown or apart.
+    comes again: counts are exact for logs that are the same, grown or apart. Those of one name are
+    told apart by their digests, where these are known.
 
     Args:
         skill: as it is.
-        fresh: evidence, the oldest first; of a trajectory the first counts.
+        fresh: evidence, its digests known, the oldest first; of a trajectory the first counts.
         most: pieces to keep.
     """
-    new, old = dict[str, Evidence](), {each.trajectory: each for each in skill.evidence}
+    old = {(each.trajectory, each.digest): each for each in skill.evidence}
+    new = dict[tuple[str, str], Evidence]()
     for each in fresh:
-        new.setdefault(each.trajectory, old.get(each.trajectory, each))
+        bare = each.trajectory, ""
+        key = bare if bare in old else (each.trajectory, each.digest)
+        new.setdefault(key, old.get(key, each))
     again = old.keys() <= new.keys()
     whole = new if again else {**old, **new}
     return _bounded(skill, [*whole.values()], most, again=again)

@@ -31,6 +31,9 @@ class Evidence(Record, frozen=True):
     """Indices into its steps: of a lesson where it went wrong, of a demonstration its calls."""
     level: ResolvedLevel = "none"
     """Of its outcome: E2 or better."""
+    digest: str = ""
+    """Short hash of its outcome and of what was done: logs may call other attempts the same. Empty:
+    not known."""
 
 
 @final

@@ -104,10 +104,11 @@ function skillFrom({ from, more }) {
   return from.length + more <= RESTS_SHOWN ? list : h("details", { class: "from" }, h("summary", {}, `rests on ${count(from.length + more)} attempts`), list, more > 0 && h("p", { class: "faint" }, `${count(more)} not listed here`));
 }
 
-const restsOn = ({ k, id, steps, level }) => h("li", {}, "from ",
-  k === null ? h("span", { class: "faint", title: "not in this log" }, data(id || "(no name)"), steps.length > 0 && ` step ${steps.join(", ")}`)
+const OTHER_WORDS = { other: "this log has another attempt of that name", unknown: "this log has an attempt of that name, perhaps another" };
+const restsOn = ({ k, id, steps, level, other }) => h("li", {}, "from ",
+  k === null ? h("span", { class: "faint", title: other ? null : "not in this log" }, data(id || "(no name)"), steps.length > 0 && ` step ${steps.join(", ")}`)
     : [h("a", { href: toTrajectory(k) }, data(id || "(no name)")), steps.length > 0 && [" step ", steps.map((step, n) => [n > 0 && ", ", h("a", { href: toTrajectory(k, { step }) }, String(step))])]],
-  level && level !== "none" && h("small", {}, ` ${level}`));
+  level && level !== "none" && h("small", {}, ` ${level}`), other && h("small", {}, `: ${OTHER_WORDS[other]}`));
 
 /** Returns how a run's skills did, step by step; null: no metrics say so. */
 function skillsOverTime() {
