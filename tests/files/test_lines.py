@@ -1,5 +1,7 @@
 """Lines: how they are counted, how long they may be, what a kill leaves of the last."""
 
+import os
+
 import pytest
 
 from assay.errors import DataError
@@ -47,6 +49,24 @@ def test_stretches_are_as_long_as_each_other(tmp_path):
     found = [each.end - each.start for each in stretches_of(path, 5_000)]
     assert len(found) == 3, "10,100 bytes, where the last would have 100 alone"
     assert max(found) - min(found) <= 300
+
+
+@pytest.mark.parametrize("left", [0, 2_050, 6_000])
+def test_a_file_cut_short_while_its_stretches_are_found_ends_where_it_ends(
+    tmp_path, monkeypatch, left
+):
+    monkeypatch.setattr(module, "_BUFFER", 512)  # what was read ahead is still there
+    path = tmp_path / "a.jsonl"
+    path.write_bytes((b"x" * 99 + b"\n") * 101)
+    found = stretches_of(path, 5_000)
+    begun = [next(found)]
+    os.truncate(path, left)
+    own = list[tuple[int, bytes]]()
+    for each in [*begun, *found]:
+        with lines(path, each) as some:
+            own += some
+    with lines(path) as alone:
+        assert own == list(alone)
 
 
 def test_a_torn_last_line_is_no_row_and_is_cut_away(tmp_path):

@@ -5,7 +5,6 @@ A line that a kill cut short is none: `rows` leaves it out, `cut` takes it away.
 
 import io
 import json
-import mmap
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from assay.files.packed import opened, unpacking
 MAX_RECORD: Final = 64 * 1024 * 1024
 """Bytes of one record, at most. Longer lines are refused before they are parsed."""
 
+_BUFFER: Final = 1 << 20
 _encoder = msgspec.json.Encoder()
 
 
@@ -42,23 +42,23 @@ def stretches_of(path: Path, size: int) -> Iterator[Stretch]:
     other."""
     total, start, before = path.stat().st_size, 0, 0
     size = -(-total // max(1, -(-total // size)))
-    with path.open("rb", buffering=1 << 20) as stream:
+    with path.open("rb", buffering=_BUFFER) as stream:
         while start < total:
             stream.seek(min(start + size, total) - 1)
-            stream.readline(MAX_RECORD + 2)  # one that is longer is refused where it begins
-            end = stream.tell()
+            # a longer line is refused where it begins; nothing: the file was cut short meanwhile
+            end = stream.tell() if stream.readline(MAX_RECORD + 2) else total
             yield Stretch(start, end, before, before)
             before += _newlines(stream, start, end)
             start = end
 
 
 def _newlines(stream: IO[bytes], start: int, end: int) -> int:
-    """Counts newlines from byte to byte without a copy of what is between them."""
-    low = start - start % mmap.ALLOCATIONGRANULARITY
-    count, at = 0, start - low
-    with mmap.mmap(stream.fileno(), end - low, access=mmap.ACCESS_READ, offset=low) as content:
-        while (at := content.find(b"\n", at) + 1) > 0:
-            count += 1
+    """Counts newlines from byte to byte, of a file that may be cut short meanwhile."""
+    stream.seek(start)
+    count = 0
+    while content := stream.read(min(_BUFFER, end - start)):
+        count += content.count(b"\n")
+        start += len(content)
     return count
 
 
