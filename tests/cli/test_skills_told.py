@@ -108,8 +108,8 @@ def test_an_audit_has_active_skills_first_and_folds_retired_ones(
     shown = assay("skills", "audit", path, "--log", log).text.splitlines()[3:]
     assert [line.split()[:2] for line in shown[:1]] == [[B.id, "active"]]
     assert shown[1:] == [
-        "active, fitting no attempt's task: 1",
-        "candidate, fitting no attempt's task: 1",
+        "active, neither shown nor held back: 1",
+        "candidate, neither shown nor held back: 1",
         "retired: 2 (cap 1, harm 1); --retired lists them",
     ]
     every = assay("skills", "audit", path, "--log", log, "--retired").text.splitlines()[3:]
@@ -128,3 +128,15 @@ def test_an_audit_has_active_skills_first_and_folds_retired_ones(
     write(log, [Shown(store.opened(path).name, (B,)).stamped(WON), LOST])
     first = assay("skills", "audit", path, "--log", log).text.splitlines()[0]
     assert first == f"attempts by bank: none 1, {store.opened(path).name} (version 1) 1"
+
+
+def test_a_log_that_showed_no_skill_says_nothing_of_what_fits(assay: Assay, tmp_path: Path) -> None:
+    path, log = tmp_path / "bank", tmp_path / "log.jsonl"
+    known = store.save(path, Bank().next([structs.replace(A, status="active"), B]))
+    for records in ([LOST, WON], [Shown(known.name).stamped(LOST), WON]):
+        write(log, records)
+        assert assay("skills", "audit", path, "--log", log).text.splitlines()[-3:] == [
+            "active, neither shown nor held back: 1",
+            "candidate, neither shown nor held back: 1",
+            "no scored attempt was shown a skill or had one held back: what fits is not known",
+        ]

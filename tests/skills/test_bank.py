@@ -211,6 +211,8 @@ def test_a_bank_that_is_killed_while_it_is_written_opens_as_before(tmp_path: Pat
     assert store.opened(tmp_path / "bank") == bank
     more = store.save(tmp_path / "bank", bank.merged([skill("other")]))
     assert store.opened(tmp_path / "bank") == more, "and is written again"
+    left = [each.name for each in (tmp_path / "bank").rglob(".*")]
+    assert left == [], "what the kill left half is gone"
 
 
 def test_what_another_process_wrote_meanwhile_is_not_lost(tmp_path: Path) -> None:

@@ -169,7 +169,9 @@ def _skills(rows: Sequence[Mapping[str, Any]], retired: bool) -> Iterator[str]:
     idle = Counter(each["status"] for each in rows if not each["shown"] and not each["held"])
     for status in ("active", "candidate"):
         if idle[status]:
-            yield f"{status}, fitting no attempt's task: {idle[status]:,}"
+            yield f"{status}, neither shown nor held back: {idle[status]:,}"
+    if not any(each["shown"] or each["held"] for each in rows):
+        yield "no scored attempt was shown a skill or had one held back: what fits is not known"
     gone = [each for each in rows if each["status"] == "retired"]
     if gone and not retired:
         why = Counter(each["why"] for each in gone)

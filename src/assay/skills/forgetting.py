@@ -14,7 +14,7 @@ from msgspec import structs
 from assay.files.folders import locked
 from assay.skills.bank import Bank, name_of
 from assay.skills.skill import Skill
-from assay.skills.store import is_bank, names, opened, point, put, unwritten, write_renamed
+from assay.skills.store import is_bank, names, opened, point, put, swept, write_renamed
 
 WHY = "forgotten"
 """What retired such a skill."""
@@ -37,8 +37,7 @@ def forget(path: Path, of: Callable[[str], bool], name: str) -> None:
         DataError: a version of it is damaged.
     """
     with locked(path / "LOCK", f"{path}: another process writes this bank"):
-        for left in unwritten(path):
-            left.unlink()
+        swept(path)
         if not is_bank(path):  # its first version was never made the one that counts
             for file in (path / "versions").glob("[0-9]*.json"):
                 file.unlink()

@@ -47,14 +47,15 @@ def is_begun(path: Path) -> bool:
     return all(is_temporary(each) or _NUMBERED.fullmatch(each) for each in names)
 
 
-def unwritten(path: Path) -> list[Path]:
-    """Returns what killed processes left half of a bank, while its lock is held."""
-    inside = [*path.glob(".*.json.tmp-*"), *(path / "versions").glob(".*.json.tmp-*")]
-    return [each for each in inside if is_temporary(each.name)]
+def swept(path: Path) -> None:
+    """Takes away what killed processes left half of a bank, while its lock is held."""
+    for each in (*path.glob(".*.json.tmp-*"), *(path / "versions").glob(".*.json.tmp-*")):
+        if is_temporary(each.name):
+            each.unlink()
 
 
 def save(path: Path, bank: Bank, *, since: Bank | None = None) -> Bank:
-    """Writes a version and points to it; returns it.
+    """Writes a version and points to it; returns it. What killed processes left half goes.
 
     Args:
         path: folder of the bank.
@@ -67,6 +68,7 @@ def save(path: Path, bank: Bank, *, since: Bank | None = None) -> Bank:
     """
     (path / "versions").mkdir(parents=True, exist_ok=True)
     with locked(path / "LOCK", f"{path}: another process writes this bank"), told(path):
+        swept(path)
         if since is not None and is_bank(path) and opened(path).sha256 != since.sha256:
             raise DataError(f"{path}: another process changed it meanwhile; run this again")
         put(path, bank)
