@@ -8,7 +8,7 @@ import pytest
 
 from assay.batch import CATEGORIES, Batch
 from assay.credit import METHODS
-from assay.errors import AlignmentError, MethodError
+from assay.errors import AlignmentError, DataError, MethodError
 from assay.recipes import Recipe
 from assay.records import ModelStep, Trajectory
 from assay.signal import bare, per_row, signal
@@ -121,3 +121,16 @@ def test_every_method_gives_what_it_gives_records(name: str) -> None:
         return
     found = per_row(batch, recipe)
     np.testing.assert_array_equal(np.where(weight_KT > 0, found[:, None], 0.0), expected)
+
+
+@pytest.mark.parametrize("outcome", [np.inf, -np.inf, 1e300, 1.1e30])
+def test_an_outcome_that_no_trainer_can_hold_is_refused(outcome: float) -> None:
+    # a deviation of it is no number, and the whole batch would be called constant
+    said = r"trajectory '2'\.outcome: got .*; expected a finite number within 1e\+30 of 0, or None"
+    batch = bare(np.array([1.0, 0.0, outcome, 0.0]), ["a", "a", "b", "b"], LENGTH)
+    with pytest.raises(DataError, match=said):
+        per_row(batch, Recipe.of("grpo"))
+    edge = bare(np.array([1.0, np.nan, -1e30, 1e30]), ["a", "a", "b", "b"], LENGTH)
+    # dr_grpo: mean 0; as 32 bits they are finite
+    found = per_row(edge, Recipe.of("dr_grpo")).astype(np.float32)
+    np.testing.assert_array_equal(found, np.array([0, 0, -1e30, 1e30], np.float32))

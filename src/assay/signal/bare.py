@@ -14,6 +14,7 @@ from assay.batch.columns import Codes
 from assay.batch.completions import Completions, categories
 from assay.errors import AlignmentError, MethodError
 from assay.recipes import Recipe
+from assay.signal.rows import check_outcomes
 
 
 def bare(
@@ -94,8 +95,10 @@ def per_row(batch: Batch, recipe: Recipe) -> Float64[np.ndarray, " K"]:
         recipe: its gates and methods.
 
     Raises:
+        DataError: an outcome is none that a trainer can hold (`rows.LARGEST`).
         MethodError: a method tells tokens of a row apart, or cannot run on such rows.
     """
+    check_outcomes(batch.ids, batch.outcome_K)
     batch, _ = pipeline.gated(batch, recipe)
     total_R = np.zeros(batch.length_R.size)
     for part, (name, made) in zip(recipe.parts, pipeline.credits(batch, recipe), strict=True):

@@ -28,7 +28,8 @@ def steps_of_mask(
     decode: Callable[[Sequence[int]], str],
     logprobs: Sequence[float] | None = None,
 ) -> Iterator[Step]:
-    """Yields the steps of a response that came without a record: each run of its mask is one.
+    """Yields the steps of a response that came without a record: each run of its mask is one;
+    an empty one has none.
 
     Args:
         ids: of the response.
@@ -37,7 +38,7 @@ def steps_of_mask(
         logprobs: nats, one a token, where they are known.
     """
     edges = np.flatnonzero(np.diff(np.array(mask), prepend=-1)).tolist()
-    for start, end in zip(edges, [*edges[1:], len(mask)], strict=True):
+    for start, end in zip(edges, [*edges, len(mask)][1:], strict=True):
         own = tuple(ids[start:end])
         if not mask[start]:
             yield ToolStep(text=decode(own), token_ids=own)

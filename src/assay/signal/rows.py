@@ -3,15 +3,30 @@
 Axes: N tokens, K trajectories (rows), T padded length.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from assay.errors import AlignmentError
+from assay.errors import AlignmentError, DataError
 
 Side = Literal["right", "left"]
+LARGEST: Final = 1e30
+"""Size of an outcome that a trainer is given, at most: it counts in 32 bits, to 3.4e38."""
+
+
+def check_outcomes(ids: Sequence[str], outcome_K: Float64[np.ndarray, " K"]) -> None:
+    """Raises DataError for an outcome beyond `LARGEST`, of which nothing can be learnt: it would
+    make the whole batch constant, or advantages infinite."""
+    beyond_K = abs(outcome_K) > LARGEST
+    if beyond_K.any():
+        k = int(beyond_K.argmax())
+        raise DataError(
+            f"trajectory {ids[k]!r}.outcome: got {outcome_K[k]:g}; expected a finite number within "
+            f"{LARGEST:g} of 0, or None"
+        )
 
 
 @final

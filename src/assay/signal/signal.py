@@ -23,7 +23,7 @@ from assay.recipes import Recipe
 from assay.records import Decision, Trajectory
 from assay.signal.controllers import Scales, bounded_term, flat_term, share_factor
 from assay.signal.importance import rescue_weight
-from assay.signal.rows import Side, cells, padded_rows
+from assay.signal.rows import Side, cells, check_outcomes, padded_rows
 from assay.signal.rubric import rubric_facts
 
 
@@ -181,10 +181,14 @@ def signal(
     hold, last, so that it holds of what trains. With `by_row` the share is of rows' means, as a
     loss has it that takes them (TRL's grpo and sapo); else of tokens. `statistics` are those of the
     batches before (`Signal.statistics`); None: the batch's own, if it has any.
+
+    Raises:
+        DataError: an outcome is none that a trainer can hold (`rows.LARGEST`).
     """
     batch, decisions = pipeline.gated(
         trajectories, recipe, measure="tokens", step=seed[-1], statistics=statistics
     )
+    check_outcomes(batch.ids, batch.outcome_K)
     parts, total, carried_N = mixed(batch, recipe, seed)
     safety = recipe.safety
     failed_K = all_failed(batch, recipe.pass_at)

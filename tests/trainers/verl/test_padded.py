@@ -98,6 +98,12 @@ def test_who_does_not_ask_for_lengths_is_told_whether_there_is_any_token(monkeyp
     assert [each.tolist() for each in seen] == [[1, 1, 1, 1, 0], *[[3, 1, 4, 3, 0]] * 2]
 
 
+@pytest.mark.parametrize("name", ["dr_grpo", "nsr"])
+def test_a_batch_without_tokens_gets_no_advantage(name):
+    made = found(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.int64), ["a", "a"], name)
+    assert made.shape == (2, 0)
+
+
 def test_without_groups_it_is_refused_in_one_line():
     with pytest.raises(UsageError, match="each row's group is needed"):
         found(*given(), None)

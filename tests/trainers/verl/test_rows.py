@@ -164,3 +164,20 @@ def test_likelihoods_are_filled_where_a_method_reads_them() -> None:
 def test_a_key_of_another_form_is_refused(key: str) -> None:
     with pytest.raises(DataError, match="expected a key uid_session_output"):
         made([row(key, [1])])
+
+
+@pytest.mark.parametrize("score", [float("inf"), 1e300])
+def test_a_score_that_no_actor_can_be_handed_is_refused(score: float) -> None:
+    found = made([row("a_0_0", [1], score), row("a_1_0", [1]), row("b_0_0", [1], 1.0)])
+    said = r"trajectory '3/0/0'\.outcome: got .*; expected a finite number within 1e\+30 of 0"
+    with pytest.raises(DataError, match=said):
+        signal(found.records, Recipe.of("dr_grpo"))
+
+
+def test_a_row_without_tokens_gets_no_advantage_and_moves_no_mean() -> None:
+    # the mean of a is 1/2, of the two that wrote something
+    rows = [row("a_0_0", [], 1.0), row("a_1_0", [1], 1.0), row("a_2_0", [1, 1], 0.0)]
+    found = made(rows)
+    credit = signal(found.records, Recipe.of("dr_grpo"))
+    values = found.advantages(credit, [each.mask for each in rows])
+    assert [each.tolist() for each in values] == [[], [0.5], [-0.5, -0.5]]

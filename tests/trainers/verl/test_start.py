@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ pytestmark = [
         importlib.util.find_spec("verl") is None, reason="needs verl: make test-verl"
     ),
 ]
+
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +53,19 @@ def test_a_command_of_ours_and_one_of_verl_s_alone_pass() -> None:
     looked_at("actor_rollout_ref.rollout.name=vllm",
               "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",
               "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=1")  # fmt: skip
+
+
+def test_the_words_of_the_docs_go_with_tasks_of_ours_and_without() -> None:
+    table = (ROOT / "docs" / "verl.md").read_text().partition("## The words")[2].partition("##")[0]
+    words = re.findall(r"`(\++assay\.\w+=)[A-Za-z]+`", table)
+    assert len(words) == 5
+    given = {"recipe": "assay", "log": "logs", "protocol": "auto"}
+    named = [word + given.get(word.strip("+=").removeprefix("assay."), "48") for word in words]
+    looked_at(*OWN, *named)
+    looked_at(f"actor_rollout_ref.model.path={POLICY}", "+assay=cpu",
+              "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=1",
+              "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1",
+              "algorithm.adv_estimator=assay", *named)  # fmt: skip
 
 
 def test_verl_s_own_command_is_left_alone() -> None:

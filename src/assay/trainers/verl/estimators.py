@@ -85,7 +85,7 @@ def _counted(mask: torch.Tensor) -> torch.Tensor:
 def _wrote(mask: torch.Tensor) -> torch.Tensor:
     """Returns 1 for each row of which any token was sampled, else 0: the first one, as a rule, so
     that the rest of the mask is not read for it."""
-    found = mask[:, 0] != 0
+    found = (mask[:, :1] != 0).any(-1)  # a batch may have no token at all
     if not found.all():
         rest = (~found).nonzero().squeeze(-1)
         found[rest] = (mask[rest] != 0).any(-1)

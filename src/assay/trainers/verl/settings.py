@@ -2,8 +2,8 @@
 
 +assay.recipe=assay             a shipped recipe, a method's name, a TOML file or a table
 +assay.log=logs                 folder that gets a file of records for each step
-+assay.turn_tokens=32           of the agent loop: tokens of a turn, at most
-+assay.max_tokens=160           of a trajectory
+++assay.turn_tokens=32          of the agent loop: tokens of a turn, at most
+++assay.max_tokens=160          of a trajectory
 +assay.protocol=auto            auto, line or chat
 """
 
