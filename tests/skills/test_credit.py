@@ -106,9 +106,9 @@ def test_used_in_a_word():
     """56 of 70 against 48 of 80 is .2, .052 to .334; the other way round it harms."""
     helps = Exposure(shown=70, passed=56, held=80, held_passed=48)
     harms = Exposure(shown=80, passed=48, held=70, held_passed=56)
-    assert [used([each]) for each in (helps, harms)] == ["helps", "harms"]
-    assert used([Exposure(shown=3, passed=2, held=3, held_passed=1)]) == "unclear"
-    assert used([Exposure(shown=3)]) == "untold"
+    assert [used(each.help) for each in (helps, harms)] == ["helps", "harms"]
+    assert used(Exposure(shown=3, passed=2, held=3, held_passed=1).help) == "unclear"
+    assert used(Exposure(shown=3).help) == "untold"
     assert difference((48, 80), (56, 70)) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
 
 

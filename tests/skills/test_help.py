@@ -69,7 +69,7 @@ def test_what_was_not_drawn_by_chance_says_nothing_of_help():
     """Shown for sure it counts as shown, and for harm; never shown it counts as held back."""
     certain = [*arm(1.0, True, 0, 30), *arm(0.0, False, 40, 0)]
     assert seen(certain).help is None
-    assert used([seen(certain)]) == "untold"
+    assert used(seen(certain).help) == "untold"
     found = seen([*EARLY, *LATE, *certain])
     assert found.help == seen([*EARLY, *LATE]).help
     assert (found.shown, found.passed, found.held, found.held_passed) == (38, 5, 48, 47)
@@ -256,3 +256,25 @@ def test_a_bank_from_before_chances_were_named_is_read_and_goes_on():
     assert old.plus(certain).help == old.help
     again = msgspec.json.decode(msgspec.json.encode(old.plus(new)), type=Exposure)
     assert again == old.plus(new)
+
+
+@pytest.mark.parametrize("named", [{}, {"session": "s"}])
+def test_skills_that_are_drawn_together_say_no_more_than_one(named: dict[str, str]):
+    """Of the bank as a whole 16 rollouts are 16, though each drew three skills alike."""
+    b, c = (skill(name, category="lookup") for name in "bc")
+    made, parted = Tally(), Tally()
+    for n, record in enumerate([*EARLY, *LATE]):
+        assert record.origin
+        extra = dict(record.origin.extra)
+        for key in ("skills_shown", "skills_held"):
+            if extra.get(key):
+                extra[key] = " ".join((A.id, b.id, c.id))
+        more = {key: f"{text}{n}" for key, text in named.items()}
+        origin = structs.replace(record.origin, extra=extra)
+        one = structs.replace(record, origin=origin, **more)
+        for each in [one] * (3 if named else 1):
+            made.add(each)
+            parted.absorb(tallied([each]))
+    assert made.help == pytest.approx((0.0, -0.42950, 0.42950), abs=1e-5)  # as test_help_by_hand
+    assert parted.help == made.help
+    assert overall(made.found.values()).shown == 24

@@ -23,7 +23,9 @@ named, one constant chance is assumed of them in a log, the share of what was re
 shown; likewise of what a bank from before then has counted of a skill (`Exposure`).
 
 Outputs of one session of a group are one rollout, with one vote: of those that name the skill the
-last scored one says what was shown and what became of it.
+last scored one says what was shown and what became of it. Of a bank as a whole a rollout that drew
+m skills counts m times, and the interval takes these for what one rollout says, as if they were all
+alike (a design effect of the mean m, Kish): rather too wide than too narrow.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -64,6 +66,8 @@ class Tally:
         """Whole numbers, so that parts come to the same in any order."""
         self._votes: dict[tuple[str, str, str], tuple[_Place, Exposure]] = {}
         """Of rollouts of several outputs, by group, session and skill."""
+        self._alone, self._several = 0, set[tuple[str, str | None]]()
+        """Scored rollouts that drew a skill: of one output, and of several by group and session."""
         self.banks: dict[str, int] = {}
         """Attempts by the bank that they name, all outputs of a session; "" is none."""
         self.read, self.unscored = 0, 0
@@ -80,6 +84,11 @@ class Tally:
             return
         passed, category = int(record.outcome >= bar(self.pass_at)), category_of(record)
         chance = _chance(record.id, extra.get(CHANCE))
+        drew = bool(extra.get(SHOWN) or extra.get(HELD))
+        if drew and record.session is None:
+            self._alone += 1
+        elif drew:
+            self._several.add((record.group, record.session))
         for key in (SHOWN, HELD):
             for id in dict.fromkeys(extra.get(key, "").split()):
                 place, one = _Place(id, category, chance), _one(key == SHOWN, passed)
@@ -95,6 +104,7 @@ class Tally:
         for place, one in other._counts.items():
             _count(self._counts, place, one)
         self._votes |= other._votes
+        self._alone, self._several = self._alone + other._alone, self._several | other._several
         self.read, self.unscored = self.read + other.read, self.unscored + other.unscored
 
     @property
@@ -110,6 +120,14 @@ class Tally:
             key, one = (place.id, place.category), counts[place].at(chance)
             made[key] = made[key].plus(one) if key in made else one
         return made
+
+    @property
+    def help(self) -> tuple[float, float, float] | None:
+        """Of all skills together: value, low and high. None: chance showed nothing, or held nothing
+        back."""
+        seen = overall(self.found.values())
+        rollouts = self._alone + len(self._several)
+        return seen.helped(rollouts / max(seen.shown + seen.held, 1))
 
 
 def tallied(records: Iterable[Trajectory], pass_at: float = 1.0) -> Tally:
@@ -165,11 +183,10 @@ def overall(found: Iterable[Exposure]) -> Exposure:
     return made
 
 
-def used(found: Iterable[Exposure]) -> str:
+def used(seen: tuple[float, float, float] | None) -> str:
     """Returns whether a bank is used at all, in a word: "helps", "harms" where the interval of its
     skills' help together leaves 0 out, "unclear" where it does not, "untold" where chance showed
     nothing or held nothing back."""
-    seen = overall(found).help
     if seen is None:
         return "untold"
     return "helps" if seen[1] > 0 else "harms" if seen[2] < 0 else "unclear"
@@ -183,16 +200,15 @@ def audited(bank: Bank, tally: Tally, versions: Collection[str]) -> dict[str, An
         tally: of the log.
         versions: names of the bank's versions; attempts that name another read another bank.
     """
-    found = tally.found
-    seen = overall(found.values())
+    found, seen = tally.found, tally.help
     return {
         "bank": bank.name,
         "banks": tally.banks,
         "strange": sorted(name for name in tally.banks if name and name not in versions),
         "read": tally.read,
         "unscored": tally.unscored,
-        "used": used(found.values()),
-        "help": list(seen.help) if seen.help else None,
+        "used": used(seen),
+        "help": list(seen) if seen else None,
         "skills": [*rows(bank, found)],
     }
 

@@ -136,10 +136,15 @@ class Exposure(Record, frozen=True):
         """Passes shown less passes held back, each rollout weighed by one over the probability of
         what became of it, with its 95 % interval (`skills.credit`). None: chance never showed it,
         or never held it back."""
+        return self.helped()
+
+    def helped(self, votes: float = 1.0) -> tuple[float, float, float] | None:
+        """Returns `help` where each count says as much as so many rollouts, in (0, 1]: less than 1
+        where several skills are counted together, of which one rollout drew several."""
         on, off = self._arms
         if on is None or off is None:
             return None
-        (won, of_on), (lost, of_off) = on.effective, off.effective
+        won, of_on, lost, of_off = (votes * each for each in (*on.effective, *off.effective))
         first, second = lost / of_off, won / of_on
         return second - first, *apart(first, wilson(lost, of_off), second, wilson(won, of_on))
 
