@@ -301,12 +301,12 @@ main()
 """
 
 
-@pytest.mark.parametrize("tell", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("tell", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_of_several_readers_is_one_line(
     assay: Assay, log: Path, tmp_path: Path, tell: signal.Signals
 ):
-    """Ctrl-C goes to every process of the terminal; only one has something to say. Who asks it to
-    end asks that one alone."""
+    """Ctrl-C and the end of the terminal go to every process of it; only one has something to say.
+    Who asks it to end asks that one alone."""
     (tmp_path / "set").mkdir()
     (tmp_path / "temporary").mkdir()
     assay("import", log, "-o", "set/records.jsonl")
@@ -323,7 +323,7 @@ def test_an_interrupt_of_several_readers_is_one_line(
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert list((tmp_path / "temporary").glob("assay-*"))
-        (os.killpg if tell == signal.SIGINT else os.kill)(audit.pid, tell)
+        (os.kill if tell == signal.SIGTERM else os.killpg)(audit.pid, tell)
         _, err = audit.communicate(timeout=60)
     assert audit.returncode == 130
     assert err == b"assay: interrupted; nothing was half-written\n"

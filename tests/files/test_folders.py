@@ -1,5 +1,6 @@
 """A folder that is whole or not there; who holds a lock."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -127,6 +128,21 @@ def test_a_temporary_folder_goes_where_the_block_fails(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt), temporary():
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(DataError) as told, temporary():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(told.value) == (
+        f"{tmp_path}: no temporary file can be written: No space left on device; make room there, "
+        "or name another folder with TMPDIR"
+    )
+    assert not list(tmp_path.iterdir())
+    for other in (OSError(errno.EIO, "x"), OSError(errno.ENOSPC, "x", "its own")):
+        with pytest.raises(OSError, match="x") as kept, temporary():
+            raise other
+        assert kept.value is other
 
 
 @pytest.mark.parametrize("lock", ["LOCK", ".assay-temporary"])

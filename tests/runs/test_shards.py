@@ -107,6 +107,19 @@ def test_what_is_named_by_itself_is_told_of_where_it_is_no_log(logs: Path):
     assert "empty.jsonl" in losses.first["torn_record"]
 
 
+def test_a_file_that_is_named_and_holds_no_json_is_refused_as_it_is_alone(logs: Path):
+    (logs / "make.py").write_text("import os\n\n\ndef f(x):\n    return {x: [1]}\n")
+    said = []
+    for named in (["make.py"], ["logs/host0/part.jsonl", "make.py"], ["logs", "make.py"]):
+        with pytest.raises(DataError) as told:
+            audit_log(log_of([Path(name) for name in named]), out=logs / "run")
+        said.append(str(told.value))
+    assert said[0].startswith("make.py: no known log format (it holds no JSON); expected one of")
+    assert len(set(said)) == 1
+    _, found = load(log_of([Path("logs/host0"), Path("*.py")]))  # a pattern may match more
+    assert len([*found]) == 10
+
+
 def test_a_damaged_shard_is_one_line(logs: Path):
     write(logs / "logs" / "packed.jsonl.zst", map(trajectory, range(90, 99)))
     packed = bytearray((logs / "logs" / "packed.jsonl.zst").read_bytes())

@@ -27,6 +27,7 @@ _LONG: Final = 1.0
 """Seconds between two looks at forks, of which each says at once that it has ended."""
 WORTH_IT = 32 * 1024 * 1024
 """Bytes that a process must have to read, at least."""
+_ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 _BUFFER = 1 << 20
 _LINE = MAX_RECORD + 2
 """Bytes that are read of a line: a record, its newline, and one that is too many."""
@@ -253,7 +254,7 @@ def _uninterrupted() -> Generator[None]:
     raise out of the fork, which then went on as a second one of us."""
     came: list[tuple[int, FrameType | None]] = []
     before = signal.signal(signal.SIGINT, lambda *at: came.append(at))
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
         yield
     finally:
@@ -301,7 +302,7 @@ def _answer(
     stays: bool,
 ) -> None:
     """Runs in a fork: sends what the job returns, or raises, and where it stays does it again with
-    what it is given next. An interrupt is the parent's, and so
+    what it is given next. An interrupt and the end of the terminal are the parent's, and so
     is what this process does when it is asked to end. What it shares with its parent it does not
     search for garbage: that writes on every page, and a page written on is a page of its own. Its
     copy of the end where answers are read is closed, or it would wait for ever to give its own to a
@@ -310,7 +311,8 @@ def _answer(
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     with suppress(EOFError, OSError):  # nobody is left to read it
         while True:
             try:

@@ -50,12 +50,17 @@ def ended(app: typer.Typer) -> int:
 
 @contextmanager
 def interruptible() -> Generator[None]:
-    """Within the block being asked to end (SIGTERM) is what Ctrl-C is: what is temporary goes."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Within the block being asked to end, or the end of the terminal (SIGTERM, SIGHUP; not where
+    nohup had it ignored), is what Ctrl-C is: what is temporary goes."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    for each, now in before.items():
+        if now is not signal.SIG_IGN:
+            signal.signal(each, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, now in before.items():
+            signal.signal(each, now)
 
 
 def _told() -> AbstractContextManager[None]:

@@ -16,7 +16,8 @@ from typing import IO, Final
 from assay.errors import DataError
 from assay.files.outputs import told
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors that say that there is no room."""
 _OPEN: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Names of what this process has open: written on where it stands, whatever it is."""
 _TEMPORARY: Final = re.compile(r"\..+\.tmp-[0-9]+")
@@ -106,7 +107,7 @@ def _room(path: str | os.PathLike[str]) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from None
 

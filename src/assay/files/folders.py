@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from assay.errors import UsageError
-from assay.files.atomic import about, sync
+from assay.errors import DataError, UsageError
+from assay.files.atomic import FULL, about, sync
 from assay.files.outputs import Ready, aside, told
 
 MANIFEST: Final = "manifest.json"
@@ -249,7 +249,11 @@ def locked(path: Path, busy: str) -> Generator[None]:
 def temporary() -> Generator[Path]:
     """A folder for this process and its forks, which goes at the end of the block; those go too of
     which a kill left no process. A lock says which: none outlives its last process, whoever has
-    that number now."""
+    that number now.
+
+    Raises:
+        DataError: there is no room in it, where an error of the block names no other file.
+    """
     made = Path(tempfile.mkdtemp(prefix=".assay-"))
     try:
         with (made / _LOCK).open("w") as stream:
@@ -260,6 +264,13 @@ def temporary() -> Generator[Path]:
             sweep_temporary()
             with aside(made):
                 yield made
+    except OSError as error:
+        if error.filename or error.errno not in FULL:
+            raise
+        raise DataError(
+            f"{made.parent}: no temporary file can be written: {error.strerror}; make room there, "
+            "or name another folder with TMPDIR"
+        ) from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

@@ -47,6 +47,12 @@ class Shards:
         """The paths, to be looked up."""
         return frozenset(self.paths)
 
+    @cached_property
+    def one_by_one(self) -> frozenset[Path]:
+        """Those of the paths that were named themselves, by no pattern."""
+        asked = {*self.asked, *map(os.path.abspath, self.asked)}
+        return frozenset(path for path in self.paths if str(path) in asked)
+
     @property
     def name(self) -> str:
         """The name of that folder."""

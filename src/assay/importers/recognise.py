@@ -126,11 +126,14 @@ class Sight:
 
     def refuse_mixed(self, name: str) -> None:
         """Raises DataError where several files or folders are asked for, and one is of another
-        format, or cannot be read."""
+        format, or cannot be read; or where one that is named by no pattern holds no JSON."""
+        named = self.shards.one_by_one if self.shards else ()
         for file, ranks in self.found.items() if self.shards else ():
             fault = self.faults.get(file)
             if fault is not None and not isinstance(fault, TornError):
                 raise fault
+            if fault is not None and file in named and not _begins_well(file):
+                raise DataError(refusal(look(file, self.importers), [*self.importers]))
             sure = [n for n, rank in ranks.items() if rank > Rank.POSSIBLE]
             if sure and ranks.get(name, 0) <= Rank.POSSIBLE:
                 raise DataError(
