@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -101,6 +102,10 @@ def test_a_key_is_of_its_store(kept, tmp_path, assay):
         (("--upstream", "http://x/v1", "--engine", "other"), "expected auto, vllm"),
         (("--upstream", "http://x/v1", "--cert", "c.pem"), "give both"),
         (("--upstream", "http://x/v1", "--key-env", "NO_SUCH_KEY"), "no such variable"),
+        (("--embedded", "--processed"), "--processed is of --upstream"),
+        (("--embedded", "--key-env", "NO_SUCH_KEY"), "--key-env is of --upstream"),
+        (("--embedded", "--engine", "vllm"), "--engine is of --upstream"),
+        (("--upstream", "http://x/v1", "--model", "start"), "--model is of --embedded"),
     ],
 )
 def test_what_cannot_be_served_is_refused(tmp_path, assay, monkeypatch, words, told):
@@ -109,6 +114,23 @@ def test_what_cannot_be_served_is_refused(tmp_path, assay, monkeypatch, words, t
     assert said.code == 2
     assert told in said.err
     assert list(tmp_path.iterdir()) == [], "before a store is made"
+
+
+def test_a_taken_port_leaves_no_store(tmp_path, assay):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port, store = str(taken.getsockname()[1]), tmp_path / "live"
+        said = assay("serve", "--upstream", "http://x/v1", "--port", port, "--store", str(store))
+    assert said.code == 2
+    assert f"--port {port}" in said.err
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("run", ["a/b", "", "-a", "x" * 65])
+def test_a_key_of_a_run_that_no_address_has_is_refused(kept, tmp_path, assay, run):
+    said = assay("live", "key", str(tmp_path / "live"), f"--run={run}")
+    assert said.code == 2
+    assert f"--run {run}: no address has it" in " ".join(said.err.split())
+    assert not (tmp_path / "live" / "secret").exists()
 
 
 def test_loopback_needs_neither_key_nor_certificate():

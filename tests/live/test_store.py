@@ -63,6 +63,13 @@ def test_what_is_appended_is_read_back_and_folded(store):
     assert seen.progress == "next_seen"
 
 
+def test_a_store_is_opened_by_the_text_of_its_path(tmp_path):
+    with Store.open(f"{tmp_path}/st") as store:
+        store.append(opened(), durable=True).result(timeout=30)
+    with Store.open(f"{tmp_path}/st/{FILE}", write=False) as again:
+        assert list(again.sessions()) == ["s-1"]
+
+
 def test_a_turn_stands_on_the_one_before_it(store):
     # prompt 1 2 3, sampled 4 5 6; the second prompt is 1 2 3 4 5 (6 was cut off by the template),
     # then 7: it shares 5 ids and has one of its own

@@ -210,10 +210,11 @@ def key(
     It is signed with the store's secret, and no list of keys is kept.
     """
     try:
-        from assay.live.guard import consented
+        from assay.live.guard import check_run, consented
         from assay.live.keys import Key, minted, secret_of
     except ImportError as error:
         raise MissingExtraError.of(error.name or "aiohttp", extra="live", to="a key") from None
+    check_run(run)
     until = None if days is None else time.time() + 86_400 * days
     allowed = None if consent is None else consented(consent)
     made = Key(run=run, session=session, user=user, consent=allowed, until=until)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +28,9 @@ def serve(
     embedded: Annotated[
         bool, typer.Option("--embedded", help="No engine: a policy of this process.")
     ] = False,
-    model: Annotated[str, typer.Option(help="Of --embedded: start, a folder, a name.")] = "start",
+    model: Annotated[
+        str | None, typer.Option(help="Of --embedded: start (default), a folder, a name.")
+    ] = None,
     store: Annotated[Path, typer.Option(help="Folder of what is kept.")] = STORE,
     consent: Annotated[
         str, typer.Option(help="What sessions allow: none, record, or train.")
@@ -53,7 +55,8 @@ def serve(
         bool, typer.Option("--redact/--no-redact", help="Keep secrets out of the store.")
     ] = True,
     retain: Annotated[
-        float | None, typer.Option(min=0.0, metavar="DAYS", help="Forget sessions after so long.")
+        float | None,
+        typer.Option(min=0.0, metavar="DAYS", help="Forget sessions after so long; looks hourly."),
     ] = None,
 ) -> None:
     """Serves a model to any client, and keeps what it samples.
@@ -66,16 +69,20 @@ def serve(
         from assay.live.guard import LOOPBACK, Guard, check_bind, consented
         from assay.live.keeper import Keeper
         from assay.live.keys import secret_of
+        from assay.live.serve import bound
         from assay.live.serve import serve as run
     except ImportError as error:
         raise MissingExtraError.of(error.name or "aiohttp", extra="live", to="serve") from None
     allowed = consented(consent)
     check_bind(host, needs_key=keys, tls=cert is not None)
     listen = _listen(host, port, cert, cert_key)
-    behind = _engine(upstream, embedded, model, engine, key_env)
+    own = {"--model": model}
+    theirs = {"--processed": processed, "--key-env": key_env, "--engine": engine != "auto"}
+    _check_one(upstream, embedded, own, theirs)
+    behind = _engine(upstream, model, engine, key_env)
     adapters = None if upstream is None else adapters_of(upstream, engine, key_env)
     names = frozenset(LOOPBACK) if host in LOOPBACK else None
-    with _alone(store, redact=redact) as opened:
+    with bound(listen) as taken, _alone(store, redact=redact) as opened:
         gateway = Gateway(
             upstream=behind,
             store=opened,
@@ -90,11 +97,23 @@ def serve(
         run(
             gateway,
             listen,
+            taken,
             retain=None if retain is None else retain * 86_400,
             ready=lambda address: _ready(address, store, consent, keys=keys),
             keeper=None if adapters is None else Keeper(gateway.versions, adapters),
         )
     say("stopped; every turn that was acknowledged is in the store")
+
+
+def _check_one(
+    upstream: str | None, embedded: bool, own: Mapping[str, object], theirs: Mapping[str, object]
+) -> None:
+    """Raises UsageError where not one of both serves, or an option of the other was given."""
+    if (upstream is None) != embedded:
+        raise UsageError("serve: give --upstream URL or --embedded, one of the two")
+    one, other = ("--embedded", "--upstream") if embedded else ("--upstream", "--embedded")
+    if idle := [name for name, value in (theirs if embedded else own).items() if value]:
+        raise UsageError(f"serve: {idle[0]} is of {other}, and does nothing with {one}; drop it")
 
 
 @contextmanager
@@ -131,20 +150,18 @@ def _listen(host: str, port: int, cert: Path | None, key: Path | None) -> "Liste
 
 
 def _engine(
-    upstream: str | None, embedded: bool, model: str, engine: str, key_env: str | None
+    upstream: str | None, model: str | None, engine: str, key_env: str | None
 ) -> "Server | Embedded":
     from assay.live.engines import known
     from assay.live.upstream import Server
 
-    if (upstream is None) != embedded:
-        raise UsageError("serve: give --upstream URL or --embedded, one of the two")
     if upstream is None:
-        from assay.policy.loading import check_installed
+        from assay.policy.loading import START, check_installed
 
         check_installed("assay serve --embedded")
         from assay.live.embedded import Embedded
 
-        return Embedded(model)
+        return Embedded(model or START)
     asked = None if engine == "auto" else known(engine)
     return Server(upstream, key=_key(key_env), engine=asked, timeout=600.0, most=512)
 

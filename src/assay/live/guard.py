@@ -58,6 +58,15 @@ class Limits:
     """Seconds in which a body must be there."""
 
 
+def check_run(run: str) -> None:
+    """Raises UsageError where no address of a gateway can have a run's name."""
+    if _RUN.fullmatch(run) is None:
+        raise UsageError(
+            f"--run {run}: no address has it; expected 1 to 64 of A-Z a-z 0-9 . _ -, the first a "
+            "letter or digit"
+        )
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:

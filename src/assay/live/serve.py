@@ -53,6 +53,7 @@ class _Quiet(uvicorn.Server):
 def serve(
     gateway: Gateway,
     listen: Listen,
+    taken: socket.socket,
     *,
     retain: float | None,
     ready: Callable[[str], None],
@@ -64,14 +65,15 @@ def serve(
     Args:
         gateway: what serves.
         listen: where.
-        retain: seconds after which a session of which nothing was heard is forgotten. None: never.
+        taken: the socket that `bound` returns of it; closed at the end.
+        retain: seconds after which a session of which nothing was heard is forgotten; it looks once
+            an hour. None: never.
         ready: is told the address.
         keeper: sees to it that the engine has the versions that serve.
 
     Raises:
-        UsageError: the port is taken, or a certificate cannot be read.
+        UsageError: a certificate cannot be read.
     """
-    taken = _bound(listen)
     if keeper is not None:
         keeper.look()
     gc.collect()
@@ -106,7 +108,12 @@ def serve(
             gateway.store.close()
 
 
-def _bound(listen: Listen) -> socket.socket:
+def bound(listen: Listen) -> socket.socket:
+    """Returns the socket that a gateway listens on, taken before it has a store.
+
+    Raises:
+        UsageError: the port is taken.
+    """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so: TCP_NODELAY
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

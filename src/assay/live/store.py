@@ -24,6 +24,7 @@ with `StoreError` and is counted (`down`); the thread goes on and tries with wha
 import contextlib
 import hashlib
 import itertools
+import os
 import queue
 import sqlite3
 import threading
@@ -94,7 +95,12 @@ class Store:
 
     @classmethod
     def open(
-        cls, path: Path, *, write: bool = True, redact: Redact | None = None, room: int = ROOM
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        write: bool = True,
+        redact: Redact | None = None,
+        room: int = ROOM,
     ) -> "Store":
         """Opens the store of a folder, or a store's file.
 
@@ -107,6 +113,7 @@ class Store:
         Raises:
             DataError: what is there is no store, or cannot be opened.
         """
+        path = Path(path)
         if write:
             with contextlib.suppress(FileExistsError):
                 path.mkdir(parents=True, mode=0o700)
