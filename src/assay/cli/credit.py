@@ -1,7 +1,7 @@
 """`assay credit`: one annotation file per method, beside the log and never in it."""
 
 from collections.abc import Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
@@ -139,8 +139,13 @@ def _spooled(values: Iterable[Any]) -> Generator[IO[bytes]]:
     are computed, and no more than a line is in memory."""
     with TemporaryFile(prefix="assay-") as stream:
         with about(f"{gettempdir()}: cannot be written"):
-            stream.writelines(map(opt.encoded, values))
-            stream.seek(0)
+            try:
+                stream.writelines(map(opt.encoded, values))
+                stream.seek(0)
+            except OSError:
+                with suppress(OSError):  # it would try again, and say so in its own words
+                    stream.close()
+                raise
         yield stream
 
 
