@@ -305,6 +305,11 @@ def test_a_session_keeps_what_it_began_with_until_three_came_after(store: Store)
         (None, "pol-000001", "pol-000002"),
         ("pol-000003", "pol-000001", "pol-000003"),
     ]
+    back = Version(at=9.0, name="pol-000003", state="rolled_back")
+    store.append(back, durable=True).result(timeout=30)
+    versions.refresh()
+    assert versions.current is not None
+    assert versions.of(None) == versions.current, "nor does it go back"
 
 
 def test_an_engine_that_is_away_or_refuses_has_what_it_has(store: Store) -> None:

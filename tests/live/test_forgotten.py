@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.live.status import status
 from assay.live.store import Store
 from tests.live.running import running
 from tests.live.test_forgetting import PHRASE, holding, ids
@@ -114,13 +115,23 @@ def test_what_retention_could_not_reach_is_said_by_status_until_it_is_gone(tmp_p
         Path("x.jsonl").write_text(f"mine, of {PHRASE}")
         (made,) = live.store.expire(before=1e12, at=1e12)
         assert len(made.failed) == 1
-    line = f"{tmp_path / 'x.jsonl'}: may still hold what was forgotten"
-    assert line in assay("live", "status", folder).text
-    assert json.loads(assay("live", "status", folder, "--json", "-").out)["unreached"] == [
-        str(tmp_path / "x.jsonl")
-    ]
-    Path("x.jsonl").unlink()
-    assert line not in assay("live", "status", folder).text
+        line = f"{tmp_path / 'x.jsonl'}: may still hold what was forgotten"
+        assert line in assay("live", "status", folder).text
+        assert json.loads(assay("live", "status", folder, "--json", "-").out)["unreached"] == [
+            str(tmp_path / "x.jsonl")
+        ]
+        left = tmp_path / f".x.jsonl.tmp-{os.getppid()}"
+        left.write_text(PHRASE)
+        Path("x.jsonl").unlink()
+        assert status(live.store, now=1.0)["unreached"] == [str(left)], "of a killed command"
+        left.unlink()
+        assert status(live.store, now=1.0)["unreached"] == []
+        spoken(live, [asks("of another")])
+        live.store.append().result(timeout=30)
+        assert assay("import", folder, "-o", "x.jsonl").code == 0
+        assert status(live.store, now=1.0)["unreached"] == [], "it was made again"
+        Path("x.jsonl").write_text("mine")
+        assert status(live.store, now=1.0)["unreached"] == [str(tmp_path / "x.jsonl")]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +144,10 @@ def test_no_result_takes_the_place_of_the_store(words, tmp_path, assay):
     folder = live.store.path.parent
     (tmp_path / "link").symlink_to(folder / "store.sqlite")
     before = {each: each.read_bytes() for each in sorted(folder.iterdir()) if each.is_file()}
-    for target in (*before, tmp_path / "link"):
+    for target in (*before, folder / "STOP", folder / "RESOLVE", tmp_path / "link"):
         made = assay("live", *words.replace("S", str(folder)).split(), target)
-        assert (made.code, "would be replaced" in made.error) == (2, True)
-    assert {each: each.read_bytes() for each in before} == before
+        assert (made.code, "is the store's own" in made.error) == (2, True)
+    assert {each: each.read_bytes() for each in folder.iterdir() if each.is_file()} == before
+    if words.startswith("status"):
+        for _ in range(2):
+            assert assay("live", *words.replace("S", str(folder)).split(), folder / "a").code == 0

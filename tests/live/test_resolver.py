@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from assay.feedback import FromJudge
+from assay.feedback import FromJudge, FromUser
 from assay.judges.judge import Judge
 from assay.judges.probes import Probed, probe
 from assay.live.resolver import Listener, Resolver, by_rule, decided, record_of
@@ -131,6 +131,18 @@ def test_what_consent_was_taken_back_for_is_not_resolved(store: Store) -> None:
     store.append(opened(), turn("t-1"), next_state("no"), back, durable=True).result(timeout=30)
     assert Resolver(store, by_rule()).step() == 0
     assert [each.labels for each in store.turns()] == [{}]
+
+
+def test_what_is_taken_back_while_it_is_asked_about_is_not_written(store: Store) -> None:
+    class Late(FromUser):
+        def read(self, records: Any) -> Any:
+            back = Consented(session="s-1", at=12.0, consent="none")
+            store.append(back, durable=True).result(timeout=30)
+            return super().read(records)
+
+    store.append(opened(), turn("t-1"), next_state("no"), durable=True).result(timeout=30)
+    assert Resolver(store, [Listener(Late(), "E2")]).step() == 0
+    assert [(each.labels, each.progress) for each in store.turns()] == [({}, "next_seen")]
 
 
 class Obeys:

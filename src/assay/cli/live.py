@@ -51,8 +51,8 @@ def status(
     if follow and page is None:
         raise UsageError("--follow: it is the page that is written anew; add --page FILE")
     for each in (page, json):
-        spare(each, there(store))
-    with Opened.open(store, write=page is not None) as opened:
+        not_own(each, store)
+    with Opened.open(there(store), write=page is not None) as opened:
         made = found(opened, now=time.time())
         if json is not None:
             emit_one(made, json)
@@ -219,6 +219,14 @@ def key(
     allowed = None if consent is None else consented(consent)
     made = Key(run=run, session=session, user=user, consent=allowed, until=until)
     typer.echo(minted(secret_of(there(store)), made))
+
+
+def not_own(to: str | Path | None, store: Path) -> None:
+    """Refuses to write a result over what is a store's own."""
+    from assay.importers.live import check_not_own
+
+    if to not in (None, "-"):
+        check_not_own(to, there(store))
 
 
 def there(store: Path) -> Path:

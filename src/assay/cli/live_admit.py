@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.cli.live import STORE, Engine, KeyEnv, Model, Store, Upstream, there
+from assay.cli.live import STORE, Engine, KeyEnv, Model, Store, Upstream, not_own, there
 from assay.cli.live_publish import sampler
-from assay.cli.options import Json, emit_one, seed_option, set_option, settings, spare
+from assay.cli.options import Json, emit_one, seed_option, set_option, settings
 from assay.cli.prose import say
 from assay.cli.serve import adapters_of
 from assay.cli.train import import_from_here
@@ -41,7 +41,7 @@ def admit(
     counts in training while the answers are surely better when it is heard: docs/hints.md. later:
     good is what the same user accepted afterwards. A turn is played once for each source.
     """
-    spare(json, there(store))
+    not_own(json, store)
     check_installed("assay live admit")
     import_from_here()
     from assay.files.folders import locked
@@ -55,7 +55,7 @@ def admit(
 
     by, rules = check_of(check), converted(settings(set_), Rules, "assay live admit")
     behind = None if upstream is None else adapters_of(upstream, engine, key_env)
-    with Opened.open(store) as opened:
+    with Opened.open(there(store)) as opened:
         home = folder_of(opened)
         with locked(home / "ADMIT", f"{home}: another process measures hints of this store"):
             now = serving(opened)

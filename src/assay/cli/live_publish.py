@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.live import STORE, Engine, KeyEnv, Model, Store, Upstream, there
-from assay.cli.options import Json, emit_one, seed_option, spare
+from assay.cli.live import STORE, Engine, KeyEnv, Model, Store, Upstream, not_own, there
+from assay.cli.options import Json, emit_one, seed_option
 from assay.cli.prose import say
 from assay.cli.serve import adapters_of
 from assay.policy.loading import START, check_installed
@@ -40,7 +40,7 @@ def publish(
     and refuses the version for good, if a suite's loss could be above the tolerated one. With
     --upstream the engine loads it, and is asked for what is played.
     """
-    spare(json, there(store))
+    not_own(json, store)
     check_installed("assay live publish")
     from assay.live.adapters import check_adapter
     from assay.live.canary import figures_of
@@ -49,7 +49,7 @@ def publish(
     from assay.live.suites import SUITES, read_suites
 
     asked = SUITES if suites is None else read_suites(suites)
-    with Opened.open(store) as opened:
+    with Opened.open(there(store)) as opened:
         check_not_stopped(opened)
         behind = None if upstream is None else adapters_of(upstream, engine, key_env)
         publisher = Publisher(opened, time.time, behind)

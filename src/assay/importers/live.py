@@ -1,5 +1,6 @@
 """The store of a gateway, also while it is written: what agents in use did."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Final, final
 
 import msgspec
 
-from assay.errors import DataError
+from assay.errors import DataError, UsageError
 from assay.files.event_log import EventLog, is_log
 from assay.files.outputs import Reading, heard
 from assay.files.probe import Probe
@@ -24,9 +25,10 @@ from assay.records.turns import Seen, Session, folded
 FILE: Final = "store.sqlite"
 KEPT: Final = (
     *(f"{FILE}-{end}" for end in ("wal", "shm", "journal")),
-    *("gateway.json", "secret", "versions", "TRAIN", "PUBLISH", "STOP"),
+    *("gateway.json", "secret", "versions", "STOP"),
+    *("SERVE", "RESOLVE", "ADMIT", "TRAIN", "PUBLISH"),
 )
-"""What is beside it in its folder: how the gateway is, the secret of keys, versions, switches."""
+"""What is beside it: how the gateway is, the secret of keys, versions, a switch, locks."""
 _ENDS: Final = ends("stop", budget="length")
 _BROKE: Final = ("upstream_broke_off", "client_left", "upstream_error", "unreadable_answer")
 
@@ -125,6 +127,13 @@ class Live(Importer):
                 run=session.run or None, user=session.user or None, consent=session.consent
             ),
         )
+
+
+def check_not_own(path: str | os.PathLike[str], folder: Path) -> None:
+    """Raises UsageError where a result would take the place of what is a store's own."""
+    target, home = Path(os.path.realpath(path)), folder.resolve()
+    if any(target.is_relative_to(home / own) for own in (FILE, *KEPT)):
+        raise UsageError(f"{path}: is the store's own; choose another place")
 
 
 def lines(session: Session) -> list[Line]:

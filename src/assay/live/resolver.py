@@ -194,6 +194,8 @@ class Resolver:
         said: list[list[Event]] = [[] for _ in records]
         for each in self._listeners:
             self._ask(each, session, records, said)
+        if self._store.sessions(session.id)[session.id].consent == "none":
+            return 0  # taken back while they were asked
         for seen, events in zip(waiting, said, strict=True):
             for event in events:
                 if isinstance(event, TurnLabel):

@@ -12,11 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from assay.files.atomic import publish
+from assay.files.folders import unfinished
+from assay.files.written import marks
 from assay.importers.live_outputs import told_only
 from assay.live.admission import standings
 from assay.live.store import Store
 from assay.live.versions import waits
-from assay.records.live import Derived, Forgotten, TurnLabel
+from assay.records.live import Derived, Forgotten, Made, TurnLabel
 from assay.records.turns import Seen, Session
 from assay.report.template import rendered
 
@@ -38,7 +40,7 @@ def status(store: Store, *, now: float) -> dict[str, Any]:
     """
     sessions = store.sessions()
     turns = [turn for each in sessions.values() for turn in each.turns]
-    gone = {each.digest for _, each in store.events("forgotten") if isinstance(each, Forgotten)}
+    gone = {e.digest: seq for seq, e in store.events("forgotten") if isinstance(e, Forgotten)}
     labels = [label for each in sessions.values() for label in each.labels.values()]
     labels += [label for turn in turns for label in turn.labels.values()]
     return {
@@ -90,15 +92,23 @@ def _sessions(sessions: Collection[Session], forgotten: int) -> dict[str, int]:
     }
 
 
-def _unreached(store: Store, gone: Collection[str]) -> list[str]:
-    """Returns files and folders that may still hold a session that was forgotten."""
-    return sorted(
-        each.path
-        for _, each in store.events("derived")
-        if isinstance(each, Derived)
-        and any(name in gone for name in each.sessions)
-        and os.path.lexists(each.path)
-    )
+def _unreached(store: Store, gone: Mapping[str, int]) -> list[str]:
+    """Returns files and folders that may still hold a session that was forgotten: what was made of
+    it and is not as Assay made it later, and what lies beside that half made."""
+    held, made = dict[str, int](), dict[str, tuple[int, Made]]()
+    for seq, each in store.events("derived", "made"):
+        if isinstance(each, Made):
+            made[each.path] = seq, each
+        elif isinstance(each, Derived):
+            when = [gone[name] for name in each.sessions if name in gone]
+            held |= {each.path: max([held.get(each.path, 0), *when])} if when else {}
+    left = set[str]()
+    for path, forgotten in held.items():
+        left |= {str(beside) for beside, _, _ in unfinished(Path(path))}
+        now, (seq, ours) = marks(Path(path)), made.get(path, (0, None))
+        again = ours is not None and seq > forgotten and ours.files == now
+        left |= {path} if now and not again else set()
+    return sorted(left)
 
 
 def _idle(session: Session) -> bool:
@@ -224,7 +234,7 @@ def _shown(session: Session) -> dict[str, Any]:
         "id": session.id,
         "consent": session.consent,
         "closed": session.closed,
-        "labels": list(session.labels.values()),
+        "labels": list(session.labels.values()) if session.consent != "none" else [],
         "turns": [_turn(each) for each in session.turns if session.consent != "none"],
     }
 

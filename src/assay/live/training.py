@@ -27,7 +27,7 @@ import msgspec
 from assay.errors import DataError, UsageError, imported
 from assay.files.folders import locked, refuse_unwritable, taken_away, whole
 from assay.files.outputs import aside
-from assay.importers.live import KEPT
+from assay.importers.live import check_not_own
 from assay.importers.live_outputs import StoreRead, told_only
 from assay.live.admission import listened, standings
 from assay.live.learning import Learner, Learning, Learnt, Teaching
@@ -233,9 +233,8 @@ def _check_free(out: Path, home: Path) -> None:
     """Raises UsageError or DataError where a run cannot be, before it costs anything."""
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise UsageError(f"{out}: exists already; choose another --out")
-    target = refuse_unwritable(out)
-    if any(target.is_relative_to(home / own) for own in KEPT):
-        raise UsageError(f"{out}: is the store's own; choose another --out")
+    refuse_unwritable(out)
+    check_not_own(out, home)
 
 
 def about_of(where: str) -> Mapping[str, Any]:

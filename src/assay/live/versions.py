@@ -29,6 +29,8 @@ class Versions:
         self._all: dict[str, Version] = {}
         self._served: list[str] = []
         """Those that serve, oldest first."""
+        self._ever = set[str]()
+        """Those that ever did."""
         self.there: Callable[[str], bool] = lambda _: True
         """Whether the engine has a version; of one that it lost, an older one serves until it is
         loaded again."""
@@ -49,6 +51,7 @@ class Versions:
                 self._served = [name for name in self._served if name != event.name]
                 if event.state == "served":
                     self._served.append(event.name)
+                    self._ever.add(event.name)
         return self._seen > before
 
     @property
@@ -86,7 +89,7 @@ class Versions:
         """Returns the version of a session that began with it, None: the policy as it was given;
         where it serves no more, because it was taken back or three came after it, the current
         one."""
-        if name is None and len(self._served) < KEPT:
+        if name is None and len(self._ever) < KEPT:
             return None
         return self._all[name] if name in self.here else self.current
 
