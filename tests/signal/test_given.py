@@ -21,3 +21,4 @@ def test_each_run_of_the_mask_is_a_step():
     ]
     assert list(steps_of_mask([7], [0], str)) == [ToolStep(text="(7,)", token_ids=(7,))]
     assert list(steps_of_mask([7], [1], str)) == [ModelStep(text="(7,)", token_ids=(7,))]
+    assert list(steps_of_mask([], [], str)) == []
